@@ -1,0 +1,1 @@
+//! Layer 1, clock: who wrote what after what.

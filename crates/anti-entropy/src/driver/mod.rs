@@ -1,0 +1,5 @@
+//! Layer 6, driver: the async edge. Nothing below this layer is async.
+
+mod transport;
+
+pub use transport::{SendError, Transport};

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::gossip::PeerId;
+
+/// Carries frames between peers.
+///
+/// A frame is a datagram: it arrives whole or not at all, perhaps late, twice or out of order. The sessions above
+/// live with all of that; what a transport adds (ordering, retries, encryption) saves time, not correctness.
+///
+/// # Implementer notes
+///
+/// - A frame that arrives is byte for byte one that was sent to this node, and comes with its sender's name. Whether
+///   that name is proven is what [`authenticated`](Self::authenticated) says.
+/// - [`send`](Self::send) may queue. Its queues are bounded: when one is full, the frame is dropped and an error
+///   returned. It never waits for a slow or unreachable peer.
+/// - [`receive`](Self::receive) is cancellation-safe: a future dropped before it was ready has consumed no frame.
+/// - Frames longer than [`max_frame_bytes`](Self::max_frame_bytes) are refused by `send`.
+///
+/// The conformance kit checks these laws.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Hands a frame over for sending. An error means that it was lost; nothing else follows from it.
+    ///
+    /// # Errors
+    /// [`SendError`] says why the frame will not arrive.
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError>;
+
+    /// Waits for the next frame from any peer. `None` means that the transport is closed for good.
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)>;
+
+    /// The longest frame that can be sent, in bytes; at least 1,024.
+    fn max_frame_bytes(&self) -> usize;
+
+    /// Whether frames are protected against change and their senders proven (mutual TLS, for example). Frames then
+    /// carry no checksum of their own.
+    fn authenticated(&self) -> bool {
+        false
+    }
+}
+
+/// Why a frame was not sent. To the layers above it is a lost frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The transport does not know this peer; the frame was dropped. Add the peer's address to the transport.
+    #[error("peer {0} is unknown to the transport; the frame was dropped; add the peer's address")]
+    UnknownPeer(PeerId),
+    /// There is no connection to the peer at present; the frame was dropped, and connecting goes on.
+    #[error("peer {0} is not connected; the frame was dropped; the transport keeps trying")]
+    NotConnected(PeerId),
+    /// The peer takes frames more slowly than they are sent; the frame was dropped.
+    #[error("the queue to peer {0} is full; the frame was dropped; anti-entropy will make up for it")]
+    QueueFull(PeerId),
+    /// The frame is longer than the transport carries; it was dropped. Lower the frame limit of the sessions.
+    #[error(
+        "a frame of {bytes} bytes is longer than the transport's {max} bytes; it was dropped; lower the frame limit"
+    )]
+    TooLong {
+        /// Length of the frame.
+        bytes: usize,
+        /// What the transport carries at most.
+        max: usize,
+    },
+    /// The transport is closed; the frame was dropped.
+    #[error("the transport is closed; the frame was dropped")]
+    Closed,
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        (**self).send(to, frame).await
+    }
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        (**self).receive().await
+    }
+    fn max_frame_bytes(&self) -> usize {
+        (**self).max_frame_bytes()
+    }
+    fn authenticated(&self) -> bool {
+        (**self).authenticated()
+    }
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        (**self).send(to, frame).await
+    }
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        (**self).receive().await
+    }
+    fn max_frame_bytes(&self) -> usize {
+        (**self).max_frame_bytes()
+    }
+    fn authenticated(&self) -> bool {
+        (**self).authenticated()
+    }
+}
