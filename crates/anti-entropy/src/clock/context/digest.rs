@@ -1,0 +1,151 @@
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clock::{Context, VectorClock};
+
+const TAG: &[u8] = b"anti-entropy context";
+
+/// The hash of what a replica has seen, whoever it is; from [`Context::hash`].
+///
+/// ```
+/// use anti_entropy::clock::{Context, ContextHash, ReplicaId};
+///
+/// // Two that have seen nothing have seen the same.
+/// let hash = Context::new(ReplicaId::from_u128(1)).hash();
+/// assert_eq!(hash, Context::new(ReplicaId::from_u128(2)).hash());
+/// assert_eq!(ContextHash::from_bytes(hash.to_bytes()), hash);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContextHash([u8; ContextHash::LEN]);
+
+impl ContextHash {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// The hash with these bytes.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the hash.
+    pub const fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0
+    }
+}
+
+/// The first eight hexadecimal digits; use `Display` for all 64.
+impl fmt::Debug for ContextHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContextHash(")?;
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for ContextHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Context {
+    /// The hash of what has been seen. Replicas that have seen the same at every key hash have the same one.
+    ///
+    /// SHA-256 over: the 20 bytes `anti-entropy context`; the number of pieces, in 4 bytes; for each piece its start, in
+    /// 16 bytes, the number of its counters, in 4 bytes, and for each counter above zero, in ascending order of the ids,
+    /// the id, in 16 bytes, and the counter, in 8 bytes. Numbers are written most significant byte first. The own counter
+    /// is in every piece, and pieces that are equal to their predecessor are merged into it. Linear in the counters.
+    pub fn hash(&self) -> ContextHash {
+        let mut hash = Sha256::new();
+        hash.update(TAG);
+        hash.update(count(self.pieces.len()));
+        for piece in &self.pieces {
+            hash.update(piece.start.0);
+            self.hash_clock(&mut hash, &piece.clock);
+        }
+        ContextHash(hash.finalize().into())
+    }
+
+    /// Hashes the clock of a piece with the own counter put where it belongs, without making a copy of the clock.
+    fn hash_clock(&self, hash: &mut Sha256, clock: &VectorClock) {
+        let own = (self.counter > 0).then_some((self.own, self.counter));
+        let split = clock.entries().partition_point(|entry| entry.0 < self.own);
+        let (below, above) = clock.entries().split_at(split);
+        hash.update(count(clock.len() + usize::from(own.is_some())));
+        for (id, counter) in below.iter().copied().chain(own).chain(above.iter().copied()) {
+            hash.update(id.to_bytes());
+            hash.update(counter.to_be_bytes());
+        }
+    }
+}
+
+/// A number of things in memory, which never reaches 2<sup>32</sup> of at least 24 bytes each.
+fn count(number: usize) -> [u8; 4] {
+    u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::clock::{Dot, ReplicaId};
+    use crate::hash::{KeyHash, KeyRange};
+
+    fn id(number: u128) -> ReplicaId {
+        ReplicaId::from_u128(number)
+    }
+
+    #[test]
+    fn golden_vectors() {
+        let mut context = Context::new(id(2));
+        assert_eq!(context.hash().to_string(), "6b4d014bbb8689827f80e4bc6b3fa82dcbb95e2fbe5a6544dbffc9f1151a648d");
+
+        context.mint().unwrap();
+        context.mint().unwrap();
+        let upper = KeyRange::new(KeyHash::from_u128(1 << 127), None).unwrap();
+        context.join_range(&KeyRange::ALL, &VectorClock::from_iter([(id(1), 3)]));
+        context.join_range(&upper, &VectorClock::from_iter([(id(3), 258)]));
+        assert_eq!(context.hash().to_string(), "4710da96d66f349929b0e6f4043246f9659a8c23c47a0b5f1ac7d444fc7996c5");
+    }
+
+    #[test]
+    fn those_who_have_seen_the_same_have_the_same_hash() {
+        let [mut a, mut b] = [Context::new(id(1)), Context::new(id(2))];
+        let mut onlooker = Context::new(id(3));
+        a.mint().unwrap();
+        let last = b.mint().unwrap();
+        a.join(&b.pieces(&KeyRange::ALL));
+        b.join(&a.pieces(&KeyRange::ALL));
+        onlooker.join(&a.pieces(&KeyRange::ALL));
+        assert_eq!([a.hash(), onlooker.hash()], [b.hash(); 2]);
+
+        b.mint().unwrap();
+        assert_ne!(a.hash(), b.hash());
+        a.raise(KeyHash::MAX, Dot { counter: last.counter + 1, ..last });
+        assert_eq!(a.hash(), b.hash());
+    }
+
+    #[test]
+    fn a_cut_shows_in_the_hash() {
+        let clock = VectorClock::from_iter([(id(1), 1)]);
+        let joined = |lo| {
+            let mut context = Context::new(id(9));
+            context.join_range(&KeyRange::new(KeyHash::from_u128(lo), None).unwrap(), &clock);
+            context.hash()
+        };
+        assert_ne!(joined(1), joined(2));
+        assert_ne!(joined(1), joined(0));
+    }
+
+    #[test]
+    fn renaming_changes_nothing_that_was_seen() {
+        let mut context = Context::new(id(5));
+        context.mint().unwrap();
+        let before = context.hash();
+        context.rename(id(6)).unwrap();
+        assert_eq!(context.hash(), before);
+    }
+}

@@ -1,0 +1,306 @@
+mod codec;
+mod digest;
+#[cfg(test)]
+mod tests;
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken, VectorClock};
+use crate::hash::{KeyHash, KeyRange};
+
+pub use digest::ContextHash;
+
+/// What a replica has seen: a [`VectorClock`] for each range of the key-hash space.
+///
+/// Normally it is one piece. A transfer that was interrupted leaves two: in the range that arrived more has been seen
+/// than in the rest. What is seen only ever grows. Neighbours are merged when their clocks are *equal*; unequal ones are
+/// never combined: their maximum would claim writes that were not seen, which then count as dead, and their
+/// minimum would forget deletes, which then come back.
+///
+/// The replica's own counter is kept once, outside the pieces, since a replica has seen all its own writes everywhere.
+/// So an own write changes no piece and cuts nothing. No piece ever names the own id.
+///
+/// A clone copies the list of pieces and shares their clocks.
+///
+/// Causal contexts are from Almeida, Shoker, Baquero, "Delta State Replicated Data Types" (2018); keeping one for each
+/// range, so that a transfer can be applied in parts, is this framework's addition.
+///
+/// ```
+/// use anti_entropy::clock::{Context, ReplicaId};
+/// use anti_entropy::{KeyHash, KeyRange};
+///
+/// let mut alice = Context::new(ReplicaId::from_u128(1));
+/// let mut bob = Context::new(ReplicaId::from_u128(2));
+/// let write = alice.mint()?;
+///
+/// // Bob takes in the lower half of the space only.
+/// let middle = KeyHash::from_u128(1 << 127);
+/// let lower = KeyRange::new(KeyHash::MIN, Some(middle)).unwrap();
+/// bob.join(&alice.pieces(&lower));
+/// assert!(bob.covers(KeyHash::MIN, write) && !bob.covers(middle, write));
+/// assert_eq!(bob.cuts().collect::<Vec<_>>(), [middle]);
+///
+/// // With the rest the pieces become equal, and one.
+/// bob.join(&alice.pieces(&KeyRange::ALL));
+/// assert_eq!(bob.pieces_len(), 1);
+/// # Ok::<(), anti_entropy::clock::CounterExhausted>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    own: ReplicaId,
+    counter: u64,
+    /// Ascending, the first at the lowest hash, neighbours unequal, without the own id.
+    pieces: Vec<Piece>,
+}
+
+/// What has been seen from `start` to where the next piece starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    start: KeyHash,
+    clock: Arc<VectorClock>,
+}
+
+impl Context {
+    /// The context of a replica that has neither written nor seen anything.
+    pub fn new(own: ReplicaId) -> Self {
+        Self { own, counter: 0, pieces: vec![Piece { start: KeyHash::MIN, clock: Arc::default() }] }
+    }
+
+    /// The id under which this replica writes.
+    pub const fn own_id(&self) -> ReplicaId {
+        self.own
+    }
+
+    /// How many dots have been minted under the own id.
+    pub const fn own_counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Makes the dot of the next own write, which is covered everywhere from then on.
+    ///
+    /// # Errors
+    /// [`CounterExhausted`] if the own counter is the last one; then nothing is changed.
+    pub fn mint(&mut self) -> Result<Dot, CounterExhausted> {
+        let counter = self.counter.checked_add(1).ok_or(CounterExhausted { replica: self.own })?;
+        self.counter = counter;
+        Ok(Dot { replica: self.own, counter })
+    }
+
+    /// Whether the write that `dot` names, at the key with this hash, has been seen; logarithmic.
+    pub fn covers(&self, at: KeyHash, dot: Dot) -> bool {
+        dot.counter <= self.counter(at, dot.replica)
+    }
+
+    /// The highest counter of `replica` that has been seen at this hash, 0 if none; logarithmic.
+    pub fn counter(&self, at: KeyHash, replica: ReplicaId) -> u64 {
+        if replica == self.own { self.counter } else { self.pieces[self.holding(at)].clock.get(replica) }
+    }
+
+    /// Whether `dot`, at the key with this hash, is exactly the next one of its writer, as a pushed write must be.
+    pub fn is_next(&self, at: KeyHash, dot: Dot) -> bool {
+        self.counter(at, dot.replica).checked_add(1) == Some(dot.counter)
+    }
+
+    /// The highest counter of `replica` that has been seen anywhere; linear in the number of pieces.
+    pub fn max_counter(&self, replica: ReplicaId) -> u64 {
+        if replica == self.own {
+            return self.counter;
+        }
+        self.pieces.iter().map(|piece| piece.clock.get(replica)).max().unwrap_or(0)
+    }
+
+    /// What has been seen at this hash, own writes included. Copies a clock.
+    pub fn clock_at(&self, at: KeyHash) -> VectorClock {
+        self.with_own(&self.pieces[self.holding(at)].clock)
+    }
+
+    /// What has been seen, own writes included, if that is the same everywhere. Copies a clock.
+    pub fn whole_clock(&self) -> Option<VectorClock> {
+        match self.pieces.as_slice() {
+            [piece] => Some(self.with_own(&piece.clock)),
+            _ => None,
+        }
+    }
+
+    /// What has been seen in `range`, own writes included: the clocks that head a batch of this range.
+    ///
+    /// Copies the clock of each piece inside the range.
+    pub fn pieces(&self, range: &KeyRange) -> RangeClocks {
+        let (first, end) = (self.holding(range.lo()), self.starting_from(range.hi()));
+        let mut pieces = vec![(range.lo(), self.with_own(&self.pieces[first].clock))];
+        let further = self.pieces.iter().take(end).skip(first + 1);
+        pieces.extend(further.map(|piece| (piece.start, self.with_own(&piece.clock))));
+        RangeClocks::from_valid(*range, pieces)
+    }
+
+    /// Takes in what `clock` has seen, inside `range` and nowhere else.
+    ///
+    /// The caller must hold all that the clock covers in the range, and remove what it covers and has deleted. What the
+    /// clock says of the own id is ignored. If it names more than was minted, the id is being used twice, and the caller
+    /// must have [renamed](Self::rename) this replica before. Linear in the counters of the pieces inside the range, and
+    /// in the number of pieces.
+    pub fn join_range(&mut self, range: &KeyRange, clock: &VectorClock) {
+        self.raise_range(range, clock);
+        self.coalesce();
+    }
+
+    /// Takes in what a peer has seen in a range: each clock inside its piece, as [`join_range`](Self::join_range) does.
+    pub fn join(&mut self, clocks: &RangeClocks) {
+        for (range, clock) in clocks.iter() {
+            self.raise_range(&range, clock);
+        }
+        self.coalesce();
+    }
+
+    /// Covers a pushed write or delete at the key with this hash, if it [is the next one](Self::is_next) there.
+    ///
+    /// Returns whether it was; otherwise nothing is changed, and the push must not be taken. That the dots which its
+    /// writer saw are covered too is for the caller to check.
+    ///
+    /// Another piece is raised only if it lacks exactly this dot: its key lies elsewhere, so all that it did in that
+    /// piece has been seen. Where more is missing, raising would cover writes that have not been seen.
+    ///
+    /// A dot of the own id is never taken. Linear in the number of pieces, and in the counters of those that change.
+    ///
+    /// ```
+    /// use anti_entropy::KeyHash;
+    /// use anti_entropy::clock::{Context, Dot, ReplicaId};
+    ///
+    /// let mut context = Context::new(ReplicaId::from_u128(1));
+    /// let writer = ReplicaId::from_u128(2);
+    /// assert!(!context.raise(KeyHash::MIN, Dot { replica: writer, counter: 2 }), "the first is missing");
+    /// assert!(context.raise(KeyHash::MIN, Dot { replica: writer, counter: 1 }));
+    /// assert!(context.raise(KeyHash::MIN, Dot { replica: writer, counter: 2 }));
+    /// ```
+    pub fn raise(&mut self, at: KeyHash, dot: Dot) -> bool {
+        if dot.replica == self.own || !self.is_next(at, dot) {
+            return false;
+        }
+        for piece in &mut self.pieces {
+            if piece.clock.get(dot.replica) == dot.counter - 1 {
+                Arc::make_mut(&mut piece.clock).observe(dot);
+            }
+        }
+        self.coalesce();
+        true
+    }
+
+    /// Goes on under a fresh id: the old one, with all that was minted under it, becomes one that was seen everywhere.
+    ///
+    /// # Errors
+    /// [`ReplicaIdTaken`] if the new id is the present one or has been seen in any piece; then nothing is changed.
+    pub fn rename(&mut self, new: ReplicaId) -> Result<(), ReplicaIdTaken> {
+        if new == self.own || self.max_counter(new) > 0 {
+            return Err(ReplicaIdTaken { replica: new });
+        }
+        // The old id is in no piece, so this makes no unequal neighbours equal.
+        if self.counter > 0 {
+            for piece in &mut self.pieces {
+                Arc::make_mut(&mut piece.clock).set(self.own, self.counter);
+            }
+        }
+        (self.own, self.counter) = (new, 0);
+        Ok(())
+    }
+
+    /// The number of pieces, at least one.
+    pub fn pieces_len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Where one piece ends and the next starts, ascending: none if it is a single piece.
+    pub fn cuts(&self) -> impl ExactSizeIterator<Item = KeyHash> + '_ {
+        self.pieces.iter().skip(1).map(|piece| piece.start)
+    }
+
+    /// By how many pieces a join of this range could make the context longer: 0, 1 or 2; logarithmic.
+    pub fn would_cut(&self, range: &KeyRange) -> usize {
+        [Some(range.lo()), range.hi()].into_iter().flatten().filter(|&at| !self.is_start(at)).count()
+    }
+
+    /// By how many pieces a [`join`](Self::join) of these clocks could make the context longer.
+    ///
+    /// Fewer are made where neighbours become equal.
+    pub fn would_cut_by(&self, clocks: &RangeClocks) -> usize {
+        let starts = clocks.iter().map(|(range, _)| range.lo());
+        starts.chain(clocks.range().hi()).filter(|&at| !self.is_start(at)).count()
+    }
+
+    /// How many replicas the context would name, in all pieces together, after a [`join`](Self::join) of these clocks.
+    ///
+    /// The own id counts once it has written. Linear in the counters of all pieces and clocks, times a logarithm.
+    pub fn replicas_with(&self, clocks: &RangeClocks) -> usize {
+        let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter().map(|entry| entry.0));
+        let mut replicas: Vec<_> = seen.chain(clocks.replicas()).filter(|&replica| replica != self.own).collect();
+        replicas.sort_unstable();
+        replicas.dedup();
+        replicas.len() + usize::from(self.counter > 0)
+    }
+
+    /// Whether this context has seen all that `other` has, at every hash.
+    ///
+    /// Linear in the number of pieces of both, times the number of replicas.
+    pub fn includes(&self, other: &Self) -> bool {
+        let starts = self.pieces.iter().chain(&other.pieces).map(|piece| piece.start);
+        starts.into_iter().all(|at| self.clock_at(at).includes(&other.clock_at(at)))
+    }
+
+    /// Raises the pieces inside `range`, cutting those that reach out of it. May leave equal neighbours.
+    fn raise_range(&mut self, range: &KeyRange, clock: &VectorClock) {
+        // A range that is empty can be decoded, though not built.
+        if range.hi().is_some_and(|hi| hi <= range.lo()) {
+            return;
+        }
+        let mut seen = clock.clone();
+        seen.set(self.own, 0);
+        let (first, end) = (self.holding(range.lo()), self.starting_from(range.hi()));
+        if self.pieces[first..end].iter().all(|piece| piece.clock.includes(&seen)) {
+            return;
+        }
+        let first = self.cut(range.lo());
+        let end = range.hi().map_or(self.pieces.len(), |hi| self.cut(hi));
+        for piece in &mut self.pieces[first..end] {
+            if !piece.clock.includes(&seen) {
+                Arc::make_mut(&mut piece.clock).join(&seen);
+            }
+        }
+    }
+
+    /// Makes a piece start at `at`, and returns its index.
+    fn cut(&mut self, at: KeyHash) -> usize {
+        let holding = self.holding(at);
+        if self.pieces[holding].start == at {
+            return holding;
+        }
+        let clock = Arc::clone(&self.pieces[holding].clock);
+        self.pieces.insert(holding + 1, Piece { start: at, clock });
+        holding + 1
+    }
+
+    /// Merges equal neighbours, and only equal ones.
+    fn coalesce(&mut self) {
+        self.pieces.dedup_by(|next, kept| next.clock == kept.clock);
+    }
+
+    /// The index of the piece that holds `at`: there is one, since the first starts at the lowest hash.
+    fn holding(&self, at: KeyHash) -> usize {
+        self.pieces.partition_point(|piece| piece.start <= at).saturating_sub(1)
+    }
+
+    /// The index of the first piece that starts at `end` or behind it; `None` is the top.
+    fn starting_from(&self, end: Option<KeyHash>) -> usize {
+        end.map_or(self.pieces.len(), |end| self.pieces.partition_point(|piece| piece.start < end))
+    }
+
+    fn is_start(&self, at: KeyHash) -> bool {
+        self.pieces.binary_search_by_key(&at, |piece| piece.start).is_ok()
+    }
+
+    fn with_own(&self, clock: &VectorClock) -> VectorClock {
+        let mut clock = clock.clone();
+        clock.set(self.own, self.counter);
+        clock
+    }
+}

@@ -1,0 +1,354 @@
+use alloc::vec;
+
+use proptest::arbitrary::any;
+use proptest::collection::vec as vec_of;
+use proptest::strategy::{Just, Strategy};
+use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::*;
+
+fn id(number: u128) -> ReplicaId {
+    ReplicaId::from_u128(number)
+}
+
+fn at(number: u128) -> KeyHash {
+    KeyHash::from_u128(number)
+}
+
+fn dot(replica: u128, counter: u64) -> Dot {
+    Dot { replica: id(replica), counter }
+}
+
+fn clock(entries: &[(u128, u64)]) -> VectorClock {
+    entries.iter().map(|&(number, counter)| (id(number), counter)).collect()
+}
+
+fn range(lo: u128, hi: u128) -> KeyRange {
+    KeyRange::new(at(lo), Some(at(hi))).unwrap()
+}
+
+/// A context of replica 1, which has minted `own` dots, after joins of `[lo, hi)` with a counter of replica 2.
+fn context(own: u64, joins: &[(u128, u128, u64)]) -> Context {
+    let mut context = Context::new(id(1));
+    context.counter = own;
+    for &(lo, hi, counter) in joins {
+        context.join_range(&range(lo, hi), &clock(&[(2, counter)]));
+    }
+    context
+}
+
+fn cuts(context: &Context) -> Vec<u128> {
+    context.cuts().map(KeyHash::to_u128).collect()
+}
+
+#[test]
+fn the_own_counter_is_outside_the_pieces_and_counts_in_all() {
+    let mut context = context(0, &[(10, 20, 1)]);
+    assert_eq!(context.mint(), Ok(dot(1, 1)));
+    assert_eq!(context.mint(), Ok(dot(1, 2)));
+    for hash in [0, 10, 20] {
+        assert!(context.covers(at(hash), dot(1, 2)) && !context.covers(at(hash), dot(1, 3)));
+        assert_eq!(context.clock_at(at(hash)).get(id(1)), 2);
+    }
+    assert!(context.pieces.iter().all(|piece| piece.clock.get(id(1)) == 0));
+    assert_eq!((context.max_counter(id(1)), context.pieces_len()), (2, 3));
+}
+
+#[test]
+fn minting_stops_at_the_last_counter() {
+    let mut context = context(u64::MAX, &[]);
+    assert_eq!(context.mint(), Err(CounterExhausted { replica: id(1) }));
+    assert_eq!(context.own_counter(), u64::MAX);
+    assert!(!context.is_next(at(0), dot(1, 0)));
+}
+
+#[test]
+fn joining_a_range_cuts_at_both_ends_and_raises_nothing_outside() {
+    let context = context(0, &[(10, 20, 3)]);
+    assert_eq!(cuts(&context), [10, 20]);
+    let seen = [0, 9, 10, 19, 20].map(|hash| context.counter(at(hash), id(2)));
+    assert_eq!(seen, [0, 0, 3, 3, 0], "the lower bound is in, the upper is not");
+}
+
+#[test]
+fn a_range_without_an_end_reaches_the_top() {
+    let mut context = context(0, &[]);
+    context.join_range(&KeyRange::new(at(7), None).unwrap(), &clock(&[(2, 1)]));
+    assert_eq!((cuts(&context), context.counter(KeyHash::MAX, id(2))), (vec![7], 1));
+}
+
+#[test]
+fn only_equal_neighbours_are_merged() {
+    assert_eq!(cuts(&context(0, &[(0, 10, 3), (10, 20, 3)])), [20]);
+    assert_eq!(cuts(&context(0, &[(0, 10, 3), (10, 20, 4)])), [10, 20]);
+    let uneven = context(0, &[(0, 10, 3), (10, 20, 4)]);
+    assert_eq!([5, 15].map(|hash| uneven.counter(at(hash), id(2))), [3, 4], "neither maximum nor minimum");
+    assert_eq!(cuts(&context(0, &[(0, 10, 3), (20, 30, 3)])), [10, 20, 30], "equal, but not neighbours");
+}
+
+#[test]
+fn a_join_that_brings_nothing_cuts_nothing() {
+    let mut context = context(5, &[(0, 30, 3)]);
+    let before = context.clone();
+    context.join_range(&range(10, 20), &clock(&[(2, 2), (1, 5)]));
+    context.join_range(&range(10, 20), &VectorClock::new());
+    assert_eq!(context, before);
+}
+
+#[test]
+fn the_own_id_in_a_joined_clock_is_ignored() {
+    let mut context = context(5, &[]);
+    context.join_range(&range(10, 20), &clock(&[(1, 9)]));
+    assert_eq!((context.own_counter(), context.pieces_len()), (5, 1));
+}
+
+#[test]
+fn an_inverted_range_from_the_wire_is_harmless() {
+    let bytes = postcard::to_allocvec(&(at(20), Some(at(10)))).unwrap();
+    if let Ok(inverted) = postcard::from_bytes::<KeyRange>(&bytes) {
+        let mut context = context(1, &[(5, 15, 1)]);
+        let before = context.clone();
+        context.join_range(&inverted, &clock(&[(2, 9)]));
+        assert_eq!(context, before);
+        assert_eq!(context.pieces(&inverted).iter().count(), 0);
+    }
+}
+
+#[test]
+fn pieces_are_clipped_to_the_range_and_hold_the_own_counter() {
+    let context = context(4, &[(10, 20, 3), (15, 30, 5)]);
+    let clocks = context.pieces(&range(12, 30));
+    let expected = vec![(at(12), clock(&[(1, 4), (2, 3)])), (at(15), clock(&[(1, 4), (2, 5)]))];
+    assert_eq!(clocks, RangeClocks::new(range(12, 30), expected).unwrap());
+    assert_eq!(context.pieces(&range(20, 21)).len(), 1);
+    assert_eq!(context.pieces(&KeyRange::ALL).len(), 4);
+}
+
+#[test]
+fn joining_a_peers_pieces_keeps_them_apart() {
+    let sender = context(4, &[(10, 20, 3)]);
+    let mut receiver = Context::new(id(2));
+    receiver.counter = 9;
+    receiver.join(&sender.pieces(&range(5, 15)));
+    assert_eq!(cuts(&receiver), [5, 15], "what the pieces say of the receiver itself cuts nothing");
+    let mut third = Context::new(id(3));
+    third.join(&sender.pieces(&range(5, 15)));
+    assert_eq!(cuts(&third), [5, 10, 15]);
+    assert_eq!([4, 5, 10, 15].map(|hash| third.counter(at(hash), id(1))), [0, 4, 4, 0]);
+    assert_eq!([4, 5, 10, 15].map(|hash| third.counter(at(hash), id(2))), [0, 0, 3, 0]);
+}
+
+#[test]
+fn raising_takes_other_pieces_along_only_if_they_lack_exactly_that_dot() {
+    // Counters of replica 2: 6 below 10, 3 up to 20, 7 up to 30, 8 above.
+    let mut context = context(0, &[(0, 10, 6), (10, 20, 3), (20, 30, 7)]);
+    context.join_range(&KeyRange::new(at(30), None).unwrap(), &clock(&[(2, 8)]));
+    assert!(context.is_next(at(5), dot(2, 7)) && !context.is_next(at(15), dot(2, 7)));
+
+    assert!(context.raise(at(25), dot(2, 8)));
+    assert_eq!([5, 15, 25, 35].map(|hash| context.counter(at(hash), id(2))), [6, 3, 8, 8], "two less stays");
+    assert_eq!(cuts(&context), [10, 20], "what became equal is merged");
+    assert!(context.raise(at(15), dot(2, 4)));
+    assert_eq!([5, 15, 25].map(|hash| context.counter(at(hash), id(2))), [6, 4, 8], "never lowered");
+
+    assert!(context.raise(at(5), dot(4, 1)), "a new writer");
+    assert!(context.pieces.iter().all(|piece| piece.clock.get(id(4)) == 1), "one less is raised");
+}
+
+#[test]
+fn a_dot_that_is_not_the_next_one_there_raises_nothing() {
+    let mut context = context(0, &[(0, 10, 6), (10, 20, 3)]);
+    let before = context.clone();
+    for (what, hash, dot) in [
+        ("covered", 5, dot(2, 6)),
+        ("one missing", 15, dot(2, 5)),
+        ("next elsewhere only", 15, dot(2, 7)),
+        ("counter zero", 5, dot(4, 0)),
+        ("own", 5, dot(1, 1)),
+    ] {
+        assert!(!context.raise(at(hash), dot), "{what}");
+    }
+    assert_eq!(context, before);
+}
+
+#[test]
+fn renaming_folds_the_old_id_into_every_piece() {
+    let mut context = context(4, &[(10, 20, 3)]);
+    let before = context.clone();
+    context.rename(id(7)).unwrap();
+    assert_eq!((context.own_id(), context.own_counter()), (id(7), 0));
+    assert!(context.pieces.iter().all(|piece| piece.clock.get(id(1)) == 4));
+    assert!(context.includes(&before) && before.includes(&context));
+    assert_eq!(context.mint(), Ok(dot(7, 1)));
+    context.join_range(&range(0, 5), &clock(&[(1, 6)]));
+    assert_eq!(context.counter(at(0), id(1)), 6, "the old id is another replica's now");
+}
+
+#[test]
+fn an_id_that_has_been_seen_cannot_be_taken() {
+    let mut context = context(4, &[(10, 20, 3)]);
+    let before = context.clone();
+    for taken in [1, 2] {
+        assert_eq!(context.rename(id(taken)), Err(ReplicaIdTaken { replica: id(taken) }));
+    }
+    assert_eq!(context, before);
+}
+
+#[test]
+fn renaming_before_any_write_leaves_no_trace() {
+    let mut context = context(0, &[]);
+    context.rename(id(7)).unwrap();
+    assert_eq!(context.whole_clock(), Some(VectorClock::new()));
+}
+
+#[test]
+fn cuts_to_come_are_counted() {
+    let mut context = context(0, &[(10, 20, 3)]);
+    let would = |lo, hi| context.would_cut(&range(lo, hi));
+    assert_eq!([would(0, 10), would(10, 20), would(10, 15), would(11, 15), would(0, 1)], [0, 0, 1, 2, 1]);
+    assert_eq!(context.would_cut(&KeyRange::ALL), 0);
+    let pieces = vec![(at(5), clock(&[(4, 1)])), (at(10), clock(&[(4, 2)])), (at(12), clock(&[(4, 3)]))];
+    let clocks = RangeClocks::new(range(5, 30), pieces).unwrap();
+    assert_eq!(context.would_cut_by(&clocks), 3);
+    context.join(&clocks);
+    assert_eq!(cuts(&context), [5, 10, 12, 20, 30]);
+}
+
+#[test]
+fn replicas_are_counted_as_if_joined() {
+    let pieces = vec![(at(0), clock(&[(2, 1), (4, 1)])), (at(5), clock(&[(1, 9), (5, 1)]))];
+    let clocks = RangeClocks::new(range(0, 30), pieces).unwrap();
+    for own in [0, 3] {
+        let mut context = context(own, &[(10, 20, 3)]);
+        let expected = context.replicas_with(&clocks);
+        assert_eq!(expected, 3 + usize::from(own > 0));
+        context.join(&clocks);
+        assert_eq!(context.pieces(&KeyRange::ALL).replicas().count(), expected);
+    }
+}
+
+#[test]
+fn a_clone_shares_its_clocks_until_one_of_them_changes() {
+    let mut context = context(0, &[(10, 20, 3)]);
+    let clone = context.clone();
+    assert!(Arc::ptr_eq(&context.pieces[0].clock, &clone.pieces[0].clock));
+    assert!(context.raise(at(0), dot(2, 1)));
+    assert_eq!((clone.counter(at(0), id(2)), context.counter(at(0), id(2))), (0, 1));
+}
+
+/// Something that happens to a context.
+#[derive(Clone, Debug)]
+enum Step {
+    Mint,
+    Rename(ReplicaId),
+    JoinRange(usize, usize, VectorClock),
+    Raise(usize, Dot),
+    /// The next dot of this writer at this place, whatever its counter is by then.
+    RaiseNext(usize, ReplicaId),
+}
+
+/// How many places the model tells apart; the context sees them 100 apart.
+const PLACES: usize = 8;
+
+fn place(number: usize) -> KeyHash {
+    at(number as u128 * 100)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let join = (0..PLACES, 1..=PLACES, any::<VectorClock>());
+    prop_oneof![
+        1 => Just(Step::Mint),
+        1 => any::<ReplicaId>().prop_map(Step::Rename),
+        4 => join.prop_map(|(lo, length, clock)| Step::JoinRange(lo, lo + length, clock)),
+        1 => (0..PLACES, any::<Dot>()).prop_map(|(place, dot)| Step::Raise(place, dot)),
+        3 => (0..PLACES, any::<ReplicaId>()).prop_map(|(place, writer)| Step::RaiseNext(place, writer)),
+    ]
+}
+
+/// One clock for every place, with the own counter in it: what a context stands for.
+struct Model(ReplicaId, Vec<VectorClock>);
+
+impl Model {
+    fn apply(&mut self, step: &Step) {
+        let Self(own, clocks) = self;
+        match step {
+            Step::Mint => clocks.iter_mut().for_each(|clock| assert!(clock.tick(*own).is_ok())),
+            Step::Rename(new) if *new != *own && clocks.iter().all(|clock| clock.get(*new) == 0) => *own = *new,
+            Step::Rename(_) => {}
+            Step::JoinRange(lo, hi, joined) => {
+                for clock in clocks.iter_mut().take(*hi).skip(*lo) {
+                    let mine = clock.get(*own);
+                    clock.join(joined);
+                    clock.set(*own, mine);
+                }
+            }
+            Step::Raise(place, dot) => self.raise(*place, *dot),
+            Step::RaiseNext(place, replica) => {
+                let counter = clocks[*place].get(*replica).saturating_add(1);
+                self.raise(*place, Dot { replica: *replica, counter });
+            }
+        }
+    }
+
+    fn raise(&mut self, place: usize, dot: Dot) {
+        let lacks_it_only = |clock: &VectorClock| clock.get(dot.replica) == dot.counter - 1;
+        if dot.replica != self.0 && lacks_it_only(&self.1[place]) {
+            self.1.iter_mut().filter(|clock| lacks_it_only(clock)).for_each(|clock| clock.observe(dot));
+        }
+    }
+}
+
+fn apply(context: &mut Context, step: &Step) {
+    match step {
+        Step::Mint => assert!(context.mint().is_ok()),
+        Step::Rename(new) => drop(context.rename(*new)),
+        Step::JoinRange(lo, hi, clock) => {
+            let hi = (*hi < PLACES).then(|| place(*hi));
+            context.join_range(&KeyRange::new(place(*lo), hi).unwrap(), clock);
+        }
+        Step::Raise(at, dot) => drop(context.raise(place(*at), *dot)),
+        Step::RaiseNext(at, replica) => {
+            let counter = context.counter(place(*at), *replica).saturating_add(1);
+            context.raise(place(*at), Dot { replica: *replica, counter });
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_context_is_a_clock_for_every_hash(steps in vec_of(step(), 0..24)) {
+        let mut context = Context::new(id(1));
+        let mut model = Model(id(1), vec![VectorClock::new(); PLACES]);
+        for step in &steps {
+            let before = context.clone();
+            apply(&mut context, step);
+            model.apply(step);
+            for (number, clock) in model.1.iter().enumerate() {
+                prop_assert_eq!(&context.clock_at(place(number)), clock, "at {} after {:?}", number, step);
+            }
+            let uneven = model.1.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            prop_assert_eq!(context.pieces_len(), uneven + 1, "neighbours are merged where equal, and only there");
+            prop_assert!(context.includes(&before), "what is seen only grows");
+            prop_assert_eq!(before.includes(&context), before.hash() == context.hash());
+            let encoded = postcard::to_allocvec(&context).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<Context>(&encoded).unwrap(), &context);
+        }
+    }
+
+    #[test]
+    fn exchanging_everything_makes_contexts_equal(left in vec_of(step(), 0..12), right in vec_of(step(), 0..12)) {
+        let replay = |own, steps: &[Step]| {
+            let mut context = Context::new(own);
+            // Ids of one's own must not turn up at the other: that is what the alarm of rule 8 is for.
+            let known = |step: &&Step| !matches!(step, Step::Rename(_));
+            steps.iter().filter(known).for_each(|step| apply(&mut context, step));
+            context
+        };
+        let mut a = replay(id(1 << 100), &left);
+        let mut b = replay(id(1 << 101), &right);
+        a.join(&b.pieces(&KeyRange::ALL));
+        prop_assert!(a.includes(&b));
+        b.join(&a.pieces(&KeyRange::ALL));
+        prop_assert_eq!(a.hash(), b.hash());
+    }
+}

@@ -1,0 +1,57 @@
+use alloc::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::ReplicaId;
+
+/// Whose writes a replica takes in.
+///
+/// Every writer adds a counter to every clock for ever, so where peers are not trusted, those that may write are listed.
+/// A replica that comes back under a fresh id (after a wipe or a restore) has to be listed again.
+///
+/// ```
+/// use anti_entropy::clock::{ReplicaId, WriterPolicy};
+///
+/// let (known, stranger) = (ReplicaId::from_u128(1), ReplicaId::from_u128(2));
+/// assert!(WriterPolicy::default().allows(stranger));
+///
+/// let listed = WriterPolicy::AllowList([known].into());
+/// assert!(listed.allows(known) && !listed.allows(stranger));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum WriterPolicy {
+    /// Anyone's; the default.
+    #[default]
+    AllowAll,
+    /// Only the writes of these replicas.
+    AllowList(BTreeSet<ReplicaId>),
+}
+
+impl WriterPolicy {
+    /// Whether writes of `replica` are taken in, in time logarithmic in the length of a list.
+    pub fn allows(&self, replica: ReplicaId) -> bool {
+        match self {
+            Self::AllowAll => true,
+            Self::AllowList(listed) => listed.contains(&replica),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_allows_nobody() {
+        assert!(!WriterPolicy::AllowList(BTreeSet::new()).allows(ReplicaId::from_u128(1)));
+    }
+
+    #[test]
+    fn it_survives_encoding() {
+        for policy in [WriterPolicy::AllowAll, WriterPolicy::AllowList([ReplicaId::from_u128(5)].into())] {
+            let encoded = postcard::to_allocvec(&policy).unwrap();
+            assert_eq!(postcard::from_bytes::<WriterPolicy>(&encoded).unwrap(), policy);
+        }
+    }
+}

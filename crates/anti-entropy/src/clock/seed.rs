@@ -1,0 +1,104 @@
+use core::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::ReplicaId;
+
+const REPLICA_ID_TAG: &[u8] = b"anti-entropy replica id";
+const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
+
+/// Fresh randomness, handed in: the one source of it in a replica.
+///
+/// The core reads no random generator, so that a run can be repeated from its seed. Outside tests a seed must be 32
+/// bytes from the operating system ([`Seed::from_os`]), taken anew each time the store is opened and never written
+/// down: two stores with one seed would make the same [`ReplicaId`].
+///
+/// `Debug` does not show the bytes, since replica ids and the checks that peers cannot predict hang on them.
+///
+/// ```
+/// use anti_entropy::clock::Seed;
+///
+/// let seed = Seed::from_bytes([7; 32]);
+/// assert_ne!(seed.replica_id(0), seed.replica_id(1));
+/// assert_ne!(seed.derive_u64("jitter"), seed.derive_u64("sketch"));
+/// assert_eq!(format!("{seed:?}"), "Seed(..)");
+/// ```
+#[derive(Clone)]
+pub struct Seed([u8; Seed::LEN]);
+
+impl Seed {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// The seed with these bytes, which must be random and used for nothing else, except in tests.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// A seed from the operating system's random generator.
+    ///
+    /// # Errors
+    /// [`RandomnessUnavailable`](crate::clock::RandomnessUnavailable) if the operating system gives none.
+    ///
+    /// ```
+    /// let seed = anti_entropy::clock::Seed::from_os()?;
+    /// # Ok::<(), anti_entropy::clock::RandomnessUnavailable>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn from_os() -> Result<Self, crate::clock::RandomnessUnavailable> {
+        let mut bytes = [0; Self::LEN];
+        getrandom::fill(&mut bytes).map_err(|_| crate::clock::RandomnessUnavailable)?;
+        Ok(Self(bytes))
+    }
+
+    /// The `n`-th replica id of this seed.
+    ///
+    /// The first 16 bytes of SHA-256 over: the 23 bytes `anti-entropy replica id`, the 32 bytes of the seed, and `n` as
+    /// 8 bytes, most significant first.
+    pub fn replica_id(&self, n: u64) -> ReplicaId {
+        ReplicaId::from_bytes(self.derive(REPLICA_ID_TAG, &n.to_be_bytes()))
+    }
+
+    /// A number that belongs to `label`; numbers of different labels tell nothing about each other.
+    ///
+    /// The first 8 bytes, most significant first, of SHA-256 over: the 24 bytes `anti-entropy seed number`, the 32 bytes
+    /// of the seed, and the label in UTF-8. Takes time linear in the length of the label.
+    pub fn derive_u64(&self, label: &str) -> u64 {
+        u64::from_be_bytes(self.derive(NUMBER_TAG, label.as_bytes()))
+    }
+
+    /// The first `N <= 32` bytes of the hash that tag, seed and name make.
+    fn derive<const N: usize>(&self, tag: &[u8], name: &[u8]) -> [u8; N] {
+        const { assert!(N <= 32) }
+        let hash = Sha256::new().chain_update(tag).chain_update(self.0).chain_update(name).finalize();
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&hash[..N]);
+        bytes
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_vectors() {
+        let seed = Seed::from_bytes(core::array::from_fn(|i| u8::try_from(i).unwrap()));
+        assert_eq!(seed.replica_id(0).to_u128(), 0xcb4b_ee31_7e52_aadd_6e51_2d84_ff11_d38f);
+        assert_eq!(seed.replica_id(258).to_u128(), 0x198d_10b6_8e83_5f07_1535_84cc_9f8d_f4b1);
+        assert_eq!(seed.derive_u64("jitter"), 0x2041_5130_1d4c_8f01);
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn two_seeds_from_the_operating_system_differ() {
+        let (one, other) = (Seed::from_os().unwrap(), Seed::from_os().unwrap());
+        assert_ne!(one.replica_id(0), other.replica_id(0));
+    }
+}

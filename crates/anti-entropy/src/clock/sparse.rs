@@ -1,0 +1,127 @@
+//! How several clocks that are nearly alike are written: the first, the base, in full, and of every further one only the
+//! counters that differ from the base, where 0 removes. A cut that stays costs one counter this way, not a clock.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::clock::vector::side_by_side;
+use crate::clock::{ReplicaId, VectorClock};
+use crate::hash::KeyHash;
+
+/// Why clocks in sparse form are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Ids not strictly ascending, or a counter equal to the base's: the writer would have made it otherwise.
+    NotCanonical,
+    /// More counters in all than the reader holds.
+    TooLarge,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotCanonical => "counters of a piece must ascend by replica and differ from the first piece's",
+            Self::TooLarge => "the pieces expand to too many counters",
+        })
+    }
+}
+
+/// Clocks to be written. The start of the first is known from elsewhere.
+#[derive(Serialize)]
+pub(super) struct SparseRef<'a> {
+    base: &'a VectorClock,
+    rest: Vec<(KeyHash, Vec<(ReplicaId, u64)>)>,
+}
+
+impl<'a> SparseRef<'a> {
+    /// Linear in the counters of all clocks.
+    pub(super) fn new(base: &'a VectorClock, rest: impl Iterator<Item = (KeyHash, &'a VectorClock)>) -> Self {
+        Self { base, rest: rest.map(|(start, clock)| (start, difference(base, clock))).collect() }
+    }
+}
+
+/// Clocks that were read, not yet expanded: no larger than the input.
+#[derive(Deserialize)]
+pub(super) struct Sparse {
+    base: VectorClock,
+    rest: Growing<(KeyHash, Growing<(ReplicaId, u64)>)>,
+}
+
+impl Sparse {
+    /// The clocks in full, with their starts, the first of which is `first`.
+    ///
+    /// At most `max_counters` in all: otherwise a few bytes a piece would each make a copy of the base.
+    pub(super) fn expand(self, first: KeyHash, max_counters: usize) -> Result<Vec<(KeyHash, VectorClock)>, Refusal> {
+        let mut left = max_counters.checked_sub(self.base.len()).ok_or(Refusal::TooLarge)?;
+        let mut rest = Vec::new();
+        for (start, changes) in self.rest.0 {
+            let clock = changed(&self.base, &changes.0).ok_or(Refusal::NotCanonical)?;
+            left = left.checked_sub(clock.len()).ok_or(Refusal::TooLarge)?;
+            rest.push((start, clock));
+        }
+        rest.insert(0, (first, self.base));
+        Ok(rest)
+    }
+}
+
+/// The counters of `clock` that `base` does not have, and a zero for each replica that only `base` has.
+fn difference(base: &VectorClock, clock: &VectorClock) -> Vec<(ReplicaId, u64)> {
+    side_by_side(base.entries(), clock.entries())
+        .filter(|(_, in_base, counter)| in_base != counter)
+        .map(|(id, _, counter)| (id, counter.unwrap_or(0)))
+        .collect()
+}
+
+/// The clock that differs from `base` in `changes`; `None` unless [`difference`] would give exactly these.
+fn changed(base: &VectorClock, changes: &[(ReplicaId, u64)]) -> Option<VectorClock> {
+    if !changes.is_sorted_by(|a, b| a.0 < b.0) {
+        return None;
+    }
+    let mut entries = Vec::with_capacity(base.len());
+    for (id, in_base, change) in side_by_side(base.entries(), changes) {
+        if change == Some(in_base.unwrap_or(0)) {
+            return None;
+        }
+        let counter = change.or(in_base).unwrap_or(0);
+        if counter > 0 {
+            entries.push((id, counter));
+        }
+    }
+    VectorClock::from_canonical(entries)
+}
+
+/// A vector that is read without believing the length in front of it.
+struct Growing<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Growing<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        growing_vec(deserializer).map(Self)
+    }
+}
+
+/// Reads a sequence, allocating for what arrives and not for the length that it claims to have.
+pub(super) fn growing_vec<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Grow<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Grow<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = sequence.next_element()? {
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Grow(PhantomData))
+}
