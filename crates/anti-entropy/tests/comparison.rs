@@ -102,7 +102,7 @@ fn expected(ours: &Snapshot, theirs: &Snapshot, width: Width) -> Vec<Found> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn any_two_sets(ours in any_model(2000), theirs in any_model(2000), limits in any_limits()) {

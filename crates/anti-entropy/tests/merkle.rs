@@ -79,7 +79,7 @@ proptest! {
 
     /// 150 times 0 to 1,400 operations: more than 10^5 in all.
     #[test]
-    fn any_history_gives_the_tree_of_its_outcome(changes in any_changes(1400), every in 1..40_usize) {
+    fn any_history_gives_the_tree_of_its_outcome(changes in any_changes(1400), every in 5..60_usize) {
         let (mut tree, mut model) = (MerkleTree::new(), Model::new());
         let mut kept: Vec<(Snapshot, Model)> = Vec::new();
         for (number, to) in changes.into_iter().enumerate() {
@@ -111,6 +111,15 @@ proptest! {
             single.root();
         }
         prop_assert_eq!(batch.root(), single.root());
+    }
+
+    #[test]
+    fn extending_is_inserting(before in any_model(300), entries in vec((any_key(), (0..9_u8).prop_map(fingerprint)), 0..300)) {
+        let mut model = before.clone();
+        model.extend(entries.iter().copied());
+        let mut tree = tree_of(&before);
+        tree.extend(entries);
+        prop_assert_eq!(tree.root(), tree_of(&model).root());
     }
 
     #[test]

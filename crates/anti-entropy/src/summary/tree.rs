@@ -129,10 +129,22 @@ impl<D: HashFunction> Default for MerkleTree<D> {
     }
 }
 
+/// Changes of a batch whose cache misses overlap: a processor can have a few dozen under way.
+const GROUP: usize = 64;
+
+/// As single insertions, but faster in a large tree.
 impl<D: HashFunction> Extend<(KeyHash, Fingerprint)> for MerkleTree<D> {
     fn extend<I: IntoIterator<Item = (KeyHash, Fingerprint)>>(&mut self, entries: I) {
-        for (key, fingerprint) in entries {
-            self.insert(key, fingerprint);
+        let mut entries = entries.into_iter();
+        loop {
+            let group: Vec<_> = entries.by_ref().take(GROUP).collect();
+            if group.is_empty() {
+                return;
+            }
+            self.top.node.warm(&group);
+            for (key, fingerprint) in group {
+                self.insert(key, fingerprint);
+            }
         }
     }
 }

@@ -43,8 +43,8 @@ impl<'a> View<'a> {
             match view.body {
                 Body::Items(items) => return view.part(wanted.clip(items)),
                 Body::Inner(inner) if wanted.includes(inner.span()) => return view,
-                Body::Inner(inner) if !inner.span().overlaps(wanted) => return Self::items(&[]),
-                // Aligned spans that overlap are nested, so that the node branches above the end of the prefix.
+                // Either the node branches above the end of the prefix, or nothing below it has the prefix, which shows
+                // in the leaf that this ends in.
                 Body::Inner(inner) => view = Self::of(&inner.children[slot_of(start, inner.depth)]),
             }
         }
