@@ -1,6 +1,5 @@
 //! Where a key lies: its hash, and ranges of the space of all hashes.
 
-use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Bound;
 
@@ -71,6 +70,7 @@ impl fmt::Display for KeyHash {
 
 /// A half-open range `[lo, hi)` of the key-hash space; without `hi` it reaches the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "(KeyHash, Option<KeyHash>)")]
 pub struct KeyRange {
     lo: KeyHash,
     hi: Option<KeyHash>,
@@ -122,13 +122,13 @@ impl KeyRange {
         };
         (Bound::Included(self.lo), end)
     }
+}
 
-    /// The fixed-width form that is hashed: `lo`, a byte that says whether there is a `hi`, and `hi` or zeros.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.lo.0.to_vec();
-        bytes.push(u8::from(self.hi.is_some()));
-        bytes.extend_from_slice(&self.hi.unwrap_or(KeyHash::MIN).0);
-        bytes
+impl TryFrom<(KeyHash, Option<KeyHash>)> for KeyRange {
+    type Error = &'static str;
+
+    fn try_from((lo, hi): (KeyHash, Option<KeyHash>)) -> Result<Self, Self::Error> {
+        Self::new(lo, hi).ok_or("a range ends where it starts, or before")
     }
 }
 
@@ -168,5 +168,13 @@ mod tests {
         assert_eq!(KeyRange::new(hash(0), Some(hash(10))).unwrap().intersect(&middle), None);
         assert!(middle.contains(hash(10)) && !middle.contains(hash(20)));
         assert!(KeyRange::new(hash(3), Some(hash(3))).is_none());
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_is_not_decoded() {
+        let bytes = |lo, hi| postcard::to_allocvec(&(hash(lo), Some(hash(hi)))).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes(3, 4)), Ok(KeyRange::new(hash(3), Some(hash(4))).unwrap()));
+        assert!(postcard::from_bytes::<KeyRange>(&bytes(4, 3)).is_err());
+        assert!(postcard::from_bytes::<KeyRange>(&bytes(3, 3)).is_err());
     }
 }

@@ -1,5 +1,22 @@
 //! Layer 5, gossip: whom to talk to, when, within which budget.
+//!
+//! An [`Engine`] owns a replica and its sessions with many peers. In rounds it compares roots with a few of them, and
+//! opens a session where they differ; local writes are pushed at once to some. It does no IO and reads no clock.
 
+mod bucket;
+mod config;
+mod engine;
+mod event;
 mod peer_id;
+mod peers;
+mod push;
+mod sessions;
 
+#[cfg(test)]
+mod tests;
+
+pub use config::GossipConfig;
+pub use engine::{Engine, Output, Status};
+pub use event::{EngineStats, Event};
 pub use peer_id::PeerId;
+pub use peers::PeerStatus;

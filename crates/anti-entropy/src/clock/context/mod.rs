@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken, VectorClock};
 use crate::hash::{KeyHash, KeyRange};
+use crate::mutant::{self, Mutant};
 
 pub use digest::ContextHash;
 
@@ -205,6 +206,16 @@ impl Context {
         Ok(())
     }
 
+    /// Goes on from a later own counter, which is kept apart since every own write changes it. Never goes back.
+    pub(crate) fn resume(&mut self, counter: u64) {
+        self.counter = self.counter.max(counter);
+    }
+
+    /// The number of replicas that the context names; linear in the counters of all pieces, times a logarithm.
+    pub fn replicas_len(&self) -> usize {
+        self.replicas_with_all(core::iter::empty())
+    }
+
     /// The number of pieces, at least one.
     pub fn pieces_len(&self) -> usize {
         self.pieces.len()
@@ -232,8 +243,12 @@ impl Context {
     ///
     /// The own id counts once it has written. Linear in the counters of all pieces and clocks, times a logarithm.
     pub fn replicas_with(&self, clocks: &RangeClocks) -> usize {
+        self.replicas_with_all(clocks.replicas())
+    }
+
+    fn replicas_with_all(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
         let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter().map(|entry| entry.0));
-        let mut replicas: Vec<_> = seen.chain(clocks.replicas()).filter(|&replica| replica != self.own).collect();
+        let mut replicas: Vec<_> = seen.chain(others).filter(|&replica| replica != self.own).collect();
         replicas.sort_unstable();
         replicas.dedup();
         replicas.len() + usize::from(self.counter > 0)
@@ -281,7 +296,7 @@ impl Context {
 
     /// Merges equal neighbours, and only equal ones.
     fn coalesce(&mut self) {
-        self.pieces.dedup_by(|next, kept| next.clock == kept.clock);
+        self.pieces.dedup_by(|next, kept| next.clock == kept.clock || planted_merge(next, kept));
     }
 
     /// The index of the piece that holds `at`: there is one, since the first starts at the lowest hash.
@@ -302,5 +317,19 @@ impl Context {
         let mut clock = clock.clone();
         clock.set(self.own, self.counter);
         clock
+    }
+}
+
+/// Merges unequal neighbours, if a mutant asks for it: never, outside the tests of the checkers.
+fn planted_merge(next: &Piece, kept: &mut Piece) -> bool {
+    if mutant::active(Mutant::NeighboursCoalescedByMaximum) {
+        Arc::make_mut(&mut kept.clock).join(&next.clock);
+        true
+    } else if mutant::active(Mutant::NeighboursCoalescedByMinimum) {
+        let least = kept.clock.iter().map(|(replica, counter)| (replica, counter.min(next.clock.get(replica))));
+        kept.clock = Arc::new(least.collect());
+        true
+    } else {
+        false
     }
 }

@@ -1,0 +1,142 @@
+//! What can be set of the gossip engine.
+
+use core::num::{NonZeroU64, NonZeroUsize};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::SessionConfig;
+
+/// Whom to talk to, how often, and within which budget. Plain data; every replica may have its own, except for
+/// [`SessionConfig::agreement`].
+///
+/// ```
+/// use anti_entropy::gossip::GossipConfig;
+///
+/// let config = GossipConfig { fanout: 2, ..GossipConfig::lan() };
+/// assert!(config.interval < GossipConfig::wan().interval);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GossipConfig {
+    /// How often roots are compared while nothing changes. 60 seconds by default: with pushes on, rounds are only the
+    /// backstop, and an idle cluster should be quiet.
+    pub interval: Duration,
+    /// How often while differences are found; the pace falls back to [`interval`](Self::interval) in steps. 10 seconds by
+    /// default.
+    pub min_interval: Duration,
+    /// By how much an interval varies at random, in per cent, so that replicas do not beat in time. 20 by default.
+    pub jitter_percent: u8,
+    /// With how many peers roots are compared in a round. 3 by default: 100 replicas are then equal within some six rounds.
+    pub fanout: usize,
+    /// How many of a hundred choices of a peer are random; the others take the peer that lags most. 80 by default.
+    pub random_percent: u8,
+    /// How many of a hundred choices prefer a peer of another zone, if there is one. 20 by default.
+    pub other_zone_percent: u8,
+    /// Whether local writes are pushed at once. `true` by default: most writes are then everywhere before the next round.
+    pub push: bool,
+    /// To how many peers a write is pushed, chosen at random. 3 by default.
+    pub push_fanout: usize,
+    /// How many writes of one transaction are pushed; what is more is left to the rounds, which move it in batches. 100
+    /// by default.
+    pub max_pushes: usize,
+    /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
+    pub bytes_per_second: NonZeroU64,
+    /// How many bytes may be sent at once after a pause. 4 MiB by default.
+    pub burst_bytes: NonZeroU64,
+    /// How many sessions may move entries at a time. 1 by default, so that a value that is on its way from one peer is not
+    /// asked of another; comparing roots is not counted.
+    pub max_transfers: NonZeroUsize,
+    /// How many sessions are open at a time in all. 64 by default; each holds at most 64 KiB before it moves entries.
+    pub max_sessions: NonZeroUsize,
+    /// How long to wait before trying again with a peer that was in another transfer. 200 milliseconds by default.
+    pub busy_retry: Duration,
+    /// How long to leave a peer alone after a failure; doubled with each further one. Two seconds by default.
+    pub backoff_min: Duration,
+    /// The longest time that a failing peer is left alone. Five minutes by default: a peer that was away for a day is found
+    /// again soon.
+    pub backoff_max: Duration,
+    /// How many events are kept for a caller that does not poll them; the oldest give way, and are counted. 1,024 by
+    /// default.
+    pub max_events: NonZeroUsize,
+    /// Limits of each session.
+    pub session: SessionConfig,
+}
+
+impl Default for GossipConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            min_interval: Duration::from_secs(10),
+            jitter_percent: 20,
+            fanout: 3,
+            random_percent: 80,
+            other_zone_percent: 20,
+            push: true,
+            push_fanout: 3,
+            max_pushes: 100,
+            bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
+            burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
+            max_transfers: NonZeroUsize::MIN,
+            max_sessions: NonZeroUsize::new(64).expect("not zero"),
+            busy_retry: Duration::from_millis(200),
+            backoff_min: Duration::from_secs(2),
+            backoff_max: Duration::from_secs(300),
+            max_events: NonZeroUsize::new(1024).expect("not zero"),
+            session: SessionConfig::default(),
+        }
+    }
+}
+
+impl GossipConfig {
+    /// For replicas in one data centre: a round every ten seconds, short time-outs.
+    pub fn lan() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            min_interval: Duration::from_secs(1),
+            busy_retry: Duration::from_millis(50),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+            session: SessionConfig {
+                resend_after: Duration::from_millis(200),
+                idle_timeout: Duration::from_secs(5),
+                ..SessionConfig::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// For replicas on different continents: fewer rounds, patient time-outs, larger batches for fewer round trips.
+    pub fn wan() -> Self {
+        Self {
+            interval: Duration::from_secs(120),
+            min_interval: Duration::from_secs(20),
+            busy_retry: Duration::from_secs(1),
+            session: SessionConfig {
+                resend_after: Duration::from_secs(2),
+                idle_timeout: Duration::from_secs(60),
+                batch_bytes: 1 << 20,
+                answer_bytes: 64 << 10,
+                ..SessionConfig::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// For tests and demonstrations: everything happens within fractions of a second.
+    pub fn test() -> Self {
+        Self {
+            interval: Duration::from_millis(200),
+            min_interval: Duration::from_millis(50),
+            busy_retry: Duration::from_millis(5),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_millis(500),
+            session: SessionConfig {
+                resend_after: Duration::from_millis(100),
+                idle_timeout: Duration::from_secs(1),
+                ..SessionConfig::default()
+            },
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The engine: one replica, its peers, and the sessions between them.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::bucket::TokenBucket;
+use super::event::EventQueue;
+use super::peers::{self, Peer};
+use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
+use crate::clock::Now;
+use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, Written};
+use crate::session::Session;
+use crate::summary::Root;
+
+/// Keeps a replica equal to its peers: compares roots in rounds, opens and answers sessions, pushes writes.
+///
+/// Sans-IO: frames and time come in by [`handle_frame`](Self::handle_frame) and [`handle_timeout`](Self::handle_timeout);
+/// what to send, what happened and until when to wait come out by [`poll_output`](Self::poll_output), which is to be
+/// called after every other call until it says [`Output::Wait`].
+///
+/// ```
+/// use anti_entropy::clock::{Now, Seed};
+/// use anti_entropy::gossip::{Engine, GossipConfig, Output, PeerId};
+/// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+///
+/// let seed = Seed::from_bytes([7; 32]);
+/// let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed)?;
+/// let mut now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+/// let mut engine = Engine::new(replica, GossipConfig::default(), 42, now);
+/// engine.add_peer(PeerId::from("node-2"), None);
+/// engine.write(Keyed::new(1u32, "one".to_string()), now)?;
+/// let Output::Send { to, .. } = engine.poll_output(now) else { panic!("the write is pushed") };
+/// assert_eq!(to, PeerId::from("node-2"));
+/// # Ok::<(), anti_entropy::replica::Error>(())
+/// ```
+pub struct Engine<V: Replicated> {
+    pub(super) replica: Replica<V>,
+    pub(super) config: GossipConfig,
+    pub(super) zone: Option<String>,
+    pub(super) peers: BTreeMap<PeerId, Peer>,
+    pub(super) sessions: Vec<Conversation>,
+    pub(super) random: fastrand::Rng,
+    pub(super) bucket: TokenBucket,
+    /// Frames outside of sessions: pushes and refusals.
+    pub(super) outbox: VecDeque<(PeerId, Vec<u8>)>,
+    pub(super) events: EventQueue<V::Key>,
+    /// The present pace of the rounds, between `min_interval` and `interval`.
+    pub(super) pace: Duration,
+    pub(super) next_round: Duration,
+    pub(super) stats: EngineStats,
+}
+
+/// A session and whom it is with.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) peer: PeerId,
+    pub(super) session: Session,
+    /// Whether it was opened from here.
+    pub(super) opened: bool,
+    /// The number by which the session's opener named it.
+    pub(super) nonce: u64,
+    /// A session that is over stays for a while, to repeat its last reply; until then.
+    pub(super) over_at: Option<Duration>,
+    pub(super) diverged: bool,
+}
+
+/// What the engine wants from its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output<K> {
+    /// Send this frame. A frame that cannot be sent is a lost one.
+    Send {
+        /// The peer.
+        to: PeerId,
+        /// The frame.
+        frame: Vec<u8>,
+    },
+    /// Something happened.
+    Event(Event<K>),
+    /// Nothing to do until a frame arrives, or [`Now::elapsed`] reaches this and [`Engine::handle_timeout`] is due.
+    Wait(Duration),
+}
+
+/// The engine's state, as plain data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The Merkle root over all entries.
+    pub root: Root,
+    /// How many keys hold something.
+    pub entries: u64,
+    /// How many of them hold concurrent versions.
+    pub conflicts: usize,
+    /// How many sessions are open.
+    pub sessions: usize,
+    /// What is known of each peer.
+    pub peers: Vec<PeerStatus>,
+    /// What the engine has counted.
+    pub engine: EngineStats,
+    /// What the replica has counted.
+    pub replica: crate::replica::ReplicaStats,
+}
+
+impl<V: Replicated> Engine<V> {
+    /// An engine without peers. `seed` makes its choices at random, and reproducible.
+    pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let first = config.min_interval.mul_f64(random.f64());
+        Self {
+            replica,
+            zone: None,
+            peers: BTreeMap::new(),
+            sessions: Vec::new(),
+            bucket: TokenBucket::full(&config, now.elapsed),
+            outbox: VecDeque::new(),
+            events: EventQueue::new(config.max_events.get()),
+            pace: config.interval,
+            next_round: now.elapsed.saturating_add(first),
+            stats: EngineStats::default(),
+            random,
+            config,
+        }
+    }
+
+    /// Names the zone in which this replica is, for the preference for other zones.
+    pub fn set_zone(&mut self, zone: Option<String>) {
+        self.zone = zone;
+    }
+
+    /// Adds a peer, or gives a known one another zone.
+    pub fn add_peer(&mut self, peer: PeerId, zone: Option<String>) {
+        self.peers.entry(peer).or_default().zone = zone;
+    }
+
+    /// Forgets a peer; its frames are refused from now on.
+    pub fn remove_peer(&mut self, peer: &PeerId) {
+        self.peers.remove(peer);
+        self.sessions.retain(|conversation| conversation.peer != *peer);
+    }
+
+    /// The replica, for reading.
+    pub fn replica(&self) -> &Replica<V> {
+        &self.replica
+    }
+
+    /// The replica, for what changes nothing that peers should hear of at once: auditing, subscribing, admitting writers.
+    pub fn replica_mut(&mut self) -> &mut Replica<V> {
+        &mut self.replica
+    }
+
+    /// The replica by value; sessions are given up, what was joined stays.
+    pub fn into_replica(self) -> Replica<V> {
+        self.replica
+    }
+
+    /// Writes a value in place of everything held at its key, and pushes it; see [`Replica::write`].
+    ///
+    /// # Errors
+    /// As for [`Replica::commit`].
+    pub fn write(&mut self, value: V, now: Now) -> Result<Written, Error> {
+        let written = self.replica.write(value, now)?;
+        self.push(core::slice::from_ref(&written), now);
+        Ok(written)
+    }
+
+    /// Writes a value in place of what was seen by an earlier read, and pushes it; see [`Replica::write_seen`].
+    ///
+    /// # Errors
+    /// As for [`Replica::commit`].
+    pub fn write_seen(&mut self, value: V, seen: &Seen, now: Now) -> Result<Written, Error> {
+        let written = self.replica.write_seen(value, seen, now)?;
+        self.push(core::slice::from_ref(&written), now);
+        Ok(written)
+    }
+
+    /// Deletes everything held at a key, and pushes that; see [`Replica::delete`].
+    ///
+    /// # Errors
+    /// As for [`Replica::commit`].
+    pub fn delete(&mut self, key: &V::Key, now: Now) -> Result<Option<Written>, Error> {
+        Ok(self.commit(Transaction::new().delete(key.clone()), now)?.pop())
+    }
+
+    /// Makes all changes of a transaction, and pushes them; see [`Replica::commit`].
+    ///
+    /// # Errors
+    /// As for [`Replica::commit`].
+    pub fn commit(&mut self, transaction: Transaction<V>, now: Now) -> Result<Vec<Written>, Error> {
+        let written = self.replica.commit(transaction, now)?;
+        self.push(&written, now);
+        Ok(written)
+    }
+
+    /// Takes over a snapshot from outside, and pushes what it changed; see [`Replica::adopt`].
+    ///
+    /// # Errors
+    /// As for [`Replica::adopt`].
+    pub fn adopt(&mut self, values: impl IntoIterator<Item = V>, missing: Missing, now: Now) -> Result<Adopted, Error> {
+        let adopted = self.replica.adopt(values, missing, now)?;
+        self.push(&adopted.written, now);
+        Ok(adopted)
+    }
+
+    /// Compares with a peer at once, whatever the rounds say; and again, until the two have converged, if `pursue`.
+    ///
+    /// An unknown peer is ignored.
+    pub fn sync_now(&mut self, peer: &PeerId, pursue: bool, now: Now) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.due = Some(now.elapsed);
+            peer.not_before = Duration::ZERO;
+            peer.pursued |= pursue;
+        }
+        self.open_due(now);
+    }
+
+    /// What the engine knows and has counted.
+    pub fn status(&mut self, now: Now) -> Status {
+        Status {
+            root: self.replica.root(),
+            entries: self.replica.len(),
+            conflicts: self.replica.conflicts(),
+            sessions: self.sessions.iter().filter(|conversation| conversation.over_at.is_none()).count(),
+            peers: self.peers.iter().map(|(id, peer)| peer.status(id, now.elapsed)).collect(),
+            engine: self.stats,
+            replica: self.replica.stats(),
+        }
+    }
+
+    /// Does what is due: a round, repetitions, giving up.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for conversation in &mut self.sessions {
+            conversation.session.handle_timeout(now);
+        }
+        self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
+        if now.elapsed >= self.next_round {
+            self.start_round(now);
+        }
+        self.open_due(now);
+    }
+
+    /// What to do next; to be called until it says [`Output::Wait`].
+    pub fn poll_output(&mut self, now: Now) -> Output<V::Key> {
+        while let Some(notice) = self.replica.poll_notice() {
+            self.events.push(Event::Notice(notice));
+        }
+        if self.bucket.allows(&self.config, now.elapsed)
+            && let Some((to, frame)) = self.next_frame(now)
+        {
+            self.bucket.take(frame.len());
+            self.stats.frames_sent += 1;
+            self.stats.bytes_sent += frame.len() as u64;
+            return Output::Send { to, frame };
+        }
+        match self.events.pop() {
+            Some(event) => Output::Event(event),
+            None => Output::Wait(self.next_deadline(now)),
+        }
+    }
+
+    fn next_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+        if let Some(frame) = self.outbox.pop_front() {
+            return Some(frame);
+        }
+        self.next_session_frame(now)
+    }
+
+    fn next_deadline(&mut self, now: Now) -> Duration {
+        let sessions = self.sessions.iter_mut().map(Conversation::deadline);
+        let due = self.peers.values().filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
+        let mut deadline = sessions.chain(due).fold(self.next_round, Duration::min);
+        if !self.bucket.allows(&self.config, now.elapsed) {
+            deadline = deadline.min(self.bucket.allows_at(&self.config));
+        }
+        // What is due and waits for room must not make the caller spin.
+        deadline.max(now.elapsed.saturating_add(Duration::from_millis(1)))
+    }
+
+    /// One round: some peers are due now, and resolved conflicts are written back where the resolver asks for it.
+    fn start_round(&mut self, now: Now) {
+        self.stats.rounds += 1;
+        let busy = |peer: &PeerId| self.sessions.iter().any(|open| open.peer == *peer && open.over_at.is_none());
+        let zone = self.zone.as_deref();
+        let chosen =
+            peers::choose(&self.peers, zone, self.config.fanout, &self.config, &mut self.random, now.elapsed, busy);
+        for peer in chosen {
+            if let Some(peer) = self.peers.get_mut(&peer) {
+                peer.due = Some(now.elapsed);
+            }
+        }
+        self.compact(now);
+        let pace = self.pace;
+        self.pace = self.pace.saturating_mul(2).min(self.config.interval);
+        self.next_round = now.elapsed.saturating_add(self.jittered(pace));
+    }
+
+    /// Something changes: rounds come faster for a while.
+    pub(super) fn speed_up(&mut self, now: Now) {
+        self.pace = self.config.min_interval;
+        let soon = now.elapsed.saturating_add(self.jittered(self.config.min_interval));
+        self.next_round = self.next_round.min(soon);
+    }
+
+    pub(super) fn jittered(&mut self, span: Duration) -> Duration {
+        let jitter = f64::from(self.config.jitter_percent.min(100)) / 100.0;
+        span.mul_f64(1.0 + jitter * (self.random.f64() * 2.0 - 1.0))
+    }
+
+    pub(super) fn report_store(&mut self, error: &Error) {
+        self.events.push(Event::StoreFailed { message: error.to_string() });
+    }
+}

@@ -1,0 +1,69 @@
+//! Eager push: local writes go to some peers at once; the rounds make up for what does not arrive.
+
+use alloc::vec::Vec;
+
+use super::{Engine, Event, PeerId};
+use crate::clock::Now;
+use crate::replica::{Push, PushOutcome, Rejection, Replicated, Written};
+use crate::session::{Frame, encode_push};
+
+impl<V: Replicated> Engine<V> {
+    /// Pushes what was just written to a few peers that are not failing.
+    pub(super) fn push(&mut self, written: &[Written], now: Now) {
+        if !written.is_empty() {
+            self.speed_up(now);
+        }
+        if !self.config.push || written.len() > self.config.max_pushes {
+            return;
+        }
+        for written in written {
+            match self.replica.push_of(written) {
+                Ok(Some(push)) => self.push_to_some(&push, now),
+                Ok(None) => {}
+                Err(error) => self.report_store(&error),
+            }
+        }
+    }
+
+    fn push_to_some(&mut self, push: &Push, now: Now) {
+        let nonce = self.random.u64(..);
+        let Some(frame) = encode_push(push, nonce, &self.config.session) else { return };
+        let healthy = self.peers.iter().filter(|(_, peer)| peer.not_before <= now.elapsed);
+        let mut peers: Vec<PeerId> = healthy.map(|(id, _)| id.clone()).collect();
+        self.random.shuffle(&mut peers);
+        for peer in peers.into_iter().take(self.config.push_fanout) {
+            self.stats.pushes_sent += 1;
+            self.stats.value_bytes_sent += push.value_bytes();
+            self.outbox.push_back((peer, frame.clone()));
+        }
+    }
+
+    pub(super) fn handle_push(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        let outcome = match postcard::from_bytes::<Push>(frame.payload) {
+            Ok(push) => self.replica.receive_push(push, now),
+            Err(_) => Ok(PushOutcome::Rejected(Rejection::Malformed("a push does not parse"))),
+        };
+        match outcome {
+            Ok(PushOutcome::Taken) => self.stats.pushes_taken += 1,
+            Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
+            // A part that was named on a guess is missing: a session sends it.
+            Ok(PushOutcome::NotReady | PushOutcome::Rejected(Rejection::MissingContent)) => {
+                self.stats.pushes_not_ready += 1;
+                self.speed_up(now);
+            }
+            Ok(PushOutcome::Rejected(rejection)) => {
+                self.stats.pushes_rejected += 1;
+                self.events.push(Event::PushRejected { peer: from.clone(), rejection });
+            }
+            Err(error) => self.report_store(&error),
+        }
+    }
+
+    /// Writes resolved values in place of conflicts where the resolver asks for it.
+    pub(super) fn compact(&mut self, now: Now) {
+        match self.replica.compact_some(self.config.max_pushes, now) {
+            Ok(written) => self.push(&written, now),
+            Err(error) => self.report_store(&error),
+        }
+    }
+}

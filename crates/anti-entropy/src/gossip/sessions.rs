@@ -1,0 +1,203 @@
+//! The engine's sessions: opening them when due, answering peers', and what their ends mean.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::engine::Conversation;
+use super::{Engine, Event, PeerId};
+use crate::clock::Now;
+use crate::replica::Replicated;
+use crate::session::{
+    Finished, Frame, FrameError, FrameKind, Outcome, Output, PartialReason, Session, encode_version_refusal,
+};
+
+impl Conversation {
+    fn new(peer: PeerId, session: Session, opened: bool, nonce: u64) -> Self {
+        Self { peer, session, opened, nonce, over_at: None, diverged: false }
+    }
+
+    pub(super) fn deadline(&mut self) -> Duration {
+        match (self.over_at, self.session.poll_deadline()) {
+            (Some(over_at), _) => over_at,
+            (None, deadline) => deadline,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.over_at.is_none()
+    }
+}
+
+impl<V: Replicated> Engine<V> {
+    /// Takes a frame that the transport says is from this peer.
+    pub fn handle_frame(&mut self, from: &PeerId, bytes: &[u8], now: Now) {
+        self.stats.frames_received += 1;
+        self.stats.bytes_received += bytes.len() as u64;
+        let Some(peer) = self.peers.get_mut(from) else {
+            self.stats.frames_refused += 1;
+            return;
+        };
+        peer.heard = Some(now.elapsed);
+        match Frame::decode(bytes, self.config.session.checksum) {
+            Ok(frame) if frame.kind == FrameKind::Push => self.handle_push(from, frame, now),
+            Ok(frame) => self.handle_session_frame(from, frame, now),
+            Err(error) => self.refuse_frame(from, error),
+        }
+    }
+
+    fn refuse_frame(&mut self, from: &PeerId, error: FrameError) {
+        self.stats.frames_refused += 1;
+        if let FrameError::Version { session, .. } = error {
+            // At most one refusal waits for a peer, however many frames of its version come.
+            if !self.outbox.iter().any(|(to, _)| to == from) {
+                self.outbox.push_back((from.clone(), encode_version_refusal(session, self.config.session.checksum)));
+            }
+        }
+        self.events.push(Event::FrameRefused { peer: from.clone(), error });
+    }
+
+    fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        let known = self.sessions.iter().position(|open| open.peer == *from && open.session.is_for(&frame));
+        let index = match known {
+            Some(index) => index,
+            None => match self.accept(from, &frame, now) {
+                Some(index) => index,
+                None => return,
+            },
+        };
+        let may_transfer = self.may_transfer(index);
+        let conversation = &mut self.sessions[index];
+        if let Err(error) = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now) {
+            conversation.session.abort(PartialReason::StoreFailed);
+            self.report_store(&error);
+        }
+        let conversation = &mut self.sessions[index];
+        if conversation.session.is_transferring() && !conversation.diverged {
+            conversation.diverged = true;
+            self.events.push(Event::Diverged { peer: from.clone() });
+        }
+    }
+
+    /// Prepares to answer a session that a peer opens. One that it opened before is given up: so has the peer.
+    fn accept(&mut self, from: &PeerId, frame: &Frame<'_>, now: Now) -> Option<usize> {
+        let nonce = self.random.u64(..);
+        let session = Session::accept(frame, nonce, self.config.session, now)?;
+        self.sessions.retain(|open| open.opened || open.peer != *from);
+        if self.sessions.len() >= self.config.max_sessions.get() {
+            // One that is over and only waits to repeat itself gives way; otherwise the peer has to try again.
+            let over = self.sessions.iter().position(|open| !open.is_open())?;
+            self.sessions.swap_remove(over);
+        }
+        self.stats.sessions_accepted += 1;
+        self.sessions.push(Conversation::new(from.clone(), session, false, frame.session));
+        Some(self.sessions.len() - 1)
+    }
+
+    /// Whether a session may go on to move entries: it does already, or there is room for another, and no session with a
+    /// greater number is about to. So of several that get in each other's way, one goes on.
+    fn may_transfer(&self, index: usize) -> bool {
+        let this = &self.sessions[index];
+        let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
+        let transfers = others().filter(|other| other.session.is_transferring()).count();
+        let waiting_for_more = others().any(|other| {
+            other.opened && other.is_open() && !other.session.is_transferring() && other.nonce > this.nonce
+        });
+        this.session.is_transferring()
+            || (transfers < self.config.max_transfers.get() && (this.opened || !waiting_for_more))
+    }
+
+    /// Opens sessions with the peers that are due, as far as there is room.
+    pub(super) fn open_due(&mut self, now: Now) {
+        let due = |until: Option<Duration>| until.is_some_and(|due| due <= now.elapsed);
+        let peers = self.peers.iter().filter(|(_, peer)| due(peer.due) && peer.not_before <= now.elapsed);
+        let peers: Vec<PeerId> = peers.map(|(id, _)| id.clone()).collect();
+        for peer in peers {
+            let open = self.sessions.iter().filter(|conversation| conversation.is_open());
+            if open.clone().any(|conversation| conversation.peer == peer && conversation.opened) {
+                self.settle(&peer, None);
+                continue;
+            }
+            if open.count() >= self.config.max_sessions.get() {
+                break;
+            }
+            self.settle(&peer, None);
+            let nonce = self.random.u64(..);
+            let session = Session::open(nonce, &mut self.replica, self.config.session, now);
+            self.stats.sessions_opened += 1;
+            self.sessions.push(Conversation::new(peer, session, true, nonce));
+        }
+    }
+
+    /// Sets when a peer is due.
+    fn settle(&mut self, peer: &PeerId, due: Option<Duration>) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.due = due;
+        }
+    }
+
+    /// The next frame of any session; sessions that are through are seen off on the way.
+    pub(super) fn next_session_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+        let mut index = 0;
+        while index < self.sessions.len() {
+            let conversation = &mut self.sessions[index];
+            match conversation.session.poll_output() {
+                Output::Send(frame) => return Some((conversation.peer.clone(), frame)),
+                Output::Done(finished) if conversation.is_open() => {
+                    let (peer, opened) = (conversation.peer.clone(), conversation.opened);
+                    conversation.over_at = Some(now.elapsed.saturating_add(self.config.session.idle_timeout));
+                    if opened {
+                        self.sessions.remove(index);
+                    }
+                    self.session_ended(&peer, opened, finished, now);
+                }
+                Output::Done(_) | Output::Wait(_) => index += 1,
+            }
+        }
+        None
+    }
+
+    /// What the end of a session means for its peer.
+    fn session_ended(&mut self, id: &PeerId, opened: bool, finished: Finished, now: Now) {
+        self.stats.value_bytes_sent += finished.stats.value_bytes_sent;
+        let busy_retry = self.jittered(self.config.busy_retry.saturating_mul(3)) / 3;
+        let soon = now.elapsed.saturating_add(busy_retry);
+        let root = self.replica.root();
+        if finished.stats.changed > 0 || finished.stats.differences > 0 {
+            self.speed_up(now);
+        }
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.differences = finished.stats.differences;
+        match &finished.outcome {
+            Outcome::Converged => {
+                self.stats.converged += 1;
+                peer.succeeded();
+                peer.converged = Some((now.elapsed, root));
+                peer.pursued = false;
+                self.events.push(Event::Converged { peer: id.clone(), root });
+            }
+            Outcome::Progress => {
+                self.stats.progressed += 1;
+                peer.succeeded();
+            }
+            Outcome::Partial(reason) => {
+                self.stats.partial += 1;
+                match reason {
+                    PartialReason::Busy | PartialReason::Budget if opened => peer.due = Some(soon),
+                    PartialReason::TimedOut | PartialReason::Uncertified if opened => {
+                        peer.failed(&self.config, now.elapsed);
+                    }
+                    _ => {}
+                }
+            }
+            Outcome::Refused(reason) => {
+                self.stats.refused += 1;
+                peer.failed(&self.config, now.elapsed);
+                self.events.push(Event::Refused { peer: id.clone(), reason: reason.clone() });
+            }
+        }
+        if peer.pursued && peer.due.is_none() && opened {
+            peer.due = Some(soon.max(peer.not_before));
+        }
+        self.events.push(Event::SessionEnded { peer: id.clone(), finished });
+    }
+}

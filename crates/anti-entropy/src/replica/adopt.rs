@@ -1,0 +1,63 @@
+//! Taking over a snapshot that was made elsewhere.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use super::version::ContentHash;
+use super::{Error, Replica, Replicated, Transaction, Written};
+use crate::clock::{Now, Timestamp};
+
+/// What [`Replica::adopt`] does with keys that are held and not in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// What adopting a snapshot changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// The writes and deletes that were made.
+    pub written: Vec<Written>,
+    /// How many values of the snapshot were held already, as the value that a read returns.
+    pub unchanged: usize,
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Takes over the values of a snapshot from outside, and writes only what differs from what a read returns now.
+    ///
+    /// All changes are one transaction. O(values) reads, and O(n) more to find what is [`Missing::Delete`]d.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit): nothing is adopted then. A snapshot that has a key twice is refused.
+    pub fn adopt(&mut self, values: impl IntoIterator<Item = V>, missing: Missing, now: Now) -> Result<Adopted, Error> {
+        let mut transaction = Transaction::new();
+        let mut adopted = Adopted::default();
+        let mut keys = BTreeSet::new();
+        for value in values {
+            let key = value.key();
+            let read = self.read(&key)?;
+            let content = |value: &V| ContentHash::of(Timestamp { wall_ms: 0, logical: 0 }, value);
+            if read.value().is_some_and(|held| content(held) == content(&value)) && keys.insert(key) {
+                adopted.unchanged += 1;
+            } else {
+                keys.insert(value.key());
+                transaction = transaction.write(value);
+            }
+        }
+        if missing == Missing::Delete {
+            let mut surplus = Vec::new();
+            self.for_each(|key, _| {
+                surplus.extend((!keys.contains(key)).then(|| key.clone()));
+                ControlFlow::Continue(())
+            })?;
+            transaction = surplus.into_iter().fold(transaction, Transaction::delete);
+        }
+        adopted.written = self.commit(transaction, now)?;
+        Ok(adopted)
+    }
+}

@@ -1,0 +1,371 @@
+//! Rule 5: taking in a certified batch.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue, WireVersion};
+use super::item::{Encoded, canonical_from_bytes};
+use super::version::{Record, Sibling, key_hash};
+use super::{Change, Error, Notice, Replica, Replicated, Staged, join};
+use crate::KeyHash;
+use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp};
+use crate::mutant::{self, Mutant};
+use crate::summary::Snapshot;
+
+/// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Baseline {
+    pub(crate) summary: Snapshot,
+    pub(crate) context: Context,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    Joined(Joined),
+    /// Nothing was changed.
+    Rejected(Rejection),
+}
+
+/// What a batch that was taken in says of its sender.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// The sender's entries in the range when it made the batch.
+    pub(crate) theirs: Snapshot,
+    /// Versions and parts that the sender holds.
+    pub(crate) held: HeldByPeer,
+    /// The keys at which something changed here.
+    pub(crate) changed: Vec<KeyHash>,
+}
+
+/// Why something that a peer sent was not taken in. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// What was sent does not add up to the state that it stands for; it is compared again by other means.
+    #[error("the batch does not add up to the sender's digest; it will be compared again")]
+    NotCertified,
+    /// It names a version or part that is not held here (any more); it has to be sent.
+    #[error("the batch names content that is not held here; it will be sent whole")]
+    MissingContent,
+    /// It does not parse, is not canonical or not in order. The peer runs broken software, or lies.
+    #[error("what was sent is malformed: {0}; look at the peer's release")]
+    Malformed(&'static str),
+    /// A write is sent that the clock beside it does not cover.
+    #[error("the write {0} is not covered by the clock that it came with; look at the peer's release")]
+    UncoveredWrite(Dot),
+    /// The writer policy does not admit a writer.
+    #[error("the writer {0} is not admitted here; add it to the allow-list if it is one of yours")]
+    WriterNotAdmitted(ReplicaId),
+    /// The clock would name more replicas than [`ReplicaConfig::max_clock_replicas`](super::ReplicaConfig::max_clock_replicas).
+    #[error(
+        "the clock would name {replicas} replicas and the limit is {limit}; raise max_clock_replicas if they are yours"
+    )]
+    TooManyReplicas {
+        /// How many it would name.
+        replicas: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The context would be cut into more pieces than
+    /// [`ReplicaConfig::max_context_pieces`](super::ReplicaConfig::max_context_pieces).
+    #[error("the context would have {pieces} pieces and the limit is {limit}; a complete synchronisation mends it")]
+    TooManyPieces {
+        /// How many it would have.
+        pieces: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// For the second time since opening, a peer claims to have seen more of this replica's writes than it made.
+    #[error(
+        "the peer claims to have seen {claimed} writes of this replica, which made {made}; refuse or inspect the peer"
+    )]
+    ClaimsMyWrites {
+        /// How many it claims.
+        claimed: u64,
+        /// How many were made.
+        made: u64,
+    },
+}
+
+/// Something that a peer sent, if it is acceptable.
+pub(super) type Checked<T> = Result<T, Rejection>;
+
+/// What a batch changes: records, and dots that were met with two contents.
+type Changes<V> = (BTreeMap<KeyHash, Record<V>>, Vec<(<V as Replicated>::Key, Dot)>);
+
+/// One key of a batch: what the sender holds there, and what is held here.
+struct Received<V: Replicated> {
+    hash: KeyHash,
+    theirs: Vec<Sibling<V>>,
+    /// `None` where neither side holds anything now; the snapshot of the comparison did.
+    mine: Option<Record<V>>,
+}
+
+impl<V: Replicated> Replica<V> {
+    /// This replica's state now.
+    pub(crate) fn baseline(&mut self) -> Baseline {
+        Baseline { summary: self.summary(), context: self.context.clone() }
+    }
+
+    /// Takes in a batch that was made against `base`, if it is certified.
+    ///
+    /// # Errors
+    /// If the store fails; what the peer does wrong is a [`Rejection`].
+    pub(crate) fn apply(&mut self, mut batch: Batch, base: &Baseline, now: Now) -> Result<Applied, Error> {
+        let entries = core::mem::take(&mut batch.changes);
+        let received = match self.rebuild(&batch, entries)? {
+            Ok(received) => received,
+            Err(rejection) => return Ok(Applied::Rejected(rejection)),
+        };
+        let theirs = state_of_sender(&batch, base, &received);
+        if theirs.root() != batch.digest && !certification_skipped() {
+            return Ok(Applied::Rejected(Rejection::NotCertified));
+        }
+        if let Err(rejection) = self.admit_clocks(&batch)? {
+            return Ok(Applied::Rejected(rejection));
+        }
+        let context = match self.joined_context(&batch) {
+            Ok(context) => context,
+            Err(rejection) => return Ok(Applied::Rejected(rejection)),
+        };
+        let held = held_by_sender(&received);
+        let (records, clashes) = self.join_range(&batch, base, received, now)?;
+        let changed: Vec<KeyHash> = records.keys().copied().collect();
+        let keys: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
+        self.persist(Staged { records, context, context_changed: true })?;
+        for key in keys {
+            self.changes.push(Change::Remote(key));
+        }
+        self.report_clashes(clashes);
+        Ok(Applied::Joined(Joined { theirs, held, changed }))
+    }
+
+    /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
+    fn rebuild(&self, batch: &Batch, changes: Vec<KeyState>) -> Result<Checked<Vec<Received<V>>>, Error> {
+        let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
+        for change in changes {
+            let next = match self.rebuild_key(change)? {
+                Ok(next) => next,
+                Err(rejection) => return Ok(Err(rejection)),
+            };
+            let in_order = received.last().is_none_or(|last| last.hash < next.hash);
+            if !in_order || !batch.range().contains(next.hash) {
+                return Ok(Err(Rejection::Malformed("a key is out of order or out of the range")));
+            }
+            let uncovered = |sibling: &&Sibling<V>| !batch.clocks.covers(next.hash, sibling.dot());
+            if let Some(sibling) = next.theirs.iter().find(uncovered) {
+                return Ok(Err(Rejection::UncoveredWrite(sibling.dot())));
+            }
+            received.push(next);
+        }
+        Ok(Ok(received))
+    }
+
+    fn rebuild_key(&self, change: KeyState) -> Result<Checked<Received<V>>, Error> {
+        let entry = match change {
+            KeyState::Present(entry) => entry,
+            KeyState::Absent(hash) => {
+                return Ok(Ok(Received { hash, theirs: Vec::new(), mine: self.load(hash)? }));
+            }
+        };
+        let hash = key_hash(&entry.key);
+        let Ok(key) = canonical_from_bytes::<V::Key>(&entry.key) else {
+            return Ok(Err(Rejection::Malformed("a key is not in canonical form")));
+        };
+        let mine = self.load(hash)?.unwrap_or_else(|| Record::empty(key));
+        if mine.key_bytes != entry.key {
+            return Ok(Err(Rejection::Malformed("a key has the hash of another one that is held here")));
+        }
+        Ok(rebuild_entry(entry.versions, &mine).map(|theirs| Received { hash, theirs, mine: Some(mine) }))
+    }
+
+    /// Whether the writers of a batch's clocks are admitted, and none of the writes that it names as mine is unknown to me.
+    fn admit_clocks(&mut self, batch: &Batch) -> Result<Checked<()>, Error> {
+        for writer in batch.clocks.replicas() {
+            let new = batch.clocks.max_counter(writer) > self.context.max_counter(writer);
+            if writer != self.id() && new && !self.config.writers.allows(writer) {
+                return Ok(Err(Rejection::WriterNotAdmitted(writer)));
+            }
+        }
+        let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
+        if replicas > limit {
+            return Ok(Err(Rejection::TooManyReplicas { replicas, limit }));
+        }
+        self.notice_claim(batch.clocks.max_counter(self.id()))
+    }
+
+    /// Rule 8: somebody has seen `claimed` writes under my present id. If that is more than I made, my store was rolled
+    /// back without my noticing: from now on I write under another id. Once an opening, or liars would wear the clocks out.
+    pub(super) fn notice_claim(&mut self, claimed: u64) -> Result<Checked<()>, Error> {
+        let made = self.context.own_counter();
+        if claimed <= made || mutant::active(Mutant::OwnWritesUnknownToThePeerNotNoticed) {
+            return Ok(Ok(()));
+        }
+        if self.alarmed {
+            return Ok(Err(Rejection::ClaimsMyWrites { claimed, made }));
+        }
+        let from = self.id();
+        let mut context = self.context.clone();
+        let to = self.fresh_id(&mut context);
+        self.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
+        self.alarmed = true;
+        self.stats.renamings += 1;
+        self.notices.push(Notice::Renamed { from, to, made });
+        Ok(Ok(()))
+    }
+
+    fn joined_context(&self, batch: &Batch) -> Result<Context, Rejection> {
+        let mut context = self.context.clone();
+        for (range, clock) in batch.clocks.iter() {
+            join::join_clock(&mut context, &range, clock);
+        }
+        let (pieces, limit) = (context.pieces_len(), self.config.max_context_pieces.get());
+        if pieces > limit && pieces > self.context.pieces_len() {
+            return Err(Rejection::TooManyPieces { pieces, limit });
+        }
+        Ok(context)
+    }
+
+    /// Joins every key of the range: those that were sent with what was sent, and those that were not, and changed here
+    /// since the comparison, with what the snapshot had. Returns the records that change.
+    fn join_range(
+        &mut self,
+        batch: &Batch,
+        base: &Baseline,
+        received: Vec<Received<V>>,
+        now: Now,
+    ) -> Result<Changes<V>, Error> {
+        let mut records = BTreeMap::new();
+        let mut clashes = Vec::new();
+        let sent: BTreeSet<KeyHash> = received.iter().map(|received| received.hash).collect();
+        let live = self.summary();
+        for Received { hash, theirs, mine } in received {
+            let Some(mut record) = mine else { continue };
+            let old = record.siblings.clone();
+            let covers = |dot| self.context.covers(hash, dot);
+            let sender_covers = |dot| batch.clocks.covers(hash, dot);
+            let clash = |dot| clashes.push((record.key.clone(), dot));
+            record.siblings = if mutant::active(Mutant::LiveOverwrittenInsteadOfJoined) {
+                theirs
+            } else {
+                join::join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash)
+            };
+            if self.take_in(&old, &mut record.siblings, now) {
+                records.insert(hash, record);
+            }
+        }
+        for difference in live.diff_range(&base.summary, &batch.range()) {
+            let hash = difference.key;
+            if sent.contains(&hash) || mutant::active(Mutant::UnsentKeysNotJoined) {
+                continue;
+            }
+            let Some(mut record) = self.load(hash)? else { continue };
+            let before = record.siblings.len();
+            // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context covers.
+            record.siblings.retain(|sibling| {
+                base.context.covers(hash, sibling.dot()) || !batch.clocks.covers(hash, sibling.dot())
+            });
+            if record.siblings.len() != before {
+                records.insert(hash, record);
+            }
+        }
+        Ok((records, clashes))
+    }
+
+    /// Counts and completes versions that are new here; says whether the siblings changed at all.
+    pub(super) fn take_in(&mut self, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
+        let same = |sibling: &Sibling<V>| {
+            old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
+        };
+        let mut changed = old.len() != new.len();
+        for sibling in new.iter_mut().filter(|sibling| !same(sibling)) {
+            changed = true;
+            sibling.inherit(old);
+            self.stats.value_bytes_needed += sibling.new_bytes();
+            if let Err(skew) = self.clock.observe(sibling.version.timestamp, now.unix_ms) {
+                self.notices.push(Notice::ClockSkew(skew));
+            }
+        }
+        changed
+    }
+
+    fn report_clashes(&mut self, clashes: Vec<(V::Key, Dot)>) {
+        for (key, dot) in clashes {
+            self.stats.content_clashes += 1;
+            self.notices.push(Notice::ContentClash { key, dot });
+        }
+    }
+}
+
+/// What the sender holds in the range if its batch is right: the snapshot of the comparison with the batch's entries
+/// put in, and its absent ones taken out.
+fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Snapshot {
+    let mut tree = base.summary.restrict(&batch.range()).to_tree();
+    for Received { hash, theirs, mine } in received {
+        match mine {
+            Some(mine) if !theirs.is_empty() => tree.insert(*hash, mine.fingerprint_with(theirs)),
+            _ => tree.remove(*hash),
+        };
+    }
+    tree.snapshot()
+}
+
+fn held_by_sender<V: Replicated>(received: &[Received<V>]) -> HeldByPeer {
+    let held = |received: &Received<V>| {
+        let dots = received.theirs.iter().map(Sibling::dot).collect();
+        let parts = received.theirs.iter().flat_map(Sibling::part_hashes).collect();
+        (received.hash, (dots, parts))
+    };
+    received.iter().map(held).collect()
+}
+
+/// The versions of an entry as its sender holds them, completed by what is held here.
+fn rebuild_entry<V: Replicated>(versions: Vec<WireVersion>, mine: &Record<V>) -> Checked<Vec<Sibling<V>>> {
+    let mut siblings: Vec<Sibling<V>> = Vec::new();
+    for version in versions {
+        let in_order = siblings.last().is_none_or(|last| last.dot() < version.dot);
+        if !in_order || version.dot.counter == 0 {
+            return Err(Rejection::Malformed("a version is out of order"));
+        }
+        siblings.push(rebuild_version(version, mine)?);
+    }
+    if siblings.is_empty() { Err(Rejection::Malformed("an entry has no version")) } else { Ok(siblings) }
+}
+
+fn rebuild_version<V: Replicated>(version: WireVersion, mine: &Record<V>) -> Checked<Sibling<V>> {
+    match version.content {
+        WireContent::Held(content) => {
+            let held = |sibling: &&Sibling<V>| {
+                sibling.dot() == version.dot
+                    && sibling.content == content
+                    && sibling.version.timestamp == version.timestamp
+            };
+            mine.siblings.iter().find(held).cloned().ok_or(Rejection::MissingContent)
+        }
+        WireContent::Sent(value) => rebuild_value(version.dot, version.timestamp, value, mine),
+    }
+}
+
+/// A version from what was sent of it, with the parts that were named taken from what is held here.
+pub(super) fn rebuild_value<V: Replicated>(
+    dot: Dot,
+    timestamp: Timestamp,
+    value: WireValue,
+    mine: &Record<V>,
+) -> Checked<Sibling<V>> {
+    let mut encoded = Encoded::from_body(value.body);
+    for part in value.parts {
+        let part = match part {
+            WirePart::Sent(part) => part,
+            WirePart::Held(hash) => mine.part(hash).ok_or(Rejection::MissingContent)?,
+        };
+        encoded.parts.push(part);
+    }
+    let malformed = Rejection::Malformed("a value does not decode, or not to a value of its key");
+    Sibling::from_bytes(dot, timestamp, &mine.key, encoded).ok_or(malformed)
+}
+
+fn certification_skipped() -> bool {
+    mutant::active(Mutant::CertificationSkipped) || mutant::active(Mutant::ChangedSinceComparisonLeftOut)
+}

@@ -1,0 +1,65 @@
+//! Checking a replica against its own store.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use super::open::check_record;
+use super::{Error, Replica, Replicated};
+use crate::{KeyHash, KeyRange};
+
+/// The result of reading a whole store again and comparing it with what the replica thinks it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// How many records were read.
+    pub records: u64,
+    /// Every difference that was found; empty if the store is sound.
+    pub discrepancies: Vec<(KeyHash, Discrepancy)>,
+}
+
+/// A way in which a store is not what was written to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Discrepancy {
+    /// The record does not decode, or cannot have been written by this replica.
+    Damaged(String),
+    /// The record's hash is not the one that it was written with.
+    Changed,
+    /// The record was never written.
+    Surplus,
+    /// The record is gone.
+    Lost,
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Reads the whole store again, computes every hash afresh, and reports each difference. O(n); changes nothing.
+    ///
+    /// # Errors
+    /// If the store fails to be read.
+    pub fn audit(&mut self) -> Result<Audit, Error> {
+        let summary = self.summary();
+        let mut expected = summary.iter().peekable();
+        let mut audit = Audit::default();
+        let mut report = |hash, what| audit.discrepancies.push((hash, what));
+        let mut records = 0;
+        self.store.scan(KeyRange::ALL, &mut |hash, bytes| {
+            records += 1;
+            while let Some((lost, _)) = expected.next_if(|(next, _)| *next < hash) {
+                report(lost, Discrepancy::Lost);
+            }
+            let wanted = expected.next_if(|(next, _)| *next == hash).map(|(_, fingerprint)| fingerprint);
+            match (check_record::<V>(hash, bytes, &self.context), wanted) {
+                (Err(reason), _) => report(hash, Discrepancy::Damaged(reason)),
+                (Ok(_), None) => report(hash, Discrepancy::Surplus),
+                (Ok(record), Some(wanted)) if record.fingerprint() != wanted => report(hash, Discrepancy::Changed),
+                (Ok(_), Some(_)) => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        for (lost, _) in expected {
+            report(lost, Discrepancy::Lost);
+        }
+        audit.records = records;
+        Ok(audit)
+    }
+}

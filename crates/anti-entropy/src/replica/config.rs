@@ -1,0 +1,47 @@
+//! What can be set of a replica.
+
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::WriterPolicy;
+
+/// Limits and policies of a replica; all replicas of a store should have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicaConfig {
+    /// The longest encoded value that a local write may have, in bytes, parts included. 16 MiB by default: a value is
+    /// handled in memory, and sent in one message.
+    pub max_value_bytes: usize,
+    /// The longest encoded key that a local write may have, in bytes. 64 KiB by default: keys are names.
+    pub max_key_bytes: usize,
+    /// How many replica ids a clock may name. 1,024 by default: every clock that is sent or stored grows with them.
+    /// What would add one more is refused and reported; ids are never pruned, since that brings deleted data back.
+    pub max_clock_replicas: usize,
+    /// Into how many pieces the context may be cut. 256 by default: interrupted transfers leave cuts behind until the
+    /// next complete one; at the limit, transfers have to end at existing cuts.
+    pub max_context_pieces: NonZeroUsize,
+    /// How far a remote timestamp may be ahead of the local wall clock and still move the local hybrid clock. Five
+    /// minutes by default, far above what synchronised clocks differ by. Versions beyond it are taken in all the same,
+    /// since causality does not depend on clocks; that the clock did not follow is counted.
+    pub max_clock_skew: Duration,
+    /// Whose writes are accepted. Everybody's by default.
+    pub writers: WriterPolicy,
+    /// How many unread changes are kept for a subscriber before it gets a lag notice instead. 1,024 by default.
+    pub max_pending_changes: NonZeroUsize,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        Self {
+            max_value_bytes: 16 << 20,
+            max_key_bytes: 64 << 10,
+            max_clock_replicas: 1024,
+            max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
+            max_clock_skew: Duration::from_secs(300),
+            writers: WriterPolicy::AllowAll,
+            max_pending_changes: NonZeroUsize::new(1024).expect("1024 is not zero"),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a replica keeps in its store, byte for byte: postcard of these types behind a format byte (docs/protocol.md,
+//! "Disk").
+
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::item::{Encoded, Part, Replicated, bytes, canonical_from_bytes};
+use super::version::{Record, Sibling};
+use crate::clock::{Context, Dot, ReplicaId, Timestamp};
+
+/// The first byte of everything in the store. A store written in another format is refused.
+const FORMAT: u8 = 1;
+
+/// Why bytes from the store are unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FormatError {
+    #[error("it is in format {0}, and this release reads format {FORMAT}")]
+    OtherFormat(u8),
+    #[error("it does not parse")]
+    Damaged,
+}
+
+/// Who the replica is and how far it has counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) id: ReplicaId,
+    pub(crate) counter: u64,
+    /// Rewritten at every opening; equal to the marker outside the store if the store was not rolled back.
+    pub(crate) marker: [u8; 16],
+    pub(crate) last_timestamp: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    #[serde(with = "bytes")]
+    key: Vec<u8>,
+    siblings: Vec<StoredSibling>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSibling {
+    dot: Dot,
+    timestamp: Timestamp,
+    #[serde(with = "bytes")]
+    body: Vec<u8>,
+    parts: Vec<StoredPart>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPart {
+    inherited: bool,
+    part: Part,
+}
+
+pub(crate) fn encode_identity(identity: &Identity) -> Vec<u8> {
+    encode(identity)
+}
+
+pub(crate) fn decode_identity(bytes: &[u8]) -> Result<Identity, FormatError> {
+    decode(bytes)
+}
+
+pub(crate) fn encode_context(context: &Context) -> Vec<u8> {
+    encode(context)
+}
+
+pub(crate) fn decode_context(bytes: &[u8]) -> Result<Context, FormatError> {
+    decode(bytes)
+}
+
+pub(crate) fn encode_record<V: Replicated>(record: &Record<V>) -> Vec<u8> {
+    let siblings = record.siblings.iter().map(store_sibling).collect();
+    encode(&StoredRecord { key: record.key_bytes.clone(), siblings })
+}
+
+fn store_sibling<V>(sibling: &Sibling<V>) -> StoredSibling {
+    let parts = sibling.encoded.parts.iter().zip(&sibling.inherited);
+    StoredSibling {
+        dot: sibling.version.dot,
+        timestamp: sibling.version.timestamp,
+        body: sibling.encoded.body.clone(),
+        parts: parts.map(|(part, inherited)| StoredPart { inherited: *inherited, part: part.clone() }).collect(),
+    }
+}
+
+pub(crate) fn decode_record<V: Replicated>(bytes: &[u8]) -> Result<Record<V>, FormatError> {
+    let stored: StoredRecord = decode(bytes)?;
+    let key: V::Key = canonical_from_bytes(&stored.key).map_err(|_| FormatError::Damaged)?;
+    let mut siblings = Vec::with_capacity(stored.siblings.len());
+    for sibling in stored.siblings {
+        let (inherited, parts) = sibling.parts.into_iter().map(|stored| (stored.inherited, stored.part)).unzip();
+        let encoded = Encoded { body: sibling.body, parts };
+        let decoded = Sibling::from_bytes(sibling.dot, sibling.timestamp, &key, encoded).ok_or(FormatError::Damaged)?;
+        siblings.push(Sibling { inherited, ..decoded });
+    }
+    let sorted = siblings.windows(2).all(|pair| pair[0].dot() < pair[1].dot());
+    if siblings.is_empty() || !sorted {
+        return Err(FormatError::Damaged);
+    }
+    Ok(Record { key, key_bytes: stored.key, siblings })
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, alloc::vec![FORMAT]).expect("our own types serialise, and memory grows")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| FormatError::Damaged),
+        Some((&other, _)) => Err(FormatError::OtherFormat(other)),
+        None => Err(FormatError::Damaged),
+    }
+}

@@ -1,0 +1,359 @@
+//! What a replicated value has to say of itself.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use digest::Update;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// What counts of a value: feeds it into a hash.
+///
+/// Not to be confused with RustCrypto's `digest::Digest`, which is a hash function. This trait is implemented by
+/// *values*, and hands their content to such a function. Two values that feed the same bytes are the same to every
+/// replica, and what is not fed is not certified: leave out only what may differ between replicas.
+///
+/// # Implementer notes
+///
+/// - Feed everything that [`Replicated::encode`] keeps and that replicas must agree on; the bytes of the encoding are
+///   a good choice, and what [`replicated!`](crate::replicated) does.
+/// - Two values that differ feed different bytes: put a length before what varies in length.
+/// - Nothing of a platform, a run or a map's order goes in. Floats go in as their bits.
+///
+/// The conformance kit checks that the digest changes with the content.
+pub trait Digest {
+    /// Feeds what counts of this value into `hash`.
+    fn digest<H: Update>(&self, hash: &mut H);
+}
+
+/// A value that replicas agree on: it has a key, and canonical bytes.
+///
+/// A serde type gets both traits in a line with [`replicated!`](crate::replicated); a plain map is made of
+/// [`Keyed`] values, a set of `Keyed<K, ()>`.
+///
+/// # Implementer notes
+///
+/// - [`encode`](Self::encode) is canonical: equal values have equal bytes, on every platform.
+/// - [`decode`](Self::decode) takes back what `encode` made, and refuses whatever `encode` would not have made.
+/// - The key is not part of the encoding; `decode` gets it beside.
+/// - `decode` is handed bytes from peers and files: it returns an error, and never panics.
+///
+/// The conformance kit checks these laws.
+pub trait Replicated: Digest + Clone + Send + Sync + 'static {
+    /// What names a value. It is stored and sent in postcard's encoding, which is canonical for serde types
+    /// without floats and unordered maps.
+    type Key: Serialize + DeserializeOwned + Ord + Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// The key under which this value is kept.
+    fn key(&self) -> Self::Key;
+
+    /// The canonical encoding, without the key.
+    fn encode(&self) -> Encoded;
+
+    /// The value that `encode` turned into `encoded`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not an encoding of a value under this key.
+    fn decode(key: &Self::Key, encoded: &Encoded) -> Result<Self, DecodeError>;
+}
+
+/// The canonical bytes of a value: a body, and parts that are moved only where they are not held already.
+///
+/// A part is something large that often stays when the rest changes: an embedding, a blob. A peer that holds
+/// a part under the same key is sent its hash in place of its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// Everything that is not in a part.
+    pub body: Vec<u8>,
+    /// The content-addressed parts, in the order that `decode` expects.
+    pub parts: Vec<Part>,
+}
+
+impl Encoded {
+    /// An encoding without parts.
+    pub fn from_body(body: Vec<u8>) -> Self {
+        Self { body, parts: Vec::new() }
+    }
+
+    /// Length of body and parts, in bytes.
+    pub fn len_bytes(&self) -> usize {
+        self.body.len() + self.parts.iter().map(|part| part.as_bytes().len()).sum::<usize>()
+    }
+}
+
+/// A content-addressed part of a value; cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part(Arc<[u8]>);
+
+impl Part {
+    /// The part's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The hash that names the part. O(length).
+    pub fn hash(&self) -> PartHash {
+        let mut hash = Sha256::new();
+        Update::update(&mut hash, &[tag::PART]);
+        Update::update(&mut hash, &self.0);
+        PartHash(hash.finalize().into())
+    }
+}
+
+impl From<Vec<u8>> for Part {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Part {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Part({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bytes::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// The hash that names a [`Part`]: SHA-256 over a tag and the bytes (docs/protocol.md, "Hashes").
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartHash(pub [u8; 32]);
+
+impl fmt::Debug for PartHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PartHash(")?;
+        for byte in &self.0[..4] {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("..)")
+    }
+}
+
+/// Bytes that are no encoding of a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes are no encoding of this value: {reason}; nothing was changed")]
+pub struct DecodeError {
+    reason: &'static str,
+}
+
+impl DecodeError {
+    /// An error that says what is wrong with the bytes.
+    pub const fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
+}
+
+/// A value of any serde type under a key of any serde type: the item of a plain replicated map.
+///
+/// A set is a map without values: `Keyed<K, ()>`.
+///
+/// ```
+/// use anti_entropy::replica::{Keyed, Replicated};
+///
+/// let entry = Keyed::new("colour".to_string(), "green".to_string());
+/// assert_eq!(entry.key(), "colour");
+/// let copy = Keyed::decode(&entry.key(), &entry.encode())?;
+/// assert_eq!(copy, entry);
+/// # Ok::<(), anti_entropy::replica::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Keyed<K, V> {
+    /// What names the value.
+    pub key: K,
+    /// What is kept under the key.
+    pub value: V,
+}
+
+impl<K, V> Keyed<K, V> {
+    /// The value `value` under `key`.
+    pub const fn new(key: K, value: V) -> Self {
+        Self { key, value }
+    }
+}
+
+impl<K, V: Serialize> Digest for Keyed<K, V> {
+    fn digest<H: Update>(&self, hash: &mut H) {
+        hash.update(&serde_encode(&self.value));
+    }
+}
+
+impl<K, V> Replicated for Keyed<K, V>
+where
+    K: Serialize + DeserializeOwned + Ord + Clone + fmt::Debug + Send + Sync + 'static,
+    V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    type Key = K;
+
+    fn key(&self) -> K {
+        self.key.clone()
+    }
+
+    fn encode(&self) -> Encoded {
+        Encoded::from_body(serde_encode(&self.value))
+    }
+
+    fn decode(key: &K, encoded: &Encoded) -> Result<Self, DecodeError> {
+        Ok(Self::new(key.clone(), serde_decode(encoded)?))
+    }
+}
+
+/// Implements [`Digest`] and [`Replicated`] for a serde type, in a line: its name, the type of its key, and how a
+/// value tells its key.
+///
+/// The canonical encoding is postcard's, and all of it counts.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Note {
+///     id: String,
+///     text: String,
+/// }
+/// anti_entropy::replicated!(Note, key: String = |note| note.id.clone());
+/// ```
+#[macro_export]
+macro_rules! replicated {
+    ($item:ty, key: $key:ty = $key_of:expr) => {
+        impl $crate::replica::Digest for $item {
+            fn digest<H: $crate::__private::Update>(&self, hash: &mut H) {
+                hash.update(&$crate::__private::serde_encode(self));
+            }
+        }
+
+        impl $crate::replica::Replicated for $item {
+            type Key = $key;
+
+            fn key(&self) -> $key {
+                let key_of: fn(&$item) -> $key = $key_of;
+                key_of(self)
+            }
+
+            fn encode(&self) -> $crate::replica::Encoded {
+                $crate::replica::Encoded::from_body($crate::__private::serde_encode(self))
+            }
+
+            fn decode(
+                key: &$key,
+                encoded: &$crate::replica::Encoded,
+            ) -> ::core::result::Result<Self, $crate::replica::DecodeError> {
+                let item: Self = $crate::__private::serde_decode(encoded)?;
+                if $crate::replica::Replicated::key(&item) == *key {
+                    Ok(item)
+                } else {
+                    Err($crate::replica::DecodeError::new("it belongs under another key"))
+                }
+            }
+        }
+    };
+}
+
+/// Postcard's encoding of a serde value.
+///
+/// # Panics
+/// If the type's `Serialize` fails of itself, or writes a sequence without saying its length first: such a type has
+/// no canonical encoding, which the first write shows.
+pub fn serde_encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("a replicated serde type serialises without failing, with lengths known")
+}
+
+/// The value that `serde_encode` made into these bytes; all of them, and in no other form.
+///
+/// # Errors
+/// [`DecodeError`] if `serde_encode` would not have made them.
+pub fn serde_decode<T: Serialize + DeserializeOwned>(encoded: &Encoded) -> Result<T, DecodeError> {
+    if !encoded.parts.is_empty() {
+        return Err(DecodeError::new("it has parts, and values of this type have none"));
+    }
+    canonical_from_bytes(&encoded.body)
+}
+
+/// Reads a postcard value and insists on the canonical form: writing it again gives the same bytes.
+pub(crate) fn canonical_from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let value: T = postcard::from_bytes(bytes).map_err(|_| DecodeError::new("it does not parse"))?;
+    if serde_encode(&value) == bytes { Ok(value) } else { Err(DecodeError::new("it is not in canonical form")) }
+}
+
+/// The first bytes of everything that is hashed here; the Merkle tree's own are 0x00 and 0x01.
+pub(crate) mod tag {
+    pub(crate) const KEY: u8 = 0x10;
+    pub(crate) const CONTENT: u8 = 0x11;
+    pub(crate) const ENTRY: u8 = 0x12;
+    pub(crate) const PART: u8 = 0x13;
+}
+
+/// Serde of byte vectors as bytes, which is copied at once instead of element by element.
+pub(crate) mod bytes {
+    use core::fmt;
+
+    use alloc::vec::Vec;
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+
+    struct BytesVisitor;
+
+    impl Visitor<'_> for BytesVisitor {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+
+    use super::*;
+
+    #[test]
+    fn a_longer_form_of_the_same_number_is_refused() {
+        // Postcard writes 1 as one byte; 0x81 0x00 says the same in two.
+        assert_eq!(canonical_from_bytes::<u32>(&[1]), Ok(1));
+        assert_eq!(canonical_from_bytes::<u32>(&[0x81, 0x00]), Err(DecodeError::new("it is not in canonical form")));
+        assert!(canonical_from_bytes::<u32>(&[1, 0]).is_err(), "bytes left over");
+    }
+
+    #[test]
+    fn parts_are_refused_where_there_are_none() {
+        let mut encoded = Keyed::new(1u8, "x".to_string()).encode();
+        encoded.parts.push(Part::from(&b"surplus"[..]));
+        assert!(Keyed::<u8, String>::decode(&1, &encoded).is_err());
+    }
+
+    #[test]
+    fn the_part_hash_is_sha_256_over_tag_and_bytes() {
+        let golden: [u8; 32] = Sha256::digest([&[0x13], &b"embedding"[..]].concat()).into();
+        assert_eq!(Part::from(&b"embedding"[..]).hash(), PartHash(golden));
+    }
+}

@@ -1,0 +1,263 @@
+//! Layer 3, replica: one store, what it has seen, and the rules by which both change.
+//!
+//! A [`Replica`] is the one path by which a store changes: writes and deletes of the application, and what peers send.
+//! It keeps the store, the Merkle tree over it and the causal context at the same instant, always.
+//!
+//! ```
+//! use anti_entropy::clock::{Now, Seed};
+//! use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+//!
+//! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+//! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+//! replica.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
+//! let read = replica.read(&"colour".to_string())?;
+//! assert_eq!(read.value().unwrap().value, "green");
+//! replica.delete(&"colour".to_string(), now)?;
+//! assert!(replica.read(&"colour".to_string())?.value().is_none());
+//! # Ok::<(), anti_entropy::replica::Error>(())
+//! ```
+
+mod adopt;
+mod apply;
+mod audit;
+mod batch;
+mod changes;
+mod config;
+mod error;
+mod format;
+mod item;
+mod join;
+mod notices;
+mod open;
+mod push;
+mod read;
+mod resolver;
+mod store;
+mod version;
+mod write;
+
+#[cfg(test)]
+mod model_tests;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+
+pub use adopt::{Adopted, Missing};
+pub use apply::Rejection;
+pub(crate) use apply::{Applied, Baseline, Joined};
+pub use audit::{Audit, Discrepancy};
+pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, TheirEntry};
+pub use changes::Change;
+use changes::ChangeLog;
+pub use config::ReplicaConfig;
+pub use error::Error;
+pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
+#[doc(hidden)]
+pub use item::{serde_decode, serde_encode};
+pub use notices::Notice;
+use notices::Notices;
+pub use open::{Continuity, Marker, Opening};
+pub(crate) use push::{Push, PushOutcome};
+pub use read::{Read, Seen};
+pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
+pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+use version::Record;
+pub use version::{ContentHash, Entry, Version};
+pub use write::{Transaction, Written};
+
+use crate::KeyHash;
+use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed};
+use crate::summary::{MerkleTree, Root, Snapshot};
+
+/// A replica of a keyed store: reads, writes and deletes at once, and agrees with other replicas later.
+///
+/// It is plain state without threads or locks; sessions and the gossip engine borrow it to exchange with peers.
+pub struct Replica<V: Replicated> {
+    store: Box<dyn Store>,
+    resolver: Box<dyn Resolver<V>>,
+    config: ReplicaConfig,
+    tree: MerkleTree,
+    context: Context,
+    clock: HybridClock,
+    seed: Seed,
+    /// How many ids the seed has given so far.
+    ids_made: u64,
+    marker: Marker,
+    /// Keys with more than one sibling.
+    conflicts: BTreeSet<KeyHash>,
+    changes: ChangeLog<V::Key>,
+    notices: Notices<V::Key>,
+    /// Whether rule 8's alarm has gone off since opening.
+    alarmed: bool,
+    stopped: bool,
+    stats: ReplicaStats,
+}
+
+/// What a replica has counted since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaStats {
+    /// Bytes of versions that came from peers and that this replica did not hold, less the parts that it held.
+    pub value_bytes_needed: u64,
+    /// Versions with a dot that was held with another content: damage, or a dot that was used twice.
+    pub content_clashes: u64,
+    /// Remote timestamps that were too far ahead for the local clock to follow.
+    pub clock_skews: u64,
+    /// Times that a peer named more of this replica's own writes than it had made, so that it took another id.
+    pub renamings: u64,
+}
+
+/// Changes that are made together: in the store first, then in memory.
+struct Staged<V: Replicated> {
+    /// The new record at each key; without siblings, nothing is kept there.
+    records: BTreeMap<KeyHash, Record<V>>,
+    context: Context,
+    /// Whether the context changed beyond the replica's own counter.
+    context_changed: bool,
+}
+
+impl<V: Replicated> Replica<V> {
+    /// The id under which the next write is made. It changes when the replica finds that its store was rolled back.
+    pub fn id(&self) -> ReplicaId {
+        self.context.own_id()
+    }
+
+    /// What has to be kept outside the store to prove, at the next opening, that it was not rolled back; see
+    /// [`Continuity::Marker`].
+    pub fn marker(&self) -> Marker {
+        self.marker
+    }
+
+    /// The number of keys that hold something.
+    pub fn len(&self) -> u64 {
+        self.tree.len()
+    }
+
+    /// Whether no key holds anything.
+    pub fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
+    /// How many keys hold more than one version.
+    pub fn conflicts(&self) -> usize {
+        self.conflicts.len()
+    }
+
+    /// The Merkle root over all entries: equal roots mean equal stores.
+    ///
+    /// Hashes what changed since the last call: O(changes · log n).
+    pub fn root(&mut self) -> Root {
+        self.tree.root()
+    }
+
+    /// The Merkle tree over all entries as it is now; O(1) when nothing changed since the last call.
+    pub fn summary(&mut self) -> Snapshot {
+        self.tree.snapshot()
+    }
+
+    /// What this replica has seen of every writer.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// A hash of what this replica has seen; equal where replicas have seen the same.
+    pub fn context_hash(&self) -> ContextHash {
+        self.context.hash()
+    }
+
+    /// The settings of this replica.
+    pub fn config(&self) -> &ReplicaConfig {
+        &self.config
+    }
+
+    /// Admits a writer where the policy is an allow-list: a new node, or one that came back under a new id.
+    pub fn admit(&mut self, writer: ReplicaId) {
+        if let crate::clock::WriterPolicy::AllowList(writers) = &mut self.config.writers {
+            writers.insert(writer);
+        }
+    }
+
+    /// What was counted since the replica was opened.
+    pub fn stats(&self) -> ReplicaStats {
+        ReplicaStats { clock_skews: self.clock.refused(), ..self.stats }
+    }
+
+    /// Starts recording changes for [`poll_change`](Self::poll_change).
+    pub fn watch(&mut self) {
+        self.changes.watch();
+    }
+
+    /// The next change nobody has read yet, oldest first, if [`watch`](Self::watch) was called.
+    pub fn poll_change(&mut self) -> Option<Change<V::Key>> {
+        self.changes.pop()
+    }
+
+    /// The next thing that an operator would want to know, oldest first.
+    pub fn poll_notice(&mut self) -> Option<Notice<V::Key>> {
+        self.notices.pop()
+    }
+
+    /// The record at a key, decoded and with its hashes computed from its bytes.
+    fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
+        let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
+        let damaged = |reason| Error::DamagedRecord { key: hash, reason };
+        let record: Record<V> = format::decode_record(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if record.key_hash() != hash {
+            return Err(damaged("it belongs under another key".to_string()));
+        }
+        Ok(Some(record))
+    }
+
+    /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
+    fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
+        if self.stopped {
+            return Err(Error::Stopped);
+        }
+        let commit = self.encode_commit(&staged);
+        self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
+        for (hash, record) in &staged.records {
+            if record.siblings.is_empty() {
+                self.tree.remove(*hash);
+            } else {
+                self.tree.insert(*hash, record.fingerprint());
+            }
+            if record.siblings.len() > 1 {
+                self.conflicts.insert(*hash);
+            } else {
+                self.conflicts.remove(hash);
+            }
+        }
+        self.context = staged.context;
+        Ok(())
+    }
+
+    fn encode_commit(&self, staged: &Staged<V>) -> Commit {
+        let mut commit = Commit::default();
+        for (hash, record) in &staged.records {
+            let bytes = (!record.siblings.is_empty()).then(|| format::encode_record(record));
+            commit.records.insert(*hash, bytes);
+        }
+        let identity = format::Identity {
+            id: staged.context.own_id(),
+            counter: staged.context.own_counter(),
+            marker: self.marker.to_bytes(),
+            last_timestamp: self.clock.last(),
+        };
+        commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
+        if staged.context_changed {
+            commit.meta.insert(MetaSlot::Context, format::encode_context(&staged.context));
+        }
+        commit
+    }
+}
+
+impl<V: Replicated> core::fmt::Debug for Replica<V> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Replica")
+            .field("id", &self.id())
+            .field("entries", &self.len())
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}

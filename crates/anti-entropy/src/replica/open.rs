@@ -1,0 +1,202 @@
+//! Opening a store: who the replica is, and its summary.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use super::changes::ChangeLog;
+use super::format::{self, Identity};
+use super::notices::Notices;
+use super::version::Record;
+use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
+use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
+use crate::mutant::{self, Mutant};
+use crate::summary::{Fingerprint, MerkleTree};
+use crate::{KeyHash, KeyRange};
+
+/// What proves that a store was not rolled back since it was last open.
+///
+/// A replica id names one unbroken life of a store. If an old backup is opened under its old id, writes made since
+/// the backup and writes made from now on get the same names, and replicas lose data without noticing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Continuity {
+    /// Nothing proves it: the replica takes a new id. Always safe; each opening adds an id to the clocks that was
+    /// written under.
+    #[default]
+    Unproven,
+    /// What [`Replica::marker`] returned at the last opening, kept outside the store and outside its backups (a file on
+    /// the machine, say). If it matches the store, the old id is continued, otherwise a new one is taken.
+    Marker(Marker),
+    /// The caller vouches that this store is the latest state of its replica.
+    Vouched,
+}
+
+/// A nonce that a store gets at every opening; kept outside the store, it proves that the store is the one last opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker([u8; 16]);
+
+impl Marker {
+    /// The marker that these bytes are.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The marker as bytes, to be kept in a file.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+/// How a store is opened: fresh randomness, what proves its continuity, and the replica's settings.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Fresh randomness, never used for an opening before.
+    pub seed: Seed,
+    /// What proves that the store was not rolled back. Nothing, by default.
+    pub continuity: Continuity,
+    /// Limits and policies.
+    pub config: ReplicaConfig,
+}
+
+impl From<Seed> for Opening {
+    fn from(seed: Seed) -> Self {
+        Self { seed, continuity: Continuity::default(), config: ReplicaConfig::default() }
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Opens a store: reads all of it once to build the Merkle tree, O(n).
+    ///
+    /// `opening` is a [`Seed`] where the defaults fit, or an [`Opening`].
+    ///
+    /// # Errors
+    /// If the store fails, or holds what it was not given: [`Error::DamagedRecord`], [`Error::DamagedMeta`].
+    pub fn open(
+        store: impl Store + 'static,
+        resolver: impl Resolver<V> + 'static,
+        opening: impl Into<Opening>,
+    ) -> Result<Self, Error> {
+        let Opening { seed, continuity, config } = opening.into();
+        let identity = read_identity(&store)?;
+        let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
+        let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
+        let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
+        let (tree, conflicts) = scan_all::<V>(&store, &context)?;
+        let mut replica = Self {
+            store: Box::new(store),
+            resolver: Box::new(resolver),
+            tree,
+            clock,
+            marker: Marker(seed.replica_id(u64::MAX).to_bytes()),
+            seed,
+            ids_made,
+            conflicts,
+            changes: ChangeLog::new(config.max_pending_changes),
+            notices: Notices::default(),
+            config,
+            alarmed: false,
+            stopped: false,
+            stats: ReplicaStats::default(),
+            context: context.clone(),
+        };
+        replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
+        Ok(replica)
+    }
+
+    /// Gives `context` a new own id, from this opening's randomness.
+    pub(super) fn fresh_id(&mut self, context: &mut Context) -> ReplicaId {
+        self.ids_made = rename(context, &self.seed, self.ids_made);
+        context.own_id()
+    }
+
+    /// The timestamp of the last local write; at least as late as every timestamp that was taken in and not too far ahead.
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.clock.last()
+    }
+}
+
+fn read_identity(store: &impl Store) -> Result<Option<Identity>, Error> {
+    let Some(bytes) = store.meta(MetaSlot::Identity)? else { return Ok(None) };
+    let identity = format::decode_identity(&bytes).map_err(|error| Error::DamagedMeta { reason: error.to_string() })?;
+    Ok(Some(identity))
+}
+
+/// The context as the store knows it, under the old id if its continuity is proven, and how many ids that used up.
+fn open_context(
+    store: &impl Store,
+    identity: Option<&Identity>,
+    continuity: Continuity,
+    seed: &Seed,
+) -> Result<(Context, u64), Error> {
+    let damaged = |reason: &dyn ToString| Error::DamagedMeta { reason: reason.to_string() };
+    let Some(identity) = identity else { return Ok((Context::new(seed.replica_id(0)), 1)) };
+    let bytes = store.meta(MetaSlot::Context)?.ok_or_else(|| damaged(&"the context is missing"))?;
+    let mut context = format::decode_context(&bytes).map_err(|error| damaged(&error))?;
+    if context.own_id() != identity.id {
+        return Err(damaged(&"the context is another replica's"));
+    }
+    context.resume(identity.counter);
+    let proven = mutant::active(Mutant::RolledBackStoreKeepsItsId)
+        || match continuity {
+            Continuity::Unproven => false,
+            Continuity::Marker(marker) => marker.0 == identity.marker,
+            Continuity::Vouched => true,
+        };
+    let ids_made = if proven { 0 } else { rename(&mut context, seed, 0) };
+    Ok((context, ids_made))
+}
+
+/// Gives the context the seed's next id that it does not know yet; returns how many ids the seed has given then.
+fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64) -> u64 {
+    loop {
+        let renamed = context.rename(seed.replica_id(ids_made));
+        ids_made += 1;
+        // A seed that was used before gives ids that are known already: the next one is not.
+        if renamed.is_ok() {
+            return ids_made;
+        }
+    }
+}
+
+/// Reads every record once: the tree over them, and the keys with several versions.
+fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<(MerkleTree, BTreeSet<KeyHash>), Error> {
+    let mut entries: Vec<(KeyHash, Fingerprint)> = Vec::new();
+    let mut conflicts = BTreeSet::new();
+    let mut failure = None;
+    store.scan(KeyRange::ALL, &mut |hash, bytes| match check_record::<V>(hash, bytes, context) {
+        Ok(record) => {
+            entries.push((hash, record.fingerprint()));
+            if record.siblings.len() > 1 {
+                conflicts.insert(hash);
+            }
+            ControlFlow::Continue(())
+        }
+        Err(reason) => {
+            failure = Some(Error::DamagedRecord { key: hash, reason });
+            ControlFlow::Break(())
+        }
+    })?;
+    match failure {
+        Some(error) => Err(error),
+        None => Ok((MerkleTree::from_entries(entries), conflicts)),
+    }
+}
+
+/// A record from the store, if it is one that this replica can have put there.
+pub(super) fn check_record<V: Replicated>(
+    hash: KeyHash,
+    bytes: &[u8],
+    context: &Context,
+) -> Result<Record<V>, alloc::string::String> {
+    let record: Record<V> = format::decode_record(bytes).map_err(|error| error.to_string())?;
+    if record.key_hash() != hash {
+        return Err("it belongs under another key".to_string());
+    }
+    if let Some(dot) = record.dots().find(|dot| !context.covers(hash, *dot)) {
+        return Err(alloc::format!("its write {dot} is unknown to the store's context"));
+    }
+    Ok(record)
+}

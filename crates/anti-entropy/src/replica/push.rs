@@ -1,0 +1,179 @@
+//! Rule 7: a write or delete that is sent at once, and taken in only when everything before it is known.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Checked, Rejection, rebuild_value};
+use super::batch::WireValue;
+use super::item::{bytes, canonical_from_bytes};
+use super::version::{Record, Sibling, key_hash};
+use super::{Change, Error, Replica, Replicated, Staged, Written};
+use crate::clock::{Context, Dot, Now, Timestamp};
+use crate::mutant::{self, Mutant};
+use crate::{KeyHash, KeyRange};
+
+/// A local write or delete, for peers that have everything before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Push {
+    pub(crate) key: KeyHash,
+    pub(crate) dot: Dot,
+    /// All that the writer had seen at the key, also what was dead there already.
+    pub(crate) seen: Vec<Dot>,
+    /// What was written; `None` for a delete.
+    pub(crate) write: Option<PushedWrite>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PushedWrite {
+    #[serde(with = "bytes")]
+    pub(crate) key: Vec<u8>,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) value: WireValue,
+}
+
+/// What became of a push. Only `Taken` changed anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PushOutcome {
+    Taken,
+    /// It was known already.
+    Seen,
+    /// Something before it is missing; anti-entropy will bring both.
+    NotReady,
+    Rejected(Rejection),
+}
+
+impl Push {
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.write.as_ref().map_or(0, |write| write.value.value_bytes())
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// The push for what was written; `None` if it has been replaced since.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) fn push_of(&self, written: &Written) -> Result<Option<Push>, Error> {
+        let Written { key, dot, deleted, .. } = *written;
+        let mut push = Push { key, dot, seen: written.seen.clone(), write: None };
+        if deleted {
+            return Ok(Some(push));
+        }
+        let Some(record) = self.load(key)? else { return Ok(None) };
+        let Some(sibling) = record.siblings.iter().find(|sibling| sibling.dot() == dot) else { return Ok(None) };
+        // The peer is not known, so parts are named on the guess that it has what was here before.
+        let value = WireValue::of(sibling, |index, _| sibling.inherited[index]);
+        push.write = Some(PushedWrite { key: record.key_bytes, timestamp: sibling.version.timestamp, value });
+        Ok(Some(push))
+    }
+
+    /// Takes in a pushed write or delete if it is causally ready.
+    ///
+    /// # Errors
+    /// If the store fails; what the peer does wrong is a [`Rejection`].
+    pub(crate) fn receive_push(&mut self, push: Push, now: Now) -> Result<PushOutcome, Error> {
+        if let Err(rejection) = self.admit_push(&push)? {
+            return Ok(PushOutcome::Rejected(rejection));
+        }
+        if self.context.covers(push.key, push.dot) {
+            return Ok(PushOutcome::Seen);
+        }
+        if !self.is_ready(&push) {
+            return Ok(PushOutcome::NotReady);
+        }
+        let (key, dot) = (push.key, push.dot);
+        match self.stage_push(push, now)? {
+            Err(rejection) => Ok(PushOutcome::Rejected(rejection)),
+            Ok(record) => {
+                let mut context = self.context.clone();
+                raise(&mut context, key, dot);
+                let changed = record.as_ref().map(|record| record.key.clone());
+                let records = record.map(|record| (key, record)).into_iter().collect();
+                self.persist(Staged { records, context, context_changed: true })?;
+                if let Some(key) = changed {
+                    self.changes.push(Change::Remote(key));
+                }
+                Ok(PushOutcome::Taken)
+            }
+        }
+    }
+
+    /// Whether the writer is admitted, the clock has room for it, and none of my own writes that it names is unknown to me.
+    fn admit_push(&mut self, push: &Push) -> Result<Checked<()>, Error> {
+        let writer = push.dot.replica;
+        if push.dot.counter == 0 {
+            return Ok(Err(Rejection::Malformed("a write has the number zero")));
+        }
+        if writer != self.id() && !self.config.writers.allows(writer) {
+            return Ok(Err(Rejection::WriterNotAdmitted(writer)));
+        }
+        let (replicas, limit) = (self.context.replicas_len(), self.config.max_clock_replicas);
+        if self.context.max_counter(writer) == 0 && writer != self.id() && replicas >= limit {
+            return Ok(Err(Rejection::TooManyReplicas { replicas: replicas + 1, limit }));
+        }
+        let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
+        let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
+        self.notice_claim(claimed)
+    }
+
+    /// Exactly the next of its writer, and all that it replaces is known here; judged in the piece that holds its key.
+    fn is_ready(&self, push: &Push) -> bool {
+        let Dot { replica, counter } = push.dot;
+        let (seen_of_writer, covers_seen) = if mutant::active(Mutant::PushJudgedByTheWholeContext) {
+            let covers = |dot: &Dot| self.context.max_counter(dot.replica) >= dot.counter;
+            (self.context.max_counter(replica), push.seen.iter().all(covers))
+        } else {
+            let covers = |dot: &Dot| self.context.covers(push.key, *dot);
+            (self.context.counter(push.key, replica), push.seen.iter().all(covers))
+        };
+        let next = mutant::active(Mutant::PushAcceptedWhateverItsCounter) || seen_of_writer == counter - 1;
+        next && (covers_seen || mutant::active(Mutant::PushIgnoresWhatItReplaces))
+    }
+
+    /// What a push makes of the record at its key; `Ok(None)` for a delete where nothing is held.
+    fn stage_push(&mut self, push: Push, now: Now) -> Result<Checked<Option<Record<V>>>, Error> {
+        let Push { key: hash, dot, seen, write } = push;
+        let held = self.load(hash)?;
+        let Some(write) = write else {
+            return Ok(Ok(held.map(|mut record| {
+                remove_seen(&mut record.siblings, &seen);
+                record
+            })));
+        };
+        let Ok(key) = canonical_from_bytes::<V::Key>(&write.key) else {
+            return Ok(Err(Rejection::Malformed("a key is not in canonical form")));
+        };
+        let mut record = held.unwrap_or_else(|| Record::empty(key));
+        if record.key_bytes != write.key || key_hash(&write.key) != hash {
+            return Ok(Err(Rejection::Malformed("a key has another hash than is said")));
+        }
+        let sibling = match rebuild_value(dot, write.timestamp, write.value, &record) {
+            Ok(sibling) => sibling,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let old = record.siblings.clone();
+        remove_seen(&mut record.siblings, &seen);
+        record.siblings.push(sibling);
+        record.siblings.sort_by_key(Sibling::dot);
+        self.take_in(&old, &mut record.siblings, now);
+        Ok(Ok(Some(record)))
+    }
+}
+
+fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
+    siblings.retain(|held| !(seen.contains(&held.dot()) || mutant::active(Mutant::PushRemovesAllHeld)));
+}
+
+fn raise(context: &mut Context, key: KeyHash, dot: Dot) {
+    let clock = [(dot.replica, dot.counter)].into_iter().collect();
+    if mutant::active(Mutant::PushRaisesEveryPiece) {
+        context.join_range(&KeyRange::ALL, &clock);
+    } else if !context.raise(key, dot) {
+        // Only a mutant gets here: what is ready is the next of its writer in the piece that holds its key.
+        let pieces = context.pieces(&KeyRange::ALL);
+        if let Some((piece, _)) = pieces.iter().find(|(piece, _)| piece.contains(key)) {
+            context.join_range(&piece, &clock);
+        }
+    }
+}

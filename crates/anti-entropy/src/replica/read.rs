@@ -1,0 +1,120 @@
+//! Reading: the resolved value, the versions behind it, and a token of what was seen.
+
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use super::version::key_hash;
+use super::{Entry, Error, Replica, Replicated, Version, format, serde_encode};
+use crate::clock::Dot;
+use crate::{KeyHash, KeyRange};
+
+/// What is called for each key that is read.
+type Visit<'a, V> = dyn FnMut(&<V as Replicated>::Key, Read<V>) -> ControlFlow<()> + 'a;
+
+/// What was seen at a key: the writes that a following write or delete replaces.
+///
+/// A [`Read`] gives it; handing it to [`Replica::write_seen`] later replaces exactly what was read, while what arrived in
+/// between stays as a sibling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub(super) key: KeyHash,
+    pub(super) dots: Vec<Dot>,
+}
+
+impl Seen {
+    /// The writes that were seen, in canonical order.
+    pub fn dots(&self) -> &[Dot] {
+        &self.dots
+    }
+}
+
+/// What a replica held at a key when it was read.
+#[derive(Clone, Debug)]
+pub struct Read<V> {
+    key: KeyHash,
+    value: Option<V>,
+    siblings: Vec<Version<V>>,
+}
+
+impl<V> Read<V> {
+    /// The value: of the only version, or what the resolver made of several. `None` if there is no version, or the
+    /// resolver leaves the decision to the application ([`is_conflict`](Self::is_conflict)).
+    pub fn value(&self) -> Option<&V> {
+        self.value.as_ref()
+    }
+
+    /// The same, by value.
+    pub fn into_value(self) -> Option<V> {
+        self.value
+    }
+
+    /// The versions alive at the key, in canonical order; more than one were written concurrently.
+    pub fn siblings(&self) -> &[Version<V>] {
+        &self.siblings
+    }
+
+    /// Whether there are several versions and the resolver does not decide between them.
+    pub fn is_conflict(&self) -> bool {
+        self.value.is_none() && !self.siblings.is_empty()
+    }
+
+    /// A token of everything seen.
+    pub fn seen(&self) -> Seen {
+        self.seen_where(|_| true)
+    }
+
+    /// A token of chosen siblings only: a write based on it leaves the others in place.
+    pub fn seen_where(&self, mut choose: impl FnMut(&Version<V>) -> bool) -> Seen {
+        let chosen = self.siblings.iter().filter(|version| choose(version));
+        Seen { key: self.key, dots: chosen.map(|version| version.dot).collect() }
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Reads what is held at `key`.
+    ///
+    /// # Errors
+    /// If the store fails or its record is damaged.
+    pub fn read(&self, key: &V::Key) -> Result<Read<V>, Error> {
+        let hash = key_hash(&serde_encode(key));
+        let record = self.load(hash)?.filter(|record| record.key == *key);
+        let Some(record) = record else { return Ok(Read { key: hash, value: None, siblings: Vec::new() }) };
+        Ok(self.resolve(hash, record.into_entry()))
+    }
+
+    fn resolve(&self, key: KeyHash, entry: Entry<V>) -> Read<V> {
+        let value = match entry.siblings.as_slice() {
+            [only] => Some(only.value.clone()),
+            siblings => self.resolver.resolve(&entry.key, siblings),
+        };
+        Read { key, value, siblings: entry.siblings }
+    }
+
+    /// Reads every key in the order of the keys' hashes, until `visit` breaks.
+    ///
+    /// # Errors
+    /// If the store fails or a record is damaged.
+    pub fn for_each(&self, mut visit: impl FnMut(&V::Key, Read<V>) -> ControlFlow<()>) -> Result<(), Error> {
+        self.for_each_in(KeyRange::ALL, &mut visit)
+    }
+
+    /// Reads every key whose hash lies in `range`, in the order of the hashes, until `visit` breaks; so that a large
+    /// replica can be read in pages.
+    ///
+    /// # Errors
+    /// If the store fails or a record is damaged.
+    pub fn for_each_in(&self, range: KeyRange, visit: &mut Visit<'_, V>) -> Result<(), Error> {
+        let mut failure = None;
+        self.store.scan(range, &mut |hash, bytes| match format::decode_record::<V>(bytes) {
+            Ok(record) => {
+                let key = record.key.clone();
+                visit(&key, self.resolve(hash, record.into_entry()))
+            }
+            Err(error) => {
+                failure = Some(Error::DamagedRecord { key: hash, reason: alloc::string::ToString::to_string(&error) });
+                ControlFlow::Break(())
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+}

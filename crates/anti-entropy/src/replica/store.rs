@@ -1,0 +1,175 @@
+//! Where a replica is kept.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::ops::ControlFlow;
+
+use crate::{KeyHash, KeyRange};
+
+/// Keeps records by the hash of their key, and two small pieces of metadata, and commits changes atomically.
+///
+/// The records are opaque bytes; docs/protocol.md describes them. A store need not understand them, and must not change
+/// them.
+///
+/// # Implementer notes
+///
+/// - [`commit`](Self::commit) is atomic and durable: when it returns `Ok`, all of it survives a crash; after any
+///   other end, all of it or none does, and the error says which of the two is certain.
+/// - [`load`](Self::load), [`scan`](Self::scan) and [`meta`](Self::meta) see exactly what was committed.
+/// - `scan` visits in ascending order of the hash and stops when the visitor breaks.
+/// - A store belongs to one replica at a time.
+///
+/// The conformance kit checks these laws.
+pub trait Store: Send {
+    /// The record at `key`.
+    ///
+    /// # Errors
+    /// If reading fails.
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Hands every record in `range` to `visit`, in ascending order of the hash, until it breaks.
+    ///
+    /// # Errors
+    /// If reading fails.
+    fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>)
+    -> Result<(), StoreError>;
+
+    /// The metadata in `slot`.
+    ///
+    /// # Errors
+    /// If reading fails.
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Makes all changes of `commit` at once, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::unchanged`] if certainly nothing was changed, [`StoreError::unknown`] otherwise.
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;
+}
+
+/// The two pieces of metadata that a store keeps for its replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MetaSlot {
+    /// Who the replica is and how far it has counted; rewritten by every write.
+    Identity,
+    /// What the replica has seen of others; rewritten when something of others is taken in.
+    Context,
+}
+
+/// Changes that a store makes at once or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// The new record of each key that changes; `None` removes it.
+    pub records: BTreeMap<KeyHash, Option<Vec<u8>>>,
+    /// The new content of each metadata slot that changes.
+    pub meta: BTreeMap<MetaSlot, Vec<u8>>,
+}
+
+/// A store that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {message}; {}", if *.changed { "whether the change was kept is not known, so the replica stops: open it again" } else { "nothing was changed" })]
+pub struct StoreError {
+    message: String,
+    changed: bool,
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// A failure that certainly changed nothing: a read that failed, a full disk noticed before anything was written.
+    /// The replica goes on.
+    pub fn unchanged(message: impl Into<String>) -> Self {
+        Self { message: message.into(), changed: false, source: None }
+    }
+
+    /// A failure after which the change may or may not be kept: an error on sync. The replica stops until it is
+    /// opened again, since a dot that may be on disk must not be minted twice.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self { message: message.into(), changed: true, source: None }
+    }
+
+    /// The same with the underlying error.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whether the store may have kept the change.
+    pub fn may_have_changed(&self) -> bool {
+        self.changed
+    }
+}
+
+/// A store in memory: for tests, for caches, and for replicas that others make whole after a restart.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    records: BTreeMap<KeyHash, Vec<u8>>,
+    meta: BTreeMap<MetaSlot, Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.records.get(&key).cloned())
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        for (key, record) in self.records.range(range.bounds()) {
+            if visit(*key, record).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.meta.get(&slot).cloned())
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        for (key, record) in commit.records {
+            match record {
+                Some(record) => self.records.insert(key, record),
+                None => self.records.remove(&key),
+            };
+        }
+        self.meta.extend(commit.meta);
+        Ok(())
+    }
+}
+
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        (**self).scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        (**self).commit(commit)
+    }
+}

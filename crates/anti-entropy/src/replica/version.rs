@@ -1,0 +1,186 @@
+//! Versions of a value, and the hashes that stand for them.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use digest::Update;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
+use crate::KeyHash;
+use crate::clock::{Dot, Timestamp};
+use crate::summary::Fingerprint;
+
+/// One write: which one it was, when, and what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version<V> {
+    /// Names the write, ever.
+    pub dot: Dot,
+    /// The writer's hybrid logical clock.
+    pub timestamp: Timestamp,
+    /// What was written.
+    pub value: V,
+}
+
+/// The versions alive at a key: one, or several that were written without knowing of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<V: Replicated> {
+    /// The key.
+    pub key: V::Key,
+    /// The versions in canonical order (by dot); never empty.
+    pub siblings: Vec<Version<V>>,
+}
+
+/// The hash of a version's timestamp and of what counts of its value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl ContentHash {
+    /// SHA-256 over a tag, the timestamp's 12 bytes and what [`Digest`] feeds.
+    pub fn of<V: Digest>(timestamp: Timestamp, value: &V) -> Self {
+        let mut hash = Sha256::new();
+        Update::update(&mut hash, &[tag::CONTENT]);
+        Update::update(&mut hash, &timestamp.to_bytes());
+        value.digest(&mut hash);
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContentHash(")?;
+        for byte in &self.0[..4] {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("..)")
+    }
+}
+
+/// A version as a replica handles it: decoded, with its bytes and their hash.
+#[derive(Clone, Debug)]
+pub(crate) struct Sibling<V> {
+    pub(crate) version: Version<V>,
+    pub(crate) encoded: Encoded,
+    /// For each part, whether a version that this one followed at this replica had it too. Peers that have an entry at the
+    /// key then probably hold the part, and it is named to them instead of sent. A hint: it is not hashed or sent.
+    pub(crate) inherited: Vec<bool>,
+    pub(crate) content: ContentHash,
+}
+
+impl<V: Replicated> Sibling<V> {
+    /// A version from its value.
+    pub(crate) fn from_value(dot: Dot, timestamp: Timestamp, value: V) -> Self {
+        let encoded = value.encode();
+        let content = ContentHash::of(timestamp, &value);
+        Self {
+            version: Version { dot, timestamp, value },
+            inherited: alloc::vec![false; encoded.parts.len()],
+            encoded,
+            content,
+        }
+    }
+
+    /// A version from its bytes, which come from a peer or a file; `None` if they are no canonical encoding.
+    pub(crate) fn from_bytes(dot: Dot, timestamp: Timestamp, key: &V::Key, encoded: Encoded) -> Option<Self> {
+        let value = V::decode(key, &encoded).ok()?;
+        let content = ContentHash::of(timestamp, &value);
+        let inherited = alloc::vec![false; encoded.parts.len()];
+        Some(Self { version: Version { dot, timestamp, value }, encoded, inherited, content })
+    }
+}
+
+impl<V> Sibling<V> {
+    pub(crate) fn dot(&self) -> Dot {
+        self.version.dot
+    }
+
+    /// Marks the parts that one of `earlier`, the siblings held so far, had already.
+    pub(crate) fn inherit(&mut self, earlier: &[Sibling<V>]) {
+        for (part, inherited) in self.encoded.parts.iter().zip(&mut self.inherited) {
+            *inherited |= earlier.iter().any(|sibling| sibling.encoded.parts.contains(part));
+        }
+    }
+
+    /// Bytes of this version that were not held at its key before; meaningful after [`inherit`](Self::inherit).
+    pub(crate) fn new_bytes(&self) -> u64 {
+        let parts = self.encoded.parts.iter().zip(&self.inherited).filter(|(_, inherited)| !**inherited);
+        self.encoded.body.len() as u64 + parts.map(|(part, _)| part.as_bytes().len() as u64).sum::<u64>()
+    }
+
+    pub(crate) fn part_hashes(&self) -> impl Iterator<Item = PartHash> + '_ {
+        self.encoded.parts.iter().map(super::item::Part::hash)
+    }
+}
+
+/// What a replica holds at a key, decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Record<V: Replicated> {
+    pub(crate) key: V::Key,
+    pub(crate) key_bytes: Vec<u8>,
+    /// In canonical order, by dot. Empty only while an operation is under way.
+    pub(crate) siblings: Vec<Sibling<V>>,
+}
+
+impl<V: Replicated> Record<V> {
+    pub(crate) fn empty(key: V::Key) -> Self {
+        let key_bytes = serde_encode(&key);
+        Self { key, key_bytes, siblings: Vec::new() }
+    }
+
+    pub(crate) fn key_hash(&self) -> KeyHash {
+        key_hash(&self.key_bytes)
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint_with(&self.siblings)
+    }
+
+    /// The fingerprint that the record would have with these siblings.
+    pub(crate) fn fingerprint_with(&self, siblings: &[Sibling<V>]) -> Fingerprint {
+        fingerprint(&self.key_bytes, siblings.iter().map(|sibling| (sibling.dot(), sibling.content)))
+    }
+
+    /// A part that one of the siblings has.
+    pub(crate) fn part(&self, hash: PartHash) -> Option<Part> {
+        self.siblings.iter().flat_map(|sibling| &sibling.encoded.parts).find(|part| part.hash() == hash).cloned()
+    }
+
+    pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.siblings.iter().map(Sibling::dot)
+    }
+
+    pub(crate) fn into_entry(self) -> Entry<V> {
+        Entry { key: self.key, siblings: self.siblings.into_iter().map(|sibling| sibling.version).collect() }
+    }
+}
+
+/// The place of a key: the first 16 bytes of SHA-256 over a tag and the encoded key.
+pub(crate) fn key_hash(key_bytes: &[u8]) -> KeyHash {
+    let mut hash = Sha256::new();
+    Update::update(&mut hash, &[tag::KEY]);
+    Update::update(&mut hash, key_bytes);
+    let full: [u8; 32] = hash.finalize().into();
+    let mut place = [0; KeyHash::LEN];
+    place.copy_from_slice(&full[..KeyHash::LEN]);
+    KeyHash(place)
+}
+
+/// What stands for an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling, in
+/// canonical order, dot and content hash.
+pub(crate) fn fingerprint(
+    key_bytes: &[u8],
+    siblings: impl ExactSizeIterator<Item = (Dot, ContentHash)>,
+) -> Fingerprint {
+    let mut hash = Sha256::new();
+    Update::update(&mut hash, &[tag::ENTRY]);
+    Update::update(&mut hash, &(key_bytes.len() as u64).to_be_bytes());
+    Update::update(&mut hash, key_bytes);
+    Update::update(&mut hash, &(siblings.len() as u64).to_be_bytes());
+    for (dot, content) in siblings {
+        Update::update(&mut hash, &dot.replica.to_bytes());
+        Update::update(&mut hash, &dot.counter.to_be_bytes());
+        Update::update(&mut hash, &content.0);
+    }
+    Fingerprint(hash.finalize().into())
+}

@@ -1,0 +1,258 @@
+//! Local writes and deletes (rules 1 and 2 of docs/architecture.md).
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::version::{Record, Sibling, key_hash};
+use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode};
+use crate::KeyHash;
+use crate::clock::{Context, Dot, Now, Timestamp};
+use crate::mutant::{self, Mutant};
+
+/// Writes and deletes of several keys that are committed together.
+///
+/// ```
+/// use anti_entropy::replica::{Keyed, Transaction};
+///
+/// let transaction = Transaction::new()
+///     .write(Keyed::new(1u32, "one".to_string()))
+///     .delete(2);
+/// assert_eq!(transaction.len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Transaction<V: Replicated> {
+    operations: Vec<Operation<V>>,
+}
+
+#[derive(Clone, Debug)]
+struct Operation<V: Replicated> {
+    key: V::Key,
+    /// What is written; `None` deletes.
+    value: Option<V>,
+    /// What the operation replaces; `None` for all that is held.
+    seen: Option<Seen>,
+}
+
+/// One write or delete that was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where the key lies.
+    pub key: KeyHash,
+    /// The name of the write or delete.
+    pub dot: Dot,
+    /// What it replaces at every replica: all that its writer had seen, also what was gone already.
+    pub seen: Vec<Dot>,
+    /// Whether it was a delete.
+    pub deleted: bool,
+}
+
+impl<V: Replicated> Transaction<V> {
+    /// A transaction that changes nothing yet.
+    pub const fn new() -> Self {
+        Self { operations: Vec::new() }
+    }
+
+    /// Adds a write that replaces everything held at the value's key.
+    pub fn write(self, value: V) -> Self {
+        self.with(value.key(), Some(value), None)
+    }
+
+    /// Adds a write that replaces what was seen.
+    pub fn write_seen(self, value: V, seen: &Seen) -> Self {
+        self.with(value.key(), Some(value), Some(seen.clone()))
+    }
+
+    /// Adds a delete of everything held at `key`.
+    pub fn delete(self, key: V::Key) -> Self {
+        self.with(key, None, None)
+    }
+
+    /// Adds a delete of what was seen.
+    pub fn delete_seen(self, key: V::Key, seen: &Seen) -> Self {
+        self.with(key, None, Some(seen.clone()))
+    }
+
+    /// The number of writes and deletes.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether nothing is written or deleted.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    fn with(mut self, key: V::Key, value: Option<V>, seen: Option<Seen>) -> Self {
+        self.operations.push(Operation { key, value, seen });
+        self
+    }
+}
+
+impl<V: Replicated> Default for Transaction<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Writes a value in place of everything held at its key. When this returns, the write is durable.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn write(&mut self, value: V, now: Now) -> Result<Written, Error> {
+        let written = self.commit(Transaction::new().write(value), now)?;
+        Ok(written.into_iter().next().expect("a write always gets a dot"))
+    }
+
+    /// Writes a value in place of what was seen by an earlier read; what arrived since stays as a sibling.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn write_seen(&mut self, value: V, seen: &Seen, now: Now) -> Result<Written, Error> {
+        let written = self.commit(Transaction::new().write_seen(value, seen), now)?;
+        Ok(written.into_iter().next().expect("a write always gets a dot"))
+    }
+
+    /// Deletes everything held at `key`; `None` if nothing was. Versions written concurrently elsewhere survive.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn delete(&mut self, key: &V::Key, now: Now) -> Result<Option<Written>, Error> {
+        Ok(self.commit(Transaction::new().delete(key.clone()), now)?.pop())
+    }
+
+    /// Deletes what was seen by an earlier read; `None` if nothing of it was held any more.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn delete_seen(&mut self, key: &V::Key, seen: &Seen, now: Now) -> Result<Option<Written>, Error> {
+        Ok(self.commit(Transaction::new().delete_seen(key.clone(), seen), now)?.pop())
+    }
+
+    /// Makes all changes of a transaction at once and durably. Returns one [`Written`] for each, in order, without the
+    /// deletes that found nothing.
+    ///
+    /// # Errors
+    /// If a change is refused or the store fails, nothing of the transaction is done; see [`Error`] for what to do.
+    pub fn commit(&mut self, transaction: Transaction<V>, now: Now) -> Result<Vec<Written>, Error> {
+        if !self.config.writers.allows(self.id()) {
+            return Err(Error::NotAdmitted);
+        }
+        let timestamp = self.clock.now(now.unix_ms);
+        let mut context = self.context.clone();
+        let mut records = BTreeMap::new();
+        let mut written = Vec::new();
+        for operation in transaction.operations {
+            if let Some((record, done)) = self.stage(operation, &mut context, timestamp)? {
+                if records.insert(done.key, record).is_some() {
+                    return Err(Error::ChangedTwice(done.key));
+                }
+                written.push(done);
+            }
+        }
+        if written.is_empty() {
+            return Ok(written);
+        }
+        let keys: Vec<V::Key> = records.values().map(|record: &Record<V>| record.key.clone()).collect();
+        self.persist(Staged { records, context, context_changed: false })?;
+        for key in keys {
+            self.changes.push(Change::Local(key));
+        }
+        Ok(written)
+    }
+
+    /// What one operation makes of its key; `None` for a delete that finds nothing.
+    fn stage(
+        &self,
+        operation: Operation<V>,
+        context: &mut Context,
+        timestamp: Timestamp,
+    ) -> Result<Option<(Record<V>, Written)>, Error> {
+        let key_bytes = serde_encode(&operation.key);
+        if key_bytes.len() > self.config.max_key_bytes {
+            return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
+        }
+        let hash = key_hash(&key_bytes);
+        let mut record = self.load(hash)?.unwrap_or_else(|| Record::empty(operation.key.clone()));
+        if record.key_bytes != key_bytes {
+            return Err(Error::KeyCollision(hash));
+        }
+        let seen = self.what_was_seen(hash, &record, operation.seen)?;
+        let replaces = |sibling: &Sibling<V>| seen.contains(&sibling.dot());
+        if operation.value.is_none() && !record.siblings.iter().any(replaces) {
+            return Ok(None);
+        }
+        let dot = context.mint()?;
+        let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
+        let deleted = new.is_none();
+        let removed: Vec<Dot> = record.dots().filter(|dot| seen.contains(dot)).collect();
+        record.siblings.retain(|sibling| !replaces(sibling));
+        record.siblings.extend(new);
+        record.siblings.sort_by_key(Sibling::dot);
+        let seen = if mutant::active(Mutant::PushCarriesOnlyWhatItRemoved) { removed } else { seen };
+        Ok(Some((record, Written { key: hash, dot, seen, deleted })))
+    }
+
+    fn what_was_seen(&self, hash: KeyHash, record: &Record<V>, seen: Option<Seen>) -> Result<Vec<Dot>, Error> {
+        let Some(seen) = seen else { return Ok(record.dots().collect()) };
+        if seen.key != hash {
+            return Err(Error::SeenElsewhere);
+        }
+        match seen.dots.iter().find(|dot| !self.context.covers(hash, **dot)) {
+            Some(dot) if !mutant::active(Mutant::ForeignReadsAccepted) => Err(Error::NotYetSeen(*dot)),
+            _ => Ok(seen.dots),
+        }
+    }
+
+    fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
+        let mut sibling = Sibling::from_value(dot, timestamp, value);
+        let (bytes, limit) = (sibling.encoded.len_bytes(), self.config.max_value_bytes);
+        if bytes > limit {
+            return Err(Error::ValueTooLong { bytes, limit });
+        }
+        sibling.inherit(&held.siblings);
+        Ok(sibling)
+    }
+
+    /// [Compacts](Self::compact) up to `limit` keys that hold concurrent versions.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn compact_some(&mut self, limit: usize, now: Now) -> Result<Vec<Written>, Error> {
+        let mut written = Vec::new();
+        if !self.resolver.compacts() {
+            return Ok(written);
+        }
+        let conflicts: Vec<KeyHash> = self.conflicts.iter().copied().collect();
+        for hash in conflicts {
+            if written.len() == limit {
+                break;
+            }
+            if let Some(record) = self.load(hash)? {
+                written.extend(self.compact(&record.key, now)?);
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes the resolved value in place of the siblings at `key`, if the resolver asks for it and this replica wrote
+    /// the greatest of them; see [`Resolver::compacts`](super::Resolver::compacts).
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn compact(&mut self, key: &V::Key, now: Now) -> Result<Option<Written>, Error> {
+        if !self.resolver.compacts() {
+            return Ok(None);
+        }
+        let read: Read<V> = self.read(key)?;
+        let greatest = read.siblings().last().map(|version| version.dot.replica);
+        if read.siblings().len() < 2 || greatest != Some(self.id()) {
+            return Ok(None);
+        }
+        let seen = read.seen();
+        match read.into_value() {
+            Some(value) => self.write_seen(value, &seen, now).map(Some),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What can be set of a session.
+
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of a session. Both sides keep their own; the smaller one takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionConfig {
+    /// The longest frame, in bytes; at least [`MIN_FRAME_BYTES`](Self::MIN_FRAME_BYTES). 64 KiB by default. The driver
+    /// lowers it to what the transport carries. Longer messages go in several frames.
+    pub max_frame_bytes: usize,
+    /// The longest message, in bytes: what a session holds of its peer at most before it looks at it. 64 MiB by default,
+    /// for one entry with four concurrent values of the longest kind.
+    pub max_message_bytes: usize,
+    /// How many entries a batch has at most. 100 by default: a small step at a time, while gossip goes on.
+    pub batch_entries: NonZeroUsize,
+    /// How many bytes of entries a batch has, unless a single entry has more. 256 KiB by default.
+    pub batch_bytes: usize,
+    /// After how many differing keys a session is a bulk transfer, whose batches are bounded by bytes alone. 1,000 by
+    /// default.
+    pub bulk_after: u64,
+    /// How many bytes an answer of a comparison takes. 32 KiB by default.
+    pub answer_bytes: usize,
+    /// How many bytes a session may move in all before it ends, to be continued by another. 1 GiB by default.
+    pub max_session_bytes: u64,
+    /// How long to wait for an answer before a request is repeated; doubled each time. One second by default.
+    pub resend_after: Duration,
+    /// How long a peer may be silent before the session is given up. 20 seconds by default.
+    pub idle_timeout: Duration,
+    /// A number that stands for settings that both sides must have in common: a schema, a resolver. Sides with different
+    /// numbers refuse each other. 0 by default.
+    pub agreement: u64,
+    /// Whether frames carry a checksum; a transport that authenticates frames makes it unneeded. `true` by default.
+    pub checksum: bool,
+}
+
+impl SessionConfig {
+    /// The shortest limit for frames: a root, some digests and a header fit.
+    pub const MIN_FRAME_BYTES: usize = 512;
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: 64 << 10,
+            max_message_bytes: 64 << 20,
+            batch_entries: NonZeroUsize::new(100).expect("100 is not zero"),
+            batch_bytes: 256 << 10,
+            bulk_after: 1000,
+            answer_bytes: 32 << 10,
+            max_session_bytes: 1 << 30,
+            resend_after: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(20),
+            agreement: 0,
+            checksum: true,
+        }
+    }
+}

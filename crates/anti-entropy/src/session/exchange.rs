@@ -1,0 +1,231 @@
+//! Requests and replies over frames that may be lost, repeated and reordered.
+//!
+//! The opener's requests are numbered, and each is repeated until its reply is there; the answerer answers each once and
+//! repeats its last reply when it is asked again. Messages longer than a frame go in fragments; fragments that arrived
+//! are kept while the rest is repeated.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::Serialize;
+
+use super::frame::{Frame, FrameKind, Header};
+use super::{RefusedReason, SessionConfig};
+use crate::clock::Now;
+use crate::replica::Push;
+
+/// One side's view of the requests and replies of a session.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    side: Side,
+    /// Names the session in requests; at first the opener's number, then the answerer's.
+    request_session: u64,
+    /// Names the session in replies: the opener's number.
+    reply_session: u64,
+    /// The request that is open, or the next one.
+    number: u32,
+    /// The frames of the last message, to be repeated.
+    last: Vec<Vec<u8>>,
+    outbox: VecDeque<Vec<u8>>,
+    incoming: Assembly,
+    resend_at: Option<Duration>,
+    resend_after: Duration,
+    max_payload: usize,
+    checksum: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Opener,
+    Answerer,
+}
+
+/// What a frame came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// It does not belong here, or is an old one.
+    Nothing,
+    /// A piece of a message that is not complete.
+    Piece,
+    /// The peer repeats what was answered.
+    Repeated,
+    /// A message is complete.
+    Message(Vec<u8>),
+    /// The peer's message is too long.
+    TooLong,
+    /// The peer refuses.
+    Refused(RefusedReason),
+}
+
+impl Exchange {
+    pub(super) fn opener(nonce: u64, config: &SessionConfig) -> Self {
+        Self::new(Side::Opener, nonce, nonce, config)
+    }
+
+    /// The answering side of the session that `first` opens, if it opens one.
+    pub(super) fn answerer(first: &Frame<'_>, nonce: u64, config: &SessionConfig) -> Option<Self> {
+        first.opens().then(|| Self::new(Side::Answerer, nonce, first.session, config))
+    }
+
+    fn new(side: Side, request_session: u64, reply_session: u64, config: &SessionConfig) -> Self {
+        let frame_bytes = config.max_frame_bytes.max(SessionConfig::MIN_FRAME_BYTES);
+        Self {
+            side,
+            request_session,
+            reply_session,
+            number: 0,
+            last: Vec::new(),
+            outbox: VecDeque::new(),
+            incoming: Assembly::default(),
+            resend_at: None,
+            resend_after: config.resend_after,
+            max_payload: frame_bytes - Header::MAX_BYTES,
+            checksum: config.checksum,
+        }
+    }
+
+    /// The opener learns by which number the answerer knows the session.
+    pub(super) fn rename(&mut self, nonce: u64) {
+        self.request_session = nonce;
+    }
+
+    /// Sends a message: the opener's next request, or the answerer's reply to the last one. `false` if it is longer than a
+    /// message may be.
+    pub(super) fn send(&mut self, message: &impl Serialize, config: &SessionConfig, now: Now) -> bool {
+        let Ok(bytes) = postcard::to_allocvec(message) else { return false };
+        if bytes.len() > config.max_message_bytes {
+            return false;
+        }
+        let (kind, session) = match self.side {
+            Side::Opener => (FrameKind::Request, self.request_session),
+            Side::Answerer => (FrameKind::Reply, self.reply_session),
+        };
+        let header = Header { kind, session, exchange: self.number };
+        let fragments = bytes.len().div_ceil(self.max_payload).max(1);
+        let Ok(count) = u32::try_from(fragments) else { return false };
+        let mut pieces = bytes.chunks(self.max_payload);
+        self.last = (0..count)
+            .map(|index| header.encode(index, count, pieces.next().unwrap_or_default(), self.checksum))
+            .collect();
+        if self.side == Side::Answerer {
+            self.number += 1;
+        }
+        self.incoming = Assembly::default();
+        self.resend(now);
+        true
+    }
+
+    /// Repeats the last message.
+    pub(super) fn resend(&mut self, now: Now) {
+        self.outbox = self.last.iter().cloned().collect();
+        if self.side == Side::Opener {
+            self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
+        }
+    }
+
+    /// The peer is alive: a repetition can wait.
+    pub(super) fn heard(&mut self, now: Now) {
+        if self.resend_at.is_some() {
+            self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
+        }
+    }
+
+    /// Repeats a request whose reply is late, and waits twice as long for it.
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        if self.resend_at.is_some_and(|at| now.elapsed >= at) {
+            self.resend_after = self.resend_after.saturating_mul(2);
+            self.resend(now);
+        }
+    }
+
+    pub(super) fn resend_at(&self) -> Option<Duration> {
+        self.resend_at
+    }
+
+    pub(super) fn poll_frame(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+
+    pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        match (self.side, frame.kind) {
+            (Side::Opener, FrameKind::Refusal) if frame.session == self.reply_session => refusal(frame.payload),
+            (Side::Opener, FrameKind::Reply)
+                if frame.session == self.reply_session && frame.exchange == self.number =>
+            {
+                let received = self.incoming.add(frame, config);
+                if matches!(received, Received::Message(_)) {
+                    self.number += 1;
+                    self.resend_at = None;
+                    self.resend_after = config.resend_after;
+                }
+                received
+            }
+            (Side::Answerer, _) if frame.exchange == self.number => self.incoming.add(frame, config),
+            (Side::Answerer, _) if frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0 => {
+                Received::Repeated
+            }
+            _ => Received::Nothing,
+        }
+    }
+
+    pub(super) fn is_for(&self, frame: &Frame<'_>) -> bool {
+        match (self.side, frame.kind) {
+            (Side::Opener, FrameKind::Reply | FrameKind::Refusal) => frame.session == self.reply_session,
+            (Side::Answerer, FrameKind::Request) => self.is_of_session(frame),
+            _ => false,
+        }
+    }
+
+    /// The first request names the session by the opener's number, all others by the answerer's.
+    fn is_of_session(&self, frame: &Frame<'_>) -> bool {
+        frame.session == if frame.exchange == 0 { self.reply_session } else { self.request_session }
+    }
+}
+
+fn refusal(payload: &[u8]) -> Received {
+    match payload {
+        [min, max, ..] => Received::Refused(RefusedReason::Version { min: *min, max: *max }),
+        _ => Received::Nothing,
+    }
+}
+
+/// The longest first request: a few numbers, and the cuts of a context that is full of them.
+const MAX_OPENING_BYTES: usize = 64 << 10;
+
+/// The fragments of a message that have arrived. Grows with what has arrived, whatever the header says.
+#[derive(Debug, Default)]
+struct Assembly {
+    fragments: BTreeMap<u32, Vec<u8>>,
+    count: Option<u32>,
+    bytes: usize,
+}
+
+impl Assembly {
+    fn add(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        if *self.count.get_or_insert(frame.fragments) != frame.fragments {
+            return Received::Nothing;
+        }
+        if !self.fragments.contains_key(&frame.fragment) {
+            self.bytes += frame.payload.len();
+            // Whoever has not opened a session yet is not worth more memory than that takes.
+            let limit = if frame.opens() { MAX_OPENING_BYTES } else { config.max_message_bytes };
+            if self.bytes > limit {
+                return Received::TooLong;
+            }
+            self.fragments.insert(frame.fragment, frame.payload.to_vec());
+        }
+        if self.fragments.len() < frame.fragments as usize {
+            return Received::Piece;
+        }
+        let whole = core::mem::take(self);
+        Received::Message(whole.fragments.into_values().collect::<Vec<_>>().concat())
+    }
+}
+
+/// The frame of a push, if it fits into one: what is longer is left to anti-entropy.
+pub(crate) fn encode_push(push: &Push, nonce: u64, config: &SessionConfig) -> Option<Vec<u8>> {
+    let bytes = postcard::to_allocvec(push).ok()?;
+    let header = Header { kind: FrameKind::Push, session: nonce, exchange: 0 };
+    (bytes.len() + Header::MAX_BYTES <= config.max_frame_bytes).then(|| header.encode(0, 1, &bytes, config.checksum))
+}

@@ -1,0 +1,130 @@
+//! What the two sides of a session say to each other (docs/protocol.md, "Messages").
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::KeyHash;
+use crate::replica::Batch;
+use crate::summary::Root;
+use crate::summary::compare::{Answer, Ask, Width};
+
+/// What a side holds and has seen, in short. A short hash of the context is enough here: it only says whether contexts
+/// need joining, and a collision by chance is mended by the next write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) root: Root,
+    #[serde(with = "postcard::fixint::be")]
+    pub(crate) context: u64,
+}
+
+/// What the opener says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Opens the session, or starts the comparison again.
+    Open(Open),
+    /// Asks for digests or entries of the answerer's snapshot.
+    Ask(Ask),
+    /// The opener's state of a range, against the answerer's snapshot.
+    Batch(Batch),
+    /// Asks for the answerer's batch from here to the end of the range that the opener sent last.
+    More {
+        from: KeyHash,
+        /// Whether all content is to be sent, since some that was named is not held.
+        inline: bool,
+    },
+    /// The opener is through.
+    Close(State),
+    /// The opener gives up.
+    Abort,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Open {
+    pub(crate) agreement: u64,
+    pub(crate) state: State,
+    pub(crate) width: Width,
+    /// The only places where a batch to the opener may end, if its context has no room for more.
+    pub(crate) cuts: Option<Vec<KeyHash>>,
+}
+
+/// What the answerer says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// Root and context are equal.
+    Equal,
+    /// Something differs.
+    Differs(Differs),
+    /// The answerer is in a transfer with somebody else.
+    Busy,
+    /// Digests or entries that were asked for.
+    Answer(Answer),
+    /// What became of the opener's batch, and the answerer's own.
+    Batch(BatchReply),
+    /// The answerer's state at the end.
+    Closed(State),
+    /// The answerer refuses, and why.
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Differs {
+    /// The number that names the session in further requests, so that an old session cannot be replayed.
+    #[serde(with = "postcard::fixint::be")]
+    pub(crate) nonce: u64,
+    pub(crate) cuts: Option<Vec<KeyHash>>,
+    /// The first step of the comparison; none if only the contexts differ.
+    pub(crate) first: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BatchReply {
+    pub(crate) verdict: Verdict,
+    /// The answerer's state of the range, or the first part of it, against the opener's when it made its batch. None if
+    /// they are equal.
+    pub(crate) batch: Option<Batch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Verdict {
+    /// The batch was taken in.
+    Joined,
+    /// It did not add up.
+    NotCertified,
+    /// It names something that is not held.
+    MissingContent,
+    /// It was not taken in, and will not be.
+    Rejected(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    /// The settings differ.
+    Agreement,
+    /// The request cannot be answered in this session.
+    OutOfTurn,
+    /// The answerer's budget for the session is used up.
+    Budget,
+    /// An entry at the answerer is longer than a message may be.
+    EntryTooLong,
+    /// The opener's message is longer than the answerer takes.
+    MessageTooLong,
+}
+
+/// What both kinds of message have in common: a way to give up.
+pub(crate) trait Message: Serialize {
+    fn give_up(refusal: Refusal) -> Self;
+}
+
+impl Message for Request {
+    fn give_up(_refusal: Refusal) -> Self {
+        Self::Abort
+    }
+}
+
+impl Message for Reply {
+    fn give_up(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,294 @@
+//! Layer 4, session: one pairwise synchronisation, as a state machine.
+//!
+//! One side opens, the other answers. The opener compares Merkle trees step by step until it knows the keys that differ
+//! in a stretch of the key-hash space, sends a certified batch for that stretch, and gets the answerer's batch in
+//! return; at the end both roots are compared once more. Every message is a request or its answer, numbered, and
+//! repeated until answered, so that frames may be lost, repeated and reordered.
+//!
+//! A session does no IO: frames go in through [`Session::handle_frame`], and [`Session::poll_output`] says what to send,
+//! how it ended, and until when to wait.
+//!
+//! ```
+//! use anti_entropy::clock::{Now, Seed};
+//! use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+//! use anti_entropy::session::{Frame, Outcome, Output, Session, SessionConfig};
+//!
+//! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+//! let open = |seed| Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]));
+//! let (mut alice, mut bob) = (open(1)?, open(2)?);
+//! alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
+//! bob.write(Keyed::new("shape".to_string(), "round".to_string()), now)?;
+//!
+//! let mut opener = Session::open(7, &mut alice, SessionConfig::default(), now);
+//! let mut answerer = None;
+//! let outcome = loop {
+//!     match opener.poll_output() {
+//!         Output::Send(frame) => {
+//!             let frame = Frame::decode(&frame, true).unwrap();
+//!             if answerer.is_none() {
+//!                 answerer = Some(Session::accept(&frame, 8, SessionConfig::default(), now).unwrap());
+//!             }
+//!             answerer.as_mut().unwrap().handle_frame(frame, &mut bob, true, now)?;
+//!         }
+//!         Output::Done(done) => break done.outcome,
+//!         Output::Wait(_) => {
+//!             while let Some(Output::Send(frame)) = answerer.as_mut().map(Session::poll_output) {
+//!                 opener.handle_frame(Frame::decode(&frame, true).unwrap(), &mut alice, true, now)?;
+//!             }
+//!         }
+//!     }
+//! };
+//! assert_eq!(outcome, Outcome::Converged);
+//! assert_eq!(alice.root(), bob.root());
+//! # Ok::<(), anti_entropy::replica::Error>(())
+//! ```
+
+mod answerer;
+mod config;
+mod exchange;
+mod frame;
+mod message;
+mod opener;
+mod outcome;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::SessionConfig;
+pub(crate) use exchange::encode_push;
+use exchange::{Exchange, Received};
+pub(crate) use frame::encode_version_refusal;
+pub use frame::{Frame, FrameError, FrameKind, PROTOCOL_VERSIONS};
+pub use outcome::{Finished, Outcome, PartialReason, RefusedReason, SessionStats};
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use answerer::Answerer;
+use message::{Message, Refusal, Reply, Request};
+use opener::Opener;
+
+use crate::clock::Now;
+use crate::replica::{Error, Replica, Replicated};
+
+/// One synchronisation with one peer, seen from one side.
+#[derive(Debug)]
+pub struct Session {
+    exchange: Exchange,
+    role: Role,
+    finished: Option<Outcome>,
+    stats: SessionStats,
+    config: SessionConfig,
+    idle_deadline: Duration,
+}
+
+#[derive(Debug)]
+enum Role {
+    Opener(Opener),
+    Answerer(Answerer),
+}
+
+/// What a session wants from its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this frame to the peer. A frame that cannot be sent is a lost one.
+    Send(Vec<u8>),
+    /// The session is over; drop it.
+    Done(Finished),
+    /// Nothing to do until a frame arrives, or [`Now::elapsed`] reaches this and [`Session::handle_timeout`] is due.
+    Wait(Duration),
+}
+
+impl Session {
+    /// Opens a session: the first frame is ready to be sent. `nonce` is a random number not used before.
+    pub fn open<V: Replicated>(nonce: u64, replica: &mut Replica<V>, config: SessionConfig, now: Now) -> Self {
+        let mut exchange = Exchange::opener(nonce, &config);
+        let (opener, request) = Opener::start(replica, &config);
+        exchange.send(&request, &config, now);
+        Self::new(exchange, Role::Opener(opener), config, now)
+    }
+
+    /// Prepares to answer the session that `first` opens; hand the frame to [`handle_frame`](Self::handle_frame) next.
+    /// `nonce` is a random number not used before. `None` if the frame opens no session.
+    pub fn accept(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Option<Self> {
+        let exchange = Exchange::answerer(first, nonce, &config)?;
+        Some(Self::new(exchange, Role::Answerer(Answerer::new(nonce)), config, now))
+    }
+
+    fn new(exchange: Exchange, role: Role, config: SessionConfig, now: Now) -> Self {
+        let idle_deadline = now.elapsed.saturating_add(config.idle_timeout);
+        Self { exchange, role, finished: None, stats: SessionStats::default(), config, idle_deadline }
+    }
+
+    /// Whether the session has got beyond comparing roots: entries are on their way.
+    pub fn is_transferring(&self) -> bool {
+        self.finished.is_none()
+            && match &self.role {
+                Role::Opener(opener) => opener.is_transferring(),
+                Role::Answerer(answerer) => answerer.is_transferring(),
+            }
+    }
+
+    /// Takes a frame from the peer. `may_transfer` says whether this replica has room for a transfer; without, a session
+    /// that finds differences ends as busy.
+    ///
+    /// # Errors
+    /// If this replica's own store fails. What the peer does wrong ends the session with a reason.
+    pub fn handle_frame<V: Replicated>(
+        &mut self,
+        frame: Frame<'_>,
+        replica: &mut Replica<V>,
+        may_transfer: bool,
+        now: Now,
+    ) -> Result<(), Error> {
+        self.stats.bytes_received += frame.len_bytes() as u64;
+        let received = self.exchange.receive(frame, &self.config);
+        // A session that is over still repeats its last reply, which may have been lost.
+        if self.finished.is_some() && received != Received::Repeated {
+            return Ok(());
+        }
+        match received {
+            Received::Nothing => return Ok(()),
+            Received::Repeated => self.exchange.resend(now),
+            Received::Piece => {}
+            Received::TooLong => self.refuse_message(now),
+            Received::Refused(reason) => self.finish(Outcome::Refused(reason)),
+            Received::Message(message) => self.handle_message(&message, replica, may_transfer, now)?,
+        }
+        self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
+        self.exchange.heard(now);
+        Ok(())
+    }
+
+    fn handle_message<V: Replicated>(
+        &mut self,
+        message: &[u8],
+        replica: &mut Replica<V>,
+        may_transfer: bool,
+        now: Now,
+    ) -> Result<(), Error> {
+        self.stats.round_trips += 1;
+        let outcome = match &mut self.role {
+            Role::Opener(opener) => {
+                let Ok(reply) = postcard::from_bytes::<Reply>(message) else {
+                    self.finish(Outcome::Refused(RefusedReason::Malformed("an answer does not parse")));
+                    return Ok(());
+                };
+                if let Reply::Differs(differs) = &reply {
+                    self.exchange.rename(differs.nonce);
+                }
+                let step = opener.handle_reply(reply, replica, may_transfer, &self.config, &mut self.stats, now)?;
+                step.perform(&mut self.exchange, &self.config, now, self.stats)
+            }
+            Role::Answerer(answerer) => {
+                let Ok(request) = postcard::from_bytes(message) else {
+                    self.finish(Outcome::Refused(RefusedReason::Malformed("a request does not parse")));
+                    return Ok(());
+                };
+                let step =
+                    answerer.handle_request(request, replica, may_transfer, &self.config, &mut self.stats, now)?;
+                step.perform(&mut self.exchange, &self.config, now, self.stats)
+            }
+        };
+        if let Some(outcome) = outcome {
+            self.finish(outcome);
+        }
+        Ok(())
+    }
+
+    /// Repeats what was not answered, or gives up on a peer that has been silent for too long.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.finished.is_none() && now.elapsed >= self.idle_deadline {
+            self.finish(Outcome::Partial(PartialReason::TimedOut));
+        } else if self.finished.is_none() {
+            self.exchange.handle_timeout(now);
+        }
+    }
+
+    /// Gives up: what was joined stays.
+    pub fn abort(&mut self, reason: PartialReason) {
+        self.finish(Outcome::Partial(reason));
+    }
+
+    /// What to do next; to be called until it says [`Output::Wait`] or [`Output::Done`].
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(frame) = self.exchange.poll_frame() {
+            self.stats.bytes_sent += frame.len() as u64;
+            return Output::Send(frame);
+        }
+        match &self.finished {
+            Some(outcome) => Output::Done(Finished { outcome: outcome.clone(), stats: self.stats }),
+            None => Output::Wait(self.poll_deadline()),
+        }
+    }
+
+    /// Whether a frame from the peer belongs to this session.
+    pub(crate) fn is_for(&self, frame: &Frame<'_>) -> bool {
+        self.exchange.is_for(frame)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due next.
+    pub(crate) fn poll_deadline(&self) -> Duration {
+        self.exchange.resend_at().map_or(self.idle_deadline, |at| at.min(self.idle_deadline))
+    }
+
+    fn refuse_message(&mut self, now: Now) {
+        match &self.role {
+            Role::Opener(_) => self.exchange.send(&Request::Abort, &self.config, now),
+            Role::Answerer(_) => self.exchange.send(&Reply::give_up(Refusal::MessageTooLong), &self.config, now),
+        };
+        self.finish(Outcome::Refused(RefusedReason::MessageTooLong));
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if self.finished.is_none() {
+            self.finished = Some(outcome);
+            // What is left is to repeat the last reply: the snapshots can go.
+            if let Role::Answerer(answerer) = &mut self.role {
+                *answerer = Answerer::new(0);
+            }
+        }
+    }
+}
+
+/// What handling a message comes to: something to say, an end, or both.
+#[derive(Debug)]
+struct Step<M> {
+    say: Option<M>,
+    end: Option<Outcome>,
+}
+
+impl<M: Message> Step<M> {
+    fn say(message: M) -> Self {
+        Self { say: Some(message), end: None }
+    }
+
+    fn say_and_end(message: M, outcome: Outcome) -> Self {
+        Self { say: Some(message), end: Some(outcome) }
+    }
+
+    fn end(outcome: Outcome) -> Self {
+        Self { say: None, end: Some(outcome) }
+    }
+
+    /// Sends what there is to say; returns the end, if it is one.
+    fn perform(
+        self,
+        exchange: &mut Exchange,
+        config: &SessionConfig,
+        now: Now,
+        stats: SessionStats,
+    ) -> Option<Outcome> {
+        let over_budget = stats.bytes_sent + stats.bytes_received > config.max_session_bytes;
+        let Some(message) = self.say else { return self.end };
+        if over_budget && self.end.is_none() {
+            exchange.send(&M::give_up(Refusal::Budget), config, now);
+            return Some(Outcome::Partial(PartialReason::Budget));
+        }
+        if !exchange.send(&message, config, now) {
+            exchange.send(&M::give_up(Refusal::EntryTooLong), config, now);
+            return Some(Outcome::Refused(RefusedReason::EntryTooLong));
+        }
+        self.end
+    }
+}

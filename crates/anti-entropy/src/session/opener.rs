@@ -1,0 +1,329 @@
+//! The side that opens: it compares, sends what it holds where the two differ, and takes in the answer.
+
+use alloc::vec::Vec;
+
+use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
+use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step};
+use crate::clock::Now;
+use crate::replica::{
+    Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
+    TheirEntry,
+};
+use crate::summary::compare::{Comparison, Width};
+use crate::{KeyHash, KeyRange};
+
+#[derive(Debug)]
+pub(super) struct Opener {
+    /// This replica's state when the comparison began.
+    compared: Baseline,
+    width: Width,
+    /// None before the answerer said what differs, and where only the contexts do.
+    comparison: Option<Comparison>,
+    /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
+    gaps: Vec<Gap>,
+    known_up_to: Option<KeyHash>,
+    /// Everything below is exchanged; `None` once everything is.
+    cursor: Option<KeyHash>,
+    /// The batch that waits for its reply: this replica's state when it was made, and its range.
+    sent: Option<(Baseline, KeyRange)>,
+    cuts: Option<Vec<KeyHash>>,
+    transferring: bool,
+    /// Whether content is sent whole, since the answerer did not hold what was named.
+    inline: bool,
+}
+
+impl Opener {
+    pub(super) fn start<V: Replicated>(replica: &mut Replica<V>, config: &SessionConfig) -> (Self, Request) {
+        let opener = Self {
+            compared: replica.baseline(),
+            width: Width::Short,
+            comparison: None,
+            gaps: Vec::new(),
+            known_up_to: Some(KeyHash::MIN),
+            cursor: Some(KeyHash::MIN),
+            sent: None,
+            cuts: None,
+            transferring: false,
+            inline: false,
+        };
+        let request = opener.open_request(replica, config);
+        (opener, request)
+    }
+
+    fn open_request<V: Replicated>(&self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
+        let state = state_of(replica);
+        Request::Open(Open { agreement: config.agreement, state, width: self.width, cuts: replica.cuts_if_full() })
+    }
+
+    pub(super) fn is_transferring(&self) -> bool {
+        self.transferring
+    }
+
+    pub(super) fn handle_reply<V: Replicated>(
+        &mut self,
+        reply: Reply,
+        replica: &mut Replica<V>,
+        may_transfer: bool,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+        now: Now,
+    ) -> Result<Step<Request>, Error> {
+        match reply {
+            Reply::Equal => Ok(Step::end(Outcome::Converged)),
+            Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
+            Reply::Differs(_) if !may_transfer => {
+                Ok(Step::say_and_end(Request::Abort, Outcome::Partial(PartialReason::Busy)))
+            }
+            Reply::Differs(differs) => self.handle_differs(differs, replica, config, stats),
+            Reply::Answer(answer) => match self.comparison.as_mut().map(|comparison| comparison.handle_answer(&answer))
+            {
+                Some(Ok(())) => self.next_step(replica, config, stats),
+                _ => Ok(malformed("an answer that does not fit the question")),
+            },
+            Reply::Batch(reply) => self.handle_batch(reply, replica, config, stats, now),
+            Reply::Closed(theirs) if theirs == state_of(replica) => Ok(Step::end(Outcome::Converged)),
+            Reply::Closed(_) => Ok(Step::end(Outcome::Progress)),
+            Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
+        }
+    }
+
+    fn handle_differs<V: Replicated>(
+        &mut self,
+        differs: Differs,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        self.transferring = true;
+        self.cuts = joint_cuts(replica.cuts_if_full(), differs.cuts);
+        (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
+        self.comparison = None;
+        if let Some(first) = differs.first {
+            let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
+            if comparison.handle_answer(&first).is_err() {
+                return Ok(malformed("an answer that does not fit the question"));
+            }
+            self.comparison = Some(comparison);
+        }
+        self.next_step(replica, config, stats)
+    }
+
+    /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
+    fn next_step<V: Replicated>(
+        &mut self,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        let Some(cursor) = self.cursor else { return Ok(Step::say(Request::Close(state_of(replica)))) };
+        let enough = self.take_gaps(config, stats);
+        let end = self.end_of_batch(cursor);
+        let ask = self.comparison.as_mut().filter(|_| !enough || end.is_none()).and_then(|comparison| {
+            const MEAN_ANSWER_BYTES: usize = 128;
+            comparison.next_ask(config.answer_bytes / MEAN_ANSWER_BYTES)
+        });
+        match (ask, end) {
+            (Some(ask), _) => Ok(Step::say(Request::Ask(ask))),
+            (None, Some(range)) => self.send_batch(range, replica, config, stats),
+            // Only with cuts that allow nothing before the top, and then all of it is known.
+            (None, None) => self.send_batch(rest_from(cursor), replica, config, stats),
+        }
+    }
+
+    /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
+    fn take_gaps(&mut self, config: &SessionConfig, stats: &mut SessionStats) -> bool {
+        let Some(comparison) = &mut self.comparison else {
+            self.known_up_to = None;
+            return true;
+        };
+        let room = if self.cuts.is_some() {
+            usize::MAX - 1
+        } else {
+            limits(config, stats.differences).max_entries.min(BULK_GAPS)
+        };
+        // One more than there is room for says where the batch has to end.
+        let wanted = (room + 1).saturating_sub(self.gaps.len());
+        let found = comparison.take_found(None, wanted);
+        stats.differences += found.len() as u64;
+        let full = found.len() == wanted;
+        self.gaps.extend(found.into_iter().map(|found| {
+            let theirs = found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated);
+            Gap { key: found.key, theirs }
+        }));
+        self.known_up_to = match self.gaps.last() {
+            Some(last) if full => Some(last.key),
+            _ => comparison.resolved_up_to(),
+        };
+        full || comparison.is_complete()
+    }
+
+    /// What the next batch may cover; `None` if no cut allows it to end where things are known.
+    fn end_of_batch(&self, cursor: KeyHash) -> Option<KeyRange> {
+        let end = match (&self.cuts, self.known_up_to) {
+            (Some(cuts), Some(known)) => Some(*cuts.iter().rev().find(|cut| cursor < **cut && **cut <= known)?),
+            (_, known) => known,
+        };
+        KeyRange::new(cursor, end)
+    }
+
+    /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
+    fn send_batch<V: Replicated>(
+        &mut self,
+        range: KeyRange,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        let plan = BatchPlan {
+            range,
+            gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
+            compared: Some(&self.compared),
+            held: &HeldByPeer::new(),
+            inline: self.inline,
+            cuts: self.cuts.as_deref(),
+            limits: limits(config, stats.differences),
+        };
+        let batch = replica.make_batch(plan)?;
+        stats.value_bytes_sent += batch.value_bytes();
+        self.sent = Some((replica.baseline(), batch.range()));
+        Ok(Step::say(Request::Batch(batch)))
+    }
+
+    fn handle_batch<V: Replicated>(
+        &mut self,
+        reply: BatchReply,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+        now: Now,
+    ) -> Result<Step<Request>, Error> {
+        let Some((_, range)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
+        let range = *range;
+        match (reply.verdict, reply.batch) {
+            (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, replica, config, stats, now),
+            (Verdict::Joined, None) => self.range_done(range, replica, config, stats),
+            (Verdict::NotCertified, _) => Ok(self.compare_again(replica, config)),
+            (Verdict::MissingContent, _) if self.inline => Ok(Step::end(Outcome::Partial(PartialReason::Uncertified))),
+            (Verdict::MissingContent, _) => {
+                self.inline = true;
+                self.send_batch(range, replica, config, stats)
+            }
+            (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(RefusedReason::RejectedByPeer(reason)))),
+        }
+    }
+
+    /// Takes in the answerer's batch, which is against this replica's state when it sent its own.
+    fn join_reply<V: Replicated>(
+        &mut self,
+        batch: Batch,
+        range: KeyRange,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+        now: Now,
+    ) -> Result<Step<Request>, Error> {
+        let Some((baseline, _)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
+        let got = batch.range();
+        if Some(got.lo()) != self.cursor || !range.includes(&got) {
+            return Ok(malformed("a batch of another range"));
+        }
+        match replica.apply(batch, baseline, now)? {
+            Applied::Joined(joined) => {
+                stats.changed += joined.changed.len() as u64;
+                match got.hi().filter(|_| got.hi() != range.hi()) {
+                    Some(hi) => {
+                        self.cursor = Some(hi);
+                        Ok(Step::say(Request::More { from: hi, inline: self.inline }))
+                    }
+                    None => self.range_done(range, replica, config, stats),
+                }
+            }
+            Applied::Rejected(Rejection::NotCertified) => {
+                stats.uncertified += 1;
+                Ok(self.compare_again(replica, config))
+            }
+            Applied::Rejected(Rejection::MissingContent) if !self.inline => {
+                self.inline = true;
+                Ok(Step::say(Request::More { from: got.lo(), inline: true }))
+            }
+            Applied::Rejected(Rejection::MissingContent) => Ok(give_up(PartialReason::Uncertified)),
+            Applied::Rejected(Rejection::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces)),
+            Applied::Rejected(other) => {
+                Ok(Step::say_and_end(Request::Abort, Outcome::Refused(RefusedReason::Rejected(other))))
+            }
+        }
+    }
+
+    fn range_done<V: Replicated>(
+        &mut self,
+        range: KeyRange,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        self.cursor = range.hi();
+        self.gaps.retain(|gap| range.hi().is_some_and(|hi| hi <= gap.key));
+        self.inline = false;
+        self.next_step(replica, config, stats)
+    }
+
+    /// What was found did not add up. Short digests can collide, so the next comparison uses whole ones; if it
+    /// does not add up either, the other side is broken or lies.
+    fn compare_again<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Step<Request> {
+        if self.width == Width::Full {
+            return give_up(PartialReason::Uncertified);
+        }
+        self.width = Width::Full;
+        self.compared = replica.baseline();
+        Step::say(self.open_request(replica, config))
+    }
+}
+
+/// How many differing keys a bulk transfer keeps in memory at a time.
+pub(super) const BULK_GAPS: usize = 4096;
+
+/// What the answerer's refusal means on this side.
+fn refused(refusal: Refusal) -> Outcome {
+    let by_peer = |reason: &str| Outcome::Refused(RefusedReason::RejectedByPeer(reason.into()));
+    match refusal {
+        Refusal::Agreement => Outcome::Refused(RefusedReason::Agreement),
+        Refusal::OutOfTurn => by_peer("a request was out of turn"),
+        Refusal::Budget => Outcome::Partial(PartialReason::Budget),
+        Refusal::EntryTooLong => by_peer("an entry there is longer than max_message_bytes"),
+        Refusal::MessageTooLong => by_peer("a message was longer than its max_message_bytes"),
+    }
+}
+
+fn malformed(reason: &'static str) -> Step<Request> {
+    Step::say_and_end(Request::Abort, Outcome::Refused(RefusedReason::Malformed(reason)))
+}
+
+fn give_up(reason: PartialReason) -> Step<Request> {
+    Step::say_and_end(Request::Abort, Outcome::Partial(reason))
+}
+
+fn rest_from(cursor: KeyHash) -> KeyRange {
+    KeyRange::new(cursor, None).unwrap_or(KeyRange::ALL)
+}
+
+/// How much goes into a batch when so many differences were found.
+pub(super) fn limits(config: &SessionConfig, found: u64) -> BatchLimits {
+    let bulk = found > config.bulk_after;
+    let max_entries = if bulk { usize::MAX - 1 } else { config.batch_entries.get() };
+    BatchLimits { max_entries, max_bytes: config.batch_bytes }
+}
+
+/// What a replica holds and has seen, in short.
+pub(super) fn state_of<V: Replicated>(replica: &mut Replica<V>) -> State {
+    let context = replica.context_hash().to_bytes();
+    let context = context.first_chunk().map_or(0, |short| u64::from_be_bytes(*short));
+    State { root: replica.root(), context }
+}
+
+/// Where batches may end so that neither side's context gets more pieces than it has room for.
+pub(super) fn joint_cuts(mine: Option<Vec<KeyHash>>, theirs: Option<Vec<KeyHash>>) -> Option<Vec<KeyHash>> {
+    match (mine, theirs) {
+        (None, only) | (only, None) => only,
+        (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
+    }
+}

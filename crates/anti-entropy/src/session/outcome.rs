@@ -1,0 +1,113 @@
+//! How a session ends.
+
+use alloc::string::String;
+
+use crate::replica::Rejection;
+
+/// How a session ended, and what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it took.
+    pub stats: SessionStats,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Both sides held the same entries and had seen the same when the session ended: their full Merkle roots and the
+    /// hashes of their contexts are equal.
+    Converged,
+    /// Everything that differed at the start was exchanged; writes in between left new differences.
+    Progress,
+    /// The session ended early. What was joined until then stays, and the next session goes on from there.
+    Partial(PartialReason),
+    /// One side refuses to go on; trying again will not help until the reason is mended.
+    Refused(RefusedReason),
+}
+
+/// Why a session ended early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PartialReason {
+    /// The peer was silent for longer than [`SessionConfig::idle_timeout`](super::SessionConfig::idle_timeout).
+    #[error("the peer was silent for too long")]
+    TimedOut,
+    /// One side is in a transfer with somebody else; a value in flight from one peer is not asked of another.
+    #[error("one side is in another transfer")]
+    Busy,
+    /// The peer gave up.
+    #[error("the peer gave up")]
+    AbortedByPeer,
+    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were moved.
+    #[error("the session's budget of bytes is used up")]
+    Budget,
+    /// What one side sent did not add up to its digest, twice, by different means.
+    #[error("what was exchanged could not be certified")]
+    Uncertified,
+    /// The context is in so many pieces that the transfer could not be taken in.
+    #[error("the context is in too many pieces")]
+    TooManyPieces,
+    /// This replica's store failed.
+    #[error("the store failed")]
+    StoreFailed,
+    /// This side shuts down.
+    #[error("this side shuts down")]
+    Shutdown,
+}
+
+/// Why a session was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusedReason {
+    /// The peer speaks none of this release's protocol versions; upgrade the older side.
+    #[error("the peer speaks protocol versions {min} to {max}; upgrade the older side")]
+    Version {
+        /// The lowest version that the peer speaks.
+        min: u8,
+        /// The highest version that the peer speaks.
+        max: u8,
+    },
+    /// The two sides have different settings where they must agree.
+    #[error("the two sides' settings differ; give all replicas the same agreement")]
+    Agreement,
+    /// What the peer sent was not taken in.
+    #[error(transparent)]
+    Rejected(Rejection),
+    /// The peer did not take in what was sent, for this reason.
+    #[error("the peer refuses what it was sent: {0}")]
+    RejectedByPeer(String),
+    /// The peer sent something that is not of the protocol.
+    #[error("the peer sent something malformed: {0}; look at its release")]
+    Malformed(&'static str),
+    /// The peer sends a message that is longer than
+    /// [`SessionConfig::max_message_bytes`](super::SessionConfig::max_message_bytes).
+    #[error("the peer's message is longer than max_message_bytes")]
+    MessageTooLong,
+    /// An entry here is longer than [`SessionConfig::max_message_bytes`](super::SessionConfig::max_message_bytes); raise it on
+    /// all replicas.
+    #[error("an entry is longer than max_message_bytes; raise it on all replicas")]
+    EntryTooLong,
+}
+
+/// What a session took, as seen from one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Bytes of all frames sent, repeated ones too.
+    pub bytes_sent: u64,
+    /// Bytes of all frames received.
+    pub bytes_received: u64,
+    /// Bytes of values among those sent.
+    pub value_bytes_sent: u64,
+    /// Requests answered, as seen by the side that opened; requests received, by the other.
+    pub round_trips: u32,
+    /// Keys found to differ.
+    pub differences: u64,
+    /// Keys at which something changed here.
+    pub changed: u64,
+    /// Batches that were refused since they did not add up.
+    pub uncertified: u32,
+}

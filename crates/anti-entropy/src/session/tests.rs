@@ -1,0 +1,442 @@
+//! Two replicas and a link that loses, repeats, reorders and damages frames.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+use super::*;
+use crate::clock::Seed;
+use crate::replica::{DecodeError, Digest, Encoded, Keyed, LastWriterWins, MemoryStore, Part, Replicated};
+
+type Item = Keyed<String, Vec<u8>>;
+
+fn replica<V: Replicated>(seed: u8) -> Replica<V>
+where
+    LastWriterWins: crate::replica::Resolver<V>,
+{
+    Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap()
+}
+
+fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
+
+fn write(replica: &mut Replica<Item>, key: usize, value: &str) {
+    replica.write(Keyed::new(key.to_string(), value.as_bytes().to_vec()), now()).unwrap();
+}
+
+/// How a link treats frames, per thousand.
+#[derive(Clone, Copy, Default)]
+struct Link {
+    lost: u32,
+    repeated: u32,
+    reordered: u32,
+    damaged: u32,
+}
+
+struct Pair<V: Replicated> {
+    opener: Session,
+    answerer: Option<Session>,
+    a: Replica<V>,
+    b: Replica<V>,
+    link: Link,
+    random: fastrand::Rng,
+    config: SessionConfig,
+    now: Now,
+    /// Frames on their way, and whether they go to the answerer.
+    flying: Vec<(bool, Vec<u8>)>,
+}
+
+impl<V: Replicated> Pair<V> {
+    fn new(mut a: Replica<V>, b: Replica<V>, config: SessionConfig, link: Link, seed: u64) -> Self {
+        let opener = Session::open(1, &mut a, config, now());
+        let random = fastrand::Rng::with_seed(seed);
+        Self { opener, answerer: None, a, b, link, random, config, now: now(), flying: Vec::new() }
+    }
+
+    fn chance(&mut self, per_thousand: u32) -> bool {
+        self.random.u32(0..1000) < per_thousand
+    }
+
+    /// Runs the session to its end; `each` may write in between.
+    fn run(&mut self, mut each: impl FnMut(&mut Self)) -> Finished {
+        for _ in 0..100_000 {
+            if let Some(finished) = self.collect() {
+                return finished;
+            }
+            each(self);
+            if self.flying.is_empty() {
+                let next = [Some(&mut self.opener), self.answerer.as_mut()].into_iter().flatten();
+                let due = next.filter_map(|session| match session.poll_output() {
+                    Output::Wait(until) => Some(until),
+                    _ => None,
+                });
+                self.now.elapsed = due.min().unwrap_or(self.now.elapsed);
+                self.opener.handle_timeout(self.now);
+                if let Some(answerer) = &mut self.answerer {
+                    answerer.handle_timeout(self.now);
+                }
+            } else {
+                self.deliver();
+            }
+        }
+        panic!("the session does not end");
+    }
+
+    fn collect(&mut self) -> Option<Finished> {
+        while let Some(Output::Send(frame)) = self.answerer.as_mut().map(Session::poll_output) {
+            self.flying.push((false, frame));
+        }
+        loop {
+            match self.opener.poll_output() {
+                Output::Send(frame) => self.flying.push((true, frame)),
+                Output::Done(finished) => return Some(finished),
+                Output::Wait(_) => return None,
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        let index = if self.chance(self.link.reordered) { self.random.usize(0..self.flying.len()) } else { 0 };
+        let (to_answerer, mut bytes) = self.flying.remove(index);
+        if self.chance(self.link.repeated) {
+            self.flying.push((to_answerer, bytes.clone()));
+        }
+        if self.chance(self.link.lost) {
+            return;
+        }
+        if self.chance(self.link.damaged) {
+            let at = self.random.usize(0..bytes.len());
+            bytes[at] ^= 1 << self.random.u32(0..8);
+        }
+        let Ok(frame) = Frame::decode(&bytes, true) else { return };
+        if to_answerer {
+            if self.answerer.is_none() {
+                let nonce = self.random.u64(..);
+                self.answerer = Session::accept(&frame, nonce, self.config, self.now);
+            }
+            if let Some(answerer) = &mut self.answerer {
+                answerer.handle_frame(frame, &mut self.b, true, self.now).unwrap();
+            }
+        } else {
+            self.opener.handle_frame(frame, &mut self.a, true, self.now).unwrap();
+        }
+    }
+}
+
+fn differing_pair(keys: usize) -> (Replica<Item>, Replica<Item>) {
+    let (mut a, mut b) = (replica(1), replica(2));
+    for key in 0..keys {
+        match key % 3 {
+            0 => write(&mut a, key, "a"),
+            1 => write(&mut b, key, "b"),
+            _ => {
+                write(&mut a, key, "a's");
+                write(&mut b, key, "b's");
+            }
+        }
+    }
+    (a, b)
+}
+
+fn small_steps() -> SessionConfig {
+    SessionConfig {
+        batch_entries: NonZeroUsize::new(7).unwrap(),
+        batch_bytes: 600,
+        answer_bytes: 300,
+        max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
+        ..SessionConfig::default()
+    }
+}
+
+#[test]
+fn equal_replicas_part_after_one_round_trip() {
+    let mut pair = Pair::new(replica::<Item>(1), replica(2), SessionConfig::default(), Link::default(), 0);
+    let finished = pair.run(|_| {});
+    assert_eq!(finished.outcome, Outcome::Converged);
+    assert_eq!(finished.stats.round_trips, 1);
+    let bytes = finished.stats.bytes_sent + finished.stats.bytes_received;
+    assert!(bytes <= 120, "{bytes} bytes to find nothing");
+}
+
+#[test]
+fn differing_replicas_converge_in_every_size_of_step() {
+    for keys in [1, 2, 3, 30, 300] {
+        for config in [SessionConfig::default(), small_steps()] {
+            let (a, b) = differing_pair(keys);
+            let mut pair = Pair::new(a, b, config, Link::default(), 0);
+            let finished = pair.run(|_| {});
+            assert_eq!(finished.outcome, Outcome::Converged, "{keys} keys");
+            assert_eq!(pair.a.root(), pair.b.root());
+            assert_eq!(pair.a.context_hash(), pair.b.context_hash());
+            assert_eq!(pair.a.context().pieces_len(), 1);
+            assert_eq!(pair.a.len(), keys as u64);
+            assert_eq!(pair.a.conflicts(), keys / 3);
+        }
+    }
+}
+
+#[test]
+fn an_empty_replica_is_filled_and_one_that_fills_gets_nothing() {
+    for swap in [false, true] {
+        let (mut a, b) = (replica(1), replica(2));
+        (0..5000).for_each(|key| write(&mut a, key, "value"));
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+        let finished = pair.run(|_| {});
+        assert_eq!(finished.outcome, Outcome::Converged);
+        assert_eq!((pair.a.len(), pair.b.len()), (5000, 5000));
+        // Postcard puts the length before the five bytes.
+        let expected = if swap { 0 } else { 5000 * 6 };
+        assert_eq!(finished.stats.value_bytes_sent, expected);
+    }
+}
+
+#[test]
+fn deletes_travel_and_stay() {
+    let (a, b) = differing_pair(60);
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    pair.run(|_| {});
+    let Pair { mut a, b, .. } = pair;
+    for key in 0..30 {
+        a.delete(&key.to_string(), now()).unwrap();
+    }
+    // The replica that still has the keys opens: it must not bring them back.
+    let mut pair = Pair::new(b, a, SessionConfig::default(), Link::default(), 0);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+    assert_eq!((pair.a.len(), pair.b.len()), (30, 30));
+}
+
+#[test]
+fn equal_entries_with_other_contexts_join_their_contexts() {
+    let (mut a, b) = (replica(1), replica(2));
+    write(&mut a, 1, "passing");
+    a.delete(&"1".to_string(), now()).unwrap();
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+    assert_eq!(pair.a.context_hash(), pair.b.context_hash());
+}
+
+#[test]
+fn writes_during_a_session_are_never_lost() {
+    for seed in 0..40 {
+        let (a, b) = differing_pair(90);
+        let mut pair = Pair::new(a, b, small_steps(), Link::default(), seed);
+        let mut written = 0;
+        let outcome = pair.run(|pair| {
+            if written < 200 {
+                let key = pair.random.usize(0..120);
+                let side = if pair.random.bool() { &mut pair.a } else { &mut pair.b };
+                if pair.random.u32(0..4) == 0 {
+                    side.delete(&key.to_string(), now()).unwrap();
+                } else {
+                    write(side, key, &alloc::format!("during {written}"));
+                }
+                written += 1;
+            }
+        });
+        assert!(matches!(outcome.outcome, Outcome::Progress | Outcome::Converged), "{outcome:?}");
+        let Pair { a, b, .. } = pair;
+        let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), seed);
+        assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged, "seed {seed}");
+        assert_eq!(pair.a.root(), pair.b.root());
+        assert!(pair.a.audit().unwrap().discrepancies.is_empty());
+    }
+}
+
+#[test]
+fn loss_repetition_reordering_and_damage_cost_time_only() {
+    let link = Link { lost: 200, repeated: 200, reordered: 300, damaged: 100 };
+    for seed in 0..30 {
+        let (a, b) = differing_pair(60);
+        let config = SessionConfig { idle_timeout: Duration::from_secs(3600), ..small_steps() };
+        let mut pair = Pair::new(a, b, config, link, seed);
+        let finished = pair.run(|_| {});
+        // The very last reply can be lost for good: the answerer is through by then.
+        assert_eq!(finished.outcome, Outcome::Converged, "seed {seed}");
+        assert_eq!(pair.a.root(), pair.b.root());
+        assert_eq!(pair.a.context().pieces_len(), 1);
+    }
+}
+
+#[test]
+fn an_interrupted_session_is_continued_by_the_next() {
+    for steps in 1..60 {
+        let (a, b) = differing_pair(90);
+        let mut pair = Pair::new(a, b, small_steps(), Link::default(), 0);
+        let mut left = steps;
+        pair.run(|pair| {
+            left -= 1;
+            if left == 0 {
+                pair.opener.abort(PartialReason::Shutdown);
+                pair.flying.clear();
+            }
+        });
+        let Pair { a, b, .. } = pair;
+        let mut pair = Pair::new(a, b, small_steps(), Link::default(), 0);
+        assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged, "after {steps} steps");
+        assert_eq!(pair.a.context().pieces_len(), 1);
+        assert_eq!(pair.a.root(), pair.b.root());
+    }
+}
+
+#[test]
+fn a_silent_peer_is_given_up() {
+    let link = Link { lost: 1000, ..Link::default() };
+    let mut pair = Pair::new(replica::<Item>(1), replica(2), SessionConfig::default(), link, 0);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Partial(PartialReason::TimedOut));
+}
+
+#[test]
+fn sides_with_other_settings_refuse_each_other() {
+    let (a, b) = differing_pair(3);
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    pair.config.agreement = 5;
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Refused(RefusedReason::Agreement));
+}
+
+#[test]
+fn the_budget_of_a_session_ends_it_and_the_next_goes_on() {
+    let (mut a, mut b) = differing_pair(300);
+    for rounds in 1..100 {
+        let config = SessionConfig { max_session_bytes: 6000, ..small_steps() };
+        let mut pair = Pair::new(a, b, config, Link::default(), 0);
+        let finished = pair.run(|_| {});
+        (a, b) = (pair.a, pair.b);
+        if finished.outcome == Outcome::Converged {
+            assert!(rounds > 3, "the budget was never reached");
+            return;
+        }
+        assert_eq!(finished.outcome, Outcome::Partial(PartialReason::Budget));
+    }
+    panic!("no progress within a budget");
+}
+
+/// An item with a large part beside a small body.
+#[derive(Clone, Debug, PartialEq)]
+struct Pattern {
+    id: u32,
+    confidence: u8,
+    embedding: Part,
+}
+
+impl Digest for Pattern {
+    fn digest<H: digest::Update>(&self, hash: &mut H) {
+        hash.update(&[self.confidence]);
+        hash.update(&self.embedding.hash().0);
+    }
+}
+
+impl Replicated for Pattern {
+    type Key = u32;
+
+    fn key(&self) -> u32 {
+        self.id
+    }
+
+    fn encode(&self) -> Encoded {
+        Encoded { body: alloc::vec![self.confidence], parts: alloc::vec![self.embedding.clone()] }
+    }
+
+    fn decode(key: &u32, encoded: &Encoded) -> Result<Self, DecodeError> {
+        match (encoded.body.as_slice(), encoded.parts.as_slice()) {
+            ([confidence], [embedding]) => Ok(Self { id: *key, confidence: *confidence, embedding: embedding.clone() }),
+            _ => Err(DecodeError::new("not a pattern")),
+        }
+    }
+}
+
+fn pattern(id: u32, confidence: u8, embedding: u8) -> Pattern {
+    Pattern { id, confidence, embedding: Part::from(alloc::vec![embedding; 3000]) }
+}
+
+#[test]
+fn a_part_that_the_peer_holds_is_named_at_no_extra_round_trip() {
+    let (mut a, b) = (replica(1), replica(2));
+    for id in 0..10 {
+        a.write(pattern(id, 1, 7), now()).unwrap();
+    }
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    let first = pair.run(|_| {});
+    assert_eq!(first.stats.value_bytes_sent, 10 * 3001);
+    let Pair { mut a, mut b, .. } = pair;
+    for id in 0..10 {
+        a.write(pattern(id, 2, 7), now()).unwrap();
+        b.write(pattern(id, 3, 7), now()).unwrap();
+    }
+    let before = (a.stats().value_bytes_needed, b.stats().value_bytes_needed);
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    let second = pair.run(|_| {});
+    assert_eq!(second.outcome, Outcome::Converged);
+    assert_eq!(second.stats.value_bytes_sent, 10);
+    assert_eq!(second.stats.round_trips, first.stats.round_trips);
+    let needed = (pair.a.stats().value_bytes_needed - before.0, pair.b.stats().value_bytes_needed - before.1);
+    assert_eq!(needed, (10, 10));
+}
+
+#[test]
+fn a_part_that_was_wrongly_thought_held_is_sent_after_all() {
+    let (mut a, b) = (replica(1), replica(2));
+    a.write(pattern(0, 1, 1), now()).unwrap();
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    pair.run(|_| {});
+    let Pair { mut a, mut b, .. } = pair;
+    // Two writes at one side: the second has its part in common with the first, which the peer never saw.
+    a.write(pattern(0, 2, 2), now()).unwrap();
+    a.write(pattern(0, 3, 2), now()).unwrap();
+    b.write(pattern(0, 4, 4), now()).unwrap();
+    b.write(pattern(0, 5, 4), now()).unwrap();
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+    assert_eq!(pair.a.root(), pair.b.root());
+    assert_eq!(pair.a.conflicts(), 1);
+}
+
+#[test]
+fn an_entry_longer_than_a_frame_goes_in_parts() {
+    let (mut a, b) = (replica::<Item>(1), replica(2));
+    a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
+    let mut pair = Pair::new(a, b, small_steps(), Link { lost: 100, ..Link::default() }, 3);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+    assert_eq!(pair.b.len(), 1);
+}
+
+#[test]
+fn a_message_longer_than_the_limit_is_refused_and_nothing_is_lost() {
+    let (mut a, b) = (replica::<Item>(1), replica(2));
+    a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    pair.config.max_message_bytes = 50_000;
+    let finished = pair.run(|_| {});
+    assert!(matches!(finished.outcome, Outcome::Refused(RefusedReason::RejectedByPeer(_))), "{finished:?}");
+    let answerer = pair.answerer.as_mut().unwrap().poll_output();
+    assert!(matches!(answerer, Output::Done(done) if done.outcome == Outcome::Refused(RefusedReason::MessageTooLong)));
+    assert_eq!((pair.a.len(), pair.b.len()), (1, 0));
+}
+
+#[test]
+fn an_entry_that_fits_no_message_is_refused_with_what_to_do() {
+    for swap in [false, true] {
+        let (mut a, b) = (replica::<Item>(1), replica(2));
+        a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let config = SessionConfig { max_message_bytes: 50_000, ..SessionConfig::default() };
+        let finished = Pair::new(a, b, config, Link::default(), 0).run(|_| {});
+        let Outcome::Refused(reason) = finished.outcome else { panic!("{finished:?}") };
+        assert!(reason.to_string().contains("max_message_bytes"));
+    }
+}
+
+#[test]
+fn another_protocol_version_is_refused_with_a_reason() {
+    let mut opener = Session::open(9, &mut replica::<Item>(1), SessionConfig::default(), now());
+    let Output::Send(mut frame) = opener.poll_output() else { panic!("an opener opens") };
+    frame[0] = 77;
+    let error = Frame::decode(&frame, true).unwrap_err();
+    assert_eq!(error, FrameError::Version { version: 77, session: 9 });
+    let refusal = frame::encode_version_refusal(9, true);
+    opener.handle_frame(Frame::decode(&refusal, true).unwrap(), &mut replica::<Item>(1), true, now()).unwrap();
+    let Output::Done(finished) = opener.poll_output() else { panic!("a refused session ends") };
+    assert_eq!(finished.outcome, Outcome::Refused(RefusedReason::Version { min: 1, max: 1 }));
+}
