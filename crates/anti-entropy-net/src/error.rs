@@ -1,0 +1,73 @@
+use std::io;
+use std::net::SocketAddr;
+
+use anti_entropy::gossip::PeerId;
+
+/// Why a transport could not be set up. Nothing is left open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The listening address can be reached from other machines, and plain TCP protects nothing.
+    #[error(
+        "listening on {address} was refused: plain TCP proves no sender and protects no frame, so it stays on \
+         loopback; listen on a loopback address, or set allow_non_loopback if the network itself is private"
+    )]
+    ListenNotLoopback {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// A limit makes no sense.
+    #[error("the limit {limit} {rule}; nothing was opened; correct the configuration")]
+    Limit {
+        /// The field of [`TcpLimits`](crate::TcpLimits).
+        limit: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A peer, or this node's own name, was refused.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The operating system refused the address.
+    #[error("cannot listen on {address}: {source}; nothing was opened; choose an address that is this node's and free")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why a peer was refused. The peers are as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The peer's address is on another machine, and plain TCP protects nothing.
+    #[error(
+        "the address {address} of peer {peer} was refused: plain TCP proves no sender and protects no frame, so it \
+         stays on loopback; use a loopback address, or set allow_non_loopback if the network itself is private"
+    )]
+    NotLoopback {
+        /// The peer.
+        peer: PeerId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// The peer has this node's own name; a node does not send to itself.
+    #[error("peer {0} was refused: it is this node's own name; remove it from the peers, or name one of them anew")]
+    OwnName(PeerId),
+    /// The name is empty, or longer than the handshake carries.
+    #[error("a name of {bytes} bytes was refused; names have 1 to 255")]
+    NameLength {
+        /// Its length.
+        bytes: usize,
+    },
+    /// There are as many peers as allowed.
+    #[error("the peer was refused: there are {max} already; remove one, or raise max_peers")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// The transport is closed.
+    #[error("the transport is closed; bind a new one")]
+    Closed,
+}

@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anti_entropy::driver::SendError;
+use anti_entropy::gossip::PeerId;
+use tokio::runtime::Handle;
+
+use crate::config::TcpConfig;
+use crate::error::PeerError;
+use crate::outbound::Link;
+use crate::queue::{PushError, SendQueue};
+use crate::stats::Stats;
+use crate::task::Task;
+
+/// The peers, each with its address, its queue and the task that sends what is in it.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    config: Arc<TcpConfig>,
+    stats: Arc<Stats>,
+    runtime: Handle,
+    /// `None` once the transport is closed.
+    known: Mutex<Option<BTreeMap<PeerId, Peer>>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    address: SocketAddr,
+    queue: Arc<SendQueue>,
+    task: Task,
+}
+
+impl Peers {
+    pub(crate) fn new(config: Arc<TcpConfig>, stats: Arc<Stats>, runtime: Handle) -> Self {
+        Self { config, stats, runtime, known: Mutex::new(Some(BTreeMap::new())) }
+    }
+
+    /// Adds a peer or moves it to another address, which ends its connection.
+    pub(crate) fn set(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
+        self.config.check_peer(&peer, address)?;
+        let mut guard = self.lock();
+        let peers = guard.as_mut().ok_or(PeerError::Closed)?;
+        let (max, count) = (self.config.limits.max_peers, peers.len());
+        match peers.entry(peer) {
+            Entry::Occupied(known) if known.get().address == address => {}
+            Entry::Occupied(mut known) => {
+                let moved = self.start(known.key().clone(), address);
+                known.insert(moved);
+            }
+            Entry::Vacant(_) if count >= max => return Err(PeerError::TooMany { max }),
+            Entry::Vacant(place) => {
+                let added = self.start(place.key().clone(), address);
+                place.insert(added);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a peer; `false` if it was not known.
+    pub(crate) fn remove(&self, peer: &PeerId) -> bool {
+        self.lock().as_mut().is_some_and(|peers| peers.remove(peer).is_some())
+    }
+
+    pub(crate) fn knows(&self, peer: &PeerId) -> bool {
+        self.lock().as_ref().is_some_and(|peers| peers.contains_key(peer))
+    }
+
+    /// Queues a frame for a peer.
+    pub(crate) fn push(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        let (bytes, max) = (frame.len(), self.config.limits.max_frame_bytes);
+        let guard = self.lock();
+        let peers = guard.as_ref().ok_or(SendError::Closed)?;
+        if bytes > max {
+            self.stats.count(|stats| stats.dropped.too_long += 1);
+            return Err(SendError::TooLong { bytes, max });
+        }
+        let Some(peer) = peers.get(to) else {
+            self.stats.count(|stats| stats.dropped.unknown_peer += 1);
+            return Err(SendError::UnknownPeer(to.clone()));
+        };
+        peer.queue.push(frame).map_err(|error| match error {
+            PushError::Full => {
+                self.stats.count(|stats| stats.dropped.queue_full += 1);
+                SendError::QueueFull(to.clone())
+            }
+            PushError::Shut => {
+                self.stats.count(|stats| stats.dropped.not_connected += 1);
+                SendError::NotConnected(to.clone())
+            }
+        })
+    }
+
+    /// Forgets all peers for good, and hands out their tasks to be ended.
+    pub(crate) fn close(&self) -> Vec<Task> {
+        let peers = self.lock().take();
+        peers.unwrap_or_default().into_values().map(|peer| peer.task).collect()
+    }
+
+    fn start(&self, peer: PeerId, address: SocketAddr) -> Peer {
+        let limits = self.config.limits.clone();
+        let queue = Arc::new(SendQueue::new(limits.send_queue_frames, limits.send_queue_bytes));
+        let link = Link {
+            own_name: self.config.name.clone(),
+            seed: self.seed_for(&peer),
+            peer,
+            address,
+            queue: Arc::clone(&queue),
+            stats: Arc::clone(&self.stats),
+            limits,
+        };
+        Peer { address, queue, task: Task::spawn(&self.runtime, link.run()) }
+    }
+
+    /// Different for each pair of names, so that nobody moves in step.
+    fn seed_for(&self, peer: &PeerId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.config.seed, &self.config.name, peer).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<PeerId, Peer>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,124 @@
+//! What the tests share: transports on loopback, and peers that speak the protocol by hand.
+#![allow(dead_code, reason = "each test binary uses its own part of it")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anti_entropy::driver::Transport;
+use anti_entropy::gossip::PeerId;
+use anti_entropy_net::{TcpConfig, TcpLimits, TcpStats, TcpTransport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How long a test waits for what must happen; never reached when all is well.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+pub(crate) fn peer(name: &str) -> PeerId {
+    PeerId::from(name)
+}
+
+/// A configuration whose back-off is short, since tests wait for it.
+pub(crate) fn config(name: &str) -> TcpConfig {
+    let limits = TcpLimits {
+        reconnect_min: Duration::from_millis(5),
+        reconnect_max: Duration::from_millis(50),
+        ..TcpLimits::default()
+    };
+    TcpConfig { limits, ..TcpConfig::new(peer(name), loopback()) }
+}
+
+pub(crate) async fn bind(config: TcpConfig) -> TcpTransport {
+    TcpTransport::bind(config).await.expect("loopback can be listened on")
+}
+
+/// Transports "a" and "b" that know each other.
+pub(crate) async fn pair() -> (TcpTransport, TcpTransport) {
+    let (a, b) = (bind(config("a")).await, bind(config("b")).await);
+    a.set_peer(peer("b"), b.local_addr()).expect("b is a peer like any other");
+    b.set_peer(peer("a"), a.local_addr()).expect("a is a peer like any other");
+    (a, b)
+}
+
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.expect("it must not take that long")
+}
+
+/// Waits until the counters say so, and returns them.
+pub(crate) async fn until(transport: &TcpTransport, reached: impl Fn(&TcpStats) -> bool) -> TcpStats {
+    in_time(async {
+        loop {
+            let stats = transport.stats();
+            if reached(&stats) {
+                return stats;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+}
+
+/// Sends frames until one arrives: while connections break and come back, some are lost.
+pub(crate) async fn deliver(from: &TcpTransport, to_name: &str, to: &TcpTransport, frame: &[u8]) {
+    in_time(async {
+        loop {
+            let _ = from.send(&peer(to_name), frame.to_vec()).await;
+            let arrived = tokio::time::timeout(Duration::from_millis(50), to.receive()).await;
+            if arrived.is_ok_and(|received| received.is_some_and(|(_, received)| received == frame)) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+pub(crate) fn hello(from: &str, to: &str) -> Vec<u8> {
+    let mut hello = b"AENT\x01".to_vec();
+    for name in [from, to] {
+        hello.push(u8::try_from(name.len()).expect("a short name"));
+        hello.extend_from_slice(name.as_bytes());
+    }
+    hello
+}
+
+/// Connects by hand, and returns the connection and the status in the answer.
+pub(crate) async fn connect(to: &TcpTransport, from: &str, to_name: &str) -> (TcpStream, u8) {
+    in_time(async {
+        let mut stream = TcpStream::connect(to.local_addr()).await.expect("it listens");
+        stream.write_all(&hello(from, to_name)).await.expect("a hello fits any buffer");
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(answer[..5], *b"AENT\x01");
+        (stream, answer[5])
+    })
+    .await
+}
+
+/// Sends a frame by hand.
+pub(crate) async fn put(stream: &mut TcpStream, frame: &[u8]) {
+    stream.write_u32(u32::try_from(frame.len()).expect("a short frame")).await.expect("the connection is open");
+    stream.write_all(frame).await.expect("the connection is open");
+}
+
+/// Waits for the other side to close a connection.
+pub(crate) async fn closed(stream: &mut TcpStream) {
+    // It may be by a reset, if the other side left something unread.
+    let read = in_time(stream.read(&mut [0])).await;
+    assert!(!matches!(read, Ok(1..)), "nothing is said after the answer");
+}
+
+/// Accepts a connection by hand and lets it in; reads nothing after the hello of "a" to "b".
+pub(crate) async fn let_in(listener: &TcpListener) -> TcpStream {
+    in_time(async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut said = vec![0; hello("a", "b").len()];
+        stream.read_exact(&mut said).await.expect("a hello");
+        assert_eq!(said, hello("a", "b"));
+        stream.write_all(b"AENT\x01\x00").await.expect("the connection is open");
+        stream
+    })
+    .await
+}
