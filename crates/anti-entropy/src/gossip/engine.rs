@@ -50,6 +50,8 @@ pub struct Engine<V: Replicated> {
     pub(super) pace: Duration,
     pub(super) next_round: Duration,
     pub(super) stats: EngineStats,
+    /// Whether no further session is opened or answered.
+    pub(super) draining: bool,
 }
 
 /// A session and whom it is with.
@@ -118,6 +120,7 @@ impl<V: Replicated> Engine<V> {
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first),
             stats: EngineStats::default(),
+            draining: false,
             random,
             config,
         }
@@ -206,10 +209,15 @@ impl<V: Replicated> Engine<V> {
     ///
     /// An unknown peer is ignored.
     pub fn sync_now(&mut self, peer: &PeerId, pursue: bool, now: Now) {
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.due = Some(now.elapsed);
-            peer.not_before = Duration::ZERO;
-            peer.pursued |= pursue;
+        match self.peers.get_mut(peer) {
+            // It is under way already, at the pace that the peer's health allows.
+            Some(peer) if peer.pursued && pursue => {}
+            Some(peer) => {
+                peer.due = Some(now.elapsed);
+                peer.not_before = Duration::ZERO;
+                peer.pursued |= pursue;
+            }
+            None => {}
         }
         self.open_due(now);
     }
@@ -227,13 +235,38 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
+    /// Opens and answers no further sessions; those that are open come to their end.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no session is open and nothing waits to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.outbox.is_empty() && self.sessions.iter().all(|conversation| conversation.over_at.is_some())
+    }
+
+    /// Whether this replica and a peer certified, at `since` or later, the root that this replica has now.
+    pub fn is_converged_with(&mut self, peer: &PeerId, since: Duration) -> bool {
+        let root = self.replica.root();
+        let certified = self.peers.get(peer).and_then(|peer| peer.converged);
+        certified.is_some_and(|(at, certified)| at >= since && certified == root)
+    }
+
+    /// Fits frames to what the transport carries, and leaves the checksum to it if it authenticates them.
+    #[cfg(feature = "std")]
+    pub(crate) fn fit_transport(&mut self, max_frame_bytes: usize, authenticated: bool) {
+        let session = &mut self.config.session;
+        session.max_frame_bytes = session.max_frame_bytes.min(max_frame_bytes);
+        session.checksum &= !authenticated;
+    }
+
     /// Does what is due: a round, repetitions, giving up.
     pub fn handle_timeout(&mut self, now: Now) {
         for conversation in &mut self.sessions {
             conversation.session.handle_timeout(now);
         }
         self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
-        if now.elapsed >= self.next_round {
+        if now.elapsed >= self.next_round && !self.draining {
             self.start_round(now);
         }
         self.open_due(now);
@@ -268,7 +301,8 @@ impl<V: Replicated> Engine<V> {
     fn next_deadline(&mut self, now: Now) -> Duration {
         let sessions = self.sessions.iter_mut().map(Conversation::deadline);
         let due = self.peers.values().filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
-        let mut deadline = sessions.chain(due).fold(self.next_round, Duration::min);
+        let round = if self.draining { Duration::MAX } else { self.next_round };
+        let mut deadline = sessions.chain(due).fold(round, Duration::min);
         if !self.bucket.allows(&self.config, now.elapsed) {
             deadline = deadline.min(self.bucket.allows_at(&self.config));
         }

@@ -80,6 +80,9 @@ impl<V: Replicated> Engine<V> {
 
     /// Prepares to answer a session that a peer opens. One that it opened before is given up: so has the peer.
     fn accept(&mut self, from: &PeerId, frame: &Frame<'_>, now: Now) -> Option<usize> {
+        if self.draining {
+            return None;
+        }
         let nonce = self.random.u64(..);
         let session = Session::accept(frame, nonce, self.config.session, now)?;
         self.sessions.retain(|open| open.opened || open.peer != *from);
@@ -108,6 +111,9 @@ impl<V: Replicated> Engine<V> {
 
     /// Opens sessions with the peers that are due, as far as there is room.
     pub(super) fn open_due(&mut self, now: Now) {
+        if self.draining {
+            return;
+        }
         let due = |until: Option<Duration>| until.is_some_and(|due| due <= now.elapsed);
         let peers = self.peers.iter().filter(|(_, peer)| due(peer.due) && peer.not_before <= now.elapsed);
         let peers: Vec<PeerId> = peers.map(|(id, _)| id.clone()).collect();

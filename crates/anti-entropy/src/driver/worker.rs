@@ -1,0 +1,212 @@
+//! The engine's own thread, which may block on the store while the runtime goes on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+
+use super::{Clock, DriverConfig};
+use crate::clock::Now;
+use crate::gossip::{Engine, Event, Output, PeerId};
+use crate::replica::{Change, Replicated};
+
+/// What the thread is asked to do.
+pub(super) enum Job<V: Replicated> {
+    Frame(PeerId, Vec<u8>),
+    Call(Call<V>),
+}
+
+/// Something to be done with the engine, on its thread.
+pub(super) type Call<V> = Box<dyn FnOnce(&mut Worker<V>, Now) + Send>;
+
+/// How many jobs of each kind wait for the thread.
+#[derive(Debug, Default)]
+pub(super) struct Queued {
+    pub(super) frames: AtomicUsize,
+    pub(super) calls: AtomicUsize,
+}
+
+pub(super) struct Worker<V: Replicated> {
+    pub(super) engine: Engine<V>,
+    clock: Box<dyn Clock>,
+    frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
+    changes: Subscribers<Change<V::Key>>,
+    events: Subscribers<Event<V::Key>>,
+    waiting: Vec<Waiting>,
+    stopping: Option<Stopping>,
+    config: DriverConfig,
+}
+
+/// Somebody who waits until this replica has converged with some peers.
+struct Waiting {
+    peers: BTreeSet<PeerId>,
+    since: Duration,
+    done: oneshot::Sender<()>,
+}
+
+struct Stopping {
+    at: Duration,
+    done: oneshot::Sender<()>,
+}
+
+impl<V: Replicated> Worker<V> {
+    pub(super) fn new(
+        mut engine: Engine<V>,
+        clock: Box<dyn Clock>,
+        frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
+        config: DriverConfig,
+    ) -> Self {
+        engine.replica_mut().watch();
+        Self {
+            engine,
+            clock,
+            frames,
+            changes: Subscribers::new(Change::Missed),
+            events: Subscribers::new(Event::Missed),
+            waiting: Vec::new(),
+            stopping: None,
+            config,
+        }
+    }
+
+    /// Works until everybody who could ask for something is gone, or a shutdown is through.
+    pub(super) fn run(mut self, jobs: &Receiver<Job<V>>, queued: &Arc<Queued>) {
+        loop {
+            let deadline = self.put_out();
+            if self.has_stopped() {
+                return;
+            }
+            let wait = deadline.saturating_sub(self.clock.now().elapsed);
+            match jobs.recv_timeout(wait) {
+                Ok(Job::Frame(from, frame)) => {
+                    queued.frames.fetch_sub(1, Ordering::Relaxed);
+                    self.engine.handle_frame(&from, &frame, self.clock.now());
+                }
+                Ok(Job::Call(call)) => {
+                    queued.calls.fetch_sub(1, Ordering::Relaxed);
+                    let now = self.clock.now();
+                    call(&mut self, now);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // Busy with frames or not: what is due is done.
+            self.engine.handle_timeout(self.clock.now());
+        }
+    }
+
+    /// Hands out frames, events and changes; returns when the engine wants to be woken.
+    fn put_out(&mut self) -> Duration {
+        let deadline = loop {
+            match self.engine.poll_output(self.clock.now()) {
+                // If nobody carries frames any more, they are lost.
+                Output::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
+                Output::Event(event) => {
+                    if matches!(event, Event::Converged { .. }) {
+                        self.wake_waiting();
+                    }
+                    self.events.send(&event);
+                }
+                Output::Wait(deadline) => break deadline,
+            }
+        };
+        while let Some(change) = self.engine.replica_mut().poll_change() {
+            self.changes.send(&change);
+        }
+        self.stopping.as_ref().map_or(deadline, |stopping| deadline.min(stopping.at))
+    }
+
+    pub(super) fn subscribe_changes(&mut self) -> mpsc::Receiver<Change<V::Key>> {
+        self.changes.add(self.config.subscriber_queue.get())
+    }
+
+    pub(super) fn subscribe_events(&mut self) -> mpsc::Receiver<Event<V::Key>> {
+        self.events.add(self.config.subscriber_queue.get())
+    }
+
+    /// Compares with these peers until this replica has converged with all of them.
+    pub(super) fn wait_converged(&mut self, peers: BTreeSet<PeerId>, done: oneshot::Sender<()>, now: Now) {
+        for peer in &peers {
+            self.engine.sync_now(peer, true, now);
+        }
+        self.waiting.push(Waiting { peers, since: now.elapsed, done });
+        self.wake_waiting();
+    }
+
+    /// Wakes those whose peers have all certified the root that this replica has now. Peers that certified an earlier one
+    /// are compared with again.
+    fn wake_waiting(&mut self) {
+        let now = self.clock.now();
+        for waiting in std::mem::take(&mut self.waiting) {
+            if waiting.done.is_canceled() {
+                continue;
+            }
+            let behind: Vec<PeerId> = waiting
+                .peers
+                .iter()
+                .filter(|peer| !self.engine.is_converged_with(peer, waiting.since))
+                .cloned()
+                .collect();
+            if behind.is_empty() {
+                // Whoever waited may be gone.
+                let _ = waiting.done.send(());
+            } else {
+                for peer in &behind {
+                    self.engine.sync_now(peer, true, now);
+                }
+                self.waiting.push(waiting);
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<()>, now: Now) {
+        self.engine.drain();
+        self.stopping = Some(Stopping { at: now.elapsed.saturating_add(within), done });
+    }
+
+    fn has_stopped(&mut self) -> bool {
+        let now = self.clock.now().elapsed;
+        let idle = self.engine.is_idle();
+        match self.stopping.take_if(|stopping| idle || stopping.at <= now) {
+            Some(stopping) => {
+                let _ = stopping.done.send(());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Those who want to hear of something, each with a queue of its own. A full queue misses what comes, and is told.
+struct Subscribers<T> {
+    all: Vec<(mpsc::Sender<T>, u64)>,
+    missed: fn(u64) -> T,
+}
+
+impl<T: Clone> Subscribers<T> {
+    fn new(missed: fn(u64) -> T) -> Self {
+        Self { all: Vec::new(), missed }
+    }
+
+    fn add(&mut self, queue: usize) -> mpsc::Receiver<T> {
+        let (sender, receiver) = mpsc::channel(queue);
+        self.all.push((sender, 0));
+        receiver
+    }
+
+    fn send(&mut self, item: &T) {
+        let make_missed = self.missed;
+        self.all.retain_mut(|(subscriber, missed)| {
+            if *missed > 0 && subscriber.try_send(make_missed(*missed)).is_ok() {
+                *missed = 0;
+            }
+            if *missed > 0 || subscriber.try_send(item.clone()).is_err() {
+                *missed += 1;
+            }
+            !subscriber.is_closed()
+        });
+    }
+}

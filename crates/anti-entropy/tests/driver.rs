@@ -1,0 +1,227 @@
+//! The driver: real threads, an in-memory network, and no runtime but a thread for each future.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anti_entropy::KeyHash;
+use anti_entropy::KeyRange;
+use anti_entropy::clock::Seed;
+use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, LinkFaults, MemoryNetwork, SystemClock, drive};
+use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId};
+use anti_entropy::replica::{
+    Change, Commit, Keyed, LastWriterWins, MemoryStore, MetaSlot, Missing, Replica, Store, StoreError, Transaction,
+};
+use futures::StreamExt;
+use futures::executor::block_on;
+
+type Item = Keyed<u32, String>;
+
+fn item(key: u32, value: &str) -> Item {
+    Keyed::new(key, value.to_string())
+}
+
+fn start_with(
+    network: &MemoryNetwork,
+    index: usize,
+    nodes: usize,
+    store: impl Store + 'static,
+    config: DriverConfig,
+) -> Handle<Item> {
+    let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
+    let replica = Replica::open(store, LastWriterWins, seed).unwrap();
+    let clock = SystemClock::new();
+    let mut engine = Engine::new(replica, GossipConfig::test(), index as u64, clock.now());
+    for peer in (0..nodes).filter(|peer| *peer != index) {
+        engine.add_peer(name(peer), None);
+    }
+    let (handle, driver) = drive(engine, network.join(name(index)), clock, config);
+    std::thread::spawn(|| block_on(driver));
+    handle
+}
+
+fn start(network: &MemoryNetwork, index: usize, nodes: usize) -> Handle<Item> {
+    start_with(network, index, nodes, MemoryStore::new(), DriverConfig::default())
+}
+
+fn name(index: usize) -> PeerId {
+    PeerId::from(format!("node-{index}").as_str())
+}
+
+fn others(index: usize, nodes: usize) -> Vec<PeerId> {
+    (0..nodes).filter(|peer| *peer != index).map(name).collect()
+}
+
+#[test]
+fn five_nodes_converge_over_a_bad_network() {
+    let network = MemoryNetwork::new(1);
+    network.set_faults(LinkFaults { loss_per_mille: 100, duplicate_per_mille: 100, reorder_per_mille: 100 });
+    let handles: Vec<_> = (0..5).map(|index| start(&network, index, 5)).collect();
+    block_on(async {
+        for key in 0..50 {
+            handles[key as usize % 5].write(item(key, "value")).await.unwrap();
+        }
+        for (index, handle) in handles.iter().enumerate() {
+            handle.wait_converged(others(index, 5)).await.unwrap();
+        }
+        let first = handles[0].status().await.unwrap();
+        for handle in &handles {
+            let status = handle.status().await.unwrap();
+            assert_eq!((status.root, status.entries), (first.root, 50));
+        }
+    });
+}
+
+#[test]
+fn what_was_read_is_what_a_write_replaces() {
+    let network = MemoryNetwork::new(1);
+    let handle = start(&network, 0, 1);
+    block_on(async {
+        handle.write(item(1, "first")).await.unwrap();
+        let seen = handle.read(1).await.unwrap().seen();
+        handle.write(item(1, "second")).await.unwrap();
+        handle.write_seen(item(1, "based on the first"), seen).await.unwrap();
+        assert_eq!(handle.read(1).await.unwrap().siblings().len(), 2);
+        assert!(handle.delete(1).await.unwrap().is_some());
+        assert!(handle.delete(1).await.unwrap().is_none());
+        let written = handle.commit(Transaction::new().write(item(2, "two")).write(item(3, "three"))).await.unwrap();
+        assert_eq!(written.len(), 2);
+        let adopted = handle.adopt(vec![item(2, "two"), item(4, "four")], Missing::Delete).await.unwrap();
+        assert_eq!((adopted.written.len(), adopted.unchanged), (2, 1));
+    });
+}
+
+#[test]
+fn a_dropped_future_undoes_nothing() {
+    let network = MemoryNetwork::new(1);
+    let handle = start(&network, 0, 1);
+    let mut write = Box::pin(handle.write(item(1, "kept")));
+    // Polled once, the call is under way; then nobody waits for it any more.
+    let _ = futures::FutureExt::now_or_never(&mut write);
+    drop(write);
+    let read = block_on(handle.read(1)).unwrap();
+    assert_eq!(read.value().unwrap().value, "kept");
+}
+
+#[test]
+fn subscribers_hear_of_local_and_remote_changes() {
+    let network = MemoryNetwork::new(1);
+    let (a, b) = (start(&network, 0, 2), start(&network, 1, 2));
+    block_on(async {
+        let mut changes = Box::pin(b.subscribe().await.unwrap());
+        let mut events = Box::pin(b.events().await.unwrap());
+        b.write(item(1, "own")).await.unwrap();
+        assert_eq!(changes.next().await, Some(Change::Local(1)));
+        a.write(item(2, "other")).await.unwrap();
+        assert_eq!(changes.next().await, Some(Change::Remote(2)));
+        b.wait_converged([name(0)]).await.unwrap();
+        while !matches!(events.next().await.unwrap(), Event::Converged { .. }) {}
+    });
+}
+
+#[test]
+fn a_slow_subscriber_is_told_what_it_missed_and_blocks_nobody() {
+    let network = MemoryNetwork::new(1);
+    let config = DriverConfig { subscriber_queue: 4.try_into().unwrap(), ..DriverConfig::default() };
+    let handle = start_with(&network, 0, 1, MemoryStore::new(), config);
+    block_on(async {
+        let mut changes = Box::pin(handle.subscribe().await.unwrap());
+        for key in 0..100 {
+            handle.write(item(key, "value")).await.unwrap();
+        }
+        let mut next = 0;
+        let mut missed = 0;
+        handle.write(item(100, "value")).await.unwrap();
+        // What fitted comes in order; then the gap is told; then it goes on.
+        while next <= 100 {
+            match changes.next().await.unwrap() {
+                Change::Missed(count) => {
+                    missed += count;
+                    next += u32::try_from(count).unwrap();
+                }
+                change => {
+                    assert_eq!(change, Change::Local(next));
+                    next += 1;
+                    if next == 5 {
+                        handle.write(item(100, "again, behind the gap")).await.unwrap();
+                    }
+                }
+            }
+        }
+        assert!(missed > 50, "{missed}");
+    });
+}
+
+/// A store whose commits block until a gate opens.
+struct Gated {
+    inner: MemoryStore,
+    gate: Arc<Mutex<()>>,
+    blocked: Arc<AtomicBool>,
+}
+
+impl Store for Gated {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.load(key)
+    }
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.inner.scan(range, visit)
+    }
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.meta(slot)
+    }
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.blocked.store(true, Ordering::SeqCst);
+        drop(self.gate.lock().unwrap());
+        self.blocked.store(false, Ordering::SeqCst);
+        self.inner.commit(commit)
+    }
+}
+
+#[test]
+fn a_store_that_blocks_does_not_stall_the_runtime_and_calls_are_bounded() {
+    let network = MemoryNetwork::new(1);
+    let (gate, blocked) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));
+    let store = Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate), blocked: Arc::clone(&blocked) };
+    let config = DriverConfig { max_queued_calls: 3.try_into().unwrap(), ..DriverConfig::default() };
+    let handle = start_with(&network, 0, 1, store, config);
+    let closed = gate.lock().unwrap();
+    block_on(async {
+        let mut write = Box::pin(handle.write(item(1, "slow")));
+        assert!(futures::poll!(&mut write).is_pending(), "the caller's thread goes on");
+        while !blocked.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let mut waiting: Vec<_> = (2..5).map(|key| Box::pin(handle.write(item(key, "queued")))).collect();
+        for write in &mut waiting {
+            assert!(futures::poll!(write).is_pending());
+        }
+        assert!(matches!(handle.read(1).await, Err(HandleError::Overloaded { limit: 3 })));
+        drop(closed);
+        write.await.unwrap();
+        for write in waiting {
+            write.await.unwrap();
+        }
+        assert_eq!(handle.status().await.unwrap().entries, 4);
+    });
+}
+
+#[test]
+fn a_shutdown_ends_the_thread_within_its_deadline() {
+    let network = MemoryNetwork::new(1);
+    let (a, b) = (start(&network, 0, 2), start(&network, 1, 2));
+    block_on(async {
+        a.write(item(1, "one")).await.unwrap();
+        b.wait_converged([name(0)]).await.unwrap();
+        let started = Instant::now();
+        a.shutdown(Duration::from_secs(20)).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(19), "open sessions come to an end");
+        assert!(matches!(a.read(1).await, Err(HandleError::Stopped)));
+        assert_eq!(b.read(1).await.unwrap().value().unwrap().value, "one");
+    });
+}
