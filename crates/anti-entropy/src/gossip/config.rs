@@ -40,6 +40,8 @@ pub struct GossipConfig {
     /// How many writes of one transaction are pushed; what is more is left to the rounds, which move it in batches. 100
     /// by default.
     pub max_pushes: usize,
+    /// How many pushes wait to be sent; further ones are left to the rounds. 1,024 by default, for bursts of small writes.
+    pub max_queued_pushes: usize,
     /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
     pub bytes_per_second: NonZeroU64,
     /// How many bytes may be sent at once after a pause. 4 MiB by default.
@@ -75,6 +77,7 @@ impl Default for GossipConfig {
             push: true,
             push_fanout: 3,
             max_pushes: 100,
+            max_queued_pushes: 1024,
             bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
             burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
             max_transfers: NonZeroUsize::MIN,

@@ -63,6 +63,7 @@ pub(super) struct Conversation {
     pub(super) opened: bool,
     /// The number by which the session's opener named it.
     pub(super) nonce: u64,
+    pub(super) since: Duration,
     /// A session that is over stays for a while, to repeat its last reply; until then.
     pub(super) over_at: Option<Duration>,
     pub(super) diverged: bool,

@@ -16,6 +16,8 @@ pub(super) struct Peer {
     pub(super) converged: Option<(Duration, Root)>,
     pub(super) heard: Option<Duration>,
     pub(super) failures: u32,
+    /// How often in a row it, or this replica, was in another transfer.
+    pub(super) busy: u32,
     /// Left alone until then.
     pub(super) not_before: Duration,
     /// To be talked to then, whatever the rounds say.

@@ -32,6 +32,10 @@ impl<V: Replicated> Engine<V> {
         let mut peers: Vec<PeerId> = healthy.map(|(id, _)| id.clone()).collect();
         self.random.shuffle(&mut peers);
         for peer in peers.into_iter().take(self.config.push_fanout) {
+            if self.outbox.len() >= self.config.max_queued_pushes {
+                self.stats.pushes_dropped += 1;
+                continue;
+            }
             self.stats.pushes_sent += 1;
             self.stats.value_bytes_sent += push.value_bytes();
             self.outbox.push_back((peer, frame.clone()));

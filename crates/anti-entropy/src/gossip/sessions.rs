@@ -11,9 +11,12 @@ use crate::session::{
     Finished, Frame, FrameError, FrameKind, Outcome, Output, PartialReason, Session, encode_version_refusal,
 };
 
+/// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
+const MAX_BUSY: u32 = 6;
+
 impl Conversation {
-    fn new(peer: PeerId, session: Session, opened: bool, nonce: u64) -> Self {
-        Self { peer, session, opened, nonce, over_at: None, diverged: false }
+    fn new(peer: PeerId, session: Session, opened: bool, nonce: u64, now: Now) -> Self {
+        Self { peer, session, opened, nonce, since: now.elapsed, over_at: None, diverged: false }
     }
 
     pub(super) fn deadline(&mut self) -> Duration {
@@ -65,10 +68,10 @@ impl<V: Replicated> Engine<V> {
                 None => return,
             },
         };
-        let may_transfer = self.may_transfer(index);
+        let may_transfer = self.may_transfer(index, now);
         let conversation = &mut self.sessions[index];
         if let Err(error) = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now) {
-            conversation.session.abort(PartialReason::StoreFailed);
+            conversation.session.abort(PartialReason::StoreFailed, now);
             self.report_store(&error);
         }
         let conversation = &mut self.sessions[index];
@@ -92,21 +95,26 @@ impl<V: Replicated> Engine<V> {
             self.sessions.swap_remove(over);
         }
         self.stats.sessions_accepted += 1;
-        self.sessions.push(Conversation::new(from.clone(), session, false, frame.session));
+        self.sessions.push(Conversation::new(from.clone(), session, false, frame.session, now));
         Some(self.sessions.len() - 1)
     }
 
-    /// Whether a session may go on to move entries: it does already, or there is room for another, and no session with a
-    /// greater number is about to. So of several that get in each other's way, one goes on.
-    fn may_transfer(&self, index: usize) -> bool {
+    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a greater
+    /// number was just opened from here. So of several that get in each other's way, one goes on.
+    fn may_transfer(&self, index: usize, now: Now) -> bool {
         let this = &self.sessions[index];
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
         let transfers = others().filter(|other| other.session.is_transferring()).count();
-        let waiting_for_more = others().any(|other| {
-            other.opened && other.is_open() && !other.session.is_transferring() && other.nonce > this.nonce
+        // A peer that is slow to answer, or dead, stands in nobody's way.
+        let fresh = |other: &Conversation| now.elapsed.saturating_sub(other.since) < self.config.session.resend_after;
+        let gives_way = others().any(|other| {
+            other.opened
+                && other.is_open()
+                && !other.session.is_transferring()
+                && fresh(other)
+                && other.nonce > this.nonce
         });
-        this.session.is_transferring()
-            || (transfers < self.config.max_transfers.get() && (this.opened || !waiting_for_more))
+        this.session.is_transferring() || (transfers < self.config.max_transfers.get() && (this.opened || !gives_way))
     }
 
     /// Opens sessions with the peers that are due, as far as there is room.
@@ -130,7 +138,7 @@ impl<V: Replicated> Engine<V> {
             let nonce = self.random.u64(..);
             let session = Session::open(nonce, &mut self.replica, self.config.session, now);
             self.stats.sessions_opened += 1;
-            self.sessions.push(Conversation::new(peer, session, true, nonce));
+            self.sessions.push(Conversation::new(peer, session, true, nonce, now));
         }
     }
 
@@ -165,14 +173,17 @@ impl<V: Replicated> Engine<V> {
     /// What the end of a session means for its peer.
     fn session_ended(&mut self, id: &PeerId, opened: bool, finished: Finished, now: Now) {
         self.stats.value_bytes_sent += finished.stats.value_bytes_sent;
-        let busy_retry = self.jittered(self.config.busy_retry.saturating_mul(3)) / 3;
-        let soon = now.elapsed.saturating_add(busy_retry);
+        let busy = self.peers.get(id).map_or(0, |peer| peer.busy);
+        let retry = self.config.busy_retry.saturating_mul(1 << busy.min(MAX_BUSY)).mul_f64(0.5 + self.random.f64());
+        let soon = now.elapsed.saturating_add(retry);
         let root = self.replica.root();
         if finished.stats.changed > 0 || finished.stats.differences > 0 {
             self.speed_up(now);
         }
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.differences = finished.stats.differences;
+        let was_busy = finished.outcome == Outcome::Partial(PartialReason::Busy);
+        peer.busy = if was_busy { peer.busy.saturating_add(1) } else { 0 };
         match &finished.outcome {
             Outcome::Converged => {
                 self.stats.converged += 1;
@@ -188,7 +199,8 @@ impl<V: Replicated> Engine<V> {
             Outcome::Partial(reason) => {
                 self.stats.partial += 1;
                 match reason {
-                    PartialReason::Busy | PartialReason::Budget if opened => peer.due = Some(soon),
+                    PartialReason::Busy if opened && peer.busy <= MAX_BUSY => peer.due = Some(soon),
+                    PartialReason::Budget if opened => peer.due = Some(soon),
                     PartialReason::TimedOut | PartialReason::Uncertified if opened => {
                         peer.failed(&self.config, now.elapsed);
                     }

@@ -277,6 +277,31 @@ fn the_rate_of_bytes_is_bounded() {
     assert!(sent <= 10_000 * (span.as_secs() + 2) + 300_000, "{sent} bytes in {span:?}");
 }
 
+#[test]
+fn pushes_that_wait_are_bounded_and_the_rounds_make_up_for_the_rest() {
+    let one = NonZeroU64::new(1).unwrap();
+    let mut config =
+        GossipConfig { max_queued_pushes: 10, bytes_per_second: one, burst_bytes: one, ..GossipConfig::lan() };
+    let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
+    (0..50).for_each(|key| cluster.write(0, key, "value"));
+    assert_eq!(cluster.engine(0).outbox.len(), 10);
+    assert_eq!(cluster.engine(0).stats.pushes_dropped, 40);
+    config.bytes_per_second = GossipConfig::lan().bytes_per_second;
+    cluster.engine(0).config = config.clone();
+    cluster.engine(1).config = config;
+    cluster.converge(Duration::from_secs(100));
+}
+
+#[test]
+fn a_store_that_fails_is_reported_and_the_peer_need_not_wait() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { push: false, ..GossipConfig::lan() }, 1);
+    cluster.write(1, 1, "one");
+    cluster.engine(0).replica.stop_for_test();
+    cluster.run(Duration::from_secs(30), |_| false);
+    assert!(cluster.events.iter().any(|(node, event)| *node == name(0) && matches!(event, Event::StoreFailed { .. })));
+    assert!(cluster.engine(1).sessions.iter().all(|open| !open.session.is_transferring()));
+}
+
 /// A set that grows.
 #[derive(Clone, Debug, PartialEq)]
 struct Grown(Keyed<u32, BTreeSet<u32>>);

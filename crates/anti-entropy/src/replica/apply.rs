@@ -189,7 +189,7 @@ impl<V: Replicated> Replica<V> {
             }
         }
         let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
-        if replicas > limit {
+        if replicas > limit && replicas > self.context.replicas_len() {
             return Ok(Err(Rejection::TooManyReplicas { replicas, limit }));
         }
         self.notice_claim(batch.clocks.max_counter(self.id()))

@@ -232,6 +232,12 @@ impl<V: Replicated> Replica<V> {
         Ok(())
     }
 
+    /// As after a commit whose end is not known.
+    #[cfg(test)]
+    pub(crate) fn stop_for_test(&mut self) {
+        self.stopped = true;
+    }
+
     fn encode_commit(&self, staged: &Staged<V>) -> Commit {
         let mut commit = Commit::default();
         for (hash, record) in &staged.records {

@@ -205,8 +205,11 @@ impl Session {
         }
     }
 
-    /// Gives up: what was joined stays.
-    pub fn abort(&mut self, reason: PartialReason) {
+    /// Gives up: what was joined stays. An opener tells the peer, which then need not wait for it.
+    pub fn abort(&mut self, reason: PartialReason, now: Now) {
+        if self.finished.is_none() && matches!(self.role, Role::Opener(_)) {
+            self.exchange.send(&Request::Abort, &self.config, now);
+        }
         self.finish(Outcome::Partial(reason));
     }
 

@@ -269,7 +269,7 @@ fn an_interrupted_session_is_continued_by_the_next() {
         pair.run(|pair| {
             left -= 1;
             if left == 0 {
-                pair.opener.abort(PartialReason::Shutdown);
+                pair.opener.abort(PartialReason::Shutdown, pair.now);
                 pair.flying.clear();
             }
         });
