@@ -1,6 +1,6 @@
 //! Bugs that can be planted one at a time, so that every checker is seen to fail once.
 //!
-//! Without the feature `mutants`, [`active`] is `false` at compile time and nothing of this is left.
+//! Without the feature `mutants`, `active` is `false` at compile time and nothing of this is left.
 
 /// A rule of the data model, broken in one way. The names say what the broken code does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
