@@ -38,7 +38,9 @@ pub trait Digest {
 /// - [`encode`](Self::encode) is canonical: equal values have equal bytes, on every platform.
 /// - [`decode`](Self::decode) takes back what `encode` made, and refuses whatever `encode` would not have made.
 /// - The key is not part of the encoding; `decode` gets it beside.
-/// - `decode` is handed bytes from peers and files: it returns an error, and never panics.
+/// - `decode` is handed bytes from peers and files: it returns an error, and never panics. What it accepts under a key
+///   has that key.
+/// - Keys are equal exactly if their encodings are.
 ///
 /// The conformance kit checks these laws.
 pub trait Replicated: Digest + Clone + Send + Sync + 'static {

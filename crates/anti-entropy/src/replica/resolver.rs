@@ -15,9 +15,10 @@ use super::version::Version;
 /// # Implementer notes
 ///
 /// - Pure and deterministic: the answer depends on key and siblings alone, on every platform.
+/// - The answer has the key `key`.
 /// - `siblings` is sorted by dot and has at least two elements; a single version needs no resolver.
 ///
-/// The conformance kit checks determinism and independence of order.
+/// The conformance kit checks that every node gives the same answer, again and again.
 pub trait Resolver<V: Replicated>: Send + Sync {
     /// The value that the concurrent `siblings` stand for, or `None` where the application has to decide.
     fn resolve(&self, key: &V::Key, siblings: &[Version<V>]) -> Option<V>;

@@ -18,8 +18,9 @@ use crate::{KeyHash, KeyRange};
 ///
 /// - [`commit`](Self::commit) is atomic and durable: when it returns `Ok`, all of it survives a crash; after any
 ///   other end, all of it or none does, and the error says which of the two is certain.
-/// - [`load`](Self::load), [`scan`](Self::scan) and [`meta`](Self::meta) see exactly what was committed.
-/// - `scan` visits in ascending order of the hash and stops when the visitor breaks.
+/// - [`load`](Self::load), [`scan`](Self::scan) and [`meta`](Self::meta) see exactly what was committed; bytes of length
+///   zero are not the same as none.
+/// - `scan` visits each key of its range once, in ascending order of the hash, and stops when the visitor breaks.
 /// - A store belongs to one replica at a time.
 ///
 /// The conformance kit checks these laws.
