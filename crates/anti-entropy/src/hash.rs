@@ -1,5 +1,8 @@
 //! Where a key lies: its hash, and ranges of the space of all hashes.
 
+#[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
+mod arbitrary;
+
 use core::fmt;
 use core::ops::Bound;
 

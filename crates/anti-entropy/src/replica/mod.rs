@@ -19,6 +19,8 @@
 
 mod adopt;
 mod apply;
+#[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
+mod arbitrary;
 mod audit;
 mod batch;
 mod changes;
