@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{KeyHash, KeyRange};
 
 /// Keeps records by the hash of their key, and two small pieces of metadata, and commits changes atomically.
@@ -52,7 +54,7 @@ pub trait Store: Send {
 }
 
 /// The two pieces of metadata that a store keeps for its replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetaSlot {
     /// Who the replica is and how far it has counted; rewritten by every write.
     Identity,
@@ -60,8 +62,8 @@ pub enum MetaSlot {
     Context,
 }
 
-/// Changes that a store makes at once or not at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Changes that a store makes at once or not at all. A store that keeps a log can write one with serde.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The new record of each key that changes; `None` removes it.
     pub records: BTreeMap<KeyHash, Option<Vec<u8>>>,
@@ -106,7 +108,9 @@ impl StoreError {
 }
 
 /// A store in memory: for tests, for caches, and for replicas that others make whole after a restart.
-#[derive(Clone, Debug, Default)]
+///
+/// It can be written and read as a whole with serde, so that a small durable store is one of these and a file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MemoryStore {
     records: BTreeMap<KeyHash, Vec<u8>>,
     meta: BTreeMap<MetaSlot, Vec<u8>>,
