@@ -42,10 +42,12 @@ impl<V: Replicated> Replica<V> {
             let key = value.key();
             let read = self.read(&key)?;
             let content = |value: &V| ContentHash::of(Timestamp { wall_ms: 0, logical: 0 }, value);
-            if read.value().is_some_and(|held| content(held) == content(&value)) && keys.insert(key) {
+            if !keys.insert(key) {
+                return Err(Error::ChangedTwice(read.seen().key));
+            }
+            if read.value().is_some_and(|held| content(held) == content(&value)) {
                 adopted.unchanged += 1;
             } else {
-                keys.insert(value.key());
                 transaction = transaction.write(value);
             }
         }
@@ -59,5 +61,27 @@ impl<V: Replicated> Replica<V> {
         }
         adopted.written = self.commit(transaction, now)?;
         Ok(adopted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::clock::Seed;
+    use crate::replica::{Keyed, LastWriterWins, MemoryStore};
+
+    #[test]
+    fn a_key_twice_is_refused_whether_it_changes_or_not() {
+        for values in [["held", "new"], ["held", "held"], ["new", "held"], ["new", "newer"]] {
+            let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32])).unwrap();
+            replica.write(Keyed::new(1u8, "held".to_string()), Now::default()).unwrap();
+            let root = replica.root();
+            let snapshot = values.map(|value| Keyed::new(1, value.to_string()));
+            let adopted = replica.adopt(snapshot, Missing::Keep, Now::default());
+            assert!(matches!(adopted, Err(Error::ChangedTwice(_))), "{values:?}: {adopted:?}");
+            assert_eq!(replica.root(), root, "{values:?}");
+        }
     }
 }
