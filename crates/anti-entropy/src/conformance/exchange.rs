@@ -49,7 +49,7 @@ pub fn exchange<V: Replicated>(opener: &mut Replica<V>, answerer: &mut Replica<V
                 }
                 if !progress {
                     // Nothing is lost on this link, so waiting longer would bring nothing.
-                    asking.abort(PartialReason::TimedOut);
+                    asking.abort(PartialReason::TimedOut, now);
                 }
             }
         }
