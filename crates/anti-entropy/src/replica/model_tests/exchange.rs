@@ -1,0 +1,443 @@
+//! What goes between replicas: certified batches both ways, made and answered as the session layer does it, and delivered
+//! late, twice, out of order or never.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::ghost::{Events, Violation};
+use super::odds::{Bug, Fault};
+use super::world::{BaseId, Node, World, open_store};
+use super::{Item, PushMessage};
+use crate::clock::{Context, RangeClocks, Seed};
+use crate::mutant::{self, Mutant};
+use crate::replica::{
+    Applied, Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Rejection, Replica, Staged, TheirEntry,
+};
+use crate::summary::compare::{TruncatedFingerprint, Width};
+use crate::summary::{Difference, Fingerprint};
+use crate::{KeyHash, KeyRange};
+
+/// Two replicas that have been compared.
+pub(super) struct Session {
+    id: u32,
+    /// The opener and the answerer.
+    sides: [usize; 2],
+    /// The lives in which they were compared; none yet for an answerer that has not answered.
+    lives: [Option<u32>; 2],
+    /// What the comparison compared.
+    compared: [Option<Baseline>; 2],
+    /// Where the next batch of each side starts.
+    cursors: [Option<KeyHash>; 2],
+    /// The batches that were taken in, for replies.
+    joined: Vec<JoinedBatch>,
+    /// For the faults that need what was before: the sides at the comparison, and clocks that wait for the last batch.
+    frozen: [Option<Replica<Item>>; 2],
+    held_back: [Vec<RangeClocks>; 2],
+}
+
+/// A batch that was taken in, and can be answered (rule 6).
+struct JoinedBatch {
+    /// Which side sent it.
+    sender: usize,
+    sequence: u32,
+    range: KeyRange,
+    clocks: RangeClocks,
+    joined: Joined,
+    /// Where the answer goes on.
+    next: KeyHash,
+    /// The receiver as it was before, for the fault that answers with that.
+    frozen: Option<Replica<Item>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Message {
+    Batch(BatchMessage),
+    Push(PushMessage),
+}
+
+/// A batch on its way.
+#[derive(Clone)]
+pub(super) struct BatchMessage {
+    from: usize,
+    to: usize,
+    session: u32,
+    /// Which side of the session sent it.
+    sender: usize,
+    sequence: u32,
+    /// The receiver's baseline that it is relative to.
+    base: BaseId,
+    batch: Batch,
+    /// By key, what the sender knew when it made the batch.
+    carried: Vec<Events>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    Joined,
+    MissingContent,
+    Refused,
+}
+
+/// How a batch is made.
+#[derive(Clone, Copy)]
+struct Style {
+    /// Probability that the comparison missed a difference.
+    miss: f64,
+    /// Whether it may take in all that is left.
+    whole: bool,
+    /// Whether content is sent that the receiver may hold.
+    inline: bool,
+}
+
+impl World {
+    pub(super) fn open_somewhere(&mut self, opener: usize, answerer: usize) {
+        let session = self.open_session(opener, answerer);
+        if self.random.bool() {
+            self.compare(session, 1);
+        }
+        if self.chance(0.2) {
+            let start = |world: &mut Self| {
+                let key = world.some_key();
+                Some(world.history.keys[key].1)
+            };
+            self.sessions[session].cursors = [start(self), start(self)];
+        }
+    }
+
+    fn open_session(&mut self, opener: usize, answerer: usize) -> usize {
+        self.next_session += 1;
+        self.sessions.push(Session {
+            id: self.next_session,
+            sides: [opener, answerer],
+            lives: [None; 2],
+            compared: [None, None],
+            cursors: [Some(KeyHash::MIN); 2],
+            joined: Vec::new(),
+            frozen: [None, None],
+            held_back: [Vec::new(), Vec::new()],
+        });
+        let session = self.sessions.len() - 1;
+        self.compare(session, 0);
+        session
+    }
+
+    /// One side puts up its state for comparison.
+    fn compare(&mut self, session: usize, side: usize) {
+        let is_frozen = self.has(Fault::EntriesOlderThanTheInstant);
+        let session = &mut self.sessions[session];
+        let node = &mut self.nodes[session.sides[side]];
+        let baseline = node.replica.baseline();
+        node.bases.insert((session.id, 0), baseline.clone());
+        session.lives[side] = Some(node.life);
+        session.compared[side] = Some(baseline);
+        if is_frozen {
+            session.frozen[side] = frozen(node).ok();
+        }
+    }
+
+    pub(super) fn answer_some(&mut self) -> Result<(), Violation> {
+        let waiting = |session: &Session| session.lives[1].is_none();
+        let waiting: Vec<usize> = (0..self.sessions.len()).filter(|index| waiting(&self.sessions[*index])).collect();
+        if let Some(session) = self.random.choice(&waiting) {
+            self.compare(*session, 1);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_some_batch(&mut self) -> Result<(), Violation> {
+        let Some(session) = self.some_session() else { return Ok(()) };
+        let style = Style { miss: self.odds.miss, whole: self.chance(0.2), inline: self.chance(0.2) };
+        let sender = self.random.usize(0..2);
+        let message = self.next_batch(session, sender, style)?;
+        self.messages.extend(message.map(Message::Batch));
+        Ok(())
+    }
+
+    pub(super) fn send_some_reply(&mut self) -> Result<(), Violation> {
+        let Some(session) = self.some_session() else { return Ok(()) };
+        let joined = &self.sessions[session].joined;
+        if joined.is_empty() {
+            return Ok(());
+        }
+        let answered = self.random.usize(0..joined.len());
+        let from = if self.random.bool() { joined[answered].range.lo() } else { joined[answered].next };
+        let style = Style { miss: 0.0, whole: self.random.bool(), inline: self.chance(0.2) };
+        let message = self.reply(session, answered, from, style)?;
+        self.messages.extend(message.map(Message::Batch));
+        Ok(())
+    }
+
+    /// One of the latest sessions in which both sides were compared.
+    fn some_session(&mut self) -> Option<usize> {
+        let ready = (0..self.sessions.len()).rev().filter(|index| self.sessions[*index].lives[1].is_some());
+        let latest: Vec<usize> = ready.take(4).collect();
+        self.random.choice(&latest).copied()
+    }
+
+    pub(super) fn deliver_some(&mut self) -> Result<(), Violation> {
+        let Some(last) = self.messages.len().checked_sub(1) else { return Ok(()) };
+        let index = if self.chance(self.odds.reorder) {
+            self.random.usize(0..=last)
+        } else {
+            // Mostly the latest, or one of the few before it.
+            (0..last).rev().find(|_| self.random.f64() < 0.4).map_or(last, |index| index + 1)
+        };
+        let message =
+            if self.chance(self.odds.repeat) { self.messages[index].clone() } else { self.messages.remove(index) };
+        self.receive(&message)
+    }
+
+    pub(super) fn receive(&mut self, message: &Message) -> Result<(), Violation> {
+        match message {
+            Message::Batch(batch) => self.receive_batch(batch).map(|_| ()),
+            Message::Push(push) => self.receive_push(push),
+        }
+    }
+
+    /// The next batch of one side, relative to what the other side compared (rule 4).
+    fn next_batch(&mut self, session: usize, sender: usize, style: Style) -> Result<Option<BatchMessage>, Violation> {
+        let Some(range) = self.next_range(session, sender, style.whole) else { return Ok(None) };
+        let session = &mut self.sessions[session];
+        let node = &mut self.nodes[session.sides[sender]];
+        let (Some(mine), Some(theirs)) = (&session.compared[sender], &session.compared[1 - sender]) else {
+            return Ok(None);
+        };
+        if session.lives[sender] != Some(node.life) {
+            return Ok(None);
+        }
+        let random = &mut self.random;
+        let limits = some_limits(style.whole, random);
+        let mut plan = BatchPlan {
+            range,
+            gaps: Vec::new(),
+            compared: Some(mine),
+            held: &HeldByPeer::new(),
+            inline: style.inline,
+            cuts: None,
+            limits,
+        };
+        let batch = if let Some(frozen) = &mut session.frozen[sender] {
+            let gaps = frozen.summary().diff_range(&theirs.summary, &range).map(|gap| whole_gap(&gap)).collect();
+            (plan.gaps, plan.compared) = (gaps, None);
+            let batch = frozen.make_batch(plan)?;
+            Batch { clocks: node.replica.context().pieces(&batch.range()), ..batch }
+        } else {
+            let found = mine.summary.diff_range(&theirs.summary, &range).filter(|_| random.f64() >= style.miss);
+            plan.gaps = found.map(|gap| if style.inline { whole_gap(&gap) } else { short_gap(&gap) }).collect();
+            node.replica.make_batch(plan)?
+        };
+        session.cursors[sender] = batch.range().hi();
+        let (id, base) = (session.id, (session.id, 0));
+        let (from, to) = (session.sides[sender], session.sides[1 - sender]);
+        let message = BatchMessage { from, to, session: id, sender, sequence: 0, base, batch, carried: Vec::new() };
+        Ok(Some(self.send(message)))
+    }
+
+    /// The answer to a batch that was taken in, relative to its sender's state when it made it (rule 6).
+    fn reply(
+        &mut self,
+        session: usize,
+        answered: usize,
+        from: KeyHash,
+        style: Style,
+    ) -> Result<Option<BatchMessage>, Violation> {
+        let session = &mut self.sessions[session];
+        let answered = &mut session.joined[answered];
+        let sender = 1 - answered.sender;
+        let node = &mut self.nodes[session.sides[sender]];
+        let Some(rest) = KeyRange::new(from, answered.range.hi()) else { return Ok(None) };
+        if session.lives[sender] != Some(node.life) {
+            return Ok(None);
+        }
+        let replica = answered.frozen.as_mut().unwrap_or(&mut node.replica);
+        let gaps: Vec<Gap> =
+            replica.summary().diff_range(&answered.joined.theirs, &rest).map(|gap| whole_gap(&gap)).collect();
+        if gaps.is_empty() && replica.context().pieces(&answered.range) == answered.clocks {
+            return Ok(None);
+        }
+        let nothing = HeldByPeer::new();
+        let plan = BatchPlan {
+            range: rest,
+            gaps,
+            compared: None,
+            held: if style.inline { &nothing } else { &answered.joined.held },
+            inline: style.inline,
+            cuts: None,
+            limits: some_limits(style.whole, &mut self.random),
+        };
+        let mut batch = replica.make_batch(plan)?;
+        if answered.frozen.is_some() {
+            batch.clocks = node.replica.context().pieces(&batch.range());
+        }
+        answered.next = batch.range().hi().unwrap_or(answered.range.lo());
+        let (id, base) = (session.id, (session.id, answered.sequence));
+        let (from, to) = (session.sides[sender], session.sides[1 - sender]);
+        let message = BatchMessage { from, to, session: id, sender, sequence: 0, base, batch, carried: Vec::new() };
+        Ok(Some(self.send(message)))
+    }
+
+    /// Gives a batch its number, keeps the sender's state for the reply, and adds what the sender knows at this instant.
+    fn send(&mut self, mut message: BatchMessage) -> BatchMessage {
+        self.next_sequence += 1;
+        message.sequence = self.next_sequence;
+        let node = &mut self.nodes[message.from];
+        node.bases.insert((message.session, message.sequence), node.replica.baseline());
+        message.carried.clone_from(&node.ghost.known);
+        message
+    }
+
+    /// From the cursor to somewhere behind it: the top, a key's own hash, or a short boundary between two keys.
+    fn next_range(&mut self, session: usize, sender: usize, whole: bool) -> Option<KeyRange> {
+        let lo = self.sessions[session].cursors[sender]?;
+        let rest = KeyRange::new(lo, None)?;
+        let context = self.nodes[self.sessions[session].sides[sender]].replica.context();
+        let end_of_piece = context.cuts().find(|cut| lo < *cut).filter(|_| self.odds.cut_at_pieces);
+        let keys: Vec<usize> = self.history.keys_in(rest).collect();
+        let chosen = self.random.usize(0..=keys.len());
+        let hi = keys.get(chosen).filter(|_| !whole).map(|key| {
+            let hash = self.history.keys[*key].1;
+            let below = key.checked_sub(1).map_or(KeyHash::MIN, |below| self.history.keys[below].1).max(lo);
+            if self.random.bool() { hash } else { below.boundary_before(hash) }
+        });
+        let hi = match (hi.filter(|hi| lo < *hi), end_of_piece) {
+            (Some(hi), Some(end)) => Some(hi.min(end)),
+            (hi, end) => hi.or(end),
+        };
+        KeyRange::new(lo, hi)
+    }
+
+    fn receive_batch(&mut self, message: &BatchMessage) -> Result<Delivery, Violation> {
+        let now = self.now(message.to);
+        let mut batch = message.batch.clone();
+        let (range, sender, to) = (batch.range(), message.sender, message.to);
+        if self.has(Fault::ClockLaterThanTheInstant) {
+            batch.clocks = self.nodes[message.from].replica.context().pieces(&range);
+        }
+        let clocks = batch.clocks.clone();
+        let keeps_old = self.has(Fault::ReplyWithOldEntriesAndNewClock);
+        let node = &mut self.nodes[to];
+        let Some(base) = node.bases.get(&message.base).cloned() else { return Ok(Delivery::Refused) };
+        let frozen = keeps_old.then(|| frozen(node)).transpose()?;
+        let before = node.replica.context().clone();
+        let applied = node.replica.apply(batch, &base, now)?;
+        self.note_alarms(to);
+        let joined = match applied {
+            Applied::Joined(joined) => joined,
+            Applied::Rejected(rejection) => {
+                self.judge(&rejection)?;
+                self.check(to)?;
+                let missing = rejection == Rejection::MissingContent;
+                return Ok(if missing { Delivery::MissingContent } else { Delivery::Refused });
+            }
+        };
+        self.stats.joined += 1;
+        let node = &mut self.nodes[to];
+        for key in self.history.keys_in(range) {
+            node.ghost.known[key] |= message.carried[key];
+        }
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
+            if let Bug::InTheDriver(fault) = self.bug {
+                let mut context = node.replica.context().clone();
+                spoil_context(fault, &mut context, before, &clocks, &mut session.held_back[sender]);
+                node.replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
+            }
+            let (sequence, next) = (message.sequence, range.lo());
+            session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
+        }
+        self.check(to)?;
+        Ok(Delivery::Joined)
+    }
+
+    /// A complete session, as the session layer runs it.
+    pub(super) fn synchronise(&mut self, opener: usize, answerer: usize) -> Result<(), Violation> {
+        let same_root = self.nodes[opener].replica.root() == self.nodes[answerer].replica.root();
+        let same_context = self.nodes[opener].replica.context_hash() == self.nodes[answerer].replica.context_hash();
+        if same_root && (same_context || mutant::active(Mutant::EqualRootsSkipContexts)) {
+            return Ok(());
+        }
+        let session = self.open_session(opener, answerer);
+        self.compare(session, 1);
+        let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false };
+        while let Some(cursor) = self.sessions[session].cursors[0] {
+            let Some(message) = self.next_batch(session, 0, style)? else { return Ok(()) };
+            match self.receive_batch(&message)? {
+                Delivery::Joined => {
+                    self.answer_fully(session, message.batch.range(), style.whole)?;
+                    style.inline = false;
+                }
+                Delivery::MissingContent if !style.inline => {
+                    self.sessions[session].cursors[0] = Some(cursor);
+                    style.inline = true;
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the batch that was taken in last, in as many batches as it takes.
+    fn answer_fully(&mut self, session: usize, range: KeyRange, whole: bool) -> Result<(), Violation> {
+        let answered = self.sessions[session].joined.len() - 1;
+        let (mut from, mut inline) = (range.lo(), false);
+        while let Some(message) = self.reply(session, answered, from, Style { miss: 0.0, whole, inline })? {
+            match (self.receive_batch(&message)?, message.batch.range().hi()) {
+                (Delivery::Joined, Some(hi)) if Some(hi) != range.hi() => from = hi,
+                (Delivery::MissingContent, _) if !inline => inline = true,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the comparison says of a difference: the opener learns short fingerprints, or whole ones the second time.
+fn short_gap(difference: &Difference) -> Gap {
+    let short = |fingerprint: Fingerprint| TheirEntry::Truncated(TruncatedFingerprint::new(&fingerprint, Width::Short));
+    Gap { key: difference.key, theirs: difference.theirs.map_or(TheirEntry::Absent, short) }
+}
+
+fn whole_gap(difference: &Difference) -> Gap {
+    Gap { key: difference.key, theirs: TheirEntry::of(difference.theirs) }
+}
+
+fn some_limits(whole: bool, random: &mut fastrand::Rng) -> BatchLimits {
+    let max_entries = if whole || random.bool() { usize::MAX } else { random.usize(1..4) };
+    let max_bytes = if whole || random.bool() { usize::MAX } else { random.usize(1..400) };
+    BatchLimits { max_entries, max_bytes }
+}
+
+/// A replica that stays what this one is now.
+fn frozen(node: &Node) -> Result<Replica<Item>, Violation> {
+    open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched)
+}
+
+/// What a fault makes of the context after a batch was taken in. `held_back` is the clocks of the
+/// batches that this side sent before, for the faults that wait for the last one.
+fn spoil_context(
+    fault: Fault,
+    context: &mut Context,
+    before: Context,
+    clocks: &RangeClocks,
+    held_back: &mut Vec<RangeClocks>,
+) {
+    let (end, last) = (clocks.range().hi(), clocks.iter().last().map(|(_, clock)| clock));
+    match (fault, end, last) {
+        (Fault::UpperBoundInclusive, Some(end), Some(last)) => {
+            let behind = end.to_u128().checked_add(1).map(KeyHash::from_u128);
+            context.join_range(&KeyRange::new(end, behind).expect("it holds one hash"), last);
+        }
+        (Fault::ClockHeldBackToTheLastBatch, _, _) => {
+            *context = before;
+            held_back.push(clocks.clone());
+            if end.is_none() {
+                held_back.drain(..).for_each(|clocks| context.join(&clocks));
+            }
+        }
+        (Fault::LastClockForAllBatches, None, Some(last)) => {
+            held_back.drain(..).for_each(|earlier| context.join_range(&earlier.range(), last));
+        }
+        (Fault::LastClockForAllBatches, _, _) => held_back.push(clocks.clone()),
+        _ => {}
+    }
+}
