@@ -33,11 +33,15 @@ impl Disk {
         self.sides().durable = None;
     }
 
-    /// Loses what was not synced.
-    pub(super) fn crash(&self) {
+    /// Loses what was not synced; says whether there was any.
+    pub(super) fn crash(&self) -> bool {
         let mut sides = self.sides();
-        if let Some(durable) = sides.durable.take() {
-            sides.volatile = durable;
+        match sides.durable.take() {
+            Some(durable) => {
+                sides.volatile = durable;
+                true
+            }
+            None => false,
         }
     }
 

@@ -11,7 +11,8 @@ use super::{Item, PushMessage};
 use crate::clock::{Context, RangeClocks, Seed};
 use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Rejection, Replica, Staged, TheirEntry,
+    Applied, Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Rejection, Replica, Staged,
+    TheirEntry,
 };
 use crate::summary::compare::{TruncatedFingerprint, Width};
 use crate::summary::{Difference, Fingerprint};

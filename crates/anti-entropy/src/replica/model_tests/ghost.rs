@@ -98,7 +98,13 @@ impl History {
     }
 
     /// Notes a write or delete that was made, as an event that nobody knows yet. G4: a dot names one of them, ever.
-    pub(super) fn record(&mut self, key: usize, dot: Dot, is_write: bool, replaces: Events) -> Result<usize, Violation> {
+    pub(super) fn record(
+        &mut self,
+        key: usize,
+        dot: Dot,
+        is_write: bool,
+        replaces: Events,
+    ) -> Result<usize, Violation> {
         if !self.dots.insert(dot) {
             return Err(Violation::new("dot used twice", format!("{dot} at key {key}")));
         }

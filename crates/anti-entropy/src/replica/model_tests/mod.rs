@@ -99,6 +99,12 @@ impl Stats {
         self.most_pieces = self.most_pieces.max(other.most_pieces);
         self.cuts_for_good += other.cuts_for_good;
     }
+
+    fn assert_that_much_happened(&self) {
+        assert!(self.joined > 10_000 && self.pushes_taken > 2_000 && self.pushes_ignored > 2_000, "{self:?}");
+        assert!(self.uncertified > 50 && self.content_missing > 200 && self.reads_refused > 20, "{self:?}");
+        assert!(self.alarms > 5 && self.most_pieces > 4 && self.cuts_for_good > 5, "{self:?}");
+    }
 }
 
 /// The seeds to run: those of the environment variable `ANTI_ENTROPY_SEEDS=start..end`, or the usual ones.
@@ -115,7 +121,8 @@ fn replay(test: &str, seed: u64) -> String {
 
 #[test]
 fn the_rules_hold_in_random_histories() {
-    let (seeds, started) = (seeds(0..1000), Instant::now());
+    const USUAL: Range<u64> = 0..2000;
+    let (seeds, started) = (seeds(USUAL), Instant::now());
     let mut total = Stats::default();
     for seed in seeds.clone() {
         match world::run(seed, &Boost::NONE, Bug::None) {
@@ -127,4 +134,7 @@ fn the_rules_hold_in_random_histories() {
         }
     }
     eprintln!("{} runs in {:?}: {total:?}", seeds.end - seeds.start, started.elapsed());
+    if seeds == USUAL {
+        total.assert_that_much_happened();
+    }
 }

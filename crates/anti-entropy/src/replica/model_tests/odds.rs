@@ -127,7 +127,8 @@ impl Odds {
         let mut weights = OPS.to_vec();
         for (op, weight) in &mut weights {
             let basic = matches!(op, Op::Write | Op::Deliver | Op::Open | Op::Answer | Op::Batch);
-            *weight *= if basic { one_of(random, &[0.5, 1.0, 2.0]) } else { one_of(random, &[0.0, 0.3, 1.0, 1.0, 1.0, 3.0]) };
+            *weight *=
+                if basic { one_of(random, &[0.5, 1.0, 2.0]) } else { one_of(random, &[0.0, 0.3, 1.0, 1.0, 1.0, 3.0]) };
             if let Some((_, boosted)) = boost.weights.iter().find(|(boosted, _)| boosted == op) {
                 *weight = *boosted;
             }

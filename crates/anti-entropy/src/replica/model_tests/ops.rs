@@ -171,8 +171,8 @@ impl World {
         let continuity = [marker, marker, Continuity::Vouched, Continuity::Unproven][self.random.usize(0..4)];
         let node = &mut self.nodes[at];
         let (root, durable) = (node.replica.root(), node.durable.clone());
-        node.disk.crash();
-        let is_rolled_back = durable != node.ghost;
+        let is_rolled_back = node.disk.crash();
+        self.rolled_back |= is_rolled_back;
         self.forget(at, durable);
         let seed = self.fresh_seed();
         self.reopen(at, seed, continuity, is_rolled_back)?;
@@ -223,11 +223,7 @@ impl World {
 
     pub(super) fn wipe(&mut self, at: usize) -> Result<(), Violation> {
         let nothing = Ghost::nothing(self.history.keys.len());
-        let seed = if self.has(Fault::WipedStoreKeepsItsId) {
-            self.nodes[at].seed.clone()
-        } else {
-            self.fresh_seed()
-        };
+        let seed = if self.has(Fault::WipedStoreKeepsItsId) { self.nodes[at].seed.clone() } else { self.fresh_seed() };
         self.roll_back(at, MemoryStore::new(), nothing, seed, Continuity::Unproven)?;
         self.nodes[at].tokens.clear();
         self.nodes[at].backups.clear();

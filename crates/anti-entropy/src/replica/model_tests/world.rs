@@ -12,7 +12,9 @@ use super::odds::{Boost, Bug, Fault, Odds, Op};
 use super::{Item, Stats};
 use crate::clock::{Context, Now, Seed};
 use crate::mutant;
-use crate::replica::{Baseline, Continuity, LastWriterWins, Marker, MemoryStore, Opening, Replica, ReplicaConfig, Seen};
+use crate::replica::{
+    Baseline, Continuity, LastWriterWins, Marker, MemoryStore, Opening, Replica, ReplicaConfig, Seen,
+};
 
 /// Names a baseline: the session, and the batch at which it was taken; 0 for the comparison.
 pub(super) type BaseId = (u32, u32);
@@ -333,4 +335,3 @@ pub(super) fn open_store(
     let opening = Opening { seed, continuity, config: ReplicaConfig::default() };
     Ok(Replica::open(store, LastWriterWins, opening)?)
 }
-
