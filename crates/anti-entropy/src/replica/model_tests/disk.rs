@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard};
 
+use super::std::sync::{Mutex, MutexGuard};
 use crate::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 use crate::{KeyHash, KeyRange};
 

@@ -1,18 +1,14 @@
-//! What goes between replicas: certified batches both ways, made and answered as the session layer does it, and delivered
-//! late, twice, out of order or never.
+//! Sessions: what two replicas compared, and the certified batches that they make of it, both ways, as the session layer does.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::ghost::{Events, Violation};
-use super::odds::{Bug, Fault};
+use super::odds::Fault;
 use super::world::{BaseId, Node, World, open_store};
 use super::{Item, PushMessage};
-use crate::clock::{Context, RangeClocks, Seed};
-use crate::mutant::{self, Mutant};
+use crate::clock::{RangeClocks, Seed};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Rejection, Replica, Staged,
-    TheirEntry,
+    Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Replica, TheirEntry,
 };
 use crate::summary::compare::{TruncatedFingerprint, Width};
 use crate::summary::{Difference, Fingerprint};
@@ -20,34 +16,34 @@ use crate::{KeyHash, KeyRange};
 
 /// Two replicas that have been compared.
 pub(super) struct Session {
-    id: u32,
+    pub(super) id: u32,
     /// The opener and the answerer.
-    sides: [usize; 2],
+    pub(super) sides: [usize; 2],
     /// The lives in which they were compared; none yet for an answerer that has not answered.
-    lives: [Option<u32>; 2],
+    pub(super) lives: [Option<u32>; 2],
     /// What the comparison compared.
-    compared: [Option<Baseline>; 2],
+    pub(super) compared: [Option<Baseline>; 2],
     /// Where the next batch of each side starts.
-    cursors: [Option<KeyHash>; 2],
+    pub(super) cursors: [Option<KeyHash>; 2],
     /// The batches that were taken in, for replies.
-    joined: Vec<JoinedBatch>,
+    pub(super) joined: Vec<JoinedBatch>,
     /// For the faults that need what was before: the sides at the comparison, and clocks that wait for the last batch.
-    frozen: [Option<Replica<Item>>; 2],
-    held_back: [Vec<RangeClocks>; 2],
+    pub(super) frozen: [Option<Replica<Item>>; 2],
+    pub(super) held_back: [Vec<RangeClocks>; 2],
 }
 
 /// A batch that was taken in, and can be answered (rule 6).
-struct JoinedBatch {
+pub(super) struct JoinedBatch {
     /// Which side sent it.
-    sender: usize,
-    sequence: u32,
-    range: KeyRange,
-    clocks: RangeClocks,
-    joined: Joined,
+    pub(super) sender: usize,
+    pub(super) sequence: u32,
+    pub(super) range: KeyRange,
+    pub(super) clocks: RangeClocks,
+    pub(super) joined: Joined,
     /// Where the answer goes on.
-    next: KeyHash,
+    pub(super) next: KeyHash,
     /// The receiver as it was before, for the fault that answers with that.
-    frozen: Option<Replica<Item>>,
+    pub(super) frozen: Option<Replica<Item>>,
 }
 
 #[derive(Clone)]
@@ -59,36 +55,28 @@ pub(super) enum Message {
 /// A batch on its way.
 #[derive(Clone)]
 pub(super) struct BatchMessage {
-    from: usize,
-    to: usize,
-    session: u32,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) session: u32,
     /// Which side of the session sent it.
-    sender: usize,
-    sequence: u32,
+    pub(super) sender: usize,
+    pub(super) sequence: u32,
     /// The receiver's baseline that it is relative to.
-    base: BaseId,
-    batch: Batch,
+    pub(super) base: BaseId,
+    pub(super) batch: Batch,
     /// By key, what the sender knew when it made the batch.
-    carried: Vec<Events>,
-}
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivery {
-    Joined,
-    MissingContent,
-    Refused,
+    pub(super) carried: Vec<Events>,
 }
 
 /// How a batch is made.
 #[derive(Clone, Copy)]
-struct Style {
+pub(super) struct Style {
     /// Probability that the comparison missed a difference.
-    miss: f64,
+    pub(super) miss: f64,
     /// Whether it may take in all that is left.
-    whole: bool,
+    pub(super) whole: bool,
     /// Whether content is sent that the receiver may hold.
-    inline: bool,
+    pub(super) inline: bool,
 }
 
 impl World {
@@ -106,7 +94,7 @@ impl World {
         }
     }
 
-    fn open_session(&mut self, opener: usize, answerer: usize) -> usize {
+    pub(super) fn open_session(&mut self, opener: usize, answerer: usize) -> usize {
         self.next_session += 1;
         self.sessions.push(Session {
             id: self.next_session,
@@ -124,7 +112,7 @@ impl World {
     }
 
     /// One side puts up its state for comparison.
-    fn compare(&mut self, session: usize, side: usize) {
+    pub(super) fn compare(&mut self, session: usize, side: usize) {
         let is_frozen = self.has(Fault::EntriesOlderThanTheInstant);
         let session = &mut self.sessions[session];
         let node = &mut self.nodes[session.sides[side]];
@@ -137,13 +125,12 @@ impl World {
         }
     }
 
-    pub(super) fn answer_some(&mut self) -> Result<(), Violation> {
+    pub(super) fn answer_some(&mut self) {
         let waiting = |session: &Session| session.lives[1].is_none();
         let waiting: Vec<usize> = (0..self.sessions.len()).filter(|index| waiting(&self.sessions[*index])).collect();
         if let Some(session) = self.random.choice(&waiting) {
             self.compare(*session, 1);
         }
-        Ok(())
     }
 
     pub(super) fn send_some_batch(&mut self) -> Result<(), Violation> {
@@ -176,28 +163,13 @@ impl World {
         self.random.choice(&latest).copied()
     }
 
-    pub(super) fn deliver_some(&mut self) -> Result<(), Violation> {
-        let Some(last) = self.messages.len().checked_sub(1) else { return Ok(()) };
-        let index = if self.chance(self.odds.reorder) {
-            self.random.usize(0..=last)
-        } else {
-            // Mostly the latest, or one of the few before it.
-            (0..last).rev().find(|_| self.random.f64() < 0.4).map_or(last, |index| index + 1)
-        };
-        let message =
-            if self.chance(self.odds.repeat) { self.messages[index].clone() } else { self.messages.remove(index) };
-        self.receive(&message)
-    }
-
-    pub(super) fn receive(&mut self, message: &Message) -> Result<(), Violation> {
-        match message {
-            Message::Batch(batch) => self.receive_batch(batch).map(|_| ()),
-            Message::Push(push) => self.receive_push(push),
-        }
-    }
-
     /// The next batch of one side, relative to what the other side compared (rule 4).
-    fn next_batch(&mut self, session: usize, sender: usize, style: Style) -> Result<Option<BatchMessage>, Violation> {
+    pub(super) fn next_batch(
+        &mut self,
+        session: usize,
+        sender: usize,
+        style: Style,
+    ) -> Result<Option<BatchMessage>, Violation> {
         let Some(range) = self.next_range(session, sender, style.whole) else { return Ok(None) };
         let session = &mut self.sessions[session];
         let node = &mut self.nodes[session.sides[sender]];
@@ -236,7 +208,7 @@ impl World {
     }
 
     /// The answer to a batch that was taken in, relative to its sender's state when it made it (rule 6).
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         session: usize,
         answered: usize,
@@ -307,89 +279,6 @@ impl World {
         };
         KeyRange::new(lo, hi)
     }
-
-    fn receive_batch(&mut self, message: &BatchMessage) -> Result<Delivery, Violation> {
-        let now = self.now(message.to);
-        let mut batch = message.batch.clone();
-        let (range, sender, to) = (batch.range(), message.sender, message.to);
-        if self.has(Fault::ClockLaterThanTheInstant) {
-            batch.clocks = self.nodes[message.from].replica.context().pieces(&range);
-        }
-        let clocks = batch.clocks.clone();
-        let keeps_old = self.has(Fault::ReplyWithOldEntriesAndNewClock);
-        let node = &mut self.nodes[to];
-        let Some(base) = node.bases.get(&message.base).cloned() else { return Ok(Delivery::Refused) };
-        let frozen = keeps_old.then(|| frozen(node)).transpose()?;
-        let before = node.replica.context().clone();
-        let applied = node.replica.apply(batch, &base, now)?;
-        self.note_alarms(to);
-        let joined = match applied {
-            Applied::Joined(joined) => joined,
-            Applied::Rejected(rejection) => {
-                self.judge(&rejection)?;
-                self.check(to)?;
-                let missing = rejection == Rejection::MissingContent;
-                return Ok(if missing { Delivery::MissingContent } else { Delivery::Refused });
-            }
-        };
-        self.stats.joined += 1;
-        let node = &mut self.nodes[to];
-        for key in self.history.keys_in(range) {
-            node.ghost.known[key] |= message.carried[key];
-        }
-        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
-            if let Bug::InTheDriver(fault) = self.bug {
-                let mut context = node.replica.context().clone();
-                spoil_context(fault, &mut context, before, &clocks, &mut session.held_back[sender]);
-                node.replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
-            }
-            let (sequence, next) = (message.sequence, range.lo());
-            session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
-        }
-        self.check(to)?;
-        Ok(Delivery::Joined)
-    }
-
-    /// A complete session, as the session layer runs it.
-    pub(super) fn synchronise(&mut self, opener: usize, answerer: usize) -> Result<(), Violation> {
-        let same_root = self.nodes[opener].replica.root() == self.nodes[answerer].replica.root();
-        let same_context = self.nodes[opener].replica.context_hash() == self.nodes[answerer].replica.context_hash();
-        if same_root && (same_context || mutant::active(Mutant::EqualRootsSkipContexts)) {
-            return Ok(());
-        }
-        let session = self.open_session(opener, answerer);
-        self.compare(session, 1);
-        let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false };
-        while let Some(cursor) = self.sessions[session].cursors[0] {
-            let Some(message) = self.next_batch(session, 0, style)? else { return Ok(()) };
-            match self.receive_batch(&message)? {
-                Delivery::Joined => {
-                    self.answer_fully(session, message.batch.range(), style.whole)?;
-                    style.inline = false;
-                }
-                Delivery::MissingContent if !style.inline => {
-                    self.sessions[session].cursors[0] = Some(cursor);
-                    style.inline = true;
-                }
-                _ => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers the batch that was taken in last, in as many batches as it takes.
-    fn answer_fully(&mut self, session: usize, range: KeyRange, whole: bool) -> Result<(), Violation> {
-        let answered = self.sessions[session].joined.len() - 1;
-        let (mut from, mut inline) = (range.lo(), false);
-        while let Some(message) = self.reply(session, answered, from, Style { miss: 0.0, whole, inline })? {
-            match (self.receive_batch(&message)?, message.batch.range().hi()) {
-                (Delivery::Joined, Some(hi)) if Some(hi) != range.hi() => from = hi,
-                (Delivery::MissingContent, _) if !inline => inline = true,
-                _ => break,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What the comparison says of a difference: the opener learns short fingerprints, or whole ones the second time.
@@ -409,36 +298,6 @@ fn some_limits(whole: bool, random: &mut fastrand::Rng) -> BatchLimits {
 }
 
 /// A replica that stays what this one is now.
-fn frozen(node: &Node) -> Result<Replica<Item>, Violation> {
+pub(super) fn frozen(node: &Node) -> Result<Replica<Item>, Violation> {
     open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched)
-}
-
-/// What a fault makes of the context after a batch was taken in. `held_back` is the clocks of the
-/// batches that this side sent before, for the faults that wait for the last one.
-fn spoil_context(
-    fault: Fault,
-    context: &mut Context,
-    before: Context,
-    clocks: &RangeClocks,
-    held_back: &mut Vec<RangeClocks>,
-) {
-    let (end, last) = (clocks.range().hi(), clocks.iter().last().map(|(_, clock)| clock));
-    match (fault, end, last) {
-        (Fault::UpperBoundInclusive, Some(end), Some(last)) => {
-            let behind = end.to_u128().checked_add(1).map(KeyHash::from_u128);
-            context.join_range(&KeyRange::new(end, behind).expect("it holds one hash"), last);
-        }
-        (Fault::ClockHeldBackToTheLastBatch, _, _) => {
-            *context = before;
-            held_back.push(clocks.clone());
-            if end.is_none() {
-                held_back.drain(..).for_each(|clocks| context.join(&clocks));
-            }
-        }
-        (Fault::LastClockForAllBatches, None, Some(last)) => {
-            held_back.drain(..).for_each(|earlier| context.join_range(&earlier.range(), last));
-        }
-        (Fault::LastClockForAllBatches, _, _) => held_back.push(clocks.clone()),
-        _ => {}
-    }
 }

@@ -122,7 +122,7 @@ impl World {
         } else {
             self.stats.pushes_ignored += 1;
         }
-        self.note_alarms(message.to);
+        self.hear_alarms(message.to)?;
         self.check(message.to)?;
         match outcome {
             PushOutcome::Taken if self.chance(self.odds.relay) => {
@@ -143,21 +143,24 @@ impl World {
         match rejection {
             Rejection::NotCertified => self.stats.uncertified += 1,
             Rejection::MissingContent => self.stats.content_missing += 1,
-            // A mutant's clock may not cover its entries; that this is refused says nothing of what the mutant spoils.
-            Rejection::UncoveredWrite(_) if self.bug != Bug::None => {}
-            Rejection::ClaimsMyWrites { .. } if self.bug != Bug::None => {}
+            // These are alarms that bugs set off; what they spoil is for the other checks to find.
+            Rejection::UncoveredWrite(_) | Rejection::ClaimsMyWrites { .. } if self.bug != Bug::None => {}
             other => return Err(Violation::new("an honest peer is refused", format!("{other}"))),
         }
         Ok(())
     }
 
-    /// Counts rule 8's alarms. Another notice is a lie: nothing is damaged here, and no clock is far off.
-    pub(super) fn note_alarms(&mut self, at: usize) {
+    /// Rule 8's alarm goes off where a store was rolled back without its replica's noticing, and nowhere else. Other notices
+    /// would be false: nothing is damaged here, and no clock is far off.
+    pub(super) fn hear_alarms(&mut self, at: usize) -> Result<(), Violation> {
         while let Some(notice) = self.nodes[at].replica.poll_notice() {
-            if let Notice::Renamed { .. } = notice {
-                self.stats.alarms += 1;
+            match notice {
+                Notice::Renamed { .. } if self.bug != Bug::None || self.unnoticed == Some(at) => self.stats.alarms += 1,
+                _ if self.bug != Bug::None => {}
+                notice => return Err(Violation::new("false alarm", format!("replica {at}: {notice:?}"))),
             }
         }
+        Ok(())
     }
 
     pub(super) fn sync(&mut self, at: usize) {
@@ -182,13 +185,12 @@ impl World {
         self.check(at)
     }
 
-    pub(super) fn back_up(&mut self, at: usize) -> Result<(), Violation> {
+    pub(super) fn back_up(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let ghost = node.durable.clone();
         let (id, counter) = (node.replica.context().own_id(), node.replica.context().own_counter());
         let marker = node.replica.marker();
         node.backups.push(Backup { store: node.disk.backup(), ghost, id, counter, marker });
-        Ok(())
     }
 
     /// Puts a backup in place of the store. Nothing proves continuity, or a marker that shows that there is none.
@@ -215,9 +217,11 @@ impl World {
             return Ok(());
         }
         self.put_back(at, backup, Continuity::Vouched)?;
+        self.unnoticed = Some(at);
         for other in others {
             self.synchronise(at, other)?;
         }
+        self.unnoticed = None;
         Ok(())
     }
 

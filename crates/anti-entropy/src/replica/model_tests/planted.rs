@@ -2,10 +2,10 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use std::eprintln;
 
 use super::ghost::Violation;
 use super::odds::{Boost, Bug, Fault, Op};
+use super::std::eprintln;
 use super::world::run;
 use super::{replay, seeds};
 use crate::mutant::Mutant;

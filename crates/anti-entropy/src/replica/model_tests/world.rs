@@ -69,6 +69,8 @@ pub(super) struct World {
     pub(super) next_sequence: u32,
     /// Whether a store was wiped or rolled back: then cuts may stay for good.
     pub(super) rolled_back: bool,
+    /// The replica whose store has just been rolled back in a way that it has to find out.
+    pub(super) unnoticed: Option<usize>,
     pub(super) stats: Stats,
     step: u32,
 }
@@ -111,6 +113,7 @@ impl World {
             next_session: 0,
             next_sequence: 0,
             rolled_back: false,
+            unnoticed: None,
             stats: Stats::default(),
             step: 0,
         };
@@ -203,44 +206,45 @@ impl World {
                 let (from, is_delete) = (self.some_node(), self.chance(0.3));
                 self.write_seen(at, from, is_delete)
             }
-            Op::Open => {
-                let Some((opener, answerer)) = self.two_nodes() else { return Ok(()) };
-                self.open_somewhere(opener, answerer);
-                Ok(())
-            }
-            Op::Answer => self.answer_some(),
             Op::Batch => self.send_some_batch(),
             Op::Reply => self.send_some_reply(),
             Op::Deliver => self.deliver_some(),
-            Op::Drop => {
-                if !self.messages.is_empty() {
-                    let index = self.random.usize(0..self.messages.len());
-                    self.messages.remove(index);
-                }
-                Ok(())
-            }
-            Op::EndSession => {
-                if !self.sessions.is_empty() {
-                    let index = self.random.usize(0..self.sessions.len());
-                    self.sessions.remove(index);
-                }
-                Ok(())
-            }
             Op::Full => match self.two_nodes() {
                 Some((opener, answerer)) => self.synchronise(opener, answerer),
                 None => Ok(()),
             },
             Op::Crash => self.crash(at),
-            Op::Backup => self.back_up(at),
             Op::Restore => self.restore(at),
             Op::UnnoticedRestore => self.restore_unnoticed(at),
             Op::Wipe => self.wipe(at),
             Op::Join if self.nodes.len() < 6 => self.add_node(),
-            Op::Join => Ok(()),
-            Op::Sync => {
-                self.sync(at);
+            other => {
+                self.perform_safely(other, at);
                 Ok(())
             }
+        }
+    }
+
+    /// The steps that change nothing to be checked.
+    fn perform_safely(&mut self, op: Op, at: usize) {
+        match op {
+            Op::Open => {
+                if let Some((opener, answerer)) = self.two_nodes() {
+                    self.open_somewhere(opener, answerer);
+                }
+            }
+            Op::Answer => self.answer_some(),
+            Op::Drop if !self.messages.is_empty() => {
+                let index = self.random.usize(0..self.messages.len());
+                self.messages.remove(index);
+            }
+            Op::EndSession if !self.sessions.is_empty() => {
+                let index = self.random.usize(0..self.sessions.len());
+                self.sessions.remove(index);
+            }
+            Op::Backup => self.back_up(at),
+            Op::Sync => self.sync(at),
+            _ => {}
         }
     }
 

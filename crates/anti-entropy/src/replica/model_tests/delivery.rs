@@ -1,0 +1,156 @@
+//! What becomes of messages: late, twice, out of order or never delivered, and complete sessions without any of that.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::exchange::{BatchMessage, JoinedBatch, Message, Style, frozen};
+use super::ghost::Violation;
+use super::odds::{Bug, Fault};
+use super::world::World;
+use crate::clock::{Context, RangeClocks};
+use crate::mutant::{self, Mutant};
+use crate::replica::{Applied, Rejection, Staged};
+use crate::{KeyHash, KeyRange};
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    Joined,
+    MissingContent,
+    Refused,
+}
+
+impl World {
+    pub(super) fn deliver_some(&mut self) -> Result<(), Violation> {
+        let Some(last) = self.messages.len().checked_sub(1) else { return Ok(()) };
+        let index = if self.chance(self.odds.reorder) {
+            self.random.usize(0..=last)
+        } else {
+            // Mostly the latest, or one of the few before it.
+            (0..last).rev().find(|_| self.random.f64() < 0.4).map_or(last, |index| index + 1)
+        };
+        let message =
+            if self.chance(self.odds.repeat) { self.messages[index].clone() } else { self.messages.remove(index) };
+        self.receive(&message)
+    }
+
+    pub(super) fn receive(&mut self, message: &Message) -> Result<(), Violation> {
+        match message {
+            Message::Batch(batch) => self.receive_batch(batch).map(|_| ()),
+            Message::Push(push) => self.receive_push(push),
+        }
+    }
+
+    fn receive_batch(&mut self, message: &BatchMessage) -> Result<Delivery, Violation> {
+        let now = self.now(message.to);
+        let mut batch = message.batch.clone();
+        let (range, sender, to) = (batch.range(), message.sender, message.to);
+        if self.has(Fault::ClockLaterThanTheInstant) {
+            batch.clocks = self.nodes[message.from].replica.context().pieces(&range);
+        }
+        let clocks = batch.clocks.clone();
+        let keeps_old = self.has(Fault::ReplyWithOldEntriesAndNewClock);
+        let node = &mut self.nodes[to];
+        let Some(base) = node.bases.get(&message.base).cloned() else { return Ok(Delivery::Refused) };
+        let frozen = keeps_old.then(|| frozen(node)).transpose()?;
+        let before = node.replica.context().clone();
+        let applied = node.replica.apply(batch, &base, now)?;
+        self.hear_alarms(to)?;
+        let joined = match applied {
+            Applied::Joined(joined) => joined,
+            Applied::Rejected(rejection) => {
+                self.judge(&rejection)?;
+                self.check(to)?;
+                let missing = rejection == Rejection::MissingContent;
+                return Ok(if missing { Delivery::MissingContent } else { Delivery::Refused });
+            }
+        };
+        self.stats.joined += 1;
+        let node = &mut self.nodes[to];
+        for key in self.history.keys_in(range) {
+            node.ghost.known[key] |= message.carried[key];
+        }
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
+            if let Bug::InTheDriver(fault) = self.bug {
+                let mut context = node.replica.context().clone();
+                spoil_context(fault, &mut context, before, &clocks, &mut session.held_back[sender]);
+                node.replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
+            }
+            let (sequence, next) = (message.sequence, range.lo());
+            session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
+        }
+        self.check(to)?;
+        Ok(Delivery::Joined)
+    }
+
+    /// A complete session, as the session layer runs it.
+    pub(super) fn synchronise(&mut self, opener: usize, answerer: usize) -> Result<(), Violation> {
+        let same_root = self.nodes[opener].replica.root() == self.nodes[answerer].replica.root();
+        let same_context = self.nodes[opener].replica.context_hash() == self.nodes[answerer].replica.context_hash();
+        if same_root && (same_context || mutant::active(Mutant::EqualRootsSkipContexts)) {
+            return Ok(());
+        }
+        let session = self.open_session(opener, answerer);
+        self.compare(session, 1);
+        let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false };
+        while let Some(cursor) = self.sessions[session].cursors[0] {
+            let Some(message) = self.next_batch(session, 0, style)? else { return Ok(()) };
+            match self.receive_batch(&message)? {
+                Delivery::Joined => {
+                    self.answer_fully(session, message.batch.range(), style.whole)?;
+                    style.inline = false;
+                }
+                Delivery::MissingContent if !style.inline => {
+                    self.sessions[session].cursors[0] = Some(cursor);
+                    style.inline = true;
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the batch that was taken in last, in as many batches as it takes.
+    fn answer_fully(&mut self, session: usize, range: KeyRange, whole: bool) -> Result<(), Violation> {
+        let answered = self.sessions[session].joined.len() - 1;
+        let (mut from, mut inline) = (range.lo(), false);
+        while let Some(message) = self.reply(session, answered, from, Style { miss: 0.0, whole, inline })? {
+            match (self.receive_batch(&message)?, message.batch.range().hi()) {
+                (Delivery::Joined, Some(hi)) if Some(hi) != range.hi() => from = hi,
+                (Delivery::MissingContent, _) if !inline => inline = true,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a fault makes of the context after a batch was taken in. `held_back` is the clocks of the
+/// batches that this side sent before, for the faults that wait for the last one.
+fn spoil_context(
+    fault: Fault,
+    context: &mut Context,
+    before: Context,
+    clocks: &RangeClocks,
+    held_back: &mut Vec<RangeClocks>,
+) {
+    let (end, last) = (clocks.range().hi(), clocks.iter().last().map(|(_, clock)| clock));
+    match (fault, end, last) {
+        (Fault::UpperBoundInclusive, Some(end), Some(last)) => {
+            let behind = end.to_u128().checked_add(1).map(KeyHash::from_u128);
+            context.join_range(&KeyRange::new(end, behind).expect("it holds one hash"), last);
+        }
+        (Fault::ClockHeldBackToTheLastBatch, _, _) => {
+            *context = before;
+            held_back.push(clocks.clone());
+            if end.is_none() {
+                held_back.drain(..).for_each(|clocks| context.join(&clocks));
+            }
+        }
+        (Fault::LastClockForAllBatches, None, Some(last)) => {
+            held_back.drain(..).for_each(|earlier| context.join_range(&earlier.range(), last));
+        }
+        (Fault::LastClockForAllBatches, _, _) => held_back.push(clocks.clone()),
+        _ => {}
+    }
+}
