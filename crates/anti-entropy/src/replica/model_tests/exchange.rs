@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) lives: [Option<u32>; 2],
     /// What the comparison compared.
     pub(super) compared: [Option<Baseline>; 2],
+    /// Where batches may end; `None` for anywhere, while both contexts have room.
+    cuts: Option<Vec<KeyHash>>,
     /// Where the next batch of each side starts.
     pub(super) cursors: [Option<KeyHash>; 2],
     /// The batches that were taken in, for replies.
@@ -101,6 +103,7 @@ impl World {
             sides: [opener, answerer],
             lives: [None; 2],
             compared: [None, None],
+            cuts: None,
             cursors: [Some(KeyHash::MIN); 2],
             joined: Vec::new(),
             frozen: [None, None],
@@ -120,6 +123,10 @@ impl World {
         node.bases.insert((session.id, 0), baseline.clone());
         session.lives[side] = Some(node.life);
         session.compared[side] = Some(baseline);
+        session.cuts = match (session.cuts.take(), node.replica.cuts_if_full()) {
+            (Some(theirs), Some(mine)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
+            (theirs, mine) => theirs.or(mine),
+        };
         if is_frozen {
             session.frozen[side] = frozen(node).ok();
         }
@@ -187,7 +194,7 @@ impl World {
             compared: Some(mine),
             held: &HeldByPeer::new(),
             inline: style.inline,
-            cuts: None,
+            cuts: session.cuts.as_deref(),
             limits,
         };
         let batch = if let Some(frozen) = &mut session.frozen[sender] {
@@ -236,7 +243,7 @@ impl World {
             compared: None,
             held: if style.inline { &nothing } else { &answered.joined.held },
             inline: style.inline,
-            cuts: None,
+            cuts: session.cuts.as_deref(),
             limits: some_limits(style.whole, &mut self.random),
         };
         let mut batch = replica.make_batch(plan)?;
@@ -264,6 +271,10 @@ impl World {
     fn next_range(&mut self, session: usize, sender: usize, whole: bool) -> Option<KeyRange> {
         let lo = self.sessions[session].cursors[sender]?;
         let rest = KeyRange::new(lo, None)?;
+        if let Some(cuts) = &self.sessions[session].cuts {
+            let ahead: Vec<KeyHash> = cuts.iter().copied().filter(|cut| lo < *cut).collect();
+            return KeyRange::new(lo, self.random.choice(&ahead).copied().filter(|_| !whole));
+        }
         let context = self.nodes[self.sessions[session].sides[sender]].replica.context();
         let end_of_piece = context.cuts().find(|cut| lo < *cut).filter(|_| self.odds.cut_at_pieces);
         let keys: Vec<usize> = self.history.keys_in(rest).collect();
@@ -299,5 +310,5 @@ fn some_limits(whole: bool, random: &mut fastrand::Rng) -> BatchLimits {
 
 /// A replica that stays what this one is now.
 pub(super) fn frozen(node: &Node) -> Result<Replica<Item>, Violation> {
-    open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched)
+    open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched, None)
 }

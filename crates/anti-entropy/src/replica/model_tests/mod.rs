@@ -87,6 +87,7 @@ struct Stats {
     alarms: u64,
     most_pieces: usize,
     cuts_for_good: u64,
+    too_many_pieces: u64,
 }
 
 impl Stats {
@@ -100,6 +101,7 @@ impl Stats {
         self.alarms += other.alarms;
         self.most_pieces = self.most_pieces.max(other.most_pieces);
         self.cuts_for_good += other.cuts_for_good;
+        self.too_many_pieces += other.too_many_pieces;
     }
 
     fn assert_that_much_happened(&self) {
@@ -124,19 +126,31 @@ fn replay(test: &str, seed: u64) -> String {
 #[test]
 fn the_rules_hold_in_random_histories() {
     const USUAL: Range<u64> = 0..1500;
-    let (seeds, started) = (seeds(USUAL), Instant::now());
-    let mut total = Stats::default();
-    for seed in seeds.clone() {
-        match world::run(seed, &Boost::NONE, Bug::None) {
-            Ok(stats) => total.add(&stats),
-            Err(Violation { check, detail }) => {
-                let again = replay("the_rules_hold_in_random_histories", seed);
-                panic!("{check}: {detail}\nreplay: {again}");
-            }
-        }
-    }
-    eprintln!("{} runs in {:?}: {total:?}", seeds.end - seeds.start, started.elapsed());
+    let seeds = seeds(USUAL);
+    let total = run_clean("the_rules_hold_in_random_histories", seeds.clone(), &Boost::NONE);
     if seeds == USUAL {
         total.assert_that_much_happened();
     }
+}
+
+/// Batches have to end where a context is cut already, once it is cut into as many pieces as it may be.
+#[test]
+fn the_rules_hold_where_contexts_are_full() {
+    for max_pieces in [3, 5] {
+        let boost = Boost { max_pieces: Some(max_pieces), ..Boost::NONE };
+        run_clean("the_rules_hold_where_contexts_are_full", seeds(0..200), &boost);
+    }
+}
+
+fn run_clean(test: &str, seeds: Range<u64>, boost: &Boost) -> Stats {
+    let (count, started) = (seeds.end - seeds.start, Instant::now());
+    let mut total = Stats::default();
+    for seed in seeds {
+        match world::run(seed, boost, Bug::None) {
+            Ok(stats) => total.add(&stats),
+            Err(Violation { check, detail }) => panic!("{check}: {detail}\nreplay: {}", replay(test, seed)),
+        }
+    }
+    eprintln!("{count} runs in {:?}: {total:?}", started.elapsed());
+    total
 }

@@ -96,10 +96,13 @@ pub(super) struct Boost {
     pub(super) keys: Option<u8>,
     /// Every write is pushed, and comparisons miss nothing.
     pub(super) pushes: bool,
+    /// Into how many pieces contexts may be cut; the default of [`ReplicaConfig`](crate::replica::ReplicaConfig) is never
+    /// reached.
+    pub(super) max_pieces: Option<usize>,
 }
 
 impl Boost {
-    pub(super) const NONE: Self = Self { weights: &[], replicas: None, keys: None, pushes: false };
+    pub(super) const NONE: Self = Self { weights: &[], replicas: None, keys: None, pushes: false, max_pieces: None };
 }
 
 /// What one run draws.
@@ -120,6 +123,7 @@ pub(super) struct Odds {
     pub(super) miss: f64,
     /// Whether batches end where the sender's context is cut.
     pub(super) cut_at_pieces: bool,
+    pub(super) max_pieces: Option<usize>,
 }
 
 impl Odds {
@@ -147,6 +151,7 @@ impl Odds {
             reorder: one_of(random, &[0.0, 0.5]),
             miss: if boost.pushes { 0.0 } else { one_of(random, &[0.0, 0.0, 0.1, 0.3]) },
             cut_at_pieces: random.f64() < 0.3,
+            max_pieces: boost.max_pieces,
         }
     }
 

@@ -143,6 +143,7 @@ impl World {
         match rejection {
             Rejection::NotCertified => self.stats.uncertified += 1,
             Rejection::MissingContent => self.stats.content_missing += 1,
+            Rejection::TooManyPieces { .. } if self.odds.max_pieces.is_some() => self.stats.too_many_pieces += 1,
             // These are alarms that bugs set off; what they spoil is for the other checks to find.
             Rejection::UncoveredWrite(_) | Rejection::ClaimsMyWrites { .. } if self.bug != Bug::None => {}
             other => return Err(Violation::new("an honest peer is refused", format!("{other}"))),
@@ -272,7 +273,7 @@ impl World {
     fn reopen(&mut self, at: usize, seed: Seed, continuity: Continuity, is_rolled_back: bool) -> Result<(), Violation> {
         let node = &mut self.nodes[at];
         let id = node.replica.id();
-        node.replica = open(&node.disk, seed.clone(), continuity)?;
+        node.replica = open(&node.disk, seed.clone(), continuity, self.odds.max_pieces)?;
         if node.replica.id() != id {
             node.seed = seed;
         }

@@ -28,6 +28,7 @@ const STALE_PUSHES: Boost = Boost {
     keys: Some(1),
     pushes: true,
     weights: &[(Op::Read, 8.0), (Op::StaleWrite, 12.0), (Op::Deliver, 24.0)],
+    ..Boost::NONE
 };
 const FOREIGN_READS: Boost = Boost { weights: &[(Op::Read, 6.0), (Op::ForeignRead, 6.0)], ..Boost::NONE };
 const RESTORES: Boost = Boost { weights: &[(Op::Backup, 4.0), (Op::Restore, 4.0)], ..Boost::NONE };

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 
 use super::disk::Disk;
@@ -126,7 +127,7 @@ impl World {
     pub(super) fn add_node(&mut self) -> Result<(), Violation> {
         let disk = if self.has(Fault::LateDurability) { Disk::lazy() } else { Disk::default() };
         let seed = self.fresh_seed();
-        let replica = open(&disk, seed.clone(), Continuity::Unproven)?;
+        let replica = open(&disk, seed.clone(), Continuity::Unproven, self.odds.max_pieces)?;
         disk.sync();
         self.nodes.push(Node {
             context: replica.context().clone(),
@@ -184,6 +185,9 @@ impl World {
         if !context.includes(&node.context) {
             let detail = format!("replica {at}: {:?} after {:?}", context, node.context);
             return Err(Violation::new("G4 forgotten", detail));
+        }
+        if context.pieces_len() > node.replica.config().max_context_pieces.get() {
+            return Err(Violation::new("too many pieces", format!("replica {at}: {context:?}")));
         }
         node.context = context.clone();
         self.stats.most_pieces = self.stats.most_pieces.max(context.pieces_len());
@@ -321,21 +325,28 @@ impl World {
         if !audit.discrepancies.is_empty() {
             return Err(Violation::new("audit", format!("replica {at}: {:?}", audit.discrepancies)));
         }
-        let mut copy = open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched)?;
+        let mut copy = open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched, None)?;
         let same = copy.root() == node.replica.root() && copy.context() == node.replica.context();
         if same { Ok(()) } else { Err(Violation::new("reopened otherwise", format!("replica {at}"))) }
     }
 }
 
-pub(super) fn open(disk: &Disk, seed: Seed, continuity: Continuity) -> Result<Replica<Item>, Violation> {
-    open_store(disk.clone(), seed, continuity)
+pub(super) fn open(
+    disk: &Disk,
+    seed: Seed,
+    continuity: Continuity,
+    max_pieces: Option<usize>,
+) -> Result<Replica<Item>, Violation> {
+    open_store(disk.clone(), seed, continuity, max_pieces)
 }
 
 pub(super) fn open_store(
     store: impl crate::replica::Store + 'static,
     seed: Seed,
     continuity: Continuity,
+    max_pieces: Option<usize>,
 ) -> Result<Replica<Item>, Violation> {
-    let opening = Opening { seed, continuity, config: ReplicaConfig::default() };
-    Ok(Replica::open(store, LastWriterWins, opening)?)
+    let mut config = ReplicaConfig::default();
+    config.max_context_pieces = max_pieces.and_then(NonZeroUsize::new).unwrap_or(config.max_context_pieces);
+    Ok(Replica::open(store, LastWriterWins, Opening { seed, continuity, config })?)
 }
