@@ -10,7 +10,7 @@ use super::DriverConfig;
 use super::worker::{Job, Queued, Worker};
 use crate::clock::Now;
 use crate::gossip::{Engine, Event, PeerId, Status};
-use crate::replica::{Adopted, Change, Error, Missing, Read, Replicated, Seen, Transaction, Written};
+use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, Transaction, Written};
 
 /// An application's way to a replica while its engine runs: reads, writes, subscriptions, and what an operator asks.
 ///
@@ -169,14 +169,16 @@ impl<V: Replicated> Handle<V> {
         self.with(Engine::status).await
     }
 
-    /// Stops: opens no further session, lets open ones come to an end within this time, and ends the engine's thread.
+    /// Stops: opens no further session, lets open ones come to an end within this time, closes the replica, and ends the
+    /// engine's thread. Returns what proves at the next opening that the store was not rolled back; see
+    /// [`Continuity::Marker`](crate::replica::Continuity::Marker).
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already.
-    pub async fn shutdown(&self, within: Duration) -> Result<(), HandleError> {
+    /// As for [`Replica::close`](crate::replica::Replica::close), and [`HandleError::Stopped`] if it has stopped already.
+    pub async fn shutdown(&self, within: Duration) -> Result<Marker, HandleError> {
         let (done, stopped) = oneshot::channel();
         self.call(move |worker, now| worker.stop(within, done, now))?;
-        stopped.await.map_err(|_| HandleError::Stopped)
+        Ok(stopped.await.map_err(|_| HandleError::Stopped)??)
     }
 }
 

@@ -11,7 +11,7 @@ use futures::channel::{mpsc, oneshot};
 use super::{Clock, DriverConfig};
 use crate::clock::Now;
 use crate::gossip::{Engine, Event, Output, PeerId};
-use crate::replica::{Change, Replicated};
+use crate::replica::{Change, Error, Marker, Replicated};
 
 /// What the thread is asked to do.
 pub(super) enum Job<V: Replicated> {
@@ -49,7 +49,7 @@ struct Waiting {
 
 struct Stopping {
     at: Duration,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Result<Marker, Error>>,
 }
 
 impl<V: Replicated> Worker<V> {
@@ -76,7 +76,9 @@ impl<V: Replicated> Worker<V> {
     pub(super) fn run(mut self, jobs: &Receiver<Job<V>>, queued: &Arc<Queued>) {
         loop {
             let deadline = self.put_out();
-            if self.has_stopped() {
+            if let Some(stopping) = self.has_stopped() {
+                // Whoever asked may be gone.
+                let _ = stopping.done.send(self.engine.into_replica().close());
                 return;
             }
             let wait = deadline.saturating_sub(self.clock.now().elapsed);
@@ -162,21 +164,15 @@ impl<V: Replicated> Worker<V> {
         }
     }
 
-    pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<()>, now: Now) {
+    pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
         self.engine.drain();
         self.stopping = Some(Stopping { at: now.elapsed.saturating_add(within), done });
     }
 
-    fn has_stopped(&mut self) -> bool {
+    fn has_stopped(&mut self) -> Option<Stopping> {
         let now = self.clock.now().elapsed;
         let idle = self.engine.is_idle();
-        match self.stopping.take_if(|stopping| idle || stopping.at <= now) {
-            Some(stopping) => {
-                let _ = stopping.done.send(());
-                true
-            }
-            None => false,
-        }
+        self.stopping.take_if(|stopping| idle || stopping.at <= now)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum FormatError {
 pub(crate) struct Identity {
     pub(crate) id: ReplicaId,
     pub(crate) counter: u64,
-    /// Rewritten at every opening; equal to the marker outside the store if the store was not rolled back.
+    /// Rewritten when the store is opened and when it is closed; the one of a closed store is known outside.
     pub(crate) marker: [u8; 16],
     pub(crate) last_timestamp: Timestamp,
 }

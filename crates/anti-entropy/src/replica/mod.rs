@@ -125,12 +125,6 @@ impl<V: Replicated> Replica<V> {
         self.context.own_id()
     }
 
-    /// What has to be kept outside the store to prove, at the next opening, that it was not rolled back; see
-    /// [`Continuity::Marker`].
-    pub fn marker(&self) -> Marker {
-        self.marker
-    }
-
     /// The number of keys that hold something.
     pub fn len(&self) -> u64 {
         self.tree.len()

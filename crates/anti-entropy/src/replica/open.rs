@@ -27,14 +27,16 @@ pub enum Continuity {
     /// written under.
     #[default]
     Unproven,
-    /// What [`Replica::marker`] returned at the last opening, kept outside the store and outside its backups (a file on
-    /// the machine, say). If it matches the store, the old id is continued, otherwise a new one is taken.
+    /// What [`Replica::close`] returned, kept outside the store and outside its backups (a file on the machine, say), and
+    /// **taken away from there before this opening**. If it matches the store, the old id is continued; otherwise, as
+    /// after a crash, a new one is taken.
     Marker(Marker),
     /// The caller vouches that this store is the latest state of its replica.
     Vouched,
 }
 
-/// A nonce that a store gets at every opening; kept outside the store, it proves that the store is the one last opened.
+/// A nonce that a store gets when it is closed, and loses when it is opened: whoever has it from outside the store knows
+/// that the store is the one that was closed then, and was not opened since. It is good for one opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker([u8; 16]);
 
@@ -90,6 +92,7 @@ impl<V: Replicated> Replica<V> {
             resolver: Box::new(resolver),
             tree,
             clock,
+            // Nobody is told this one: a backup of the open store must not pass for the closed one.
             marker: Marker(seed.replica_id(u64::MAX).to_bytes()),
             seed,
             ids_made,
@@ -104,6 +107,26 @@ impl<V: Replicated> Replica<V> {
         };
         replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
         Ok(replica)
+    }
+
+    /// Closes the replica, and returns what proves at the next opening that its store was not rolled back in between; see
+    /// [`Continuity::Marker`].
+    ///
+    /// A replica need not be closed: one that was dropped, or crashed, goes on under a new id.
+    ///
+    /// # Errors
+    /// If the store fails; then there is no proof, and everything that was written is as durable as it was.
+    pub fn close(mut self) -> Result<Marker, Error> {
+        self.seal()
+    }
+
+    /// Leaves a marker in the store; nothing can be written after it.
+    pub(super) fn seal(&mut self) -> Result<Marker, Error> {
+        self.marker = Marker(self.seed.replica_id(u64::MAX - 1).to_bytes());
+        let context = self.context.clone();
+        self.persist(Staged { records: BTreeMap::new(), context, context_changed: false })?;
+        self.stopped = true;
+        Ok(self.marker)
     }
 
     /// Gives `context` a new own id, from this opening's randomness.

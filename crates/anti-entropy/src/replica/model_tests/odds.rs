@@ -78,8 +78,8 @@ pub(super) enum Fault {
     WipedStoreKeepsItsId,
     /// A restored backup is vouched for.
     RestoredStoreIsVouchedFor,
-    /// A backup is restored in the opening in which it was made, so that the marker outside matches its own.
-    MarkerMatchesTheBackup,
+    /// A marker is kept although the store was opened with it, and a backup of the closed store passes for the store.
+    MarkerIsUsedTwice,
     ReplyWithOldEntriesAndNewClock,
     EntriesOlderThanTheInstant,
     ClockLaterThanTheInstant,

@@ -171,8 +171,10 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, at: usize) -> Result<(), Violation> {
-        let marker = Continuity::Marker(self.nodes[at].replica.marker());
-        let continuity = [marker, marker, Continuity::Vouched, Continuity::Unproven][self.random.usize(0..4)];
+        let mut continuity = [Continuity::Vouched, Continuity::Unproven][self.random.usize(0..2)];
+        if self.random.bool() {
+            continuity = self.close(at)?;
+        }
         let node = &mut self.nodes[at];
         let (root, durable) = (node.replica.root(), node.durable.clone());
         let is_rolled_back = node.disk.crash();
@@ -190,18 +192,34 @@ impl World {
         let node = &mut self.nodes[at];
         let ghost = node.durable.clone();
         let (id, counter) = (node.replica.context().own_id(), node.replica.context().own_counter());
-        let marker = node.replica.marker();
-        node.backups.push(Backup { store: node.disk.backup(), ghost, id, counter, marker });
+        let marker = node.closed_with;
+        node.backups.push(Backup { store: node.disk.backup(), ghost, id, counter, marker, closed: false });
     }
 
-    /// Puts a backup in place of the store. Nothing proves continuity, or a marker that shows that there is none.
+    /// Closes a replica in order, and perhaps backs it up then; returns what continues it.
+    fn close(&mut self, at: usize) -> Result<Continuity, Violation> {
+        let closed = self.nodes[at].replica.seal();
+        let marker = closed.map_err(|error| Violation::new("not closed", format!("replica {at}: {error}")))?;
+        self.sync(at);
+        self.nodes[at].closed_with = Some(marker);
+        if self.random.bool() {
+            self.back_up(at);
+            self.nodes[at].backups.last_mut().expect("it was just made").closed = true;
+        }
+        Ok(Continuity::Marker(marker))
+    }
+
+    /// Puts a backup in place of the store. Nothing proves continuity, or a marker that shows that there is none: that of a
+    /// later closing, or one that backups made after the opening no longer match.
     pub(super) fn restore(&mut self, at: usize) -> Result<(), Violation> {
         let Some(backup) = self.some_backup(at) else { return Ok(()) };
-        let marker = self.nodes[at].replica.marker();
-        let continuity = match self.bug {
-            Bug::InTheDriver(Fault::RestoredStoreIsVouchedFor) => Continuity::Vouched,
-            Bug::InTheDriver(Fault::MarkerMatchesTheBackup) => Continuity::Marker(marker),
-            _ if marker != backup.marker && self.random.bool() => Continuity::Marker(marker),
+        let last = self.nodes[at].closed_with;
+        let continuity = match (self.bug, last) {
+            (Bug::InTheDriver(Fault::RestoredStoreIsVouchedFor), _) => Continuity::Vouched,
+            (Bug::InTheDriver(Fault::MarkerIsUsedTwice), Some(marker)) => Continuity::Marker(marker),
+            (_, Some(marker)) if (!backup.closed || backup.marker != last) && self.random.bool() => {
+                Continuity::Marker(marker)
+            }
             _ => Continuity::Unproven,
         };
         self.put_back(at, backup, continuity)

@@ -64,7 +64,7 @@ const PLANTED: [Planted; 33] = [
     driver(Fault::LateDurability, 200, &CRASHES),
     driver(Fault::WipedStoreKeepsItsId, 100, &WIPES),
     driver(Fault::RestoredStoreIsVouchedFor, 100, &RESTORES),
-    driver(Fault::MarkerMatchesTheBackup, 100, &RESTORES),
+    driver(Fault::MarkerIsUsedTwice, 200, &RESTORES),
     driver(Fault::ReplyWithOldEntriesAndNewClock, 50, &Boost::NONE),
     driver(Fault::EntriesOlderThanTheInstant, 100, &Boost::NONE),
     driver(Fault::ClockLaterThanTheInstant, 100, &Boost::NONE),

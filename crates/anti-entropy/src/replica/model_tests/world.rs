@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) life: u32,
     /// The seed that gave the present id.
     pub(super) seed: Seed,
+    /// What its last closing in order returned; used up by the opening after it.
+    pub(super) closed_with: Option<Marker>,
     /// How far its wall clock is off.
     skew_ms: u64,
 }
@@ -55,7 +57,10 @@ pub(super) struct Backup {
     pub(super) ghost: Ghost,
     pub(super) id: crate::clock::ReplicaId,
     pub(super) counter: u64,
-    pub(super) marker: Marker,
+    /// What the last closing before it returned.
+    pub(super) marker: Option<Marker>,
+    /// Whether it was made of the closed store.
+    pub(super) closed: bool,
 }
 
 pub(super) struct World {
@@ -140,6 +145,7 @@ impl World {
             backups: Vec::new(),
             life: 0,
             seed,
+            closed_with: None,
             skew_ms: self.random.u64(0..1000),
         });
         Ok(())
