@@ -1,0 +1,61 @@
+//! Frames and messages from a stranger, on both sides of a session: nothing panics, and the store stays sound.
+#![no_main]
+
+mod common;
+
+use anti_entropy::replica::{Replica, ReplicaConfig};
+use anti_entropy::session::{Frame, Session, SessionConfig};
+use common::{Item, collect, item, now, replica, sound};
+use libfuzzer_sys::fuzz_target;
+
+// Whether the stranger answers or opens; then frames: as they are, or messages put into a frame that fits the session.
+fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
+    let (opened_here, steps) = input;
+    let mut replica = some_replica();
+    // Without checksums, so that everything is looked at.
+    let config = SessionConfig {
+        checksum: false,
+        max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
+        answer_bytes: 100,
+        max_message_bytes: 10_000,
+        ..SessionConfig::default()
+    };
+    let mut session = opened_here.then(|| Session::open(7, &mut replica, config, now()));
+    let mut exchange = 0;
+    for (how, bytes) in steps {
+        let bytes = if how & 1 == 0 { bytes } else { framed(opened_here, how, exchange, &bytes) };
+        let Ok(frame) = Frame::decode(&bytes, false) else { continue };
+        assert!(frame.fragment < frame.fragments && frame.payload.len() <= bytes.len());
+        if session.is_none() {
+            session = Session::accept(&frame, 8, config, now());
+        }
+        let Some(session) = &mut session else { continue };
+        session.handle_frame(frame, &mut replica, how & 2 == 0, now()).expect("a peer cannot make the store fail");
+        let (frames, _) = collect(session);
+        for sent in frames {
+            let sent = Frame::decode(&sent, false).expect("an own frame");
+            exchange = if opened_here { sent.exchange } else { sent.exchange + 1 };
+        }
+    }
+    sound(&mut replica);
+});
+
+/// A message in one frame, or the first or second half of one.
+fn framed(opened_here: bool, how: u8, exchange: u32, message: &[u8]) -> Vec<u8> {
+    let kind = u8::from(opened_here);
+    let session: u64 = if opened_here || exchange == 0 { 7 } else { 8 };
+    let mut frame = vec![1, kind];
+    frame.extend(session.to_be_bytes());
+    let (fragment, fragments) = if how & 0x70 == 0x70 { (u32::from(how >> 7), 2) } else { (0, 1) };
+    let mut frame = postcard::to_extend(&(exchange, fragment, fragments), frame).expect("numbers encode");
+    frame.extend_from_slice(message);
+    frame
+}
+
+fn some_replica() -> Replica<Item> {
+    let mut replica = replica(1, ReplicaConfig::default());
+    for key in 0..40 {
+        replica.write(item(key, key, key), now()).expect("memory does not fail");
+    }
+    replica
+}
