@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use super::frame::{Frame, FrameKind, Header};
+use super::frame::{Frame, FrameKind, Header, PROTOCOL_VERSIONS};
 use super::{RefusedReason, SessionConfig};
 use crate::clock::Now;
 use crate::replica::Push;
@@ -148,11 +148,12 @@ impl Exchange {
     }
 
     pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        if !self.is_for(&frame) {
+            return Received::Nothing;
+        }
         match (self.side, frame.kind) {
-            (Side::Opener, FrameKind::Refusal) if frame.session == self.reply_session => refusal(frame.payload),
-            (Side::Opener, FrameKind::Reply)
-                if frame.session == self.reply_session && frame.exchange == self.number =>
-            {
+            (Side::Opener, FrameKind::Refusal) => refusal(frame.payload),
+            (Side::Opener, _) if frame.exchange == self.number => {
                 let received = self.incoming.add(frame, config);
                 if matches!(received, Received::Message(_)) {
                     self.number += 1;
@@ -185,6 +186,8 @@ impl Exchange {
 
 fn refusal(payload: &[u8]) -> Received {
     match payload {
+        // A peer that speaks our version got a frame whose first byte was damaged: the frame is repeated.
+        [min, max, ..] if *min <= *PROTOCOL_VERSIONS.end() && *PROTOCOL_VERSIONS.start() <= *max => Received::Nothing,
         [min, max, ..] => Received::Refused(RefusedReason::Version { min: *min, max: *max }),
         _ => Received::Nothing,
     }
@@ -192,6 +195,9 @@ fn refusal(payload: &[u8]) -> Received {
 
 /// The longest first request: a few numbers, and the cuts of a context that is full of them.
 const MAX_OPENING_BYTES: usize = 64 << 10;
+/// What fragments carry on average at least, the last one left out: less than fits into the shortest frame that may be
+/// set. Without it, a message of empty fragments would be short and take any amount of memory.
+const MIN_FRAGMENT_BYTES: usize = SessionConfig::MIN_FRAME_BYTES / 2;
 
 /// The fragments of a message that have arrived. Grows with what has arrived, whatever the header says.
 #[derive(Debug, Default)]
@@ -210,7 +216,7 @@ impl Assembly {
             self.bytes += frame.payload.len();
             // Whoever has not opened a session yet is not worth more memory than that takes.
             let limit = if frame.opens() { MAX_OPENING_BYTES } else { config.max_message_bytes };
-            if self.bytes > limit {
+            if self.bytes > limit || frame.fragments as usize > limit / MIN_FRAGMENT_BYTES + 1 {
                 return Received::TooLong;
             }
             self.fragments.insert(frame.fragment, frame.payload.to_vec());

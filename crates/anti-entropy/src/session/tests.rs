@@ -435,8 +435,47 @@ fn another_protocol_version_is_refused_with_a_reason() {
     frame[0] = 77;
     let error = Frame::decode(&frame, true).unwrap_err();
     assert_eq!(error, FrameError::Version { version: 77, session: 9 });
+    // From a peer that speaks our version it comes of damage to the version's byte, and the frame is repeated.
     let refusal = frame::encode_version_refusal(9, true);
     opener.handle_frame(Frame::decode(&refusal, true).unwrap(), &mut replica::<Item>(1), true, now()).unwrap();
+    assert!(matches!(opener.poll_output(), Output::Wait(_)));
+    let header = frame::Header { kind: FrameKind::Refusal, session: 9, exchange: 0 };
+    let mut refusal = header.encode(0, 1, &[2, 3], false);
+    refusal[0] = 3;
+    opener.handle_frame(Frame::decode(&refusal, false).unwrap(), &mut replica::<Item>(1), true, now()).unwrap();
     let Output::Done(finished) = opener.poll_output() else { panic!("a refused session ends") };
-    assert_eq!(finished.outcome, Outcome::Refused(RefusedReason::Version { min: 1, max: 1 }));
+    assert_eq!(finished.outcome, Outcome::Refused(RefusedReason::Version { min: 2, max: 3 }));
+}
+
+#[test]
+fn a_message_of_very_many_fragments_is_refused_at_once() {
+    let mut replica = replica::<Item>(1);
+    for (limit, fragments, refused) in [(1 << 20, 4097, false), (1 << 20, 4098, true), (64 << 20, u32::MAX, true)] {
+        let config = SessionConfig { max_message_bytes: limit, ..SessionConfig::default() };
+        let mut session = Session::open(7, &mut replica, config, now());
+        let header = frame::Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
+        for fragment in [0, 1] {
+            let bytes = header.encode(fragment, fragments, &[], true);
+            session.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut replica, true, now()).unwrap();
+        }
+        while let Output::Send(_) = session.poll_output() {}
+        let too_long = Outcome::Refused(RefusedReason::MessageTooLong);
+        assert_eq!(matches!(session.poll_output(), Output::Done(done) if done.outcome == too_long), refused);
+    }
+}
+
+#[test]
+fn frames_of_other_sessions_are_ignored() {
+    let (a, b) = differing_pair(3);
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    pair.collect();
+    pair.deliver();
+    let mut answerer = pair.answerer.take().unwrap();
+    while let Output::Send(_) = answerer.poll_output() {}
+    let close = postcard::to_allocvec(&Request::Abort).unwrap();
+    for (kind, session) in [(FrameKind::Request, 1), (FrameKind::Request, 5), (FrameKind::Reply, 1)] {
+        let bytes = frame::Header { kind, session, exchange: 1 }.encode(0, 1, &close, true);
+        answerer.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut pair.b, true, now()).unwrap();
+        assert!(matches!(answerer.poll_output(), Output::Wait(_)), "{kind:?} of session {session}");
+    }
 }
