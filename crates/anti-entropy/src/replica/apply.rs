@@ -2,9 +2,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue, WireVersion};
-use super::item::{Encoded, canonical_from_bytes};
+use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{Record, Sibling, key_hash};
 use super::{Change, Error, Notice, Replica, Replicated, Staged, join};
 use crate::KeyHash;
@@ -113,6 +114,9 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// If the store fails; what the peer does wrong is a [`Rejection`].
     pub(crate) fn apply(&mut self, mut batch: Batch, base: &Baseline, now: Now) -> Result<Applied, Error> {
+        if let Err(rejection) = self.check_size(&batch) {
+            return Ok(Applied::Rejected(rejection));
+        }
         let entries = core::mem::take(&mut batch.changes);
         let received = match self.rebuild(&batch, entries)? {
             Ok(received) => received,
@@ -139,6 +143,23 @@ impl<V: Replicated> Replica<V> {
         }
         self.report_clashes(clashes);
         Ok(Applied::Joined(Joined { theirs, held, changed }))
+    }
+
+    /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
+    /// burden.
+    fn check_size(&self, batch: &Batch) -> Checked<()> {
+        // Neighbours may become equal, so more pieces than there is room for can still fit; many times more cannot.
+        const SLACK: usize = 4;
+        let (pieces, limit) = (batch.clocks.len(), self.config.max_context_pieces.get());
+        if pieces > limit.saturating_mul(SLACK) {
+            return Err(Rejection::TooManyPieces { pieces, limit });
+        }
+        let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
+        // A limit that was lowered does not keep out what names nobody new.
+        if replicas > limit && replicas > self.context.replicas_len() {
+            return Err(Rejection::TooManyReplicas { replicas, limit });
+        }
+        Ok(())
     }
 
     /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
@@ -187,10 +208,6 @@ impl<V: Replicated> Replica<V> {
             if writer != self.id() && new && !self.config.writers.allows(writer) {
                 return Ok(Err(Rejection::WriterNotAdmitted(writer)));
             }
-        }
-        let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
-        if replicas > limit && replicas > self.context.replicas_len() {
-            return Ok(Err(Rejection::TooManyReplicas { replicas, limit }));
         }
         self.notice_claim(batch.clocks.max_counter(self.id()))
     }
@@ -322,18 +339,23 @@ fn held_by_sender<V: Replicated>(received: &[Received<V>]) -> HeldByPeer {
 
 /// The versions of an entry as its sender holds them, completed by what is held here.
 fn rebuild_entry<V: Replicated>(versions: Vec<WireVersion>, mine: &Record<V>) -> Checked<Vec<Sibling<V>>> {
+    let held = HeldParts::of(mine);
     let mut siblings: Vec<Sibling<V>> = Vec::new();
     for version in versions {
         let in_order = siblings.last().is_none_or(|last| last.dot() < version.dot);
         if !in_order || version.dot.counter == 0 {
             return Err(Rejection::Malformed("a version is out of order"));
         }
-        siblings.push(rebuild_version(version, mine)?);
+        siblings.push(rebuild_version(version, mine, &held)?);
     }
     if siblings.is_empty() { Err(Rejection::Malformed("an entry has no version")) } else { Ok(siblings) }
 }
 
-fn rebuild_version<V: Replicated>(version: WireVersion, mine: &Record<V>) -> Checked<Sibling<V>> {
+fn rebuild_version<V: Replicated>(
+    version: WireVersion,
+    mine: &Record<V>,
+    held: &HeldParts<'_, V>,
+) -> Checked<Sibling<V>> {
     match version.content {
         WireContent::Held(content) => {
             let held = |sibling: &&Sibling<V>| {
@@ -343,7 +365,7 @@ fn rebuild_version<V: Replicated>(version: WireVersion, mine: &Record<V>) -> Che
             };
             mine.siblings.iter().find(held).cloned().ok_or(Rejection::MissingContent)
         }
-        WireContent::Sent(value) => rebuild_value(version.dot, version.timestamp, value, mine),
+        WireContent::Sent(value) => rebuild_value(version.dot, version.timestamp, value, held),
     }
 }
 
@@ -352,18 +374,36 @@ pub(super) fn rebuild_value<V: Replicated>(
     dot: Dot,
     timestamp: Timestamp,
     value: WireValue,
-    mine: &Record<V>,
+    held: &HeldParts<'_, V>,
 ) -> Checked<Sibling<V>> {
     let mut encoded = Encoded::from_body(value.body);
     for part in value.parts {
         let part = match part {
             WirePart::Sent(part) => part,
-            WirePart::Held(hash) => mine.part(hash).ok_or(Rejection::MissingContent)?,
+            WirePart::Held(hash) => held.get(hash).ok_or(Rejection::MissingContent)?,
         };
         encoded.parts.push(part);
     }
     let malformed = Rejection::Malformed("a value does not decode, or not to a value of its key");
-    Sibling::from_bytes(dot, timestamp, &mine.key, encoded).ok_or(malformed)
+    Sibling::from_bytes(dot, timestamp, &held.record.key, encoded).ok_or(malformed)
+}
+
+/// The parts that are held at a key, by their hashes: worked out once, however often a peer names them.
+pub(super) struct HeldParts<'a, V: Replicated> {
+    record: &'a Record<V>,
+    parts: OnceCell<BTreeMap<PartHash, &'a Part>>,
+}
+
+impl<'a, V: Replicated> HeldParts<'a, V> {
+    pub(super) fn of(record: &'a Record<V>) -> Self {
+        Self { record, parts: OnceCell::new() }
+    }
+
+    fn get(&self, hash: PartHash) -> Option<Part> {
+        let all = || self.record.siblings.iter().flat_map(|sibling| &sibling.encoded.parts);
+        let parts = self.parts.get_or_init(|| all().map(|part| (part.hash(), part)).collect());
+        parts.get(&hash).map(|part| (*part).clone())
+    }
 }
 
 fn certification_skipped() -> bool {

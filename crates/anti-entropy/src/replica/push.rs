@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::{Checked, Rejection, rebuild_value};
+use super::apply::{Checked, HeldParts, Rejection, rebuild_value};
 use super::batch::WireValue;
 use super::item::{bytes, canonical_from_bytes};
 use super::version::{Record, Sibling, key_hash};
@@ -148,7 +148,7 @@ impl<V: Replicated> Replica<V> {
         if record.key_bytes != write.key || key_hash(&write.key) != hash {
             return Ok(Err(Rejection::Malformed("a key has another hash than is said")));
         }
-        let sibling = match rebuild_value(dot, write.timestamp, write.value, &record) {
+        let sibling = match rebuild_value(dot, write.timestamp, write.value, &HeldParts::of(&record)) {
             Ok(sibling) => sibling,
             Err(rejection) => return Ok(Err(rejection)),
         };

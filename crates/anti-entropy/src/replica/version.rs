@@ -7,7 +7,7 @@ use digest::Update;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
+use super::item::{Digest, Encoded, PartHash, Replicated, serde_encode, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
 use crate::summary::Fingerprint;
@@ -139,11 +139,6 @@ impl<V: Replicated> Record<V> {
     /// The fingerprint that the record would have with these siblings.
     pub(crate) fn fingerprint_with(&self, siblings: &[Sibling<V>]) -> Fingerprint {
         fingerprint(&self.key_bytes, siblings.iter().map(|sibling| (sibling.dot(), sibling.content)))
-    }
-
-    /// A part that one of the siblings has.
-    pub(crate) fn part(&self, hash: PartHash) -> Option<Part> {
-        self.siblings.iter().flat_map(|sibling| &sibling.encoded.parts).find(|part| part.hash() == hash).cloned()
     }
 
     pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
