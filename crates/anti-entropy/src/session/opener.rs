@@ -28,6 +28,8 @@ pub(super) struct Opener {
     sent: Option<(Baseline, KeyRange)>,
     cuts: Option<Vec<KeyHash>>,
     transferring: bool,
+    /// Whether the request that waits for its reply opens the comparison.
+    opening: bool,
     /// Whether content is sent whole, since the answerer did not hold what was named.
     inline: bool,
 }
@@ -44,6 +46,7 @@ impl Opener {
             sent: None,
             cuts: None,
             transferring: false,
+            opening: true,
             inline: false,
         };
         let request = opener.open_request(replica, config);
@@ -69,6 +72,9 @@ impl Opener {
         now: Now,
     ) -> Result<Step<Request>, Error> {
         match reply {
+            Reply::Equal | Reply::Busy | Reply::Differs(_) if !self.opening => {
+                Ok(malformed("a reply to an opening that was not sent"))
+            }
             Reply::Equal => Ok(Step::end(Outcome::Converged)),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !may_transfer => {
@@ -95,6 +101,7 @@ impl Opener {
         stats: &mut SessionStats,
     ) -> Result<Step<Request>, Error> {
         self.transferring = true;
+        self.opening = false;
         self.cuts = joint_cuts(replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         self.comparison = None;
@@ -274,6 +281,7 @@ impl Opener {
             return give_up(PartialReason::Uncertified);
         }
         self.width = Width::Full;
+        self.opening = true;
         self.compared = replica.baseline();
         Step::say(self.open_request(replica, config))
     }
