@@ -117,6 +117,8 @@ fn subscribers_hear_of_local_and_remote_changes() {
         a.write(item(2, "other")).await.unwrap();
         assert_eq!(changes.next().await, Some(Change::Remote(2)));
         b.wait_converged([name(0)]).await.unwrap();
+        assert!(matches!(b.wait_converged([name(7)]).await, Err(HandleError::UnknownPeer(_))));
+        assert!(matches!(b.sync_now(name(7)).await, Err(HandleError::UnknownPeer(_))));
         while !matches!(events.next().await.unwrap(), Event::Converged { .. }) {}
     });
 }

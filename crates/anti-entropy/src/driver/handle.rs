@@ -35,6 +35,9 @@ pub enum HandleError {
         /// [`DriverConfig::max_queued_calls`].
         limit: usize,
     },
+    /// The engine has no such peer. Nothing was done; add the peer first.
+    #[error("the peer {0} is unknown; nothing was done; add it to the engine first")]
+    UnknownPeer(PeerId),
     /// The engine has stopped. If it had begun with what was asked for, a write may have been made.
     #[error("the engine has stopped; whether the call was carried out is not known; open the replica again")]
     Stopped,
@@ -144,20 +147,27 @@ impl<V: Replicated> Handle<V> {
     /// Compares with a peer at once, whatever the rounds say. Returns when that is under way.
     ///
     /// # Errors
-    /// Those of [`with`](Self::with).
+    /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
     pub async fn sync_now(&self, peer: PeerId) -> Result<(), HandleError> {
-        self.with(move |engine, now| engine.sync_now(&peer, false, now)).await
+        self.with(move |engine, now| match engine.sync_now(&peer, false, now) {
+            true => Ok(()),
+            false => Err(HandleError::UnknownPeer(peer)),
+        })
+        .await?
     }
 
     /// Waits until this replica has converged with each of these peers: the root that it has now is the one that it and
     /// every one of them certified since the call. Waits for ever for a peer that never answers.
     ///
     /// # Errors
-    /// Those of [`with`](Self::with).
+    /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
     pub async fn wait_converged(&self, peers: impl IntoIterator<Item = PeerId>) -> Result<(), HandleError> {
         let (done, converged) = oneshot::channel();
         let peers = peers.into_iter().collect();
-        self.call(move |worker, now| worker.wait_converged(peers, done, now))?;
+        let unknown = self.ask(move |worker, now| worker.wait_converged(peers, done, now)).await?;
+        if let Some(peer) = unknown {
+            return Err(HandleError::UnknownPeer(peer));
+        }
         converged.await.map_err(|_| HandleError::Stopped)
     }
 

@@ -129,13 +129,19 @@ impl<V: Replicated> Worker<V> {
         self.events.add(self.config.subscriber_queue.get())
     }
 
-    /// Compares with these peers until this replica has converged with all of them.
-    pub(super) fn wait_converged(&mut self, peers: BTreeSet<PeerId>, done: oneshot::Sender<()>, now: Now) {
-        for peer in &peers {
-            self.engine.sync_now(peer, true, now);
+    /// Compares with these peers until this replica has converged with all of them. Returns one that is unknown, if any.
+    pub(super) fn wait_converged(
+        &mut self,
+        peers: BTreeSet<PeerId>,
+        done: oneshot::Sender<()>,
+        now: Now,
+    ) -> Option<PeerId> {
+        if let Some(unknown) = peers.iter().find(|peer| !self.engine.sync_now(peer, true, now)) {
+            return Some(unknown.clone());
         }
         self.waiting.push(Waiting { peers, since: now.elapsed, done });
         self.wake_waiting();
+        None
     }
 
     /// Wakes those whose peers have all certified the root that this replica has now. Peers that certified an earlier one

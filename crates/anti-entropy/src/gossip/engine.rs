@@ -208,19 +208,17 @@ impl<V: Replicated> Engine<V> {
 
     /// Compares with a peer at once, whatever the rounds say; and again, until the two have converged, if `pursue`.
     ///
-    /// An unknown peer is ignored.
-    pub fn sync_now(&mut self, peer: &PeerId, pursue: bool, now: Now) {
-        match self.peers.get_mut(peer) {
-            // It is under way already, at the pace that the peer's health allows.
-            Some(peer) if peer.pursued && pursue => {}
-            Some(peer) => {
-                peer.due = Some(now.elapsed);
-                peer.not_before = Duration::ZERO;
-                peer.pursued |= pursue;
-            }
-            None => {}
+    /// Returns whether the peer is known; nothing is done otherwise.
+    pub fn sync_now(&mut self, peer: &PeerId, pursue: bool, now: Now) -> bool {
+        let Some(peer) = self.peers.get_mut(peer) else { return false };
+        // If it is pursued already, that goes on at the pace that its health allows.
+        if !(peer.pursued && pursue) {
+            peer.due = Some(now.elapsed);
+            peer.not_before = Duration::ZERO;
+            peer.pursued |= pursue;
         }
         self.open_due(now);
+        true
     }
 
     /// What the engine knows and has counted.
