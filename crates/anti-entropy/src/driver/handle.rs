@@ -149,11 +149,11 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
     pub async fn sync_now(&self, peer: PeerId) -> Result<(), HandleError> {
-        self.with(move |engine, now| match engine.sync_now(&peer, false, now) {
-            true => Ok(()),
-            false => Err(HandleError::UnknownPeer(peer)),
-        })
-        .await?
+        let known = self.with({
+            let peer = peer.clone();
+            move |engine, now| engine.sync_now(&peer, false, now)
+        });
+        if known.await? { Ok(()) } else { Err(HandleError::UnknownPeer(peer)) }
     }
 
     /// Waits until this replica has converged with each of these peers: the root that it has now is the one that it and
