@@ -13,6 +13,8 @@ mod push;
 mod sessions;
 
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::GossipConfig;

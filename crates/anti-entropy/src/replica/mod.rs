@@ -39,6 +39,10 @@ mod version;
 mod write;
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod model_tests;
 
 use alloc::boxed::Box;
@@ -50,6 +54,8 @@ pub use apply::Rejection;
 pub(crate) use apply::{Applied, Baseline, Joined};
 pub use audit::{Audit, Discrepancy};
 pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, TheirEntry};
+#[cfg(test)]
+pub(crate) use batch::{KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
 pub use changes::Change;
 use changes::ChangeLog;
 pub use config::ReplicaConfig;
@@ -60,6 +66,8 @@ pub use item::{serde_decode, serde_encode};
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
+#[cfg(test)]
+pub(crate) use push::PushedWrite;
 pub(crate) use push::{Push, PushOutcome};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};

@@ -52,6 +52,10 @@ mod opener;
 mod outcome;
 
 #[cfg(test)]
+mod adversary_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::SessionConfig;
@@ -294,4 +298,11 @@ impl<M: Message> Step<M> {
         }
         self.end
     }
+}
+
+/// The reply of a peer that is in another transfer, to the first request of a session.
+#[cfg(test)]
+pub(crate) fn encode_busy(session: u64) -> Vec<u8> {
+    let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
+    frame::Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, true)
 }

@@ -1,0 +1,167 @@
+//! Every limit of the engine's configuration is reached, and holds.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+use super::*;
+use crate::clock::{Now, Seed};
+use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
+use crate::session::{Frame, FrameKind, Session, SessionConfig};
+
+type Item = Keyed<u32, String>;
+
+fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
+
+fn replica(seed: u8) -> Replica<Item> {
+    Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap()
+}
+
+fn peer(index: usize) -> PeerId {
+    PeerId::from(alloc::format!("peer-{index}").as_str())
+}
+
+fn engine(peers: usize, config: GossipConfig) -> Engine<Item> {
+    let mut engine = Engine::new(replica(1), config, 1, now());
+    (0..peers).for_each(|index| engine.add_peer(peer(index), None));
+    engine
+}
+
+fn item(key: u32) -> Item {
+    Keyed::new(key, "value".to_string())
+}
+
+/// Frames, and to whom.
+type Sent = Vec<(PeerId, Vec<u8>)>;
+
+/// What an engine sends, and what it reports.
+fn drain(engine: &mut Engine<Item>, now: Now) -> (Sent, Vec<Event<u32>>) {
+    let (mut frames, mut events) = (Vec::new(), Vec::new());
+    loop {
+        match engine.poll_output(now) {
+            Output::Send { to, frame } => frames.push((to, frame)),
+            Output::Event(event) => events.push(event),
+            Output::Wait(_) => return (frames, events),
+        }
+    }
+}
+
+fn pushes(frames: &[(PeerId, Vec<u8>)]) -> usize {
+    frames.iter().filter(|(_, frame)| Frame::decode(frame, true).unwrap().kind == FrameKind::Push).count()
+}
+
+#[test]
+fn a_transaction_of_more_writes_than_max_pushes_is_left_to_the_rounds() {
+    let config = GossipConfig { max_pushes: 3, push_fanout: 2, ..GossipConfig::default() };
+    for (writes, expected) in [(3, 6), (4, 0)] {
+        let mut engine = engine(5, config.clone());
+        let transaction = (0..writes).fold(Transaction::new(), |all, key| all.write(item(key)));
+        engine.commit(transaction, now()).unwrap();
+        assert_eq!(pushes(&drain(&mut engine, now()).0), expected);
+    }
+}
+
+#[test]
+fn pushes_that_nobody_sends_are_bounded() {
+    let config = GossipConfig { max_pushes: 3, push_fanout: 2, ..GossipConfig::default() };
+    let mut engine = engine(5, config);
+    (0..1000).for_each(|key| drop(engine.write(item(key), now()).unwrap()));
+    assert_eq!(pushes(&drain(&mut engine, now()).0), 6);
+    engine.write(item(1000), now()).unwrap();
+    assert_eq!(pushes(&drain(&mut engine, now()).0), 2, "there is room again");
+}
+
+#[test]
+fn events_that_nobody_polls_give_way_and_are_counted() {
+    let config = GossipConfig { max_events: NonZeroUsize::new(4).unwrap(), ..GossipConfig::default() };
+    let mut engine = engine(1, config);
+    (0..10).for_each(|_| engine.handle_frame(&peer(0), b"no frame", now()));
+    let events = drain(&mut engine, now()).1;
+    assert_eq!(events.len(), 5);
+    assert_eq!(events[0], Event::Missed(6));
+}
+
+/// The first frame of a session from somebody who holds something else.
+fn opening(nonce: u64) -> Vec<u8> {
+    let mut other = replica(2);
+    other.write(item(u32::MAX), now()).unwrap();
+    let mut session = Session::open(nonce, &mut other, SessionConfig::default(), now());
+    match session.poll_output() {
+        crate::session::Output::Send(frame) => frame,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open_sessions(engine: &mut Engine<Item>) -> usize {
+    engine.status(now()).sessions
+}
+
+#[test]
+fn no_more_sessions_are_answered_than_max_sessions() {
+    let most = NonZeroUsize::new(3).unwrap();
+    let config = GossipConfig { max_sessions: most, max_transfers: most, ..GossipConfig::default() };
+    let mut engine = engine(10, config);
+    for index in 0..10 {
+        engine.handle_frame(&peer(index), &opening(index as u64), now());
+        assert!(open_sessions(&mut engine) <= 3);
+    }
+    assert_eq!(engine.status(now()).engine.sessions_accepted, 3);
+    // When they have timed out, others have their turn.
+    let later = now().after(Duration::from_secs(60));
+    engine.handle_timeout(later);
+    drain(&mut engine, later);
+    engine.handle_frame(&peer(7), &opening(77), later);
+    assert_eq!(engine.status(later).engine.sessions_accepted, 4);
+}
+
+#[test]
+fn no_more_sessions_are_opened_than_max_sessions() {
+    let config = GossipConfig { max_sessions: NonZeroUsize::new(3).unwrap(), ..GossipConfig::default() };
+    let mut engine = engine(10, config);
+    (0..10).for_each(|index| engine.sync_now(&peer(index), false, now()));
+    assert_eq!(open_sessions(&mut engine), 3);
+    assert_eq!(engine.status(now()).engine.sessions_opened, 3);
+}
+
+#[test]
+fn a_round_talks_to_fanout_peers() {
+    let config = GossipConfig { fanout: 4, ..GossipConfig::default() };
+    let mut engine = engine(10, config.clone());
+    engine.handle_timeout(now().after(config.min_interval));
+    assert_eq!(engine.status(now()).engine.sessions_opened, 4);
+}
+
+#[test]
+fn no_more_transfers_run_than_max_transfers() {
+    for (most, busy) in [(1, 4), (2, 3), (5, 0)] {
+        let config = GossipConfig { max_transfers: NonZeroUsize::new(most).unwrap(), ..GossipConfig::default() };
+        let mut engine = engine(5, config);
+        (0..5).for_each(|index| engine.handle_frame(&peer(index), &opening(index as u64), now()));
+        let (frames, events) = drain(&mut engine, now());
+        // A busy reply is the message 02 and nothing else.
+        let answers = frames.iter().filter(|(_, frame)| Frame::decode(frame, true).unwrap().payload == [2]).count();
+        assert_eq!((frames.len(), answers), (5, busy));
+        assert_eq!(events.iter().filter(|event| matches!(event, Event::Diverged { .. })).count(), most);
+    }
+}
+
+#[test]
+fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
+    let config = GossipConfig { busy_retry: Duration::from_millis(300), jitter_percent: 0, ..GossipConfig::default() };
+    let mut engine = engine(1, config);
+    engine.write(item(1), now()).unwrap();
+    engine.sync_now(&peer(0), false, now());
+    let frames = drain(&mut engine, now()).0;
+    let open = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap()).find(Frame::opens).unwrap();
+    let busy = crate::session::encode_busy(open.session);
+    engine.handle_frame(&peer(0), &busy, now());
+    drain(&mut engine, now());
+    for (ms, opened) in [(299, 1), (301, 2)] {
+        let later = now().after(Duration::from_millis(ms));
+        engine.handle_timeout(later);
+        assert_eq!(engine.status(later).engine.sessions_opened, opened, "after {ms} ms");
+    }
+}
