@@ -195,6 +195,8 @@ fn messages_have_these_bytes() {
     both_ways(&requests());
     both_ways(&replies());
     both_ways(&pushes());
+    // Longer numbers, and bytes behind a message, are read over.
+    assert_eq!(postcard::from_bytes::<Request>(&[0x85, 0x00, 0xff]), Ok(Request::Abort));
 }
 
 #[test]
