@@ -120,7 +120,7 @@ fn contexts_and_seeds_have_these_hashes() {
     // The marker of an opening.
     assert_eq!(seed.replica_id(u64::MAX).to_bytes()[..], bytes("8a67c5d9efe6bbdf303defb60613441f"));
     let replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed).unwrap();
-    assert_eq!(replica.marker().to_bytes()[..], bytes("8a67c5d9efe6bbdf303defb60613441f"));
+    assert_eq!(replica.marker.to_bytes()[..], bytes("8a67c5d9efe6bbdf303defb60613441f"));
 }
 
 #[test]
