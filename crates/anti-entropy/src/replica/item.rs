@@ -273,7 +273,9 @@ macro_rules! replicated {
 /// If the type's `Serialize` fails of itself, or writes a sequence without saying its length first: such a type has
 /// no canonical encoding, which the first write shows.
 pub fn serde_encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("a replicated serde type serialises without failing, with lengths known")
+    // Room for a small value, so that the bytes do not move again and again while they are written one by one.
+    let bytes = Vec::with_capacity(64);
+    postcard::to_extend(value, bytes).expect("a replicated serde type serialises without failing, with lengths known")
 }
 
 /// The value that `serde_encode` made into these bytes; all of them, and in no other form.
