@@ -72,6 +72,7 @@ use answerer::Answerer;
 use message::{Message, Refusal, Reply, Request};
 use opener::Opener;
 
+use crate::KeyHash;
 use crate::clock::Now;
 use crate::replica::{Error, Replica, Replicated};
 
@@ -110,6 +111,32 @@ impl Session {
         let (opener, request) = Opener::start(replica, &config);
         exchange.send(&request, &config, now);
         Self::new(exchange, Role::Opener(opener), config, now)
+    }
+
+    /// Opens a session that finds all keys that differ and then says nothing more: for measuring what finding costs. Drop
+    /// it once it has [`differing_keys`](Self::differing_keys).
+    #[doc(hidden)]
+    pub fn open_comparison<V: Replicated>(
+        nonce: u64,
+        replica: &mut Replica<V>,
+        config: SessionConfig,
+        now: Now,
+    ) -> Self {
+        let mut session = Self::open(nonce, replica, config, now);
+        if let Role::Opener(opener) = &mut session.role {
+            opener.only_compare();
+        }
+        session
+    }
+
+    /// What [`open_comparison`](Self::open_comparison) has found, in order; `None` until all is known, and where nothing
+    /// differs, so that the session ends.
+    #[doc(hidden)]
+    pub fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
+        match &self.role {
+            Role::Opener(opener) => opener.differing_keys(),
+            Role::Answerer(_) => None,
+        }
     }
 
     /// Prepares to answer the session that `first` opens; hand the frame to [`handle_frame`](Self::handle_frame) next.

@@ -32,6 +32,8 @@ pub(super) struct Opener {
     opening: bool,
     /// Whether content is sent whole, since the answerer did not hold what was named.
     inline: bool,
+    /// Whether the session is over once all differences are known, and nothing is exchanged.
+    compares_only: bool,
 }
 
 impl Opener {
@@ -48,6 +50,7 @@ impl Opener {
             transferring: false,
             opening: true,
             inline: false,
+            compares_only: false,
         };
         let request = opener.open_request(replica, config);
         (opener, request)
@@ -56,6 +59,17 @@ impl Opener {
     fn open_request<V: Replicated>(&self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
         let state = state_of(replica);
         Request::Open(Open { agreement: config.agreement, state, width: self.width, cuts: replica.cuts_if_full() })
+    }
+
+    /// Makes this a session that stops once all differences are known.
+    pub(super) fn only_compare(&mut self) {
+        self.compares_only = true;
+    }
+
+    /// The keys that differ, once an opener that only compares knows them all.
+    pub(super) fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
+        let known = self.compares_only && self.transferring && self.known_up_to.is_none();
+        known.then(|| self.gaps.iter().map(|gap| gap.key))
     }
 
     pub(super) fn is_transferring(&self) -> bool {
@@ -131,6 +145,7 @@ impl Opener {
         });
         match (ask, end) {
             (Some(ask), _) => Ok(Step::say(Request::Ask(ask))),
+            (None, _) if self.compares_only => Ok(Step { say: None, end: None }),
             (None, Some(range)) => self.send_batch(range, replica, config, stats),
             // Only with cuts that allow nothing before the top, and then all of it is known.
             (None, None) => self.send_batch(rest_from(cursor), replica, config, stats),
@@ -143,7 +158,7 @@ impl Opener {
             self.known_up_to = None;
             return true;
         };
-        let room = if self.cuts.is_some() {
+        let room = if self.cuts.is_some() || self.compares_only {
             usize::MAX - 1
         } else {
             limits(config, stats.differences).max_entries.min(BULK_GAPS)
