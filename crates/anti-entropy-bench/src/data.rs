@@ -1,0 +1,86 @@
+//! Made-up keys and values, the same in every run, and the digests that a replica makes of them.
+
+use anti_entropy::KeyHash;
+use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
+use anti_entropy::replica::{ContentHash, Keyed};
+use anti_entropy::summary::Fingerprint;
+use sha2::{Digest, Sha256};
+
+/// A key as the benchmarks use it.
+pub type Key = [u8; 16];
+/// A value as the benchmarks use it.
+pub type Value = [u8; 32];
+/// What the benchmarks' replicas hold.
+pub type Item = Keyed<Key, Value>;
+/// What a summary holds of an item.
+pub type Entry = (KeyHash, Fingerprint);
+
+/// The key with a number. No two are the same.
+pub fn key(number: u64) -> Key {
+    let mut key = [0; 16];
+    fastrand::Rng::with_seed(number).fill(&mut key);
+    // Whatever the pattern is, the number itself keeps keys apart.
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// A value for the key with a number; another one for each `version`.
+pub fn value(number: u64, version: u64) -> Value {
+    let mut value = [0; 32];
+    fastrand::Rng::with_seed(!number ^ version.rotate_left(40)).fill(&mut value);
+    value
+}
+
+/// The item with a number.
+pub fn item(number: u64, version: u64) -> Item {
+    Keyed::new(key(number), value(number, version))
+}
+
+/// What a replica puts into its summary for an item that was written once: the key's hash, the content's hash and the
+/// fingerprint over both and the dot, which makes three hashes of 17, 45 and 89 bytes.
+pub fn entry_of(item: &Item, dot: Dot, timestamp: Timestamp) -> Entry {
+    let content = ContentHash::of(timestamp, item);
+    let mut message = [0; 89];
+    message[0] = 0x12;
+    message[1..9].copy_from_slice(&(item.key.len() as u64).to_be_bytes());
+    message[9..25].copy_from_slice(&item.key);
+    message[25..33].copy_from_slice(&1_u64.to_be_bytes());
+    message[33..49].copy_from_slice(&dot.replica.to_bytes());
+    message[49..57].copy_from_slice(&dot.counter.to_be_bytes());
+    message[57..].copy_from_slice(&content.0);
+    (key_hash(&item.key), Fingerprint(Sha256::digest(message).into()))
+}
+
+fn key_hash(key: &Key) -> KeyHash {
+    let mut message = [0x10; 17];
+    message[1..].copy_from_slice(key);
+    let full: [u8; 32] = Sha256::digest(message).into();
+    KeyHash(*full.first_chunk().expect("32 bytes start with 16"))
+}
+
+/// The summary's entries of the items with these numbers.
+pub fn entries(numbers: impl IntoIterator<Item = u64>, version: u64) -> Vec<Entry> {
+    let timestamp = Timestamp { wall_ms: 1_700_000_000_000, logical: 0 };
+    let replica = ReplicaId::from_u128(7);
+    let entry = |number| entry_of(&item(number, version), Dot { replica, counter: number + 1 }, timestamp);
+    numbers.into_iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use anti_entropy::clock::Seed;
+    use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+
+    use super::*;
+
+    /// Otherwise the benchmark of building would count something else than what a replica does.
+    #[test]
+    fn entries_are_what_a_replica_makes_of_items() {
+        let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([3; 32])).unwrap();
+        let written = replica.write(item(5, 0), crate::now()).unwrap();
+        let read = replica.read(&key(5)).unwrap();
+        let version = &read.siblings()[0];
+        let entry = entry_of(&item(5, 0), written.dot, version.timestamp);
+        assert_eq!(replica.summary().iter().collect::<Vec<_>>(), [entry]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Two replicas that hold the same, and then differ in a known way.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anti_entropy::clock::{Now, Seed};
+use anti_entropy::replica::{
+    Commit, Error, LastWriterWins, MemoryStore, MetaSlot, Replica, Store, StoreError, Transaction,
+};
+use anti_entropy::{KeyHash, KeyRange};
+
+use super::data::{Item, item, key};
+
+/// An instant; nothing that is measured waits for time to pass.
+pub const fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
+
+/// How many keys are written at once: what the benchmarks count is not how the replicas came to be.
+const TRANSACTION: u64 = 1000;
+
+/// Two replicas, and the keys at which they differ.
+#[derive(Debug)]
+pub struct Pair {
+    /// The replica that opens sessions.
+    pub ours: Replica<Item>,
+    /// The replica that answers.
+    pub theirs: Replica<Item>,
+    /// The hashes of all keys that differ.
+    pub differing: BTreeSet<KeyHash>,
+    entries: u64,
+}
+
+impl Pair {
+    /// Two equal replicas of so many entries. `progress` is told how many are written, now and then.
+    ///
+    /// # Errors
+    /// If a replica refuses a write.
+    pub fn new(entries: u64, mut progress: impl FnMut(u64)) -> Result<Self, Error> {
+        let store = SharedStore::default();
+        let mut ours = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([1; 32]))?;
+        for start in (0..entries).step_by(usize::try_from(TRANSACTION).unwrap_or(usize::MAX)) {
+            progress(start);
+            let numbers = start..entries.min(start + TRANSACTION);
+            ours.commit(numbers.map(|number| item(number, 0)).fold(Transaction::new(), Transaction::write), now())?;
+        }
+        // Under an id of its own, as a replica that was started from a copy of another's store.
+        let theirs = Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([2; 32]))?;
+        Ok(Self { ours, theirs, differing: BTreeSet::new(), entries })
+    }
+
+    /// Makes the replicas differ at so many keys, spread over all of them: half hold changed values, a quarter are missing
+    /// on each side, the first is a changed value. Those that differ already stay.
+    ///
+    /// # Errors
+    /// If a replica refuses a write.
+    ///
+    /// # Panics
+    /// If there are fewer entries.
+    pub fn differ_at(&mut self, differences: u64) -> Result<(), Error> {
+        assert!(differences <= self.entries, "no more keys can differ than there are");
+        for index in self.differing.len() as u64..differences {
+            // Keys have no pattern, so that the first ones lie anywhere.
+            let written = match index % 4 {
+                0 | 2 => Some(self.ours.write(item(index, 1), now())?),
+                1 => self.ours.delete(&key(index), now())?,
+                _ => self.theirs.delete(&key(index), now())?,
+            };
+            self.differing.extend(written.map(|written| written.key));
+        }
+        Ok(())
+    }
+}
+
+/// A store that can be copied while a replica owns it.
+#[derive(Clone, Debug, Default)]
+struct SharedStore(Arc<Mutex<MemoryStore>>);
+
+impl SharedStore {
+    fn contents(&self) -> MutexGuard<'_, MemoryStore> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for SharedStore {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.contents().load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.contents().scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.contents().meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.contents().commit(commit)
+    }
+}
