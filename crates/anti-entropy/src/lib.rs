@@ -1,4 +1,19 @@
-//! Anti-entropy: makes the replicas of a distributed store equal again.
+// The example needs the driver, so that without `std` there is a sentence in its place.
+#![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "std"), doc = "Makes the replicas of a keyed store equal again; `no_std` with `alloc`.")]
+//!
+//! # Modules
+//!
+//! Each layer knows only those above it in this table, and is usable without those below.
+//!
+//! | layer | module | what it holds |
+//! |---|---|---|
+//! | 1 | [`clock`] | who wrote what after what: dots, vector clocks, contexts, timestamps |
+//! | 2 | [`summary`] | the Merkle tree over a set of entries, and how two of them are compared |
+//! | 3 | [`replica`] | values, versions, resolvers, stores, and the one path by which a store changes |
+//! | 4 | [`session`] | one pairwise synchronisation, as a state machine |
+//! | 5 | [`gossip`] | many peers: whom to talk to, when, within which budget |
+//! | 6 | `driver` (feature `std`) | the async edge: handles, transports, the engine's thread |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -38,7 +38,7 @@ impl Default for DriverConfig {
 ///
 /// Returns a [`Handle`] and a future. The future moves frames, and has to be polled: spawn it. The engine runs on a thread
 /// of its own, so that a store that blocks does not stall the runtime. The future ends when the transport is closed or
-/// the engine has stopped; the thread, when it was [shut down](Handle::shutdown) or every handle is gone.
+/// the engine has stopped; the thread, when it was [shut down](Handle::shutdown), or the future and every handle are gone.
 ///
 /// ```
 /// use anti_entropy::clock::Seed;

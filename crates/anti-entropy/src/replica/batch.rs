@@ -286,7 +286,7 @@ fn sent<V>(sibling: &Sibling<V>, named: impl Fn(usize, PartHash) -> bool) -> Wir
 }
 
 /// Names the versions and parts that the peer holds at this key: those it sent, those its fingerprint shows, and, as a
-/// guess, parts that it had in an earlier version. A wrong guess costs a round trip.
+/// guess, parts that it had in an earlier version. A wrong guess costs a round trip, and the whole batch once more.
 fn name_what_is_held<V: Replicated>(
     record: &Record<V>,
     gap: &Gap,

@@ -17,8 +17,8 @@ pub struct Finished {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Both sides held the same entries and had seen the same when the session ended: their full Merkle roots and the
-    /// hashes of their contexts are equal.
+    /// Both sides held the same entries and had seen the same: the full Merkle roots and the first eight bytes of the
+    /// context hashes that they told each other are equal.
     Converged,
     /// Everything that differed at the start was exchanged; writes in between left new differences.
     Progress,

@@ -1,4 +1,4 @@
-//! What two replicas compare: a digest of the set of entries, of every range of it, and a way to find what differs.
+//! Layer 2, summary: a digest of a set of entries and of every range of it, and a way to find what differs.
 //!
 //! An entry is a key's hash and the [`Fingerprint`] of what is stored under the key. A [`MerkleTree`] takes
 //! changes and gives the [`Root`], the digest of the whole set; a [`Snapshot`] of it stands still while changes go
