@@ -10,8 +10,8 @@ const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
 /// Fresh randomness, handed in: the one source of it in a replica.
 ///
 /// The core reads no random generator, so that a run can be repeated from its seed. Outside tests a seed must be 32
-/// bytes from the operating system ([`Seed::from_os`]), taken anew each time the store is opened and never written
-/// down: two stores with one seed would make the same [`ReplicaId`].
+/// bytes from the operating system (`Seed::from_os`, with the feature `std`), taken anew each time the store is opened
+/// and never written down: two stores with one seed would make the same [`ReplicaId`].
 ///
 /// `Debug` does not show the bytes, since replica ids and the checks that peers cannot predict hang on them.
 ///
