@@ -27,13 +27,22 @@ pub(super) struct Opener {
     /// The batch that waits for its reply: this replica's state when it was made, and its range.
     sent: Option<(Baseline, KeyRange)>,
     cuts: Option<Vec<KeyHash>>,
-    transferring: bool,
-    /// Whether the request that waits for its reply opens the comparison.
-    opening: bool,
+    phase: Phase,
     /// Whether content is sent whole, since the answerer did not hold what was named.
     inline: bool,
     /// Whether the session is over once all differences are known, and nothing is exchanged.
     compares_only: bool,
+}
+
+/// How far the session has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The opening waits for its reply.
+    Opening,
+    /// It does so for the second time, since what was exchanged did not add up.
+    Reopening,
+    /// The two sides differ, and exchange what they hold.
+    Exchanging,
 }
 
 impl Opener {
@@ -47,8 +56,7 @@ impl Opener {
             cursor: Some(KeyHash::MIN),
             sent: None,
             cuts: None,
-            transferring: false,
-            opening: true,
+            phase: Phase::Opening,
             inline: false,
             compares_only: false,
         };
@@ -68,12 +76,12 @@ impl Opener {
 
     /// The keys that differ, once an opener that only compares knows them all.
     pub(super) fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
-        let known = self.compares_only && self.transferring && self.known_up_to.is_none();
+        let known = self.compares_only && self.is_transferring() && self.known_up_to.is_none();
         known.then(|| self.gaps.iter().map(|gap| gap.key))
     }
 
     pub(super) fn is_transferring(&self) -> bool {
-        self.transferring
+        self.phase != Phase::Opening
     }
 
     pub(super) fn handle_reply<V: Replicated>(
@@ -86,7 +94,7 @@ impl Opener {
         now: Now,
     ) -> Result<Step<Request>, Error> {
         match reply {
-            Reply::Equal | Reply::Busy | Reply::Differs(_) if !self.opening => {
+            Reply::Equal | Reply::Busy | Reply::Differs(_) if self.phase == Phase::Exchanging => {
                 Ok(malformed("a reply to an opening that was not sent"))
             }
             Reply::Equal => Ok(Step::end(Outcome::Converged)),
@@ -114,8 +122,7 @@ impl Opener {
         config: &SessionConfig,
         stats: &mut SessionStats,
     ) -> Result<Step<Request>, Error> {
-        self.transferring = true;
-        self.opening = false;
+        self.phase = Phase::Exchanging;
         self.cuts = joint_cuts(replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         self.comparison = None;
@@ -296,7 +303,7 @@ impl Opener {
             return give_up(PartialReason::Uncertified);
         }
         self.width = Width::Full;
-        self.opening = true;
+        self.phase = Phase::Reopening;
         self.compared = replica.baseline();
         Step::say(self.open_request(replica, config))
     }
