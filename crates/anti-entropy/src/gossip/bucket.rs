@@ -23,7 +23,10 @@ impl TokenBucket {
         if earned > 0 {
             let burst = i64::try_from(config.burst_bytes.get()).unwrap_or(i64::MAX);
             self.tokens = self.tokens.saturating_add(i64::try_from(earned).unwrap_or(i64::MAX)).min(burst);
-            self.filled_at = now;
+            // What is less than a byte's time goes on counting, however often somebody asks.
+            let spent = (earned * 1_000_000_000) / u128::from(config.bytes_per_second.get());
+            self.filled_at =
+                self.filled_at.saturating_add(Duration::from_nanos(u64::try_from(spent).unwrap_or(u64::MAX)));
         }
         self.tokens > 0
     }

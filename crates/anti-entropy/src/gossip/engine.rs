@@ -64,6 +64,7 @@ pub(super) struct Conversation {
     /// The number by which the session's opener named it.
     pub(super) nonce: u64,
     pub(super) since: Duration,
+    pub(super) value_bytes_counted: u64,
     /// A session that is over stays for a while, to repeat its last reply; until then.
     pub(super) over_at: Option<Duration>,
     pub(super) diverged: bool,
@@ -106,10 +107,11 @@ pub struct Status {
 }
 
 impl<V: Replicated> Engine<V> {
-    /// An engine without peers. `seed` makes its choices at random, and reproducible.
+    /// An engine without peers. `seed` makes its choices at random, and reproducible; it is to be a fresh random number
+    /// each time, since sessions are told apart by numbers that come from it.
     pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let first = config.min_interval.mul_f64(random.f64());
+        let first = scaled(config.min_interval, random.u32(0..1000));
         Self {
             replica,
             zone: None,
@@ -335,11 +337,19 @@ impl<V: Replicated> Engine<V> {
     }
 
     pub(super) fn jittered(&mut self, span: Duration) -> Duration {
-        let jitter = f64::from(self.config.jitter_percent.min(100)) / 100.0;
-        span.mul_f64(1.0 + jitter * (self.random.f64() * 2.0 - 1.0))
+        let jitter = 10 * u32::from(self.config.jitter_percent.min(100));
+        scaled(span, self.random.u32(1000 - jitter..=1000 + jitter))
     }
 
     pub(super) fn report_store(&mut self, error: &Error) {
         self.events.push(Event::StoreFailed { message: error.to_string() });
+    }
+}
+
+/// So many thousandths of a span.
+pub(super) fn scaled(span: Duration, thousandths: u32) -> Duration {
+    match span.checked_mul(thousandths) {
+        Some(product) => product / 1000,
+        None => (span / 1000).saturating_mul(thousandths),
     }
 }

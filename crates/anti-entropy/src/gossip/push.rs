@@ -43,9 +43,9 @@ impl<V: Replicated> Engine<V> {
     }
 
     pub(super) fn handle_push(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
-        let outcome = match postcard::from_bytes::<Push>(frame.payload) {
-            Ok(push) => self.replica.receive_push(push, now),
-            Err(_) => Ok(PushOutcome::Rejected(Rejection::Malformed("a push does not parse"))),
+        let outcome = match postcard::take_from_bytes::<Push>(frame.payload) {
+            Ok((push, [])) => self.replica.receive_push(push, now),
+            _ => Ok(PushOutcome::Rejected(Rejection::Malformed("a push does not parse"))),
         };
         match outcome {
             Ok(PushOutcome::Taken) => self.stats.pushes_taken += 1,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::engine::Conversation;
+use super::engine::{Conversation, scaled};
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::Replicated;
@@ -16,7 +16,16 @@ const MAX_BUSY: u32 = 6;
 
 impl Conversation {
     fn new(peer: PeerId, session: Session, opened: bool, nonce: u64, now: Now) -> Self {
-        Self { peer, session, opened, nonce, since: now.elapsed, over_at: None, diverged: false }
+        Self {
+            peer,
+            session,
+            opened,
+            nonce,
+            since: now.elapsed,
+            value_bytes_counted: 0,
+            over_at: None,
+            diverged: false,
+        }
     }
 
     pub(super) fn deadline(&mut self) -> Duration {
@@ -75,6 +84,8 @@ impl<V: Replicated> Engine<V> {
             self.report_store(&error);
         }
         let conversation = &mut self.sessions[index];
+        let sent = conversation.session.stats().value_bytes_sent;
+        self.stats.value_bytes_sent += sent - core::mem::replace(&mut conversation.value_bytes_counted, sent);
         if conversation.session.is_transferring() && !conversation.diverged {
             conversation.diverged = true;
             self.events.push(Event::Diverged { peer: from.clone() });
@@ -172,11 +183,10 @@ impl<V: Replicated> Engine<V> {
 
     /// What the end of a session means for its peer.
     fn session_ended(&mut self, id: &PeerId, opened: bool, finished: Finished, now: Now) {
-        self.stats.value_bytes_sent += finished.stats.value_bytes_sent;
         let busy = self.peers.get(id).map_or(0, |peer| peer.busy);
-        let retry = self.config.busy_retry.saturating_mul(1 << busy.min(MAX_BUSY)).mul_f64(0.5 + self.random.f64());
+        let retry = self.config.busy_retry.saturating_mul(1 << busy.min(MAX_BUSY));
+        let retry = scaled(retry, self.random.u32(500..1500));
         let soon = now.elapsed.saturating_add(retry);
-        let root = self.replica.root();
         if finished.stats.changed > 0 || finished.stats.differences > 0 {
             self.speed_up(now);
         }
@@ -188,9 +198,11 @@ impl<V: Replicated> Engine<V> {
             Outcome::Converged => {
                 self.stats.converged += 1;
                 peer.succeeded();
-                peer.converged = Some((now.elapsed, root));
                 peer.pursued = false;
-                self.events.push(Event::Converged { peer: id.clone(), root });
+                if let Some(root) = finished.root {
+                    peer.converged = Some((now.elapsed, root));
+                    self.events.push(Event::Converged { peer: id.clone(), root });
+                }
             }
             Outcome::Progress => {
                 self.stats.progressed += 1;
@@ -201,10 +213,9 @@ impl<V: Replicated> Engine<V> {
                 match reason {
                     PartialReason::Busy if opened && peer.busy <= MAX_BUSY => peer.due = Some(soon),
                     PartialReason::Budget if opened => peer.due = Some(soon),
-                    PartialReason::TimedOut | PartialReason::Uncertified if opened => {
-                        peer.failed(&self.config, now.elapsed);
-                    }
-                    _ => {}
+                    PartialReason::Busy | PartialReason::Shutdown => {}
+                    // Whoever makes this side wait for it, or gives up, is left alone for a while, whoever opened.
+                    _ => peer.failed(&self.config, now.elapsed),
                 }
             }
             Outcome::Refused(reason) => {

@@ -190,6 +190,9 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
     pub(crate) fn make_batch(&mut self, plan: BatchPlan<'_>) -> Result<Batch, Error> {
+        if self.stopped {
+            return Err(Error::Stopped);
+        }
         let live = self.tree.snapshot();
         let gaps = with_changes_since(plan.gaps, &live, plan.compared, &plan.range);
         let mut changes: Vec<KeyState> = Vec::new();

@@ -11,8 +11,8 @@ use crate::clock::WriterPolicy;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReplicaConfig {
-    /// The longest encoded value that a local write may have, in bytes, parts included. 16 MiB by default: a value is
-    /// handled in memory, and sent in one message.
+    /// The longest encoded value that a local write may have, in bytes, parts included. 8 MiB by default: a value is
+    /// handled in memory, and sent in one message with its siblings.
     pub max_value_bytes: usize,
     /// The longest encoded key that a local write may have, in bytes. 64 KiB by default: keys are names.
     pub max_key_bytes: usize,
@@ -35,7 +35,7 @@ pub struct ReplicaConfig {
 impl Default for ReplicaConfig {
     fn default() -> Self {
         Self {
-            max_value_bytes: 16 << 20,
+            max_value_bytes: 8 << 20,
             max_key_bytes: 64 << 10,
             max_clock_replicas: 1024,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),

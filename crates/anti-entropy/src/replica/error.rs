@@ -45,6 +45,10 @@ pub enum Error {
         /// [`ReplicaConfig::max_key_bytes`](super::ReplicaConfig::max_key_bytes).
         limit: usize,
     },
+    /// The value's encoding does not decode to the same value: it has an unordered map, for example, or its `decode` does
+    /// not fit its `encode`. Nothing was changed.
+    #[error("the value does not decode to what it was; nothing was changed; check its type with the conformance kit")]
+    NotCanonical,
     /// Two keys have the same 128-bit hash, which does not happen by chance. Nothing was changed.
     #[error("another key has the same hash {0}; nothing was changed; choose another key")]
     KeyCollision(KeyHash),

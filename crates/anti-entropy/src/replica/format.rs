@@ -108,7 +108,10 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
     match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| FormatError::Damaged),
+        Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((value, [])) => Ok(value),
+            _ => Err(FormatError::Damaged),
+        },
         Some((&other, _)) => Err(FormatError::OtherFormat(other)),
         None => Err(FormatError::Damaged),
     }

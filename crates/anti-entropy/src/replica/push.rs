@@ -131,15 +131,17 @@ impl<V: Replicated> Replica<V> {
         next && (covers_seen || mutant::active(Mutant::PushIgnoresWhatItReplaces))
     }
 
-    /// What a push makes of the record at its key; `Ok(None)` for a delete where nothing is held.
+    /// What a push makes of the record at its key; `Ok(None)` for a delete that removes nothing.
     fn stage_push(&mut self, push: Push, now: Now) -> Result<Checked<Option<Record<V>>>, Error> {
         let Push { key: hash, dot, seen, write } = push;
         let held = self.load(hash)?;
         let Some(write) = write else {
-            return Ok(Ok(held.map(|mut record| {
+            let removed = held.and_then(|mut record| {
+                let before = record.siblings.len();
                 remove_seen(&mut record.siblings, &seen);
-                record
-            })));
+                (record.siblings.len() < before).then_some(record)
+            });
+            return Ok(Ok(removed));
         };
         let Ok(key) = canonical_from_bytes::<V::Key>(&write.key) else {
             return Ok(Err(Rejection::Malformed("a key is not in canonical form")));

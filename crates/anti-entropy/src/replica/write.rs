@@ -205,11 +205,15 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
-        let mut sibling = Sibling::from_value(dot, timestamp, value);
-        let (bytes, limit) = (sibling.encoded.len_bytes(), self.config.max_value_bytes);
+        let written = Sibling::from_value(dot, timestamp, value);
+        let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });
         }
+        // What does not come back as it went in would make the whole store unreadable: it is read once before.
+        let (content, encoded) = (written.content, written.encoded);
+        let read = Sibling::from_bytes(dot, timestamp, &held.key, encoded);
+        let mut sibling = read.filter(|read| read.content == content).ok_or(Error::NotCanonical)?;
         sibling.inherit(&held.siblings);
         Ok(sibling)
     }
@@ -220,7 +224,7 @@ impl<V: Replicated> Replica<V> {
     /// As for [`commit`](Self::commit).
     pub fn compact_some(&mut self, limit: usize, now: Now) -> Result<Vec<Written>, Error> {
         let mut written = Vec::new();
-        if !self.resolver.compacts() {
+        if !self.resolver.compacts() || !self.config.writers.allows(self.id()) {
             return Ok(written);
         }
         let conflicts: Vec<KeyHash> = self.conflicts.iter().copied().collect();

@@ -10,6 +10,7 @@ use crate::clock::{Now, RangeClocks};
 use crate::replica::{
     Applied, Baseline, Batch, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated, TheirEntry,
 };
+use crate::summary::Root;
 use crate::summary::compare::{Ask, answer, first_answer};
 use crate::{KeyHash, KeyRange};
 
@@ -21,11 +22,17 @@ pub(super) struct Answerer {
     cuts: Option<Vec<KeyHash>>,
     /// The last batch that was taken in: what the opener holds in its range.
     joined: Option<(Joined, KeyRange, RangeClocks)>,
+    /// The root that both sides were found to have at the end.
+    certified: Option<Root>,
 }
 
 impl Answerer {
     pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, compared: None, cuts: None, joined: None }
+        Self { nonce, compared: None, cuts: None, joined: None, certified: None }
+    }
+
+    pub(super) fn certified(&self) -> Option<Root> {
+        self.certified
     }
 
     pub(super) fn is_transferring(&self) -> bool {
@@ -46,7 +53,7 @@ impl Answerer {
             Request::Ask(ask) => Ok(self.handle_ask(&ask, config)),
             Request::Batch(batch) => self.handle_batch(batch, replica, config, stats, now),
             Request::More { from, inline } => self.reply_batch(from, inline, replica, config, stats),
-            Request::Close(theirs) => Ok(Self::handle_close(theirs, replica)),
+            Request::Close(theirs) => Ok(self.handle_close(theirs, replica)),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
         }
     }
@@ -63,6 +70,7 @@ impl Answerer {
         }
         let state = state_of(replica);
         if state == open.state {
+            self.certified = Some(state.root);
             return Step::say_and_end(Reply::Equal, Outcome::Converged);
         }
         if !may_transfer {
@@ -142,8 +150,9 @@ impl Answerer {
         Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) })))
     }
 
-    fn handle_close<V: Replicated>(theirs: State, replica: &mut Replica<V>) -> Step<Reply> {
+    fn handle_close<V: Replicated>(&mut self, theirs: State, replica: &mut Replica<V>) -> Step<Reply> {
         let mine = state_of(replica);
+        self.certified = (mine == theirs).then_some(mine.root);
         let outcome = if mine == theirs { Outcome::Converged } else { Outcome::Progress };
         Step::say_and_end(Reply::Closed(mine), outcome)
     }

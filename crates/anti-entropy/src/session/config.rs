@@ -13,7 +13,7 @@ pub struct SessionConfig {
     /// lowers it to what the transport carries. Longer messages go in several frames.
     pub max_frame_bytes: usize,
     /// The longest message, in bytes: what a session holds of its peer at most before it looks at it. 64 MiB by default,
-    /// for one entry with four concurrent values of the longest kind.
+    /// for one entry with seven concurrent values of the longest kind.
     pub max_message_bytes: usize,
     /// How many entries a batch has at most. 100 by default: a small step at a time, while gossip goes on.
     pub batch_entries: NonZeroUsize,

@@ -163,11 +163,15 @@ impl Exchange {
                 received
             }
             (Side::Answerer, _) if frame.exchange == self.number => self.incoming.add(frame, config),
-            (Side::Answerer, _) if frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0 => {
-                Received::Repeated
-            }
+            _ if self.is_repeated(&frame) => Received::Repeated,
             _ => Received::Nothing,
         }
+    }
+
+    /// Whether a frame asks for the last reply again.
+    pub(super) fn is_repeated(&self, frame: &Frame<'_>) -> bool {
+        let last = frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0;
+        self.side == Side::Answerer && self.is_for(frame) && last
     }
 
     pub(super) fn is_for(&self, frame: &Frame<'_>) -> bool {

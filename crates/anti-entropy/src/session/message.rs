@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::KeyHash;
@@ -110,6 +111,11 @@ pub(crate) enum Refusal {
     EntryTooLong,
     /// The opener's message is longer than the answerer takes.
     MessageTooLong,
+}
+
+/// Reads a message; all of the bytes, or it is none.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::take_from_bytes(bytes).ok().and_then(|(message, rest)| rest.is_empty().then_some(message))
 }
 
 /// What both kinds of message have in common: a way to give up.

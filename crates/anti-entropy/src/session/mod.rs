@@ -75,6 +75,7 @@ use opener::Opener;
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::replica::{Error, Replica, Replicated};
+use crate::summary::Root;
 
 /// One synchronisation with one peer, seen from one side.
 #[derive(Debug)]
@@ -82,6 +83,8 @@ pub struct Session {
     exchange: Exchange,
     role: Role,
     finished: Option<Outcome>,
+    /// The root that both sides had at the end.
+    certified: Option<Root>,
     stats: SessionStats,
     config: SessionConfig,
     idle_deadline: Duration,
@@ -148,7 +151,7 @@ impl Session {
 
     fn new(exchange: Exchange, role: Role, config: SessionConfig, now: Now) -> Self {
         let idle_deadline = now.elapsed.saturating_add(config.idle_timeout);
-        Self { exchange, role, finished: None, stats: SessionStats::default(), config, idle_deadline }
+        Self { exchange, role, finished: None, certified: None, stats: SessionStats::default(), config, idle_deadline }
     }
 
     /// Whether the session has got beyond comparing roots: entries are on their way.
@@ -172,13 +175,12 @@ impl Session {
         may_transfer: bool,
         now: Now,
     ) -> Result<(), Error> {
-        self.stats.bytes_received += frame.len_bytes() as u64;
-        let received = self.exchange.receive(frame, &self.config);
-        // A session that is over still repeats its last reply, which may have been lost.
-        if self.finished.is_some() && received != Received::Repeated {
+        // A session that is over still repeats its last reply, which may have been lost, and does nothing else.
+        if self.finished.is_some() && !self.exchange.is_repeated(&frame) {
             return Ok(());
         }
-        match received {
+        self.stats.bytes_received += frame.len_bytes() as u64;
+        match self.exchange.receive(frame, &self.config) {
             Received::Nothing => return Ok(()),
             Received::Repeated => self.exchange.resend(now),
             Received::Piece => {}
@@ -201,7 +203,7 @@ impl Session {
         self.stats.round_trips += 1;
         let outcome = match &mut self.role {
             Role::Opener(opener) => {
-                let Ok(reply) = postcard::from_bytes::<Reply>(message) else {
+                let Some(reply) = message::read::<Reply>(message) else {
                     self.finish(Outcome::Refused(RefusedReason::Malformed("an answer does not parse")));
                     return Ok(());
                 };
@@ -212,7 +214,7 @@ impl Session {
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
             Role::Answerer(answerer) => {
-                let Ok(request) = postcard::from_bytes(message) else {
+                let Some(request) = message::read(message) else {
                     self.finish(Outcome::Refused(RefusedReason::Malformed("a request does not parse")));
                     return Ok(());
                 };
@@ -251,9 +253,16 @@ impl Session {
             return Output::Send(frame);
         }
         match &self.finished {
-            Some(outcome) => Output::Done(Finished { outcome: outcome.clone(), stats: self.stats }),
+            Some(outcome) => {
+                Output::Done(Finished { outcome: outcome.clone(), root: self.certified, stats: self.stats })
+            }
             None => Output::Wait(self.poll_deadline()),
         }
+    }
+
+    /// What the session has taken so far.
+    pub(crate) fn stats(&self) -> SessionStats {
+        self.stats
     }
 
     /// Whether a frame from the peer belongs to this session.
@@ -277,6 +286,10 @@ impl Session {
     fn finish(&mut self, outcome: Outcome) {
         if self.finished.is_none() {
             self.finished = Some(outcome);
+            self.certified = match &self.role {
+                Role::Opener(opener) => opener.certified(),
+                Role::Answerer(answerer) => answerer.certified(),
+            };
             // What is left is to repeat the last reply: the snapshots can go.
             if let Role::Answerer(answerer) = &mut self.role {
                 *answerer = Answerer::new(0);

@@ -9,6 +9,7 @@ use crate::replica::{
     Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
     TheirEntry,
 };
+use crate::summary::Root;
 use crate::summary::compare::{Comparison, Width};
 use crate::{KeyHash, KeyRange};
 
@@ -28,6 +29,10 @@ pub(super) struct Opener {
     sent: Option<(Baseline, KeyRange)>,
     cuts: Option<Vec<KeyHash>>,
     phase: Phase,
+    /// What was said of this side in the opening that waits for its reply, or was answered last.
+    opened_with: State,
+    /// The root that both sides were found to have at the end.
+    certified: Option<Root>,
     /// Whether content is sent whole, since the answerer did not hold what was named.
     inline: bool,
     /// Whether the session is over once all differences are known, and nothing is exchanged.
@@ -47,7 +52,9 @@ enum Phase {
 
 impl Opener {
     pub(super) fn start<V: Replicated>(replica: &mut Replica<V>, config: &SessionConfig) -> (Self, Request) {
-        let opener = Self {
+        let mut opener = Self {
+            opened_with: state_of(replica),
+            certified: None,
             compared: replica.baseline(),
             width: Width::Short,
             comparison: None,
@@ -64,8 +71,9 @@ impl Opener {
         (opener, request)
     }
 
-    fn open_request<V: Replicated>(&self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
-        let state = state_of(replica);
+    fn open_request<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
+        self.opened_with = state_of(replica);
+        let state = self.opened_with;
         Request::Open(Open { agreement: config.agreement, state, width: self.width, cuts: replica.cuts_if_full() })
     }
 
@@ -97,7 +105,7 @@ impl Opener {
             Reply::Equal | Reply::Busy | Reply::Differs(_) if self.phase == Phase::Exchanging => {
                 Ok(malformed("a reply to an opening that was not sent"))
             }
-            Reply::Equal => Ok(Step::end(Outcome::Converged)),
+            Reply::Equal => Ok(Step::end(self.converged_if(self.opened_with, replica))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !may_transfer => {
                 Ok(Step::say_and_end(Request::Abort, Outcome::Partial(PartialReason::Busy)))
@@ -109,10 +117,20 @@ impl Opener {
                 _ => Ok(malformed("an answer that does not fit the question")),
             },
             Reply::Batch(reply) => self.handle_batch(reply, replica, config, stats, now),
-            Reply::Closed(theirs) if theirs == state_of(replica) => Ok(Step::end(Outcome::Converged)),
-            Reply::Closed(_) => Ok(Step::end(Outcome::Progress)),
+            Reply::Closed(theirs) => Ok(Step::end(self.converged_if(theirs, replica))),
             Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
         }
+    }
+
+    /// Converged only if this side still is as the peer is, or was found to be: it may have written since it asked.
+    fn converged_if<V: Replicated>(&mut self, theirs: State, replica: &mut Replica<V>) -> Outcome {
+        let mine = state_of(replica);
+        self.certified = (mine == theirs).then_some(mine.root);
+        if mine == theirs { Outcome::Converged } else { Outcome::Progress }
+    }
+
+    pub(super) fn certified(&self) -> Option<Root> {
+        self.certified
     }
 
     fn handle_differs<V: Replicated>(

@@ -3,12 +3,16 @@
 use alloc::string::String;
 
 use crate::replica::Rejection;
+use crate::summary::Root;
 
 /// How a session ended, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finished {
     /// How it ended.
     pub outcome: Outcome,
+    /// The root that both sides had at the end, if they converged.
+    pub root: Option<Root>,
     /// What it took.
     pub stats: SessionStats,
 }
