@@ -64,10 +64,11 @@ pub(super) struct Conversation {
     /// The number by which the session's opener named it.
     pub(super) nonce: u64,
     pub(super) since: Duration,
-    pub(super) value_bytes_counted: u64,
     /// A session that is over stays for a while, to repeat its last reply; until then.
     pub(super) over_at: Option<Duration>,
     pub(super) diverged: bool,
+    /// How many of the bytes of values that it sent are in the engine's count.
+    pub(super) value_bytes_counted: u64,
 }
 
 /// What the engine wants from its caller.

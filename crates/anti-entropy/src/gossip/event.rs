@@ -118,7 +118,7 @@ pub struct EngineStats {
     pub frames_received: u64,
     /// Bytes of frames received.
     pub bytes_received: u64,
-    /// Bytes of values among those sent, in batches and pushes.
+    /// Bytes of values among those sent, in batches and pushes, repeated ones too.
     pub value_bytes_sent: u64,
     /// Frames that were none, or from nobody known.
     pub frames_refused: u64,

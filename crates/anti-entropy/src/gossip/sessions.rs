@@ -84,8 +84,6 @@ impl<V: Replicated> Engine<V> {
             self.report_store(&error);
         }
         let conversation = &mut self.sessions[index];
-        let sent = conversation.session.stats().value_bytes_sent;
-        self.stats.value_bytes_sent += sent - core::mem::replace(&mut conversation.value_bytes_counted, sent);
         if conversation.session.is_transferring() && !conversation.diverged {
             conversation.diverged = true;
             self.events.push(Event::Diverged { peer: from.clone() });
@@ -165,6 +163,10 @@ impl<V: Replicated> Engine<V> {
         let mut index = 0;
         while index < self.sessions.len() {
             let conversation = &mut self.sessions[index];
+            // At once, not at the session's end: it may be given up before that.
+            let value_bytes_sent = conversation.session.stats().value_bytes_sent;
+            self.stats.value_bytes_sent += value_bytes_sent - conversation.value_bytes_counted;
+            conversation.value_bytes_counted = value_bytes_sent;
             match conversation.session.poll_output() {
                 Output::Send(frame) => return Some((conversation.peer.clone(), frame)),
                 Output::Done(finished) if conversation.is_open() => {

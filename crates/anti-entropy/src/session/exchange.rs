@@ -131,12 +131,14 @@ impl Exchange {
         }
     }
 
-    /// Repeats a request whose reply is late, and waits twice as long for it.
-    pub(super) fn handle_timeout(&mut self, now: Now) {
-        if self.resend_at.is_some_and(|at| now.elapsed >= at) {
+    /// Repeats a request whose reply is late, and waits twice as long for it. Says whether it did.
+    pub(super) fn handle_timeout(&mut self, now: Now) -> bool {
+        let late = self.resend_at.is_some_and(|at| now.elapsed >= at);
+        if late {
             self.resend_after = self.resend_after.saturating_mul(2);
             self.resend(now);
         }
+        late
     }
 
     pub(super) fn resend_at(&self) -> Option<Duration> {

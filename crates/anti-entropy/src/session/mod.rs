@@ -65,6 +65,7 @@ pub(crate) use frame::encode_version_refusal;
 pub use frame::{Frame, FrameError, FrameKind, PROTOCOL_VERSIONS};
 pub use outcome::{Finished, Outcome, PartialReason, RefusedReason, SessionStats};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -86,14 +87,16 @@ pub struct Session {
     /// The root that both sides had at the end.
     certified: Option<Root>,
     stats: SessionStats,
+    /// Bytes of values in the last message, which a repetition sends again.
+    last_value_bytes: u64,
     config: SessionConfig,
     idle_deadline: Duration,
 }
 
 #[derive(Debug)]
 enum Role {
-    Opener(Opener),
-    Answerer(Answerer),
+    Opener(Box<Opener>),
+    Answerer(Box<Answerer>),
 }
 
 /// What a session wants from its caller.
@@ -113,7 +116,7 @@ impl Session {
         let mut exchange = Exchange::opener(nonce, &config);
         let (opener, request) = Opener::start(replica, &config);
         exchange.send(&request, &config, now);
-        Self::new(exchange, Role::Opener(opener), config, now)
+        Self::new(exchange, Role::Opener(Box::new(opener)), config, now)
     }
 
     /// Opens a session that finds all keys that differ and then says nothing more: for measuring what finding costs. Drop
@@ -146,12 +149,21 @@ impl Session {
     /// `nonce` is a random number not used before. `None` if the frame opens no session.
     pub fn accept(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Option<Self> {
         let exchange = Exchange::answerer(first, nonce, &config)?;
-        Some(Self::new(exchange, Role::Answerer(Answerer::new(nonce)), config, now))
+        Some(Self::new(exchange, Role::Answerer(Box::new(Answerer::new(nonce))), config, now))
     }
 
     fn new(exchange: Exchange, role: Role, config: SessionConfig, now: Now) -> Self {
         let idle_deadline = now.elapsed.saturating_add(config.idle_timeout);
-        Self { exchange, role, finished: None, certified: None, stats: SessionStats::default(), config, idle_deadline }
+        Self {
+            exchange,
+            role,
+            finished: None,
+            certified: None,
+            stats: SessionStats::default(),
+            last_value_bytes: 0,
+            config,
+            idle_deadline,
+        }
     }
 
     /// Whether the session has got beyond comparing roots: entries are on their way.
@@ -182,11 +194,18 @@ impl Session {
         self.stats.bytes_received += frame.len_bytes() as u64;
         match self.exchange.receive(frame, &self.config) {
             Received::Nothing => return Ok(()),
-            Received::Repeated => self.exchange.resend(now),
+            Received::Repeated => {
+                self.exchange.resend(now);
+                self.stats.value_bytes_sent += self.last_value_bytes;
+            }
             Received::Piece => {}
             Received::TooLong => self.refuse_message(now),
             Received::Refused(reason) => self.finish(Outcome::Refused(reason)),
-            Received::Message(message) => self.handle_message(&message, replica, may_transfer, now)?,
+            Received::Message(message) => {
+                let before = self.stats.value_bytes_sent;
+                self.handle_message(&message, replica, may_transfer, now)?;
+                self.last_value_bytes = self.stats.value_bytes_sent - before;
+            }
         }
         self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
         self.exchange.heard(now);
@@ -233,8 +252,8 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Now) {
         if self.finished.is_none() && now.elapsed >= self.idle_deadline {
             self.finish(Outcome::Partial(PartialReason::TimedOut));
-        } else if self.finished.is_none() {
-            self.exchange.handle_timeout(now);
+        } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
+            self.stats.value_bytes_sent += self.last_value_bytes;
         }
     }
 
@@ -292,7 +311,7 @@ impl Session {
             };
             // What is left is to repeat the last reply: the snapshots can go.
             if let Role::Answerer(answerer) = &mut self.role {
-                *answerer = Answerer::new(0);
+                **answerer = Answerer::new(0);
             }
         }
     }

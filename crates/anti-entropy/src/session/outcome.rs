@@ -104,7 +104,7 @@ pub struct SessionStats {
     pub bytes_sent: u64,
     /// Bytes of all frames received.
     pub bytes_received: u64,
-    /// Bytes of values among those sent.
+    /// Bytes of values among those sent, repeated ones too.
     pub value_bytes_sent: u64,
     /// Requests answered, as seen by the side that opened; requests received, by the other.
     pub round_trips: u32,

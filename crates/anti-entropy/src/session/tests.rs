@@ -394,6 +394,20 @@ fn a_part_that_was_wrongly_thought_held_is_sent_after_all() {
 }
 
 #[test]
+fn repeated_value_bytes_are_counted_again() {
+    let mut repetitions = 0;
+    for seed in 0..20 {
+        let (mut a, b) = (replica::<Item>(1), replica(2));
+        write(&mut a, 1, "value");
+        let mut pair = Pair::new(a, b, SessionConfig::default(), Link { lost: 300, ..Link::default() }, seed);
+        let sent = pair.run(|_| {}).stats.value_bytes_sent;
+        assert!(sent % 6 == 0, "{sent}");
+        repetitions += (sent / 6).saturating_sub(1);
+    }
+    assert!(repetitions > 0);
+}
+
+#[test]
 fn an_entry_longer_than_a_frame_goes_in_parts() {
     let (mut a, b) = (replica::<Item>(1), replica(2));
     a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
