@@ -150,6 +150,16 @@ impl<V: Replicated> Record<V> {
     }
 }
 
+impl KeyHash {
+    /// The place of a key: the first 16 bytes of SHA-256 over a tag and the key in postcard's encoding.
+    ///
+    /// # Panics
+    /// If the key's `Serialize` fails of itself, or writes a sequence without saying its length first.
+    pub fn of<K: Serialize + ?Sized>(key: &K) -> Self {
+        key_hash(&serde_encode(key))
+    }
+}
+
 /// The place of a key: the first 16 bytes of SHA-256 over a tag and the encoded key.
 pub(crate) fn key_hash(key_bytes: &[u8]) -> KeyHash {
     let mut hash = Sha256::new();
