@@ -2,16 +2,15 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cell::OnceCell;
 
 use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue, WireVersion};
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
-use super::version::{Record, Sibling, key_hash};
+use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Change, Error, Notice, Replica, Replicated, Staged, join};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp};
 use crate::mutant::{self, Mutant};
-use crate::summary::Snapshot;
+use crate::summary::{Fingerprint, Snapshot};
 
 /// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
 #[derive(Clone, Debug)]
@@ -99,8 +98,29 @@ type Changes<V> = (BTreeMap<KeyHash, Record<V>>, Vec<(<V as Replicated>::Key, Do
 struct Received<V: Replicated> {
     hash: KeyHash,
     theirs: Vec<Sibling<V>>,
+    /// Versions that the sender holds and that are dead here.
+    dead: Vec<Dead>,
     /// `None` where neither side holds anything now; the snapshot of the comparison did.
     mine: Option<Record<V>>,
+}
+
+/// A version that the sender holds and that is dead here.
+struct Dead {
+    dot: Dot,
+    content: ContentHash,
+    /// The parts that the sender says it has; unproven.
+    parts: Vec<PartHash>,
+}
+
+impl<V: Replicated> Received<V> {
+    /// The fingerprint of the sender's entry; `None` if it has none.
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        let mine = self.mine.as_ref()?;
+        let mut versions: Vec<(Dot, ContentHash)> = self.dead.iter().map(|dead| (dead.dot, dead.content)).collect();
+        versions.extend(self.theirs.iter().map(|sibling| (sibling.dot(), sibling.content)));
+        versions.sort_unstable();
+        (!versions.is_empty()).then(|| fingerprint(&mine.key_bytes, versions.into_iter()))
+    }
 }
 
 impl<V: Replicated> Replica<V> {
@@ -174,9 +194,9 @@ impl<V: Replicated> Replica<V> {
             if !in_order || !batch.range().contains(next.hash) {
                 return Ok(Err(Rejection::Malformed("a key is out of order or out of the range")));
             }
-            let uncovered = |sibling: &&Sibling<V>| !batch.clocks.covers(next.hash, sibling.dot());
-            if let Some(sibling) = next.theirs.iter().find(uncovered) {
-                return Ok(Err(Rejection::UncoveredWrite(sibling.dot())));
+            let mut dots = next.theirs.iter().map(Sibling::dot).chain(next.dead.iter().map(|dead| dead.dot));
+            if let Some(dot) = dots.find(|dot| !batch.clocks.covers(next.hash, *dot)) {
+                return Ok(Err(Rejection::UncoveredWrite(dot)));
             }
             received.push(next);
         }
@@ -187,7 +207,7 @@ impl<V: Replicated> Replica<V> {
         let entry = match change {
             KeyState::Present(entry) => entry,
             KeyState::Absent(hash) => {
-                return Ok(Ok(Received { hash, theirs: Vec::new(), mine: self.load(hash)? }));
+                return Ok(Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? }));
             }
         };
         let hash = key_hash(&entry.key);
@@ -198,7 +218,9 @@ impl<V: Replicated> Replica<V> {
         if mine.key_bytes != entry.key {
             return Ok(Err(Rejection::Malformed("a key has the hash of another one that is held here")));
         }
-        Ok(rebuild_entry(entry.versions, &mine).map(|theirs| Received { hash, theirs, mine: Some(mine) }))
+        let saw = |dot| self.context.covers(hash, dot);
+        let rebuilt = rebuild_entry(entry.versions, &mine, saw);
+        Ok(rebuilt.map(|(theirs, dead)| Received { hash, theirs, dead, mine: Some(mine) }))
     }
 
     /// Whether the writers of a batch's clocks are admitted, and none of the writes that it names as mine is unknown to me.
@@ -257,7 +279,7 @@ impl<V: Replicated> Replica<V> {
         let mut clashes = Vec::new();
         let sent: BTreeSet<KeyHash> = received.iter().map(|received| received.hash).collect();
         let live = self.summary();
-        for Received { hash, theirs, mine } in received {
+        for Received { hash, theirs, mine, .. } in received {
             let Some(mut record) = mine else { continue };
             let old = record.siblings.clone();
             let covers = |dot| self.context.covers(hash, dot);
@@ -296,10 +318,15 @@ impl<V: Replicated> Replica<V> {
             old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
         };
         let mut changed = old.len() != new.len();
-        for sibling in new.iter_mut().filter(|sibling| !same(sibling)) {
+        for index in 0..new.len() {
+            let (earlier, rest) = new.split_at_mut(index);
+            let sibling = &mut rest[0];
+            if same(sibling) {
+                continue;
+            }
             changed = true;
             sibling.inherit(old);
-            self.stats.value_bytes_needed += sibling.new_bytes();
+            self.stats.value_bytes_needed += sibling.new_bytes(earlier);
             if let Err(skew) = self.clock.observe(sibling.version.timestamp, now.unix_ms) {
                 self.notices.push(Notice::ClockSkew(skew));
             }
@@ -319,10 +346,10 @@ impl<V: Replicated> Replica<V> {
 /// put in, and its absent ones taken out.
 fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Snapshot {
     let mut tree = base.summary.restrict(&batch.range()).to_tree();
-    for Received { hash, theirs, mine } in received {
-        match mine {
-            Some(mine) if !theirs.is_empty() => tree.insert(*hash, mine.fingerprint_with(theirs)),
-            _ => tree.remove(*hash),
+    for received in received {
+        match received.fingerprint() {
+            Some(fingerprint) => tree.insert(received.hash, fingerprint),
+            None => tree.remove(received.hash),
         };
     }
     tree.snapshot()
@@ -331,56 +358,59 @@ fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Re
 fn held_by_sender<V: Replicated>(received: &[Received<V>]) -> HeldByPeer {
     let held = |received: &Received<V>| {
         let dots = received.theirs.iter().map(Sibling::dot).collect();
-        let parts = received.theirs.iter().flat_map(Sibling::part_hashes).collect();
+        let dead_parts = received.dead.iter().flat_map(|dead| dead.parts.iter().copied());
+        let parts = received.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
         (received.hash, (dots, parts))
     };
     received.iter().map(held).collect()
 }
 
-/// The versions of an entry as its sender holds them, completed by what is held here.
-fn rebuild_entry<V: Replicated>(versions: Vec<WireVersion>, mine: &Record<V>) -> Checked<Vec<Sibling<V>>> {
-    let held = HeldParts::of(mine);
-    let mut siblings: Vec<Sibling<V>> = Vec::new();
-    for version in versions {
-        let in_order = siblings.last().is_none_or(|last| last.dot() < version.dot);
-        if !in_order || version.dot.counter == 0 {
+/// Versions that are alive here or new, and versions that are dead here.
+type Rebuilt<V> = (Vec<Sibling<V>>, Vec<Dead>);
+
+/// The versions of an entry as its sender holds them, completed by what is held here. `saw` says of which versions the
+/// clock here knows.
+fn rebuild_entry<V: Replicated>(
+    versions: Vec<WireVersion>,
+    mine: &Record<V>,
+    saw: impl Fn(Dot) -> bool,
+) -> Checked<Rebuilt<V>> {
+    let (mut siblings, mut dead): Rebuilt<V> = Default::default();
+    let mut held = HeldParts::of(mine);
+    let mut last = None;
+    for WireVersion { dot, timestamp, content } in versions {
+        if last.is_some_and(|last| last >= dot) || dot.counter == 0 {
             return Err(Rejection::Malformed("a version is out of order"));
         }
-        siblings.push(rebuild_version(version, mine, &held)?);
-    }
-    if siblings.is_empty() { Err(Rejection::Malformed("an entry has no version")) } else { Ok(siblings) }
-}
-
-fn rebuild_version<V: Replicated>(
-    version: WireVersion,
-    mine: &Record<V>,
-    held: &HeldParts<'_, V>,
-) -> Checked<Sibling<V>> {
-    match version.content {
-        WireContent::Held(content) => {
-            let held = |sibling: &&Sibling<V>| {
-                sibling.dot() == version.dot
-                    && sibling.content == content
-                    && sibling.version.timestamp == version.timestamp
-            };
-            mine.siblings.iter().find(held).cloned().ok_or(Rejection::MissingContent)
+        last = Some(dot);
+        match content {
+            WireContent::Sent(value) => siblings.push(rebuild_value(dot, timestamp, value, &mut held, &siblings)?),
+            WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
+                Some(held) if held.content == content && held.version.timestamp == timestamp => {
+                    siblings.push(held.clone());
+                }
+                None if saw(dot) => dead.push(Dead { dot, content, parts }),
+                _ => return Err(Rejection::MissingContent),
+            },
         }
-        WireContent::Sent(value) => rebuild_value(version.dot, version.timestamp, value, held),
     }
+    if last.is_none() { Err(Rejection::Malformed("an entry has no version")) } else { Ok((siblings, dead)) }
 }
 
-/// A version from what was sent of it, with the parts that were named taken from what is held here.
+/// A version from what was sent of it, with the parts that were named taken from what is held here, or from what came
+/// with it.
 pub(super) fn rebuild_value<V: Replicated>(
     dot: Dot,
     timestamp: Timestamp,
     value: WireValue,
-    held: &HeldParts<'_, V>,
+    held: &mut HeldParts<'_, V>,
+    earlier: &[Sibling<V>],
 ) -> Checked<Sibling<V>> {
     let mut encoded = Encoded::from_body(value.body);
     for part in value.parts {
         let part = match part {
             WirePart::Sent(part) => part,
-            WirePart::Held(hash) => held.get(hash).ok_or(Rejection::MissingContent)?,
+            WirePart::Held(hash) => held.get(hash, earlier).ok_or(Rejection::MissingContent)?,
         };
         encoded.parts.push(part);
     }
@@ -388,21 +418,29 @@ pub(super) fn rebuild_value<V: Replicated>(
     Sibling::from_bytes(dot, timestamp, &held.record.key, encoded).ok_or(malformed)
 }
 
-/// The parts that are held at a key, by their hashes: worked out once, however often a peer names them.
+/// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,
+/// however often a peer names it.
 pub(super) struct HeldParts<'a, V: Replicated> {
     record: &'a Record<V>,
-    parts: OnceCell<BTreeMap<PartHash, &'a Part>>,
+    parts: Option<BTreeMap<PartHash, Part>>,
+    /// How many of the earlier versions are among the parts.
+    came: usize,
 }
 
 impl<'a, V: Replicated> HeldParts<'a, V> {
     pub(super) fn of(record: &'a Record<V>) -> Self {
-        Self { record, parts: OnceCell::new() }
+        Self { record, parts: None, came: 0 }
     }
 
-    fn get(&self, hash: PartHash) -> Option<Part> {
-        let all = || self.record.siblings.iter().flat_map(|sibling| &sibling.encoded.parts);
-        let parts = self.parts.get_or_init(|| all().map(|part| (part.hash(), part)).collect());
-        parts.get(&hash).map(|part| (*part).clone())
+    fn get(&mut self, hash: PartHash, earlier: &[Sibling<V>]) -> Option<Part> {
+        let hashed = |siblings: &[Sibling<V>]| -> Vec<(PartHash, Part)> {
+            let parts = siblings.iter().flat_map(|sibling| &sibling.encoded.parts);
+            parts.map(|part| (part.hash(), part.clone())).collect()
+        };
+        let parts = self.parts.get_or_insert_with(|| hashed(&self.record.siblings).into_iter().collect());
+        parts.extend(hashed(&earlier[self.came..]));
+        self.came = earlier.len();
+        parts.get(&hash).cloned()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Baseline;
 use super::item::{Part, PartHash, bytes};
-use super::version::{ContentHash, Record, Sibling, fingerprint};
+use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Error, Replica, Replicated};
 use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
@@ -52,8 +52,12 @@ pub(crate) struct WireVersion {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WireContent {
-    /// The receiver holds this version already, with this content.
-    Held(ContentHash),
+    /// The receiver has seen this version, which has this content: it holds it, or held it and holds it no more.
+    Seen {
+        content: ContentHash,
+        /// Its parts, where the receiver may hold it no more: what they are in common with need not be sent in return.
+        parts: Vec<PartHash>,
+    },
     /// The encoded value.
     Sent(WireValue),
 }
@@ -67,7 +71,7 @@ pub(crate) struct WireValue {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WirePart {
-    /// The receiver holds a part with this hash at this key already.
+    /// The receiver has a part with this hash: it holds it at this key, or an earlier version of the entry brings it.
     Held(PartHash),
     /// The part itself.
     Sent(Part),
@@ -86,6 +90,13 @@ pub(crate) struct BatchLimits {
 pub(crate) struct Gap {
     pub(crate) key: KeyHash,
     pub(crate) theirs: TheirEntry,
+}
+
+impl Gap {
+    /// Whether the receiver's snapshot has another entry at this key, and not none.
+    pub(crate) fn is_held_otherwise(&self) -> bool {
+        !matches!(self.theirs, TheirEntry::Absent)
+    }
 }
 
 /// What is known of the entry in the receiver's snapshot.
@@ -123,6 +134,8 @@ pub(crate) struct BatchPlan<'a> {
     /// The sender's state at the comparison. Where it has changed since, the receiver's snapshot has what it had.
     pub(crate) compared: Option<&'a Baseline>,
     pub(crate) held: &'a HeldByPeer,
+    /// What the receiver had seen at the comparison, if that is known. It need not be sent: what is not held there is dead.
+    pub(crate) seen: Option<&'a RangeClocks>,
     /// Whether all content is sent, since the receiver did not hold what an earlier batch named.
     pub(crate) inline: bool,
     /// Where the batch may end before the range does; `None` for anywhere.
@@ -138,6 +151,42 @@ impl Batch {
     /// The bytes of values that are sent, without what is named.
     pub(crate) fn value_bytes(&self) -> u64 {
         self.changes.iter().map(KeyState::value_bytes).sum()
+    }
+
+    /// Whether to ask what the receiver holds before this batch is sent: where `gaps`, in order, say that it holds
+    /// something, and what it holds is not `known`, a large part would be sent.
+    pub(crate) fn is_worth_asking(&self, gaps: &[Gap], known: &HeldByPeer) -> bool {
+        // What is said of a key takes about a hundred bytes.
+        const WORTH_ASKING_BYTES: usize = 256;
+        self.changes.iter().any(|change| {
+            let KeyState::Present(entry) = change else { return false };
+            if entry.part_bytes_sent() < WORTH_ASKING_BYTES {
+                return false;
+            }
+            let key = key_hash(&entry.key);
+            let gap = gaps.binary_search_by_key(&key, |gap| gap.key).ok().map(|index| gaps[index]);
+            gap.is_some_and(|gap| gap.is_held_otherwise()) && !known.contains_key(&key)
+        })
+    }
+}
+
+impl WireEntry {
+    /// The bytes of parts that are sent.
+    fn part_bytes_sent(&self) -> usize {
+        let values = self.versions.iter().filter_map(|version| match &version.content {
+            WireContent::Sent(value) => Some(value),
+            WireContent::Seen { .. } => None,
+        });
+        values.flat_map(|value| &value.parts).map(WirePart::bytes_sent).sum()
+    }
+}
+
+impl WirePart {
+    fn bytes_sent(&self) -> usize {
+        match self {
+            Self::Held(_) => 0,
+            Self::Sent(part) => part.as_bytes().len(),
+        }
     }
 }
 
@@ -159,7 +208,7 @@ impl KeyState {
 impl WireContent {
     fn value_bytes(&self) -> u64 {
         match self {
-            Self::Held(_) => 0,
+            Self::Seen { .. } => 0,
             Self::Sent(value) => value.value_bytes(),
         }
     }
@@ -176,11 +225,7 @@ impl WireValue {
     }
 
     pub(crate) fn value_bytes(&self) -> u64 {
-        let sent = |part: &WirePart| match part {
-            WirePart::Held(_) => 0,
-            WirePart::Sent(part) => part.as_bytes().len() as u64,
-        };
-        self.body.len() as u64 + self.parts.iter().map(sent).sum::<u64>()
+        self.body.len() as u64 + self.parts.iter().map(|part| part.bytes_sent() as u64).sum::<u64>()
     }
 }
 
@@ -189,12 +234,12 @@ impl<V: Replicated> Replica<V> {
     ///
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
-    pub(crate) fn make_batch(&mut self, plan: BatchPlan<'_>) -> Result<Batch, Error> {
+    pub(crate) fn make_batch(&mut self, plan: &BatchPlan<'_>) -> Result<Batch, Error> {
         if self.stopped {
             return Err(Error::Stopped);
         }
         let live = self.tree.snapshot();
-        let gaps = with_changes_since(plan.gaps, &live, plan.compared, &plan.range);
+        let gaps = with_changes_since(&plan.gaps, &live, plan.compared, &plan.range);
         let mut changes: Vec<KeyState> = Vec::new();
         let mut bytes = 0;
         let mut range = plan.range;
@@ -203,7 +248,7 @@ impl<V: Replicated> Replica<V> {
             if gap.theirs.is(fingerprint) {
                 continue;
             }
-            let Some(state) = self.key_state(gap, fingerprint, plan.held, plan.inline)? else { continue };
+            let Some(state) = self.key_state(gap, fingerprint, plan)? else { continue };
             let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
             if full && !changes.is_empty() {
                 let cut = cut_between(gaps[index - 1].key, gap.key, plan.cuts);
@@ -227,13 +272,26 @@ impl<V: Replicated> Replica<V> {
         full.then(|| self.context.cuts().collect())
     }
 
+    /// The versions and parts that are held at these keys.
+    ///
+    /// # Errors
+    /// If the store fails, or what it holds is not what was written to it.
+    pub(crate) fn held_at(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<HeldByPeer, Error> {
+        let mut held = HeldByPeer::new();
+        for key in keys {
+            let siblings = self.load(key)?.map(|record| record.siblings).unwrap_or_default();
+            let parts = siblings.iter().flat_map(Sibling::part_hashes).collect();
+            held.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
+        }
+        Ok(held)
+    }
+
     /// What is held at a key, in the shortest form that the receiver can complete; `None` only where a mutant says so.
     fn key_state(
         &self,
         gap: &Gap,
         fingerprint: Option<Fingerprint>,
-        held: &HeldByPeer,
-        inline: bool,
+        plan: &BatchPlan<'_>,
     ) -> Result<Option<KeyState>, Error> {
         let Some(fingerprint) = fingerprint else {
             let absent = KeyState::Absent(gap.key);
@@ -244,11 +302,7 @@ impl<V: Replicated> Replica<V> {
             key: gap.key,
             reason: "its hash is not the one that it was written with".to_string(),
         })?;
-        let versions = if inline {
-            record.siblings.iter().map(|sibling| sent(sibling, |_, _| false)).collect()
-        } else {
-            name_what_is_held(&record, gap, held.get(&gap.key))
-        };
+        let versions = name_what_is_held(&record, gap, plan);
         Ok(Some(KeyState::Present(WireEntry { key: record.key_bytes, versions })))
     }
 
@@ -263,15 +317,15 @@ impl<V: Replicated> Replica<V> {
 
 /// Adds to the gaps of a comparison what changed at the sender since: there the receiver's snapshot still has what the
 /// sender's had, unless the comparison found otherwise.
-fn with_changes_since(gaps: Vec<Gap>, live: &Snapshot, compared: Option<&Baseline>, range: &KeyRange) -> Vec<Gap> {
-    let Some(compared) = compared else { return gaps };
+fn with_changes_since(gaps: &[Gap], live: &Snapshot, compared: Option<&Baseline>, range: &KeyRange) -> Vec<Gap> {
+    let Some(compared) = compared else { return gaps.to_vec() };
     if mutant::active(Mutant::ChangedSinceComparisonLeftOut) {
-        return gaps;
+        return gaps.to_vec();
     }
     let changed = live.diff_range(&compared.summary, range);
     let mut all: BTreeMap<KeyHash, TheirEntry> =
         changed.into_iter().map(|difference| (difference.key, TheirEntry::of(difference.theirs))).collect();
-    all.extend(gaps.into_iter().map(|gap| (gap.key, gap.theirs)));
+    all.extend(gaps.iter().map(|gap| (gap.key, gap.theirs)));
     all.into_iter().map(|(key, theirs)| Gap { key, theirs }).collect()
 }
 
@@ -288,27 +342,30 @@ fn sent<V>(sibling: &Sibling<V>, named: impl Fn(usize, PartHash) -> bool) -> Wir
     WireVersion { dot: sibling.dot(), timestamp: sibling.version.timestamp, content }
 }
 
-/// Names the versions and parts that the peer holds at this key: those it sent, those its fingerprint shows, and, as a
-/// guess, parts that it had in an earlier version. A wrong guess costs a round trip, and the whole batch once more.
-fn name_what_is_held<V: Replicated>(
-    record: &Record<V>,
-    gap: &Gap,
-    known: Option<&(Vec<Dot>, Vec<PartHash>)>,
-) -> Vec<WireVersion> {
-    let shown = subset_with_fingerprint(record, gap.theirs);
-    let present = !matches!(gap.theirs, TheirEntry::Absent);
+/// Names the versions that the peer has seen, and the parts that it holds at this key: those it sent or said that it
+/// holds, those its fingerprint shows, and, as a guess, parts that it had in an earlier version. A wrong guess costs a
+/// round trip. A part that several versions have is sent once. If all is sent inline, only such parts are named.
+fn name_what_is_held<V: Replicated>(record: &Record<V>, gap: &Gap, plan: &BatchPlan<'_>) -> Vec<WireVersion> {
+    let known = plan.held.get(&gap.key);
+    let shown = if plan.inline { Vec::new() } else { subset_with_fingerprint(record, gap.theirs) };
     let holds = |dot: &Dot| shown.contains(dot) || known.is_some_and(|(dots, _)| dots.contains(dot));
-    let name = |sibling: &Sibling<V>| {
-        if holds(&sibling.dot()) {
-            let content = WireContent::Held(sibling.content);
-            return WireVersion { dot: sibling.dot(), timestamp: sibling.version.timestamp, content };
+    let saw = |dot: Dot| !plan.inline && plan.seen.is_some_and(|seen| seen.covers(gap.key, dot));
+    let guess = !plan.inline && known.is_none() && gap.is_held_otherwise();
+    let mut there: Vec<PartHash> = known.map(|(_, parts)| parts.clone()).unwrap_or_default();
+    let held = record.siblings.iter().filter(|sibling| holds(&sibling.dot()));
+    there.extend(held.flat_map(Sibling::part_hashes));
+    let mut name = |sibling: &Sibling<V>| {
+        let dot = sibling.dot();
+        if holds(&dot) || saw(dot) {
+            let parts = if holds(&dot) { Vec::new() } else { sibling.part_hashes().collect() };
+            let content = WireContent::Seen { content: sibling.content, parts };
+            return WireVersion { dot, timestamp: sibling.version.timestamp, content };
         }
-        sent(sibling, |index, hash| match known {
-            Some((_, parts)) => parts.contains(&hash),
-            None => present && sibling.inherited[index],
-        })
+        let version = sent(sibling, |index, hash| there.contains(&hash) || guess && sibling.inherited[index]);
+        there.extend(sibling.part_hashes());
+        version
     };
-    record.siblings.iter().map(name).collect()
+    record.siblings.iter().map(&mut name).collect()
 }
 
 /// The siblings that alone would have the peer's fingerprint. Tried for the few siblings that entries usually have: a

@@ -150,7 +150,7 @@ impl<V: Replicated> Replica<V> {
         if record.key_bytes != write.key || key_hash(&write.key) != hash {
             return Ok(Err(Rejection::Malformed("a key has another hash than is said")));
         }
-        let sibling = match rebuild_value(dot, write.timestamp, write.value, &HeldParts::of(&record)) {
+        let sibling = match rebuild_value(dot, write.timestamp, write.value, &mut HeldParts::of(&record), &[]) {
             Ok(sibling) => sibling,
             Err(rejection) => return Ok(Err(rejection)),
         };

@@ -7,7 +7,7 @@ use digest::Update;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::item::{Digest, Encoded, PartHash, Replicated, serde_encode, tag};
+use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
 use crate::summary::Fingerprint;
@@ -102,10 +102,13 @@ impl<V> Sibling<V> {
         }
     }
 
-    /// Bytes of this version that were not held at its key before; meaningful after [`inherit`](Self::inherit).
-    pub(crate) fn new_bytes(&self) -> u64 {
-        let parts = self.encoded.parts.iter().zip(&self.inherited).filter(|(_, inherited)| !**inherited);
-        self.encoded.body.len() as u64 + parts.map(|(part, _)| part.as_bytes().len() as u64).sum::<u64>()
+    /// Bytes of this version that were not held at its key before, and do not come with the versions `earlier` in its
+    /// entry; meaningful after [`inherit`](Self::inherit).
+    pub(crate) fn new_bytes(&self, earlier: &[Sibling<V>]) -> u64 {
+        let comes = |part: &Part| earlier.iter().any(|sibling| sibling.encoded.parts.contains(part));
+        let parts = self.encoded.parts.iter().zip(&self.inherited);
+        let new = parts.filter(|(part, inherited)| !**inherited && !comes(part));
+        self.encoded.body.len() as u64 + new.map(|(part, _)| part.as_bytes().len() as u64).sum::<u64>()
     }
 
     pub(crate) fn part_hashes(&self) -> impl Iterator<Item = PartHash> + '_ {

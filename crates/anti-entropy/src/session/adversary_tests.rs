@@ -105,12 +105,13 @@ fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> 
         range: KeyRange::ALL,
         gaps,
         compared: None,
+        seen: None,
         held: &HeldByPeer::new(),
         inline: true,
         cuts: None,
         limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
     };
-    sender.make_batch(plan).unwrap()
+    sender.make_batch(&plan).unwrap()
 }
 
 fn clocks(pieces: Vec<(KeyHash, VectorClock)>) -> RangeClocks {
@@ -417,7 +418,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
         let first = Some(first_answer(&theirs, width, 10_000));
-        let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, first });
+        let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest.0[0] ^= 1;
@@ -441,7 +442,7 @@ fn replies_that_answer_nothing_end_the_session() {
     let elsewhere = Batch { clocks, digest: Root([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
-    let differs = || Reply::Differs(Differs { nonce: NONCE, cuts: None, first: Some(answer.clone()) });
+    let differs = || Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first: Some(answer.clone()) });
     for (reply, reason) in [
         (Reply::Equal, opening),
         (Reply::Busy, opening),

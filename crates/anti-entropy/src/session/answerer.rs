@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
-use super::opener::{BULK_GAPS, joint_cuts, limits, state_of};
+use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step};
 use crate::clock::{Now, RangeClocks};
 use crate::replica::{
@@ -51,6 +51,7 @@ impl Answerer {
         match request {
             Request::Open(open) => Ok(self.handle_open(open, replica, may_transfer, config)),
             Request::Ask(ask) => Ok(self.handle_ask(&ask, config)),
+            Request::Held(keys) => self.handle_held(keys, replica),
             Request::Batch(batch) => self.handle_batch(batch, replica, config, stats, now),
             Request::More { from, inline } => self.reply_batch(from, inline, replica, config, stats),
             Request::Close(theirs) => Ok(self.handle_close(theirs, replica)),
@@ -79,11 +80,12 @@ impl Answerer {
         let baseline = replica.baseline();
         let first =
             (state.root != open.state.root).then(|| first_answer(&baseline.summary, open.width, config.answer_bytes));
+        let seen = if_short(replica.context().pieces(&KeyRange::ALL));
         let cuts = replica.cuts_if_full();
         self.cuts = joint_cuts(cuts.clone(), open.cuts);
         self.compared = Some(baseline);
         self.joined = None;
-        Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, first }))
+        Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, seen, first }))
     }
 
     fn handle_ask(&mut self, ask: &Ask, config: &SessionConfig) -> Step<Reply> {
@@ -91,6 +93,14 @@ impl Answerer {
             Some(compared) => Step::say(Reply::Answer(answer(&compared.summary, ask, config.answer_bytes))),
             None => out_of_turn(),
         }
+    }
+
+    fn handle_held<V: Replicated>(&self, keys: Vec<KeyHash>, replica: &Replica<V>) -> Result<Step<Reply>, Error> {
+        if self.compared.is_none() {
+            return Ok(out_of_turn());
+        }
+        // What is asked for beyond that is sent whole.
+        Ok(Step::say(Reply::Held(replica.held_at(keys.into_iter().take(MAX_KEYS_ASKED))?)))
     }
 
     fn handle_batch<V: Replicated>(
@@ -141,11 +151,12 @@ impl Answerer {
             limits: limits(config, gaps.len() as u64),
             gaps,
             compared: None,
+            seen: None,
             held: if inline { &nothing } else { &joined.held },
             inline,
             cuts: self.cuts.as_deref(),
         };
-        let batch = replica.make_batch(plan)?;
+        let batch = replica.make_batch(&plan)?;
         stats.value_bytes_sent += batch.value_bytes();
         Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) })))
     }
@@ -162,6 +173,12 @@ impl Answerer {
 fn end_before_last(gaps: &mut Vec<Gap>, rest: KeyRange) -> KeyRange {
     let first_left_out = (gaps.len() > BULK_GAPS).then(|| gaps.pop()).flatten();
     first_left_out.and_then(|gap| KeyRange::new(rest.lo(), Some(gap.key))).unwrap_or(rest)
+}
+
+/// Clocks, if they are few: the difference that they make is seldom worth more.
+fn if_short(clocks: RangeClocks) -> Option<RangeClocks> {
+    const MOST_COUNTERS: usize = 64;
+    (clocks.counters() <= MOST_COUNTERS).then_some(clocks)
 }
 
 fn out_of_turn() -> Step<Reply> {

@@ -62,7 +62,7 @@ fn batch() -> Batch {
     };
     let version = |dot, content| WireVersion { dot, timestamp: timestamp(), content };
     let versions = vec![
-        version(dot(1, 300), WireContent::Held(ContentHash([0xcc; 32]))),
+        version(dot(1, 300), WireContent::Seen { content: ContentHash([0xcc; 32]), parts: vec![PartHash([0x99; 32])] }),
         version(dot(2, 7), WireContent::Sent(value)),
     ];
     let range = KeyRange::new(KeyHash::MIN, Some(MIDDLE)).unwrap();
@@ -105,28 +105,40 @@ fn requests() -> Vec<(Request, &'static str)> {
          01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
          00000002000000000000000000000000000000000301bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
          bbbbbbbb020000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
-         80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc00000000000000000000\
+         80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
+         999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
          dddddddddddd010470617274",
         ),
         (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
         (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
         (Request::Abort, "05"),
+        (Request::Held(vec![MIDDLE]), "060180000000000000000000000000000000"),
     ]
 }
 
 fn replies() -> Vec<(Reply, &'static str)> {
-    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, first });
+    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first });
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch });
     vec![
         (Reply::Equal, "00"),
         (
             differs(None, Some(entries_answer())),
             "\
-         010102030405060708000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
+         01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
          eeeeeeeeeeeeeeee",
         ),
-        (differs(Some(vec![MIDDLE]), None), "01010203040506070801018000000000000000000000000000000000"),
+        (differs(Some(vec![MIDDLE]), None), "0101020304050607080101800000000000000000000000000000000000"),
+        (
+            Reply::Differs(Differs { nonce: SESSION, cuts: None, seen: Some(empty_batch().clocks), first: None }),
+            "01010203040506070800010000000000000000000000000000000000000000",
+        ),
+        (
+            Reply::Held([(MIDDLE, (vec![dot(2, 7)], vec![PartHash([0x99; 32])]))].into_iter().collect()),
+            "\
+         070180000000000000000000000000000000010000000000000000000000000000000207019999999999999999999999999999\
+         999999999999999999999999999999999999",
+        ),
         (Reply::Busy, "02"),
         (
             Reply::Answer(entries_answer()),

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::KeyHash;
-use crate::replica::Batch;
+use crate::clock::RangeClocks;
+use crate::replica::{Batch, HeldByPeer};
 use crate::summary::Root;
 use crate::summary::compare::{Answer, Ask, Width};
 
@@ -39,6 +40,8 @@ pub(crate) enum Request {
     Close(State),
     /// The opener gives up.
     Abort,
+    /// Asks which versions and parts the answerer holds at these keys, so that they need not be sent.
+    Held(Vec<KeyHash>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,8 @@ pub(crate) enum Reply {
     Closed(State),
     /// The answerer refuses, and why.
     Refused(Refusal),
+    /// What is held at the keys that were asked for.
+    Held(HeldByPeer),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +80,8 @@ pub(crate) struct Differs {
     #[serde(with = "postcard::fixint::be")]
     pub(crate) nonce: u64,
     pub(crate) cuts: Option<Vec<KeyHash>>,
+    /// What the answerer has seen, so that it is not sent, if that is short.
+    pub(crate) seen: Option<RangeClocks>,
     /// The first step of the comparison; none if only the contexts differ.
     pub(crate) first: Option<Answer>,
 }

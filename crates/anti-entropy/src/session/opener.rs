@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step};
-use crate::clock::Now;
+use crate::clock::{Now, RangeClocks};
 use crate::replica::{
     Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
     TheirEntry,
@@ -33,6 +33,12 @@ pub(super) struct Opener {
     opened_with: State,
     /// The root that both sides were found to have at the end.
     certified: Option<Root>,
+    /// What the answerer had seen at the comparison, if it said so.
+    seen: Option<RangeClocks>,
+    /// The batch that waits until the answerer has said what it holds at some keys.
+    asking: Option<(KeyRange, Vec<KeyHash>)>,
+    /// What it said of keys that are not exchanged yet.
+    held: HeldByPeer,
     /// Whether content is sent whole, since the answerer did not hold what was named.
     inline: bool,
     /// Whether the session is over once all differences are known, and nothing is exchanged.
@@ -64,6 +70,9 @@ impl Opener {
             sent: None,
             cuts: None,
             phase: Phase::Opening,
+            seen: None,
+            asking: None,
+            held: HeldByPeer::new(),
             inline: false,
             compares_only: false,
         };
@@ -116,6 +125,7 @@ impl Opener {
                 Some(Ok(())) => self.next_step(replica, config, stats),
                 _ => Ok(malformed("an answer that does not fit the question")),
             },
+            Reply::Held(held) => self.handle_held(held, replica, config, stats),
             Reply::Batch(reply) => self.handle_batch(reply, replica, config, stats, now),
             Reply::Closed(theirs) => Ok(Step::end(self.converged_if(theirs, replica))),
             Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
@@ -143,7 +153,9 @@ impl Opener {
         self.phase = Phase::Exchanging;
         self.cuts = joint_cuts(replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
+        (self.asking, self.held) = (None, HeldByPeer::new());
         self.comparison = None;
+        self.seen = differs.seen;
         if let Some(first) = differs.first {
             let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
             if comparison.handle_answer(&first).is_err() {
@@ -225,15 +237,64 @@ impl Opener {
             range,
             gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
             compared: Some(&self.compared),
-            held: &HeldByPeer::new(),
+            held: &self.held,
+            seen: self.seen.as_ref(),
             inline: self.inline,
             cuts: self.cuts.as_deref(),
             limits: limits(config, stats.differences),
         };
-        let batch = replica.make_batch(plan)?;
+        let batch = replica.make_batch(&plan)?;
+        if !self.inline && batch.is_worth_asking(&self.gaps, &self.held) {
+            return Ok(self.ask_what_is_held(range));
+        }
         stats.value_bytes_sent += batch.value_bytes();
         self.sent = Some((replica.baseline(), batch.range()));
         Ok(Step::say(Request::Batch(batch)))
+    }
+
+    /// Asks what is held at the next keys of the range where something is.
+    fn ask_what_is_held(&mut self, range: KeyRange) -> Step<Request> {
+        let keys: Vec<KeyHash> = self.unknown(range).take(MAX_KEYS_ASKED).collect();
+        self.asking = Some((range, keys.clone()));
+        Step::say(Request::Held(keys))
+    }
+
+    /// The keys in a range at which the answerer holds something that is not known.
+    fn unknown(&self, range: KeyRange) -> impl Iterator<Item = KeyHash> + '_ {
+        let unknown = move |gap: &&Gap| range.contains(gap.key) && gap.is_held_otherwise();
+        self.gaps.iter().filter(unknown).map(|gap| gap.key).filter(|key| !self.held.contains_key(key))
+    }
+
+    fn handle_held<V: Replicated>(
+        &mut self,
+        mut held: HeldByPeer,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        let Some((range, keys)) = self.asking.take() else {
+            return Ok(malformed("an answer that was not asked for"));
+        };
+        // No key is asked for twice, whatever the answer says.
+        self.held.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
+        self.send_batch(range, replica, config, stats)
+    }
+
+    /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
+    /// sent all content.
+    fn send_again<V: Replicated>(
+        &mut self,
+        range: KeyRange,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+        stats: &mut SessionStats,
+    ) -> Result<Step<Request>, Error> {
+        if self.unknown(range).next().is_some() {
+            return Ok(self.ask_what_is_held(range));
+        }
+        self.inline = true;
+        self.held = HeldByPeer::new();
+        self.send_batch(range, replica, config, stats)
     }
 
     fn handle_batch<V: Replicated>(
@@ -251,10 +312,7 @@ impl Opener {
             (Verdict::Joined, None) => self.range_done(range, replica, config, stats),
             (Verdict::NotCertified, _) => Ok(self.compare_again(replica, config)),
             (Verdict::MissingContent, _) if self.inline => Ok(Step::end(Outcome::Partial(PartialReason::Uncertified))),
-            (Verdict::MissingContent, _) => {
-                self.inline = true;
-                self.send_batch(range, replica, config, stats)
-            }
+            (Verdict::MissingContent, _) => self.send_again(range, replica, config, stats),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(RefusedReason::RejectedByPeer(reason)))),
         }
     }
@@ -311,6 +369,7 @@ impl Opener {
         self.cursor = range.hi();
         self.gaps.retain(|gap| range.hi().is_some_and(|hi| hi <= gap.key));
         self.inline = false;
+        self.held = range.hi().map(|hi| self.held.split_off(&hi)).unwrap_or_default();
         self.next_step(replica, config, stats)
     }
 
@@ -329,6 +388,9 @@ impl Opener {
 
 /// How many differing keys a bulk transfer keeps in memory at a time.
 pub(super) const BULK_GAPS: usize = 4096;
+
+/// About how many keys the answerer is asked at a time what it holds there.
+pub(super) const MAX_KEYS_ASKED: usize = 1024;
 
 /// What the answerer's refusal means on this side.
 fn refused(refusal: Refusal) -> Outcome {

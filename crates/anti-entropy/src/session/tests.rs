@@ -393,6 +393,73 @@ fn a_part_that_was_wrongly_thought_held_is_sent_after_all() {
     assert_eq!(pair.a.conflicts(), 1);
 }
 
+/// Synchronises two replicas; returns how many bytes of values both sent and needed.
+fn synchronise<V: Replicated>(a: Replica<V>, b: Replica<V>) -> (Replica<V>, Replica<V>, u64, u64) {
+    let before = a.stats().value_bytes_needed + b.stats().value_bytes_needed;
+    let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+    assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+    let sent = [Some(&pair.opener), pair.answerer.as_ref()].into_iter().flatten();
+    let sent = sent.map(|session| session.stats().value_bytes_sent).sum();
+    let needed = pair.a.stats().value_bytes_needed + pair.b.stats().value_bytes_needed - before;
+    (pair.a, pair.b, sent, needed)
+}
+
+#[test]
+fn a_part_that_both_sides_wrote_is_not_sent() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    for id in 0..200 {
+        a.write(pattern(id, 1, 7), now()).unwrap();
+        // The same part at every second key, and another one at the others.
+        b.write(pattern(id, 2, if id % 2 == 0 { 7 } else { 8 }), now()).unwrap();
+    }
+    let (a, _, sent, needed) = synchronise(a, b);
+    assert_eq!(a.conflicts(), 200);
+    assert_eq!((sent, needed), (100 * 2 + 100 * 6002, 100 * 2 + 100 * 6002));
+}
+
+#[test]
+fn a_part_that_siblings_have_in_common_is_sent_once() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    a.write(pattern(0, 1, 7), now()).unwrap();
+    b.write(pattern(0, 2, 7), now()).unwrap();
+    let (a, ..) = synchronise(a, b);
+    let (_, third, sent, needed) = synchronise(a, replica(3));
+    assert_eq!(third.conflicts(), 1);
+    assert_eq!((sent, needed), (3002, 3002));
+}
+
+#[test]
+fn what_the_peer_has_deleted_or_replaced_is_not_sent() {
+    let (mut a, b) = (replica(1), replica(2));
+    for key in 0..30 {
+        write(&mut a, key, "a value that is old");
+    }
+    let (a, mut b, ..) = synchronise(a, b);
+    for key in 0..10 {
+        b.delete(&key.to_string(), now()).unwrap();
+        write(&mut b, key + 10, "new");
+    }
+    // The side that is behind opens, and has to say what it holds before it learns that it is behind.
+    let (a, _, sent, needed) = synchronise(a, b);
+    assert_eq!((a.len(), a.conflicts()), (20, 0));
+    // Each "new" takes four bytes.
+    assert_eq!((sent, needed), (40, 40));
+}
+
+#[test]
+fn a_part_of_what_was_replaced_is_not_sent_back() {
+    for new_part in [7, 8] {
+        let (mut a, b) = (replica(1), replica(2));
+        a.write(pattern(0, 1, 7), now()).unwrap();
+        let (a, mut b, ..) = synchronise(a, b);
+        b.write(pattern(0, 2, new_part), now()).unwrap();
+        b.write(pattern(0, 3, new_part), now()).unwrap();
+        let (_, _, sent, needed) = synchronise(a, b);
+        let expected = if new_part == 7 { 1 } else { 3001 };
+        assert_eq!((sent, needed), (expected, expected));
+    }
+}
+
 #[test]
 fn repeated_value_bytes_are_counted_again() {
     let mut repetitions = 0;

@@ -188,11 +188,15 @@ impl World {
         }
         let random = &mut self.random;
         let limits = some_limits(style.whole, random);
+        // An answerer says what it has seen if that is short.
+        let seen = theirs.context.pieces(&KeyRange::ALL);
+        let seen = random.bool().then_some(&seen);
         let mut plan = BatchPlan {
             range,
             gaps: Vec::new(),
             compared: Some(mine),
             held: &HeldByPeer::new(),
+            seen,
             inline: style.inline,
             cuts: session.cuts.as_deref(),
             limits,
@@ -200,12 +204,12 @@ impl World {
         let batch = if let Some(frozen) = &mut session.frozen[sender] {
             let gaps = frozen.summary().diff_range(&theirs.summary, &range).map(|gap| whole_gap(&gap)).collect();
             (plan.gaps, plan.compared) = (gaps, None);
-            let batch = frozen.make_batch(plan)?;
+            let batch = frozen.make_batch(&plan)?;
             Batch { clocks: node.replica.context().pieces(&batch.range()), ..batch }
         } else {
             let found = mine.summary.diff_range(&theirs.summary, &range).filter(|_| random.f64() >= style.miss);
             plan.gaps = found.map(|gap| if style.inline { whole_gap(&gap) } else { short_gap(&gap) }).collect();
-            node.replica.make_batch(plan)?
+            node.replica.make_batch(&plan)?
         };
         session.cursors[sender] = batch.range().hi();
         let (id, base) = (session.id, (session.id, 0));
@@ -242,11 +246,12 @@ impl World {
             gaps,
             compared: None,
             held: if style.inline { &nothing } else { &answered.joined.held },
+            seen: None,
             inline: style.inline,
             cuts: session.cuts.as_deref(),
             limits: some_limits(style.whole, &mut self.random),
         };
-        let mut batch = replica.make_batch(plan)?;
+        let mut batch = replica.make_batch(&plan)?;
         if answered.frozen.is_some() {
             batch.clocks = node.replica.context().pieces(&batch.range());
         }
