@@ -1,0 +1,205 @@
+//! Five replicas over loopback TCP, and the cut between two sides of them.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anti_entropy::clock::{ContextHash, Seed};
+use anti_entropy::driver::{Clock, DriverConfig, Handle, SendError, SystemClock, Transport, drive};
+use anti_entropy::gossip::{Engine, GossipConfig, PeerId, Status};
+use anti_entropy::replica::{Encoded, LastWriterWins, MemoryStore, Part, Replica, Replicated, Version};
+use anti_entropy::session::SessionConfig;
+use anti_entropy::summary::Root;
+use anti_entropy_net::{TcpConfig, TcpTransport};
+use async_trait::async_trait;
+use futures::future::try_join_all;
+
+use crate::data::NODES;
+use crate::pattern::Pattern;
+use crate::story::Failure;
+
+/// How long convergence may take at most; it takes a second or so.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The five, and the switch that cuts the first two off from the others.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    cut: Arc<AtomicBool>,
+}
+
+/// One replica while its engine runs.
+pub(crate) struct Node {
+    pub(crate) name: PeerId,
+    pub(crate) handle: Handle<Pattern>,
+}
+
+/// A replica's state at one instant.
+pub(crate) struct State {
+    pub(crate) status: Status,
+    pub(crate) context: ContextHash,
+    /// Every key with the versions alive there.
+    pub(crate) entries: Vec<(String, Vec<Version<Pattern>>)>,
+}
+
+impl State {
+    /// How many bytes all the values have; a part that siblings have in common is there once.
+    pub(crate) fn value_bytes(&self) -> u64 {
+        let of_entry = |versions: &[Version<Pattern>]| {
+            let mut distinct: Vec<Part> = Vec::new();
+            let mut bytes = 0;
+            for Encoded { body, parts } in versions.iter().map(|version| version.value.encode()) {
+                bytes += body.len();
+                for part in parts {
+                    if !distinct.contains(&part) {
+                        bytes += part.as_bytes().len();
+                        distinct.push(part);
+                    }
+                }
+            }
+            bytes as u64
+        };
+        self.entries.iter().map(|(_, versions)| of_entry(versions)).sum()
+    }
+}
+
+fn config() -> GossipConfig {
+    GossipConfig {
+        // Without eager pushes, all that moves here was found missing by comparing, and no value is sent into the cut.
+        push: false,
+        // TCP loses no frame by itself, so a reply that is late is more likely on its way than lost: a repetition would
+        // move a batch twice.
+        session: SessionConfig {
+            resend_after: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(3),
+            ..SessionConfig::default()
+        },
+        // Rounds several times a second, for somebody is watching. A data centre would take `GossipConfig::lan()`.
+        ..GossipConfig::test()
+    }
+}
+
+impl Cluster {
+    /// Starts five empty replicas that know each other.
+    pub(crate) async fn start() -> Result<Self, Failure> {
+        let names: Vec<PeerId> = (1..=NODES).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), any_port));
+        let transports = try_join_all(names.iter().map(bind)).await?;
+        let addresses: Vec<_> = transports.iter().map(TcpTransport::local_addr).collect();
+        let cut = Arc::new(AtomicBool::new(false));
+        let mut nodes = Vec::new();
+        for (name, transport) in names.iter().zip(transports) {
+            let clock = SystemClock::new();
+            let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
+            let mut engine = Engine::new(replica, config(), nodes.len() as u64, clock.now());
+            for (peer, address) in names.iter().zip(&addresses).filter(|(peer, _)| *peer != name) {
+                transport.set_peer(peer.clone(), *address)?;
+                engine.add_peer(peer.clone(), None);
+            }
+            let transport = Cut { inner: transport, name: name.clone(), active: Arc::clone(&cut) };
+            let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+            tokio::spawn(driver);
+            nodes.push(Node { name: name.clone(), handle });
+        }
+        Ok(Self { nodes, cut })
+    }
+
+    /// Cuts the sides apart, or heals them.
+    pub(crate) fn set_cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Waits until all that can reach each other have certified one root. `false` if that takes too long.
+    pub(crate) async fn converge(&self) -> Result<bool, Failure> {
+        let cut = self.cut.load(Ordering::SeqCst);
+        let converged = self.nodes.iter().map(|node| {
+            let reachable =
+                |peer: &&Node| peer.name != node.name && !(cut && on_left(&peer.name) != on_left(&node.name));
+            let peers: Vec<PeerId> = self.nodes.iter().filter(reachable).map(|peer| peer.name.clone()).collect();
+            node.handle.wait_converged(peers)
+        });
+        match tokio::time::timeout(PATIENCE, try_join_all(converged)).await {
+            Ok(converged) => Ok(converged.map(|_| true)?),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// What every replica holds and has counted.
+    pub(crate) async fn states(&self) -> Result<Vec<State>, Failure> {
+        let mut states = Vec::new();
+        for node in &self.nodes {
+            let state = node.handle.with(|engine, now| {
+                let mut entries = Vec::new();
+                engine.replica().for_each(|key, read| {
+                    entries.push((key.clone(), read.siblings().to_vec()));
+                    ControlFlow::Continue(())
+                })?;
+                let context = engine.replica().context_hash();
+                Ok::<_, anti_entropy::replica::Error>(State { status: engine.status(now), context, entries })
+            });
+            states.push(state.await??);
+        }
+        Ok(states)
+    }
+
+    /// How many different roots there are now.
+    pub(crate) async fn distinct_roots(&self) -> Result<usize, Failure> {
+        let mut roots = BTreeSet::new();
+        for node in &self.nodes {
+            roots.insert(node.handle.with(|engine, _| engine.replica_mut().root()).await?);
+        }
+        Ok(roots.len())
+    }
+
+    /// Ends the engines.
+    pub(crate) async fn shut_down(&self) -> Result<(), Failure> {
+        try_join_all(self.nodes.iter().map(|node| node.handle.shutdown(Duration::from_millis(100)))).await?;
+        Ok(())
+    }
+}
+
+/// The different roots of some replicas.
+pub(crate) fn roots<'a>(states: impl IntoIterator<Item = &'a State>) -> BTreeSet<Root> {
+    states.into_iter().map(|state| state.status.root).collect()
+}
+
+/// Whether a node is on the left of the cut: {1, 2} from {3, 4, 5}.
+fn on_left(name: &PeerId) -> bool {
+    matches!(name.as_str(), "node1" | "node2")
+}
+
+/// A transport in which frames across the cut vanish, as in a network that is partitioned.
+struct Cut<T> {
+    inner: T,
+    name: PeerId,
+    active: Arc<AtomicBool>,
+}
+
+impl<T> Cut<T> {
+    fn is_cut(&self, peer: &PeerId) -> bool {
+        self.active.load(Ordering::SeqCst) && on_left(peer) != on_left(&self.name)
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Transport for Cut<T> {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        // Nobody tells the sender.
+        if self.is_cut(to) { Ok(()) } else { self.inner.send(to, frame).await }
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        loop {
+            let (from, frame) = self.inner.receive().await?;
+            if !self.is_cut(&from) {
+                return Some((from, frame));
+            }
+        }
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        self.inner.max_frame_bytes()
+    }
+}

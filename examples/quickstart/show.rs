@@ -1,0 +1,156 @@
+//! What a person sees.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::time::Duration;
+
+use anti_entropy::replica::Version;
+
+use crate::cluster::{Cluster, State, roots};
+use crate::pattern::Pattern;
+use crate::report::Report;
+
+/// Tells the story: on standard output, or, where that is for the result, on standard error.
+pub(crate) struct Show {
+    out: Box<dyn Write>,
+    colour: bool,
+    /// Whether progress is shown, in a line of standard error that is written over.
+    live: bool,
+    stages: usize,
+}
+
+impl Show {
+    pub(crate) fn new(json: bool) -> Self {
+        let (out, terminal): (Box<dyn Write>, bool) = if json {
+            (Box::new(stderr()), stderr().is_terminal())
+        } else {
+            (Box::new(stdout()), stdout().is_terminal())
+        };
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { out, colour: terminal && !plain, live: stderr().is_terminal(), stages: 0 }
+    }
+
+    /// Writes a line. That nobody reads it any more is no reason to stop.
+    pub(crate) fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    pub(crate) fn title(&mut self, text: &str) {
+        let text = self.styled("1", text);
+        self.line(&format!("{text}."));
+    }
+
+    pub(crate) fn stage(&mut self, name: &str, what: &str) {
+        self.stages += 1;
+        let name = self.styled("1;36", &format!("{}. {name}", self.stages));
+        self.line(&format!("\n{name}\n{what}"));
+    }
+
+    /// A line for every replica. Equal roots have the same colour.
+    pub(crate) fn table(&mut self, cluster: &Cluster, states: &[State]) {
+        let colours = ["32", "33", "35", "34", "31"];
+        let different: Vec<_> = roots(states).into_iter().collect();
+        let heading =
+            format!("  {:<6} {:>8} {:>10}   {:<18} {:>10}", "node", "entries", "conflicts", "root", "sent so far");
+        let heading = self.styled("2", &heading);
+        self.line(&heading);
+        for (node, state) in cluster.nodes.iter().zip(states) {
+            let colour = different.iter().position(|root| *root == state.status.root).unwrap_or(0);
+            let root = self.styled(colours[colour % colours.len()], &state.status.root.to_string()[..16]);
+            self.line(&format!(
+                "  {:<6} {:>8} {:>10}   {root}.. {:>11}",
+                node.name.as_str(),
+                state.status.entries,
+                state.status.conflicts,
+                bytes(state.status.engine.bytes_sent)
+            ));
+        }
+        let count = match different.len() {
+            1 => "1 root: all are equal.".into(),
+            several => format!("{several} roots."),
+        };
+        self.line(&format!("  {count}"));
+    }
+
+    /// What moving cost, beside what copying the whole store to the four others would have.
+    pub(crate) fn moved(&mut self, moved: u64, full_copy: u64) {
+        self.line(&format!(
+            "  {} moved in all; a full copy to four replicas takes {}.",
+            bytes(moved),
+            bytes(full_copy)
+        ));
+    }
+
+    /// One key at which both sides wrote, as an example.
+    pub(crate) fn conflict(&mut self, state: &State) {
+        // Preferably one at which the versions are not all alike.
+        let confidences = |versions: &[Version<Pattern>]| {
+            versions.iter().map(|version| version.value.meta.confidence.to_bits()).collect::<BTreeSet<_>>().len()
+        };
+        let most = state.entries.iter().max_by_key(|(_, versions)| (confidences(versions), versions.len()));
+        let Some((key, versions)) = most.filter(|(_, versions)| versions.len() > 1) else { return };
+        self.line(&format!("  For example {key} has {} siblings until somebody decides:", versions.len()));
+        for version in versions {
+            let confidence = version.value.meta.confidence;
+            self.line(&format!("    written as {}, confidence {confidence:.3}", version.dot));
+        }
+    }
+
+    pub(crate) fn progress(&mut self, elapsed: Duration, roots: usize) {
+        if self.live {
+            eprint!("\r  {:.1} s, {roots} different roots \x1b[K", elapsed.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn end_progress(&mut self) {
+        if self.live {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    /// How it ended, and what that means.
+    pub(crate) fn report(&mut self, report: &Report) {
+        let Report { replicas, entries, conflicts, audit, .. } = report;
+        let verdict =
+            if report.is_sound() { self.styled("1;32", "Certified:") } else { self.styled("1;31", "Failed:") };
+        if report.converged {
+            self.line(&format!(
+                "\n{verdict} all {replicas} replicas have the Merkle root\n  {}\nover {entries} entries, each pair of them \
+                 compared it, and they have seen the same writes. Equal roots mean equal\nstores: every version and every \
+                 delete, bit for bit. {conflicts} keys hold concurrent versions; nothing chose between them.",
+                report.root
+            ));
+        } else {
+            self.line(&format!(
+                "\n{verdict} the replicas did not certify that they are equal within a minute: they have {} different \
+                 roots.\nLook for a firewall on the loopback interface, or a machine that has no time to spare.",
+                report.distinct_roots
+            ));
+        }
+        self.line(&format!(
+            "By the record of what was issued ({} writes, {} deletes), {} writes were replaced or deleted, {} of the \
+             others are lost,\n{} came back, and {} versions are held that nobody wrote.",
+            audit.writes, audit.deletes, audit.replaced, audit.lost, audit.resurrected, audit.invented
+        ));
+        for example in &audit.examples {
+            self.line(&format!("  For example, {example}."));
+        }
+        self.line(&format!(
+            "Healing moved {} in all, a full copy to four replicas takes {}. From start to end {} of values were sent, \
+             and {} needed.",
+            bytes(report.healing_bytes),
+            bytes(report.full_copy_bytes),
+            bytes(report.value_bytes_sent),
+            bytes(report.value_bytes_needed)
+        ));
+    }
+
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.into() }
+    }
+}
+
+/// A number of bytes in a form that can be read at a glance.
+fn bytes(count: u64) -> String {
+    if count < 10_000 { format!("{count} B") } else { format!("{}.{} kB", count / 1000, count / 100 % 10) }
+}
