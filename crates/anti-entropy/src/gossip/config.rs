@@ -33,9 +33,11 @@ pub struct GossipConfig {
     pub random_percent: u8,
     /// How many of a hundred choices prefer a peer of another zone, if there is one. 20 by default.
     pub other_zone_percent: u8,
-    /// Whether local writes are pushed at once. `true` by default: most writes are then everywhere before the next round.
+    /// Whether local writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
+    /// round.
     pub push: bool,
-    /// To how many peers a write is pushed, chosen at random. 3 by default.
+    /// To how many peers writes are pushed: the same ones as long as they are healthy, since a push is taken only by those
+    /// that have the one before. 3 by default; the others get the writes in the rounds.
     pub push_fanout: usize,
     /// How many writes of one transaction are pushed; what is more is left to the rounds, which move it in batches. 100
     /// by default.

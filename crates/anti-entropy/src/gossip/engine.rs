@@ -45,6 +45,8 @@ pub struct Engine<V: Replicated> {
     pub(super) bucket: TokenBucket,
     /// Frames outside of sessions: pushes and refusals.
     pub(super) outbox: VecDeque<(PeerId, Vec<u8>)>,
+    /// The peers to which local writes are pushed.
+    pub(super) push_targets: Vec<PeerId>,
     pub(super) events: EventQueue<V::Key>,
     /// The present pace of the rounds, between `min_interval` and `interval`.
     pub(super) pace: Duration,
@@ -120,6 +122,7 @@ impl<V: Replicated> Engine<V> {
             sessions: Vec::new(),
             bucket: TokenBucket::full(&config, now.elapsed),
             outbox: VecDeque::new(),
+            push_targets: Vec::new(),
             events: EventQueue::new(config.max_events.get()),
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first),

@@ -28,10 +28,8 @@ impl<V: Replicated> Engine<V> {
     fn push_to_some(&mut self, push: &Push, now: Now) {
         let nonce = self.random.u64(..);
         let Some(frame) = encode_push(push, nonce, &self.config.session) else { return };
-        let healthy = self.peers.iter().filter(|(_, peer)| peer.not_before <= now.elapsed);
-        let mut peers: Vec<PeerId> = healthy.map(|(id, _)| id.clone()).collect();
-        self.random.shuffle(&mut peers);
-        for peer in peers.into_iter().take(self.config.push_fanout) {
+        self.choose_push_targets(now);
+        for peer in self.push_targets.clone() {
             if self.outbox.len() >= self.config.max_queued_pushes {
                 self.stats.pushes_dropped += 1;
                 continue;
@@ -40,6 +38,20 @@ impl<V: Replicated> Engine<V> {
             self.stats.value_bytes_sent += push.value_bytes();
             self.outbox.push_back((peer, frame.clone()));
         }
+    }
+
+    /// Keeps pushing to the same peers as long as they are healthy: a push is taken only by those that have the writer's one
+    /// before, and peers chosen anew for each write would have gaps.
+    fn choose_push_targets(&mut self, now: Now) {
+        let peers = &self.peers;
+        let healthy = |id: &PeerId| peers.get(id).is_some_and(|peer| peer.not_before <= now.elapsed);
+        self.push_targets.retain(healthy);
+        let mut others: Vec<&PeerId> =
+            peers.keys().filter(|id| healthy(id) && !self.push_targets.contains(id)).collect();
+        self.random.shuffle(&mut others);
+        let missing = self.config.push_fanout.saturating_sub(self.push_targets.len());
+        let others: Vec<PeerId> = others.into_iter().take(missing).cloned().collect();
+        self.push_targets.extend(others);
     }
 
     pub(super) fn handle_push(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {

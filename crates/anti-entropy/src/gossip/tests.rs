@@ -161,6 +161,22 @@ fn a_write_is_pushed_to_everybody_at_once() {
 }
 
 #[test]
+fn pushes_leave_no_gaps_in_a_cluster_that_is_larger_than_their_fanout() {
+    let config = GossipConfig {
+        interval: Duration::from_secs(100_000),
+        min_interval: Duration::from_secs(100_000),
+        ..GossipConfig::default()
+    };
+    let mut cluster = Cluster::new(10, &LastWriterWins, &config, 1);
+    for key in 0..30 {
+        cluster.write(0, key, "value");
+        cluster.run(Duration::from_millis(10), |_| false);
+    }
+    let taken: u64 = cluster.engines.values().map(|engine| engine.stats.pushes_taken).sum();
+    assert_eq!(taken, 90);
+}
+
+#[test]
 fn loss_and_repetition_cost_time_only() {
     for seed in 0..10 {
         let mut cluster = Cluster::new(5, &LastWriterWins, &GossipConfig::lan(), seed);

@@ -7,10 +7,10 @@ use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Change, Error, Notice, Replica, Replicated, Staged, join};
-use crate::KeyHash;
-use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp};
+use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
 use crate::summary::{Fingerprint, Snapshot};
+use crate::{KeyHash, KeyRange};
 
 /// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
 #[derive(Clone, Debug)]
@@ -76,6 +76,10 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
+    /// Both sides have seen the same at this key and hold other versions: one of the stores is not sound. Nothing is joined, so
+    /// that the damage does not spread; audit both replicas, and wipe the damaged one.
+    #[error("both sides have seen the same and hold different versions at {0}; audit both, and wipe the damaged one")]
+    EqualClocksDiffer(KeyHash),
     /// For the second time since opening, a peer claims to have seen more of this replica's writes than it made.
     #[error(
         "the peer claims to have seen {claimed} writes of this replica, which made {made}; refuse or inspect the peer"
@@ -113,6 +117,13 @@ struct Dead {
 }
 
 impl<V: Replicated> Received<V> {
+    /// Whether the versions that the sender holds are the ones that are held here.
+    fn holds_the_same_dots(&self) -> bool {
+        let theirs: BTreeSet<Dot> =
+            self.theirs.iter().map(Sibling::dot).chain(self.dead.iter().map(|dead| dead.dot)).collect();
+        self.mine.iter().flat_map(Record::dots).collect::<BTreeSet<Dot>>() == theirs
+    }
+
     /// The fingerprint of the sender's entry; `None` if it has none.
     fn fingerprint(&self) -> Option<Fingerprint> {
         let mine = self.mine.as_ref()?;
@@ -147,6 +158,9 @@ impl<V: Replicated> Replica<V> {
             return Ok(Applied::Rejected(Rejection::NotCertified));
         }
         if let Err(rejection) = self.admit_clocks(&batch)? {
+            return Ok(Applied::Rejected(rejection));
+        }
+        if let Err(rejection) = self.check_histories(&batch, &received) {
             return Ok(Applied::Rejected(rejection));
         }
         let context = match self.joined_context(&batch) {
@@ -252,6 +266,28 @@ impl<V: Replicated> Replica<V> {
         self.stats.renamings += 1;
         self.notices.push(Notice::Renamed { from, to, made });
         Ok(Ok(()))
+    }
+
+    /// Rule 2: a clock determines what is held in its range. Where both sides have seen the same and hold other versions,
+    /// one of the stores has lost or kept something that it should not have, and joining would spread that.
+    fn check_histories(&mut self, batch: &Batch, received: &[Received<V>]) -> Checked<()> {
+        let equal = |piece: &KeyRange, clock: &VectorClock| {
+            let mine = self.context.pieces(piece);
+            mine.len() == 1 && mine.clock_at(piece.lo()) == Some(clock)
+        };
+        let equal: Vec<KeyRange> =
+            batch.clocks.iter().filter(|(piece, clock)| equal(piece, clock)).map(|(piece, _)| piece).collect();
+        let differs = |received: &&Received<V>| {
+            equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same_dots()
+        };
+        match received.iter().find(differs) {
+            Some(Received { hash, .. }) => {
+                self.stats.histories_differ += 1;
+                self.notices.push(Notice::HistoriesDiffer { key: *hash });
+                Err(Rejection::EqualClocksDiffer(*hash))
+            }
+            None => Ok(()),
+        }
     }
 
     fn joined_context(&self, batch: &Batch) -> Result<Context, Rejection> {

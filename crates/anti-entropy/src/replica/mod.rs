@@ -112,6 +112,8 @@ pub struct ReplicaStats {
     pub value_bytes_needed: u64,
     /// Versions with a dot that was held with another content: damage, or a dot that was used twice.
     pub content_clashes: u64,
+    /// Times that a peer had seen the same at a key, and held something else.
+    pub histories_differ: u64,
     /// Remote timestamps that were too far ahead for the local clock to follow.
     pub clock_skews: u64,
     /// Times that a peer named more of this replica's own writes than it had made, so that it took another id.
@@ -234,6 +236,15 @@ impl<V: Replicated> Replica<V> {
         }
         self.context = staged.context;
         Ok(())
+    }
+
+    /// As after a store lost a record without anybody's noticing.
+    #[cfg(test)]
+    pub(crate) fn lose_record_for_test(&mut self, key: KeyHash) {
+        let mut commit = Commit::default();
+        commit.records.insert(key, None);
+        self.store.commit(commit).expect("the store takes it");
+        self.tree.remove(key);
     }
 
     /// As after a commit whose end is not known.

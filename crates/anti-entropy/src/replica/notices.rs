@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 
+use crate::KeyHash;
 use crate::clock::{ClockSkew, Dot, ReplicaId};
 
 /// Something that should not happen and did; nothing was lost by it beyond what it says.
@@ -24,6 +25,12 @@ pub enum Notice<K> {
         key: K,
         /// The write.
         dot: Dot,
+    },
+    /// This replica and a peer have seen the same at a key and hold different versions there: one of the stores has lost
+    /// something, or kept what was deleted. Nothing was joined; [audit](super::Replica::audit) both, and wipe the damaged one.
+    HistoriesDiffer {
+        /// Where the key lies.
+        key: KeyHash,
     },
     /// A version's timestamp is too far ahead for the local clock to follow; the version was taken in all the same.
     ClockSkew(ClockSkew),

@@ -90,6 +90,21 @@ impl<V: Replicated> Replica<V> {
         Read { key, value, siblings: entry.siblings }
     }
 
+    /// Reads every key that holds several concurrent versions, in the order of the keys' hashes, until `visit` breaks.
+    ///
+    /// # Errors
+    /// If the store fails or a record is damaged.
+    pub fn for_each_conflict(&self, mut visit: impl FnMut(&V::Key, Read<V>) -> ControlFlow<()>) -> Result<(), Error> {
+        for hash in &self.conflicts {
+            let Some(record) = self.load(*hash)? else { continue };
+            let key = record.key.clone();
+            if visit(&key, self.resolve(*hash, record.into_entry())).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every key in the order of the keys' hashes, until `visit` breaks.
     ///
     /// # Errors

@@ -219,6 +219,37 @@ fn equal_entries_with_other_contexts_join_their_contexts() {
 }
 
 #[test]
+fn an_opener_that_writes_before_it_hears_equal_has_not_converged() {
+    let mut pair = Pair::new(replica::<Item>(1), replica(2), SessionConfig::default(), Link::default(), 0);
+    let mut wrote = false;
+    let finished = pair.run(|pair| {
+        if !core::mem::replace(&mut wrote, true) {
+            write(&mut pair.a, 1, "meanwhile");
+        }
+    });
+    assert_eq!((finished.outcome, finished.root), (Outcome::Progress, None));
+}
+
+#[test]
+fn a_store_that_lost_a_record_does_not_spread_the_loss() {
+    for swap in [false, true] {
+        let (a, b) = differing_pair(9);
+        let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+        assert_eq!(pair.run(|_| {}).outcome, Outcome::Converged);
+        let Pair { mut a, mut b, .. } = pair;
+        a.lose_record_for_test(crate::KeyHash::of("4"));
+        assert_eq!((a.len(), b.len()), (8, 9));
+        let (opener, answerer) = if swap { (b, a) } else { (a, b) };
+        let mut pair = Pair::new(opener, answerer, SessionConfig::default(), Link::default(), 0);
+        let finished = pair.run(|_| {});
+        assert!(matches!(finished.outcome, Outcome::Refused(_)), "{finished:?}");
+        (a, b) = if swap { (pair.b, pair.a) } else { (pair.a, pair.b) };
+        assert_eq!((a.len(), b.len()), (8, 9), "the healthy side keeps what it has");
+        assert_eq!(a.stats().histories_differ + b.stats().histories_differ, 1);
+    }
+}
+
+#[test]
 fn writes_during_a_session_are_never_lost() {
     for seed in 0..40 {
         let (a, b) = differing_pair(90);
