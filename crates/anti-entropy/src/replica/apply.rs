@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue, WireVersion};
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
-use super::{Change, Error, Notice, Replica, Replicated, Staged, join};
+use super::{Change, Error, Notice, Replica, ReplicaConfig, Replicated, Staged, join};
 use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
 use crate::summary::{Fingerprint, Snapshot};
@@ -68,6 +68,7 @@ pub enum Rejection {
         limit: usize,
     },
     /// The context would be cut into more pieces than
+    /// [`ReplicaConfig::PIECES_OF_PEERS`](super::ReplicaConfig::PIECES_OF_PEERS) times
     /// [`ReplicaConfig::max_context_pieces`](super::ReplicaConfig::max_context_pieces).
     #[error("the context would have {pieces} pieces and the limit is {limit}; a complete synchronisation mends it")]
     TooManyPieces {
@@ -182,10 +183,8 @@ impl<V: Replicated> Replica<V> {
     /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
     /// burden.
     fn check_size(&self, batch: &Batch) -> Checked<()> {
-        // Neighbours may become equal, so more pieces than there is room for can still fit; many times more cannot.
-        const SLACK: usize = 4;
-        let (pieces, limit) = (batch.clocks.len(), self.config.max_context_pieces.get());
-        if pieces > limit.saturating_mul(SLACK) {
+        let (pieces, limit) = (batch.clocks.len(), self.most_pieces());
+        if pieces > limit {
             return Err(Rejection::TooManyPieces { pieces, limit });
         }
         let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
@@ -295,11 +294,17 @@ impl<V: Replicated> Replica<V> {
         for (range, clock) in batch.clocks.iter() {
             join::join_clock(&mut context, &range, clock);
         }
-        let (pieces, limit) = (context.pieces_len(), self.config.max_context_pieces.get());
+        let (pieces, limit) = (context.pieces_len(), self.most_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
             return Err(Rejection::TooManyPieces { pieces, limit });
         }
         Ok(context)
+    }
+
+    /// At the limit of pieces, transfers make no more cuts. Cuts that peers have already must fit in all the same, or two
+    /// replicas with different ones, left by a writer that is lost, could never become equal.
+    fn most_pieces(&self) -> usize {
+        self.config.max_context_pieces.get().saturating_mul(ReplicaConfig::PIECES_OF_PEERS)
     }
 
     /// Joins every key of the range: those that were sent with what was sent, and those that were not, and changed here

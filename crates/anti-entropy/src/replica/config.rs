@@ -20,7 +20,8 @@ pub struct ReplicaConfig {
     /// What would add one more is refused and reported; ids are never pruned, since that brings deleted data back.
     pub max_clock_replicas: usize,
     /// Into how many pieces the context may be cut. 256 by default: interrupted transfers leave cuts behind until the
-    /// next complete one; at the limit, transfers have to end at existing cuts.
+    /// next complete one; at the limit, transfers have to end at existing cuts. Cuts that a peer's context has are taken in up
+    /// to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
     /// How far a remote timestamp may be ahead of the local wall clock and still move the local hybrid clock. Five
     /// minutes by default, far above what synchronised clocks differ by. Versions beyond it are taken in all the same,
@@ -30,6 +31,11 @@ pub struct ReplicaConfig {
     pub writers: WriterPolicy,
     /// How many unread changes are kept for a subscriber before it gets a lag notice instead. 1,024 by default.
     pub max_pending_changes: NonZeroUsize,
+}
+
+impl ReplicaConfig {
+    /// How many times [`max_context_pieces`](Self::max_context_pieces) a context may have where peers bring the cuts.
+    pub const PIECES_OF_PEERS: usize = 4;
 }
 
 impl Default for ReplicaConfig {

@@ -235,21 +235,25 @@ fn a_hundred_thousand_invented_replicas_are_refused() {
     let piece =
         |number: u128| (KeyHash::from_u128(number), VectorClock::from_iter([(ReplicaId::from_u128(number), 1)]));
     let forged = Batch { clocks: clocks((0..100_000).map(piece).collect()), ..batch };
-    rejected(&mut victim, forged, Rejection::TooManyPieces { pieces: 100_000, limit: 256 });
+    rejected(&mut victim, forged, Rejection::TooManyPieces { pieces: 100_000, limit: 1024 });
 }
 
 #[test]
 fn a_clock_in_too_many_pieces_is_refused() {
-    let (sender, mut victim, batch) = stage(ReplicaConfig::default());
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
     let piece = |number: u128| {
         let mut clock = own.clone();
         clock.set(ReplicaId::from_u128(77), 1 + u64::try_from(number % 2).unwrap());
         (KeyHash::from_u128(number), clock)
     };
-    let forged = Batch { clocks: clocks((0..300).map(piece).collect()), ..batch };
-    rejected(&mut victim, forged, Rejection::TooManyPieces { pieces: 300, limit: 256 });
-    assert_eq!(victim.context().max_counter(sender.id()), 0);
+    let forged = Batch { clocks: clocks((0..1025).map(piece).collect()), ..batch.clone() };
+    rejected(&mut victim, forged, Rejection::TooManyPieces { pieces: 1025, limit: 1024 });
+    // Fewer are taken in, though transfers make no more cuts then.
+    let cut = Batch { clocks: clocks((0..600).map(piece).collect()), ..batch };
+    Liar::open(&mut victim).say(&Request::Batch(cut), &mut victim);
+    assert_eq!(victim.context().pieces_len(), 600);
+    assert!(victim.cuts_if_full().is_some());
 }
 
 #[test]

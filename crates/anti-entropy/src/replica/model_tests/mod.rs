@@ -142,6 +142,13 @@ fn the_rules_hold_where_contexts_are_full() {
     }
 }
 
+/// Two replicas kept different cuts of a lost writer for good, which together were more than there was room for.
+#[test]
+fn cuts_that_stay_do_not_keep_full_contexts_apart() {
+    let boost = Boost { max_pieces: Some(3), ..Boost::NONE };
+    run_clean("cuts_that_stay_do_not_keep_full_contexts_apart", 5_015_937..5_015_938, &boost);
+}
+
 fn run_clean(test: &str, seeds: Range<u64>, boost: &Boost) -> Stats {
     let (count, started) = (seeds.end - seeds.start, Instant::now());
     let mut total = Stats::default();

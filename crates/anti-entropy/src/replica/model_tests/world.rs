@@ -192,7 +192,8 @@ impl World {
             let detail = format!("replica {at}: {:?} after {:?}", context, node.context);
             return Err(Violation::new("G4 forgotten", detail));
         }
-        if context.pieces_len() > node.replica.config().max_context_pieces.get() {
+        let most = node.replica.config().max_context_pieces.get() * ReplicaConfig::PIECES_OF_PEERS;
+        if context.pieces_len() > most {
             return Err(Violation::new("too many pieces", format!("replica {at}: {context:?}")));
         }
         node.context = context.clone();
