@@ -4,7 +4,7 @@
 
 /// A rule of the data model, broken in one way. The names say what the broken code does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it, and the architecture's table of broken variants lists them")]
+#[allow(missing_docs, reason = "the names say it")]
 #[cfg_attr(not(any(test, feature = "mutants")), allow(dead_code))]
 pub enum Mutant {
     LiveOverwrittenInsteadOfJoined,

@@ -157,7 +157,7 @@ impl<V: Replicated> Handle<V> {
     }
 
     /// Waits until this replica has converged with each of these peers: the root that it has now is the one that it and
-    /// every one of them certified since the call. Waits for ever for a peer that never answers, refuses, or is unknown.
+    /// every one of them certified since the call. Waits for ever for a peer that never answers, or refuses.
     ///
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).

@@ -215,9 +215,14 @@ impl<V: Replicated> Engine<V> {
                 match reason {
                     PartialReason::Busy if opened && peer.busy <= MAX_BUSY => peer.due = Some(soon),
                     PartialReason::Budget if opened => peer.due = Some(soon),
-                    PartialReason::Busy | PartialReason::Shutdown => {}
-                    // Whoever makes this side wait for it, or gives up, is left alone for a while, whoever opened.
-                    _ => peer.failed(&self.config, now.elapsed),
+                    // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and
+                    // so is every peer with which a store that fails would fail again.
+                    PartialReason::TimedOut
+                    | PartialReason::Uncertified
+                    | PartialReason::AbortedByPeer
+                    | PartialReason::TooManyPieces
+                    | PartialReason::StoreFailed => peer.failed(&self.config, now.elapsed),
+                    PartialReason::Busy | PartialReason::Budget | PartialReason::Shutdown => {}
                 }
             }
             Outcome::Refused(reason) => {

@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of a session. Both sides keep their own; the smaller one takes effect.
+/// Limits of a session. Each side keeps its own, for what it sends and takes; [`agreement`](Self::agreement) and
+/// [`checksum`](Self::checksum) have to be the same on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionConfig {

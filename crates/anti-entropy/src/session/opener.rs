@@ -311,7 +311,7 @@ impl Opener {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, replica, config, stats, now),
             (Verdict::Joined, None) => self.range_done(range, replica, config, stats),
             (Verdict::NotCertified, _) => Ok(self.compare_again(replica, config)),
-            (Verdict::MissingContent, _) if self.inline => Ok(Step::end(Outcome::Partial(PartialReason::Uncertified))),
+            (Verdict::MissingContent, _) if self.inline => Ok(give_up(PartialReason::Uncertified)),
             (Verdict::MissingContent, _) => self.send_again(range, replica, config, stats),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(RefusedReason::RejectedByPeer(reason)))),
         }
