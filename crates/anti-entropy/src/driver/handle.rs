@@ -77,7 +77,10 @@ impl<V: Replicated> Handle<V> {
             self.queued.calls.fetch_sub(1, Ordering::Relaxed);
             return Err(HandleError::Overloaded { limit });
         }
-        self.jobs.send(Job::Call(Box::new(call))).map_err(|_| HandleError::Stopped)
+        self.jobs.send(Job::Call(Box::new(call))).map_err(|_| {
+            self.queued.calls.fetch_sub(1, Ordering::Relaxed);
+            HandleError::Stopped
+        })
     }
 
     /// Reads what is held at a key.
@@ -184,7 +187,8 @@ impl<V: Replicated> Handle<V> {
     /// [`Continuity::Marker`](crate::replica::Continuity::Marker).
     ///
     /// # Errors
-    /// As for [`Replica::close`](crate::replica::Replica::close), and [`HandleError::Stopped`] if it has stopped already.
+    /// As for [`Replica::close`](crate::replica::Replica::close), and [`HandleError::Stopped`] if it has stopped already, or
+    /// somebody else has asked it to.
     pub async fn shutdown(&self, within: Duration) -> Result<Marker, HandleError> {
         let (done, stopped) = oneshot::channel();
         self.call(move |worker, now| worker.stop(within, done, now))?;

@@ -172,7 +172,8 @@ impl<V: Replicated> Worker<V> {
 
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
         self.engine.drain();
-        self.stopping = Some(Stopping { at: now.elapsed.saturating_add(within), done });
+        // Whoever asked first gets the marker; `done` is dropped otherwise, which says that it stops already.
+        self.stopping.get_or_insert(Stopping { at: now.elapsed.saturating_add(within), done });
     }
 
     fn has_stopped(&mut self) -> Option<Stopping> {

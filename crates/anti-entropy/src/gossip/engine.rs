@@ -250,10 +250,10 @@ impl<V: Replicated> Engine<V> {
         self.outbox.is_empty() && self.sessions.iter().all(|conversation| conversation.over_at.is_some())
     }
 
-    /// Whether this replica and a peer certified, at `since` or later, the root that this replica has now.
+    /// Whether a session that was opened from here at `since` or later certified the root that this replica has now.
     pub fn is_converged_with(&mut self, peer: &PeerId, since: Duration) -> bool {
         let root = self.replica.root();
-        let certified = self.peers.get(peer).and_then(|peer| peer.converged);
+        let certified = self.peers.get(peer).and_then(|peer| peer.asked);
         certified.is_some_and(|(at, certified)| at >= since && certified == root)
     }
 
@@ -305,7 +305,8 @@ impl<V: Replicated> Engine<V> {
 
     fn next_deadline(&mut self, now: Now) -> Duration {
         let sessions = self.sessions.iter_mut().map(Conversation::deadline);
-        let due = self.peers.values().filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
+        let due = self.peers.values().filter(|_| !self.draining);
+        let due = due.filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
         let round = if self.draining { Duration::MAX } else { self.next_round };
         let mut deadline = sessions.chain(due).fold(round, Duration::min);
         if !self.bucket.allows(&self.config, now.elapsed) {

@@ -16,6 +16,8 @@ mod sessions;
 mod limit_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;
 
 pub use config::GossipConfig;
 pub use engine::{Engine, Output, Status};

@@ -14,6 +14,8 @@ pub(super) struct Peer {
     pub(super) zone: Option<String>,
     /// When this replica and the peer last certified that they are equal, and with which root.
     pub(super) converged: Option<(Duration, Root)>,
+    /// When the session that certified a root last was opened from here, and that root.
+    pub(super) asked: Option<(Duration, Root)>,
     pub(super) heard: Option<Duration>,
     pub(super) failures: u32,
     /// How often in a row it, or this replica, was in another transfer.

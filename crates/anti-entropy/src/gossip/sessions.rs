@@ -97,7 +97,7 @@ impl<V: Replicated> Engine<V> {
         }
         let nonce = self.random.u64(..);
         let session = Session::accept(frame, nonce, self.config.session, now)?;
-        self.sessions.retain(|open| open.opened || open.peer != *from);
+        self.sessions.retain(|other| other.opened || other.peer != *from || !other.is_open());
         if self.sessions.len() >= self.config.max_sessions.get() {
             // One that is over and only waits to repeat itself gives way; otherwise the peer has to try again.
             let over = self.sessions.iter().position(|open| !open.is_open())?;
@@ -170,12 +170,12 @@ impl<V: Replicated> Engine<V> {
             match conversation.session.poll_output() {
                 Output::Send(frame) => return Some((conversation.peer.clone(), frame)),
                 Output::Done(finished) if conversation.is_open() => {
-                    let (peer, opened) = (conversation.peer.clone(), conversation.opened);
+                    let (peer, opened, since) = (conversation.peer.clone(), conversation.opened, conversation.since);
                     conversation.over_at = Some(now.elapsed.saturating_add(self.config.session.idle_timeout));
                     if opened {
                         self.sessions.remove(index);
                     }
-                    self.session_ended(&peer, opened, finished, now);
+                    self.session_ended(&peer, opened.then_some(since), finished, now);
                 }
                 Output::Done(_) | Output::Wait(_) => index += 1,
             }
@@ -184,7 +184,8 @@ impl<V: Replicated> Engine<V> {
     }
 
     /// What the end of a session means for its peer.
-    fn session_ended(&mut self, id: &PeerId, opened: bool, finished: Finished, now: Now) {
+    fn session_ended(&mut self, id: &PeerId, asked: Option<Duration>, finished: Finished, now: Now) {
+        let opened = asked.is_some();
         let busy = self.peers.get(id).map_or(0, |peer| peer.busy);
         let retry = self.config.busy_retry.saturating_mul(1 << busy.min(MAX_BUSY));
         let retry = scaled(retry, self.random.u32(500..1500));
@@ -203,6 +204,8 @@ impl<V: Replicated> Engine<V> {
                 peer.pursued = false;
                 if let Some(root) = finished.root {
                     peer.converged = Some((now.elapsed, root));
+                    // What the peer said in a session that it opened, or that was open before, may be older than it looks.
+                    peer.asked = asked.map(|asked| (asked, root)).or(peer.asked);
                     self.events.push(Event::Converged { peer: id.clone(), root });
                 }
             }

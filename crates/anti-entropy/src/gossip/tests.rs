@@ -10,27 +10,32 @@ use super::*;
 use crate::clock::{Now, Seed};
 use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Semilattice, SemilatticeJoin};
 
-type Item = Keyed<u32, String>;
+pub(super) type Item = Keyed<u32, String>;
 
-struct Cluster<V: Replicated> {
+pub(super) struct Cluster<V: Replicated> {
     engines: BTreeMap<PeerId, Engine<V>>,
     /// Frames on their way, by time of arrival and a number that keeps them apart.
     flying: BTreeMap<(Duration, u64), (PeerId, PeerId, Vec<u8>)>,
     cut: BTreeSet<(PeerId, PeerId)>,
     events: Vec<(PeerId, Event<V::Key>)>,
     random: fastrand::Rng,
-    now: Now,
+    pub(super) now: Now,
     sent: u64,
     lost_percent: u8,
     repeated_percent: u8,
 }
 
-fn name(index: usize) -> PeerId {
+pub(super) fn name(index: usize) -> PeerId {
     PeerId::from(alloc::format!("node-{index}").as_str())
 }
 
 impl<V: Replicated> Cluster<V> {
-    fn new<R: Resolver<V> + Clone + 'static>(nodes: usize, resolver: &R, config: &GossipConfig, seed: u64) -> Self {
+    pub(super) fn new<R: Resolver<V> + Clone + 'static>(
+        nodes: usize,
+        resolver: &R,
+        config: &GossipConfig,
+        seed: u64,
+    ) -> Self {
         let now = Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 };
         let engine = |index: usize| {
             let mut bytes = [0; 32];
@@ -54,7 +59,7 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    fn engine(&mut self, index: usize) -> &mut Engine<V> {
+    pub(super) fn engine(&mut self, index: usize) -> &mut Engine<V> {
         self.engines.get_mut(&name(index)).unwrap()
     }
 
@@ -95,7 +100,7 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    fn run(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+    pub(super) fn run(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now.elapsed + span;
         loop {
             let wake = self.collect();
@@ -118,7 +123,7 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    fn equal(&mut self) -> bool {
+    pub(super) fn equal(&mut self) -> bool {
         let mut states = self.engines.values_mut().map(|engine| (engine.replica.root(), engine.replica.context_hash()));
         let first = states.next().unwrap();
         states.all(|state| state == first)
@@ -130,12 +135,12 @@ impl<V: Replicated> Cluster<V> {
 }
 
 impl Cluster<Item> {
-    fn write(&mut self, node: usize, key: u32, value: &str) {
+    pub(super) fn write(&mut self, node: usize, key: u32, value: &str) {
         let now = self.now;
         self.engine(node).write(Keyed::new(key, value.to_string()), now).unwrap();
     }
 
-    fn value(&mut self, node: usize, key: u32) -> Option<String> {
+    pub(super) fn value(&mut self, node: usize, key: u32) -> Option<String> {
         self.engine(node).replica.read(&key).unwrap().into_value().map(|item| item.value)
     }
 }

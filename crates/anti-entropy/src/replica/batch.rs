@@ -272,14 +272,20 @@ impl<V: Replicated> Replica<V> {
         full.then(|| self.context.cuts().collect())
     }
 
-    /// The versions and parts that are held at these keys.
+    /// The versions and parts that are held at these keys; of the first ones only, if the values are long.
     ///
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
     pub(crate) fn held_at(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<HeldByPeer, Error> {
-        let mut held = HeldByPeer::new();
+        // Parts are hashed to be named: about what it takes to hash a batch or two is enough at a time.
+        const MOST_BYTES: usize = 4 << 20;
+        let (mut held, mut bytes) = (HeldByPeer::new(), 0);
         for key in keys {
+            if bytes > MOST_BYTES {
+                break;
+            }
             let siblings = self.load(key)?.map(|record| record.siblings).unwrap_or_default();
+            bytes += siblings.iter().map(|sibling| sibling.encoded.len_bytes()).sum::<usize>();
             let parts = siblings.iter().flat_map(Sibling::part_hashes).collect();
             held.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
         }

@@ -27,7 +27,9 @@ pub enum Notice<K> {
         dot: Dot,
     },
     /// This replica and a peer have seen the same at a key and hold different versions there: one of the stores has lost
-    /// something, or kept what was deleted. Nothing was joined; [audit](super::Replica::audit) both, and wipe the damaged one.
+    /// something, or kept what was deleted. Nothing was joined; [audit](super::Replica::audit) both, and wipe the damaged one:
+    /// as a rule the one that lacks a version. After a replica was [renamed](Self::Renamed), those that it has talked to may
+    /// lack what its reused names stood for.
     HistoriesDiffer {
         /// Where the key lies.
         key: KeyHash,

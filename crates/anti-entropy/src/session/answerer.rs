@@ -1,5 +1,6 @@
 //! The side that answers: it serves its snapshot, takes in batches, and sends its own in return.
 
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -55,6 +56,7 @@ impl Answerer {
             Request::Batch(batch) => self.handle_batch(batch, replica, config, stats, now),
             Request::More { from, inline } => self.reply_batch(from, inline, replica, config, stats),
             Request::Close(theirs) => Ok(self.handle_close(theirs, replica)),
+            Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
         }
     }
@@ -100,7 +102,8 @@ impl Answerer {
             return Ok(out_of_turn());
         }
         // What is asked for beyond that is sent whole.
-        Ok(Step::say(Reply::Held(replica.held_at(keys.into_iter().take(MAX_KEYS_ASKED))?)))
+        let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
+        Ok(Step::say(Reply::Held(replica.held_at(keys)?)))
     }
 
     fn handle_batch<V: Replicated>(
@@ -136,11 +139,13 @@ impl Answerer {
         let Some(rest) = KeyRange::new(from, range.hi()).filter(|rest| range.includes(rest)) else {
             return Ok(out_of_turn());
         };
+        // With cuts, only all of the differences tell where the batch may end.
+        let most = if self.cuts.is_some() { usize::MAX - 1 } else { BULK_GAPS };
         let live = replica.summary();
-        let differences = live.diff_range(&joined.theirs, &rest).take(BULK_GAPS + 1);
+        let differences = live.diff_range(&joined.theirs, &rest).take(most + 1);
         let mut gaps: Vec<Gap> =
             differences.map(|gap| Gap { key: gap.key, theirs: TheirEntry::of(gap.theirs) }).collect();
-        let rest = end_before_last(&mut gaps, rest);
+        let rest = end_before_last(&mut gaps, rest, most);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
         if gaps.is_empty() && replica.context().pieces(range) == *clocks {
             return Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None })));
@@ -170,8 +175,8 @@ impl Answerer {
 }
 
 /// If there are more differences than are handled at a time, ends the range before the first that is left out.
-fn end_before_last(gaps: &mut Vec<Gap>, rest: KeyRange) -> KeyRange {
-    let first_left_out = (gaps.len() > BULK_GAPS).then(|| gaps.pop()).flatten();
+fn end_before_last(gaps: &mut Vec<Gap>, rest: KeyRange, most: usize) -> KeyRange {
+    let first_left_out = (gaps.len() > most).then(|| gaps.pop()).flatten();
     first_left_out.and_then(|gap| KeyRange::new(rest.lo(), Some(gap.key))).unwrap_or(rest)
 }
 

@@ -113,6 +113,7 @@ fn requests() -> Vec<(Request, &'static str)> {
         (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
         (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
         (Request::Abort, "05"),
+        (Request::Busy, "07"),
         (Request::Held(vec![MIDDLE]), "060180000000000000000000000000000000"),
     ]
 }

@@ -42,6 +42,8 @@ pub(crate) enum Request {
     Abort,
     /// Asks which versions and parts the answerer holds at these keys, so that they need not be sent.
     Held(Vec<KeyHash>),
+    /// The opener has got into a transfer with somebody else.
+    Busy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

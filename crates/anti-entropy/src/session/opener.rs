@@ -117,7 +117,7 @@ impl Opener {
             Reply::Equal => Ok(Step::end(self.converged_if(self.opened_with, replica))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !may_transfer => {
-                Ok(Step::say_and_end(Request::Abort, Outcome::Partial(PartialReason::Busy)))
+                Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
             }
             Reply::Differs(differs) => self.handle_differs(differs, replica, config, stats),
             Reply::Answer(answer) => match self.comparison.as_mut().map(|comparison| comparison.handle_answer(&answer))

@@ -591,3 +591,24 @@ fn frames_of_other_sessions_are_ignored() {
         assert!(matches!(answerer.poll_output(), Output::Wait(_)), "{kind:?} of session {session}");
     }
 }
+
+/// With a full context a batch may end only at certain cuts, however much there is to take in.
+#[test]
+fn a_full_context_takes_in_more_than_is_handled_at_a_time() {
+    use crate::replica::{Opening, ReplicaConfig};
+    for limit in [1usize, 2, 3] {
+        let config =
+            ReplicaConfig { max_context_pieces: NonZeroUsize::new(limit).unwrap(), ..ReplicaConfig::default() };
+        let opening = Opening { config, ..Seed::from_bytes([1; 32]).into() };
+        let a: Replica<Item> = Replica::open(MemoryStore::new(), LastWriterWins, opening).unwrap();
+        let mut b = replica(2);
+        (0..5000).for_each(|key| write(&mut b, key, "value"));
+        let (mut a, mut b) = (a, b);
+        for _ in 0..3 {
+            let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
+            pair.run(|_| {});
+            (a, b) = (pair.a, pair.b);
+        }
+        assert_eq!(a.len(), b.len(), "limit {limit}");
+    }
+}
