@@ -143,7 +143,7 @@ impl World {
 
     fn give_up(&mut self, a: u8) {
         if let Some(session) = &mut self.sessions[usize::from(a & 1)] {
-            session.abort(PartialReason::Shutdown);
+            session.abort(PartialReason::Shutdown, self.now);
         }
     }
 
