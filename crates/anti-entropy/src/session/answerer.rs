@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
 use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
-use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step};
-use crate::clock::{Now, RangeClocks};
+use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
+use crate::clock::RangeClocks;
 use crate::replica::{
     Applied, Baseline, Batch, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated, TheirEntry,
 };
@@ -43,47 +43,37 @@ impl Answerer {
     pub(super) fn handle_request<V: Replicated>(
         &mut self,
         request: Request,
-        replica: &mut Replica<V>,
-        may_transfer: bool,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-        now: Now,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         match request {
-            Request::Open(open) => Ok(self.handle_open(open, replica, may_transfer, config)),
-            Request::Ask(ask) => Ok(self.handle_ask(&ask, config)),
-            Request::Held(keys) => self.handle_held(keys, replica),
-            Request::Batch(batch) => self.handle_batch(batch, replica, config, stats, now),
-            Request::More { from, inline } => self.reply_batch(from, inline, replica, config, stats),
-            Request::Close(theirs) => Ok(self.handle_close(theirs, replica)),
+            Request::Open(open) => Ok(self.handle_open(open, turn)),
+            Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
+            Request::Held(keys) => self.handle_held(keys, turn.replica),
+            Request::Batch(batch) => self.handle_batch(batch, turn),
+            Request::More { from, inline } => self.reply_batch(from, inline, turn),
+            Request::Close(theirs) => Ok(self.handle_close(theirs, turn)),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
         }
     }
 
-    fn handle_open<V: Replicated>(
-        &mut self,
-        open: Open,
-        replica: &mut Replica<V>,
-        may_transfer: bool,
-        config: &SessionConfig,
-    ) -> Step<Reply> {
-        if open.agreement != config.agreement {
+    fn handle_open<V: Replicated>(&mut self, open: Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
+        if open.agreement != turn.config.agreement {
             return Step::say_and_end(Reply::Refused(Refusal::Agreement), Outcome::Refused(RefusedReason::Agreement));
         }
-        let state = state_of(replica);
+        let state = state_of(turn.replica);
         if state == open.state {
             self.certified = Some(state.root);
             return Step::say_and_end(Reply::Equal, Outcome::Converged);
         }
-        if !may_transfer {
+        if !turn.may_transfer {
             return Step::say_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
-        let baseline = replica.baseline();
-        let first =
-            (state.root != open.state.root).then(|| first_answer(&baseline.summary, open.width, config.answer_bytes));
-        let seen = if_short(replica.context().pieces(&KeyRange::ALL));
-        let cuts = replica.cuts_if_full();
+        let baseline = turn.replica.baseline();
+        let first = (state.root != open.state.root)
+            .then(|| first_answer(&baseline.summary, open.width, turn.config.answer_bytes));
+        let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
+        let cuts = turn.replica.cuts_if_full();
         self.cuts = joint_cuts(cuts.clone(), open.cuts);
         self.compared = Some(baseline);
         self.joined = None;
@@ -106,24 +96,17 @@ impl Answerer {
         Ok(Step::say(Reply::Held(replica.held_at(keys)?)))
     }
 
-    fn handle_batch<V: Replicated>(
-        &mut self,
-        batch: Batch,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-        now: Now,
-    ) -> Result<Step<Reply>, Error> {
+    fn handle_batch<V: Replicated>(&mut self, batch: Batch, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
         let Some(compared) = &self.compared else { return Ok(out_of_turn()) };
-        stats.differences += batch.changes.len() as u64;
+        turn.stats.differences += batch.changes.len() as u64;
         let (range, clocks) = (batch.range(), batch.clocks.clone());
-        let joined = match replica.apply(batch, compared, now)? {
+        let joined = match turn.replica.apply(batch, compared, turn.now)? {
             Applied::Joined(joined) => joined,
-            Applied::Rejected(rejection) => return Ok(rejected(rejection, stats)),
+            Applied::Rejected(rejection) => return Ok(rejected(rejection, turn.stats)),
         };
-        stats.changed += joined.changed.len() as u64;
+        turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some((joined, range, clocks));
-        self.reply_batch(range.lo(), false, replica, config, stats)
+        self.reply_batch(range.lo(), false, turn)
     }
 
     /// Rule 6: this replica's state now, against the opener's when it made the batch that was taken in last.
@@ -131,9 +114,7 @@ impl Answerer {
         &mut self,
         from: KeyHash,
         inline: bool,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Some((joined, range, clocks)) = &self.joined else { return Ok(out_of_turn()) };
         let Some(rest) = KeyRange::new(from, range.hi()).filter(|rest| range.includes(rest)) else {
@@ -141,19 +122,19 @@ impl Answerer {
         };
         // With cuts, only all of the differences tell where the batch may end.
         let most = if self.cuts.is_some() { usize::MAX - 1 } else { BULK_GAPS };
-        let live = replica.summary();
+        let live = turn.replica.summary();
         let differences = live.diff_range(&joined.theirs, &rest).take(most + 1);
         let mut gaps: Vec<Gap> =
             differences.map(|gap| Gap { key: gap.key, theirs: TheirEntry::of(gap.theirs) }).collect();
         let rest = end_before_last(&mut gaps, rest, most);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
-        if gaps.is_empty() && replica.context().pieces(range) == *clocks {
+        if gaps.is_empty() && turn.replica.context().pieces(range) == *clocks {
             return Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None })));
         }
         let nothing = HeldByPeer::new();
         let plan = BatchPlan {
             range: rest,
-            limits: limits(config, gaps.len() as u64),
+            limits: limits(turn.config, gaps.len() as u64),
             gaps,
             compared: None,
             seen: None,
@@ -161,13 +142,13 @@ impl Answerer {
             inline,
             cuts: self.cuts.as_deref(),
         };
-        let batch = replica.make_batch(&plan)?;
-        stats.value_bytes_sent += batch.value_bytes();
+        let batch = turn.replica.make_batch(&plan)?;
+        turn.stats.value_bytes_sent += batch.value_bytes();
         Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) })))
     }
 
-    fn handle_close<V: Replicated>(&mut self, theirs: State, replica: &mut Replica<V>) -> Step<Reply> {
-        let mine = state_of(replica);
+    fn handle_close<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Step<Reply> {
+        let mine = state_of(turn.replica);
         self.certified = (mine == theirs).then_some(mine.root);
         let outcome = if mine == theirs { Outcome::Converged } else { Outcome::Progress };
         Step::say_and_end(Reply::Closed(mine), outcome)

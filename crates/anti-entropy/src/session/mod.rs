@@ -220,6 +220,8 @@ impl Session {
         now: Now,
     ) -> Result<(), Error> {
         self.stats.round_trips += 1;
+        let (config, stats) = (&self.config, &mut self.stats);
+        let mut turn = Turn { replica, config, stats, may_transfer, now };
         let outcome = match &mut self.role {
             Role::Opener(opener) => {
                 let Some(reply) = message::read::<Reply>(message) else {
@@ -229,7 +231,7 @@ impl Session {
                 if let Reply::Differs(differs) = &reply {
                     self.exchange.rename(differs.nonce);
                 }
-                let step = opener.handle_reply(reply, replica, may_transfer, &self.config, &mut self.stats, now)?;
+                let step = opener.handle_reply(reply, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
             Role::Answerer(answerer) => {
@@ -237,8 +239,7 @@ impl Session {
                     self.finish(Outcome::Refused(RefusedReason::Malformed("a request does not parse")));
                     return Ok(());
                 };
-                let step =
-                    answerer.handle_request(request, replica, may_transfer, &self.config, &mut self.stats, now)?;
+                let step = answerer.handle_request(request, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
         };
@@ -315,6 +316,16 @@ impl Session {
             }
         }
     }
+}
+
+/// What a side works with while it handles a message.
+struct Turn<'a, V: Replicated> {
+    replica: &'a mut Replica<V>,
+    config: &'a SessionConfig,
+    stats: &'a mut SessionStats,
+    /// Whether this replica has room for a transfer.
+    may_transfer: bool,
+    now: Now,
 }
 
 /// What handling a message comes to: something to say, an end, or both.

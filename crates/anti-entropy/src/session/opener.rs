@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
-use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step};
-use crate::clock::{Now, RangeClocks};
+use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
+use crate::clock::RangeClocks;
 use crate::replica::{
     Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
     TheirEntry,
@@ -104,37 +104,33 @@ impl Opener {
     pub(super) fn handle_reply<V: Replicated>(
         &mut self,
         reply: Reply,
-        replica: &mut Replica<V>,
-        may_transfer: bool,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-        now: Now,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         match reply {
             Reply::Equal | Reply::Busy | Reply::Differs(_) if self.phase == Phase::Exchanging => {
                 Ok(malformed("a reply to an opening that was not sent"))
             }
-            Reply::Equal => Ok(Step::end(self.converged_if(self.opened_with, replica))),
+            Reply::Equal => Ok(Step::end(self.converged_if(self.opened_with, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
-            Reply::Differs(_) if !may_transfer => {
+            Reply::Differs(_) if !turn.may_transfer => {
                 Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
             }
-            Reply::Differs(differs) => self.handle_differs(differs, replica, config, stats),
+            Reply::Differs(differs) => self.handle_differs(differs, turn),
             Reply::Answer(answer) => match self.comparison.as_mut().map(|comparison| comparison.handle_answer(&answer))
             {
-                Some(Ok(())) => self.next_step(replica, config, stats),
+                Some(Ok(())) => self.next_step(turn),
                 _ => Ok(malformed("an answer that does not fit the question")),
             },
-            Reply::Held(held) => self.handle_held(held, replica, config, stats),
-            Reply::Batch(reply) => self.handle_batch(reply, replica, config, stats, now),
-            Reply::Closed(theirs) => Ok(Step::end(self.converged_if(theirs, replica))),
+            Reply::Held(held) => self.handle_held(held, turn),
+            Reply::Batch(reply) => self.handle_batch(reply, turn),
+            Reply::Closed(theirs) => Ok(Step::end(self.converged_if(theirs, turn))),
             Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
         }
     }
 
     /// Converged only if this side still is as the peer is, or was found to be: it may have written since it asked.
-    fn converged_if<V: Replicated>(&mut self, theirs: State, replica: &mut Replica<V>) -> Outcome {
-        let mine = state_of(replica);
+    fn converged_if<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
+        let mine = state_of(turn.replica);
         self.certified = (mine == theirs).then_some(mine.root);
         if mine == theirs { Outcome::Converged } else { Outcome::Progress }
     }
@@ -146,12 +142,10 @@ impl Opener {
     fn handle_differs<V: Replicated>(
         &mut self,
         differs: Differs,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         self.phase = Phase::Exchanging;
-        self.cuts = joint_cuts(replica.cuts_if_full(), differs.cuts);
+        self.cuts = joint_cuts(turn.replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         (self.asking, self.held) = (None, HeldByPeer::new());
         self.comparison = None;
@@ -163,34 +157,29 @@ impl Opener {
             }
             self.comparison = Some(comparison);
         }
-        self.next_step(replica, config, stats)
+        self.next_step(turn)
     }
 
     /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
-    fn next_step<V: Replicated>(
-        &mut self,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-    ) -> Result<Step<Request>, Error> {
-        let Some(cursor) = self.cursor else { return Ok(Step::say(Request::Close(state_of(replica)))) };
-        let enough = self.take_gaps(config, stats);
+    fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
+        let Some(cursor) = self.cursor else { return Ok(Step::say(Request::Close(state_of(turn.replica)))) };
+        let enough = self.take_gaps(turn);
         let end = self.end_of_batch(cursor);
         let ask = self.comparison.as_mut().filter(|_| !enough || end.is_none()).and_then(|comparison| {
             const MEAN_ANSWER_BYTES: usize = 128;
-            comparison.next_ask(config.answer_bytes / MEAN_ANSWER_BYTES)
+            comparison.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)
         });
         match (ask, end) {
             (Some(ask), _) => Ok(Step::say(Request::Ask(ask))),
             (None, _) if self.compares_only => Ok(Step { say: None, end: None }),
-            (None, Some(range)) => self.send_batch(range, replica, config, stats),
+            (None, Some(range)) => self.send_batch(range, turn),
             // Only with cuts that allow nothing before the top, and then all of it is known.
-            (None, None) => self.send_batch(rest_from(cursor), replica, config, stats),
+            (None, None) => self.send_batch(rest_from(cursor), turn),
         }
     }
 
     /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
-    fn take_gaps(&mut self, config: &SessionConfig, stats: &mut SessionStats) -> bool {
+    fn take_gaps<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
         let Some(comparison) = &mut self.comparison else {
             self.known_up_to = None;
             return true;
@@ -198,12 +187,12 @@ impl Opener {
         let room = if self.cuts.is_some() || self.compares_only {
             usize::MAX - 1
         } else {
-            limits(config, stats.differences).max_entries.min(BULK_GAPS)
+            limits(turn.config, turn.stats.differences).max_entries.min(BULK_GAPS)
         };
         // One more than there is room for says where the batch has to end.
         let wanted = (room + 1).saturating_sub(self.gaps.len());
         let found = comparison.take_found(None, wanted);
-        stats.differences += found.len() as u64;
+        turn.stats.differences += found.len() as u64;
         let full = found.len() == wanted;
         self.gaps.extend(found.into_iter().map(|found| {
             let theirs = found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated);
@@ -226,13 +215,7 @@ impl Opener {
     }
 
     /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
-    fn send_batch<V: Replicated>(
-        &mut self,
-        range: KeyRange,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-    ) -> Result<Step<Request>, Error> {
+    fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let plan = BatchPlan {
             range,
             gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
@@ -241,14 +224,14 @@ impl Opener {
             seen: self.seen.as_ref(),
             inline: self.inline,
             cuts: self.cuts.as_deref(),
-            limits: limits(config, stats.differences),
+            limits: limits(turn.config, turn.stats.differences),
         };
-        let batch = replica.make_batch(&plan)?;
+        let batch = turn.replica.make_batch(&plan)?;
         if !self.inline && batch.is_worth_asking(&self.gaps, &self.held) {
             return Ok(self.ask_what_is_held(range));
         }
-        stats.value_bytes_sent += batch.value_bytes();
-        self.sent = Some((replica.baseline(), batch.range()));
+        turn.stats.value_bytes_sent += batch.value_bytes();
+        self.sent = Some((turn.replica.baseline(), batch.range()));
         Ok(Step::say(Request::Batch(batch)))
     }
 
@@ -268,51 +251,40 @@ impl Opener {
     fn handle_held<V: Replicated>(
         &mut self,
         mut held: HeldByPeer,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         let Some((range, keys)) = self.asking.take() else {
             return Ok(malformed("an answer that was not asked for"));
         };
         // No key is asked for twice, whatever the answer says.
         self.held.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
-        self.send_batch(range, replica, config, stats)
+        self.send_batch(range, turn)
     }
 
     /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
     /// sent all content.
-    fn send_again<V: Replicated>(
-        &mut self,
-        range: KeyRange,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-    ) -> Result<Step<Request>, Error> {
+    fn send_again<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         if self.unknown(range).next().is_some() {
             return Ok(self.ask_what_is_held(range));
         }
         self.inline = true;
         self.held = HeldByPeer::new();
-        self.send_batch(range, replica, config, stats)
+        self.send_batch(range, turn)
     }
 
     fn handle_batch<V: Replicated>(
         &mut self,
         reply: BatchReply,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-        now: Now,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         let Some((_, range)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
         let range = *range;
         match (reply.verdict, reply.batch) {
-            (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, replica, config, stats, now),
-            (Verdict::Joined, None) => self.range_done(range, replica, config, stats),
-            (Verdict::NotCertified, _) => Ok(self.compare_again(replica, config)),
+            (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, turn),
+            (Verdict::Joined, None) => self.range_done(range, turn),
+            (Verdict::NotCertified, _) => Ok(self.compare_again(turn)),
             (Verdict::MissingContent, _) if self.inline => Ok(give_up(PartialReason::Uncertified)),
-            (Verdict::MissingContent, _) => self.send_again(range, replica, config, stats),
+            (Verdict::MissingContent, _) => self.send_again(range, turn),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(RefusedReason::RejectedByPeer(reason)))),
         }
     }
@@ -322,30 +294,27 @@ impl Opener {
         &mut self,
         batch: Batch,
         range: KeyRange,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-        now: Now,
+        turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         let Some((baseline, _)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
         let got = batch.range();
         if Some(got.lo()) != self.cursor || !range.includes(&got) {
             return Ok(malformed("a batch of another range"));
         }
-        match replica.apply(batch, baseline, now)? {
+        match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
-                stats.changed += joined.changed.len() as u64;
+                turn.stats.changed += joined.changed.len() as u64;
                 match got.hi().filter(|_| got.hi() != range.hi()) {
                     Some(hi) => {
                         self.cursor = Some(hi);
                         Ok(Step::say(Request::More { from: hi, inline: self.inline }))
                     }
-                    None => self.range_done(range, replica, config, stats),
+                    None => self.range_done(range, turn),
                 }
             }
             Applied::Rejected(Rejection::NotCertified) => {
-                stats.uncertified += 1;
-                Ok(self.compare_again(replica, config))
+                turn.stats.uncertified += 1;
+                Ok(self.compare_again(turn))
             }
             Applied::Rejected(Rejection::MissingContent) if !self.inline => {
                 self.inline = true;
@@ -359,30 +328,24 @@ impl Opener {
         }
     }
 
-    fn range_done<V: Replicated>(
-        &mut self,
-        range: KeyRange,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-        stats: &mut SessionStats,
-    ) -> Result<Step<Request>, Error> {
+    fn range_done<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         self.cursor = range.hi();
         self.gaps.retain(|gap| range.hi().is_some_and(|hi| hi <= gap.key));
         self.inline = false;
         self.held = range.hi().map(|hi| self.held.split_off(&hi)).unwrap_or_default();
-        self.next_step(replica, config, stats)
+        self.next_step(turn)
     }
 
     /// What was found did not add up. Short digests can collide, so the next comparison uses whole ones; if it
     /// does not add up either, the other side is broken or lies.
-    fn compare_again<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Step<Request> {
+    fn compare_again<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Step<Request> {
         if self.width == Width::Full {
             return give_up(PartialReason::Uncertified);
         }
         self.width = Width::Full;
         self.phase = Phase::Reopening;
-        self.compared = replica.baseline();
-        Step::say(self.open_request(replica, config))
+        self.compared = turn.replica.baseline();
+        Step::say(self.open_request(turn.replica, turn.config))
     }
 }
 
