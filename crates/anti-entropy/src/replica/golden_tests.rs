@@ -6,7 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::format::{self, Identity};
-use super::item::{Encoded, serde_encode};
+use super::item::serde_encode;
+use super::test_pattern::Pattern;
 use super::version::{Record, Sibling, fingerprint, key_hash};
 use super::*;
 use crate::clock::{Dot, Now, Timestamp, VectorClock};
@@ -14,36 +15,6 @@ use crate::summary::Fingerprint;
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<String, String>;
-
-/// A value with a part.
-#[derive(Clone, Debug, PartialEq)]
-struct Pattern(u8, Part);
-
-impl Digest for Pattern {
-    fn digest<H: digest::Update>(&self, hash: &mut H) {
-        hash.update(&[self.0]);
-        hash.update(&self.1.hash().0);
-    }
-}
-
-impl Replicated for Pattern {
-    type Key = u8;
-
-    fn key(&self) -> u8 {
-        9
-    }
-
-    fn encode(&self) -> Encoded {
-        Encoded { body: vec![self.0], parts: vec![self.1.clone()] }
-    }
-
-    fn decode(_key: &u8, encoded: &Encoded) -> Result<Self, DecodeError> {
-        match (encoded.body.as_slice(), encoded.parts.as_slice()) {
-            ([body], [part]) => Ok(Self(*body, part.clone())),
-            _ => Err(DecodeError::new("not a pattern")),
-        }
-    }
-}
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
@@ -156,11 +127,11 @@ fn the_disk_has_these_bytes() {
         format::FormatError::OtherFormat(2)
     );
 
-    let part = || Part::from(&b"embedding"[..]);
-    let mut record = Record::empty(9u8);
-    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, Pattern(7, part()));
+    let pattern = |confidence| Pattern { id: 9, confidence, embedding: Part::from(&b"embedding"[..]) };
+    let mut record = Record::empty(9u32);
+    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, pattern(7));
     inherits.inherited = vec![true];
-    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, Pattern(8, part()))];
+    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, pattern(8))];
     let golden = bytes(
         "0101090200000000000000000000000000000001ac0280d095ffbc31030107010109656d62656464696e67000000000000000000000000000000020181d095ffbc31000108010009656d62656464696e67",
     );

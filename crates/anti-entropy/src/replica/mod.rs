@@ -44,6 +44,8 @@ mod golden_tests;
 mod limit_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+pub(crate) mod test_pattern;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -12,9 +12,10 @@ use super::frame::Header;
 use super::message::{BatchReply, Differs, Open, State, Verdict};
 use super::*;
 use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, VectorClock, WriterPolicy};
+use crate::replica::test_pattern::Pattern;
 use crate::replica::{
-    Batch, BatchLimits, BatchPlan, Digest, Encoded, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore,
-    Notice, Opening, Part, PartHash, Rejection, ReplicaConfig, Resolver, TheirEntry, WireContent, WirePart,
+    Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore, Notice, Opening,
+    Part, PartHash, Rejection, ReplicaConfig, Resolver, TheirEntry, WireContent, WirePart,
 };
 use crate::summary::compare::{Width, first_answer};
 use crate::summary::{Root, Snapshot};
@@ -347,41 +348,15 @@ fn entries_without_versions_and_keys_in_other_forms_are_refused() {
     rejected(&mut victim, longer, Rejection::Malformed("a key is not in canonical form"));
 }
 
-/// A value with a part.
-#[derive(Clone, Debug, PartialEq)]
-struct Pattern(u8, Part);
-
-impl Digest for Pattern {
-    fn digest<H: digest::Update>(&self, hash: &mut H) {
-        hash.update(&[self.0]);
-        hash.update(&self.1.hash().0);
-    }
-}
-
-impl Replicated for Pattern {
-    type Key = u8;
-
-    fn key(&self) -> u8 {
-        0
-    }
-
-    fn encode(&self) -> Encoded {
-        Encoded { body: vec![self.0], parts: vec![self.1.clone()] }
-    }
-
-    fn decode(_key: &u8, encoded: &Encoded) -> Result<Self, crate::replica::DecodeError> {
-        match (encoded.body.as_slice(), encoded.parts.as_slice()) {
-            ([body], [part]) => Ok(Self(*body, part.clone())),
-            _ => Err(crate::replica::DecodeError::new("not a pattern")),
-        }
-    }
+fn pattern(confidence: u8, embedding: &[u8]) -> Pattern {
+    Pattern { id: 0, confidence, embedding: Part::from(embedding) }
 }
 
 #[test]
 fn a_part_that_does_not_match_is_refused() {
     let (mut sender, mut victim) = (replica(1, ReplicaConfig::default()), replica(2, ReplicaConfig::default()));
-    sender.write(Pattern(1, Part::from(&b"sent"[..])), now()).unwrap();
-    victim.write(Pattern(2, Part::from(&b"held"[..])), now()).unwrap();
+    sender.write(pattern(1, b"sent"), now()).unwrap();
+    victim.write(pattern(2, b"held"), now()).unwrap();
     let batch = honest(&mut sender, &mut victim);
     let with_parts = |parts: Vec<WirePart>| {
         let mut batch = batch.clone();
@@ -396,7 +371,7 @@ fn a_part_that_does_not_match_is_refused() {
     refused(&mut victim, unknown, &Verdict::MissingContent, None);
     // Naming a part very often costs its hash once, and not a hash each time.
     let part = Part::from(vec![1; 1 << 20]);
-    victim.write(Pattern(2, part.clone()), now()).unwrap();
+    victim.write(pattern(2, part.as_bytes()), now()).unwrap();
     let batch = honest(&mut sender, &mut victim);
     let mut often = batch.clone();
     sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000];
