@@ -146,7 +146,7 @@ impl<V: Replicated> Engine<V> {
     /// Forgets a peer; its frames are refused from now on.
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
-        self.sessions.retain(|conversation| conversation.peer != *peer);
+        self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
     /// The replica, for reading.
@@ -238,6 +238,21 @@ impl<V: Replicated> Engine<V> {
             engine: self.stats,
             replica: self.replica.stats(),
         }
+    }
+
+    /// What the engine has counted.
+    pub fn stats(&self) -> EngineStats {
+        self.stats
+    }
+
+    /// How many sessions are held: those that are open, and those that are over and stay to repeat their last reply.
+    pub fn sessions_len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many frames outside of sessions, pushes above all, wait to be sent.
+    pub fn queued_len(&self) -> usize {
+        self.outbox.len()
     }
 
     /// Opens and answers no further sessions; those that are open come to their end.

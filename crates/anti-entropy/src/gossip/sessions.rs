@@ -7,9 +7,7 @@ use super::engine::{Conversation, scaled};
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::Replicated;
-use crate::session::{
-    Finished, Frame, FrameError, FrameKind, Outcome, Output, PartialReason, Session, encode_version_refusal,
-};
+use crate::session::{Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, encode_version_refusal};
 
 /// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
 const MAX_BUSY: u32 = 6;
@@ -97,7 +95,7 @@ impl<V: Replicated> Engine<V> {
         }
         let nonce = self.random.u64(..);
         let session = Session::accept(frame, nonce, self.config.session, now)?;
-        self.sessions.retain(|other| other.opened || other.peer != *from || !other.is_open());
+        self.give_up_sessions(|other| !other.opened && other.peer == *from && other.is_open());
         if self.sessions.len() >= self.config.max_sessions.get() {
             // One that is over and only waits to repeat itself gives way; otherwise the peer has to try again.
             let over = self.sessions.iter().position(|open| !open.is_open())?;
@@ -106,6 +104,13 @@ impl<V: Replicated> Engine<V> {
         self.stats.sessions_accepted += 1;
         self.sessions.push(Conversation::new(from.clone(), session, false, frame.session, now));
         Some(self.sessions.len() - 1)
+    }
+
+    /// Drops sessions; those that were open count as ended early.
+    pub(super) fn give_up_sessions(&mut self, is_given_up: impl Fn(&Conversation) -> bool) {
+        let open = self.sessions.iter().filter(|session| is_given_up(session) && session.is_open());
+        self.stats.partial += open.count() as u64;
+        self.sessions.retain(|session| !is_given_up(session));
     }
 
     /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a greater
@@ -167,18 +172,23 @@ impl<V: Replicated> Engine<V> {
             let value_bytes_sent = conversation.session.stats().value_bytes_sent;
             self.stats.value_bytes_sent += value_bytes_sent - conversation.value_bytes_counted;
             conversation.value_bytes_counted = value_bytes_sent;
-            match conversation.session.poll_output() {
-                Output::Send(frame) => return Some((conversation.peer.clone(), frame)),
-                Output::Done(finished) if conversation.is_open() => {
-                    let (peer, opened, since) = (conversation.peer.clone(), conversation.opened, conversation.since);
-                    conversation.over_at = Some(now.elapsed.saturating_add(self.config.session.idle_timeout));
-                    if opened {
-                        self.sessions.remove(index);
-                    }
-                    self.session_ended(&peer, opened.then_some(since), finished, now);
-                }
-                Output::Done(_) | Output::Wait(_) => index += 1,
+            if let Some(frame) = conversation.session.poll_frame() {
+                return Some((conversation.peer.clone(), frame));
             }
+            if !conversation.is_open() {
+                index += 1;
+                continue;
+            }
+            let Some(finished) = conversation.session.finished() else {
+                index += 1;
+                continue;
+            };
+            let (peer, opened, since) = (conversation.peer.clone(), conversation.opened, conversation.since);
+            conversation.over_at = Some(now.elapsed.saturating_add(self.config.session.idle_timeout));
+            if opened {
+                self.sessions.remove(index);
+            }
+            self.session_ended(&peer, opened.then_some(since), finished, now);
         }
         None
     }

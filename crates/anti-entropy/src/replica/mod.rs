@@ -50,6 +50,7 @@ pub(crate) mod test_pattern;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
+use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
 pub use apply::Rejection;
@@ -91,6 +92,8 @@ pub struct Replica<V: Replicated> {
     config: ReplicaConfig,
     tree: MerkleTree,
     context: Context,
+    /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
+    context_hash: OnceCell<ContextHash>,
     clock: HybridClock,
     seed: Seed,
     /// How many ids the seed has given so far.
@@ -169,9 +172,9 @@ impl<V: Replicated> Replica<V> {
         &self.context
     }
 
-    /// A hash of what this replica has seen; equal where replicas have seen the same.
+    /// A hash of what this replica has seen; equal where replicas have seen the same. O(1) while nothing changes.
     pub fn context_hash(&self) -> ContextHash {
-        self.context.hash()
+        *self.context_hash.get_or_init(|| self.context.hash())
     }
 
     /// The settings of this replica.
@@ -237,6 +240,7 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.context = staged.context;
+        self.context_hash.take();
         Ok(())
     }
 

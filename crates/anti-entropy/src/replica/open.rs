@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::ops::ControlFlow;
 
 use super::changes::ChangeLog;
@@ -104,6 +105,7 @@ impl<V: Replicated> Replica<V> {
             stopped: false,
             stats: ReplicaStats::default(),
             context: context.clone(),
+            context_hash: OnceCell::new(),
         };
         replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
         Ok(replica)

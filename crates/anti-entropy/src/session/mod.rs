@@ -270,16 +270,26 @@ impl Session {
 
     /// What to do next; to be called until it says [`Output::Wait`] or [`Output::Done`].
     pub fn poll_output(&mut self) -> Output {
-        if let Some(frame) = self.exchange.poll_frame() {
-            self.stats.bytes_sent += frame.len() as u64;
+        if let Some(frame) = self.poll_frame() {
             return Output::Send(frame);
         }
-        match &self.finished {
-            Some(outcome) => {
-                Output::Done(Finished { outcome: outcome.clone(), root: self.certified, stats: self.stats })
-            }
+        match self.finished() {
+            Some(finished) => Output::Done(finished),
             None => Output::Wait(self.poll_deadline()),
         }
+    }
+
+    /// The next frame to be sent, if there is one.
+    pub(crate) fn poll_frame(&mut self) -> Option<Vec<u8>> {
+        let frame = self.exchange.poll_frame()?;
+        self.stats.bytes_sent += frame.len() as u64;
+        Some(frame)
+    }
+
+    /// How the session ended, if it is over; it may have frames to send all the same.
+    pub(crate) fn finished(&self) -> Option<Finished> {
+        let outcome = self.finished.clone()?;
+        Some(Finished { outcome, root: self.certified, stats: self.stats })
     }
 
     /// What the session has taken so far.
