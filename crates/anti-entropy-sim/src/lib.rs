@@ -3,4 +3,10 @@
 
 pub mod check;
 pub mod history;
+mod random;
+mod run;
 pub mod scenario;
+pub mod subject;
+pub mod world;
+
+pub use run::{Run, rounds_allowed, run};

@@ -1,0 +1,56 @@
+//! Drawing from a seed, in integers only, so that no rounding makes a difference anywhere.
+
+/// A generator for one purpose: streams of different labels tell nothing of each other, so that drawing more here changes
+/// nothing there.
+pub(crate) fn stream(seed: u64, labels: &[u64]) -> fastrand::Rng {
+    let mixed = labels.iter().fold(seed, |mixed, label| {
+        // The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
+        let mut word =
+            mixed.wrapping_add(label.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    });
+    fastrand::Rng::with_seed(mixed)
+}
+
+/// Whether something happens that happens so many times in a thousand.
+pub(crate) fn permille(random: &mut fastrand::Rng, of_a_thousand: u16) -> bool {
+    of_a_thousand > 0 && random.u16(0..1000) < of_a_thousand
+}
+
+/// A number that is exponentially distributed around `mean`, up to 44 times as large.
+///
+/// It is the negative logarithm of a uniform number; the logarithm is Mitchell's, linear between powers of two ("Computer
+/// Multiplication and Division Using Binary Logarithms", 1962), off by less than 0.09.
+pub(crate) fn exponential(random: &mut fastrand::Rng, mean: u64) -> u64 {
+    const LN_2_BY_65536: u128 = 45_426;
+    let uniform = random.u64(1..);
+    let zeros = uniform.leading_zeros();
+    let fraction = (uniform << zeros << 1) >> 48;
+    let log2_by_65536 = (u128::from(zeros) + 1) * 65_536 - u128::from(fraction);
+    let scaled = u128::from(mean) * log2_by_65536 * LN_2_BY_65536;
+    u64::try_from(scaled >> 32).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_is_what_it_should_be() {
+        let mut random = stream(1, &[2]);
+        let sum: u64 = (0..100_000).map(|_| exponential(&mut random, 1000)).sum();
+        assert!((90_000_000..110_000_000).contains(&sum), "{sum}");
+        let most = (0..100_000).map(|_| exponential(&mut random, 1000)).max().unwrap();
+        assert!((8_000..44_000).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn streams_differ_and_repeat() {
+        let draw = |labels: &[u64]| stream(7, labels).u64(..);
+        assert_eq!(draw(&[1, 2]), draw(&[1, 2]));
+        assert_ne!(draw(&[1, 2]), draw(&[2, 1]));
+        assert_ne!(draw(&[1]), draw(&[1, 0]));
+    }
+}

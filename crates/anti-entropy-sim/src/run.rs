@@ -1,0 +1,118 @@
+//! One run: a scenario from its first operation to the quiet after everything has become equal.
+
+use core::ops::ControlFlow;
+
+use crate::history::Record;
+use crate::scenario::Scenario;
+use crate::subject::Subject;
+use crate::world::{Counts, Detail, World};
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// A hash of everything that happened, in its order: equal for equal scenarios, seeds and code.
+    pub trace_hash: u64,
+    /// How long it was, in microseconds of simulated time.
+    pub simulated_us: u64,
+    /// How many gossip intervals it took from the end of all faults until all core nodes were equal; nothing if they never
+    /// were.
+    pub rounds_to_converge: Option<u64>,
+    /// What happened, in numbers.
+    pub counts: Counts,
+}
+
+/// How many rounds a core of so many nodes may take to become equal, at a loss of so many thousandths.
+///
+/// Four times the doublings that a rumour needs to reach everybody, and eight rounds for what has to time out first; twice
+/// that where a fifth of all frames is lost, and in proportion in between.
+pub fn rounds_allowed(core: u32, loss_permille: u16) -> u64 {
+    let doublings = u64::from(core.max(1).next_power_of_two().trailing_zeros());
+    let rounds = 4 * doublings + 8;
+    rounds + rounds * u64::from(loss_permille.min(200)) / 200
+}
+
+/// Runs an [expanded](Scenario::expanded) scenario, and hands every record to `watch`, which may break it off.
+pub fn run<S: Subject>(
+    scenario: &Scenario,
+    seed: u64,
+    subject: S,
+    mut watch: impl FnMut(&Record) -> ControlFlow<()>,
+) -> Run {
+    let mut world = World::new(scenario, seed, subject, Detail::Everything);
+    let mut end = End::new(scenario);
+    'run: while world.now() < end.at {
+        world.step();
+        for record in world.take_records() {
+            end.follow(&record);
+            if watch(&record).is_break() {
+                break 'run;
+            }
+        }
+    }
+    world.end();
+    for record in world.take_records() {
+        if watch(&record).is_break() {
+            break;
+        }
+    }
+    Run {
+        seed,
+        trace_hash: world.trace_hash(),
+        simulated_us: world.now(),
+        rounds_to_converge: end.rounds_to_converge(),
+        counts: world.counts(),
+    }
+}
+
+/// When a run is over.
+struct End {
+    at: u64,
+    at_least: u64,
+    interval: u64,
+    /// How long the quiet is watched.
+    quiet: u64,
+    loss_permille: u16,
+    healed_at: u64,
+    converged_at: Option<u64>,
+}
+
+impl End {
+    fn new(scenario: &Scenario) -> Self {
+        let config = scenario.gossip.config();
+        let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let interval = us(config.interval).max(1);
+        // The pace falls back from the shortest to the usual interval by doubling.
+        let slowing: u64 = (interval / us(config.min_interval).max(1)).ilog2().into();
+        let quiet: u64 = 3 * us(config.session.idle_timeout) + (8 + slowing) * interval;
+        Self {
+            at: u64::MAX,
+            at_least: scenario.at_least_ms * 1000,
+            interval,
+            quiet,
+            loss_permille: scenario.healed_links.loss_permille,
+            healed_at: 0,
+            converged_at: None,
+        }
+    }
+
+    fn follow(&mut self, record: &Record) {
+        match record {
+            Record::Healed(healed) => {
+                let core = u32::try_from(healed.core.len()).unwrap_or(u32::MAX);
+                self.healed_at = healed.at;
+                self.at = healed.at + 2 * rounds_allowed(core, self.loss_permille) * self.interval;
+            }
+            Record::Converged(converged) => {
+                self.converged_at = Some(converged.at);
+                self.at = (converged.at + self.quiet).max(self.at_least);
+            }
+            _ => {}
+        }
+    }
+
+    fn rounds_to_converge(&self) -> Option<u64> {
+        self.converged_at.map(|at| (at - self.healed_at).div_ceil(self.interval))
+    }
+}

@@ -1,0 +1,121 @@
+//! What is simulated: the values, the resolver and the store.
+
+use anti_entropy::replica::{
+    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replicated, Resolver, Store,
+};
+
+/// What a simulated cluster keeps, how it resolves conflicts, and in which store.
+///
+/// A user of the framework simulates an own store, value or resolver by implementing this.
+///
+/// # Implementer notes
+///
+/// - [`value`](Self::value) is a pure function. Different keys have different values' keys, and different writes give values
+///   with different digests: by them a checker tells what it finds.
+/// - A clone of a store is a copy of what it keeps: a backup, not another handle to the same.
+/// - A store keeps what it has committed; the simulator makes it lose what it may lose.
+pub trait Subject {
+    /// What replicas agree on.
+    type Value: Replicated;
+    /// Where a replica is kept.
+    type Store: Store + Clone + 'static;
+    /// What concurrent versions mean.
+    type Resolver: Resolver<Self::Value> + 'static;
+
+    /// An empty store.
+    fn store(&self) -> Self::Store;
+
+    /// The resolver of a new replica.
+    fn resolver(&self) -> Self::Resolver;
+
+    /// What a write, counted from 0 over the whole run, writes at a key, counted from 0.
+    fn value(&self, key: u32, write: u64) -> Self::Value;
+}
+
+impl<T: Subject + ?Sized> Subject for &T {
+    type Value = T::Value;
+    type Store = T::Store;
+    type Resolver = T::Resolver;
+
+    fn store(&self) -> Self::Store {
+        (**self).store()
+    }
+
+    fn resolver(&self) -> Self::Resolver {
+        (**self).resolver()
+    }
+
+    fn value(&self, key: u32, write: u64) -> Self::Value {
+        (**self).value(key, write)
+    }
+}
+
+/// The usual subject: small values with a part that others have too, in a store in memory, the last writer wins.
+#[derive(Clone, Copy, Debug)]
+pub struct Items {
+    /// How many bytes a value has besides its part.
+    pub body_bytes: usize,
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Self { body_bytes: 16 }
+    }
+}
+
+impl Subject for Items {
+    type Value = Item;
+    type Store = MemoryStore;
+    type Resolver = LastWriterWins;
+
+    fn store(&self) -> MemoryStore {
+        MemoryStore::new()
+    }
+
+    fn resolver(&self) -> LastWriterWins {
+        LastWriterWins
+    }
+
+    fn value(&self, key: u32, write: u64) -> Item {
+        let mut body = write.to_be_bytes().to_vec();
+        body.resize(self.body_bytes.max(8), 0x5a);
+        // Few parts, so that peers hold some already.
+        let part = u8::try_from(write % 3).unwrap_or(0);
+        Item { key, body, part: Part::from(vec![part; 40]) }
+    }
+}
+
+/// A value of [`Items`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    key: u32,
+    body: Vec<u8>,
+    part: Part,
+}
+
+impl Digest for Item {
+    fn digest<H: anti_entropy::__private::Update>(&self, hash: &mut H) {
+        hash.update(&(self.body.len() as u64).to_be_bytes());
+        hash.update(&self.body);
+        hash.update(&self.part.hash().0);
+    }
+}
+
+impl Replicated for Item {
+    type Key = u32;
+
+    fn key(&self) -> u32 {
+        self.key
+    }
+
+    fn encode(&self) -> Encoded {
+        Encoded { body: self.body.clone(), parts: vec![self.part.clone()] }
+    }
+
+    fn decode(key: &u32, encoded: &Encoded) -> Result<Self, DecodeError> {
+        match encoded.parts.as_slice() {
+            [part] => Ok(Self { key: *key, body: encoded.body.clone(), part: part.clone() }),
+            _ => Err(DecodeError::new("an item has one part")),
+        }
+    }
+}

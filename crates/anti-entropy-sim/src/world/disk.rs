@@ -1,0 +1,150 @@
+//! A disk: the subject's store, and what can go wrong with it.
+
+use core::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
+use anti_entropy::{KeyHash, KeyRange};
+
+use crate::random::permille;
+
+/// Outlives the replicas that are opened on it, one after the other. A handle: clones are the same disk.
+pub(crate) struct Disk<S>(Arc<Mutex<Inner<S>>>);
+
+struct Inner<S> {
+    store: S,
+    /// What survives a crash, if that is not all; only for the bug of a store that promises too much.
+    durable: Option<S>,
+    faults: DiskFaults,
+    random: fastrand::Rng,
+    commits: u64,
+    failed: bool,
+    looked_at: bool,
+}
+
+/// What goes wrong, in thousandths of all operations.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskFaults {
+    pub(crate) reads_permille: u16,
+    pub(crate) commits_permille: u16,
+    pub(crate) syncs_permille: u16,
+    pub(crate) full: bool,
+    /// Whether commits are acknowledged before they are durable: a bug, not a fault.
+    pub(crate) promises_too_much: bool,
+}
+
+impl<S: Store + Clone> Disk<S> {
+    pub(crate) fn new(store: S, random: fastrand::Rng) -> Self {
+        let faults = DiskFaults::default();
+        let inner = Inner { store, durable: None, faults, random, commits: 0, failed: false, looked_at: false };
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    pub(crate) fn handle(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    /// Changes what goes wrong from now on.
+    pub(crate) fn fail(&self, change: impl FnOnce(&mut DiskFaults)) {
+        change(&mut self.inner().faults);
+    }
+
+    /// How many commits have been made.
+    pub(crate) fn commits(&self) -> u64 {
+        self.inner().commits
+    }
+
+    /// Whether a commit failed since the last call in a way that leaves open whether it was kept.
+    pub(crate) fn take_failed(&self) -> bool {
+        core::mem::take(&mut self.inner().failed)
+    }
+
+    /// Lets `look` read without faults: what the simulator itself reads is no operation of the node.
+    pub(crate) fn look<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.inner().looked_at = true;
+        let seen = look();
+        self.inner().looked_at = false;
+        seen
+    }
+
+    /// Loses what was acknowledged before it was durable.
+    pub(crate) fn crash(&self) {
+        let mut inner = self.inner();
+        if let Some(durable) = inner.durable.take() {
+            inner.store = durable;
+        }
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn sync(&self) {
+        self.inner().durable = None;
+    }
+
+    pub(crate) fn copy(&self) -> S {
+        let inner = self.inner();
+        inner.durable.as_ref().unwrap_or(&inner.store).clone()
+    }
+
+    pub(crate) fn replace(&self, store: S) {
+        let mut inner = self.inner();
+        (inner.store, inner.durable) = (store, None);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+        // One thread runs a simulation: a poisoned lock is that of a test that failed already.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> Result<MutexGuard<'_, Inner<S>>, StoreError> {
+        let mut inner = self.inner();
+        let odds = inner.faults.reads_permille;
+        if !inner.looked_at && permille(&mut inner.random, odds) {
+            return Err(StoreError::unchanged("the simulated disk cannot read"));
+        }
+        Ok(inner)
+    }
+}
+
+impl<S: Store + Clone> Store for Disk<S> {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read()?.store.load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.read()?.store.scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read()?.store.meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        let inner = &mut *self.inner();
+        let faults = inner.faults;
+        if faults.full {
+            return Err(StoreError::unchanged("the simulated disk is full"));
+        }
+        if permille(&mut inner.random, faults.commits_permille) {
+            return Err(StoreError::unchanged("the simulated disk cannot write"));
+        }
+        let fails = permille(&mut inner.random, faults.syncs_permille);
+        if fails && inner.random.bool() {
+            inner.failed = true;
+            return Err(StoreError::unknown("the simulated disk failed to sync"));
+        }
+        if faults.promises_too_much && inner.durable.is_none() && inner.random.bool() {
+            inner.durable = Some(inner.store.clone());
+        }
+        inner.store.commit(commit)?;
+        inner.commits += 1;
+        if fails {
+            inner.failed = true;
+            return Err(StoreError::unknown("the simulated disk failed to sync"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,432 @@
+//! The world: nodes, the network between them, and everything that happens, in the order of simulated time.
+
+mod clock;
+mod disk;
+mod network;
+mod node;
+mod observe;
+mod operate;
+mod power;
+mod queue;
+mod steps;
+mod tongue;
+
+use std::collections::BTreeMap;
+
+use anti_entropy::clock::{ContextHash, Now};
+use anti_entropy::gossip::{Engine, Event as EngineEvent, Output, PeerId};
+use anti_entropy::replica::{Replicated, Seen as SeenToken};
+use anti_entropy::summary::Root;
+use anti_entropy::{KeyHash, replica};
+use twox_hash::XxHash3_64;
+
+use core::hash::Hasher;
+
+use self::disk::Disk;
+use self::network::Network;
+use self::node::{Event, INBOX_FRAMES, Node};
+use self::queue::{Queue, What};
+use crate::history::{Alarm, Converged, Limits, NodeIndex, Record, Start, Traffic};
+use crate::random::stream;
+use crate::scenario::{Operation, Scenario};
+use crate::subject::Subject;
+
+/// How closely the simulator watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Every change of what a node holds and has seen is recorded, for the checkers.
+    Everything,
+    /// Only who is equal to whom, and what is sent: for measurements of many nodes.
+    Roots,
+}
+
+/// A simulated cluster.
+///
+/// Nothing in it depends on anything but the scenario, the seed and the subject: there is one order of events, drawn from
+/// the seed, and no clock, thread or hash map.
+pub struct World<S: Subject> {
+    pub(crate) subject: S,
+    pub(crate) scenario: Scenario,
+    config: anti_entropy::gossip::GossipConfig,
+    detail: Detail,
+    now: u64,
+    queue: Queue,
+    network: Network,
+    nodes: Vec<Node<S>>,
+    keys: Vec<(<S::Value as Replicated>::Key, KeyHash)>,
+    ledger: Vec<Event>,
+    /// What clients have read and may replace, by client and key.
+    tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::Dot>)>,
+    random: fastrand::Rng,
+    writes: u64,
+    operations_done: u64,
+    agreement: Agreement,
+    healed: bool,
+    records: Vec<Record>,
+    trace: XxHash3_64,
+    traffic: Traffic,
+    counts: Counts,
+}
+
+/// What happened in a run, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames handed to the network.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of values among them.
+    pub value_bytes: u64,
+    /// Operations of clients that were answered.
+    pub operations: u64,
+    /// Partitions that ended.
+    pub partitions_healed: u64,
+    /// Processes that were ended.
+    pub crashes: u64,
+    /// Microseconds that nodes were up, added over all nodes.
+    pub node_us: u64,
+}
+
+/// Who is equal to whom, among the nodes that count.
+#[derive(Default)]
+struct Agreement {
+    states: BTreeMap<NodeIndex, (Root, ContextHash)>,
+    counts: BTreeMap<(Root, ContextHash), usize>,
+    members: usize,
+}
+
+impl Agreement {
+    fn set(&mut self, node: NodeIndex, state: Option<(Root, ContextHash)>) {
+        let old = match state {
+            Some(state) => self.states.insert(node, state),
+            None => self.states.remove(&node),
+        };
+        if let Some(old) = old
+            && let Some(count) = self.counts.get_mut(&old)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&old);
+            }
+        }
+        if let Some(state) = state {
+            *self.counts.entry(state).or_default() += 1;
+        }
+    }
+
+    /// Whether all members are there and equal.
+    fn is_complete(&self) -> bool {
+        self.states.len() == self.members && self.counts.len() == 1
+    }
+}
+
+impl<S: Subject> World<S> {
+    /// A cluster before anything has happened. The scenario is taken as it is: a workload that is not
+    /// [expanded](Scenario::expanded) does nothing.
+    pub fn new(scenario: &Scenario, seed: u64, subject: S, detail: Detail) -> Self {
+        let keys = (0..scenario.keys).map(|key| subject.value(key, 0).key());
+        let keys = keys.map(|key| (key.clone(), KeyHash::of(&key))).collect();
+        let mut world = Self {
+            config: scenario.gossip.config(),
+            network: Network::new(seed, scenario.links.clone()),
+            scenario: scenario.clone(),
+            subject,
+            detail,
+            now: 0,
+            queue: Queue::default(),
+            nodes: Vec::new(),
+            keys,
+            ledger: Vec::new(),
+            tokens: BTreeMap::new(),
+            random: stream(seed, &[0]),
+            writes: 0,
+            operations_done: 0,
+            agreement: Agreement::default(),
+            healed: false,
+            records: Vec::new(),
+            trace: XxHash3_64::with_seed(seed),
+            traffic: Traffic::default(),
+            counts: Counts::default(),
+        };
+        world.record_start(seed);
+        world.build();
+        world.schedule_scenario();
+        world
+    }
+
+    /// Lets the next thing happen; `false` if nothing will, ever.
+    pub fn step(&mut self) -> bool {
+        let Some((at, what)) = self.queue.pop() else { return false };
+        self.now = at;
+        self.perform(what);
+        true
+    }
+
+    /// Lets everything happen up to a time, in microseconds.
+    pub fn run_until(&mut self, until: u64) {
+        while self.queue.next_at().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// The simulated time, in microseconds.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Whether all nodes that count are up, hold the same and have seen the same.
+    pub fn is_converged(&self) -> bool {
+        self.agreement.is_complete()
+    }
+
+    /// How many different states the nodes have.
+    pub fn distinct_states(&self) -> usize {
+        self.agreement.counts.len()
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// A hash of everything that happened so far, in its order.
+    pub fn trace_hash(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    /// What was recorded since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        core::mem::take(&mut self.records)
+    }
+
+    /// Records what every node holds, for the checks that are made at the end.
+    pub fn end(&mut self) {
+        self.count_uptime();
+        self.record_ends();
+    }
+
+    /// The replica of a node, if it is up.
+    pub fn replica(&self, node: NodeIndex) -> Option<&replica::Replica<S::Value>> {
+        self.nodes.get(node as usize)?.engine.as_ref().map(Engine::replica)
+    }
+
+    fn record_start(&mut self, seed: u64) {
+        let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let config = &self.config;
+        let pieces = self.replica_config().max_context_pieces.get() * replica::ReplicaConfig::PIECES_OF_PEERS;
+        self.records.push(Record::Start(Start {
+            seed,
+            scenario: self.scenario.name.clone(),
+            nodes: self.scenario.nodes,
+            keys: self.scenario.keys,
+            interval_us: us(config.interval),
+            min_interval_us: us(config.min_interval),
+            fanout: u32::try_from(config.fanout).unwrap_or(u32::MAX),
+            idle_timeout_us: us(config.session.idle_timeout),
+            healed_loss_permille: self.scenario.healed_links.loss_permille,
+            limits: Limits {
+                frame_bytes: config.session.max_frame_bytes as u64,
+                sessions: config.max_sessions.get() as u64,
+                queued_frames: config.max_queued_pushes as u64 + u64::from(self.scenario.nodes),
+                peers: u64::from(self.scenario.nodes),
+                context_pieces: pieces as u64,
+            },
+        }));
+    }
+
+    fn perform(&mut self, what: What) {
+        match what {
+            What::Arrival { to, from, frame } => self.arrive(to, from, frame),
+            What::Timer { node, life } => self.fire(node, life),
+            What::Operation(index) => {
+                let operation = self.scenario.operations[index].clone();
+                self.operate(&operation);
+            }
+            What::Begins(step) => self.begin(step),
+            What::Ends(step) => self.finish(step),
+            What::Flap { step, apart } => self.flap(step, apart),
+            What::Crash(node) if self.nodes[node as usize].held_down => self.crash(node),
+            What::Crash(_) => {}
+            What::Start { node, life } => self.start_again(node, life),
+            What::Heal => self.heal(),
+            What::Tick => self.tick(),
+        }
+    }
+
+    fn schedule_scenario(&mut self) {
+        for (index, operation) in self.scenario.operations.iter().enumerate() {
+            self.queue.push(operation.at_us, What::Operation(index));
+        }
+        let duration = self.scenario.duration_ms * 1000;
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            self.queue.push(step.start_ms * 1000, What::Begins(index));
+            self.queue.push((step.end_ms * 1000).min(duration), What::Ends(index));
+        }
+        if duration > 0 {
+            self.queue.push(duration, What::Heal);
+        }
+        self.queue.push(self.interval_us(), What::Tick);
+    }
+
+    fn interval_us(&self) -> u64 {
+        u64::try_from(self.config.interval.as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// A frame arrives: it is taken in, or waits while the node stands still or is busy, or is lost on one that is down.
+    fn arrive(&mut self, to: NodeIndex, from: NodeIndex, frame: Vec<u8>) {
+        let node = &mut self.nodes[to as usize];
+        if node.pauses > 0 {
+            if node.inbox.len() < INBOX_FRAMES {
+                node.inbox.push_back((from, frame));
+            }
+            return;
+        }
+        if node.busy_until > self.now {
+            self.queue.push(node.busy_until, What::Arrival { to, from, frame });
+            return;
+        }
+        self.note(&[1, u64::from(to), u64::from(from)], &frame);
+        let name = self.nodes[from as usize].name.clone();
+        self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
+    }
+
+    fn fire(&mut self, node: NodeIndex, life: u32) {
+        let state = &mut self.nodes[node as usize];
+        if state.life != life || state.timer_at > self.now {
+            return;
+        }
+        state.timer_at = u64::MAX;
+        if state.pauses > 0 {
+            return;
+        }
+        if state.busy_until > self.now {
+            let at = state.busy_until;
+            self.schedule_timer(node, at);
+            return;
+        }
+        self.fire_twin(node);
+        self.drive(node, None, Engine::handle_timeout);
+    }
+
+    fn schedule_timer(&mut self, node: NodeIndex, at: u64) {
+        let state = &mut self.nodes[node as usize];
+        // The earlier one finds the later one in its place, or sets it anew.
+        if at < state.timer_at {
+            state.timer_at = at;
+            self.queue.push(at, What::Timer { node, life: state.life });
+        }
+    }
+
+    /// Lets a node's engine do something, and does what it wants then.
+    fn drive(&mut self, at: NodeIndex, from: Option<NodeIndex>, act: impl FnOnce(&mut Engine<S::Value>, Now)) {
+        let node = &mut self.nodes[at as usize];
+        let now = node.clock.now(self.now);
+        let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
+        let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
+        act(engine, now);
+        let deadline = self.pump(at, is_twin);
+        if let Some(deadline) = deadline {
+            let when = self.nodes[at as usize].clock.when(deadline).max(self.now + 1);
+            self.schedule_timer(at, when);
+        }
+        self.take_time(at);
+        self.observe(at, from);
+        if self.nodes[at as usize].disk.take_failed() {
+            self.restart_soon(at);
+        }
+    }
+
+    /// Does what an engine wants until it wants to wait; returns until when.
+    fn pump(&mut self, at: NodeIndex, is_twin: bool) -> Option<core::time::Duration> {
+        loop {
+            let node = &mut self.nodes[at as usize];
+            let now = node.clock.now(self.now);
+            let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
+            match engine?.poll_output(now) {
+                Output::Send { to, frame } => self.send(at, &to, frame),
+                Output::Event(event) => self.note_event(at, event),
+                Output::Wait(deadline) => return Some(deadline),
+            }
+        }
+    }
+
+    fn send(&mut self, from: NodeIndex, to: &PeerId, frame: Vec<u8>) {
+        let to = index_of(to);
+        self.counts.frames += 1;
+        self.counts.bytes += frame.len() as u64;
+        self.traffic.frames += 1;
+        self.traffic.bytes += frame.len() as u64;
+        let node = &mut self.nodes[from as usize];
+        node.longest_frame = node.longest_frame.max(frame.len() as u64);
+        if node.lie.is_some() {
+            self.lie(from, to, frame);
+        } else {
+            self.transmit(from, to, frame);
+        }
+    }
+
+    fn transmit(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
+        let queue = &mut self.queue;
+        self.network.send(self.now, from, to, frame, |at, frame| queue.push(at, What::Arrival { to, from, frame }));
+    }
+
+    fn note_event(&mut self, at: NodeIndex, event: EngineEvent<<S::Value as Replicated>::Key>) {
+        if self.detail == Detail::Everything && !self.is_lying(at) {
+            self.record_event(at, event);
+        }
+    }
+
+    /// A commit on a slow disk keeps the node busy.
+    fn take_time(&mut self, at: NodeIndex) {
+        let node = &mut self.nodes[at as usize];
+        let commits = node.disk.commits();
+        let took = (commits - node.commits) * node.commit_us;
+        node.commits = commits;
+        if took > 0 {
+            node.busy_until = node.busy_until.max(self.now) + took;
+        }
+    }
+
+    fn is_lying(&self, node: NodeIndex) -> bool {
+        self.nodes[node as usize].lie.is_some()
+    }
+
+    fn alarm(&mut self, node: NodeIndex, alarm: &str, detail: String) {
+        self.records.push(Record::Alarm(Alarm { at: self.now, node, alarm: alarm.to_owned(), detail }));
+    }
+
+    /// Mixes something that happened into the hash of the trace.
+    fn note(&mut self, words: &[u64], bytes: &[u8]) {
+        self.trace.write(&self.now.to_le_bytes());
+        for word in words {
+            self.trace.write(&word.to_le_bytes());
+        }
+        self.trace.write(bytes);
+    }
+
+    /// Notes that all nodes that count are equal, the first time since the network healed.
+    fn note_agreement(&mut self) {
+        if self.healed && self.agreement.is_complete() {
+            self.healed = false;
+            self.records.push(Record::Converged(Converged { at: self.now }));
+        }
+    }
+
+    /// Makes a write at a node at once; `false` if it is down, or its store refuses.
+    pub fn write(&mut self, node: NodeIndex, key: u32) -> bool {
+        let before = self.counts.operations;
+        let op = crate::history::OpKind::Write;
+        self.operate(&Operation { at_us: self.now, process: node, node, op, keys: vec![key] });
+        self.counts.operations > before
+    }
+}
+
+/// The name of a node, from which its place can be read.
+fn name_of(node: NodeIndex) -> PeerId {
+    PeerId::from(format!("n{node}").as_str())
+}
+
+fn index_of(name: &PeerId) -> NodeIndex {
+    name.as_str()[1..].parse().expect("nodes are named by their place")
+}

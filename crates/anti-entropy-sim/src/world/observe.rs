@@ -1,0 +1,415 @@
+//! What the simulator sees of the replicas, and records for the checkers.
+//!
+//! It looks from outside: which of all writes and deletes ever made the context covers, and which versions a read returns.
+//! What a node knows is what its context covers at each key; so whether it holds what it should is for the checkers to say.
+
+use core::hash::Hasher;
+
+use anti_entropy::gossip::{Engine, Event as EngineEvent};
+use anti_entropy::replica::{ContentHash, Continuity, Notice, Opening, Replica, Replicated};
+use anti_entropy::session::{Finished, Outcome};
+use twox_hash::XxHash3_64;
+
+use super::node::Event;
+use super::queue::What;
+use super::{Detail, World, index_of};
+use crate::history::{
+    Acknowledged, Dot, End, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Session, State, Traffic,
+    Usage, ValueHash,
+};
+use crate::subject::Subject;
+
+type Key<S> = <<S as Subject>::Value as Replicated>::Key;
+
+impl<S: Subject> World<S> {
+    /// Looks at a node that has just done something, and records what changed.
+    pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
+        if self.is_lying(at) {
+            return;
+        }
+        let node = &mut self.nodes[at as usize];
+        let Some(engine) = node.engine.as_mut() else { return };
+        let replica = engine.replica_mut();
+        let root = replica.root();
+        if root == node.seen.root && *replica.context() == node.seen.context {
+            return;
+        }
+        let same_entries = root == node.seen.root;
+        let context = replica.context().clone();
+        let grown = context.includes(&node.seen.context);
+        let wrote = context.own_id() == node.seen.context.own_id()
+            && context.own_counter() > node.seen.context.own_counter().max(node.accounted);
+        node.seen.root = root;
+        node.seen.context_hash = context.hash();
+        node.seen.context = context;
+        self.agreement.set(at, Some((root, self.nodes[at as usize].seen.context_hash)));
+        if self.detail == Detail::Everything {
+            if wrote {
+                self.record_compactions(at);
+            }
+            self.record_state(at, from, same_entries, grown);
+        }
+        self.note_agreement();
+    }
+
+    fn record_state(&mut self, at: NodeIndex, from: Option<NodeIndex>, same_entries: bool, grown: bool) {
+        let mut changes = self.coverage_changes(at, grown);
+        let mut keys = Vec::new();
+        let mut explained = same_entries;
+        for (key, (covered, forgotten)) in core::mem::take(&mut changes) {
+            let held = self.held(at, key);
+            explained |= held != self.nodes[at as usize].seen.held[key];
+            self.nodes[at as usize].seen.held[key].clone_from(&held);
+            keys.push(KeyState { key: number(key), held, covered, forgotten });
+        }
+        // Entries that change where nothing new is covered are a fault, wherever they are; few keys are looked at always.
+        if !explained || self.keys.len() <= 3 {
+            self.record_unexplained(at, &mut keys);
+        }
+        self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown }));
+    }
+
+    fn record_unexplained(&mut self, at: NodeIndex, keys: &mut Vec<KeyState>) {
+        for key in 0..self.keys.len() {
+            let held = self.held(at, key);
+            if held != self.nodes[at as usize].seen.held[key] {
+                self.nodes[at as usize].seen.held[key].clone_from(&held);
+                keys.push(KeyState { key: number(key), held, covered: Vec::new(), forgotten: Vec::new() });
+            }
+        }
+    }
+
+    /// Which events the context covers now and did not before, and the other way round, by key.
+    fn coverage_changes(
+        &mut self,
+        at: NodeIndex,
+        grown: bool,
+    ) -> std::collections::BTreeMap<usize, (Vec<Dot>, Vec<Dot>)> {
+        let (ledger, keys, node) = (&self.ledger, &self.keys, &mut self.nodes[at as usize]);
+        let context = &node.seen.context;
+        let mut changes = std::collections::BTreeMap::<usize, (Vec<Dot>, Vec<Dot>)>::new();
+        let covers = |event: &Event| context.covers(keys[event.key].1, event.dot);
+        if !grown {
+            let was_open: std::collections::BTreeSet<usize> = node.seen.open.iter().copied().collect();
+            for (index, event) in ledger.iter().enumerate() {
+                if !event.void && !was_open.contains(&index) && !covers(event) {
+                    changes.entry(event.key).or_default().1.push(event.dot.into());
+                    node.seen.open.push(index);
+                }
+            }
+        }
+        node.seen.open.retain(|index| {
+            let event = &ledger[*index];
+            let is_covered = !event.void && covers(event);
+            if is_covered {
+                changes.entry(event.key).or_default().0.push(event.dot.into());
+            }
+            !is_covered && !event.void
+        });
+        changes
+    }
+
+    /// The versions that a node holds at a key, as a reader sees them.
+    pub(super) fn held(&self, at: NodeIndex, key: usize) -> Vec<Held> {
+        let node = &self.nodes[at as usize];
+        let Some(engine) = &node.engine else { return Vec::new() };
+        node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
+    }
+
+    /// Records a node's start, and what it has then.
+    pub(super) fn observe_life(&mut self, at: NodeIndex, opened: Opened) {
+        let node = &mut self.nodes[at as usize];
+        let Some(engine) = node.engine.as_mut() else { return };
+        let replica = engine.replica_mut();
+        let before = core::mem::take(&mut node.seen.open);
+        node.seen.root = replica.root();
+        node.seen.context = replica.context().clone();
+        node.seen.context_hash = replica.context_hash();
+        node.accounted = node.seen.context.own_counter();
+        self.agreement.set(at, Some((node.seen.root, node.seen.context_hash)));
+        if self.detail == Detail::Roots {
+            return;
+        }
+        let kept = self.settle_unknown(at);
+        let node = &mut self.nodes[at as usize];
+        let context = &node.seen.context;
+        let open = |(_, event): &(usize, &Event)| !event.void && !context.covers(self.keys[event.key].1, event.dot);
+        node.seen.open = self.ledger.iter().enumerate().filter(open).map(|(index, _)| index).collect();
+        let lost = self.lost(at, opened, &before);
+        for key in 0..self.keys.len() {
+            let held = self.held(at, key);
+            self.nodes[at as usize].seen.held[key] = held;
+        }
+        let keys = self.key_states(at);
+        self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost }));
+        self.note_agreement();
+    }
+
+    /// What became of operations that may have been done or not: those that the store knows were.
+    fn settle_unknown(&mut self, at: NodeIndex) -> Vec<Dot> {
+        let node = &mut self.nodes[at as usize];
+        let mut kept = Vec::new();
+        for index in core::mem::take(&mut node.unknown) {
+            let event = &mut self.ledger[index];
+            if node.seen.context.covers(self.keys[event.key].1, event.dot) {
+                kept.push(event.dot.into());
+            } else {
+                event.void = true;
+            }
+        }
+        kept
+    }
+
+    /// Events that this node's store knew, and no store knows any more.
+    fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<Dot> {
+        if !matches!(opened, Opened::Wiped | Opened::Restored) {
+            return Vec::new();
+        }
+        let was_open: std::collections::BTreeSet<usize> = before.iter().copied().collect();
+        let others = || self.nodes.iter().enumerate().filter(|(other, _)| *other != at as usize);
+        let open = self.nodes[at as usize].seen.open.iter().filter(|index| !was_open.contains(*index));
+        let gone = open.filter(|index| {
+            let event = &self.ledger[**index];
+            let covers =
+                |(_, node): (usize, &super::Node<S>)| node.seen.context.covers(self.keys[event.key].1, event.dot);
+            !others().any(covers)
+        });
+        gone.map(|index| self.ledger[*index].dot.into()).collect()
+    }
+
+    /// All that a node holds and has seen.
+    fn key_states(&self, at: NodeIndex) -> Vec<KeyState> {
+        let node = &self.nodes[at as usize];
+        let mut states: Vec<KeyState> = (0..self.keys.len())
+            .map(|key| KeyState {
+                key: number(key),
+                held: node.seen.held[key].clone(),
+                covered: Vec::new(),
+                forgotten: Vec::new(),
+            })
+            .collect();
+        for event in &self.ledger {
+            if !event.void && node.seen.context.covers(self.keys[event.key].1, event.dot) {
+                states[event.key].covered.push(event.dot.into());
+            }
+        }
+        states
+    }
+
+    /// What the node wrote of itself: its resolver's decisions, in place of what it held.
+    fn record_compactions(&mut self, at: NodeIndex) {
+        for key in 0..self.keys.len() {
+            let node = &self.nodes[at as usize];
+            let own = node.seen.context.own_id();
+            let (before, now) = (&node.seen.held[key], self.held(at, key));
+            let is_new = |held: &&Held| held.dot.replica == own.to_u128() && held.dot.counter > node.accounted;
+            let Some(new) = now.iter().find(is_new).copied() else { continue };
+            let seen = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
+            let dot = anti_entropy::clock::Dot { replica: own, counter: new.dot.counter };
+            self.add_event(key, dot);
+            let op_id = self.operations_done;
+            self.operations_done += 1;
+            self.records.push(Record::Op(Op {
+                op_id,
+                process: at,
+                node: at,
+                op: OpKind::Compact,
+                key: number(key),
+                start: self.now,
+                end: self.now,
+                ok: Acknowledged::Yes,
+                value: Some(new.value),
+                dot: Some(new.dot),
+                seen,
+            }));
+        }
+        let node = &mut self.nodes[at as usize];
+        node.accounted = node.seen.context.own_counter();
+    }
+
+    pub(super) fn add_event(&mut self, key: usize, dot: anti_entropy::clock::Dot) -> usize {
+        let index = self.ledger.len();
+        self.ledger.push(Event { key, dot, void: false });
+        for node in &mut self.nodes {
+            node.seen.open.push(index);
+        }
+        index
+    }
+
+    pub(super) fn record_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
+        match event {
+            EngineEvent::SessionEnded { peer, finished } => self.record_session(at, index_of(&peer), &finished),
+            EngineEvent::Notice(notice) => {
+                let detail = format!("{notice:?}");
+                let alarm = match notice {
+                    Notice::Renamed { .. } => "renamed",
+                    Notice::ContentClash { .. } => "content_clash",
+                    Notice::HistoriesDiffer { .. } => "histories_differ",
+                    Notice::ClockSkew(_) => "clock_skew",
+                    _ => "notice",
+                };
+                self.alarm(at, alarm, detail);
+            }
+            EngineEvent::Refused { peer, reason } => self.alarm(at, "refused", format!("{peer}: {reason}")),
+            EngineEvent::PushRejected { peer, rejection } => {
+                self.alarm(at, "push_rejected", format!("{peer}: {rejection}"));
+            }
+            EngineEvent::FrameRefused { peer, error } => self.alarm(at, "frame_refused", format!("{peer}: {error}")),
+            EngineEvent::StoreFailed { message } => self.alarm(at, "store_failed", message),
+            _ => {}
+        }
+    }
+
+    fn record_session(&mut self, at: NodeIndex, peer: NodeIndex, finished: &Finished) {
+        let outcome = match &finished.outcome {
+            Outcome::Converged => "converged".to_owned(),
+            Outcome::Progress => "progress".to_owned(),
+            Outcome::Partial(reason) => format!("partial: {reason}"),
+            Outcome::Refused(reason) => format!("refused: {reason}"),
+            other => format!("{other:?}"),
+        };
+        let stats = &finished.stats;
+        self.records.push(Record::Session(Session {
+            at: self.now,
+            node: at,
+            peer,
+            outcome,
+            differences: stats.differences,
+            changed: stats.changed,
+            value_bytes: stats.value_bytes_sent,
+            round_trips: stats.round_trips,
+        }));
+    }
+
+    /// An interval is over.
+    pub(super) fn tick(&mut self) {
+        for at in 0..self.scenario.nodes {
+            self.count_value_bytes(at);
+            if self.detail == Detail::Everything && !self.is_lying(at) {
+                self.record_usage(at);
+            }
+        }
+        let nodes = self.nodes.iter().filter(|node| node.is_up()).count();
+        let traffic = core::mem::replace(&mut self.traffic, Traffic { from: self.now, ..Traffic::default() });
+        self.records.push(Record::Traffic(Traffic { to: self.now, nodes: number(nodes), ..traffic }));
+        self.queue.push(self.now + self.interval_us(), What::Tick);
+    }
+
+    pub(super) fn count_value_bytes(&mut self, at: NodeIndex) {
+        let node = &mut self.nodes[at as usize];
+        if let Some(engine) = &node.engine {
+            let sent = engine.stats().value_bytes_sent;
+            let new = sent - node.value_bytes_counted;
+            node.value_bytes_counted = sent;
+            self.traffic.value_bytes += new;
+            self.counts.value_bytes += new;
+        }
+    }
+
+    fn record_usage(&mut self, at: NodeIndex) {
+        let node = &mut self.nodes[at as usize];
+        let Some(engine) = &node.engine else { return };
+        let stats = engine.stats();
+        self.records.push(Record::Usage(Usage {
+            at: self.now,
+            node: at,
+            frame_bytes: node.longest_frame,
+            sessions: engine.sessions_len() as u64,
+            queued_frames: engine.queued_len() as u64,
+            peers: node.peers.len() as u64,
+            context_pieces: engine.replica().context().pieces_len() as u64,
+            sessions_begun: stats.sessions_opened + stats.sessions_accepted,
+            sessions_ended: stats.converged + stats.progressed + stats.partial + stats.refused,
+        }));
+    }
+
+    pub(super) fn record_ends(&mut self) {
+        for at in 0..self.scenario.nodes {
+            if self.nodes[at as usize].member && !self.is_lying(at) && self.nodes[at as usize].life > 0 {
+                let end = self.end_of(at);
+                self.records.push(Record::End(end));
+            }
+        }
+    }
+
+    fn end_of(&mut self, at: NodeIndex) -> End {
+        let copy = self.nodes[at as usize].disk.copy();
+        let seed = self.fresh_seed();
+        let opening = Opening { seed, continuity: Continuity::Vouched, config: self.replica_config() };
+        let afresh = Replica::open(copy, self.subject.resolver(), opening);
+        let node = &mut self.nodes[at as usize];
+        let up = node.is_up();
+        let core = !self.scenario.never_back.contains(&at);
+        let mut discrepancies = Vec::new();
+        let mut afresh = match afresh {
+            Ok(replica) => Some(replica),
+            Err(error) => {
+                discrepancies.push(error.to_string());
+                None
+            }
+        };
+        let root_afresh = afresh.as_mut().map(|replica| format!("{:?}", replica.root())).unwrap_or_default();
+        let (mut state, mut view) = (ValueHash(0), ValueHash(0));
+        let (mut root, mut context) = (root_afresh.clone(), String::new());
+        let disk = node.disk.handle();
+        let live = node.engine.as_mut().map(Engine::replica_mut).or(afresh.as_mut());
+        if let Some(replica) = live {
+            root = format!("{:?}", replica.root());
+            context = format!("{:?}", replica.context_hash());
+            disk.look(|| {
+                (state, view) = hashes(replica);
+                match replica.audit() {
+                    Ok(audit) => discrepancies.extend(audit.discrepancies.iter().map(|found| format!("{found:?}"))),
+                    Err(error) => discrepancies.push(error.to_string()),
+                }
+            });
+        }
+        if up {
+            for key in 0..self.keys.len() {
+                self.nodes[at as usize].seen.held[key] = self.held(at, key);
+            }
+        }
+        End { node: at, core, up, root, root_afresh, state, context, view, discrepancies, keys: self.key_states(at) }
+    }
+}
+
+fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
+    let Ok(read) = replica.read(key) else { return Vec::new() };
+    let held = |version: &anti_entropy::replica::Version<V>| Held {
+        dot: version.dot.into(),
+        value: value_hash(&version.value),
+    };
+    read.siblings().iter().map(held).collect()
+}
+
+/// A hash of what counts of a value, whenever it was written.
+pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
+    let ContentHash(bytes) = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value);
+    let mut first = [0; 8];
+    first.copy_from_slice(&bytes[..8]);
+    ValueHash(u64::from_be_bytes(first))
+}
+
+/// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
+fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
+    let (mut state, mut view) = (XxHash3_64::new(), XxHash3_64::new());
+    let read = replica.for_each(|key, read| {
+        let place = anti_entropy::KeyHash::of(key).to_u128().to_be_bytes();
+        state.write(&place);
+        for version in read.siblings() {
+            state.write(&version.dot.replica.to_bytes());
+            state.write(&version.dot.counter.to_be_bytes());
+            state.write(&ContentHash::of(version.timestamp, &version.value).0);
+        }
+        view.write(&place);
+        view.write(&read.value().map_or(0, |value| value_hash(value).0).to_be_bytes());
+        core::ops::ControlFlow::Continue(())
+    });
+    // A store that cannot be read holds nothing that could be equal to another's.
+    let broken = u64::from(read.is_err());
+    (ValueHash(state.finish() ^ broken), ValueHash(view.finish() ^ broken))
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("nodes and keys are counted in 32 bits")
+}

@@ -1,0 +1,208 @@
+//! What clients do.
+
+use anti_entropy::clock::Dot as CoreDot;
+use anti_entropy::replica::{Error, Transaction};
+
+use super::node::dots;
+use super::observe::value_hash;
+use super::{Detail, World};
+use crate::history::{Acknowledged, Dot, KeyIndex, Op, OpKind, Record, ValueHash};
+use crate::scenario::Operation;
+use crate::subject::Subject;
+
+/// A change of one key that is about to be made.
+struct Change<V> {
+    key: KeyIndex,
+    /// What is written; nothing for a delete.
+    value: Option<V>,
+    /// What it replaces.
+    seen: Vec<Dot>,
+    /// Whether a dot is minted for it: a delete that finds nothing mints none.
+    mints: bool,
+}
+
+/// What is handed to the replica, and what it is about to change.
+type Plan<V> = (Transaction<V>, Vec<Change<V>>);
+
+impl<S: Subject> World<S> {
+    /// Lets a client ask a node for something. A node that is down does not answer; nothing happens then.
+    pub(super) fn operate(&mut self, operation: &Operation) {
+        let node = &self.nodes[operation.node as usize];
+        if !node.is_up() || node.pauses > 0 || node.busy_until > self.now {
+            return;
+        }
+        let keys: Vec<u64> = operation.keys.iter().copied().map(u64::from).collect();
+        self.note(&[2, u64::from(operation.node), operation.op as u64], &[]);
+        self.note(&keys, &[]);
+        if operation.op == OpKind::Read {
+            self.read(operation);
+        } else {
+            self.change(operation);
+        }
+    }
+
+    fn read(&mut self, operation: &Operation) {
+        for key in operation.keys.clone() {
+            let engine = self.nodes[operation.node as usize].engine.as_ref();
+            let Some(read) = engine.and_then(|engine| engine.replica().read(&self.keys[key as usize].0).ok()) else {
+                continue;
+            };
+            let seen: Vec<Dot> = read.siblings().iter().map(|version| version.dot.into()).collect();
+            self.tokens.insert((operation.process, key), (read.seen(), seen.clone()));
+            let op = self.answer(operation, key, Acknowledged::Yes);
+            self.push_op(Op { seen, ..op });
+        }
+        self.operations_done += 1;
+    }
+
+    fn change(&mut self, operation: &Operation) {
+        let Some((transaction, changes)) = self.plan(operation) else { return };
+        let at = operation.node;
+        let mut result = Ok(Vec::new());
+        let (own, counter) = {
+            let context = self.nodes[at as usize].engine.as_ref().map(|engine| engine.replica().context());
+            let Some(context) = context else { return };
+            (context.own_id(), context.own_counter())
+        };
+        // What the write sets off is seen afterwards: the history has the operation first.
+        let minted = changes.iter().filter(|change| change.mints).count() as u64;
+        self.nodes[at as usize].accounted = counter + minted;
+        let lying = self.is_lying(at);
+        let mut done = Vec::new();
+        self.commit(at, transaction, &mut result);
+        match &result {
+            Ok(written) => done.extend(written.iter().map(|written| (written.key, written.dot))),
+            Err(error) => self.note_failure(at, error),
+        }
+        let unknown = matches!(&result, Err(Error::Store(error)) if error.may_have_changed());
+        let mut next = counter;
+        for change in changes {
+            let key = change.key as usize;
+            let dot = if result.is_ok() {
+                done.iter().find(|(place, _)| *place == self.keys[key].1).map(|(_, dot)| *dot)
+            } else if unknown && change.mints {
+                next += 1;
+                Some(CoreDot { replica: own, counter: next })
+            } else {
+                None
+            };
+            let ok = match (&result, unknown) {
+                (Ok(_), _) => Acknowledged::Yes,
+                (_, true) => Acknowledged::Unknown,
+                _ => Acknowledged::No,
+            };
+            if !lying {
+                self.record_change(operation, change, ok, dot);
+            }
+        }
+        self.operations_done += 1;
+        self.drive(at, None, |_, _| {});
+    }
+
+    /// Commits without looking at what follows from it.
+    fn commit(
+        &mut self,
+        at: u32,
+        transaction: Transaction<S::Value>,
+        result: &mut Result<Vec<anti_entropy::replica::Written>, Error>,
+    ) {
+        let node = &mut self.nodes[at as usize];
+        let now = node.clock.now(self.now);
+        if let Some(engine) = node.engine.as_mut() {
+            *result = engine.commit(transaction, now);
+        }
+    }
+
+    /// The transaction that an operation asks for, and what it changes; nothing if the client has read nothing to replace.
+    fn plan(&mut self, operation: &Operation) -> Option<Plan<S::Value>> {
+        let mut transaction = Transaction::new();
+        let mut changes = Vec::new();
+        for key in operation.keys.clone() {
+            let index = key as usize;
+            let held =
+                if self.detail == Detail::Everything { dots(&self.held(operation.node, index)) } else { Vec::new() };
+            let token = self.tokens.get(&(operation.process, key)).cloned();
+            let name = self.keys[index].0.clone();
+            let value = match operation.op {
+                OpKind::Write | OpKind::WriteSeen => {
+                    self.writes += 1;
+                    Some(self.subject.value(key, self.writes))
+                }
+                _ => None,
+            };
+            let seen = match (operation.op, token) {
+                (OpKind::WriteSeen | OpKind::DeleteSeen, None) => return None,
+                (OpKind::WriteSeen | OpKind::DeleteSeen, Some((token, seen))) => {
+                    transaction = match &value {
+                        Some(value) => transaction.write_seen(value.clone(), &token),
+                        None => transaction.delete_seen(name, &token),
+                    };
+                    seen
+                }
+                _ => {
+                    transaction = match &value {
+                        Some(value) => transaction.write(value.clone()),
+                        None => transaction.delete(name),
+                    };
+                    held.clone()
+                }
+            };
+            let mints = value.is_some() || held.iter().any(|dot| seen.contains(dot));
+            changes.push(Change { key, value, seen, mints });
+        }
+        Some((transaction, changes))
+    }
+
+    fn record_change(
+        &mut self,
+        operation: &Operation,
+        change: Change<S::Value>,
+        ok: Acknowledged,
+        dot: Option<CoreDot>,
+    ) {
+        let value = change.value.as_ref().map(value_hash);
+        if let Some(dot) = dot
+            && self.detail == Detail::Everything
+        {
+            let index = self.add_event(change.key as usize, dot);
+            if ok == Acknowledged::Unknown {
+                self.nodes[operation.node as usize].unknown.push(index);
+            }
+        }
+        let op = self.answer(operation, change.key, ok);
+        self.push_op(Op { value, dot: dot.map(Dot::from), seen: change.seen, ..op });
+    }
+
+    fn note_failure(&mut self, at: u32, error: &Error) {
+        match error {
+            // The store's faults are the scenario's, and reads from elsewhere may run ahead.
+            Error::Store(_) | Error::Stopped | Error::NotYetSeen(_) => {}
+            other => self.alarm(at, "operation_failed", other.to_string()),
+        }
+    }
+
+    fn answer(&mut self, operation: &Operation, key: KeyIndex, ok: Acknowledged) -> Op {
+        if ok == Acknowledged::Yes {
+            self.counts.operations += 1;
+        }
+        Op {
+            op_id: self.operations_done,
+            process: operation.process,
+            node: operation.node,
+            op: operation.op,
+            key,
+            start: self.now,
+            end: self.now,
+            ok,
+            value: None::<ValueHash>,
+            dot: None,
+            seen: Vec::new(),
+        }
+    }
+
+    fn push_op(&mut self, op: Op) {
+        if self.detail == Detail::Everything {
+            self.records.push(Record::Op(op));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Nodes come up and go down.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use anti_entropy::clock::{Context, Seed};
+use anti_entropy::gossip::Engine;
+use anti_entropy::replica::{Continuity, Opening, Replica, ReplicaConfig};
+
+use super::clock::NodeClock;
+use super::node::{Node, Seen};
+use super::queue::What;
+use super::{Disk, World, name_of};
+use crate::history::{NodeIndex, Opened};
+use crate::random::stream;
+use crate::scenario::Fault;
+use crate::subject::Subject;
+
+/// How long it takes until a node whose store failed is started again.
+const RESTART_US: u64 = 100_000;
+
+impl<S: Subject> World<S> {
+    pub(super) fn build(&mut self) {
+        let graph = self.draw_peers();
+        for (at, peers) in (0..).zip(graph) {
+            let node = self.new_node(at, peers);
+            self.nodes.push(node);
+        }
+        let joins_later: BTreeSet<NodeIndex> = self
+            .scenario
+            .steps
+            .iter()
+            .filter(|step| step.fault == Fault::Join && step.start_ms > 0)
+            .flat_map(|step| step.nodes.iter().copied())
+            .collect();
+        for node in &mut self.nodes {
+            node.member = !joins_later.contains(&super::index_of(&node.name));
+        }
+        self.agreement.members = self.nodes.iter().filter(|node| node.member).count();
+        for at in 0..self.scenario.nodes {
+            if self.nodes[at as usize].member {
+                self.start(at, Opened::New, Continuity::Unproven);
+            }
+        }
+    }
+
+    /// Who knows whom: everybody everybody, or a random symmetric graph of about the degree that was asked for.
+    fn draw_peers(&mut self) -> Vec<BTreeSet<NodeIndex>> {
+        let nodes = self.scenario.nodes;
+        let degree = self.scenario.peers;
+        let everybody = degree == 0 || degree >= nodes - 1;
+        let mut graph: Vec<BTreeSet<NodeIndex>> = vec![BTreeSet::new(); nodes as usize];
+        for at in 0..nodes {
+            if everybody {
+                graph[at as usize] = (0..nodes).filter(|other| *other != at).collect();
+                continue;
+            }
+            // A ring, so that the graph is connected whatever is drawn.
+            let ring = core::iter::once((at + 1) % nodes);
+            let drawn: Vec<NodeIndex> = ring.chain((1..degree / 2).map(|_| self.random.u32(0..nodes))).collect();
+            for other in drawn.into_iter().filter(|other| *other != at) {
+                graph[at as usize].insert(other);
+                graph[other as usize].insert(at);
+            }
+        }
+        graph
+    }
+
+    fn new_node(&mut self, at: NodeIndex, peers: BTreeSet<NodeIndex>) -> Node<S> {
+        let random = stream(self.random.u64(..), &[2, u64::from(at)]);
+        let nothing = Context::new(anti_entropy::clock::ReplicaId::from_u128(0));
+        Node {
+            name: name_of(at),
+            disk: Disk::new(self.subject.store(), random),
+            engine: None,
+            clock: NodeClock::new(self.random.i64(-1000..1000)),
+            member: true,
+            peers,
+            pauses: 0,
+            inbox: VecDeque::new(),
+            life: 0,
+            timer_at: u64::MAX,
+            busy_until: 0,
+            commit_us: 0,
+            commits: 0,
+            marker: None,
+            backup: None,
+            seen: Seen {
+                root: anti_entropy::summary::MerkleTree::<sha2::Sha256>::new().root(),
+                context_hash: nothing.hash(),
+                context: nothing,
+                held: vec![Vec::new(); self.keys.len()],
+                open: Vec::new(),
+            },
+            unknown: Vec::new(),
+            lie: None,
+            twin: None,
+            said: Vec::new(),
+            longest_frame: 0,
+            value_bytes_counted: 0,
+            up_since: 0,
+            opens_as: Opened::Restarted,
+            held_down: false,
+            accounted: 0,
+        }
+    }
+
+    pub(super) fn replica_config(&self) -> ReplicaConfig {
+        let default = ReplicaConfig::default();
+        let pieces = self.scenario.gossip.context_pieces.unwrap_or(default.max_context_pieces);
+        ReplicaConfig { max_context_pieces: pieces, ..default }
+    }
+
+    pub(super) fn fresh_seed(&mut self) -> Seed {
+        Seed::from_bytes(core::array::from_fn(|_| self.random.u8(..)))
+    }
+
+    /// Starts a node on what is on its disk. If the disk fails, it is tried again.
+    pub(super) fn start(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
+        let Some(engine) = self.open(at, continuity) else {
+            let node = &mut self.nodes[at as usize];
+            node.disk.take_failed();
+            node.opens_as = opened;
+            self.queue.push(self.now + RESTART_US, What::Start { node: at, life: node.life });
+            return;
+        };
+        let node = &mut self.nodes[at as usize];
+        node.engine = Some(engine);
+        node.life += 1;
+        node.timer_at = u64::MAX;
+        node.busy_until = self.now;
+        node.up_since = self.now;
+        node.value_bytes_counted = 0;
+        node.disk.sync();
+        self.observe_life(at, opened);
+        self.drive(at, None, |_, _| {});
+    }
+
+    fn open(&mut self, at: NodeIndex, continuity: Continuity) -> Option<Engine<S::Value>> {
+        let opening = Opening { seed: self.fresh_seed(), continuity, config: self.replica_config() };
+        let seed = self.random.u64(..);
+        let node = &self.nodes[at as usize];
+        let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
+        let mut engine = Engine::new(replica, self.config.clone(), seed, node.clock.now(self.now));
+        for peer in &node.peers {
+            if self.nodes[*peer as usize].member {
+                engine.add_peer(self.nodes[*peer as usize].name.clone(), None);
+            }
+        }
+        Some(engine)
+    }
+
+    pub(super) fn start_again(&mut self, at: NodeIndex, life: u32) {
+        let node = &self.nodes[at as usize];
+        if node.life == life && !node.is_up() && node.member && !node.held_down {
+            let opened = core::mem::replace(&mut self.nodes[at as usize].opens_as, Opened::Restarted);
+            // Nobody has written to the disk since: the operator may vouch for it or not.
+            let continuity = if self.random.bool() { Continuity::Vouched } else { Continuity::Unproven };
+            self.start(at, opened, continuity);
+        }
+    }
+
+    /// A process ends without warning.
+    pub(super) fn crash(&mut self, at: NodeIndex) {
+        if self.nodes[at as usize].is_up() {
+            self.counts.crashes += 1;
+            self.nodes[at as usize].disk.crash();
+            self.take_down(at);
+        }
+    }
+
+    /// A process ends in order, and leaves what proves that its store is the last one.
+    pub(super) fn close(&mut self, at: NodeIndex) {
+        let node = &mut self.nodes[at as usize];
+        if let Some(engine) = node.engine.take() {
+            node.marker = engine.into_replica().close().ok();
+            node.disk.take_failed();
+            self.take_down(at);
+        }
+    }
+
+    fn take_down(&mut self, at: NodeIndex) {
+        self.count_value_bytes(at);
+        let node = &mut self.nodes[at as usize];
+        self.counts.node_us += self.now - node.up_since;
+        (node.engine, node.twin) = (None, None);
+        node.life += 1;
+        node.inbox.clear();
+        self.agreement.set(at, None);
+    }
+
+    /// A node whose store may have kept a commit or not stops, and is started again.
+    pub(super) fn restart_soon(&mut self, at: NodeIndex) {
+        self.crash(at);
+        let life = self.nodes[at as usize].life;
+        self.queue.push(self.now + RESTART_US, What::Start { node: at, life });
+    }
+
+    pub(super) fn count_uptime(&mut self) {
+        for node in &mut self.nodes {
+            if node.is_up() {
+                self.counts.node_us += self.now - node.up_since;
+                node.up_since = self.now;
+            }
+        }
+    }
+
+    /// Makes a node a member: it and its peers know each other from now on.
+    pub(super) fn admit(&mut self, at: NodeIndex) {
+        self.nodes[at as usize].member = true;
+        let name = self.nodes[at as usize].name.clone();
+        for peer in self.nodes[at as usize].peers.clone() {
+            self.drive(peer, None, |engine, _| engine.add_peer(name.clone(), None));
+        }
+    }
+
+    pub(super) fn dismiss(&mut self, at: NodeIndex) {
+        self.nodes[at as usize].member = false;
+        let name = self.nodes[at as usize].name.clone();
+        for peer in self.nodes[at as usize].peers.clone() {
+            self.drive(peer, None, |engine, _| engine.remove_peer(&name));
+        }
+    }
+}

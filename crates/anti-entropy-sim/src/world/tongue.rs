@@ -1,0 +1,70 @@
+//! What a lying member says.
+
+use anti_entropy::gossip::Engine;
+use sha2::{Digest, Sha256};
+
+use super::World;
+use crate::history::NodeIndex;
+use crate::random::permille;
+use crate::scenario::Lie;
+use crate::subject::Subject;
+
+/// How many frames a liar remembers.
+const REMEMBERED: usize = 256;
+
+impl<S: Subject> World<S> {
+    /// Says something else in place of `frame`, or beside it.
+    pub(super) fn lie(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
+        match self.nodes[from as usize].lie {
+            Some(Lie::Stall) => {}
+            Some(Lie::Garbage) => {
+                let garbage = (0..self.random.usize(0..200)).map(|_| self.random.u8(..)).collect();
+                self.transmit(from, to, garbage);
+            }
+            Some(Lie::Forge) => {
+                let forged = if permille(&mut self.random, 300) { self.forge(frame) } else { frame };
+                self.transmit(from, to, forged);
+            }
+            Some(Lie::Replay) => self.repeat(from, to, frame),
+            Some(Lie::Twin | Lie::Impersonate) | None => self.transmit(from, to, frame),
+        }
+    }
+
+    /// Flips a bit behind the header, and makes the checksum fit (docs/protocol.md, "Frames").
+    fn forge(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
+        const HEADER: usize = 10;
+        const CHECKSUM: usize = 8;
+        let Some(end) = frame.len().checked_sub(CHECKSUM).filter(|end| *end > HEADER) else { return frame };
+        frame[self.random.usize(HEADER..end)] ^= 1 << self.random.u8(0..8);
+        let checksum = Sha256::digest(&frame[..end]);
+        frame[end..].copy_from_slice(&checksum[..CHECKSUM]);
+        frame
+    }
+
+    /// Says it, and two things that it said some time, to anybody.
+    fn repeat(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
+        let said = &mut self.nodes[from as usize].said;
+        if said.len() == REMEMBERED {
+            said.swap_remove(self.random.usize(0..REMEMBERED));
+        }
+        said.push((to, frame.clone()));
+        let again: Vec<Vec<u8>> = (0..2).map(|_| said[self.random.usize(0..said.len())].1.clone()).collect();
+        self.transmit(from, to, frame);
+        for frame in again {
+            let to = self.random.u32(0..self.scenario.nodes);
+            if to != from {
+                self.transmit(from, to, frame);
+            }
+        }
+    }
+
+    /// Lets the other face of a liar with two do what is due.
+    pub(super) fn fire_twin(&mut self, at: NodeIndex) {
+        let node = &mut self.nodes[at as usize];
+        let now = node.clock.now(self.now);
+        if let Some(twin) = node.twin.as_mut() {
+            Engine::handle_timeout(twin, now);
+            self.pump(at, true);
+        }
+    }
+}
