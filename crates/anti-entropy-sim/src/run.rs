@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use crate::history::Record;
 use crate::scenario::Scenario;
 use crate::subject::Subject;
-use crate::world::{Counts, Detail, World};
+use crate::world::{Counts, Detail, Sabotage, World};
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,20 @@ pub fn run<S: Subject>(
     scenario: &Scenario,
     seed: u64,
     subject: S,
+    watch: impl FnMut(&Record) -> ControlFlow<()>,
+) -> Run {
+    run_sabotaged(scenario, seed, subject, None, watch)
+}
+
+/// The same with a bug, for the checkers to find.
+pub(crate) fn run_sabotaged<S: Subject>(
+    scenario: &Scenario,
+    seed: u64,
+    subject: S,
+    sabotage: Option<Sabotage>,
     mut watch: impl FnMut(&Record) -> ControlFlow<()>,
 ) -> Run {
-    let mut world = World::new(scenario, seed, subject, Detail::Everything);
+    let mut world = World::sabotaged(scenario, seed, subject, Detail::Everything, sabotage);
     let mut end = End::new(scenario);
     'run: while world.now() < end.at {
         world.step();

@@ -8,6 +8,7 @@ mod observe;
 mod operate;
 mod power;
 mod queue;
+mod sabotage;
 mod steps;
 mod tongue;
 
@@ -26,6 +27,7 @@ use self::disk::Disk;
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
 use self::queue::{Queue, What};
+pub use self::sabotage::Sabotage;
 use crate::history::{Alarm, Converged, Limits, NodeIndex, Record, Start, Traffic};
 use crate::random::stream;
 use crate::scenario::{Operation, Scenario};
@@ -66,6 +68,7 @@ pub struct World<S: Subject> {
     trace: XxHash3_64,
     traffic: Traffic,
     counts: Counts,
+    sabotage: Option<Sabotage>,
 }
 
 /// What happened in a run, in numbers.
@@ -124,6 +127,12 @@ impl<S: Subject> World<S> {
     /// A cluster before anything has happened. The scenario is taken as it is: a workload that is not
     /// [expanded](Scenario::expanded) does nothing.
     pub fn new(scenario: &Scenario, seed: u64, subject: S, detail: Detail) -> Self {
+        Self::sabotaged(scenario, seed, subject, detail, None)
+    }
+
+    /// The same with a bug, for the checkers to find.
+    #[doc(hidden)]
+    pub fn sabotaged(scenario: &Scenario, seed: u64, subject: S, detail: Detail, sabotage: Option<Sabotage>) -> Self {
         let keys = (0..scenario.keys).map(|key| subject.value(key, 0).key());
         let keys = keys.map(|key| (key.clone(), KeyHash::of(&key))).collect();
         let mut world = Self {
@@ -138,7 +147,11 @@ impl<S: Subject> World<S> {
             keys,
             ledger: Vec::new(),
             tokens: BTreeMap::new(),
-            random: stream(seed, &[0]),
+            random: if sabotage == Some(Sabotage::DrawsFromTheMachine) {
+                fastrand::Rng::with_seed(address_of_something())
+            } else {
+                stream(seed, &[0])
+            },
             writes: 0,
             operations_done: 0,
             agreement: Agreement::default(),
@@ -147,6 +160,7 @@ impl<S: Subject> World<S> {
             trace: XxHash3_64::with_seed(seed),
             traffic: Traffic::default(),
             counts: Counts::default(),
+            sabotage,
         };
         world.record_start(seed);
         world.build();
@@ -293,7 +307,8 @@ impl<S: Subject> World<S> {
 
     fn fire(&mut self, node: NodeIndex, life: u32) {
         let state = &mut self.nodes[node as usize];
-        if state.life != life || state.timer_at > self.now {
+        let is_broken = self.sabotage == Some(Sabotage::TimersNeverFire);
+        if state.life != life || state.timer_at > self.now || is_broken {
             return;
         }
         state.timer_at = u64::MAX;
@@ -429,4 +444,10 @@ fn name_of(node: NodeIndex) -> PeerId {
 
 fn index_of(name: &PeerId) -> NodeIndex {
     name.as_str()[1..].parse().expect("nodes are named by their place")
+}
+
+/// What differs from process to process: where the system puts things.
+fn address_of_something() -> u64 {
+    let something = Box::new(0_u8);
+    core::ptr::from_ref(&*something).addr() as u64
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use anti_entropy::clock::{Context, ContextHash};
+use anti_entropy::clock::{Context, ContextHash, Seed};
 use anti_entropy::gossip::{Engine, PeerId};
 use anti_entropy::replica::Marker;
 use anti_entropy::summary::Root;
@@ -60,6 +60,8 @@ pub(crate) struct Node<S: Subject> {
     pub(super) held_down: bool,
     /// Up to where the writes under its own id are in the history.
     pub(super) accounted: u64,
+    /// What the present replica was opened with.
+    pub(super) seed: Option<Seed>,
 }
 
 /// What the simulator has seen of a node's replica.

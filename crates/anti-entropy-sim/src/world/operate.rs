@@ -5,7 +5,7 @@ use anti_entropy::replica::{Error, Transaction};
 
 use super::node::dots;
 use super::observe::value_hash;
-use super::{Detail, World};
+use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, Dot, KeyIndex, Op, OpKind, Record, ValueHash};
 use crate::scenario::Operation;
 use crate::subject::Subject;
@@ -130,18 +130,25 @@ impl<S: Subject> World<S> {
                 }
                 _ => None,
             };
+            // What is written, which is what the history says unless that is the bug.
+            let written = match (&value, self.sabotage) {
+                (Some(_), Some(Sabotage::AnotherValueIsWritten)) if self.random.u8(0..20) == 0 => {
+                    Some(self.subject.value(key, u64::MAX - self.writes))
+                }
+                (value, _) => (*value).clone(),
+            };
             let seen = match (operation.op, token) {
                 (OpKind::WriteSeen | OpKind::DeleteSeen, None) => return None,
                 (OpKind::WriteSeen | OpKind::DeleteSeen, Some((token, seen))) => {
-                    transaction = match &value {
-                        Some(value) => transaction.write_seen(value.clone(), &token),
+                    transaction = match written {
+                        Some(value) => transaction.write_seen(value, &token),
                         None => transaction.delete_seen(name, &token),
                     };
                     seen
                 }
                 _ => {
-                    transaction = match &value {
-                        Some(value) => transaction.write(value.clone()),
+                    transaction = match written {
+                        Some(value) => transaction.write(value),
                         None => transaction.delete(name),
                     };
                     held.clone()

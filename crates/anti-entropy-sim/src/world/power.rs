@@ -9,7 +9,7 @@ use anti_entropy::replica::{Continuity, Opening, Replica, ReplicaConfig};
 use super::clock::NodeClock;
 use super::node::{Node, Seen};
 use super::queue::What;
-use super::{Disk, World, name_of};
+use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
 use crate::random::stream;
 use crate::scenario::Fault;
@@ -67,10 +67,12 @@ impl<S: Subject> World<S> {
 
     fn new_node(&mut self, at: NodeIndex, peers: BTreeSet<NodeIndex>) -> Node<S> {
         let random = stream(self.random.u64(..), &[2, u64::from(at)]);
+        let disk = Disk::new(self.subject.store(), random);
+        disk.fail(|faults| faults.promises_too_much = self.sabotage == Some(Sabotage::StorePromisesTooMuch));
         let nothing = Context::new(anti_entropy::clock::ReplicaId::from_u128(0));
         Node {
             name: name_of(at),
-            disk: Disk::new(self.subject.store(), random),
+            disk,
             engine: None,
             clock: NodeClock::new(self.random.i64(-1000..1000)),
             member: true,
@@ -101,6 +103,7 @@ impl<S: Subject> World<S> {
             opens_as: Opened::Restarted,
             held_down: false,
             accounted: 0,
+            seed: None,
         }
     }
 
@@ -116,7 +119,7 @@ impl<S: Subject> World<S> {
 
     /// Starts a node on what is on its disk. If the disk fails, it is tried again.
     pub(super) fn start(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
-        let Some(engine) = self.open(at, continuity) else {
+        let Some(engine) = self.open(at, opened, continuity) else {
             let node = &mut self.nodes[at as usize];
             node.disk.take_failed();
             node.opens_as = opened;
@@ -135,8 +138,13 @@ impl<S: Subject> World<S> {
         self.drive(at, None, |_, _| {});
     }
 
-    fn open(&mut self, at: NodeIndex, continuity: Continuity) -> Option<Engine<S::Value>> {
-        let opening = Opening { seed: self.fresh_seed(), continuity, config: self.replica_config() };
+    fn open(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) -> Option<Engine<S::Value>> {
+        let mut replica_seed = self.fresh_seed();
+        if opened == Opened::Wiped && self.sabotage == Some(Sabotage::WipedStoreKeepsItsId) {
+            replica_seed = self.nodes[at as usize].seed.clone().unwrap_or(replica_seed);
+        }
+        self.nodes[at as usize].seed = Some(replica_seed.clone());
+        let opening = Opening { seed: replica_seed, continuity, config: self.replica_config() };
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;

@@ -4,9 +4,9 @@ use anti_entropy::clock::Seed;
 use anti_entropy::gossip::Engine;
 use anti_entropy::replica::{Continuity, Opening, Replica};
 
-use super::World;
 use super::network::Cut;
 use super::queue::What;
+use super::{Sabotage, World};
 use crate::history::{self, Healed, NodeIndex, Opened, Record};
 use crate::scenario::{Fault, Lie, Step};
 use crate::subject::Subject;
@@ -159,7 +159,11 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         node.disk.replace(backup);
         // A marker that was left at some closing may lie around: it does not fit, and proves nothing.
-        let continuity = node.marker.map_or(Continuity::Unproven, Continuity::Marker);
+        let continuity = match (self.sabotage, node.marker) {
+            (Some(Sabotage::RestoredStoreIsVouchedFor), _) => Continuity::Vouched,
+            (_, Some(marker)) => Continuity::Marker(marker),
+            _ => Continuity::Unproven,
+        };
         self.come_back(at, Opened::Restored, continuity);
     }
 
