@@ -2,7 +2,7 @@
 //!
 //! Without the feature `mutants`, `active` is `false` at compile time and nothing of this is left.
 
-/// A rule of the data model, broken in one way. The names say what the broken code does.
+/// A rule of the data model or of gossip, broken in one way. The names say what the broken code does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 #[cfg_attr(not(any(test, feature = "mutants")), allow(dead_code))]
@@ -30,6 +30,13 @@ pub enum Mutant {
     ForeignReadsAccepted,
     RolledBackStoreKeepsItsId,
     OwnWritesUnknownToThePeerNotNoticed,
+    ContextForgets,
+    FingerprintBlindToVersions,
+    PaceNeverSlowsDown,
+    PushesRepeatedEveryRound,
+    QueuesAreNotBounded,
+    RoundWaitsForEverySession,
+    SessionsNeverTimeOut,
 }
 
 #[cfg(not(any(test, feature = "mutants")))]

@@ -10,6 +10,7 @@ use super::event::EventQueue;
 use super::peers::{self, Peer};
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
 use crate::clock::Now;
+use crate::mutant::{self, Mutant};
 use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, Written};
 use crate::session::Session;
 use crate::summary::Root;
@@ -286,7 +287,9 @@ impl<V: Replicated> Engine<V> {
             conversation.session.handle_timeout(now);
         }
         self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
-        if now.elapsed >= self.next_round && !self.draining {
+        let waits = mutant::active(Mutant::RoundWaitsForEverySession)
+            && self.sessions.iter().any(|open| open.opened && open.over_at.is_none());
+        if now.elapsed >= self.next_round && !self.draining && !waits {
             self.start_round(now);
         }
         self.open_due(now);
@@ -344,8 +347,14 @@ impl<V: Replicated> Engine<V> {
             }
         }
         self.compact(now);
+        if mutant::active(Mutant::PushesRepeatedEveryRound) {
+            self.push_something_again(now);
+        }
         let pace = self.pace;
         self.pace = self.pace.saturating_mul(2).min(self.config.interval);
+        if mutant::active(Mutant::PaceNeverSlowsDown) {
+            self.pace = self.config.min_interval;
+        }
         self.next_round = now.elapsed.saturating_add(self.jittered(pace));
     }
 

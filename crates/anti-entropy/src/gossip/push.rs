@@ -1,9 +1,12 @@
 //! Eager push: local writes go to some peers at once; the rounds make up for what does not arrive.
 
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use super::{Engine, Event, PeerId};
+use crate::KeyHash;
 use crate::clock::Now;
+use crate::mutant::{self, Mutant};
 use crate::replica::{Push, PushOutcome, Rejection, Replicated, Written};
 use crate::session::{Frame, encode_push};
 
@@ -30,7 +33,8 @@ impl<V: Replicated> Engine<V> {
         let Some(frame) = encode_push(push, nonce, &self.config.session) else { return };
         self.choose_push_targets(now);
         for peer in self.push_targets.clone() {
-            if self.outbox.len() >= self.config.max_queued_pushes {
+            let full = self.outbox.len() >= self.config.max_queued_pushes;
+            if full && !mutant::active(Mutant::QueuesAreNotBounded) {
                 self.stats.pushes_dropped += 1;
                 continue;
             }
@@ -72,6 +76,20 @@ impl<V: Replicated> Engine<V> {
                 self.events.push(Event::PushRejected { peer: from.clone(), rejection });
             }
             Err(error) => self.report_store(&error),
+        }
+    }
+
+    /// Pushes a version that is held, whoever wrote it and whoever has it. Only a mutant does that.
+    pub(super) fn push_something_again(&mut self, now: Now) {
+        let mut held = None;
+        let read = self.replica.for_each(|key, read| {
+            let dot = read.siblings().first().map(|version| version.dot);
+            held = dot.map(|dot| Written { key: KeyHash::of(key), dot, seen: Vec::new(), deleted: false });
+            ControlFlow::Break(())
+        });
+        let push = read.and_then(|()| held.map_or(Ok(None), |written| self.replica.push_of(&written)));
+        if let Ok(Some(push)) = push {
+            self.push_to_some(&push, now);
         }
     }
 

@@ -77,6 +77,7 @@ use opener::Opener;
 
 use crate::KeyHash;
 use crate::clock::Now;
+use crate::mutant::{self, Mutant};
 use crate::replica::{Error, Replica, Replicated};
 use crate::summary::Root;
 
@@ -253,7 +254,9 @@ impl Session {
 
     /// Repeats what was not answered, or gives up on a peer that has been silent for too long.
     pub fn handle_timeout(&mut self, now: Now) {
-        if self.finished.is_none() && now.elapsed >= self.idle_deadline {
+        let patient = mutant::active(Mutant::SessionsNeverTimeOut)
+            || mutant::active(Mutant::RoundWaitsForEverySession) && matches!(self.role, Role::Opener(_));
+        if self.finished.is_none() && now.elapsed >= self.idle_deadline && !patient {
             self.finish(Outcome::Partial(PartialReason::TimedOut));
         } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
             self.stats.value_bytes_sent += self.last_value_bytes;

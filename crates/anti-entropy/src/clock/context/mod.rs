@@ -277,7 +277,9 @@ impl Context {
         let first = self.cut(range.lo());
         let end = range.hi().map_or(self.pieces.len(), |hi| self.cut(hi));
         for piece in &mut self.pieces[first..end] {
-            if !piece.clock.includes(&seen) {
+            if mutant::active(Mutant::ContextForgets) {
+                piece.clock = Arc::new(seen.clone());
+            } else if !piece.clock.includes(&seen) {
                 Arc::make_mut(&mut piece.clock).join(&seen);
             }
         }

@@ -37,7 +37,7 @@ const CRASHES: Boost = Boost { weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 const WIPES: Boost = Boost { weights: &[(Op::Wipe, 3.0)], ..Boost::NONE };
 
 /// Every bug that there is to plant.
-const PLANTED: [Planted; 33] = [
+const PLANTED: [Planted; 35] = [
     core(Mutant::LiveOverwrittenInsteadOfJoined, 50, &Boost::NONE),
     core(Mutant::WholeClockJoinedOutsideTheRange, 50, &Boost::NONE),
     core(Mutant::PiecesNotSplit, 50, &Boost::NONE),
@@ -61,6 +61,8 @@ const PLANTED: [Planted; 33] = [
     core(Mutant::ForeignReadsAccepted, 400, &FOREIGN_READS),
     core(Mutant::RolledBackStoreKeepsItsId, 100, &RESTORES),
     core(Mutant::OwnWritesUnknownToThePeerNotNoticed, 100, &UNNOTICED),
+    core(Mutant::ContextForgets, 50, &Boost::NONE),
+    core(Mutant::FingerprintBlindToVersions, 50, &Boost::NONE),
     driver(Fault::LateDurability, 200, &CRASHES),
     driver(Fault::WipedStoreKeepsItsId, 100, &WIPES),
     driver(Fault::RestoredStoreIsVouchedFor, 100, &RESTORES),
