@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::bucket::TokenBucket;
 use super::event::EventQueue;
 use super::peers::{self, Peer};
+use super::push_queue::PushQueue;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
@@ -44,8 +45,9 @@ pub struct Engine<V: Replicated> {
     pub(super) sessions: Vec<Conversation>,
     pub(super) random: fastrand::Rng,
     pub(super) bucket: TokenBucket,
-    /// Frames outside of sessions: pushes and refusals.
-    pub(super) outbox: VecDeque<(PeerId, Vec<u8>)>,
+    /// Frames that refuse another version.
+    pub(super) refusals: VecDeque<(PeerId, Vec<u8>)>,
+    pub(super) pushes: PushQueue,
     /// The peers to which local writes are pushed.
     pub(super) push_targets: Vec<PeerId>,
     pub(super) events: EventQueue<V::Key>,
@@ -122,7 +124,8 @@ impl<V: Replicated> Engine<V> {
             peers: BTreeMap::new(),
             sessions: Vec::new(),
             bucket: TokenBucket::full(&config, now.elapsed),
-            outbox: VecDeque::new(),
+            refusals: VecDeque::new(),
+            pushes: PushQueue::default(),
             push_targets: Vec::new(),
             events: EventQueue::new(config.max_events.get()),
             pace: config.interval,
@@ -147,6 +150,7 @@ impl<V: Replicated> Engine<V> {
     /// Forgets a peer; its frames are refused from now on.
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
+        self.pushes.forget(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
@@ -253,17 +257,18 @@ impl<V: Replicated> Engine<V> {
 
     /// How many frames outside of sessions, pushes above all, wait to be sent.
     pub fn queued_len(&self) -> usize {
-        self.outbox.len()
+        self.refusals.len() + self.pushes.len()
     }
 
-    /// Opens and answers no further sessions; those that are open come to their end.
+    /// Opens and answers no further sessions; those that are open come to their end. Pushes wait for no others any more.
     pub fn drain(&mut self) {
         self.draining = true;
     }
 
     /// Whether no session is open and nothing waits to be sent.
     pub fn is_idle(&self) -> bool {
-        self.outbox.is_empty() && self.sessions.iter().all(|conversation| conversation.over_at.is_some())
+        let quiet = self.refusals.is_empty() && self.pushes.is_empty();
+        quiet && self.sessions.iter().all(|conversation| conversation.over_at.is_some())
     }
 
     /// Whether a session that was opened from here at `since` or later certified the root that this replica has now.
@@ -315,10 +320,8 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn next_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
-        if let Some(frame) = self.outbox.pop_front() {
-            return Some(frame);
-        }
-        self.next_session_frame(now)
+        let refusal = self.refusals.pop_front();
+        refusal.or_else(|| self.next_push_frame(now)).or_else(|| self.next_session_frame(now))
     }
 
     fn next_deadline(&mut self, now: Now) -> Duration {
@@ -327,11 +330,14 @@ impl<V: Replicated> Engine<V> {
         let due = due.filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
         let round = if self.draining { Duration::MAX } else { self.next_round };
         let mut deadline = sessions.chain(due).fold(round, Duration::min);
-        if !self.bucket.allows(&self.config, now.elapsed) {
+        let has_room = self.bucket.allows(&self.config, now.elapsed);
+        if !has_room {
             deadline = deadline.min(self.bucket.allows_at(&self.config));
         }
         // What is due and waits for room must not make the caller spin.
-        deadline.max(now.elapsed.saturating_add(Duration::from_millis(1)))
+        let deadline = deadline.max(now.elapsed.saturating_add(Duration::from_millis(1)));
+        // With room a push that is due has left, so that the next one lies ahead.
+        self.pushes.due().filter(|_| has_room).map_or(deadline, |due| deadline.min(due))
     }
 
     /// One round: some peers are due now, and resolved conflicts are written back where the resolver asks for it.

@@ -124,7 +124,7 @@ pub struct EngineStats {
     pub frames_refused: u64,
     /// Pushes sent, one for each write and peer.
     pub pushes_sent: u64,
-    /// Pushes not sent, since too many waited.
+    /// Pushes not sent, one for each write and peer, since too many waited.
     pub pushes_dropped: u64,
     /// Pushes received and taken in.
     pub pushes_taken: u64,

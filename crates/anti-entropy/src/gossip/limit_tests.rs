@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::clock::{Now, Seed};
-use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
+use crate::replica::{Keyed, LastWriterWins, MemoryStore, Push, Replica, Transaction};
 use crate::session::{Frame, FrameKind, Session, SessionConfig};
 
 type Item = Keyed<u32, String>;
@@ -49,8 +49,19 @@ fn drain(engine: &mut Engine<Item>, now: Now) -> (Sent, Vec<Event<u32>>) {
     }
 }
 
+/// How many pushes there are in all frames together.
 fn pushes(frames: &[(PeerId, Vec<u8>)]) -> usize {
-    frames.iter().filter(|(_, frame)| Frame::decode(frame, true).unwrap().kind == FrameKind::Push).count()
+    let frames = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap());
+    frames.filter(|frame| frame.kind == FrameKind::Push).map(|frame| pushes_in(frame.payload)).sum()
+}
+
+fn pushes_in(mut payload: &[u8]) -> usize {
+    let mut count = 0;
+    while !payload.is_empty() {
+        payload = postcard::take_from_bytes::<Push>(payload).unwrap().1;
+        count += 1;
+    }
+    count
 }
 
 #[test]

@@ -10,10 +10,13 @@ mod event;
 mod peer_id;
 mod peers;
 mod push;
+mod push_queue;
 mod sessions;
 
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod push_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

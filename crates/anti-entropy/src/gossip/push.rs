@@ -1,14 +1,17 @@
 //! Eager push: local writes go to some peers at once; the rounds make up for what does not arrive.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
+use core::time::Duration;
 
+use super::push_queue::QueuedPush;
 use super::{Engine, Event, PeerId};
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
 use crate::replica::{Push, PushOutcome, Rejection, Replicated, Written};
-use crate::session::{Frame, encode_push};
+use crate::session::{Frame, encode_push, encode_push_frame, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
     /// Pushes what was just written to a few peers that are not failing.
@@ -29,19 +32,37 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn push_to_some(&mut self, push: &Push, now: Now) {
-        let nonce = self.random.u64(..);
-        let Some(frame) = encode_push(push, nonce, &self.config.session) else { return };
+        let Some(bytes) = encode_push(push, &self.config.session) else { return };
+        let (bytes, value_bytes) = (Arc::from(bytes), push.value_bytes());
         self.choose_push_targets(now);
-        for peer in self.push_targets.clone() {
-            let full = self.outbox.len() >= self.config.max_queued_pushes;
-            if full && !mutant::active(Mutant::QueuesAreNotBounded) {
-                self.stats.pushes_dropped += 1;
-                continue;
-            }
-            self.stats.pushes_sent += 1;
-            self.stats.value_bytes_sent += push.value_bytes();
-            self.outbox.push_back((peer, frame.clone()));
+        for to in self.push_targets.clone() {
+            self.queue_push(to, &bytes, value_bytes, now);
         }
+    }
+
+    fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, now: Now) {
+        let full = self.pushes.len() >= self.config.max_queued_pushes;
+        if full && !mutant::active(Mutant::QueuesAreNotBounded) {
+            self.stats.pushes_dropped += 1;
+            return;
+        }
+        let due = now.elapsed.saturating_add(self.config.push_delay);
+        self.pushes.add(QueuedPush { to, bytes: Arc::clone(bytes), value_bytes, due });
+    }
+
+    /// The next frame of pushes, if one is due: with all that waits for the same peer, as far as it fits.
+    pub(super) fn next_push_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+        let until = if self.draining { Duration::MAX } else { now.elapsed };
+        let pushes = self.pushes.take_frame(until, max_push_bytes(&self.config.session));
+        let to = pushes.first()?.to.clone();
+        let mut payload = Vec::new();
+        for push in pushes {
+            payload.extend_from_slice(&push.bytes);
+            self.stats.pushes_sent += 1;
+            self.stats.value_bytes_sent += push.value_bytes;
+        }
+        let nonce = self.random.u64(..);
+        Some((to, encode_push_frame(&payload, nonce, &self.config.session)))
     }
 
     /// Keeps pushing to the same peers as long as they are healthy: a push is taken only by those that have the writer's one
@@ -58,12 +79,24 @@ impl<V: Replicated> Engine<V> {
         self.push_targets.extend(others);
     }
 
-    pub(super) fn handle_push(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
-        let outcome = match postcard::take_from_bytes::<Push>(frame.payload) {
-            Ok((push, [])) => self.replica.receive_push(push, now),
-            _ => Ok(PushOutcome::Rejected(Rejection::Malformed("a push does not parse"))),
-        };
-        match outcome {
+    /// Takes in the pushes of a frame, one after the other; what does not parse ends them.
+    pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        let mut payload = frame.payload;
+        loop {
+            let Ok((push, rest)) = postcard::take_from_bytes::<Push>(payload) else {
+                self.reject_push(from, Rejection::Malformed("a push does not parse"));
+                return;
+            };
+            self.handle_push(from, push, now);
+            if rest.is_empty() {
+                return;
+            }
+            payload = rest;
+        }
+    }
+
+    fn handle_push(&mut self, from: &PeerId, push: Push, now: Now) {
+        match self.replica.receive_push(push, now) {
             Ok(PushOutcome::Taken) => self.stats.pushes_taken += 1,
             Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
             // A part that was named on a guess is missing: a session sends it.
@@ -71,12 +104,14 @@ impl<V: Replicated> Engine<V> {
                 self.stats.pushes_not_ready += 1;
                 self.speed_up(now);
             }
-            Ok(PushOutcome::Rejected(rejection)) => {
-                self.stats.pushes_rejected += 1;
-                self.events.push(Event::PushRejected { peer: from.clone(), rejection });
-            }
+            Ok(PushOutcome::Rejected(rejection)) => self.reject_push(from, rejection),
             Err(error) => self.report_store(&error),
         }
+    }
+
+    fn reject_push(&mut self, from: &PeerId, rejection: Rejection) {
+        self.stats.pushes_rejected += 1;
+        self.events.push(Event::PushRejected { peer: from.clone(), rejection });
     }
 
     /// Pushes a version that is held, whoever wrote it and whoever has it. Only a mutant does that.

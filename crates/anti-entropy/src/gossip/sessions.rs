@@ -49,7 +49,7 @@ impl<V: Replicated> Engine<V> {
         };
         peer.heard = Some(now.elapsed);
         match Frame::decode(bytes, self.config.session.checksum) {
-            Ok(frame) if frame.kind == FrameKind::Push => self.handle_push(from, frame, now),
+            Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
             Ok(frame) => self.handle_session_frame(from, frame, now),
             Err(error) => self.refuse_frame(from, error),
         }
@@ -59,8 +59,8 @@ impl<V: Replicated> Engine<V> {
         self.stats.frames_refused += 1;
         if let FrameError::Version { session, .. } = error {
             // At most one refusal waits for a peer, however many frames of its version come.
-            if !self.outbox.iter().any(|(to, _)| to == from) {
-                self.outbox.push_back((from.clone(), encode_version_refusal(session, self.config.session.checksum)));
+            if !self.refusals.iter().any(|(to, _)| to == from) {
+                self.refusals.push_back((from.clone(), encode_version_refusal(session, self.config.session.checksum)));
             }
         }
         self.events.push(Event::FrameRefused { peer: from.clone(), error });

@@ -291,7 +291,8 @@ fn the_rate_of_bytes_is_bounded() {
     cluster.run(Duration::from_secs(1000), Cluster::equal);
     let (span, sent) = (cluster.now.elapsed.saturating_sub(start), cluster.engine(0).stats.bytes_sent);
     assert!(cluster.equal(), "a slow link is slow, not stuck");
-    assert!(span.as_secs() >= 20, "{span:?} for {sent} bytes");
+    // The last frame, of 64 KiB at most, is on its way before time has made up for it.
+    assert!(span.as_secs() >= (sent - 10_000 - (64 << 10)) / 10_000, "{span:?} for {sent} bytes");
     // A batch may go over by one frame.
     assert!(sent <= 10_000 * (span.as_secs() + 2) + 300_000, "{sent} bytes in {span:?}");
 }
@@ -303,7 +304,7 @@ fn pushes_that_wait_are_bounded_and_the_rounds_make_up_for_the_rest() {
         GossipConfig { max_queued_pushes: 10, bytes_per_second: one, burst_bytes: one, ..GossipConfig::lan() };
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     (0..50).for_each(|key| cluster.write(0, key, "value"));
-    assert_eq!(cluster.engine(0).outbox.len(), 10);
+    assert_eq!(cluster.engine(0).pushes.len(), 10);
     assert_eq!(cluster.engine(0).stats.pushes_dropped, 40);
     config.bytes_per_second = GossipConfig::lan().bytes_per_second;
     cluster.engine(0).config = config.clone();

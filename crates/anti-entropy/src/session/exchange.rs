@@ -235,9 +235,17 @@ impl Assembly {
     }
 }
 
-/// The frame of a push, if it fits into one: what is longer is left to anti-entropy.
-pub(crate) fn encode_push(push: &Push, nonce: u64, config: &SessionConfig) -> Option<Vec<u8>> {
-    let bytes = postcard::to_allocvec(push).ok()?;
-    let header = Header { kind: FrameKind::Push, session: nonce, exchange: 0 };
-    (bytes.len() + Header::MAX_BYTES <= config.max_frame_bytes).then(|| header.encode(0, 1, &bytes, config.checksum))
+/// How many bytes of pushes fit into a frame.
+pub(crate) fn max_push_bytes(config: &SessionConfig) -> usize {
+    config.max_frame_bytes.saturating_sub(Header::MAX_BYTES)
+}
+
+/// A push as it goes into a frame, if it fits into one: what is longer is left to anti-entropy.
+pub(crate) fn encode_push(push: &Push, config: &SessionConfig) -> Option<Vec<u8>> {
+    postcard::to_allocvec(push).ok().filter(|bytes| bytes.len() <= max_push_bytes(config))
+}
+
+/// The frame of one encoded push, or of several one behind the other.
+pub(crate) fn encode_push_frame(pushes: &[u8], nonce: u64, config: &SessionConfig) -> Vec<u8> {
+    Header { kind: FrameKind::Push, session: nonce, exchange: 0 }.encode(0, 1, pushes, config.checksum)
 }

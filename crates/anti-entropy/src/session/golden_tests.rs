@@ -214,6 +214,21 @@ fn messages_have_these_bytes() {
 }
 
 #[test]
+fn several_pushes_of_a_frame_stand_one_behind_the_other() {
+    let goldens: Vec<&str> = pushes().into_iter().map(|(_, golden)| golden).collect();
+    let payload = goldens.concat();
+    let frame = encode_push_frame(&bytes(&payload), SESSION, &SessionConfig::default());
+    assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
+    let mut rest = Frame::decode(&frame, true).unwrap().payload;
+    for (push, _) in pushes() {
+        let (read, behind) = postcard::take_from_bytes::<Push>(rest).unwrap();
+        assert_eq!(read, push);
+        rest = behind;
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
 fn an_answer_lists_what_the_tree_holds() {
     let fingerprint = Fingerprint([0xee; 32]);
     let tree: Snapshot = MerkleTree::from_entries([(KeyHash::from_u128(5), fingerprint)]).snapshot();

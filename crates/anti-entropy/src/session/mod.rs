@@ -61,8 +61,8 @@ mod parts_tests;
 mod tests;
 
 pub use config::SessionConfig;
-pub(crate) use exchange::encode_push;
 use exchange::{Exchange, Received};
+pub(crate) use exchange::{encode_push, encode_push_frame, max_push_bytes};
 pub(crate) use frame::encode_version_refusal;
 pub use frame::{Frame, FrameError, FrameKind, PROTOCOL_VERSIONS};
 pub use outcome::{Finished, Outcome, PartialReason, RefusedReason, SessionStats};
