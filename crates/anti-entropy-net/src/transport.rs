@@ -27,6 +27,7 @@ use crate::task::Task;
 /// The crate's documentation has an example, and the bytes on the wire.
 #[derive(Debug)]
 pub struct TcpTransport {
+    name: PeerId,
     local_addr: SocketAddr,
     max_frame_bytes: usize,
     peers: Arc<Peers>,
@@ -61,6 +62,7 @@ impl TcpTransport {
         let inbound = Arc::new(Inbound::new(Arc::clone(&config), Arc::clone(&peers), Arc::clone(&stats)));
         let accepting = Task::spawn(&Handle::current(), Arc::clone(&inbound).accept_all(listener, queue));
         Ok(Self {
+            name: config.name.clone(),
             local_addr,
             max_frame_bytes: limits.max_frame_bytes,
             peers,
@@ -125,5 +127,9 @@ impl Transport for TcpTransport {
 
     fn max_frame_bytes(&self) -> usize {
         self.max_frame_bytes
+    }
+
+    fn local_name(&self) -> Option<PeerId> {
+        Some(self.name.clone())
     }
 }

@@ -76,6 +76,7 @@ pub fn drive<V: Replicated>(
     config: DriverConfig,
 ) -> (Handle<V>, impl Future<Output = ()> + Send + 'static) {
     engine.fit_transport(transport.max_frame_bytes(), transport.authenticated());
+    engine.suggest_name(transport.local_name());
     let (jobs, inbox) = std::sync::mpsc::channel();
     let (frames, outgoing) = mpsc::unbounded();
     let queued = Arc::new(Queued::default());

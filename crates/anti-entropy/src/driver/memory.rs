@@ -158,6 +158,10 @@ impl Transport for MemoryTransport {
     fn max_frame_bytes(&self) -> usize {
         MemoryNetwork::MAX_FRAME_BYTES
     }
+
+    fn local_name(&self) -> Option<PeerId> {
+        Some(self.name.clone())
+    }
 }
 
 /// Waits for a frame. A frame leaves the queue only in the poll that returns it, so dropping this loses nothing.

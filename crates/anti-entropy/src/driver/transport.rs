@@ -38,6 +38,12 @@ pub trait Transport: Send + Sync + 'static {
     fn authenticated(&self) -> bool {
         false
     }
+
+    /// The name by which peers know this node, if the transport knows it; the driver tells it to the engine, for
+    /// [`PushRoute::Tree`](crate::gossip::PushRoute::Tree).
+    fn local_name(&self) -> Option<PeerId> {
+        None
+    }
 }
 
 /// Why a frame was not sent. To the layers above it is a lost frame.
@@ -82,6 +88,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     fn authenticated(&self) -> bool {
         (**self).authenticated()
     }
+    fn local_name(&self) -> Option<PeerId> {
+        (**self).local_name()
+    }
 }
 
 #[async_trait]
@@ -97,5 +106,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
     fn authenticated(&self) -> bool {
         (**self).authenticated()
+    }
+    fn local_name(&self) -> Option<PeerId> {
+        (**self).local_name()
     }
 }

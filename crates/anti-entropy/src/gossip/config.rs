@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::PushRoute;
 use crate::session::SessionConfig;
 
 /// Whom to talk to, how often, and within which budget. Plain data; every replica may have its own, except for
@@ -33,11 +34,15 @@ pub struct GossipConfig {
     pub random_percent: u8,
     /// How many of a hundred choices prefer a peer of another zone, if there is one. 20 by default.
     pub other_zone_percent: u8,
-    /// Whether local writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
+    /// Whether writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
     /// round.
     pub push: bool,
+    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no agreement, and the rounds reach everybody
+    /// else. [`PushRoute::Tree`] is for replicas that are all to have a write within the time that a few frames take.
+    pub push_route: PushRoute,
     /// To how many peers writes are pushed: the same ones as long as they are healthy, since a push is taken only by those
-    /// that have the one before. 3 by default; the others get the writes in the rounds.
+    /// that have the one before. 3 by default; the others get the writes in the rounds. In a tree, how many children each
+    /// replica has, which then has to be the same at all.
     pub push_fanout: usize,
     /// How many writes of one transaction are pushed; what is more is left to the rounds, which move it in batches. 100
     /// by default.
@@ -46,7 +51,8 @@ pub struct GossipConfig {
     /// is on its way at once, and shares a frame only with what was written together with it, or waits for room already.
     /// A few milliseconds save most headers and most calls of the transport where small writes come in bursts.
     pub push_delay: Duration,
-    /// How many pushes wait to be sent; further ones are left to the rounds. 1,024 by default, for bursts of small writes.
+    /// How many pushes wait to be sent, one for each write and peer; further ones are left to the rounds. 1,024 by default,
+    /// for bursts of small writes; more is needed where each goes to many peers, or waits for others.
     pub max_queued_pushes: usize,
     /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
     pub bytes_per_second: NonZeroU64,
@@ -81,6 +87,7 @@ impl Default for GossipConfig {
             random_percent: 80,
             other_zone_percent: 20,
             push: true,
+            push_route: PushRoute::Direct,
             push_fanout: 3,
             max_pushes: 100,
             push_delay: Duration::ZERO,

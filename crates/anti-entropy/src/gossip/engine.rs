@@ -40,6 +40,7 @@ use crate::summary::Root;
 pub struct Engine<V: Replicated> {
     pub(super) replica: Replica<V>,
     pub(super) config: GossipConfig,
+    pub(super) name: Option<PeerId>,
     pub(super) zone: Option<String>,
     pub(super) peers: BTreeMap<PeerId, Peer>,
     pub(super) sessions: Vec<Conversation>,
@@ -50,6 +51,8 @@ pub struct Engine<V: Replicated> {
     pub(super) pushes: PushQueue,
     /// The peers to which local writes are pushed.
     pub(super) push_targets: Vec<PeerId>,
+    /// The neighbours in the tree of pushes; `None` after what it is made of has changed.
+    pub(super) tree: Option<Vec<PeerId>>,
     pub(super) events: EventQueue<V::Key>,
     /// The present pace of the rounds, between `min_interval` and `interval`.
     pub(super) pace: Duration,
@@ -120,6 +123,7 @@ impl<V: Replicated> Engine<V> {
         let first = scaled(config.min_interval, random.u32(0..1000));
         Self {
             replica,
+            name: None,
             zone: None,
             peers: BTreeMap::new(),
             sessions: Vec::new(),
@@ -127,6 +131,7 @@ impl<V: Replicated> Engine<V> {
             refusals: VecDeque::new(),
             pushes: PushQueue::default(),
             push_targets: Vec::new(),
+            tree: None,
             events: EventQueue::new(config.max_events.get()),
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first),
@@ -137,6 +142,15 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
+    /// Tells the engine the name by which its peers know it: its place in a [`PushRoute::Tree`] follows from it. The driver
+    /// does so if the transport knows the name and the application has told none.
+    ///
+    /// [`PushRoute::Tree`]: super::PushRoute::Tree
+    pub fn set_name(&mut self, name: Option<PeerId>) {
+        self.name = name;
+        self.tree = None;
+    }
+
     /// Names the zone in which this replica is, for the preference for other zones.
     pub fn set_zone(&mut self, zone: Option<String>) {
         self.zone = zone;
@@ -145,12 +159,14 @@ impl<V: Replicated> Engine<V> {
     /// Adds a peer, or gives a known one another zone.
     pub fn add_peer(&mut self, peer: PeerId, zone: Option<String>) {
         self.peers.entry(peer).or_default().zone = zone;
+        self.tree = None;
     }
 
     /// Forgets a peer; its frames are refused from now on.
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushes.forget(peer);
+        self.tree = None;
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
@@ -284,6 +300,14 @@ impl<V: Replicated> Engine<V> {
         let session = &mut self.config.session;
         session.max_frame_bytes = session.max_frame_bytes.min(max_frame_bytes);
         session.checksum &= !authenticated;
+    }
+
+    /// Takes over the transport's name for this replica, unless the application has said otherwise.
+    #[cfg(feature = "std")]
+    pub(crate) fn suggest_name(&mut self, name: Option<PeerId>) {
+        if self.name.is_none() {
+            self.set_name(name);
+        }
     }
 
     /// Does what is due: a round, repetitions, giving up.

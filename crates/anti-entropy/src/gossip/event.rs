@@ -122,8 +122,10 @@ pub struct EngineStats {
     pub value_bytes_sent: u64,
     /// Frames that were none, or from nobody known.
     pub frames_refused: u64,
-    /// Pushes sent, one for each write and peer.
+    /// Pushes sent, one for each write and peer, relayed ones too.
     pub pushes_sent: u64,
+    /// Pushes sent of what came by a push itself.
+    pub pushes_relayed: u64,
     /// Pushes not sent, one for each write and peer, since too many waited.
     pub pushes_dropped: u64,
     /// Pushes received and taken in.

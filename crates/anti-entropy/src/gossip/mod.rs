@@ -12,6 +12,7 @@ mod peers;
 mod push;
 mod push_queue;
 mod sessions;
+mod tree;
 
 #[cfg(test)]
 mod limit_tests;
@@ -21,9 +22,12 @@ mod push_tests;
 mod tests;
 #[cfg(test)]
 mod timing_tests;
+#[cfg(test)]
+mod tree_tests;
 
 pub use config::GossipConfig;
 pub use engine::{Engine, Output, Status};
 pub use event::{EngineStats, Event};
 pub use peer_id::PeerId;
 pub use peers::PeerStatus;
+pub use tree::PushRoute;

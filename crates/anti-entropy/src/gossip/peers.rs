@@ -18,6 +18,8 @@ pub(super) struct Peer {
     pub(super) asked: Option<(Duration, Root)>,
     pub(super) heard: Option<Duration>,
     pub(super) failures: u32,
+    /// Let a session time out and has not been heard since.
+    pub(super) silent: bool,
     /// How often in a row it, or this replica, was in another transfer.
     pub(super) busy: u32,
     /// Left alone until then.

@@ -6,7 +6,8 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 
 use super::push_queue::QueuedPush;
-use super::{Engine, Event, PeerId};
+use super::tree::neighbours;
+use super::{Engine, Event, PeerId, PushRoute};
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
@@ -34,20 +35,31 @@ impl<V: Replicated> Engine<V> {
     fn push_to_some(&mut self, push: &Push, now: Now) {
         let Some(bytes) = encode_push(push, &self.config.session) else { return };
         let (bytes, value_bytes) = (Arc::from(bytes), push.value_bytes());
-        self.choose_push_targets(now);
-        for to in self.push_targets.clone() {
-            self.queue_push(to, &bytes, value_bytes, now);
+        let targets = self.tree_neighbours().unwrap_or_else(|| self.sticky_targets(now));
+        for to in targets {
+            self.queue_push(to, &bytes, value_bytes, false, now);
         }
     }
 
-    fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, now: Now) {
+    /// Hands on what was just taken in, as it came. What is known already goes nowhere, so that it comes to rest whatever the
+    /// replicas take for their tree.
+    fn relay(&mut self, from: &PeerId, bytes: &[u8], value_bytes: u64, now: Now) {
+        let fits = bytes.len() <= max_push_bytes(&self.config.session);
+        let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
+        let bytes = Arc::from(bytes);
+        for to in neighbours.into_iter().filter(|to| to != from) {
+            self.queue_push(to, &bytes, value_bytes, true, now);
+        }
+    }
+
+    fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, relayed: bool, now: Now) {
         let full = self.pushes.len() >= self.config.max_queued_pushes;
         if full && !mutant::active(Mutant::QueuesAreNotBounded) {
             self.stats.pushes_dropped += 1;
             return;
         }
         let due = now.elapsed.saturating_add(self.config.push_delay);
-        self.pushes.add(QueuedPush { to, bytes: Arc::clone(bytes), value_bytes, due });
+        self.pushes.add(QueuedPush { to, bytes: Arc::clone(bytes), value_bytes, relayed, due });
     }
 
     /// The next frame of pushes, if one is due: with all that waits for the same peer, as far as it fits.
@@ -59,6 +71,7 @@ impl<V: Replicated> Engine<V> {
         for push in pushes {
             payload.extend_from_slice(&push.bytes);
             self.stats.pushes_sent += 1;
+            self.stats.pushes_relayed += u64::from(push.relayed);
             self.stats.value_bytes_sent += push.value_bytes;
         }
         let nonce = self.random.u64(..);
@@ -67,7 +80,7 @@ impl<V: Replicated> Engine<V> {
 
     /// Keeps pushing to the same peers as long as they are healthy: a push is taken only by those that have the writer's one
     /// before, and peers chosen anew for each write would have gaps.
-    fn choose_push_targets(&mut self, now: Now) {
+    fn sticky_targets(&mut self, now: Now) -> Vec<PeerId> {
         let peers = &self.peers;
         let healthy = |id: &PeerId| peers.get(id).is_some_and(|peer| peer.not_before <= now.elapsed);
         self.push_targets.retain(healthy);
@@ -77,6 +90,15 @@ impl<V: Replicated> Engine<V> {
         let missing = self.config.push_fanout.saturating_sub(self.push_targets.len());
         let others: Vec<PeerId> = others.into_iter().take(missing).cloned().collect();
         self.push_targets.extend(others);
+        self.push_targets.clone()
+    }
+
+    /// The neighbours in the tree of those that answer, if writes go along one. They are worked out once for many pushes.
+    fn tree_neighbours(&mut self) -> Option<Vec<PeerId>> {
+        let own = self.name.as_ref().filter(|_| self.config.push_route == PushRoute::Tree)?;
+        let answering = self.peers.iter().filter(|(_, peer)| !peer.silent).map(|(id, _)| id);
+        let work_out = || neighbours(own, answering, self.config.push_fanout);
+        Some(self.tree.get_or_insert_with(work_out).clone())
     }
 
     /// Takes in the pushes of a frame, one after the other; what does not parse ends them.
@@ -87,7 +109,7 @@ impl<V: Replicated> Engine<V> {
                 self.reject_push(from, Rejection::Malformed("a push does not parse"));
                 return;
             };
-            self.handle_push(from, push, now);
+            self.handle_push(from, push, &payload[..payload.len() - rest.len()], now);
             if rest.is_empty() {
                 return;
             }
@@ -95,9 +117,13 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn handle_push(&mut self, from: &PeerId, push: Push, now: Now) {
+    fn handle_push(&mut self, from: &PeerId, push: Push, bytes: &[u8], now: Now) {
+        let value_bytes = push.value_bytes();
         match self.replica.receive_push(push, now) {
-            Ok(PushOutcome::Taken) => self.stats.pushes_taken += 1,
+            Ok(PushOutcome::Taken) => {
+                self.stats.pushes_taken += 1;
+                self.relay(from, bytes, value_bytes, now);
+            }
             Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
             // A part that was named on a guess is missing: a session sends it.
             Ok(PushOutcome::NotReady | PushOutcome::Rejected(Rejection::MissingContent)) => {

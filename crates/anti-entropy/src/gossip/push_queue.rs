@@ -14,6 +14,8 @@ pub(super) struct QueuedPush {
     /// The encoded push, shared among the peers to which it goes.
     pub(super) bytes: Arc<[u8]>,
     pub(super) value_bytes: u64,
+    /// Whether it came from a peer.
+    pub(super) relayed: bool,
     /// Waits for others to the same peer until then.
     pub(super) due: Duration,
 }

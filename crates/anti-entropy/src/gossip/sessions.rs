@@ -48,6 +48,9 @@ impl<V: Replicated> Engine<V> {
             return;
         };
         peer.heard = Some(now.elapsed);
+        if core::mem::take(&mut peer.silent) {
+            self.tree = None;
+        }
         match Frame::decode(bytes, self.config.session.checksum) {
             Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
             Ok(frame) => self.handle_session_frame(from, frame, now),
@@ -225,6 +228,10 @@ impl<V: Replicated> Engine<V> {
             }
             Outcome::Partial(reason) => {
                 self.stats.partial += 1;
+                if *reason == PartialReason::TimedOut {
+                    peer.silent = true;
+                    self.tree = None;
+                }
                 match reason {
                     PartialReason::Busy if opened && peer.busy <= MAX_BUSY => peer.due = Some(soon),
                     PartialReason::Budget if opened => peer.due = Some(soon),

@@ -13,16 +13,16 @@ use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Replicated, Re
 pub(super) type Item = Keyed<u32, String>;
 
 pub(super) struct Cluster<V: Replicated> {
-    engines: BTreeMap<PeerId, Engine<V>>,
+    pub(super) engines: BTreeMap<PeerId, Engine<V>>,
     /// Frames on their way, by time of arrival and a number that keeps them apart.
     flying: BTreeMap<(Duration, u64), (PeerId, PeerId, Vec<u8>)>,
-    cut: BTreeSet<(PeerId, PeerId)>,
+    pub(super) cut: BTreeSet<(PeerId, PeerId)>,
     events: Vec<(PeerId, Event<V::Key>)>,
     random: fastrand::Rng,
     pub(super) now: Now,
     sent: u64,
     lost_percent: u8,
-    repeated_percent: u8,
+    pub(super) repeated_percent: u8,
 }
 
 pub(super) fn name(index: usize) -> PeerId {
@@ -43,6 +43,7 @@ impl<V: Replicated> Cluster<V> {
             bytes[8] = u8::try_from(index).unwrap();
             let replica = Replica::open(MemoryStore::new(), resolver.clone(), Seed::from_bytes(bytes)).unwrap();
             let mut engine = Engine::new(replica, config.clone(), seed * 1000 + index as u64, now);
+            engine.set_name(Some(name(index)));
             (0..nodes).filter(|peer| *peer != index).for_each(|peer| engine.add_peer(name(peer), None));
             (name(index), engine)
         };
@@ -64,7 +65,7 @@ impl<V: Replicated> Cluster<V> {
     }
 
     /// Cuts every link between the two sides.
-    fn split(&mut self, left: &[usize], right: &[usize]) {
+    pub(super) fn split(&mut self, left: &[usize], right: &[usize]) {
         for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))) {
             self.cut.extend([(name(a), name(b)), (name(b), name(a))]);
         }

@@ -1,0 +1,106 @@
+//! The tree along which pushes are relayed: worked out by each replica by itself, and the same at all that know the same
+//! peers.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::PeerId;
+
+/// Which way a write goes when it is pushed.
+///
+/// ```
+/// use anti_entropy::gossip::{GossipConfig, PushRoute};
+///
+/// // 100 replicas that hear of every write within two hops at most: one of them relays to all others.
+/// let star = GossipConfig { push_route: PushRoute::Tree, push_fanout: 99, ..GossipConfig::lan() };
+/// // Within eight hops, and nobody sends more than four messages a write.
+/// let tree = GossipConfig { push_fanout: 3, ..star };
+/// assert_ne!(tree.push_route, PushRoute::default());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum PushRoute {
+    /// From the writer to [`push_fanout`](super::GossipConfig::push_fanout) peers, and no further. Nothing has to agree
+    /// between replicas.
+    #[default]
+    Direct,
+    /// Along a tree of all replicas, in which each has up to [`push_fanout`](super::GossipConfig::push_fanout) children:
+    /// the writer pushes to its neighbours in the tree, and whoever takes the write in relays it to its own. So *n*
+    /// replicas have it after *n* - 1 messages.
+    ///
+    /// All replicas should have this route, the same `push_fanout` and the same peers, and know
+    /// [their own name](super::Engine::set_name); one that does not know it pushes as [`Direct`](Self::Direct) does and
+    /// relays nothing. Where they disagree, pushes reach some of the replicas and the rounds the others.
+    Tree,
+}
+
+/// The neighbours of `own`: all names in the order of their ranks are read as a heap in which each has `children`.
+pub(super) fn neighbours<'a>(own: &'a PeerId, peers: impl Iterator<Item = &'a PeerId>, children: usize) -> Vec<PeerId> {
+    let mut ranked: Vec<([u8; 8], &PeerId)> = peers.chain([own]).map(|name| (rank(name), name)).collect();
+    ranked.sort_unstable();
+    ranked.dedup();
+    let Ok(place) = ranked.binary_search(&(rank(own), own)) else { return Vec::new() };
+    let parent = place.checked_sub(1).and_then(|before| before.checked_div(children));
+    let first = place.saturating_mul(children).saturating_add(1);
+    let below = ranked.iter().skip(first).take(children);
+    parent.map(|parent| &ranked[parent]).into_iter().chain(below).map(|(_, name)| (*name).clone()).collect()
+}
+
+/// Where a name stands in the tree (docs/protocol.md, "Push"): a hash, so that no region or rack has all the inner nodes
+/// because of how its machines are called.
+pub(super) fn rank(name: &PeerId) -> [u8; 8] {
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(b"anti-entropy push tree").chain_update(name.as_str()).finalize().into();
+    *hash.first_chunk().expect("32 bytes start with 8")
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(count: usize) -> Vec<PeerId> {
+        (0..count).map(|index| PeerId::from(alloc::format!("node-{index}").as_str())).collect()
+    }
+
+    #[test]
+    fn ranks_are_those_of_the_protocol() {
+        assert_eq!(u64::from_be_bytes(rank(&"node-1".into())), 0xb1ae_f881_695e_476c);
+    }
+
+    #[test]
+    fn neighbours_know_each_other_and_make_a_tree() {
+        for (count, children) in [(1, 3), (2, 1), (5, 1), (25, 3), (25, 24), (100, 4), (7, usize::MAX)] {
+            let all = names(count);
+            let mut edges = BTreeSet::new();
+            for own in &all {
+                let near = neighbours(own, all.iter(), children);
+                assert!(near.len() <= children.saturating_add(1));
+                edges.extend(near.into_iter().map(|other| (own.clone(), other)));
+            }
+            assert_eq!(edges.len(), 2 * (count - 1), "{count} of {children}");
+            assert!(edges.iter().all(|(a, b)| edges.contains(&(b.clone(), a.clone()))));
+            let mut reached = BTreeSet::from([all[0].clone()]);
+            for _ in 0..count {
+                let next = edges.iter().filter(|(a, _)| reached.contains(a)).map(|(_, b)| b.clone());
+                reached.extend(next.collect::<Vec<_>>());
+            }
+            assert_eq!(reached.len(), count);
+        }
+    }
+
+    #[test]
+    fn nobody_has_children_where_there_are_none_to_have() {
+        assert!(names(5).iter().all(|own| neighbours(own, names(5).iter(), 0).is_empty()));
+    }
+
+    #[test]
+    fn it_does_not_matter_whether_the_own_name_is_among_the_peers() {
+        let all = names(9);
+        let others = all.iter().filter(|name| **name != all[4]);
+        assert_eq!(neighbours(&all[4], others, 2), neighbours(&all[4], all.iter(), 2));
+    }
+}
