@@ -54,6 +54,13 @@ pub struct GossipConfig {
     /// How many pushes wait to be sent, one for each write and peer; further ones are left to the rounds. 1,024 by default,
     /// for bursts of small writes; more is needed where each goes to many peers, or waits for others.
     pub max_queued_pushes: usize,
+    /// How many pushes of peers wait for one before them that is late, as in a network that does not keep the order: for as
+    /// long as an answer may take ([`SessionConfig::resend_after`]); then, and when there are more, they are left to the
+    /// rounds, the oldest first. 64 by default, for what a few hundred writes a second have on their way at a time.
+    pub max_early_pushes: usize,
+    /// How many bytes such pushes have together. 1 MiB by default: 64 of 16 KiB. With what they are decoded to, they take up
+    /// to three times that in memory.
+    pub max_early_bytes: usize,
     /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
     pub bytes_per_second: NonZeroU64,
     /// How many bytes may be sent at once after a pause. 4 MiB by default.
@@ -92,6 +99,8 @@ impl Default for GossipConfig {
             max_pushes: 100,
             push_delay: Duration::ZERO,
             max_queued_pushes: 1024,
+            max_early_pushes: 64,
+            max_early_bytes: 1 << 20,
             bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
             burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
             max_transfers: NonZeroUsize::MIN,

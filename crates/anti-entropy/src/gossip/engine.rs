@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::bucket::TokenBucket;
+use super::early::EarlyPushes;
 use super::event::EventQueue;
 use super::peers::{self, Peer};
 use super::push_queue::PushQueue;
@@ -49,6 +50,8 @@ pub struct Engine<V: Replicated> {
     /// Frames that refuse another version.
     pub(super) refusals: VecDeque<(PeerId, Vec<u8>)>,
     pub(super) pushes: PushQueue,
+    /// Pushes of peers that wait for what comes before them.
+    pub(super) early: EarlyPushes,
     /// The peers to which local writes are pushed.
     pub(super) push_targets: Vec<PeerId>,
     /// The neighbours in the tree of pushes; `None` after what it is made of has changed.
@@ -130,6 +133,7 @@ impl<V: Replicated> Engine<V> {
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
             pushes: PushQueue::default(),
+            early: EarlyPushes::default(),
             push_targets: Vec::new(),
             tree: None,
             events: EventQueue::new(config.max_events.get()),
@@ -166,6 +170,7 @@ impl<V: Replicated> Engine<V> {
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushes.forget(peer);
+        self.early.forget(peer);
         self.tree = None;
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
@@ -315,6 +320,7 @@ impl<V: Replicated> Engine<V> {
         for conversation in &mut self.sessions {
             conversation.session.handle_timeout(now);
         }
+        self.handle_overdue_pushes(now);
         self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
         let waits = mutant::active(Mutant::RoundWaitsForEverySession)
             && self.sessions.iter().any(|open| open.opened && open.over_at.is_none());
@@ -353,7 +359,7 @@ impl<V: Replicated> Engine<V> {
         let due = self.peers.values().filter(|_| !self.draining);
         let due = due.filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
         let round = if self.draining { Duration::MAX } else { self.next_round };
-        let mut deadline = sessions.chain(due).fold(round, Duration::min);
+        let mut deadline = sessions.chain(due).chain(self.early.overdue_at()).fold(round, Duration::min);
         let has_room = self.bucket.allows(&self.config, now.elapsed);
         if !has_room {
             deadline = deadline.min(self.bucket.allows_at(&self.config));

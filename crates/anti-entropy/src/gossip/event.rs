@@ -132,7 +132,7 @@ pub struct EngineStats {
     pub pushes_taken: u64,
     /// Pushes received of what was known already.
     pub pushes_seen: u64,
-    /// Pushes received that were not ready, and were left to anti-entropy.
+    /// Pushes received that were not ready in time, and were left to anti-entropy.
     pub pushes_not_ready: u64,
     /// Pushes received and refused.
     pub pushes_rejected: u64,

@@ -5,15 +5,19 @@
 
 mod bucket;
 mod config;
+mod early;
 mod engine;
 mod event;
 mod peer_id;
 mod peers;
 mod push;
 mod push_queue;
+mod receive;
 mod sessions;
 mod tree;
 
+#[cfg(test)]
+mod early_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]

@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use super::push_queue::QueuedPush;
 use super::tree::neighbours;
-use super::{Engine, Event, PeerId, PushRoute};
+use super::{Engine, PeerId, PushRoute};
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
-use crate::replica::{Push, PushOutcome, Rejection, Replicated, Written};
-use crate::session::{Frame, encode_push, encode_push_frame, max_push_bytes};
+use crate::replica::{Push, Replicated, Written};
+use crate::session::{encode_push, encode_push_frame, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
     /// Pushes what was just written to a few peers that are not failing.
@@ -41,18 +41,7 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    /// Hands on what was just taken in, as it came. What is known already goes nowhere, so that it comes to rest whatever the
-    /// replicas take for their tree.
-    fn relay(&mut self, from: &PeerId, bytes: &[u8], value_bytes: u64, now: Now) {
-        let fits = bytes.len() <= max_push_bytes(&self.config.session);
-        let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
-        let bytes = Arc::from(bytes);
-        for to in neighbours.into_iter().filter(|to| to != from) {
-            self.queue_push(to, &bytes, value_bytes, true, now);
-        }
-    }
-
-    fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, relayed: bool, now: Now) {
+    pub(super) fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, relayed: bool, now: Now) {
         let full = self.pushes.len() >= self.config.max_queued_pushes;
         if full && !mutant::active(Mutant::QueuesAreNotBounded) {
             self.stats.pushes_dropped += 1;
@@ -94,50 +83,11 @@ impl<V: Replicated> Engine<V> {
     }
 
     /// The neighbours in the tree of those that answer, if writes go along one. They are worked out once for many pushes.
-    fn tree_neighbours(&mut self) -> Option<Vec<PeerId>> {
+    pub(super) fn tree_neighbours(&mut self) -> Option<Vec<PeerId>> {
         let own = self.name.as_ref().filter(|_| self.config.push_route == PushRoute::Tree)?;
         let answering = self.peers.iter().filter(|(_, peer)| !peer.silent).map(|(id, _)| id);
         let work_out = || neighbours(own, answering, self.config.push_fanout);
         Some(self.tree.get_or_insert_with(work_out).clone())
-    }
-
-    /// Takes in the pushes of a frame, one after the other; what does not parse ends them.
-    pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
-        let mut payload = frame.payload;
-        loop {
-            let Ok((push, rest)) = postcard::take_from_bytes::<Push>(payload) else {
-                self.reject_push(from, Rejection::Malformed("a push does not parse"));
-                return;
-            };
-            self.handle_push(from, push, &payload[..payload.len() - rest.len()], now);
-            if rest.is_empty() {
-                return;
-            }
-            payload = rest;
-        }
-    }
-
-    fn handle_push(&mut self, from: &PeerId, push: Push, bytes: &[u8], now: Now) {
-        let value_bytes = push.value_bytes();
-        match self.replica.receive_push(push, now) {
-            Ok(PushOutcome::Taken) => {
-                self.stats.pushes_taken += 1;
-                self.relay(from, bytes, value_bytes, now);
-            }
-            Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
-            // A part that was named on a guess is missing: a session sends it.
-            Ok(PushOutcome::NotReady | PushOutcome::Rejected(Rejection::MissingContent)) => {
-                self.stats.pushes_not_ready += 1;
-                self.speed_up(now);
-            }
-            Ok(PushOutcome::Rejected(rejection)) => self.reject_push(from, rejection),
-            Err(error) => self.report_store(&error),
-        }
-    }
-
-    fn reject_push(&mut self, from: &PeerId, rejection: Rejection) {
-        self.stats.pushes_rejected += 1;
-        self.events.push(Event::PushRejected { peer: from.clone(), rejection });
     }
 
     /// Pushes a version that is held, whoever wrote it and whoever has it. Only a mutant does that.

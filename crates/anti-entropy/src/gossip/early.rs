@@ -1,0 +1,70 @@
+//! Pushes that came before what they need, as a network without order brings them.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::{GossipConfig, PeerId};
+use crate::clock::Dot;
+use crate::replica::Push;
+
+/// A push as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Arrived {
+    pub(super) from: PeerId,
+    pub(super) push: Push,
+    pub(super) bytes: Arc<[u8]>,
+    /// Waits for what it needs until then.
+    pub(super) until: Duration,
+}
+
+/// Pushes that are not ready, by the time of their arrival.
+#[derive(Debug, Default)]
+pub(super) struct EarlyPushes {
+    waiting: VecDeque<Arrived>,
+    bytes: usize,
+}
+
+impl EarlyPushes {
+    pub(super) fn holds(&self, dot: Dot) -> bool {
+        self.waiting.iter().any(|early| early.push.dot == dot)
+    }
+
+    /// Keeps a push; returns how many give way, the oldest first.
+    pub(super) fn keep(&mut self, early: Arrived, config: &GossipConfig) -> u64 {
+        self.bytes += early.bytes.len();
+        self.waiting.push_back(early);
+        let mut gone = 0;
+        while self.waiting.len() > config.max_early_pushes || self.bytes > config.max_early_bytes {
+            let Some(oldest) = self.waiting.pop_front() else { break };
+            self.bytes -= oldest.bytes.len();
+            gone += 1;
+        }
+        gone
+    }
+
+    /// Takes out those that may be ready now that this write or delete is known.
+    pub(super) fn take_waiting_for(&mut self, dot: Dot) -> VecDeque<Arrived> {
+        self.take(|early| early.push.waits_for(dot))
+    }
+
+    pub(super) fn take_overdue(&mut self, now: Duration) -> VecDeque<Arrived> {
+        self.take(|early| early.until <= now)
+    }
+
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        self.take(|early| early.from == *peer);
+    }
+
+    /// When the next one is overdue.
+    pub(super) fn overdue_at(&self) -> Option<Duration> {
+        self.waiting.iter().map(|early| early.until).min()
+    }
+
+    fn take(&mut self, which: impl FnMut(&Arrived) -> bool) -> VecDeque<Arrived> {
+        let (taken, kept): (VecDeque<_>, _) = core::mem::take(&mut self.waiting).into_iter().partition(which);
+        self.bytes -= taken.iter().map(|early: &Arrived| early.bytes.len()).sum::<usize>();
+        self.waiting = kept;
+        taken
+    }
+}

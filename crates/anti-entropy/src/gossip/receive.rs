@@ -1,0 +1,92 @@
+//! Pushes that peers send: taken in and relayed, or kept for a moment until what comes before them is there.
+
+use alloc::sync::Arc;
+
+use super::early::Arrived;
+use super::{Engine, Event, PeerId};
+use crate::clock::Now;
+use crate::replica::{Push, PushOutcome, Rejection, Replicated};
+use crate::session::{Frame, max_push_bytes};
+
+impl<V: Replicated> Engine<V> {
+    /// Takes in the pushes of a frame, one after the other; what does not parse ends them, and so does a store that fails.
+    pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        let until = now.elapsed.saturating_add(self.config.session.resend_after);
+        let mut payload = frame.payload;
+        loop {
+            let Ok((push, rest)) = postcard::take_from_bytes::<Push>(payload) else {
+                self.reject_push(from, Rejection::Malformed("a push does not parse"));
+                return;
+            };
+            let bytes = Arc::from(&payload[..payload.len() - rest.len()]);
+            if !self.handle_push(Arrived { from: from.clone(), push, bytes, until }, now) || rest.is_empty() {
+                return;
+            }
+            payload = rest;
+        }
+    }
+
+    /// Tries those once more that what they need has not come for in time.
+    pub(super) fn handle_overdue_pushes(&mut self, now: Now) {
+        for overdue in self.early.take_overdue(now.elapsed) {
+            self.handle_push(overdue, now);
+        }
+    }
+
+    /// Takes in a push, and those that waited for it. `false` if the store failed.
+    fn handle_push(&mut self, arrived: Arrived, now: Now) -> bool {
+        let mut next = alloc::vec![arrived];
+        while let Some(arrived) = next.pop() {
+            match self.replica.receive_push(arrived.push.clone(), now) {
+                Ok(PushOutcome::Taken) => {
+                    self.stats.pushes_taken += 1;
+                    self.relay(&arrived, now);
+                    next.extend(self.early.take_waiting_for(arrived.push.dot));
+                }
+                Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
+                Ok(PushOutcome::NotReady) => self.keep_early(arrived, now),
+                // A part that was named on a guess is missing: a session sends it.
+                Ok(PushOutcome::Rejected(Rejection::MissingContent)) => self.leave_to_rounds(1, now),
+                Ok(PushOutcome::Rejected(rejection)) => self.reject_push(&arrived.from, rejection),
+                Err(error) => {
+                    self.report_store(&error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Hands on what was just taken in, as it came. What is known already goes nowhere, so that it comes to rest whatever the
+    /// replicas take for their tree.
+    fn relay(&mut self, arrived: &Arrived, now: Now) {
+        let fits = arrived.bytes.len() <= max_push_bytes(&self.config.session);
+        let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
+        for to in neighbours.into_iter().filter(|to| *to != arrived.from) {
+            self.queue_push(to, &arrived.bytes, arrived.push.value_bytes(), true, now);
+        }
+    }
+
+    fn keep_early(&mut self, arrived: Arrived, now: Now) {
+        if arrived.until <= now.elapsed {
+            self.leave_to_rounds(1, now);
+        } else if self.early.holds(arrived.push.dot) {
+            self.stats.pushes_seen += 1;
+        } else {
+            let gone = self.early.keep(arrived, &self.config);
+            self.leave_to_rounds(gone, now);
+        }
+    }
+
+    fn leave_to_rounds(&mut self, pushes: u64, now: Now) {
+        if pushes > 0 {
+            self.stats.pushes_not_ready += pushes;
+            self.speed_up(now);
+        }
+    }
+
+    fn reject_push(&mut self, from: &PeerId, rejection: Rejection) {
+        self.stats.pushes_rejected += 1;
+        self.events.push(Event::PushRejected { peer: from.clone(), rejection });
+    }
+}
