@@ -21,6 +21,8 @@ mod early_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
+mod mutant_tests;
+#[cfg(test)]
 mod push_tests;
 #[cfg(test)]
 mod tests;
