@@ -10,7 +10,7 @@ use anti_entropy::KeyHash;
 use anti_entropy::KeyRange;
 use anti_entropy::clock::Seed;
 use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, LinkFaults, MemoryNetwork, SystemClock, drive};
-use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId};
+use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId, PushRoute};
 use anti_entropy::replica::{
     Change, Commit, Keyed, LastWriterWins, MemoryStore, MetaSlot, Missing, Replica, Store, StoreError, Transaction,
 };
@@ -30,10 +30,21 @@ fn start_with(
     store: impl Store + 'static,
     config: DriverConfig,
 ) -> Handle<Item> {
+    start_gossip(network, index, nodes, store, GossipConfig::test(), config)
+}
+
+fn start_gossip(
+    network: &MemoryNetwork,
+    index: usize,
+    nodes: usize,
+    store: impl Store + 'static,
+    gossip: GossipConfig,
+    config: DriverConfig,
+) -> Handle<Item> {
     let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
     let replica = Replica::open(store, LastWriterWins, seed).unwrap();
     let clock = SystemClock::new();
-    let mut engine = Engine::new(replica, GossipConfig::test(), index as u64, clock.now());
+    let mut engine = Engine::new(replica, gossip, index as u64, clock.now());
     for peer in (0..nodes).filter(|peer| *peer != index) {
         engine.add_peer(name(peer), None);
     }
@@ -70,6 +81,31 @@ fn five_nodes_converge_over_a_bad_network() {
         for handle in &handles {
             let status = handle.status().await.unwrap();
             assert_eq!((status.root, status.entries), (first.root, 50));
+        }
+    });
+}
+
+#[test]
+fn the_transport_names_the_engine_so_that_pushes_go_along_a_tree() {
+    let network = MemoryNetwork::new(1);
+    let never = Duration::from_secs(1_000_000);
+    let chain = GossipConfig {
+        interval: never,
+        min_interval: never,
+        push_route: PushRoute::Tree,
+        push_fanout: 1,
+        ..GossipConfig::test()
+    };
+    let start = |index| start_gossip(&network, index, 5, MemoryStore::new(), chain.clone(), DriverConfig::default());
+    let handles: Vec<_> = (0..5).map(start).collect();
+    block_on(async {
+        handles[0].write(item(1, "value")).await.unwrap();
+        for handle in &handles {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while handle.read(1).await.unwrap().value().is_none() {
+                assert!(Instant::now() < deadline, "a chain has no other way than to relay");
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     });
 }

@@ -1,7 +1,8 @@
 //! Layer 5, gossip: whom to talk to, when, within which budget.
 //!
 //! An [`Engine`] owns a replica and its sessions with many peers. In rounds it compares roots with a few of them, and
-//! opens a session where they differ; local writes are pushed at once to some. It does no IO and reads no clock.
+//! opens a session where they differ; local writes are pushed at once to some, or along a tree to all. It does no IO and
+//! reads no clock.
 
 mod bucket;
 mod config;
