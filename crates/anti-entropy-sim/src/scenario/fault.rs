@@ -10,7 +10,8 @@ use crate::history::NodeIndex;
 pub struct Step {
     /// When it begins, in milliseconds.
     pub start_ms: u64,
-    /// When it is over; with the scenario's duration at the latest.
+    /// When it is over; with the scenario's duration at the latest. What is over when something else begins is
+    /// over before it.
     pub end_ms: u64,
     /// To whom it happens; what that means stands with each fault. All nodes if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,6 +111,36 @@ pub enum Fault {
         /// How.
         lie: Lie,
     },
+}
+
+impl Fault {
+    /// Its name, as it stands in TOML.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Split { .. } => "split",
+            Self::Mute => "mute",
+            Self::Deaf => "deaf",
+            Self::Isolate => "isolate",
+            Self::Ring => "ring",
+            Self::Flapping { .. } => "flapping",
+            Self::Degrade { .. } => "degrade",
+            Self::Crash { .. } => "crash",
+            Self::Cascade { .. } => "cascade",
+            Self::Wipe => "wipe",
+            Self::Restore => "restore",
+            Self::Swap => "swap",
+            Self::Pause => "pause",
+            Self::SlowDisk { .. } => "slow_disk",
+            Self::DiskErrors { .. } => "disk_errors",
+            Self::FullDisk => "full_disk",
+            Self::ClockJump { .. } => "clock_jump",
+            Self::ClockDrift { .. } => "clock_drift",
+            Self::ClockFreeze => "clock_freeze",
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Lie { .. } => "lie",
+        }
+    }
 }
 
 /// What a lying member does.

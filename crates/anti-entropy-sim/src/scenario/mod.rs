@@ -3,13 +3,20 @@
 //! A scenario is written in TOML, made with the builder methods of [`Scenario`], or drawn from a seed by
 //! [`Scenario::swarm`](Profile). All three are the same plain data, which a failing run is shrunk to and replayed from.
 
+mod builder;
+mod check;
+mod error;
 mod fault;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::ScenarioError;
 pub use fault::{Fault, Lie, Step};
-pub use settings::{Gossip, Links, Mix, Workload};
+pub use settings::{Gossip, Links, Mix, Preset, Workload};
 
 use crate::history::{KeyIndex, NodeIndex, OpKind};
 

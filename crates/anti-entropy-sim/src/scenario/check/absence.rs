@@ -1,0 +1,51 @@
+//! When nodes are not there: they cannot crash then, nor join.
+
+use core::ops::Range;
+
+use crate::history::NodeIndex;
+use crate::scenario::{Fault, Scenario, Step};
+
+/// A node is not there for some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::scenario) struct Absence {
+    pub(in crate::scenario) node: NodeIndex,
+    /// In milliseconds.
+    pub(in crate::scenario) time: Range<u64>,
+}
+
+impl Absence {
+    fn meets(&self, other: &Self) -> bool {
+        self.node == other.node && self.time.start < other.time.end && other.time.start < self.time.end
+    }
+}
+
+/// Who is not there, and when, because of a step. One that joins is not there before and after the step.
+///
+/// A backup is taken at the beginning of [`Fault::Restore`], and put back at the end: what lies between counts as well.
+pub(in crate::scenario) fn absences(scenario: &Scenario, step: &Step) -> Vec<Absence> {
+    let step_time = step.start_ms..step.end_ms;
+    let times = match step.fault {
+        Fault::Join => vec![0..step.start_ms, step.end_ms..scenario.duration_ms],
+        Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore | Fault::Swap | Fault::Leave => {
+            vec![step_time]
+        }
+        _ => return Vec::new(),
+    };
+    let mut nodes = affected(scenario, step);
+    if step.fault == Fault::Swap {
+        nodes.truncate(2);
+    }
+    let absence = |node| times.iter().cloned().map(move |time| Absence { node, time });
+    nodes.into_iter().flat_map(absence).filter(|absence| !absence.time.is_empty()).collect()
+}
+
+/// The first time that a step makes a node go that is not there anyway because of an earlier step.
+pub(in crate::scenario) fn clashes(earlier: &[Absence], step: &[Absence]) -> Option<(Absence, Absence)> {
+    let mut pairs = step.iter().flat_map(|new| earlier.iter().map(move |old| (new, old)));
+    pairs.find(|(new, old)| new.meets(old)).map(|(new, old)| (new.clone(), old.clone()))
+}
+
+/// The nodes of a step: all if it names none.
+fn affected(scenario: &Scenario, step: &Step) -> Vec<NodeIndex> {
+    if step.nodes.is_empty() { (0..scenario.nodes).collect() } else { step.nodes.clone() }
+}
