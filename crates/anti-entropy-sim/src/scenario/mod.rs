@@ -6,7 +6,9 @@
 mod builder;
 mod check;
 mod error;
+mod expand;
 mod fault;
+pub(crate) mod random;
 mod settings;
 #[cfg(test)]
 mod tests;
