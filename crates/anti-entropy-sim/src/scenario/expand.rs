@@ -123,7 +123,8 @@ mod tests {
         assert_eq!(drawn, scenario().expanded(1));
         assert_ne!(drawn, scenario().expanded(2));
         assert_eq!(drawn.clone().expanded(2), drawn, "there is nothing left to draw");
-        let share = |count: fn(&Operation) -> bool| drawn.operations.iter().filter(|operation| count(operation)).count();
+        let share =
+            |count: fn(&Operation) -> bool| drawn.operations.iter().filter(|operation| count(operation)).count();
         assert!((3_400..3_700).contains(&share(|operation| operation.process % 4 == operation.node)));
         assert!((300..500).contains(&share(|operation| operation.keys.len() > 1)));
         assert!((700..900).contains(&share(|operation| operation.op == OpKind::Read)));

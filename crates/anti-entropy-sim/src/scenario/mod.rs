@@ -1,7 +1,7 @@
 //! Scenarios: what is simulated, as data: nodes, network, operations, and faults with their times.
 //!
 //! A scenario is written in TOML, made with the builder methods of [`Scenario`], or drawn from a seed by
-//! [`Scenario::swarm`](Profile). All three are the same plain data, which a failing run is shrunk to and replayed from.
+//! [`Profile::draw`]. All three are the same plain data, which a failing run is shrunk to and replayed from.
 
 mod builder;
 mod check;
@@ -10,6 +10,7 @@ mod expand;
 mod fault;
 pub(crate) mod random;
 mod settings;
+mod swarm;
 #[cfg(test)]
 mod tests;
 mod text;

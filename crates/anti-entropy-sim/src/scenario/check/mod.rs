@@ -5,7 +5,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 
-pub(super) use absence::{absences, clashes};
+pub(super) use absence::{Absence, absences, clashes};
 
 use super::{Fault, Gossip, Links, Mix, Operation, Scenario, ScenarioError};
 use crate::history::{NodeIndex, OpKind};

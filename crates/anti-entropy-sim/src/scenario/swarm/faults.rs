@@ -1,0 +1,204 @@
+//! Which faults a seed draws, when, and to whom.
+
+use std::collections::BTreeSet;
+
+use super::{SHORTEST_MS, Swarm, settings};
+use crate::history::NodeIndex;
+use crate::scenario::{Fault, Step};
+
+/// Ten years in milliseconds.
+pub(super) const TEN_YEARS: u64 = 10 * 365 * 24 * 3_600_000;
+
+/// Faults that a run has or has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Partition,
+    Degrade,
+    Process,
+    Pause,
+    Disk,
+    Clock,
+    Membership,
+}
+
+impl Class {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Partition, Self::Degrade, Self::Process, Self::Pause, Self::Disk, Self::Clock, Self::Membership];
+}
+
+impl Swarm {
+    /// Draws steps of some classes. One that needs a node that is not there is left out, so that there may be fewer.
+    pub(super) fn steps(&mut self, classes: &[Class], count: u64) {
+        for _ in 0..count {
+            let (start_ms, end_ms) = self.time();
+            let step = |nodes, fault| Some(Step { start_ms, end_ms, nodes, fault });
+            let drawn = match self.random.one_of(classes) {
+                Class::Partition => Some(self.parted(start_ms, end_ms)),
+                Class::Degrade => {
+                    let nodes = if self.random.permille(500) { self.several(2) } else { Vec::new() };
+                    step(nodes, Fault::Degrade { links: settings::links(&mut self.random) })
+                }
+                Class::Process => self.restart(start_ms, end_ms),
+                Class::Pause => step(self.some(), Fault::Pause),
+                Class::Disk => step(self.some(), self.disk()),
+                Class::Clock => step(self.some(), self.clock()),
+                Class::Membership => self.membership(start_ms, end_ms),
+            };
+            if let Some(step) = drawn {
+                self.push(step);
+            }
+        }
+    }
+
+    /// From when to when: short, anything, or all that is left of the run.
+    fn time(&mut self) -> (u64, u64) {
+        let duration = self.scenario.duration_ms;
+        let start = self.random.strength(0..=duration - SHORTEST_MS);
+        let left = duration - start;
+        let length = match self.random.between(0, 3) {
+            0 | 1 => SHORTEST_MS + self.random.exponential(duration / 8),
+            2 => self.random.strength(SHORTEST_MS..=left),
+            _ => left,
+        };
+        (start, start + length.min(left))
+    }
+
+    /// One node, some, or all of them: those are named by none.
+    fn some(&mut self) -> Vec<NodeIndex> {
+        match self.random.between(0, 3) {
+            0 | 1 => self.random.distinct(1, self.scenario.nodes),
+            2 => self.several(1),
+            _ => Vec::new(),
+        }
+    }
+
+    /// At least so many nodes, in any order.
+    fn several(&mut self, least: u32) -> Vec<NodeIndex> {
+        let count = self.random.between_u32(least, self.scenario.nodes);
+        self.random.distinct(count, self.scenario.nodes)
+    }
+
+    /// At least one node, and not all.
+    fn few(&mut self) -> Vec<NodeIndex> {
+        let count = if self.random.permille(500) { 1 } else { self.random.between_u32(1, self.scenario.nodes - 1) };
+        self.random.distinct(count, self.scenario.nodes)
+    }
+
+    fn parted(&mut self, start_ms: u64, end_ms: u64) -> Step {
+        let (nodes, fault) = match self.random.between(0, 8) {
+            0 => (Vec::new(), Fault::Split { groups: self.groups(2, 0, true) }),
+            1 => (Vec::new(), Fault::Split { groups: self.groups(2, 0, false) }),
+            // A node that is in no group is a bridge.
+            2 => (Vec::new(), Fault::Split { groups: self.groups(2, 1, true) }),
+            3 => (Vec::new(), Fault::Split { groups: self.groups(3, 0, false) }),
+            4 => (self.few(), Fault::Isolate),
+            5 => (Vec::new(), Fault::Ring),
+            6 => (self.few(), Fault::Mute),
+            7 => (self.few(), Fault::Deaf),
+            _ => {
+                let period_ms = self.random.strength(SHORTEST_MS..=(end_ms - start_ms).min(10_000));
+                (Vec::new(), Fault::Flapping { groups: self.groups(2, 0, false), period_ms })
+            }
+        };
+        Step { start_ms, end_ms, nodes, fault }
+    }
+
+    /// Groups of any size, or as equal as can be, and some nodes in none; fewer groups if there are too few nodes.
+    fn groups(&mut self, count: u32, bridges: u32, equal: bool) -> Vec<Vec<NodeIndex>> {
+        let mut nodes = self.random.distinct(self.scenario.nodes, self.scenario.nodes);
+        nodes.truncate(nodes.len().saturating_sub(bridges as usize).max(2));
+        let count = (count as usize).min(nodes.len());
+        let mut groups = vec![Vec::new(); count];
+        for (number, node) in nodes.into_iter().enumerate() {
+            // The first nodes see to it that no group is empty.
+            let group = if equal || number < count {
+                number % count
+            } else {
+                self.random.between_u32(0, u32::try_from(count - 1).expect("at most 3 groups")) as usize
+            };
+            groups[group].push(node);
+        }
+        for group in &mut groups {
+            group.sort_unstable();
+        }
+        groups
+    }
+
+    /// Of ten restarts three are of a wiped store, one of a backup, and one of somebody else's store.
+    fn restart(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
+        let (nodes, fault) = match self.random.between(0, 9) {
+            0 => (self.random.distinct(2, self.scenario.nodes), Fault::Swap),
+            1 => (self.few(), Fault::Restore),
+            // Without a single store left there would be nothing to lose.
+            2..=4 => (self.few(), Fault::Wipe),
+            5 => {
+                let nodes = self.several(2);
+                let most = (end_ms - start_ms - 1) / (nodes.len() as u64 - 1);
+                if most == 0 {
+                    return None;
+                }
+                (nodes, Fault::Cascade { every_ms: self.random.strength(1..=most) })
+            }
+            _ => {
+                let (in_order, vouched) = (self.random.permille(500), self.random.permille(300));
+                (self.some(), Fault::Crash { in_order, vouched })
+            }
+        };
+        Some(Step { start_ms, end_ms, nodes, fault })
+    }
+
+    fn disk(&mut self) -> Fault {
+        match self.random.between(0, 3) {
+            0 => Fault::SlowDisk { commit_ms: self.random.strength(1..=2_000) },
+            1 => Fault::FullDisk,
+            _ => Fault::DiskErrors {
+                reads_permille: self.random.strength_permille(50),
+                commits_permille: self.random.strength_permille(200),
+                syncs_permille: self.random.strength_permille(100),
+            },
+        }
+    }
+
+    fn clock(&mut self) -> Fault {
+        let backwards = self.random.permille(500);
+        match self.random.between(0, 3) {
+            0 => {
+                let ppm = i32::try_from(self.random.strength(1..=50_000)).expect("at most 50000");
+                Fault::ClockDrift { ppm: if backwards { -ppm } else { ppm } }
+            }
+            1 => Fault::ClockFreeze,
+            _ => {
+                // A millisecond, a minute, a day, ten years: clocks are wrong by any of them.
+                let most = self.random.one_of(&[1, 60_000, 86_400_000, TEN_YEARS]);
+                let by_ms = i64::try_from(self.random.strength(1..=most)).expect("ten years at most");
+                Fault::ClockJump { by_ms: if backwards { -by_ms } else { by_ms } }
+            }
+        }
+    }
+
+    /// Nodes that come later, those that go and come back, and those that come and go.
+    fn membership(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
+        if self.random.permille(500) {
+            return Some(Step { start_ms, end_ms, nodes: self.few(), fault: Fault::Leave });
+        }
+        let joined = self.scenario.steps.iter().filter(|step| step.fault == Fault::Join).flat_map(|step| &step.nodes);
+        let joined = joined.copied().collect::<BTreeSet<_>>();
+        // Two nodes are there from the beginning.
+        let free = (2..self.scenario.nodes).filter(|node| !joined.contains(node)).collect::<Vec<_>>();
+        if free.is_empty() {
+            return None;
+        }
+        let node = self.random.one_of(&free);
+        let mut lost = self.scenario.never_back.iter().copied().collect::<BTreeSet<_>>();
+        lost.insert(node);
+        let may_go = u32::try_from(lost.len()).is_ok_and(|lost| lost <= self.minority());
+        let goes = end_ms < self.scenario.duration_ms && may_go;
+        let end_ms = if goes { end_ms } else { self.scenario.duration_ms };
+        let step = Step { start_ms, end_ms, nodes: vec![node], fault: Fault::Join };
+        if self.push(step) && goes {
+            // It has left for good, and is not waited for.
+            self.scenario.never_back = lost.into_iter().collect();
+        }
+        None
+    }
+}

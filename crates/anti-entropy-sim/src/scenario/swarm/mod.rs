@@ -1,0 +1,181 @@
+//! Scenarios drawn from a seed.
+//!
+//! Each seed draws which faults there are at all, and how strong ("swarm testing", Groce et al., 2012): what one run
+//! never does, another does all the time, and faults that would hide each other's bugs are often alone.
+
+mod faults;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use core::ops::RangeInclusive;
+
+use faults::Class;
+
+use super::check::{Absence, absences, clashes};
+use super::random::Random;
+use super::{Fault, Lie, Links, Profile, Scenario, Step};
+use crate::history::{NodeIndex, OpKind};
+
+/// Drawing a scenario uses another stream than whatever else a seed is used for.
+const STREAM: u64 = 0x7377_6172_6d00_0000;
+
+/// No fault is shorter, in milliseconds.
+const SHORTEST_MS: u64 = 10;
+
+impl Profile {
+    /// The scenario of a seed, with as many nodes as the seed draws from a range, and with its operations one by one.
+    ///
+    /// [`Partition`](Self::Partition) always has five nodes, and [`Byzantine`](Self::Byzantine) four to ten, of which
+    /// one lies and is not counted on in the end.
+    ///
+    /// ```
+    /// use anti_entropy_sim::scenario::Profile;
+    ///
+    /// let scenario = Profile::Swarm.draw(17, 2..=7);
+    /// scenario.check()?;
+    /// assert_eq!(scenario, Profile::Swarm.draw(17, 2..=7));
+    /// # Ok::<(), anti_entropy_sim::scenario::ScenarioError>(())
+    /// ```
+    pub fn draw(self, seed: u64, nodes: RangeInclusive<u32>) -> Scenario {
+        let mut random = Random::new(seed ^ STREAM);
+        let (fewest, most) = match self {
+            Self::Partition => (5, 5),
+            Self::Byzantine => (4.max(*nodes.start()).min(10), 4.max(*nodes.end()).min(10)),
+            _ => (*nodes.start(), *nodes.end()),
+        };
+        let nodes = random.between_u32(fewest, most).clamp(2, Scenario::MAX_NODES);
+        let scenario = settings::scenario(&mut random, format!("{}-{seed}", self.name()), nodes);
+        let mut swarm = Swarm { random, scenario, absent: Vec::new() };
+        match self {
+            Self::Swarm => swarm.everything(),
+            Self::Partition => swarm.partition(),
+            Self::Crash => swarm.only(&[Class::Process, Class::Disk], false),
+            Self::Clock => swarm.only(&[Class::Clock], true),
+            Self::Byzantine => swarm.byzantine(),
+        }
+        swarm.scenario.steps.sort_by_key(|step| (step.start_ms, step.end_ms));
+        let mut scenario = swarm.scenario.expanded(seed);
+        if self == Self::Partition {
+            write_on_all_sides(&mut scenario);
+        }
+        scenario
+    }
+
+    /// Its name, as it stands on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Swarm => "swarm",
+            Self::Partition => "partition",
+            Self::Crash => "crash",
+            Self::Clock => "clock",
+            Self::Byzantine => "byzantine",
+        }
+    }
+}
+
+/// A scenario that is being drawn.
+struct Swarm {
+    random: Random,
+    scenario: Scenario,
+    /// Who is not there, and when.
+    absent: Vec<Absence>,
+}
+
+impl Swarm {
+    fn everything(&mut self) {
+        self.scenario.links = settings::links(&mut self.random);
+        self.scenario.gossip = settings::gossip(&mut self.random);
+        settings::limits(&mut self.random, &mut self.scenario.gossip);
+        if self.random.permille(250) {
+            self.lose_a_minority();
+        }
+        let classes = Class::ALL.into_iter().filter(|_| self.random.permille(500)).collect::<Vec<_>>();
+        let steps = self.random.strength(0..=10);
+        if !classes.is_empty() {
+            self.steps(&classes, steps);
+        }
+    }
+
+    fn only(&mut self, classes: &[Class], mild_network: bool) {
+        if mild_network {
+            self.scenario.links = settings::mild_links(&mut self.random);
+        }
+        self.scenario.gossip = settings::gossip(&mut self.random);
+        let steps = self.random.between(1, 8);
+        self.steps(classes, steps);
+    }
+
+    /// The settings that most clusters run with, and one split that lasts most of the time.
+    fn partition(&mut self) {
+        self.scenario.links = Links { loss_permille: self.random.strength_permille(300), ..Links::default() };
+        let groups = self.random.one_of(&[[&[0, 1][..], &[2, 3, 4]], [&[0, 1, 2], &[3, 4]]]);
+        let groups = groups.map(<[NodeIndex]>::to_vec).to_vec();
+        let duration = self.scenario.duration_ms;
+        let (start, end) = (self.random.strength(0..=5_000), self.random.strength(duration / 4 * 3..=duration));
+        self.push(Step { start_ms: start, end_ms: end, nodes: Vec::new(), fault: Fault::Split { groups } });
+        self.scenario.workload.operations = self.random.between_u32(60, 150);
+    }
+
+    /// One member that lies in up to three ways, one after the other.
+    fn byzantine(&mut self) {
+        self.scenario.links = settings::mild_links(&mut self.random);
+        self.scenario.gossip = settings::gossip(&mut self.random);
+        let liar = self.random.between_u32(0, self.scenario.nodes - 1);
+        self.scenario.never_back = vec![liar];
+        let lies = self.random.between(1, 3);
+        let each = self.scenario.duration_ms / lies;
+        for number in 0..lies {
+            let lie =
+                self.random.one_of(&[Lie::Stall, Lie::Garbage, Lie::Forge, Lie::Replay, Lie::Twin, Lie::Impersonate]);
+            let start = number * each + self.random.strength(0..=each / 2);
+            self.push(Step {
+                start_ms: start,
+                end_ms: (number + 1) * each,
+                nodes: vec![liar],
+                fault: Fault::Lie { lie },
+            });
+        }
+        if self.random.permille(500) {
+            self.steps(&[Class::Partition], 1);
+        }
+    }
+
+    fn lose_a_minority(&mut self) {
+        let most = self.minority();
+        if most > 0 {
+            let count = self.random.between_u32(1, most);
+            self.scenario.never_back = self.random.distinct(count, self.scenario.nodes);
+            self.scenario.never_back.sort_unstable();
+        }
+    }
+
+    /// How many nodes may be lost for good: fewer than half.
+    fn minority(&self) -> u32 {
+        (self.scenario.nodes - 1) / 2
+    }
+
+    /// Takes a step in, unless it needs a node that is not there.
+    fn push(&mut self, step: Step) -> bool {
+        let new = absences(&self.scenario, &step);
+        if clashes(&self.absent, &new).is_some() {
+            return false;
+        }
+        self.absent.extend(new);
+        self.scenario.steps.push(step);
+        true
+    }
+}
+
+/// Makes the first operations during a split writes on either side, since one in some 20,000 seeds would have none
+/// there.
+fn write_on_all_sides(scenario: &mut Scenario) {
+    for step in &scenario.steps {
+        let Fault::Split { groups } = &step.fault else { continue };
+        let parted = step.start_ms * 1_000..step.end_ms * 1_000;
+        let operations = scenario.operations.iter_mut().filter(|operation| parted.contains(&operation.at_us));
+        for (operation, group) in operations.zip(groups) {
+            (operation.op, operation.node) = (OpKind::Write, group[0]);
+        }
+    }
+}

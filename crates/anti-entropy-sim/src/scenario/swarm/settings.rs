@@ -1,0 +1,133 @@
+//! What a seed draws that is no fault in time.
+
+use core::num::NonZeroUsize;
+use core::ops::RangeInclusive;
+
+use anti_entropy::gossip::GossipConfig;
+use anti_entropy::replica::ReplicaConfig;
+
+use super::Random;
+use crate::history::NodeIndex;
+use crate::scenario::{Gossip, Links, Mix, Scenario};
+
+/// Faults go on for 20 to 35 seconds, and at least a minute is simulated.
+pub(super) fn scenario(random: &mut Random, name: String, nodes: NodeIndex) -> Scenario {
+    // Bugs of concurrent writes need few keys.
+    let keys = random.one_of(&[1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12]);
+    let operations = u32::try_from(random.strength(20..=150)).expect("at most 150");
+    let mut scenario = Scenario::new(name, nodes)
+        .keys(keys)
+        .duration_ms(random.strength(20_000..=35_000))
+        .at_least_ms(60_000)
+        .operations(operations)
+        .healed_links(healed_links(random));
+    scenario.workload.mix = mix(random);
+    scenario
+}
+
+/// Any operation but writes may be missing, or be much more frequent.
+fn mix(random: &mut Random) -> Mix {
+    let usual = Mix::default();
+    let mut some = |weight: u16| weight * random.one_of(&[0, 1, 1, 4]);
+    Mix {
+        write: usual.write,
+        delete: some(usual.delete),
+        read: some(usual.read),
+        write_seen: some(usual.write_seen),
+        delete_seen: some(usual.delete_seen),
+        transaction: some(usual.transaction),
+    }
+}
+
+/// Every fault of links is there or not, and as strong as may be.
+pub(super) fn links(random: &mut Random) -> Links {
+    let mut some = |most: u16| if random.permille(500) { random.strength_permille(most) } else { 0 };
+    let mut links = Links {
+        loss_permille: some(300),
+        duplicate_permille: some(500),
+        replay_permille: some(500),
+        reorder_permille: some(200),
+        corrupt_permille: some(200),
+        truncate_permille: some(200),
+        clog_permille: some(20),
+        ..Links::default()
+    };
+    if links.clog_permille > 0 {
+        links.clog_ms = random.strength(0..=5_000);
+    }
+    if random.permille(250) {
+        links.bytes_per_second = random.strength(20_000..=10_000_000);
+    }
+    if random.permille(500) {
+        links.delay_min_us = random.strength(0..=1_000);
+        links.delay_mean_us = 1_000;
+        return links;
+    }
+    let slow = if random.permille(100) { 10 } else { 1 };
+    links.delay_min_us = slow * random.strength(0..=30_000);
+    links.delay_mean_us = slow * random.strength(30_000..=100_000);
+    links
+}
+
+/// A network that is not to blame.
+pub(super) fn mild_links(random: &mut Random) -> Links {
+    let mut some = |most: u16| if random.permille(500) { random.strength_permille(most) } else { 0 };
+    Links {
+        loss_permille: some(50),
+        duplicate_permille: some(50),
+        reorder_permille: some(50),
+        delay_min_us: random.strength(0..=1_000),
+        delay_mean_us: random.strength(500..=10_000),
+        ..Links::default()
+    }
+}
+
+/// One in four networks still loses a fifth of all frames after it has healed.
+fn healed_links(random: &mut Random) -> Links {
+    if !random.permille(250) {
+        return Links::default();
+    }
+    Links {
+        loss_permille: 200,
+        delay_min_us: random.strength(0..=2_000),
+        delay_mean_us: random.strength(100..=8_000),
+        ..Links::default()
+    }
+}
+
+/// Rounds from twice a second to every five seconds, so that a minute has many.
+pub(super) fn gossip(random: &mut Random) -> Gossip {
+    let interval = random.one_of(&[500, 1_000, 2_000, 5_000]);
+    let min_interval = (interval / random.one_of(&[1, 2, 5, 10])).max(100);
+    Gossip {
+        interval_ms: Some(interval),
+        min_interval_ms: Some(min_interval),
+        // The preset's would be longer than the shortest of the longest.
+        backoff_min_ms: Some(min_interval),
+        backoff_max_ms: Some(random.strength(interval..=3 * interval)),
+        idle_timeout_ms: Some(random.strength(1_000..=5_000)),
+        resend_after_ms: Some(random.strength(100..=500)),
+        ..Gossip::default()
+    }
+}
+
+/// Shrinks limits up to 600 times: what is rare with usual limits then happens all the time.
+pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
+    let usual = GossipConfig::lan();
+    let session = usual.session;
+    let pieces = ReplicaConfig::default().max_context_pieces;
+    gossip.push = random.permille(200).then_some(false);
+    gossip.max_queued_pushes = shrunk(random, 1..=usual.max_queued_pushes);
+    gossip.max_sessions = shrunk(random, 4..=usual.max_sessions.get()).and_then(NonZeroUsize::new);
+    gossip.frame_bytes = shrunk(random, 512..=session.max_frame_bytes);
+    gossip.batch_entries = shrunk(random, 1..=session.batch_entries.get()).and_then(NonZeroUsize::new);
+    gossip.batch_bytes = shrunk(random, 1..=session.batch_bytes);
+    gossip.answer_bytes = shrunk(random, 1..=session.answer_bytes);
+    gossip.context_pieces = shrunk(random, 4..=pieces.get()).and_then(NonZeroUsize::new);
+}
+
+/// A limit from the least that makes sense to the usual one, or nothing for the usual one.
+fn shrunk(random: &mut Random, range: RangeInclusive<usize>) -> Option<usize> {
+    let times = random.one_of(&[2, 6, 20, 60, 200, 600]);
+    random.permille(500).then(|| (range.end() / times).max(*range.start()))
+}
