@@ -10,6 +10,7 @@ mod expand;
 mod fault;
 pub(crate) mod random;
 mod settings;
+mod shipped;
 mod swarm;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ScenarioError;
 pub use fault::{Fault, Lie, Step};
 pub use settings::{Gossip, Links, Mix, Preset, Workload};
+pub use shipped::shipped;
 
 use crate::history::{KeyIndex, NodeIndex, OpKind};
 
