@@ -6,6 +6,7 @@ pub mod history;
 mod random;
 mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod subject;
 pub mod world;
 
