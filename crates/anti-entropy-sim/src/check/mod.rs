@@ -1,6 +1,50 @@
 //! Checkers: each watches a history for one invariant, and says where it does not hold.
+//!
+//! ```
+//! use anti_entropy_sim::check::Suite;
+//! use anti_entropy_sim::history::{Alarm, Record};
+//!
+//! let alarm = Alarm { at: 5, node: 1, alarm: "content_clash".into(), detail: "key 3".into() };
+//! let mut suite = Suite::default();
+//! suite.observe(&Record::Alarm(alarm));
+//! assert_eq!(suite.violations().next().unwrap().invariant, "alarms");
+//! ```
+
+mod alarms;
+mod causal_gap;
+mod determinism;
+mod durable;
+mod events;
+mod growth;
+mod knowledge;
+mod lost_write;
+mod merge_laws;
+mod phantom;
+mod resources;
+mod resurrection;
+mod roots;
+mod staleness;
+mod suite;
+#[cfg(test)]
+mod testing;
 
 use core::fmt;
+
+pub use alarms::Alarms;
+pub use causal_gap::CausalGap;
+pub use determinism::same_trace;
+pub use durable::DurablePrefix;
+pub use events::{Attempt, Event, EventId, EventSet, Events, Fate, Reused};
+pub use growth::ContextGrowth;
+pub use knowledge::{AtKey, Change, Knowledge, Node, Version};
+pub use lost_write::LostWrite;
+pub use merge_laws::MergeLaws;
+pub use phantom::Phantom;
+pub use resources::BoundedResources;
+pub use resurrection::Resurrection;
+pub use roots::EqualRoots;
+pub use staleness::Staleness;
+pub use suite::Suite;
 
 use crate::history::Record;
 
@@ -12,11 +56,17 @@ pub trait Checker {
     /// The invariant's short name: `S1`, `L1`.
     fn name(&self) -> &'static str;
 
-    /// Takes the next record.
+    /// Takes the next record. `knowledge` is what follows from all records, this one included; what was before it is in
+    /// [`Knowledge::changes`].
     ///
     /// # Errors
     /// The first place where the invariant does not hold.
-    fn observe(&mut self, record: &Record) -> Result<(), Violation>;
+    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation>;
+
+    /// A violation of this invariant, found now.
+    fn violation(&self, knowledge: &Knowledge, detail: String) -> Violation {
+        Violation { invariant: self.name(), at: knowledge.now(), detail }
+    }
 }
 
 /// An invariant that does not hold.
@@ -34,4 +84,26 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}.{:06} s: {}", self.invariant, self.at / 1_000_000, self.at % 1_000_000, self.detail)
     }
+}
+
+/// One of each checker.
+pub fn all() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(LostWrite::default()),
+        Box::new(Phantom),
+        Box::new(Resurrection),
+        Box::new(ContextGrowth),
+        Box::new(MergeLaws::default()),
+        Box::new(EqualRoots::default()),
+        Box::new(CausalGap),
+        Box::new(DurablePrefix::default()),
+        Box::new(BoundedResources),
+        Box::new(Staleness::default()),
+        Box::new(Alarms),
+    ]
+}
+
+/// The checker of this name, in upper or lower case; nothing if there is none.
+pub fn by_name(name: &str) -> Option<Box<dyn Checker>> {
+    all().into_iter().find(|checker| checker.name().eq_ignore_ascii_case(name))
 }

@@ -1,0 +1,56 @@
+//! Alarms that honest nodes never raise.
+
+use super::{Checker, Knowledge, Violation};
+use crate::history::Record;
+
+/// What stands for corruption, for a reused dot, or for an operation that failed for no reason of its disk. Forged or
+/// damaged frames, disks and clocks raise others, as they should.
+const NEVER: [&str; 6] =
+    ["content_clash", "histories_differ", "renamed", "push_rejected", "refused", "operation_failed"];
+
+/// A run of honest nodes raises no alarm that only lies or faults of the framework explain.
+#[derive(Debug, Default)]
+pub struct Alarms;
+
+impl Checker for Alarms {
+    fn name(&self) -> &'static str {
+        "alarms"
+    }
+
+    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+        match record {
+            Record::Alarm(alarm) if NEVER.contains(&alarm.alarm.as_str()) => {
+                let detail = format!("node {} reports {}: {}", alarm.node, alarm.alarm, alarm.detail);
+                Err(self.violation(knowledge, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{History, finds, judge};
+    use super::*;
+    use crate::history::Alarm;
+
+    fn history(alarm: &str) -> History {
+        let mut history = History::new();
+        history.push(Record::Alarm(Alarm { at: 1, node: 2, alarm: alarm.into(), detail: "why".into() }));
+        history
+    }
+
+    #[test]
+    fn alarms_about_the_outside_world_are_fine() {
+        for alarm in ["frame_refused", "store_failed", "clock_skew"] {
+            assert_eq!(judge(Alarms, &history(alarm)), None);
+        }
+    }
+
+    #[test]
+    fn every_alarm_of_a_broken_invariant_is_found() {
+        for alarm in NEVER {
+            finds(Alarms, &history(alarm), &format!("node 2 reports {alarm}: why"));
+        }
+    }
+}

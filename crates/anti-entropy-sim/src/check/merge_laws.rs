@@ -1,0 +1,82 @@
+//! S5: merges are commutative, associative and idempotent.
+
+use std::collections::BTreeMap;
+
+use super::{Checker, Knowledge, Version, Violation};
+use crate::history::{KeyIndex, NodeIndex, Record};
+
+/// S5: nodes that have seen the same of a key hold the same there, in whatever order it came to them.
+#[derive(Debug, Default)]
+pub struct MergeLaws {
+    /// What the first node held that had seen exactly this, and which it was.
+    seen: BTreeMap<(KeyIndex, u128), (NodeIndex, Vec<Version>)>,
+}
+
+impl Checker for MergeLaws {
+    fn name(&self) -> &'static str {
+        "S5"
+    }
+
+    fn observe(&mut self, _: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+        for change in knowledge.changes() {
+            let at_key = knowledge.node(change.node).and_then(|node| node.keys.get(&change.key));
+            let fingerprint = at_key.map_or(0, |at_key| at_key.fingerprint);
+            let first = self.seen.entry((change.key, fingerprint));
+            let (node, held) = first.or_insert_with(|| (change.node, change.held.clone()));
+            if *held != change.held {
+                let name = |held: &[Version]| -> Vec<_> { held.iter().map(|&(id, _)| knowledge.dot(id)).collect() };
+                let (node, other, key) = (*node, change.node, change.key);
+                let (one, two) = (name(held), name(&change.held));
+                let detail = format!(
+                    "nodes {node} and {other} have seen the same of key {key}, but hold {one:?} and {two:?} (or other values)"
+                );
+                return Err(self.violation(knowledge, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{History, dot, finds, judge, key};
+    use super::*;
+    use crate::history::{Held, KeyState, ValueHash};
+
+    /// Nodes 0 and 1 have seen two concurrent writes in different order.
+    fn concurrent() -> History {
+        let (a, b) = (dot(1, 1), dot(2, 1));
+        let mut history = History::new();
+        history.write(0, a, &[]).state(0, &[a], &[a]).write(1, b, &[]).state(1, &[b], &[b]).state(0, &[a, b], &[b]);
+        history
+    }
+
+    #[test]
+    fn the_same_in_another_order_is_fine() {
+        let mut history = concurrent();
+        history.state(1, &[dot(1, 1), dot(2, 1)], &[dot(1, 1)]);
+        assert_eq!(judge(MergeLaws::default(), &history), None);
+    }
+
+    #[test]
+    fn a_merge_that_depends_on_the_order_is_found() {
+        let mut history = concurrent();
+        history.state(1, &[dot(1, 1)], &[dot(1, 1)]);
+        finds(MergeLaws::default(), &history, "nodes 0 and 1 have seen the same of key 0");
+    }
+
+    #[test]
+    fn a_merge_that_changes_when_repeated_is_found() {
+        let mut history = concurrent();
+        history.state(0, &[dot(2, 1)], &[]);
+        finds(MergeLaws::default(), &history, "nodes 0 and 0");
+    }
+
+    #[test]
+    fn two_values_of_one_write_are_found() {
+        let mut history = concurrent();
+        let held = vec![Held { dot: dot(1, 1), value: ValueHash(7) }];
+        history.state_of(2, vec![KeyState { held, ..key(&[], &[dot(1, 1)]) }], true);
+        finds(MergeLaws::default(), &history, "or other values");
+    }
+}
