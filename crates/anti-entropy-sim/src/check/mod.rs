@@ -12,6 +12,8 @@
 
 mod alarms;
 mod causal_gap;
+mod convergence;
+mod dead_peers;
 mod determinism;
 mod durable;
 mod events;
@@ -20,10 +22,13 @@ mod knowledge;
 mod lost_write;
 mod merge_laws;
 mod phantom;
+mod progress;
+mod quiet;
 mod resources;
 mod resurrection;
 mod roots;
 mod staleness;
+mod storm;
 mod suite;
 #[cfg(test)]
 mod testing;
@@ -32,6 +37,8 @@ use core::fmt;
 
 pub use alarms::Alarms;
 pub use causal_gap::CausalGap;
+pub use convergence::Convergence;
+pub use dead_peers::DeadPeers;
 pub use determinism::same_trace;
 pub use durable::DurablePrefix;
 pub use events::{Attempt, Event, EventId, EventSet, Events, Fate, Reused};
@@ -40,10 +47,13 @@ pub use knowledge::{AtKey, Change, Knowledge, Node, Version};
 pub use lost_write::LostWrite;
 pub use merge_laws::MergeLaws;
 pub use phantom::Phantom;
+pub use progress::Progress;
+pub use quiet::QuietWhenEqual;
 pub use resources::BoundedResources;
 pub use resurrection::Resurrection;
 pub use roots::EqualRoots;
 pub use staleness::Staleness;
+pub use storm::Storm;
 pub use suite::Suite;
 
 use crate::history::Record;
@@ -98,6 +108,11 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(CausalGap),
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
+        Box::new(Convergence::default()),
+        Box::new(QuietWhenEqual),
+        Box::new(Progress::default()),
+        Box::new(DeadPeers::default()),
+        Box::new(Storm),
         Box::new(Staleness::default()),
         Box::new(Alarms),
     ]

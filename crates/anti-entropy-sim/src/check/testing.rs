@@ -143,6 +143,19 @@ impl History {
         self.push(Record::Converged(Converged { at }))
     }
 
+    pub(super) fn session(&mut self, node: NodeIndex, peer: NodeIndex, outcome: &str) -> &mut Self {
+        let (at, outcome) = (self.tick(), outcome.to_owned());
+        let (differences, changed, value_bytes, round_trips) = (0, 0, 0, 0);
+        self.push(Record::Session(Session { at, node, peer, outcome, differences, changed, value_bytes, round_trips }))
+    }
+
+    /// All nodes together send this in the next interval.
+    pub(super) fn traffic(&mut self, frames: u64, value_bytes: u64) -> &mut Self {
+        let from = self.now;
+        self.now += ROUND;
+        self.push(Record::Traffic(Traffic { from, to: self.now, nodes: 3, frames, bytes: frames, value_bytes }))
+    }
+
     /// What a node has in use after the next interval.
     pub(super) fn usage(&mut self, usage: &Usage) -> &mut Self {
         self.now += ROUND;

@@ -1,0 +1,90 @@
+//! L1: the healed core becomes equal in time.
+
+use super::{Checker, Knowledge, Violation};
+use crate::history::{Healed, Record, Start};
+
+/// L1: the core is equal within `4 ceil(log2 n) + 8` rounds after the network has healed; within twice that if a fifth of
+/// all frames or more are lost still.
+#[derive(Debug, Default)]
+pub struct Convergence {
+    done: bool,
+}
+
+impl Checker for Convergence {
+    fn name(&self) -> &'static str {
+        "L1"
+    }
+
+    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+        match late(record, knowledge, &mut self.done) {
+            Some(detail) => Err(self.violation(knowledge, detail)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with the convergence, if this record tells that it was late or did not come. The first one after healing
+/// counts.
+pub(super) fn late(record: &Record, knowledge: &Knowledge, done: &mut bool) -> Option<String> {
+    let (start, healed) = (knowledge.start()?, knowledge.healed()?);
+    let deadline = healed.at.saturating_add(bound(start, healed));
+    let rounds = |time: u64| time.saturating_sub(healed.at) / start.interval_us.max(1);
+    match record {
+        Record::Converged(converged) if !core::mem::replace(done, true) && converged.at > deadline => {
+            let (took, bound) = (rounds(converged.at), rounds(deadline));
+            Some(format!("the core of {} became equal after {took} rounds, not {bound}", healed.core.len()))
+        }
+        Record::End(_) if !core::mem::replace(done, true) => {
+            Some(format!("the core of {} never became equal, in {} rounds", healed.core.len(), rounds(knowledge.now())))
+        }
+        _ => None,
+    }
+}
+
+/// How long the core may take.
+fn bound(start: &Start, healed: &Healed) -> u64 {
+    let log2 = u64::from(healed.core.len().next_power_of_two().trailing_zeros());
+    scale_by_loss((4 * log2 + 8).saturating_mul(start.interval_us), start)
+}
+
+/// What takes so much without loss may take twice as much if a fifth of the frames is lost.
+pub(super) fn scale_by_loss(amount: u64, start: &Start) -> u64 {
+    amount.saturating_mul(200 + u64::from(start.healed_loss_permille.min(200))) / 200
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{History, ROUND, finds, judge};
+    use super::*;
+
+    /// Two core nodes may take 12 rounds.
+    fn after(rounds: u64, loss: u16) -> History {
+        let mut history = History::new();
+        if let Record::Start(start) = &mut history.records[0] {
+            start.healed_loss_permille = loss;
+        }
+        history.healed(&[0, 1]).converged(rounds * ROUND).end(0, vec![]);
+        history
+    }
+
+    #[test]
+    fn convergence_in_time_is_fine() {
+        for (rounds, loss) in [(12, 0), (18, 100), (24, 200), (24, 300)] {
+            assert_eq!(judge(Convergence::default(), &after(rounds, loss)), None);
+        }
+    }
+
+    #[test]
+    fn late_convergence_is_found() {
+        for (rounds, loss) in [(13, 0), (19, 100), (25, 300)] {
+            finds(Convergence::default(), &after(rounds, loss), "became equal after");
+        }
+    }
+
+    #[test]
+    fn a_run_that_ends_without_convergence_is_found() {
+        let mut history = History::new();
+        history.healed(&[0, 1]).end(0, vec![]);
+        finds(Convergence::default(), &history, "never became equal");
+    }
+}

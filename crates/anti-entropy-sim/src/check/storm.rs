@@ -1,0 +1,111 @@
+//! L5: no storm.
+
+use super::convergence::scale_by_loss;
+use super::{Checker, Knowledge, Violation};
+use crate::history::{Healed, Record, Start, Traffic};
+
+/// Frames that a node may send to each of `fanout` peers in an interval of rest: a request and its reply, and half as much
+/// again for intervals that are shortened at random.
+const AT_REST: u64 = 3;
+
+/// The same while the core becomes equal, in each shortest interval. A session with differences takes some ten frames
+/// each way, and pushes and those that begin while others are busy come on top; a storm, in which each frame causes more
+/// than one, passes any bound.
+const CONVERGING: u64 = 40;
+
+/// Frames that may come on top in any stretch, so that a short one with two rounds in it is no storm.
+const SLACK: u64 = 10;
+
+/// L5: after healing the rate of frames stays within bounds, and is back at that of rest 10 rounds after healing, or once
+/// the core is equal and all have had the time to slow down.
+#[derive(Debug, Default)]
+pub struct Storm;
+
+impl Checker for Storm {
+    fn name(&self) -> &'static str {
+        "L5"
+    }
+
+    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+        let (Record::Traffic(traffic), Some(start), Some(healed)) = (record, knowledge.start(), knowledge.healed())
+        else {
+            return Ok(());
+        };
+        if traffic.from < healed.at {
+            return Ok(());
+        }
+        let rests = knowledge.converged().is_some_and(|at| traffic.from >= rest(start, healed, at));
+        let speed = (start.interval_us / start.min_interval_us.max(1)).max(1);
+        let each = if rests { AT_REST } else { CONVERGING.saturating_mul(speed) };
+        let allowed = allowed(each, start, healed, traffic);
+        if traffic.frames <= allowed {
+            return Ok(());
+        }
+        let when = if rests { "at rest" } else { "while the core becomes equal" };
+        let detail = format!("{} nodes sent {} frames {when}, more than {allowed}", traffic.nodes, traffic.frames);
+        Err(self.violation(knowledge, detail))
+    }
+}
+
+/// From when on the rate has to be that of rest: ten rounds after healing, and four after the core was equal, while the
+/// interval grows back by doubling.
+fn rest(start: &Start, healed: &Healed, converged: u64) -> u64 {
+    let doublings = u64::from((start.interval_us / start.min_interval_us.max(1)).max(1).ilog2());
+    let after = |time: u64, rounds: u64| time.saturating_add(rounds.saturating_mul(start.interval_us));
+    after(healed.at, 10).max(after(converged, 4 + doublings))
+}
+
+/// How many frames there may be in this stretch if each node may send `each` to each of `fanout` peers in an interval.
+fn allowed(each: u64, start: &Start, healed: &Healed, traffic: &Traffic) -> u64 {
+    let rate = scale_by_loss(each, start).saturating_mul(u64::from(start.fanout)).saturating_mul(traffic.nodes.into());
+    let length = u128::from(traffic.to.saturating_sub(traffic.from));
+    let frames = u128::from(rate) * length / u128::from(start.interval_us.max(1));
+    // Requests to nodes that do not answer are repeated.
+    let outside = u64::from(start.nodes).saturating_sub(healed.core.len() as u64);
+    u64::try_from(frames).unwrap_or(u64::MAX).saturating_add(SLACK * (1 + outside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{History, ROUND, finds, judge};
+    use super::*;
+
+    /// All three nodes are equal at once, and have had the time to slow down.
+    fn rested() -> History {
+        let mut history = History::new();
+        history.healed(&[0, 1, 2]).converged(0).traffic(3600, 0);
+        history.now += 10 * ROUND;
+        history
+    }
+
+    #[test]
+    fn a_rate_that_falls_back_is_fine() {
+        let mut history = rested();
+        history.traffic(37, 0);
+        assert_eq!(judge(Storm, &history), None);
+    }
+
+    #[test]
+    fn a_rate_that_does_not_fall_back_is_found() {
+        let mut history = rested();
+        history.traffic(38, 0);
+        finds(Storm, &history, "sent 38 frames at rest, more than 37");
+    }
+
+    #[test]
+    fn a_storm_while_the_core_becomes_equal_is_found() {
+        let mut history = History::new();
+        history.traffic(10_000, 0).healed(&[0, 1, 2]).traffic(3611, 0);
+        finds(Storm, &history, "while the core becomes equal");
+    }
+
+    #[test]
+    fn a_stretch_of_half_an_interval_carries_half_as_much() {
+        let mut history = rested();
+        history.traffic(24, 0);
+        if let Some(Record::Traffic(traffic)) = history.records.last_mut() {
+            traffic.to -= ROUND / 2;
+        }
+        finds(Storm, &history, "more than 23");
+    }
+}
