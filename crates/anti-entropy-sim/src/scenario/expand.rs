@@ -26,7 +26,7 @@ impl Scenario {
             return self;
         }
         let workload = core::mem::take(&mut self.workload);
-        let mut clients = Clients { random: Random::new(seed ^ STREAM), scenario: &self, reads: Vec::new() };
+        let mut clients = Clients { random: Random::new(seed, STREAM), scenario: &self, reads: Vec::new() };
         let operations = clients.operations(&workload);
         self.operations = operations;
         self

@@ -38,7 +38,7 @@ impl Profile {
     /// # Ok::<(), anti_entropy_sim::scenario::ScenarioError>(())
     /// ```
     pub fn draw(self, seed: u64, nodes: RangeInclusive<u32>) -> Scenario {
-        let mut random = Random::new(seed ^ STREAM);
+        let mut random = Random::new(seed, STREAM);
         let (fewest, most) = match self {
             Self::Partition => (5, 5),
             Self::Byzantine => (4.max(*nodes.start()).min(10), 4.max(*nodes.end()).min(10)),
