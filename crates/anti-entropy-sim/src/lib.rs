@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod campaign;
 pub mod check;
 pub mod history;
+mod judge;
 mod random;
 mod run;
 pub mod scenario;
@@ -10,4 +12,6 @@ pub mod shrink;
 pub mod subject;
 pub mod world;
 
+pub use campaign::{Totals, campaign};
+pub use judge::{Judging, Verdict, checkers_for, judge};
 pub use run::{Run, rounds_allowed, run};

@@ -30,7 +30,7 @@ use self::queue::{Queue, What};
 pub use self::sabotage::Sabotage;
 use crate::history::{Alarm, Converged, Limits, NodeIndex, Record, Start, Traffic};
 use crate::random::stream;
-use crate::scenario::{Operation, Scenario};
+use crate::scenario::{Lie, Operation, Scenario};
 use crate::subject::Subject;
 
 /// How closely the simulator watches.
@@ -241,7 +241,8 @@ impl<S: Subject> World<S> {
             healed_loss_permille: self.scenario.healed_links.loss_permille,
             limits: Limits {
                 frame_bytes: config.session.max_frame_bytes as u64,
-                sessions: config.max_sessions.get() as u64,
+                // As many that are over and wait to repeat their last reply may be there as well.
+                sessions: 2 * config.max_sessions.get() as u64,
                 queued_frames: config.max_queued_pushes as u64 + u64::from(self.scenario.nodes),
                 peers: u64::from(self.scenario.nodes),
                 context_pieces: pieces as u64,
@@ -273,9 +274,12 @@ impl<S: Subject> World<S> {
             self.queue.push(operation.at_us, What::Operation(index));
         }
         let duration = self.scenario.duration_ms * 1000;
+        // What is over when something else begins is over before it.
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            self.queue.push((step.end_ms * 1000).min(duration), What::Ends(index));
+        }
         for (index, step) in self.scenario.steps.iter().enumerate() {
             self.queue.push(step.start_ms * 1000, What::Begins(index));
-            self.queue.push((step.end_ms * 1000).min(duration), What::Ends(index));
         }
         if duration > 0 {
             self.queue.push(duration, What::Heal);
@@ -346,9 +350,11 @@ impl<S: Subject> World<S> {
             self.schedule_timer(at, when);
         }
         self.take_time(at);
-        self.observe(at, from);
+        // A replica that stopped is not what its store is: only the next one knows what was kept.
         if self.nodes[at as usize].disk.take_failed() {
             self.restart_soon(at);
+        } else {
+            self.observe(at, from);
         }
     }
 
@@ -387,7 +393,7 @@ impl<S: Subject> World<S> {
     }
 
     fn note_event(&mut self, at: NodeIndex, event: EngineEvent<<S::Value as Replicated>::Key>) {
-        if self.detail == Detail::Everything && !self.is_lying(at) {
+        if self.detail == Detail::Everything && !self.is_forging(at) {
             self.record_event(at, event);
         }
     }
@@ -403,8 +409,10 @@ impl<S: Subject> World<S> {
         }
     }
 
-    fn is_lying(&self, node: NodeIndex) -> bool {
-        self.nodes[node as usize].lie.is_some()
+    /// Whether a node names writes that were not made, or gives them another content: then nobody asks what it holds. Of
+    /// other liars only the tongue lies.
+    fn is_forging(&self, node: NodeIndex) -> bool {
+        matches!(self.nodes[node as usize].lie, Some(Lie::Forge | Lie::Twin | Lie::Impersonate))
     }
 
     fn alarm(&mut self, node: NodeIndex, alarm: &str, detail: String) {

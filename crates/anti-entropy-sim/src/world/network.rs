@@ -75,7 +75,8 @@ impl Network {
         self.base = base;
         self.degraded.clear();
         self.cuts.clear();
-        self.links.values_mut().for_each(|link| link.clogged_until = 0);
+        // What was held up arrives when it would have; what is sent from now on does not wait for it.
+        self.links.values_mut().for_each(|link| (link.clogged_until, link.last, link.free_at) = (0, 0, 0));
     }
 
     pub(crate) fn cut(&mut self, step: usize, cut: Cut) {

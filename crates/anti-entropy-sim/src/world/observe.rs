@@ -24,7 +24,7 @@ type Key<S> = <<S as Subject>::Value as Replicated>::Key;
 impl<S: Subject> World<S> {
     /// Looks at a node that has just done something, and records what changed.
     pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
-        if self.is_lying(at) {
+        if self.is_forging(at) {
             return;
         }
         let node = &mut self.nodes[at as usize];
@@ -285,7 +285,7 @@ impl<S: Subject> World<S> {
     pub(super) fn tick(&mut self) {
         for at in 0..self.scenario.nodes {
             self.count_value_bytes(at);
-            if self.detail == Detail::Everything && !self.is_lying(at) {
+            if self.detail == Detail::Everything && !self.is_forging(at) {
                 self.record_usage(at);
             }
         }
@@ -325,7 +325,7 @@ impl<S: Subject> World<S> {
 
     pub(super) fn record_ends(&mut self) {
         for at in 0..self.scenario.nodes {
-            if self.nodes[at as usize].member && !self.is_lying(at) && self.nodes[at as usize].life > 0 {
+            if self.nodes[at as usize].member && !self.is_forging(at) && self.nodes[at as usize].life > 0 {
                 let end = self.end_of(at);
                 self.records.push(Record::End(end));
             }

@@ -67,7 +67,7 @@ impl<S: Subject> World<S> {
         // What the write sets off is seen afterwards: the history has the operation first.
         let minted = changes.iter().filter(|change| change.mints).count() as u64;
         self.nodes[at as usize].accounted = counter + minted;
-        let lying = self.is_lying(at);
+        let lying = self.is_forging(at);
         let mut done = Vec::new();
         self.commit(at, transaction, &mut result);
         match &result {

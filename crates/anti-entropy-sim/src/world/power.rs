@@ -149,6 +149,7 @@ impl<S: Subject> World<S> {
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
         let mut engine = Engine::new(replica, self.config.clone(), seed, node.clock.now(self.now));
+        engine.set_name(Some(node.name.clone()));
         for peer in &node.peers {
             if self.nodes[*peer as usize].member {
                 engine.add_peer(self.nodes[*peer as usize].name.clone(), None);
@@ -161,8 +162,9 @@ impl<S: Subject> World<S> {
         let node = &self.nodes[at as usize];
         if node.life == life && !node.is_up() && node.member && !node.held_down {
             let opened = core::mem::replace(&mut self.nodes[at as usize].opens_as, Opened::Restarted);
-            // Nobody has written to the disk since: the operator may vouch for it or not.
-            let continuity = if self.random.bool() { Continuity::Vouched } else { Continuity::Unproven };
+            // Whoever starts it may vouch for a store that nobody has touched since, or not.
+            let vouched = opened == Opened::Restarted && self.random.bool();
+            let continuity = if vouched { Continuity::Vouched } else { Continuity::Unproven };
             self.start(at, opened, continuity);
         }
     }

@@ -140,9 +140,15 @@ impl<S: Subject> World<S> {
     }
 
     fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
-        self.nodes[at as usize].held_down = false;
-        if self.nodes[at as usize].member && !self.nodes[at as usize].is_up() {
-            self.start(at, opened, continuity);
+        let node = &mut self.nodes[at as usize];
+        node.held_down = false;
+        if !node.member || node.is_up() {
+            return;
+        }
+        // What was done to its store before, and it could not be opened since, still counts.
+        match core::mem::replace(&mut node.opens_as, Opened::Restarted) {
+            Opened::Restarted => self.start(at, opened, continuity),
+            earlier => self.start(at, earlier, Continuity::Unproven),
         }
     }
 
@@ -248,7 +254,9 @@ impl<S: Subject> World<S> {
             Lie::Twin => self.nodes[at as usize].twin = self.twin_of(at),
             Lie::Impersonate => {
                 let liar = self.twin_of(victim);
+                self.count_value_bytes(at);
                 self.nodes[at as usize].engine = liar;
+                self.nodes[at as usize].value_bytes_counted = 0;
             }
             _ => {}
         }
@@ -277,9 +285,7 @@ impl<S: Subject> World<S> {
         self.nodes[at as usize].lie = None;
         let store = self.subject.store();
         self.nodes[at as usize].disk.replace(store);
-        if !self.scenario.never_back.contains(&at) {
-            self.come_back(at, Opened::Wiped, Continuity::Unproven);
-        }
+        self.come_back(at, Opened::Wiped, Continuity::Unproven);
     }
 
     fn each(&mut self, nodes: &[NodeIndex], mut change: impl FnMut(&mut super::Node<S>)) {

@@ -1,0 +1,65 @@
+//! A run and what the checkers say of it.
+
+use core::ops::ControlFlow;
+
+use crate::check::{Checker, Staleness, Suite, Violation, all};
+use crate::history::Record;
+use crate::run::{Run, run_sabotaged};
+use crate::scenario::{Fault, Lie, Scenario};
+use crate::subject::Subject;
+use crate::world::Sabotage;
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The run.
+    pub run: Run,
+    /// What does not hold, in the order in which it was found; at most one for each checker.
+    pub violations: Vec<Violation>,
+    /// How old what reads saw was.
+    pub staleness: Staleness,
+}
+
+/// How a run is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judging {
+    /// Whether the run is broken off at the first violation.
+    pub until_first: bool,
+    /// A bug outside the core, for the checkers to find.
+    #[doc(hidden)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// The checkers that apply to a scenario: all, except where its members lie.
+///
+/// Members are trusted to name only writes that were made, and to give a write one content: dots are not signed. What
+/// such lies can do to a member's own writes, and to what others know of them, is beyond any checker; what is left is
+/// that honest nodes keep within their limits, and that what they hold is what their roots say.
+pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
+    let forges = |fault: &Fault| matches!(fault, Fault::Lie { lie: Lie::Forge | Lie::Twin | Lie::Impersonate });
+    let forged = scenario.steps.iter().any(|step| forges(&step.fault));
+    let lies = scenario.steps.iter().any(|step| matches!(step.fault, Fault::Lie { .. }));
+    let applies = |name: &str| {
+        if forged { matches!(name, "S6" | "S9") } else { !(lies && name == "alarms") }
+    };
+    all().into_iter().filter(|checker| applies(checker.name())).collect()
+}
+
+/// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` gets every record as well.
+pub fn judge<S: Subject>(
+    scenario: &Scenario,
+    seed: u64,
+    subject: S,
+    checkers: Vec<Box<dyn Checker>>,
+    judging: Judging,
+    mut record: impl FnMut(&Record),
+) -> Verdict {
+    let mut suite = Suite::of(checkers);
+    let run = run_sabotaged(scenario, seed, subject, judging.sabotage, |item| {
+        record(item);
+        suite.observe(item);
+        let found = suite.violations().next().is_some();
+        if judging.until_first && found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    Verdict { run, violations: suite.violations().cloned().collect(), staleness: suite.staleness().clone() }
+}
