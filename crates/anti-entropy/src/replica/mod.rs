@@ -43,7 +43,7 @@ mod golden_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
-mod model_tests;
+pub(crate) mod model_tests;
 #[cfg(test)]
 pub(crate) mod test_pattern;
 

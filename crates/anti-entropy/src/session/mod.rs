@@ -56,6 +56,8 @@ mod adversary_tests;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
+mod history_tests;
+#[cfg(test)]
 mod parts_tests;
 #[cfg(test)]
 mod tests;

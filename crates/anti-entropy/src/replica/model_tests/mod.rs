@@ -112,7 +112,7 @@ impl Stats {
 }
 
 /// The seeds to run: those of the environment variable `ANTI_ENTROPY_SEEDS=start..end`, or the usual ones.
-fn seeds(usual: Range<u64>) -> Range<u64> {
+pub(crate) fn seeds(usual: Range<u64>) -> Range<u64> {
     let Ok(text) = env::var("ANTI_ENTROPY_SEEDS") else { return usual };
     let parse = |text: &str| text.trim().parse().ok();
     let range = text.split_once("..").and_then(|(start, end)| Some(parse(start)?..parse(end)?));
