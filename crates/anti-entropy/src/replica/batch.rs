@@ -10,7 +10,7 @@ use super::apply::Baseline;
 use super::item::{Part, PartHash, bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Error, Replica, Replicated};
-use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
+use crate::clock::{Dot, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
 use crate::summary::compare::TruncatedFingerprint;
 use crate::summary::{Fingerprint, Root, Snapshot};
@@ -261,7 +261,8 @@ impl<V: Replicated> Replica<V> {
             changes.push(state);
         }
         let clocks = self.clocks_of(&range, plan.compared);
-        Ok(Batch { clocks, digest: live.range_digest(&range), changes })
+        let digest = planted_digest(&range, plan, &live).unwrap_or_else(|| live.range_digest(&range));
+        Ok(Batch { clocks, digest, changes })
     }
 
     /// The only places where a range may end if it is to be joined here: the cuts that there are, once the context has no
@@ -316,7 +317,7 @@ impl<V: Replicated> Replica<V> {
         let live = self.context.pieces(range);
         match compared {
             Some(compared) if mutant::active(Mutant::SnapshotClockInsteadOfLive) => compared.context.pieces(range),
-            _ => mutated_clocks(live),
+            _ => mutated_clocks(live, self.id()),
         }
     }
 }
@@ -325,7 +326,7 @@ impl<V: Replicated> Replica<V> {
 /// sender's had, unless the comparison found otherwise.
 fn with_changes_since(gaps: &[Gap], live: &Snapshot, compared: Option<&Baseline>, range: &KeyRange) -> Vec<Gap> {
     let Some(compared) = compared else { return gaps.to_vec() };
-    if mutant::active(Mutant::ChangedSinceComparisonLeftOut) {
+    if mutant::active(Mutant::ChangedSinceComparisonLeftOut) || mutant::active(Mutant::EntriesOlderThanTheInstant) {
         return gaps.to_vec();
     }
     let changed = live.diff_range(&compared.summary, range);
@@ -398,8 +399,30 @@ fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, theirs: TheirEntry
     Vec::new()
 }
 
-/// The sender's clocks, or one for all of them where a mutant wants it so.
-fn mutated_clocks(live: RangeClocks) -> RangeClocks {
+/// The digest of entries that are as they were at the comparison, but for those that it found to differ, where a mutant
+/// wants it so: older than the clocks, and certified all the same.
+fn planted_digest(range: &KeyRange, plan: &BatchPlan<'_>, live: &Snapshot) -> Option<Root> {
+    let compared = plan.compared.filter(|_| mutant::active(Mutant::EntriesOlderThanTheInstant))?;
+    let mut tree = compared.summary.restrict(range).to_tree();
+    for gap in plan.gaps.iter().filter(|gap| range.contains(gap.key)) {
+        match live.get(gap.key) {
+            Some(fingerprint) => tree.insert(gap.key, fingerprint),
+            None => tree.remove(gap.key),
+        };
+    }
+    Some(tree.root())
+}
+
+/// The sender's clocks; one for all of them, or ones that are a write off, where a mutant wants it so.
+fn mutated_clocks(live: RangeClocks, sender: ReplicaId) -> RangeClocks {
+    let moved = |counter: fn(u64) -> u64| {
+        let move_own = |(piece, clock): (KeyRange, &VectorClock)| {
+            let mut clock = clock.clone();
+            clock.set(sender, counter(clock.get(sender)));
+            (piece.lo(), clock)
+        };
+        RangeClocks::new(live.range(), live.iter().map(move_own).collect()).expect("the same pieces")
+    };
     let one_for_all = |combine: fn(&mut VectorClock, &VectorClock)| {
         let mut clocks = live.iter().map(|(_, clock)| clock.clone());
         let first = clocks.next().unwrap_or_default();
@@ -415,6 +438,10 @@ fn mutated_clocks(live: RangeClocks) -> RangeClocks {
         one_for_all(VectorClock::join)
     } else if mutant::active(Mutant::SenderClockOfPiecesByMinimum) {
         one_for_all(|combined, clock| *combined = combined.iter().map(|(id, n)| (id, n.min(clock.get(id)))).collect())
+    } else if mutant::active(Mutant::ClockLaterThanTheInstant) {
+        moved(|counter| counter.saturating_add(1))
+    } else if mutant::active(Mutant::ClockEarlierThanTheInstant) {
+        moved(|counter| counter.saturating_sub(1))
     } else {
         live
     }

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::version::Sibling;
-use crate::KeyRange;
 use crate::clock::{Context, Dot, VectorClock};
 use crate::mutant::{self, Mutant};
+use crate::{KeyHash, KeyRange};
 
 /// Joins the versions that two replicas hold at a key, given what each has seen there: keeps what both hold, and what
 /// one holds and the other has never seen. What the other has seen and does not hold, it has replaced or deleted.
@@ -45,6 +45,11 @@ pub(super) fn join_clock(context: &mut Context, range: &KeyRange, clock: &Vector
         for piece in pieces.iter().filter(|piece| piece.intersect(range).is_some()) {
             context.join_range(piece, clock);
         }
+    } else if mutant::active(Mutant::UpperBoundInclusive) {
+        let behind = range.hi().and_then(|hi| hi.to_u128().checked_add(1)).map(KeyHash::from_u128);
+        context.join_range(&KeyRange::new(range.lo(), behind).unwrap_or(KeyRange::ALL), clock);
+    } else if mutant::active(Mutant::LastClockForAllBatches) && range.hi().is_none() {
+        context.join_range(&KeyRange::ALL, clock);
     } else {
         context.join_range(range, clock);
     }

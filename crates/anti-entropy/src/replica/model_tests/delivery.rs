@@ -1,16 +1,12 @@
 //! What becomes of messages: late, twice, out of order or never delivered, and complete sessions without any of that.
 
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
-
 use super::exchange::{BatchMessage, JoinedBatch, Message, Style, frozen};
 use super::ghost::Violation;
-use super::odds::{Bug, Fault};
+use super::odds::Fault;
 use super::world::World;
-use crate::clock::{Context, RangeClocks};
+use crate::KeyRange;
 use crate::mutant::{self, Mutant};
-use crate::replica::{Applied, Rejection, Staged};
-use crate::{KeyHash, KeyRange};
+use crate::replica::{Applied, Rejection};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +49,6 @@ impl World {
         let node = &mut self.nodes[to];
         let Some(base) = node.bases.get(&message.base).cloned() else { return Ok(Delivery::Refused) };
         let frozen = keeps_old.then(|| frozen(node)).transpose()?;
-        let before = node.replica.context().clone();
         let applied = node.replica.apply(batch, &base, now)?;
         self.hear_alarms(to)?;
         let joined = match applied {
@@ -71,11 +66,6 @@ impl World {
             node.ghost.known[key] |= message.carried[key];
         }
         if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
-            if let Bug::InTheDriver(fault) = self.bug {
-                let mut context = node.replica.context().clone();
-                spoil_context(fault, &mut context, before, &clocks, &mut session.held_back[sender]);
-                node.replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
-            }
             let (sequence, next) = (message.sequence, range.lo());
             session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
         }
@@ -122,35 +112,5 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-/// What a fault makes of the context after a batch was taken in. `held_back` is the clocks of the
-/// batches that this side sent before, for the faults that wait for the last one.
-fn spoil_context(
-    fault: Fault,
-    context: &mut Context,
-    before: Context,
-    clocks: &RangeClocks,
-    held_back: &mut Vec<RangeClocks>,
-) {
-    let (end, last) = (clocks.range().hi(), clocks.iter().last().map(|(_, clock)| clock));
-    match (fault, end, last) {
-        (Fault::UpperBoundInclusive, Some(end), Some(last)) => {
-            let behind = end.to_u128().checked_add(1).map(KeyHash::from_u128);
-            context.join_range(&KeyRange::new(end, behind).expect("it holds one hash"), last);
-        }
-        (Fault::ClockHeldBackToTheLastBatch, _, _) => {
-            *context = before;
-            held_back.push(clocks.clone());
-            if end.is_none() {
-                held_back.drain(..).for_each(|clocks| context.join(&clocks));
-            }
-        }
-        (Fault::LastClockForAllBatches, None, Some(last)) => {
-            held_back.drain(..).for_each(|earlier| context.join_range(&earlier.range(), last));
-        }
-        (Fault::LastClockForAllBatches, _, _) => held_back.push(clocks.clone()),
-        _ => {}
     }
 }

@@ -29,9 +29,8 @@ pub(super) struct Session {
     pub(super) cursors: [Option<KeyHash>; 2],
     /// The batches that were taken in, for replies.
     pub(super) joined: Vec<JoinedBatch>,
-    /// For the faults that need what was before: the sides at the comparison, and clocks that wait for the last batch.
+    /// The sides at the comparison, for the fault that sends that.
     pub(super) frozen: [Option<Replica<Item>>; 2],
-    pub(super) held_back: [Vec<RangeClocks>; 2],
 }
 
 /// A batch that was taken in, and can be answered (rule 6).
@@ -107,7 +106,6 @@ impl World {
             cursors: [Some(KeyHash::MIN); 2],
             joined: Vec::new(),
             frozen: [None, None],
-            held_back: [Vec::new(), Vec::new()],
         });
         let session = self.sessions.len() - 1;
         self.compare(session, 0);

@@ -80,12 +80,10 @@ pub(super) enum Fault {
     RestoredStoreIsVouchedFor,
     /// A marker is kept although the store was opened with it, and a backup of the closed store passes for the store.
     MarkerIsUsedTwice,
+    // The next three are in the core as well, as far as it can have them without keeping what was before.
     ReplyWithOldEntriesAndNewClock,
     EntriesOlderThanTheInstant,
     ClockLaterThanTheInstant,
-    UpperBoundInclusive,
-    ClockHeldBackToTheLastBatch,
-    LastClockForAllBatches,
 }
 
 /// Weights for what a rare bug needs, where the usual ones would take too many seeds.

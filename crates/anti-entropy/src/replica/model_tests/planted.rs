@@ -37,11 +37,17 @@ const CRASHES: Boost = Boost { weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 const WIPES: Boost = Boost { weights: &[(Op::Wipe, 3.0)], ..Boost::NONE };
 
 /// Every bug that there is to plant.
-const PLANTED: [Planted; 35] = [
+const PLANTED: [Planted; 39] = [
     core(Mutant::LiveOverwrittenInsteadOfJoined, 50, &Boost::NONE),
     core(Mutant::WholeClockJoinedOutsideTheRange, 50, &Boost::NONE),
     core(Mutant::PiecesNotSplit, 50, &Boost::NONE),
     core(Mutant::SnapshotClockInsteadOfLive, 400, &Boost::NONE),
+    core(Mutant::ClockLaterThanTheInstant, 50, &Boost::NONE),
+    core(Mutant::ClockEarlierThanTheInstant, 50, &Boost::NONE),
+    core(Mutant::EntriesOlderThanTheInstant, 400, &Boost::NONE),
+    core(Mutant::UpperBoundInclusive, 50, &Boost::NONE),
+    core(Mutant::ClockHeldBackToTheLastBatch, 50, &Boost::NONE),
+    core(Mutant::LastClockForAllBatches, 100, &Boost::NONE),
     core(Mutant::SenderClockOfFirstPiece, 400, &Boost::NONE),
     core(Mutant::SenderClockOfPiecesByMaximum, 400, &Boost::NONE),
     core(Mutant::SenderClockOfPiecesByMinimum, 400, &Boost::NONE),
@@ -63,6 +69,7 @@ const PLANTED: [Planted; 35] = [
     core(Mutant::OwnWritesUnknownToThePeerNotNoticed, 100, &UNNOTICED),
     core(Mutant::ContextForgets, 50, &Boost::NONE),
     core(Mutant::FingerprintBlindToVersions, 50, &Boost::NONE),
+    core(Mutant::DigestBlindToDeletions, 50, &Boost::NONE),
     driver(Fault::LateDurability, 200, &CRASHES),
     driver(Fault::WipedStoreKeepsItsId, 100, &WIPES),
     driver(Fault::RestoredStoreIsVouchedFor, 100, &RESTORES),
@@ -70,9 +77,6 @@ const PLANTED: [Planted; 35] = [
     driver(Fault::ReplyWithOldEntriesAndNewClock, 50, &Boost::NONE),
     driver(Fault::EntriesOlderThanTheInstant, 100, &Boost::NONE),
     driver(Fault::ClockLaterThanTheInstant, 100, &Boost::NONE),
-    driver(Fault::UpperBoundInclusive, 50, &Boost::NONE),
-    driver(Fault::ClockHeldBackToTheLastBatch, 50, &Boost::NONE),
-    driver(Fault::LastClockForAllBatches, 400, &Boost::NONE),
 ];
 
 const fn core(mutant: Mutant, within: u64, boost: &'static Boost) -> Planted {
