@@ -191,6 +191,13 @@ impl WirePart {
 }
 
 impl KeyState {
+    pub(crate) fn key(&self) -> KeyHash {
+        match self {
+            Self::Absent(key) => *key,
+            Self::Present(entry) => key_hash(&entry.key),
+        }
+    }
+
     pub(crate) fn value_bytes(&self) -> u64 {
         let Self::Present(entry) = self else { return 0 };
         entry.versions.iter().map(|version| version.content.value_bytes()).sum()

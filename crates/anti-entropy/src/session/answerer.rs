@@ -8,11 +8,13 @@ use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, 
 use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
+use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated, TheirEntry,
+    Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated,
+    TheirEntry,
 };
-use crate::summary::Root;
 use crate::summary::compare::{Ask, answer, first_answer};
+use crate::summary::{Fingerprint, Root};
 use crate::{KeyHash, KeyRange};
 
 #[derive(Debug)]
@@ -62,7 +64,8 @@ impl Answerer {
             return Step::say_and_end(Reply::Refused(Refusal::Agreement), Outcome::Refused(RefusedReason::Agreement));
         }
         let state = state_of(turn.replica);
-        if state == open.state {
+        let skips_contexts = mutant::active(Mutant::EqualRootsSkipContexts) && state.root == open.state.root;
+        if state == open.state || skips_contexts {
             self.certified = Some(state.root);
             return Step::say_and_end(Reply::Equal, Outcome::Converged);
         }
@@ -100,12 +103,17 @@ impl Answerer {
         let Some(compared) = &self.compared else { return Ok(out_of_turn()) };
         turn.stats.differences += batch.changes.len() as u64;
         let (range, clocks) = (batch.range(), batch.clocks.clone());
+        let planted = planted_reply(&batch, compared, turn.replica)?;
         let joined = match turn.replica.apply(batch, compared, turn.now)? {
             Applied::Joined(joined) => joined,
             Applied::Rejected(rejection) => return Ok(rejected(rejection, turn.stats)),
         };
         turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some((joined, range, clocks));
+        if let Some(batch) = planted {
+            let batch = Some(Batch { clocks: turn.replica.context().pieces(&range), ..batch });
+            return Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch })));
+        }
         self.reply_batch(range.lo(), false, turn)
     }
 
@@ -149,10 +157,35 @@ impl Answerer {
 
     fn handle_close<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Step<Reply> {
         let mine = state_of(turn.replica);
-        self.certified = (mine == theirs).then_some(mine.root);
-        let outcome = if mine == theirs { Outcome::Converged } else { Outcome::Progress };
+        let equal = mine == theirs || mutant::active(Mutant::SessionConvergesUnchecked);
+        self.certified = equal.then_some(mine.root);
+        let outcome = if equal { Outcome::Converged } else { Outcome::Progress };
         Step::say_and_end(Reply::Closed(mine), outcome)
     }
+}
+
+/// Where a mutant wants it so, the reply as it is before the opener's batch is taken in; it is to go with the clocks after.
+fn planted_reply<V: Replicated>(
+    batch: &Batch,
+    compared: &Baseline,
+    replica: &mut Replica<V>,
+) -> Result<Option<Batch>, Error> {
+    if !mutant::active(Mutant::ReplyWithOldEntriesAndNewClock) {
+        return Ok(None);
+    }
+    // What is no entry's fingerprint, so that the entry is always sent.
+    let theirs = TheirEntry::Full(Fingerprint([0; Fingerprint::LEN]));
+    let plan = BatchPlan {
+        range: batch.range(),
+        gaps: batch.changes.iter().map(|change| Gap { key: change.key(), theirs }).collect(),
+        compared: Some(compared),
+        held: &HeldByPeer::new(),
+        seen: None,
+        inline: true,
+        cuts: None,
+        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+    };
+    replica.make_batch(&plan).map(Some)
 }
 
 /// If there are more differences than are handled at a time, ends the range before the first that is left out.

@@ -14,6 +14,7 @@ use core::ops::Range;
 use super::tests::{now, replica};
 use super::*;
 use crate::clock::Dot;
+use crate::mutant::{self, Mutant};
 use crate::replica::model_tests::seeds;
 use crate::replica::{Keyed, Written};
 use crate::summary::Root;
@@ -221,5 +222,42 @@ fn random_histories_of_sessions_keep_the_rules() {
     }
     if seeds(USUAL) == USUAL {
         assert!(total.progressed > 400 && total.changed > 1000, "{total:?}");
+    }
+}
+
+/// Each bug, and in how many of the first seeds it is found at the latest.
+const PLANTED: [(Mutant, u64); 12] = [
+    (Mutant::SnapshotClockInsteadOfLive, 20),
+    (Mutant::EqualRootsSkipContexts, 100),
+    (Mutant::ReplyWithOldEntriesAndNewClock, 20),
+    (Mutant::EntriesOlderThanTheInstant, 20),
+    (Mutant::ClockLaterThanTheInstant, 20),
+    (Mutant::ClockEarlierThanTheInstant, 20),
+    (Mutant::UpperBoundInclusive, 20),
+    (Mutant::ClockHeldBackToTheLastBatch, 20),
+    (Mutant::LastClockForAllBatches, 20),
+    (Mutant::DigestBlindToDeletions, 20),
+    (Mutant::SessionConvergesUnchecked, 20),
+    (Mutant::LastRangeExchangedForEver, 20),
+];
+
+#[test]
+fn every_planted_bug_of_sessions_is_found() {
+    for (mutant, within) in PLANTED {
+        let with_bug = |seed| mutant::with(Some(mutant), || run(seed));
+        let found = seeds(0..within).find(|seed| with_bug(*seed).is_err());
+        assert!(found.is_some(), "{mutant:?} is not found");
+    }
+}
+
+/// In how many of a thousand seeds each bug is found.
+#[test]
+#[ignore = "a measurement that takes minutes in debug builds"]
+fn how_often_planted_bugs_of_sessions_are_found() {
+    for (mutant, _) in PLANTED {
+        let wrong: Vec<(u64, String)> =
+            mutant::with(Some(mutant), || seeds(0..1000).filter_map(|seed| Some((seed, run(seed).err()?))).collect());
+        let by_held = wrong.iter().filter(|(_, wrong)| wrong.contains("is held and not")).count();
+        std::eprintln!("{mutant:?}: {}, by what is held: {by_held}; first {:?}", wrong.len(), wrong.first());
     }
 }
