@@ -241,8 +241,7 @@ impl<S: Subject> World<S> {
             healed_loss_permille: self.scenario.healed_links.loss_permille,
             limits: Limits {
                 frame_bytes: config.session.max_frame_bytes as u64,
-                // As many that are over and wait to repeat their last reply may be there as well.
-                sessions: 2 * config.max_sessions.get() as u64,
+                sessions: config.max_sessions.get().max(2) as u64,
                 queued_frames: config.max_queued_pushes as u64 + u64::from(self.scenario.nodes),
                 peers: u64::from(self.scenario.nodes),
                 context_pieces: pieces as u64,

@@ -52,6 +52,17 @@ impl Queue {
         self.heap.pop().map(|item| (item.at, item.what))
     }
 
+    /// Lets no frame that is on its way take longer than this from now on.
+    pub(super) fn hurry(&mut self, now: u64, within: u64) {
+        let hurry = |mut item: Item| {
+            if matches!(item.what, What::Arrival { .. }) {
+                item.at = item.at.min(now + within);
+            }
+            item
+        };
+        self.heap = core::mem::take(&mut self.heap).into_iter().map(hurry).collect();
+    }
+
     pub(super) fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|item| item.at)
     }

@@ -11,6 +11,9 @@ use crate::history::{self, Healed, NodeIndex, Opened, Record};
 use crate::scenario::{Fault, Lie, Step};
 use crate::subject::Subject;
 
+/// How late a frame may be that was sent before the network healed.
+const LATE_US: u64 = 500_000;
+
 impl<S: Subject> World<S> {
     /// The nodes of a step; all, if it names none.
     fn nodes_of(&self, step: &Step) -> Vec<NodeIndex> {
@@ -240,6 +243,8 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].held_down = true;
         }
         self.network.set_base(self.scenario.healed_links.clone());
+        // What clogged links held up comes now, so that what comes later is of sessions that began on a whole network.
+        self.queue.hurry(self.now, LATE_US);
         let is_core = |at: &NodeIndex| self.nodes[*at as usize].member && !self.scenario.never_back.contains(at);
         let core: Vec<NodeIndex> = (0..self.scenario.nodes).filter(is_core).collect();
         self.agreement.members = core.len();

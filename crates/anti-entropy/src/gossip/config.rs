@@ -68,7 +68,9 @@ pub struct GossipConfig {
     /// How many sessions may move entries at a time. 1 by default, so that a value that is on its way from one peer is not
     /// asked of another; comparing roots is not counted.
     pub max_transfers: NonZeroUsize,
-    /// How many sessions are open at a time in all. 64 by default; each holds at most 64 KiB before it moves entries.
+    /// How many sessions are held at a time, at least one for each direction: half of them, rounded down, are opened from
+    /// here, and the others are for peers, so that replicas whose own sessions wait for each other still answer. A peer for
+    /// which there is no room is told so. 64 by default; each holds at most 64 KiB before it moves entries.
     pub max_sessions: NonZeroUsize,
     /// How long to wait before trying again with a peer that was in another transfer. 200 milliseconds by default.
     pub busy_retry: Duration,
@@ -115,6 +117,16 @@ impl Default for GossipConfig {
 }
 
 impl GossipConfig {
+    /// How many sessions may be open from here.
+    pub(super) fn max_opened(&self) -> usize {
+        (self.max_sessions.get() / 2).max(1)
+    }
+
+    /// How many sessions of peers may be held, those included that are over and wait to repeat their last reply.
+    pub(super) fn max_accepted(&self) -> usize {
+        (self.max_sessions.get() - self.max_sessions.get() / 2).max(1)
+    }
+
     /// For replicas in one data centre: a round every ten seconds, short time-outs.
     pub fn lan() -> Self {
         Self {

@@ -169,7 +169,7 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
     engine.sync_now(&peer(0), false, now());
     let frames = drain(&mut engine, now()).0;
     let open = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap()).find(Frame::opens).unwrap();
-    let busy = crate::session::encode_busy(open.session);
+    let busy = crate::session::encode_busy(open.session, true);
     engine.handle_frame(&peer(0), &busy, now());
     drain(&mut engine, now());
     // Half of it to one and a half, so that replicas that are in each other's way do not meet again.

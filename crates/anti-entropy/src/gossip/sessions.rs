@@ -61,10 +61,7 @@ impl<V: Replicated> Engine<V> {
     fn refuse_frame(&mut self, from: &PeerId, error: FrameError) {
         self.stats.frames_refused += 1;
         if let FrameError::Version { session, .. } = error {
-            // At most one refusal waits for a peer, however many frames of its version come.
-            if !self.refusals.iter().any(|(to, _)| to == from) {
-                self.refusals.push_back((from.clone(), encode_version_refusal(session, self.config.session.checksum)));
-            }
+            self.refuse(from, encode_version_refusal(session, self.config.session.checksum));
         }
         self.events.push(Event::FrameRefused { peer: from.clone(), error });
     }
@@ -99,14 +96,31 @@ impl<V: Replicated> Engine<V> {
         let nonce = self.random.u64(..);
         let session = Session::accept(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.opened && other.peer == *from && other.is_open());
-        if self.sessions.len() >= self.config.max_sessions.get() {
-            // One that is over and only waits to repeat itself gives way; otherwise the peer has to try again.
-            let over = self.sessions.iter().position(|open| !open.is_open())?;
-            self.sessions.swap_remove(over);
+        if !self.has_room_to_accept() {
+            let busy = encode_busy(frame.session, self.config.session.checksum);
+            self.refuse(from, busy);
+            return None;
         }
         self.stats.sessions_accepted += 1;
         self.sessions.push(Conversation::new(from.clone(), session, false, frame.session, now));
         Some(self.sessions.len() - 1)
+    }
+
+    /// Whether there is room for another session of a peer's. One that is over and only waits to repeat itself gives way.
+    fn has_room_to_accept(&mut self) -> bool {
+        let accepted = self.sessions.iter().filter(|session| !session.opened).count();
+        if accepted < self.config.max_accepted() {
+            return true;
+        }
+        let over = self.sessions.iter().position(|session| !session.is_open());
+        over.map(|over| self.sessions.swap_remove(over)).is_some()
+    }
+
+    /// Queues a refusal: at most one waits for a peer, however many frames of it come.
+    fn refuse(&mut self, peer: &PeerId, refusal: Vec<u8>) {
+        if !self.refusals.iter().any(|(to, _)| to == peer) {
+            self.refusals.push_back((peer.clone(), refusal));
+        }
     }
 
     /// Drops sessions; those that were open count as ended early.
@@ -143,12 +157,12 @@ impl<V: Replicated> Engine<V> {
         let peers = self.peers.iter().filter(|(_, peer)| due(peer.due) && peer.not_before <= now.elapsed);
         let peers: Vec<PeerId> = peers.map(|(id, _)| id.clone()).collect();
         for peer in peers {
-            let open = self.sessions.iter().filter(|conversation| conversation.is_open());
-            if open.clone().any(|conversation| conversation.peer == peer && conversation.opened) {
+            let opened = self.sessions.iter().filter(|session| session.opened && session.is_open());
+            if opened.clone().any(|session| session.peer == peer) {
                 self.settle(&peer, None);
                 continue;
             }
-            if open.count() >= self.config.max_sessions.get() {
+            if opened.count() >= self.config.max_opened() {
                 break;
             }
             self.settle(&peer, None);

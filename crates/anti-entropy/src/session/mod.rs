@@ -387,9 +387,8 @@ impl<M: Message> Step<M> {
     }
 }
 
-/// The reply of a peer that is in another transfer, to the first request of a session.
-#[cfg(test)]
-pub(crate) fn encode_busy(session: u64) -> Vec<u8> {
+/// The reply of a peer that has no room for a session, or is in another transfer, to the first request of a session.
+pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
     let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
-    frame::Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, true)
+    frame::Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)
 }

@@ -105,7 +105,8 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
         // The preset's would be longer than the shortest of the longest.
         backoff_min_ms: Some(min_interval),
         backoff_max_ms: Some(random.strength(interval..=3 * interval)),
-        idle_timeout_ms: Some(random.strength(1_000..=5_000)),
+        // What waits for a dead peer takes no more than a few rounds.
+        idle_timeout_ms: Some(random.strength(1_000..=5_000).min(3 * interval)),
         resend_after_ms: Some(random.strength(100..=500)),
         ..Gossip::default()
     }
