@@ -29,7 +29,7 @@ use crate::hash::{KeyHash, KeyRange};
 /// assert_eq!(clocks.max_counter(writer), 7);
 /// # Ok::<(), anti_entropy::clock::InvalidRangeClocks>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RangeClocks {
     range: KeyRange,
     /// Strictly ascending starts inside the range, the first of which is the range's.

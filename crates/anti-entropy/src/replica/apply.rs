@@ -13,7 +13,7 @@ use crate::summary::{Fingerprint, Snapshot};
 use crate::{KeyHash, KeyRange};
 
 /// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Baseline {
     pub(crate) summary: Snapshot,
     pub(crate) context: Context,
@@ -28,7 +28,7 @@ pub(crate) enum Applied {
 }
 
 /// What a batch that was taken in says of its sender.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Joined {
     /// The sender's entries in the range when it made the batch.
     pub(crate) theirs: Snapshot,

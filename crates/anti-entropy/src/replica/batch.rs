@@ -86,7 +86,7 @@ pub(crate) struct BatchLimits {
 }
 
 /// A key at which the receiver's snapshot was found to differ, and what it holds there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Gap {
     pub(crate) key: KeyHash,
     pub(crate) theirs: TheirEntry,
@@ -100,7 +100,7 @@ impl Gap {
 }
 
 /// What is known of the entry in the receiver's snapshot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum TheirEntry {
     Absent,
     Truncated(TruncatedFingerprint),

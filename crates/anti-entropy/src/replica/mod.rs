@@ -140,6 +140,30 @@ impl<V: Replicated> Replica<V> {
         self.context.own_id()
     }
 
+    /// A copy that goes its own way, over `store`, which must be a copy of this replica's. For checkers that try every
+    /// order of events: in use, two replicas with one id would make two writes with one name.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn fork(&self, store: impl Store + 'static, resolver: impl Resolver<V> + 'static) -> Self {
+        Self {
+            store: Box::new(store),
+            resolver: Box::new(resolver),
+            config: self.config.clone(),
+            tree: self.tree.clone(),
+            context: self.context.clone(),
+            clock: self.clock.clone(),
+            seed: self.seed.clone(),
+            ids_made: self.ids_made,
+            marker: self.marker,
+            conflicts: self.conflicts.clone(),
+            changes: ChangeLog::new(self.config.max_pending_changes),
+            notices: Notices::default(),
+            alarmed: self.alarmed,
+            stopped: self.stopped,
+            stats: self.stats,
+        }
+    }
+
     /// The number of keys that hold something.
     pub fn len(&self) -> u64 {
         self.tree.len()

@@ -17,7 +17,7 @@ use crate::summary::compare::{Ask, answer, first_answer};
 use crate::summary::{Fingerprint, Root};
 use crate::{KeyHash, KeyRange};
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Answerer {
     nonce: u64,
     /// The snapshot that the opener compares with; none before it opened.

@@ -6,6 +6,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::clock::Now;
 use crate::replica::Push;
 
 /// One side's view of the requests and replies of a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Exchange {
     side: Side,
     /// Names the session in requests; at first the opener's number, then the answerer's.
@@ -35,7 +36,15 @@ pub(super) struct Exchange {
     checksum: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Without the times, which say when something happens and not what.
+impl Hash for Exchange {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { side, request_session, reply_session, number, last, outbox, incoming, .. } = self;
+        (side, request_session, reply_session, number, last, outbox, incoming).hash(state);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Side {
     Opener,
     Answerer,
@@ -206,7 +215,7 @@ const MAX_OPENING_BYTES: usize = 64 << 10;
 const MIN_FRAGMENT_BYTES: usize = SessionConfig::MIN_FRAME_BYTES / 2;
 
 /// The fragments of a message that have arrived. Grows with what has arrived, whatever the header says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Assembly {
     fragments: BTreeMap<u32, Vec<u8>>,
     count: Option<u32>,

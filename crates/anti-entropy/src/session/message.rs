@@ -14,7 +14,7 @@ use crate::summary::compare::{Answer, Ask, Width};
 
 /// What a side holds and has seen, in short. A short hash of the context is enough here: it only says whether contexts
 /// need joining, and a collision by chance is mended by the next write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) root: Root,
     #[serde(with = "postcard::fixint::be")]

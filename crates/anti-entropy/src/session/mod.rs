@@ -71,6 +71,7 @@ pub use outcome::{Finished, Outcome, PartialReason, RefusedReason, SessionStats}
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use answerer::Answerer;
@@ -84,7 +85,7 @@ use crate::replica::{Error, Replica, Replicated};
 use crate::summary::Root;
 
 /// One synchronisation with one peer, seen from one side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     exchange: Exchange,
     role: Role,
@@ -98,7 +99,7 @@ pub struct Session {
     idle_deadline: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Role {
     Opener(Box<Opener>),
     Answerer(Box<Answerer>),
@@ -169,6 +170,16 @@ impl Session {
             config,
             idle_deadline,
         }
+    }
+
+    /// Hashes what decides what this session does from here on: all but what it has counted, and when it is due. For
+    /// checkers that explore every order of events, and have to know when they have been somewhere before.
+    #[doc(hidden)]
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.exchange.hash(hasher);
+        self.role.hash(hasher);
+        self.finished.is_some().hash(hasher);
+        self.certified.hash(hasher);
     }
 
     /// Whether the session has got beyond comparing roots: entries are on their way.

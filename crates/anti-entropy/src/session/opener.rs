@@ -14,7 +14,7 @@ use crate::summary::Root;
 use crate::summary::compare::{Comparison, Width};
 use crate::{KeyHash, KeyRange};
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Opener {
     /// This replica's state when the comparison began.
     compared: Baseline,
@@ -47,7 +47,7 @@ pub(super) struct Opener {
 }
 
 /// How far the session has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     /// The opening waits for its reply.
     Opening,

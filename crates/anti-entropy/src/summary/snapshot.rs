@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::{fmt, slice};
@@ -136,6 +137,13 @@ impl<'a, D: HashFunction> IntoIterator for &'a Snapshot<D> {
 impl<D> Clone for Snapshot<D> {
     fn clone(&self) -> Self {
         Self { top: self.top.clone(), hash_function: PhantomData }
+    }
+}
+
+/// By the root, which stands for all entries.
+impl<D> Hash for Snapshot<D> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.top.digest.hash(state);
     }
 }
 

@@ -48,7 +48,7 @@ pub use digest::ContextHash;
 /// assert_eq!(bob.pieces_len(), 1);
 /// # Ok::<(), anti_entropy::clock::CounterExhausted>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Context {
     own: ReplicaId,
     counter: u64,
@@ -57,7 +57,7 @@ pub struct Context {
 }
 
 /// What has been seen from `start` to where the next piece starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Piece {
     start: KeyHash,
     clock: Arc<VectorClock>,

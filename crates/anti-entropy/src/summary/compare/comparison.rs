@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use sha2::Sha256;
 use thiserror::Error;
@@ -76,6 +77,7 @@ pub struct Comparison<D = Sha256> {
 
 /// A stretch of the space of which all entries of the peer are known. What differs there is worked out when it is
 /// taken: the peer may have nothing where there are a million entries here.
+#[derive(Clone, Hash)]
 struct Resolved {
     end: Option<KeyHash>,
     theirs: Vec<(KeyHash, TruncatedFingerprint)>,
@@ -280,6 +282,25 @@ fn lower_end(a: Option<KeyHash>, b: Option<KeyHash>) -> Option<KeyHash> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+impl<D> Clone for Comparison<D> {
+    fn clone(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            width: self.width,
+            pending: self.pending.clone(),
+            asked: self.asked.clone(),
+            resolved: self.resolved.clone(),
+        }
+    }
+}
+
+impl<D> Hash for Comparison<D> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { snapshot, width, pending, asked, resolved } = self;
+        (snapshot, width, pending, asked, resolved).hash(state);
     }
 }
 
