@@ -3,6 +3,7 @@
 
 mod campaign;
 pub mod check;
+pub mod explore;
 pub mod history;
 mod judge;
 mod random;

@@ -1,0 +1,116 @@
+//! A store that can be copied while a replica has it, and hashes of 128 bits.
+
+use std::hash::{Hash, Hasher};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+use anti_entropy::{KeyHash, KeyRange};
+use twox_hash::XxHash3_128;
+
+/// A store in memory that is shared with the one replica that has it.
+#[derive(Default)]
+pub(super) struct Disk(Arc<Mutex<MemoryStore>>);
+
+impl Disk {
+    /// Another handle to the same store, for its replica.
+    pub(super) fn handle(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    /// A store of its own with the same content.
+    pub(super) fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// Feeds all records.
+    pub(super) fn hash_records(&self, hasher: &mut impl Hasher) {
+        let mut each = |key: KeyHash, record: &[u8]| {
+            (key, record).hash(hasher);
+            ControlFlow::Continue(())
+        };
+        self.lock().scan(KeyRange::ALL, &mut each).expect("memory does not fail");
+    }
+
+    /// Feeds the metadata: who the replica is, how far it has counted, and what it has seen.
+    pub(super) fn hash_meta(&self, hasher: &mut impl Hasher) {
+        for slot in [MetaSlot::Identity, MetaSlot::Context] {
+            self.lock().meta(slot).expect("memory does not fail").hash(hasher);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MemoryStore> {
+        self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Store for Disk {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.lock().load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.lock().scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.lock().meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.lock().commit(commit)
+    }
+}
+
+/// Hashes to 128 bits, so that different states do not pass for the same one: of 10^9 states, two have the same hash with
+/// a chance of 10^-21.
+#[derive(Default)]
+pub(super) struct Wide(Vec<u8>);
+
+impl Wide {
+    pub(super) fn of(value: &impl Hash) -> u128 {
+        let mut wide = Self::default();
+        value.hash(&mut wide);
+        wide.finish_wide()
+    }
+
+    pub(super) fn finish_wide(&self) -> u128 {
+        XxHash3_128::oneshot(&self.0)
+    }
+}
+
+impl Hasher for Wide {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "half of the bits are asked for")]
+    fn finish(&self) -> u64 {
+        self.finish_wide() as u64
+    }
+}
+
+/// Takes what is a hash already for its own hash.
+#[derive(Default)]
+pub(super) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("only hashes of 128 bits are kept by it");
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "half of the bits are enough to find a place")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub(super) type ByHash = std::hash::BuildHasherDefault<Hashed>;

@@ -1,0 +1,294 @@
+//! Every step that a session has taken, each executed once: the same frame in the same states has the same result.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anti_entropy::clock::Now;
+use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
+
+use super::disk::{ByHash, Wide};
+use super::ghost::{Node, Violation};
+use super::replicas::{ReplicaRef, Replicas};
+
+/// Number of a state that one side of a session has been in.
+pub(super) type HalfRef = u32;
+/// Number of a frame.
+pub(super) type FrameRef = u32;
+
+/// The answering side before the first request.
+pub(super) const NONE: HalfRef = 0;
+/// An opener that is over: it takes no frame any more, so that it does not matter how it ended.
+pub(super) const OVER: HalfRef = 1;
+
+/// The number of sessions that nothing happens beside.
+const UNDISTURBED: u8 = u8::MAX;
+
+/// Which session: its sides, and which one between them. It gives the session its numbers, so that it does not matter
+/// in which order sessions of other replicas were opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot {
+    pub(super) opener: u8,
+    pub(super) answerer: u8,
+    pub(super) nth: u8,
+}
+
+/// One side of a session that can still do something.
+struct Half {
+    session: Session,
+    /// Of an answerer that is over: what its replica held and had seen when it sent its last reply.
+    parting: Option<u128>,
+}
+
+/// A frame on its way.
+pub(super) struct Sent {
+    pub(super) slot: Slot,
+    pub(super) to_opener: bool,
+    bytes: Vec<u8>,
+    /// The sender's [`Half::parting`].
+    parting: Option<u128>,
+}
+
+/// What became of a replica and its side of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) replica: ReplicaRef,
+    pub(super) half: HalfRef,
+    pub(super) sent: Vec<FrameRef>,
+}
+
+/// Replicas, sessions and frames, and all steps between them.
+pub(super) struct Steps {
+    pub(super) replicas: Replicas,
+    config: SessionConfig,
+    /// None for [`NONE`] and [`OVER`].
+    halves: Vec<Option<Half>>,
+    halves_by_hash: HashMap<u128, HalfRef, ByHash>,
+    frames: Vec<Sent>,
+    frames_by_hash: HashMap<u128, FrameRef, ByHash>,
+    taken: Vec<Step>,
+    opened: HashMap<(ReplicaRef, Slot), usize>,
+    delivered: HashMap<(ReplicaRef, HalfRef, FrameRef), usize>,
+    timed_out: HashMap<(HalfRef, Slot), usize>,
+}
+
+impl Steps {
+    pub(super) fn new(replicas: Replicas) -> Self {
+        let config = SessionConfig {
+            // Two keys make two batches, so that the space is exchanged range by range.
+            batch_entries: NonZeroUsize::MIN,
+            // Only frames that are lost make a session wait, and those are repeated.
+            idle_timeout: Duration::MAX,
+            checksum: false,
+            ..SessionConfig::default()
+        };
+        Self {
+            replicas,
+            config,
+            halves: vec![None, None],
+            halves_by_hash: HashMap::default(),
+            frames: Vec::new(),
+            frames_by_hash: HashMap::default(),
+            taken: Vec::new(),
+            opened: HashMap::new(),
+            delivered: HashMap::new(),
+            timed_out: HashMap::new(),
+        }
+    }
+
+    pub(super) fn step(&self, index: usize) -> &Step {
+        &self.taken[index]
+    }
+
+    pub(super) fn frame(&self, frame: FrameRef) -> &Sent {
+        &self.frames[frame as usize]
+    }
+
+    /// A replica opens a session.
+    pub(super) fn open(&mut self, at: ReplicaRef, slot: Slot) -> Result<usize, Violation> {
+        if let Some(known) = self.opened.get(&(at, slot)) {
+            return Ok(*known);
+        }
+        let (mut replica, disk) = self.replicas.fork(at);
+        let session = Session::open(slot.nonce(false), &mut replica, self.config, at_rest());
+        let after = self.replicas.keep_after(at, replica, disk, None)?;
+        let (half, sent, _) = self.settle_half(session, slot, false, None, after)?;
+        let index = self.remember(Step { replica: after, half, sent });
+        self.opened.insert((at, slot), index);
+        Ok(index)
+    }
+
+    /// A replica is handed a frame of a session.
+    pub(super) fn deliver(&mut self, at: ReplicaRef, half: HalfRef, frame: FrameRef) -> Result<usize, Violation> {
+        if let Some(known) = self.delivered.get(&(at, half, frame)) {
+            return Ok(*known);
+        }
+        let step = self.execute(at, half, frame)?;
+        let index = self.remember(step);
+        self.delivered.insert((at, half, frame), index);
+        Ok(index)
+    }
+
+    fn execute(&mut self, at: ReplicaRef, half: HalfRef, frame: FrameRef) -> Result<Step, Violation> {
+        let unchanged = Step { replica: at, half, sent: Vec::new() };
+        let (mut replica, disk) = self.replicas.fork(at);
+        let Sent { slot, to_opener, bytes, parting: theirs } = self.frame(frame);
+        let (slot, to_opener, theirs) = (*slot, *to_opener, *theirs);
+        let decoded = Frame::decode(bytes, false)
+            .map_err(|error| Violation::new("a frame that was sent does not parse", error.to_string()))?;
+        let (mut session, parting) = match &self.halves[half as usize] {
+            Some(half) => (half.session.clone(), half.parting),
+            None if half == OVER => return Ok(unchanged),
+            None => match Session::accept(&decoded, slot.nonce(true), self.config, at_rest()) {
+                Some(session) => (session, None),
+                None => return Ok(unchanged),
+            },
+        };
+        session.handle_frame(decoded, &mut replica, true, at_rest())?;
+        let after = self.replicas.keep_after(at, replica, disk, None)?;
+        let (half, sent, outcome) = self.settle_half(session, slot, !to_opener, parting, after)?;
+        // Both sides were equal at one instant: when the answerer sent its last reply. Only here can have been changes since.
+        let agreed = self.replicas.get(after).agreed;
+        if to_opener && outcome == Some(Outcome::Converged) && theirs != Some(agreed) {
+            let detail = format!("{slot}, and its sides were not equal when the answerer was last heard");
+            return Err(Violation::new("converged and not equal (S6)", detail));
+        }
+        Ok(Step { replica: after, half, sent })
+    }
+
+    /// The opener's wait for an answer is over.
+    pub(super) fn time_out(&mut self, half: HalfRef, slot: Slot) -> Result<usize, Violation> {
+        if let Some(known) = self.timed_out.get(&(half, slot)) {
+            return Ok(*known);
+        }
+        let mut session = self.halves[half as usize].as_ref().expect("only who is not over waits").session.clone();
+        if let Output::Wait(until) = session.poll_output() {
+            session.handle_timeout(Now { elapsed: until, ..at_rest() });
+        }
+        // The replica is not asked.
+        let (half, sent, _) = self.settle_half(session, slot, false, None, 0)?;
+        let index = self.remember(Step { replica: 0, half, sent });
+        self.timed_out.insert((half, slot), index);
+        Ok(index)
+    }
+
+    /// Takes what a session wants to send, judges how it ended, and keeps what is left of it.
+    fn settle_half(
+        &mut self,
+        mut session: Session,
+        slot: Slot,
+        answers: bool,
+        parting: Option<u128>,
+        replica: ReplicaRef,
+    ) -> Result<(HalfRef, Vec<FrameRef>, Option<Outcome>), Violation> {
+        let mut frames = Vec::new();
+        let outcome = loop {
+            match session.poll_output() {
+                Output::Send(bytes) => frames.push(bytes),
+                Output::Done(finished) => break Some(finished.outcome),
+                Output::Wait(_) => break None,
+            }
+        };
+        match &outcome {
+            None | Some(Outcome::Converged | Outcome::Progress) => {}
+            Some(Outcome::Partial(PartialReason::AbortedByPeer)) if answers => {}
+            Some(other) => return Err(Violation::new("ended among honest peers", format!("{slot}: {other:?}"))),
+        }
+        let ends = answers && outcome.is_some();
+        let parting = parting.or_else(|| ends.then(|| self.replicas.get(replica).agreed));
+        let sent = frames.into_iter().map(|bytes| self.keep_frame(slot, !answers, bytes, parting)).collect();
+        let half = if outcome.is_some() && !answers { OVER } else { self.keep_half(session, parting) };
+        Ok((half, sent, outcome))
+    }
+
+    fn keep_half(&mut self, session: Session, parting: Option<u128>) -> HalfRef {
+        let mut state = Wide::default();
+        session.hash_state(&mut state);
+        parting.hash(&mut state);
+        let halves = &mut self.halves;
+        *self.halves_by_hash.entry(state.finish_wide()).or_insert_with(|| {
+            halves.push(Some(Half { session, parting }));
+            HalfRef::try_from(halves.len() - 1).expect("fewer states of a session than that")
+        })
+    }
+
+    fn keep_frame(&mut self, slot: Slot, to_answerer: bool, bytes: Vec<u8>, parting: Option<u128>) -> FrameRef {
+        let frames = &mut self.frames;
+        *self.frames_by_hash.entry(Wide::of(&(slot, to_answerer, &bytes, parting))).or_insert_with(|| {
+            frames.push(Sent { slot, to_opener: !to_answerer, bytes, parting });
+            FrameRef::try_from(frames.len() - 1).expect("fewer frames than that")
+        })
+    }
+
+    fn remember(&mut self, step: Step) -> usize {
+        self.taken.push(step);
+        self.taken.len() - 1
+    }
+
+    /// What a session without disturbance makes of two replicas.
+    pub(super) fn run_clean(
+        &mut self,
+        mut opener: ReplicaRef,
+        mut answerer: ReplicaRef,
+    ) -> Result<(ReplicaRef, ReplicaRef), Violation> {
+        let node = |at| self.replicas.get(at).node;
+        let slot = Slot { opener: node(opener), answerer: node(answerer), nth: UNDISTURBED };
+        let opening = self.open(opener, slot)?;
+        let mut halves = [self.step(opening).half, NONE];
+        let mut next = self.step(opening).sent.first().copied();
+        while let Some(frame) = next {
+            let to_opener = self.frame(frame).to_opener;
+            let (at, half) = if to_opener { (&mut opener, &mut halves[0]) } else { (&mut answerer, &mut halves[1]) };
+            let delivered = self.deliver(*at, *half, frame)?;
+            let step = self.step(delivered);
+            (*at, *half) = (step.replica, step.half);
+            next = step.sent.first().copied();
+        }
+        if halves[0] != OVER {
+            return Err(Violation::new("a session without disturbance does not end", slot.to_string()));
+        }
+        Ok((opener, answerer))
+    }
+}
+
+impl Slot {
+    /// The number by which one side knows the session.
+    fn nonce(self, answers: bool) -> u64 {
+        u64::from_be_bytes([0, 0, 0, 0, self.opener, self.answerer, self.nth, 1 + u8::from(answers)])
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {}->{}", Node(self.opener), Node(self.answerer))?;
+        match self.nth {
+            0 => Ok(()),
+            UNDISTURBED => f.write_str(" at the end"),
+            nth => write!(f, " number {}", u16::from(nth) + 1),
+        }
+    }
+}
+
+impl Sent {
+    pub(super) fn receiver(&self) -> u8 {
+        if self.to_opener { self.slot.opener } else { self.slot.answerer }
+    }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const REQUESTS: [&str; 8] = ["Open", "Ask", "Batch", "More", "Close", "Abort", "Held", "Busy"];
+        const REPLIES: [&str; 8] = ["Equal", "Differs", "Busy", "Answer", "Batch", "Closed", "Refused", "Held"];
+        let names = if self.to_opener { REPLIES } else { REQUESTS };
+        let kind = Frame::decode(&self.bytes, false).ok().and_then(|frame| frame.payload.first().copied());
+        let name = kind.and_then(|kind| names.get(usize::from(kind))).copied().unwrap_or("a frame");
+        write!(f, "{name} of {}", self.slot)
+    }
+}
+
+/// Time stands still, but for time-outs.
+fn at_rest() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 0 }
+}
