@@ -66,14 +66,14 @@ impl Store for Disk {
     }
 }
 
-/// Hashes to 128 bits, so that different states do not pass for the same one: of 10^9 states, two have the same hash with
-/// a chance of 10^-21.
+/// Hashes to 128 bits, so that different states do not pass for the same one: of 10^9 states, two have the same hash
+/// with a chance of 10^-21.
 #[derive(Default)]
 pub(super) struct Wide(Vec<u8>);
 
 impl Wide {
     pub(super) fn of(value: &impl Hash) -> u128 {
-        let mut wide = Self::default();
+        let mut wide = Self(Vec::with_capacity(256));
         value.hash(&mut wide);
         wide.finish_wide()
     }
@@ -94,7 +94,7 @@ impl Hasher for Wide {
     }
 }
 
-/// Takes what is a hash already for its own hash.
+/// Hashes what is a hash already, or a few numbers [side by side](side_by_side).
 #[derive(Default)]
 pub(super) struct Hashed(u64);
 
@@ -105,12 +105,21 @@ impl Hasher for Hashed {
 
     #[allow(clippy::cast_possible_truncation, reason = "half of the bits are enough to find a place")]
     fn write_u128(&mut self, hash: u128) {
-        self.0 = hash as u64;
+        // Some are numbers side by side, so they are mixed.
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mixed = ((hash >> 64) as u64).wrapping_mul(ODD).rotate_left(32) ^ hash as u64;
+        self.0 = (mixed ^ mixed >> 32).wrapping_mul(ODD);
+        self.0 ^= self.0 >> 29;
     }
 
     fn finish(&self) -> u64 {
         self.0
     }
+}
+
+/// Four numbers as one.
+pub(super) fn side_by_side(numbers: [u32; 4]) -> u128 {
+    numbers.into_iter().fold(0, |all, number| all << 32 | u128::from(number))
 }
 
 pub(super) type ByHash = std::hash::BuildHasherDefault<Hashed>;

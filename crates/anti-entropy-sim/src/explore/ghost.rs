@@ -83,7 +83,8 @@ pub(super) fn view(replica: &Replica<Item>, keys: &[KeyHash], ids: &[ReplicaId])
     Ok(views)
 }
 
-/// Whether a replica is exactly what the events that it covers make of it (S1, S2, S7). `events` are each replica's own.
+/// Whether a replica is exactly what the events that it covers make of it (S1, S2, S7). `events` are each replica's
+/// own.
 pub(super) fn check(views: &[KeyView], events: &[&[Event]]) -> Result<(), Violation> {
     for (key, view) in (0u8..).zip(views) {
         for ((node, own), seen) in (0u8..).zip(events).zip(view.seen) {

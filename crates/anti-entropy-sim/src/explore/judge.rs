@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::disk::Wide;
+use super::disk::{ByHash, Wide, side_by_side};
 use super::ghost::{self, Event, Named, Node, Violation};
 use super::replicas::ReplicaRef;
 use super::steps::Steps;
@@ -13,7 +13,7 @@ use super::{Bounds, MAX_REPLICAS};
 pub(super) struct Judge {
     bounds: Bounds,
     /// Replicas that were found to be as the events that there are make them.
-    sound: HashSet<(ReplicaRef, [u32; MAX_REPLICAS])>,
+    sound: HashSet<u128, ByHash>,
     /// Ends that were found to converge.
     settled: HashSet<[ReplicaRef; MAX_REPLICAS]>,
     /// What the replicas held in the end, by what had been done.
@@ -22,7 +22,7 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, sound: HashSet::new(), settled: HashSet::new(), results: HashMap::new() }
+        Self { bounds, sound: HashSet::default(), settled: HashSet::new(), results: HashMap::new() }
     }
 
     fn histories(&self, steps: &Steps, replicas: &[ReplicaRef; MAX_REPLICAS]) -> [u32; MAX_REPLICAS] {
@@ -41,7 +41,8 @@ impl Judge {
 
     pub(super) fn check(&mut self, steps: &Steps, world: &World, node: u8) -> Result<(), Violation> {
         let at = world.replicas[usize::from(node)];
-        if self.sound.insert((at, self.histories(steps, &world.replicas))) {
+        let [first, second, third] = self.histories(steps, &world.replicas);
+        if self.sound.insert(side_by_side([at, first, second, third])) {
             ghost::check(&steps.replicas.get(at).views, &self.events(steps, &world.replicas)).map_err(|violation| {
                 Violation::new(violation.check, format!("at {}, {}", Node(node), violation.detail))
             })?;

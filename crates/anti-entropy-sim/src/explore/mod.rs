@@ -5,21 +5,22 @@
 //! following a read of all that is held or an earlier read; opening a session; the arrival of any frame that is on
 //! its way, whatever was sent before it; its loss, and its arrival twice. Pushes and crashes are not among it.
 //!
-//! What a replica or a session does depends on its own state and on what it is handed, and on nothing else: there are no
-//! clocks and no random numbers in them. So every step is executed once, by the code that everybody runs, and remembered;
-//! the states of the whole are combinations of what was remembered, and millions of them take seconds.
+//! What a replica or a session does depends on its own state and on what it is handed, and on nothing else: there are
+//! no clocks and no random numbers in them. So every step is executed once, by the code that everybody runs, and
+//! remembered; the states of the whole are combinations of what was remembered, and millions of them take seconds.
 //!
-//! Held against, at every state: what a replica covers makes exactly what it holds, with the right values (S1, S2, S7);
-//! what is gone stays gone (S3); contexts grow (S4); tree and store agree (S6); no alarm goes off and no session is
-//! refused; a session that ends as converged had equal sides at one instant. When nothing can happen any more,
-//! undisturbed sessions have to make all replicas equal, with everything that was done, and whatever is done makes
-//! the same bytes in every order (S5).
+//! Held against, at every state: what a replica covers makes exactly what it holds, with the right values (S1, S2,
+//! S7); what is gone stays gone (S3); contexts grow (S4); tree and store agree (S6); no alarm goes off and no session
+//! is refused; a frame that comes twice changes nothing the second time (S7); a session that ends as converged had
+//! equal sides at one instant. When nothing can happen any more, undisturbed sessions have to make all replicas
+//! equal, with everything that was done, and whatever is done makes the same bytes in every order (S5).
 
 mod disk;
 mod ghost;
 mod judge;
 mod replicas;
 mod search;
+mod slot;
 mod steps;
 mod world;
 

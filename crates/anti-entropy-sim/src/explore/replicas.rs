@@ -64,8 +64,9 @@ impl Replicas {
         };
         let mut opened = Vec::new();
         for node in 0..nodes {
-            // No timestamp that arrives moves a clock, so that those that are given follow from the name of the write alone,
-            // and not from the order in which other keys were received: states that differ in nothing else are one.
+            // No timestamp that arrives moves a clock, so that those that are given follow from the name of the write
+            // alone, and not from the order in which other keys were received: states that differ in nothing else are
+            // one.
             let config = ReplicaConfig { max_clock_skew: Duration::ZERO, ..ReplicaConfig::default() };
             let seed = Seed::from_bytes([node + 1; Seed::LEN]);
             let disk = Disk::default();
@@ -157,8 +158,8 @@ impl Replicas {
         let mut operations = Vec::new();
         for key in 0..u8::try_from(self.keys.len()).unwrap_or(u8::MAX) {
             let held = self.get(at).views[usize::from(key)].held.clone();
-            // What an earlier read saw and is not held any more does not matter to a replica, so a stale read is one that saw
-            // some of what is held.
+            // What an earlier read saw and is not held any more does not matter to a replica, so a stale read is one
+            // that saw some of what is held.
             let all = (1u32 << held.len()) - 1;
             for mask in 0..=all {
                 let replaces: Vec<Name> = held

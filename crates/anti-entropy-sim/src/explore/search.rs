@@ -7,7 +7,8 @@ use super::disk::ByHash;
 use super::ghost::Violation;
 use super::judge::Judge;
 use super::replicas::Replicas;
-use super::steps::{Slot, Step, Steps};
+use super::slot::Slot;
+use super::steps::{Step, Steps};
 use super::world::{Action, World};
 use super::{Bounds, Counterexample, MAX_REPLICAS, Report};
 
@@ -179,9 +180,9 @@ impl Search {
         Ok(node)
     }
 
-    /// Takes frames away that are ignored. An old number stays old, so such a frame is ignored whenever it arrives, and its
-    /// delivery commutes with everything: it is enough to explore that it comes at once. To lose it or double it comes
-    /// to the same as delivering it, with less left to lose or double.
+    /// Takes frames away that are ignored. An old number stays old, so such a frame is ignored whenever it arrives,
+    /// and its delivery commutes with everything: it is enough to explore that it comes at once. To lose it or double
+    /// it comes to the same as delivering it, with less left to lose or double.
     fn drop_stale(&mut self, world: &mut World) -> Result<(), Violation> {
         if self.bounds.duplicates == 0 {
             return Ok(());

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anti_entropy::clock::Now;
 use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
 
-use super::disk::{ByHash, Wide};
-use super::ghost::{Node, Violation};
+use super::disk::{ByHash, Wide, side_by_side};
+use super::ghost::Violation;
 use super::replicas::{ReplicaRef, Replicas};
+use super::slot::{Slot, UNDISTURBED};
 
 /// Number of a state that one side of a session has been in.
 pub(super) type HalfRef = u32;
@@ -22,18 +23,6 @@ pub(super) type FrameRef = u32;
 pub(super) const NONE: HalfRef = 0;
 /// An opener that is over: it takes no frame any more, so that it does not matter how it ended.
 pub(super) const OVER: HalfRef = 1;
-
-/// The number of sessions that nothing happens beside.
-const UNDISTURBED: u8 = u8::MAX;
-
-/// Which session: its sides, and which one between them. It gives the session its numbers, so that it does not matter
-/// in which order sessions of other replicas were opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Slot {
-    pub(super) opener: u8,
-    pub(super) answerer: u8,
-    pub(super) nth: u8,
-}
 
 /// One side of a session that can still do something.
 struct Half {
@@ -70,7 +59,7 @@ pub(super) struct Steps {
     frames_by_hash: HashMap<u128, FrameRef, ByHash>,
     taken: Vec<Step>,
     opened: HashMap<(ReplicaRef, Slot), usize>,
-    delivered: HashMap<(ReplicaRef, HalfRef, FrameRef), usize>,
+    delivered: HashMap<u128, usize, ByHash>,
     timed_out: HashMap<(HalfRef, Slot), usize>,
 }
 
@@ -93,7 +82,7 @@ impl Steps {
             frames_by_hash: HashMap::default(),
             taken: Vec::new(),
             opened: HashMap::new(),
-            delivered: HashMap::new(),
+            delivered: HashMap::default(),
             timed_out: HashMap::new(),
         }
     }
@@ -122,13 +111,26 @@ impl Steps {
 
     /// A replica is handed a frame of a session.
     pub(super) fn deliver(&mut self, at: ReplicaRef, half: HalfRef, frame: FrameRef) -> Result<usize, Violation> {
-        if let Some(known) = self.delivered.get(&(at, half, frame)) {
+        let key = side_by_side([0, at, half, frame]);
+        if let Some(known) = self.delivered.get(&key) {
             return Ok(*known);
         }
         let step = self.execute(at, half, frame)?;
+        self.check_replay(&step, frame)?;
         let index = self.remember(step);
-        self.delivered.insert((at, half, frame), index);
+        self.delivered.insert(key, index);
         Ok(index)
+    }
+
+    /// A frame that arrives once more changes nothing, and is answered as before or not at all (S7). Bounds without
+    /// duplicates have at least this.
+    fn check_replay(&mut self, step: &Step, frame: FrameRef) -> Result<(), Violation> {
+        let again = self.execute(step.replica, step.half, frame)?;
+        let same = (again.replica, again.half) == (step.replica, step.half);
+        if same && (again.sent.is_empty() || again.sent == step.sent) {
+            return Ok(());
+        }
+        Err(Violation::new("a frame that comes twice is not taken for one (S7)", self.frame(frame).to_string()))
     }
 
     fn execute(&mut self, at: ReplicaRef, half: HalfRef, frame: FrameRef) -> Result<Step, Violation> {
@@ -149,7 +151,8 @@ impl Steps {
         session.handle_frame(decoded, &mut replica, true, at_rest())?;
         let after = self.replicas.keep_after(at, replica, disk, None)?;
         let (half, sent, outcome) = self.settle_half(session, slot, !to_opener, parting, after)?;
-        // Both sides were equal at one instant: when the answerer sent its last reply. Only here can have been changes since.
+        // Both sides were equal at one instant: when the answerer sent its last reply. Only here can have been
+        // changes since.
         let agreed = self.replicas.get(after).agreed;
         if to_opener && outcome == Some(Outcome::Converged) && theirs != Some(agreed) {
             let detail = format!("{slot}, and its sides were not equal when the answerer was last heard");
@@ -250,24 +253,6 @@ impl Steps {
             return Err(Violation::new("a session without disturbance does not end", slot.to_string()));
         }
         Ok((opener, answerer))
-    }
-}
-
-impl Slot {
-    /// The number by which one side knows the session.
-    fn nonce(self, answers: bool) -> u64 {
-        u64::from_be_bytes([0, 0, 0, 0, self.opener, self.answerer, self.nth, 1 + u8::from(answers)])
-    }
-}
-
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}->{}", Node(self.opener), Node(self.answerer))?;
-        match self.nth {
-            0 => Ok(()),
-            UNDISTURBED => f.write_str(" at the end"),
-            nth => write!(f, " number {}", u16::from(nth) + 1),
-        }
     }
 }
 

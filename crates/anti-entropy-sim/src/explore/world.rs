@@ -3,7 +3,8 @@
 use super::disk::Wide;
 use super::ghost::{Named, Node};
 use super::replicas::{Operation, ReplicaRef};
-use super::steps::{FrameRef, HalfRef, NONE, OVER, Slot, Steps};
+use super::slot::Slot;
+use super::steps::{FrameRef, HalfRef, NONE, OVER, Steps};
 use super::{Bounds, MAX_DUPLICATES, MAX_REPLICAS, MAX_SESSIONS};
 
 /// Each session has one frame on its way, and each duplicate is one more.
@@ -43,10 +44,10 @@ pub(super) struct World {
     pairs: [Option<Pair>; MAX_SESSIONS],
     /// Frames on their way in ascending order: a multiset.
     frames: [Option<FrameRef>; MAX_FRAMES],
-    /// The replica at which an operation was the last thing to happen. Something else happens there next: an operation at
-    /// one replica commutes with everything that happens at others, so that it is enough to explore that it comes
-    /// right before the first thing there that it matters to. Operations that matter to nothing before all sessions
-    /// are over are left out.
+    /// The replica at which an operation was the last thing to happen. Something else happens there next: an
+    /// operation at one replica commutes with everything that happens at others, so that it is enough to explore that
+    /// it comes right before the first thing there that it matters to. Operations that matter to nothing before all
+    /// sessions are over are left out.
     acting: Option<u8>,
     operations: u8,
     losses: u8,
