@@ -7,7 +7,9 @@ use super::engine::{Conversation, scaled};
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::Replicated;
-use crate::session::{Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, encode_version_refusal};
+use crate::session::{
+    Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, encode_busy, encode_version_refusal,
+};
 
 /// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
 const MAX_BUSY: u32 = 6;

@@ -151,6 +151,7 @@ impl<V: Replicated> Replica<V> {
             config: self.config.clone(),
             tree: self.tree.clone(),
             context: self.context.clone(),
+            context_hash: self.context_hash.clone(),
             clock: self.clock.clone(),
             seed: self.seed.clone(),
             ids_made: self.ids_made,

@@ -87,9 +87,12 @@ impl Swarm {
         self.scenario.links = settings::links(&mut self.random);
         self.scenario.gossip = settings::gossip(&mut self.random);
         settings::limits(&mut self.random, &mut self.scenario.gossip);
-        // With the smallest of limits a transfer is hundreds of round trips: a bound in rounds says nothing of it where each
-        // fifth frame is lost.
-        self.scenario.healed_links.loss_permille = 0;
+        let gossip = &self.scenario.gossip;
+        if gossip.frame_bytes.or(gossip.answer_bytes).is_some() || gossip.batch_entries.is_some() {
+            // With small limits a transfer is hundreds of round trips: a bound in rounds says nothing of it where each fifth
+            // frame is lost.
+            self.scenario.healed_links.loss_permille = 0;
+        }
         if self.random.permille(250) {
             self.lose_a_minority();
         }
