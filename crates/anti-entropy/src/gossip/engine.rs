@@ -44,6 +44,8 @@ pub struct Engine<V: Replicated> {
     pub(super) name: Option<PeerId>,
     pub(super) zone: Option<String>,
     pub(super) peers: BTreeMap<PeerId, Peer>,
+    /// Who is to be talked to, and when, whatever the rounds say.
+    pub(super) due: BTreeMap<PeerId, Duration>,
     pub(super) sessions: Vec<Conversation>,
     pub(super) random: fastrand::Rng,
     pub(super) bucket: TokenBucket,
@@ -129,6 +131,7 @@ impl<V: Replicated> Engine<V> {
             name: None,
             zone: None,
             peers: BTreeMap::new(),
+            due: BTreeMap::new(),
             sessions: Vec::new(),
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
@@ -169,6 +172,7 @@ impl<V: Replicated> Engine<V> {
     /// Forgets a peer; its frames are refused from now on.
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
+        self.due.remove(peer);
         self.pushes.forget(peer);
         self.early.forget(peer);
         self.tree = None;
@@ -242,12 +246,12 @@ impl<V: Replicated> Engine<V> {
     ///
     /// Returns whether the peer is known; nothing is done otherwise.
     pub fn sync_now(&mut self, peer: &PeerId, pursue: bool, now: Now) -> bool {
-        let Some(peer) = self.peers.get_mut(peer) else { return false };
+        let Some(known) = self.peers.get_mut(peer) else { return false };
         // If it is pursued already, that goes on at the pace that its health allows.
-        if !(peer.pursued && pursue) {
-            peer.due = Some(now.elapsed);
-            peer.not_before = Duration::ZERO;
-            peer.pursued |= pursue;
+        if !(known.pursued && pursue) {
+            known.not_before = Duration::ZERO;
+            known.pursued |= pursue;
+            self.due.insert(peer.clone(), now.elapsed);
         }
         self.open_due(now);
         true
@@ -355,9 +359,10 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn next_deadline(&mut self, now: Now) -> Duration {
-        let sessions = self.sessions.iter_mut().map(Conversation::deadline);
-        let due = self.peers.values().filter(|_| !self.draining);
-        let due = due.filter_map(|peer| peer.due.map(|due| due.max(peer.not_before)));
+        let sessions = self.sessions.iter().map(Conversation::deadline);
+        // Without room for another session, the end of one is what to wait for.
+        let may_open = !self.draining && self.has_room_to_open();
+        let due = self.due.iter().filter(|_| may_open).map(|(peer, due)| self.due_at(peer, *due));
         let round = if self.draining { Duration::MAX } else { self.next_round };
         let mut deadline = sessions.chain(due).chain(self.early.overdue_at()).fold(round, Duration::min);
         let has_room = self.bucket.allows(&self.config, now.elapsed);
@@ -377,11 +382,7 @@ impl<V: Replicated> Engine<V> {
         let zone = self.zone.as_deref();
         let chosen =
             peers::choose(&self.peers, zone, self.config.fanout, &self.config, &mut self.random, now.elapsed, busy);
-        for peer in chosen {
-            if let Some(peer) = self.peers.get_mut(&peer) {
-                peer.due = Some(now.elapsed);
-            }
-        }
+        self.due.extend(chosen.into_iter().map(|peer| (peer, now.elapsed)));
         self.compact(now);
         if mutant::active(Mutant::PushesRepeatedEveryRound) {
             self.push_something_again(now);

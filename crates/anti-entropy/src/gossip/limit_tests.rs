@@ -111,8 +111,8 @@ fn open_sessions(engine: &mut Engine<Item>) -> usize {
 }
 
 #[test]
-fn no_more_sessions_are_answered_than_max_sessions() {
-    let most = NonZeroUsize::new(3).unwrap();
+fn no_more_sessions_are_answered_than_half_of_max_sessions() {
+    let most = NonZeroUsize::new(6).unwrap();
     let config = GossipConfig { max_sessions: most, max_transfers: most, ..GossipConfig::default() };
     let mut engine = engine(10, config);
     for index in 0..10 {
@@ -120,6 +120,10 @@ fn no_more_sessions_are_answered_than_max_sessions() {
         assert!(open_sessions(&mut engine) <= 3);
     }
     assert_eq!(engine.status(now()).engine.sessions_accepted, 3);
+    // The others are told, and need not wait for an answer.
+    let told: Vec<PeerId> =
+        drain(&mut engine, now()).0.into_iter().map(|(to, _)| to).filter(|to| *to >= peer(3)).collect();
+    assert_eq!(told, (3..10).map(peer).collect::<Vec<_>>());
     // When they have timed out, others have their turn.
     let later = now().after(Duration::from_secs(60));
     engine.handle_timeout(later);
@@ -129,8 +133,8 @@ fn no_more_sessions_are_answered_than_max_sessions() {
 }
 
 #[test]
-fn no_more_sessions_are_opened_than_max_sessions() {
-    let config = GossipConfig { max_sessions: NonZeroUsize::new(3).unwrap(), ..GossipConfig::default() };
+fn no_more_sessions_are_opened_than_half_of_max_sessions() {
+    let config = GossipConfig { max_sessions: NonZeroUsize::new(6).unwrap(), ..GossipConfig::default() };
     let mut engine = engine(10, config);
     for index in 0..10 {
         assert!(engine.sync_now(&peer(index), false, now()));

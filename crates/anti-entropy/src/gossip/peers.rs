@@ -24,8 +24,6 @@ pub(super) struct Peer {
     pub(super) busy: u32,
     /// Left alone until then.
     pub(super) not_before: Duration,
-    /// To be talked to then, whatever the rounds say.
-    pub(super) due: Option<Duration>,
     /// To be talked to again and again until the two have converged.
     pub(super) pursued: bool,
     /// How many keys differed when it was last compared with.

@@ -28,7 +28,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn deadline(&mut self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         match (self.over_at, self.session.poll_deadline()) {
             (Some(over_at), _) => over_at,
             (None, deadline) => deadline,
@@ -155,19 +155,17 @@ impl<V: Replicated> Engine<V> {
         if self.draining {
             return;
         }
-        let due = |until: Option<Duration>| until.is_some_and(|due| due <= now.elapsed);
-        let peers = self.peers.iter().filter(|(_, peer)| due(peer.due) && peer.not_before <= now.elapsed);
-        let peers: Vec<PeerId> = peers.map(|(id, _)| id.clone()).collect();
-        for peer in peers {
-            let opened = self.sessions.iter().filter(|session| session.opened && session.is_open());
-            if opened.clone().any(|session| session.peer == peer) {
-                self.settle(&peer, None);
+        let due = self.due.iter().filter(|(peer, due)| self.due_at(peer, **due) <= now.elapsed);
+        let due: Vec<PeerId> = due.map(|(peer, _)| peer.clone()).collect();
+        for peer in due {
+            if self.opened().any(|session| session.peer == peer) {
+                self.due.remove(&peer);
                 continue;
             }
-            if opened.count() >= self.config.max_opened() {
+            if !self.has_room_to_open() {
                 break;
             }
-            self.settle(&peer, None);
+            self.due.remove(&peer);
             let nonce = self.random.u64(..);
             let session = Session::open(nonce, &mut self.replica, self.config.session, now);
             self.stats.sessions_opened += 1;
@@ -175,11 +173,17 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    /// Sets when a peer is due.
-    fn settle(&mut self, peer: &PeerId, due: Option<Duration>) {
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.due = due;
-        }
+    /// When a peer that is due then may be talked to.
+    pub(super) fn due_at(&self, peer: &PeerId, due: Duration) -> Duration {
+        self.peers.get(peer).map_or(due, |peer| due.max(peer.not_before))
+    }
+
+    fn opened(&self) -> impl Iterator<Item = &Conversation> {
+        self.sessions.iter().filter(|session| session.opened && session.is_open())
+    }
+
+    pub(super) fn has_room_to_open(&self) -> bool {
+        self.opened().count() < self.config.max_opened()
     }
 
     /// The next frame of any session; sessions that are through are seen off on the way.
@@ -249,8 +253,8 @@ impl<V: Replicated> Engine<V> {
                     self.tree = None;
                 }
                 match reason {
-                    PartialReason::Busy if opened && peer.busy <= MAX_BUSY => peer.due = Some(soon),
-                    PartialReason::Budget if opened => peer.due = Some(soon),
+                    PartialReason::Busy if opened && peer.busy <= MAX_BUSY => _ = self.due.insert(id.clone(), soon),
+                    PartialReason::Budget if opened => _ = self.due.insert(id.clone(), soon),
                     // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and
                     // so is every peer with which a store that fails would fail again.
                     PartialReason::TimedOut
@@ -267,8 +271,8 @@ impl<V: Replicated> Engine<V> {
                 self.events.push(Event::Refused { peer: id.clone(), reason: reason.clone() });
             }
         }
-        if peer.pursued && peer.due.is_none() && opened {
-            peer.due = Some(soon.max(peer.not_before));
+        if peer.pursued && opened {
+            self.due.entry(id.clone()).or_insert(soon);
         }
         self.events.push(Event::SessionEnded { peer: id.clone(), finished });
     }

@@ -95,9 +95,9 @@ fn healed_links(random: &mut Random) -> Links {
     }
 }
 
-/// Rounds from twice a second to every five seconds, so that a minute has many.
+/// Rounds from once a second to every ten seconds, as on a local network.
 pub(super) fn gossip(random: &mut Random) -> Gossip {
-    let interval = random.one_of(&[500, 1_000, 2_000, 5_000]);
+    let interval = random.one_of(&[1_000, 2_000, 5_000, 10_000]);
     let min_interval = (interval / random.one_of(&[1, 2, 5, 10])).max(100);
     Gossip {
         interval_ms: Some(interval),
