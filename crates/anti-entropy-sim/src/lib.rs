@@ -6,6 +6,7 @@ pub mod check;
 pub mod explore;
 pub mod history;
 mod judge;
+pub mod measure;
 mod random;
 mod run;
 pub mod scenario;

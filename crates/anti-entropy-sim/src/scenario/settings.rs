@@ -3,7 +3,7 @@
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::gossip::{GossipConfig, PushRoute};
 use serde::{Deserialize, Serialize};
 
 /// The properties of links. Probabilities are in thousandths of all frames.
@@ -67,8 +67,12 @@ pub struct Gossip {
     pub fanout: Option<usize>,
     /// [`GossipConfig::push`].
     pub push: Option<bool>,
+    /// [`GossipConfig::push_route`].
+    pub push_route: Option<PushRoute>,
     /// [`GossipConfig::push_fanout`].
     pub push_fanout: Option<usize>,
+    /// [`GossipConfig::push_delay`].
+    pub push_delay_ms: Option<u64>,
     /// [`GossipConfig::max_queued_pushes`].
     pub max_queued_pushes: Option<usize>,
     /// [`GossipConfig::max_sessions`].
@@ -121,7 +125,9 @@ impl Gossip {
         config.min_interval = ms(self.min_interval_ms, config.min_interval).min(config.interval);
         config.fanout = self.fanout.unwrap_or(config.fanout);
         config.push = self.push.unwrap_or(config.push);
+        config.push_route = self.push_route.unwrap_or(config.push_route);
         config.push_fanout = self.push_fanout.unwrap_or(config.push_fanout);
+        config.push_delay = ms(self.push_delay_ms, config.push_delay);
         config.max_queued_pushes = self.max_queued_pushes.unwrap_or(config.max_queued_pushes);
         config.max_sessions = self.max_sessions.unwrap_or(config.max_sessions);
         config.busy_retry = ms(self.busy_retry_ms, config.busy_retry);

@@ -1,7 +1,8 @@
 //! The world: nodes, the network between them, and everything that happens, in the order of simulated time.
 
 mod clock;
-mod disk;
+pub(crate) mod disk;
+mod measure;
 mod network;
 mod node;
 mod observe;
@@ -12,7 +13,7 @@ mod sabotage;
 mod steps;
 mod tongue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy::clock::{ContextHash, Now};
 use anti_entropy::gossip::{Engine, Event as EngineEvent, Output, PeerId};
@@ -63,6 +64,7 @@ pub struct World<S: Subject> {
     writes: u64,
     operations_done: u64,
     agreement: Agreement,
+    changed: BTreeSet<NodeIndex>,
     healed: bool,
     records: Vec<Record>,
     trace: XxHash3_64,
@@ -155,6 +157,7 @@ impl<S: Subject> World<S> {
             writes: 0,
             operations_done: 0,
             agreement: Agreement::default(),
+            changed: BTreeSet::new(),
             healed: false,
             records: Vec::new(),
             trace: XxHash3_64::with_seed(seed),

@@ -43,6 +43,7 @@ impl<S: Subject> World<S> {
         node.seen.context_hash = context.hash();
         node.seen.context = context;
         self.agreement.set(at, Some((root, self.nodes[at as usize].seen.context_hash)));
+        self.changed.insert(at);
         if self.detail == Detail::Everything {
             if wrote {
                 self.record_compactions(at);
@@ -127,6 +128,7 @@ impl<S: Subject> World<S> {
         node.seen.context_hash = replica.context_hash();
         node.accounted = node.seen.context.own_counter();
         self.agreement.set(at, Some((node.seen.root, node.seen.context_hash)));
+        self.changed.insert(at);
         if self.detail == Detail::Roots {
             return;
         }

@@ -1,0 +1,69 @@
+//! What a node sends, over time.
+
+use std::error::Error;
+use std::path::Path;
+
+use anti_entropy_sim::measure::bandwidth::{Minute, Report};
+use plotters::prelude::*;
+
+use super::{COLOURS, SIZE, font};
+
+/// Draws what is sent besides values, and values on top of it.
+pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
+    let root = SVGBackend::new(path, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let title = format!(
+        "What each of {} replicas sends: {} entries of {} bytes, {} changes, pushes {}",
+        report.nodes,
+        report.entries,
+        report.value_bytes,
+        report.changes,
+        if report.push { "on" } else { "off" },
+    );
+    let total = |minute: &Minute| minute.digest_bytes_per_s + minute.value_bytes_per_s;
+    let highest = report.minutes.iter().map(total).fold(1.0, f64::max) * 1.15;
+    let last = report.minutes.last().map_or(1.0, |minute| minute.minute);
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, font(26))
+        .margin(16)
+        .x_label_area_size(56)
+        .y_label_area_size(84)
+        .build_cartesian_2d(0.0..last, 0.0..highest)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("simulated time (minutes)")
+        .y_desc("bytes a second and replica, averaged over a minute")
+        .label_style(font(18))
+        .axis_desc_style(font(20))
+        .draw()?;
+    let digest = |minute: &Minute| minute.digest_bytes_per_s;
+    let layers: [(&str, &RGBColor, &dyn Fn(&Minute) -> f64); 2] = [
+        ("values", &COLOURS[1], &total),
+        ("all else: roots, digests, clocks, headers", &COLOURS[0], &digest),
+    ];
+    for (label, colour, height) in layers {
+        let points = stairs(&report.minutes, height);
+        chart
+            .draw_series(AreaSeries::new(points, 0.0, colour.mix(0.9)).border_style(colour.stroke_width(1)))?
+            .label(label)
+            .legend(move |(x, y)| Rectangle::new([(x, y - 8), (x + 28, y + 8)], colour.mix(0.9).filled()));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .label_font(font(20))
+        .background_style(WHITE.mix(0.85))
+        .legend_area_size(36)
+        .margin(10)
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
+/// A step for each interval.
+fn stairs(minutes: &[Minute], height: &dyn Fn(&Minute) -> f64) -> Vec<(f64, f64)> {
+    let starts = core::iter::once(0.0).chain(minutes.iter().map(|minute| minute.minute));
+    let steps = starts.zip(minutes);
+    steps.flat_map(|(start, minute)| [(start, height(minute)), (minute.minute, height(minute))]).collect()
+}
