@@ -11,7 +11,7 @@ use super::event::EventQueue;
 use super::peers::{self, Peer};
 use super::push_queue::PushQueue;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
-use crate::clock::Now;
+use crate::clock::{Now, ReplicaId};
 use crate::mutant::{self, Mutant};
 use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, Written};
 use crate::session::Session;
@@ -54,6 +54,8 @@ pub struct Engine<V: Replicated> {
     pub(super) pushes: PushQueue,
     /// Pushes of peers that wait for what comes before them.
     pub(super) early: EarlyPushes,
+    /// The last write of each writer that was relayed.
+    pub(super) relayed: BTreeMap<ReplicaId, u64>,
     /// The peers to which local writes are pushed.
     pub(super) push_targets: Vec<PeerId>,
     /// The neighbours in the tree of pushes; `None` after what it is made of has changed.
@@ -137,6 +139,7 @@ impl<V: Replicated> Engine<V> {
             refusals: VecDeque::new(),
             pushes: PushQueue::default(),
             early: EarlyPushes::default(),
+            relayed: BTreeMap::new(),
             push_targets: Vec::new(),
             tree: None,
             events: EventQueue::new(config.max_events.get()),

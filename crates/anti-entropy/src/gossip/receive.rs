@@ -43,7 +43,10 @@ impl<V: Replicated> Engine<V> {
                     self.relay(&arrived, now);
                     next.extend(self.early.take_waiting_for(arrived.push.dot));
                 }
-                Ok(PushOutcome::Seen) => self.stats.pushes_seen += 1,
+                Ok(PushOutcome::Seen) => {
+                    self.stats.pushes_seen += 1;
+                    self.relay_seen(&arrived, now);
+                }
                 Ok(PushOutcome::NotReady) => self.keep_early(arrived, now),
                 // A part that was named on a guess is missing: a session sends it.
                 Ok(PushOutcome::Rejected(Rejection::MissingContent)) => self.leave_to_rounds(1, now),
@@ -57,11 +60,23 @@ impl<V: Replicated> Engine<V> {
         true
     }
 
-    /// Hands on what was just taken in, as it came. What is known already goes nowhere, so that it comes to rest whatever the
-    /// replicas take for their tree.
+    /// Hands on what a session has brought while it waited at its writer for others, or on its way: who is behind this
+    /// replica in the tree has not heard of it. That each writer's pushes go on in ascending order only brings them to rest
+    /// whatever the replicas take for their tree.
+    fn relay_seen(&mut self, arrived: &Arrived, now: Now) {
+        let dot = arrived.push.dot;
+        let relayed = self.relayed.get(&dot.replica).copied().unwrap_or_default();
+        if dot.counter > relayed && dot.replica != self.replica.id() {
+            self.relay(arrived, now);
+        }
+    }
+
+    /// Hands on a push as it came.
     fn relay(&mut self, arrived: &Arrived, now: Now) {
         let fits = arrived.bytes.len() <= max_push_bytes(&self.config.session);
         let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
+        let relayed = self.relayed.entry(arrived.push.dot.replica).or_default();
+        *relayed = arrived.push.dot.counter.max(*relayed);
         for to in neighbours.into_iter().filter(|to| *to != arrived.from) {
             self.queue_push(to, &arrived.bytes, arrived.push.value_bytes(), true, now);
         }

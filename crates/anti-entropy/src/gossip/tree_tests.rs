@@ -104,6 +104,25 @@ fn a_dead_inner_node_is_routed_around_once_it_is_noticed_and_comes_back() {
 }
 
 #[test]
+fn what_a_session_brought_before_its_push_is_relayed_all_the_same() {
+    let delay = 10 * HOP;
+    let mut cluster = Cluster::new(5, &LastWriterWins, &GossipConfig { push_delay: delay, ..config(4) }, 1);
+    let ranked = by_rank(5);
+    let (root, writer) = (ranked[0], ranked[4]);
+    for (key, relayed) in [(1, 3), (2, 6)] {
+        cluster.write(writer, key, "value");
+        let now = cluster.now;
+        assert!(cluster.engine(root).sync_now(&name(writer), false, now));
+        let has_it = |cluster: &mut Cluster<Item>| cluster.value(root, key).is_some();
+        assert!(cluster.run(9 * HOP, has_it), "the session is faster than the push");
+        assert!(cluster.run(3 * delay, Cluster::equal), "the others know of it by pushes alone");
+        cluster.run(3 * delay, |_| false);
+        assert_eq!(cluster.engine(root).stats.pushes_seen, u64::from(key));
+        assert_eq!(total(&cluster, |stats| stats.pushes_relayed), relayed);
+    }
+}
+
+#[test]
 fn whoever_does_not_know_its_name_pushes_directly() {
     let mut cluster = Cluster::new(NODES, &LastWriterWins, &config(3), 1);
     cluster.engines.values_mut().for_each(|engine| engine.set_name(None));
