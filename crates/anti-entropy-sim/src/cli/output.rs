@@ -65,7 +65,8 @@ mod tests {
             max_rounds: f64,
             push: bool,
         }
-        let rows = [Row { nodes: 3, max_rounds: 1.234, push: true }, Row { nodes: 10_000, max_rounds: 9.0, push: false }];
+        let rows =
+            [Row { nodes: 3, max_rounds: 1.234, push: true }, Row { nodes: 10_000, max_rounds: 9.0, push: false }];
         let expected = "nodes  max rounds  push\n    3        1.23   yes\n10000        9.00    no\n";
         assert_eq!(table(&rows, &["nodes", "max_rounds", "push"]), expected);
     }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{
-    Commit, Error, Keyed, LastWriterWins, MetaSlot, Replica, Store, StoreError, Transaction,
-};
+use anti_entropy::replica::{Commit, Error, Keyed, LastWriterWins, MetaSlot, Replica, Store, StoreError, Transaction};
 use anti_entropy::{KeyHash, KeyRange};
 
 use crate::random::stream;

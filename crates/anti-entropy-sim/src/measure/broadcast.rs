@@ -37,7 +37,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { nodes: 25, delay_ms: 100, operations_per_second: 100, seconds: 20, settle_seconds: 120, seed: 1 }
+        Self { nodes: 25, delay_ms: 100, operations_per_second: 100, seconds: 20, settle_seconds: 600, seed: 1 }
     }
 }
 
@@ -80,7 +80,7 @@ impl Configuration {
 }
 
 const LOW_LATENCY_DELAY_MS: u64 = 90;
-const BATCHED_DELAY_MS: u64 = 300;
+const BATCHED_DELAY_MS: u64 = 250;
 const ROUND_MS: u64 = 10_000;
 const IDLE_TIMEOUT_MS: u64 = 2_000;
 const RESEND_AFTER_MS: u64 = 500;

@@ -38,10 +38,8 @@ pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
         .axis_desc_style(font(20))
         .draw()?;
     let digest = |minute: &Minute| minute.digest_bytes_per_s;
-    let layers: [(&str, &RGBColor, &dyn Fn(&Minute) -> f64); 2] = [
-        ("values", &COLOURS[1], &total),
-        ("all else: roots, digests, clocks, headers", &COLOURS[0], &digest),
-    ];
+    let layers: [(&str, &RGBColor, &dyn Fn(&Minute) -> f64); 2] =
+        [("values", &COLOURS[1], &total), ("all else: roots, digests, clocks, headers", &COLOURS[0], &digest)];
     for (label, colour, height) in layers {
         let points = stairs(&report.minutes, height);
         chart

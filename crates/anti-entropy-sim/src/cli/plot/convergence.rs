@@ -52,8 +52,7 @@ fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Res
     for push in [false, true] {
         for (loss, colour) in losses.iter().zip(COLOURS.iter().cycle()) {
             let of_line = |row: &&Row| row.workload == writes && row.push == push && row.loss.total_cmp(loss).is_eq();
-            let points: Vec<(f64, f64)> =
-                rows.iter().filter(of_line).map(|row| (log2(row), row.max_rounds)).collect();
+            let points: Vec<(f64, f64)> = rows.iter().filter(of_line).map(|row| (log2(row), row.max_rounds)).collect();
             let style = colour.stroke_width(if push { 1 } else { 3 });
             let label = format!("{:.0} % loss, pushes {}", loss * 100.0, if push { "on" } else { "off" });
             chart
