@@ -4,18 +4,22 @@ use std::error::Error;
 use std::path::Path;
 
 use anti_entropy_sim::measure::bandwidth::{Minute, Report};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::{COLOURS, SIZE, font};
+use super::{COLOURS, SIZE, font, grouped};
+
+type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Plane>;
 
 /// Draws what is sent besides values, and values on top of it.
 pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let title = format!(
-        "What each of {} replicas sends: {} entries of {} bytes, {} changes, pushes {}",
-        report.nodes,
-        report.entries,
+        "What each of {} replicas sends ({} entries of {} bytes, {} changes, pushes {})",
+        grouped(f64::from(report.nodes)),
+        grouped(f64::from(report.entries)),
         report.value_bytes,
         report.changes,
         if report.push { "on" } else { "off" },
@@ -32,21 +36,17 @@ pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .x_label_formatter(&|minute| grouped(*minute))
+        .y_label_formatter(&|bytes| grouped(*bytes))
         .x_desc("simulated time (minutes)")
         .y_desc("bytes a second and replica, averaged over a minute")
         .label_style(font(18))
         .axis_desc_style(font(20))
         .draw()?;
+    // What is drawn first is behind.
+    layer(&mut chart, "values", COLOURS[1], stairs(&report.minutes, total))?;
     let digest = |minute: &Minute| minute.digest_bytes_per_s;
-    let layers: [(&str, &RGBColor, &dyn Fn(&Minute) -> f64); 2] =
-        [("values", &COLOURS[1], &total), ("all else: roots, digests, clocks, headers", &COLOURS[0], &digest)];
-    for (label, colour, height) in layers {
-        let points = stairs(&report.minutes, height);
-        chart
-            .draw_series(AreaSeries::new(points, 0.0, colour.mix(0.9)).border_style(colour.stroke_width(1)))?
-            .label(label)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 8), (x + 28, y + 8)], colour.mix(0.9).filled()));
-    }
+    layer(&mut chart, "all else: roots, digests, clocks, headers", COLOURS[0], stairs(&report.minutes, digest))?;
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
@@ -59,8 +59,25 @@ pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn layer<'a, 'b>(
+    chart: &mut Chart<'a, 'b>,
+    label: &str,
+    colour: RGBColor,
+    points: Vec<(f64, f64)>,
+) -> Result<(), Box<dyn Error>>
+where
+    'b: 'a,
+{
+    let style = colour.mix(0.9);
+    chart
+        .draw_series(AreaSeries::new(points, 0.0, style).border_style(colour.stroke_width(1)))?
+        .label(label)
+        .legend(move |(x, y)| Rectangle::new([(x, y - 8), (x + 28, y + 8)], style.filled()));
+    Ok(())
+}
+
 /// A step for each interval.
-fn stairs(minutes: &[Minute], height: &dyn Fn(&Minute) -> f64) -> Vec<(f64, f64)> {
+fn stairs(minutes: &[Minute], height: impl Fn(&Minute) -> f64) -> Vec<(f64, f64)> {
     let starts = core::iter::once(0.0).chain(minutes.iter().map(|minute| minute.minute));
     let steps = starts.zip(minutes);
     steps.flat_map(|(start, minute)| [(start, height(minute)), (minute.minute, height(minute))]).collect()

@@ -35,13 +35,15 @@ fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Res
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .x_label_formatter(&|log2| format!("{log2:.0}"))
+        .y_label_formatter(&|rounds| format!("{rounds:.0}"))
         .x_desc("log₂ of the number of replicas")
         .y_desc("rounds (gossip intervals)")
         .label_style(font(18))
         .axis_desc_style(font(20))
         .draw()?;
     let steps = (0..=1000).map(|step| widest * f64::from(step) / 1000.0).map(|x| (x, x.ceil() + 1.0));
-    let steps: Vec<(f64, f64)> = corners(steps.collect());
+    let steps: Vec<(f64, f64)> = corners(&steps.collect::<Vec<_>>());
     chart
         .draw_series(LineSeries::new(steps, BLACK.mix(0.5).stroke_width(1)))?
         .label("⌈log₂ n⌉ + 1")
@@ -75,7 +77,7 @@ fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Res
 }
 
 /// Only the points at which a stair turns.
-fn corners(stair: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+fn corners(stair: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut kept: Vec<(f64, f64)> = Vec::new();
     for (index, point) in stair.iter().enumerate() {
         let flat = |other: Option<&(f64, f64)>| other.is_some_and(|other| other.1.total_cmp(&point.1).is_eq());
