@@ -1,13 +1,14 @@
 //! A run and what the checkers say of it.
 
 use core::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::check::{Checker, Staleness, Suite, Violation, all};
 use crate::history::Record;
 use crate::run::{Run, run_sabotaged};
 use crate::scenario::{Fault, Lie, Scenario};
 use crate::subject::Subject;
-use crate::world::Sabotage;
+use crate::world::{Counts, Sabotage};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     all().into_iter().filter(|checker| applies(checker.name())).collect()
 }
 
-/// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` gets every record as well.
+/// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` gets every record as well. Code under test
+/// that panics violates an invariant, named `panic`.
 pub fn judge<S: Subject>(
     scenario: &Scenario,
     seed: u64,
@@ -55,11 +57,18 @@ pub fn judge<S: Subject>(
     mut record: impl FnMut(&Record),
 ) -> Verdict {
     let mut suite = Suite::of(checkers);
-    let run = run_sabotaged(scenario, seed, subject, judging.sabotage, |item| {
-        record(item);
-        suite.observe(item);
-        let found = suite.violations().next().is_some();
-        if judging.until_first && found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        run_sabotaged(scenario, seed, subject, judging.sabotage, |item| {
+            record(item);
+            suite.observe(item);
+            let found = suite.violations().next().is_some();
+            if judging.until_first && found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }));
+    let mut violations: Vec<Violation> = suite.violations().cloned().collect();
+    let run = ran.unwrap_or_else(|_| {
+        violations.push(Violation { invariant: "panic", at: 0, detail: "the code under test panicked".to_owned() });
+        Run { seed, trace_hash: 0, simulated_us: 0, rounds_to_converge: None, counts: Counts::default() }
     });
-    Verdict { run, violations: suite.violations().cloned().collect(), staleness: suite.staleness().clone() }
+    Verdict { run, violations, staleness: suite.staleness().clone() }
 }

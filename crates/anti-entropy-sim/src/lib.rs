@@ -7,6 +7,8 @@ pub mod explore;
 pub mod history;
 mod judge;
 pub mod measure;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod random;
 mod run;
 pub mod scenario;

@@ -3,8 +3,14 @@
 mod bandwidth;
 mod broadcast;
 mod convergence;
+mod explore;
+mod failure;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod output;
 mod plot;
+mod replay;
+mod run;
 
 use std::error::Error;
 
@@ -20,6 +26,15 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs many seeds, and checks every invariant in each.
+    Run(run::Arguments),
+    /// Runs one seed again, or judges a history that a run left.
+    Replay(replay::Arguments),
+    /// Tries every order of events of small clusters.
+    Explore(explore::Arguments),
+    /// Plants bugs, and says which checker finds each after how many seeds.
+    #[cfg(feature = "mutants")]
+    Mutants(mutants::Arguments),
     /// How many rounds it takes until all replicas are equal.
     Convergence(convergence::Arguments),
     /// What a cluster sends while little changes.
@@ -31,6 +46,11 @@ enum Command {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
         match &self.command {
+            Command::Run(arguments) => arguments.run(),
+            Command::Replay(arguments) => arguments.run(),
+            Command::Explore(arguments) => arguments.run(),
+            #[cfg(feature = "mutants")]
+            Command::Mutants(arguments) => arguments.run(),
             Command::Convergence(arguments) => arguments.run(),
             Command::Bandwidth(arguments) => arguments.run(),
             Command::Broadcast(arguments) => arguments.run(),

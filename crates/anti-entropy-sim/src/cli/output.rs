@@ -23,6 +23,24 @@ pub(super) fn print<T: Serialize>(rows: &[T], json: bool, columns: &[&str]) {
     }
 }
 
+/// Prints one object, as a line of JSON, or a field a line.
+pub(super) fn print_fields<T: Serialize>(object: &T, json: bool) {
+    let value = serde_json::to_value(object).expect("plain data has a JSON form");
+    if json {
+        println!("{}", serde_json::to_string(object).expect("plain data has a JSON form"));
+    } else if let Some(fields) = value.as_object() {
+        for (name, value) in fields {
+            println!("{:>24}  {}", name.replace('_', " "), cell(value));
+        }
+    }
+}
+
+/// A quotient of two counts, which are far below what a float can tell apart.
+#[allow(clippy::cast_precision_loss, reason = "figures for people")]
+pub(super) fn ratio(dividend: u64, divisor: u64) -> f64 {
+    dividend as f64 / divisor as f64
+}
+
 /// The named fields of rows, under their names, in columns that are as wide as what is in them.
 fn table<T: Serialize>(rows: &[T], columns: &[&str]) -> String {
     let headers = columns.iter().map(|column| column.replace('_', " ")).collect();

@@ -1,0 +1,178 @@
+//! `run`: many seeds, and what they come to.
+
+use std::error::Error;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use anti_entropy_sim::scenario::{Profile, Scenario};
+use anti_entropy_sim::subject::Items;
+use anti_entropy_sim::{Totals, campaign};
+use serde::Serialize;
+
+use super::{failure, output};
+
+/// Runs seeds one after the other, and checks every invariant in each.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    what: What,
+    /// How many threads; as many as there are processors, if it is not given.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Where a failing run leaves its scenario and its history.
+    #[arg(long, default_value = "failures")]
+    out: PathBuf,
+    /// Prints the results as a line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is simulated.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct What {
+    /// From what each seed draws its scenario.
+    #[arg(long, value_enum, default_value_t)]
+    profile: Profile,
+    /// How many nodes, from and to.
+    #[arg(long, default_value = "3-25", value_parser = parse_range)]
+    nodes: RangeInclusive<u32>,
+    /// Runs this scenario instead, with what is random in it drawn from each seed.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
+}
+
+fn parse_range(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let parse = |text: &str| text.trim().parse::<u32>().ok();
+    let range = match text.split_once('-') {
+        Some((from, to)) => parse(from).zip(parse(to)),
+        None => parse(text).map(|nodes| (nodes, nodes)),
+    };
+    match range {
+        Some((from, to)) if (2..=to).contains(&from) => Ok(from..=to),
+        _ => Err("nodes are given as in 3-25 or 5, two at least".to_owned()),
+    }
+}
+
+/// A source of scenarios.
+pub(super) enum Source {
+    Profile(Profile, RangeInclusive<u32>),
+    File(Box<Scenario>),
+}
+
+impl What {
+    pub(super) fn source(&self) -> Result<Source, Box<dyn Error>> {
+        match &self.scenario {
+            Some(path) => Ok(Source::File(Box::new(Scenario::read(path)?))),
+            None => Ok(Source::Profile(self.profile, self.nodes.clone())),
+        }
+    }
+}
+
+impl Source {
+    /// The scenario of a seed, with every operation.
+    pub(super) fn scenario(&self, seed: u64) -> Scenario {
+        match self {
+            Self::Profile(profile, nodes) => profile.draw(seed, nodes.clone()),
+            Self::File(scenario) => scenario.as_ref().clone().expanded(seed),
+        }
+    }
+}
+
+/// The last line.
+#[derive(Serialize)]
+struct Results {
+    seeds: u64,
+    violations: usize,
+    node_hours_simulated: f64,
+    seeds_per_s: f64,
+    partitions_healed: u64,
+    crashes: u64,
+    messages: u64,
+    max_rounds_to_converge: u64,
+    trace_hash: String,
+    first_seed: u64,
+    operations: u64,
+    reads: u64,
+    stale_reads: u64,
+    staleness_p99_ms: u64,
+    node_hours_per_s: f64,
+    threads: usize,
+}
+
+impl Arguments {
+    pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
+        let source = self.what.source()?;
+        let threads = self.threads.or_else(|| available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        eprintln!("seeds {} to {}, fixed before the run", self.seed, self.seed + self.seeds - 1);
+        let bar = output::progress(self.seeds, "seeds");
+        let started = Instant::now();
+        let seeds = self.seed..self.seed.saturating_add(self.seeds);
+        let totals = campaign(
+            seeds,
+            threads,
+            &Items::default(),
+            |seed| source.scenario(seed),
+            |totals| {
+                bar.set_position(totals.seeds);
+                true
+            },
+        );
+        bar.finish_and_clear();
+        let failed = self.report_failures(&source, &totals)?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.print(&totals, seconds, threads);
+        if failed { Err("an invariant does not hold".into()) } else { Ok(()) }
+    }
+
+    /// Shrinks the first failure of each invariant, keeps it in files and shows it; names the others.
+    fn report_failures(&self, source: &Source, totals: &Totals) -> Result<bool, Box<dyn Error>> {
+        let mut shown = std::collections::BTreeSet::new();
+        for (seed, violation) in &totals.failures {
+            if shown.insert(violation.invariant) {
+                failure::report(source.scenario(*seed), *seed, violation, &self.out)?;
+            } else {
+                eprintln!("seed {seed}: {violation}");
+            }
+        }
+        Ok(!totals.failures.is_empty())
+    }
+
+    fn print(&self, totals: &Totals, seconds: f64, threads: usize) {
+        let node_hours = hours(totals.node_us);
+        let results = Results {
+            seeds: totals.seeds,
+            violations: totals.failures.len(),
+            node_hours_simulated: rounded(node_hours),
+            seeds_per_s: rounded(output::ratio(totals.seeds, 1) / seconds),
+            partitions_healed: totals.partitions_healed,
+            crashes: totals.crashes,
+            messages: totals.messages,
+            max_rounds_to_converge: totals.max_rounds_to_converge,
+            trace_hash: format!("{:016x}", totals.trace_hash),
+            first_seed: self.seed,
+            operations: totals.operations,
+            reads: totals.reads,
+            stale_reads: totals.stale_reads,
+            staleness_p99_ms: totals.staleness_ms(990),
+            node_hours_per_s: rounded(node_hours / seconds),
+            threads,
+        };
+        output::print_fields(&results, self.json);
+    }
+}
+
+fn hours(us: u64) -> f64 {
+    output::ratio(us, 3_600_000_000)
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
