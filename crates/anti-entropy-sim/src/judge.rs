@@ -38,10 +38,10 @@ pub struct Judging {
 /// that honest nodes keep within their limits, and that what they hold is what their roots say.
 pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     let forges = |fault: &Fault| matches!(fault, Fault::Lie { lie: Lie::Forge | Lie::Twin | Lie::Impersonate });
-    let forged = scenario.steps.iter().any(|step| forges(&step.fault));
+    let has_forger = scenario.steps.iter().any(|step| forges(&step.fault));
     let lies = scenario.steps.iter().any(|step| matches!(step.fault, Fault::Lie { .. }));
     let applies = |name: &str| {
-        if forged { matches!(name, "S6" | "S9") } else { !(lies && name == "alarms") }
+        if has_forger { matches!(name, "S6" | "S9") } else { !(lies && name == "alarms") }
     };
     all().into_iter().filter(|checker| applies(checker.name())).collect()
 }
