@@ -5,6 +5,7 @@
 
 mod table;
 
+use core::num::NonZeroUsize;
 use core::ops::Range;
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use serde::Serialize;
 
 pub use table::planted;
 
-use crate::check::{Violation, same_trace};
+use crate::check::{Checker, Violation, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
-use crate::scenario::{Fault, Links, Profile, Scenario};
+use crate::scenario::{Fault, Gossip, Lie, Links, Mix, Operation, Profile, Scenario};
 use crate::subject::Items;
 use crate::world::Sabotage;
 
@@ -48,6 +49,14 @@ pub enum Hunt {
     DenseWithoutPushes,
     /// The same with stores that are wiped, restored and closed in between.
     DenseWithCrashes,
+    /// Dense, with pushes that wait for each other in short queues.
+    DenseWithQueues,
+    /// Dense, with clients that delete some of several concurrent versions, as they read them long ago.
+    StaleDeletes,
+    /// Dense without pushes, with a member that forges a bit of every third frame.
+    ForgedFrames,
+    /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
+    UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -126,17 +135,12 @@ impl Planted {
             Bug::Around(sabotage) => run(self.hunt, seed, Some(sabotage)),
         }
     }
-
-    /// What the checkers find in a seed without the bug: nothing.
-    pub fn run_sound(&self, seed: u64) -> Vec<Violation> {
-        run(self.hunt, seed, None)
-    }
 }
 
 fn run(hunt: Hunt, seed: u64, sabotage: Option<Sabotage>) -> Vec<Violation> {
     let scenario = hunt.scenario(seed);
     let judging = Judging { until_first: false, sabotage };
-    judge(&scenario, seed, Items::default(), checkers_for(&scenario), judging, |_| {}).violations
+    judge(&scenario, seed, Items::default(), hunt.checkers(&scenario), judging, |_| {}).violations
 }
 
 /// S10 takes two runs.
@@ -149,18 +153,61 @@ fn differs_from_itself(hunt: Hunt, seed: u64) -> Vec<Violation> {
 }
 
 impl Hunt {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for planted in planted() {
+            if !all.contains(&planted.hunt) {
+                all.push(planted.hunt);
+            }
+        }
+        all
+    }
+
+    /// What the checkers find in a seed without a bug: nothing, or it would not be the bug that they find with one.
+    pub fn sound(self, seed: u64) -> Vec<Violation> {
+        run(self, seed, None)
+    }
+
     /// The scenario of a seed.
     pub fn scenario(self, seed: u64) -> Scenario {
+        let scenario = match self {
+            Self::Drawn(profile) => return profile.draw(seed, 3..=8),
+            Self::Dense => dense(seed),
+            Self::DenseWithoutPushes => without_pushes(dense(seed)),
+            Self::DenseWithCrashes => with_crashes(dense(seed), seed),
+            Self::DenseWithQueues => with_queues(dense(seed)),
+            Self::StaleDeletes => stale_deletes(dense(seed)),
+            Self::ForgedFrames => {
+                let lie = Fault::Lie { lie: Lie::Forge };
+                without_pushes(dense(seed)).step(10, DURATION_MS, [0], lie).never_back([0])
+            }
+            Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
+        };
+        scenario.expanded(seed)
+    }
+
+    /// The checkers that hold in these scenarios without a bug.
+    fn checkers(self, scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         match self {
-            Self::Drawn(profile) => profile.draw(seed, 3..=8),
-            Self::Dense => dense(seed, true, false),
-            Self::DenseWithoutPushes => dense(seed, false, false),
-            Self::DenseWithCrashes => dense(seed, true, true),
+            // A forged bit in a batch is found out; what remains of honest writes is only that nothing else is held.
+            Self::ForgedFrames => by_names(&["S2"]),
+            // The replica is renamed, which is what has to happen.
+            Self::UnnoticedRestore => {
+                checkers_for(scenario).into_iter().filter(|checker| checker.name() != "alarms").collect()
+            }
+            _ => checkers_for(scenario),
         }
     }
 }
 
-fn dense(seed: u64, push: bool, crashes: bool) -> Scenario {
+fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
+    names.iter().filter_map(|name| by_name(name)).collect()
+}
+
+const DURATION_MS: u64 = 8_000;
+
+fn dense(seed: u64) -> Scenario {
     let mut random = crate::random::stream(seed, &[7]);
     let nodes = random.u32(3..=5);
     let links = Links {
@@ -172,29 +219,60 @@ fn dense(seed: u64, push: bool, crashes: bool) -> Scenario {
         delay_mean_us: random.u64(1_000..60_000),
         ..Links::default()
     };
-    let mut scenario =
-        Scenario::new("dense", nodes).keys(random.u32(1..=8)).duration_ms(8_000).operations(150).links(links);
-    let gossip = &mut scenario.gossip;
-    gossip.push = Some(push);
-    gossip.push_fanout = Some(random.usize(1..4));
-    gossip.interval_ms = Some(1_000);
-    gossip.min_interval_ms = Some(100);
-    gossip.backoff_min_ms = Some(100);
-    gossip.backoff_max_ms = Some(500);
-    gossip.resend_after_ms = Some(150);
-    gossip.idle_timeout_ms = Some(1_000);
-    gossip.batch_entries = core::num::NonZeroUsize::new(random.usize(1..3));
-    if crashes {
-        for turn in 0..6 {
-            let start = 500 + turn * 1_200;
-            let fault = match random.u8(0..4) {
-                0 => Fault::Wipe,
-                1 => Fault::Restore,
-                2 => Fault::Crash { in_order: true, vouched: false },
-                _ => Fault::Crash { in_order: false, vouched: random.bool() },
-            };
-            scenario = scenario.step(start, start + 900, [random.u32(0..nodes)], fault);
-        }
+    let scenario = Scenario::new("dense", nodes).keys(random.u32(1..=8)).duration_ms(DURATION_MS);
+    scenario.operations(150).links(links).gossip(Gossip {
+        push_fanout: Some(random.u8(1..4).into()),
+        interval_ms: Some(1_000),
+        min_interval_ms: Some(100),
+        backoff_min_ms: Some(100),
+        backoff_max_ms: Some(500),
+        resend_after_ms: Some(150),
+        idle_timeout_ms: Some(1_000),
+        batch_entries: NonZeroUsize::new(random.u8(1..3).into()),
+        ..Gossip::default()
+    })
+}
+
+fn without_pushes(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.push = Some(false);
+    scenario
+}
+
+fn with_queues(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.push_delay_ms = Some(2_500);
+    scenario.gossip.push_fanout = Some(4);
+    scenario.gossip.max_queued_pushes = Some(2);
+    scenario
+}
+
+fn stale_deletes(mut scenario: Scenario) -> Scenario {
+    scenario.workload.mix = Mix { write: 30, delete: 0, read: 35, write_seen: 10, delete_seen: 25, transaction: 0 };
+    scenario.workload.operations = 250;
+    scenario
+}
+
+fn with_crashes(mut scenario: Scenario, seed: u64) -> Scenario {
+    let mut random = crate::random::stream(seed, &[8]);
+    for turn in 0..6 {
+        let start = 500 + turn * 1_200;
+        let fault = match random.u8(0..4) {
+            0 => Fault::Wipe,
+            1 => Fault::Restore { vouched: false },
+            2 => Fault::Crash { in_order: true, vouched: false },
+            _ => Fault::Crash { in_order: false, vouched: random.bool() },
+        };
+        let node = random.u32(0..scenario.nodes);
+        scenario = scenario.step(start, start + 900, [node], fault);
     }
-    scenario.expanded(seed)
+    scenario
+}
+
+/// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for
+/// nothing until 7 s.
+fn unnoticed_restore(scenario: Scenario, seed: u64) -> Scenario {
+    let scenario = scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::Restore { vouched: true });
+    let mut scenario = scenario.expanded(seed);
+    let asleep = |operation: &Operation| operation.node == 0 && (3_000_000..7_000_000).contains(&operation.at_us);
+    scenario.operations.retain(|operation| !asleep(operation));
+    scenario
 }

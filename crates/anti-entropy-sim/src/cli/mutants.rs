@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use anti_entropy_sim::mutants::{Kill, planted};
+use anti_entropy_sim::mutants::{Hunt, Kill, planted};
 
 use super::output;
 
@@ -12,6 +12,9 @@ pub(super) struct Arguments {
     /// Only bugs whose name has this in it.
     #[arg(long, default_value = "")]
     only: String,
+    /// How many seeds of each kind of scenario are run without a bug, to see that nothing is found then.
+    #[arg(long, default_value_t = 200)]
+    sound: u64,
     /// Prints the results as lines of JSON.
     #[arg(long)]
     json: bool,
@@ -37,6 +40,21 @@ impl Arguments {
             .map(|kill| format!("{} by {}", kill.mutant, kill.checker))
             .collect();
         eprintln!("{} bugs, {} of what has to find them did not: {missed:?}", all.len(), missed.len());
-        if missed.is_empty() { Ok(()) } else { Err("a planted bug was not found".into()) }
+        if !missed.is_empty() {
+            return Err("a planted bug was not found".into());
+        }
+        self.check_soundness()
+    }
+
+    fn check_soundness(&self) -> Result<(), Box<dyn Error>> {
+        for hunt in Hunt::all() {
+            for seed in 0..self.sound {
+                if let Some(violation) = hunt.sound(seed).first() {
+                    return Err(format!("without a bug, {hunt:?} seed {seed}: {violation}").into());
+                }
+            }
+        }
+        eprintln!("the same scenarios without a bug, {} seeds of each kind: nothing was found", self.sound);
+        Ok(())
     }
 }

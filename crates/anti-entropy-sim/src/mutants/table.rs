@@ -2,70 +2,73 @@
 
 use anti_entropy::mutant::Mutant as M;
 
+use super::Hunt::{
+    Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames, StaleDeletes, UnnoticedRestore,
+};
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
 use crate::world::Sabotage as S;
 
 /// Every bug that there is to plant.
 pub fn planted() -> Vec<Planted> {
-    let mut all = Vec::new();
-    for m in [
-        M::LiveOverwrittenInsteadOfJoined,
-        M::WholeClockJoinedOutsideTheRange,
-        M::PiecesNotSplit,
-        M::SnapshotClockInsteadOfLive,
-        M::SenderClockOfFirstPiece,
-        M::SenderClockOfPiecesByMaximum,
-        M::SenderClockOfPiecesByMinimum,
-        M::NeighboursCoalescedByMaximum,
-        M::NeighboursCoalescedByMinimum,
-        M::EqualRootsSkipContexts,
-        M::AbsenceNotExpressible,
-        M::CertificationSkipped,
-        M::ChangedSinceComparisonLeftOut,
-        M::UnsentKeysNotJoined,
-        M::PushAcceptedWhateverItsCounter,
-        M::PushIgnoresWhatItReplaces,
-        M::PushRemovesAllHeld,
-        M::PushRaisesEveryPiece,
-        M::PushJudgedByTheWholeContext,
-        M::PushCarriesOnlyWhatItRemoved,
-        M::ForeignReadsAccepted,
-        M::RolledBackStoreKeepsItsId,
-        M::OwnWritesUnknownToThePeerNotNoticed,
-        M::PaceNeverSlowsDown,
-        M::RoundWaitsForEverySession,
-        M::PushesRepeatedEveryRound,
-        M::QueuesAreNotBounded,
-        M::SessionsNeverTimeOut,
-        M::FingerprintBlindToVersions,
-        M::ContextForgets,
-        M::ReplyWithOldEntriesAndNewClock,
-        M::EntriesOlderThanTheInstant,
-        M::ClockLaterThanTheInstant,
-        M::ClockEarlierThanTheInstant,
-        M::UpperBoundInclusive,
-        M::ClockHeldBackToTheLastBatch,
-        M::LastClockForAllBatches,
-        M::DigestBlindToDeletions,
-        M::SessionConvergesUnchecked,
-        M::LastRangeExchangedForEver,
-    ] {
-        for hunt in [Hunt::Dense, Hunt::DenseWithoutPushes, Hunt::DenseWithCrashes, Hunt::Drawn(Profile::Swarm)] {
-            all.push(Planted { bug: Bug::Core(m), killers: &[], hunt });
-        }
-    }
-    for s in [
-        S::StorePromisesTooMuch,
-        S::WipedStoreKeepsItsId,
-        S::RestoredStoreIsVouchedFor,
-        S::AnotherValueIsWritten,
-        S::TimersNeverFire,
-        S::DrawsFromTheMachine,
-    ] {
-        for hunt in [Hunt::DenseWithCrashes, Hunt::Drawn(Profile::Swarm)] {
-            all.push(Planted { bug: Bug::Around(s), killers: &[], hunt });
-        }
-    }
-    all
+    PLANTED.to_vec()
 }
+
+const fn core(mutant: M, hunt: Hunt, killers: &'static [(&'static str, u64)]) -> Planted {
+    Planted { bug: Bug::Core(mutant), killers, hunt }
+}
+
+const fn around(sabotage: S, hunt: Hunt, killers: &'static [(&'static str, u64)]) -> Planted {
+    Planted { bug: Bug::Around(sabotage), killers, hunt }
+}
+
+/// The first are the broken variants that the data model was tested with, then come digests, gossip, and what is around the
+/// core.
+const PLANTED: &[Planted] = &[
+    core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5)]),
+    core(M::ReplyWithOldEntriesAndNewClock, Dense, &[("S1", 5), ("S7", 5)]),
+    core(M::WholeClockJoinedOutsideTheRange, Dense, &[("S7", 5), ("S3", 5)]),
+    core(M::PiecesNotSplit, Dense, &[("S7", 5), ("S3", 5)]),
+    core(M::UpperBoundInclusive, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::ClockHeldBackToTheLastBatch, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::LastClockForAllBatches, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::EntriesOlderThanTheInstant, Dense, &[("S1", 5), ("S7", 5)]),
+    core(M::ClockLaterThanTheInstant, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::ClockEarlierThanTheInstant, Dense, &[("alarms", 5), ("S7", 5)]),
+    core(M::SnapshotClockInsteadOfLive, Dense, &[("S7", 10), ("alarms", 5)]),
+    core(M::SenderClockOfFirstPiece, Dense, &[("S7", 20), ("S1", 20)]),
+    core(M::SenderClockOfPiecesByMaximum, Dense, &[("S7", 10), ("S1", 10)]),
+    core(M::SenderClockOfPiecesByMinimum, Dense, &[("S7", 20), ("S3", 40)]),
+    core(M::NeighboursCoalescedByMaximum, Dense, &[("S7", 5), ("S3", 5)]),
+    core(M::NeighboursCoalescedByMinimum, Dense, &[("S7", 5), ("S3", 5)]),
+    core(M::EqualRootsSkipContexts, Dense, &[("L1", 20)]),
+    core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
+    core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
+    core(M::ChangedSinceComparisonLeftOut, Dense, &[("S1", 5), ("S7", 5)]),
+    core(M::UnsentKeysNotJoined, StaleDeletes, &[("S3", 500)]),
+    core(M::PushAcceptedWhateverItsCounter, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::PushIgnoresWhatItReplaces, Dense, &[("S7", 5), ("S3", 5)]),
+    core(M::PushRemovesAllHeld, Dense, &[("S1", 5), ("S5", 5)]),
+    core(M::PushRaisesEveryPiece, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::PushJudgedByTheWholeContext, Dense, &[("S7", 5), ("S1", 5)]),
+    core(M::PushCarriesOnlyWhatItRemoved, StaleDeletes, &[("S3", 100)]),
+    core(M::ForeignReadsAccepted, Dense, &[("S7", 20), ("S3", 40)]),
+    core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
+    core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
+    core(M::ContextForgets, Dense, &[("S4", 5)]),
+    core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
+    core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),
+    core(M::SessionConvergesUnchecked, DenseWithoutPushes, &[("S6", 20)]),
+    core(M::PaceNeverSlowsDown, Dense, &[("L5", 5)]),
+    core(M::PushesRepeatedEveryRound, Dense, &[("L2", 5)]),
+    core(M::QueuesAreNotBounded, DenseWithQueues, &[("S9", 20)]),
+    core(M::RoundWaitsForEverySession, Drawn(Profile::Swarm), &[("L1", 20), ("L4", 40)]),
+    core(M::SessionsNeverTimeOut, Dense, &[("L3", 20), ("L1", 20)]),
+    core(M::LastRangeExchangedForEver, Dense, &[("L3", 5), ("L1", 5)]),
+    around(S::StorePromisesTooMuch, DenseWithCrashes, &[("S8", 5), ("S1", 5)]),
+    around(S::WipedStoreKeepsItsId, DenseWithCrashes, &[("S4", 5), ("S8", 5)]),
+    around(S::RestoredStoreIsVouchedFor, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
+    around(S::AnotherValueIsWritten, Dense, &[("S2", 5)]),
+    around(S::TimersNeverFire, Dense, &[("L1", 5)]),
+    around(S::DrawsFromTheMachine, Dense, &[("S10", 5)]),
+];

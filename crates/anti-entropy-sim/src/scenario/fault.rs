@@ -68,7 +68,12 @@ pub enum Fault {
     /// `nodes` crash and lose their stores.
     Wipe,
     /// `nodes` are backed up in the beginning; in the end they crash, and start from the backup.
-    Restore,
+    Restore {
+        /// Whether whoever starts them vouches, wrongly, for the backup, so that they go on under the same id. A node has to
+        /// find that out from the first peer that knows more of it.
+        #[serde(default)]
+        vouched: bool,
+    },
     /// The first two of `nodes` are down, and start with each other's store in the end.
     Swap,
     /// `nodes` stand still; what they are sent waits.
@@ -127,7 +132,7 @@ impl Fault {
             Self::Crash { .. } => "crash",
             Self::Cascade { .. } => "cascade",
             Self::Wipe => "wipe",
-            Self::Restore => "restore",
+            Self::Restore { .. } => "restore",
             Self::Swap => "swap",
             Self::Pause => "pause",
             Self::SlowDisk { .. } => "slow_disk",

@@ -19,7 +19,7 @@ pub(super) fn every_fault() -> Scenario {
         .step(1_000, 2_000, [0, 1], Fault::Crash { in_order: true, vouched: false })
         .step(3_000, 9_000, [0, 1, 2], Fault::Cascade { every_ms: 2_500 })
         .step(10_000, 20_000, [3], Fault::Wipe)
-        .step(20_000, 30_000, [3], Fault::Restore)
+        .step(20_000, 30_000, [3], Fault::Restore { vouched: false })
         .step(10_000, 30_000, [5, 6], Fault::Swap)
         .step(10, 20, [7], Fault::Pause)
         .step(10, 20, [], Fault::SlowDisk { commit_ms: 100 })
@@ -101,12 +101,15 @@ fn what_cannot_be_simulated_is_refused() {
             ),
             "step 4 (wipe): node 1 is not there from 6 to 30000 ms",
         ),
-        (new().step(5, 9, [], Fault::Wipe).step(8, 10, [4], Fault::Restore), "step 2 (restore): node 4 is not there"),
+        (
+            new().step(5, 9, [], Fault::Wipe).step(8, 10, [4], Fault::Restore { vouched: false }),
+            "step 2 (restore): node 4 is not there",
+        ),
     ];
     for (scenario, error) in bad {
         assert!(refused(&scenario).starts_with(error), "{}, and not {error}", refused(&scenario));
     }
-    new().step(5, 9, [], Fault::Wipe).step(9, 10, [4], Fault::Restore).check().unwrap();
+    new().step(5, 9, [], Fault::Wipe).step(9, 10, [4], Fault::Restore { vouched: false }).check().unwrap();
 }
 
 #[test]

@@ -411,10 +411,10 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Whether a node names writes that were not made, or gives them another content: then nobody asks what it holds. Of
-    /// other liars only the tongue lies.
+    /// Whether a node is another replica than it should be: then nobody asks what it holds. Of other liars only the tongue
+    /// lies.
     fn is_forging(&self, node: NodeIndex) -> bool {
-        matches!(self.nodes[node as usize].lie, Some(Lie::Forge | Lie::Twin | Lie::Impersonate))
+        matches!(self.nodes[node as usize].lie, Some(Lie::Twin | Lie::Impersonate))
     }
 
     fn alarm(&mut self, node: NodeIndex, alarm: &str, detail: String) {

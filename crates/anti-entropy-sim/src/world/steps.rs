@@ -60,7 +60,7 @@ impl<S: Subject> World<S> {
         match fault {
             Fault::Crash { in_order: true, .. } => self.close(at),
             Fault::Crash { .. } | Fault::Wipe | Fault::Swap => self.crash(at),
-            Fault::Restore => {
+            Fault::Restore { .. } => {
                 let node = &mut self.nodes[at as usize];
                 node.backup = Some(node.disk.copy());
             }
@@ -127,7 +127,7 @@ impl<S: Subject> World<S> {
                 self.nodes[at as usize].disk.replace(store);
                 self.come_back(at, Opened::Wiped, Continuity::Unproven);
             }
-            Fault::Restore => self.restore(at),
+            Fault::Restore { vouched } => self.restore(at, *vouched),
             Fault::Join if !stays => {
                 self.close(at);
                 self.dismiss(at);
@@ -162,16 +162,16 @@ impl<S: Subject> World<S> {
         }
     }
 
-    fn restore(&mut self, at: NodeIndex) {
+    fn restore(&mut self, at: NodeIndex, vouched: bool) {
         let Some(backup) = self.nodes[at as usize].backup.take() else { return };
         self.crash(at);
         let node = &mut self.nodes[at as usize];
         node.disk.replace(backup);
         // A marker that was left at some closing may lie around: it does not fit, and proves nothing.
-        let continuity = match (self.sabotage, node.marker) {
-            (Some(Sabotage::RestoredStoreIsVouchedFor), _) => Continuity::Vouched,
-            (_, Some(marker)) => Continuity::Marker(marker),
-            _ => Continuity::Unproven,
+        let continuity = match node.marker {
+            _ if vouched || self.sabotage == Some(Sabotage::RestoredStoreIsVouchedFor) => Continuity::Vouched,
+            Some(marker) => Continuity::Marker(marker),
+            None => Continuity::Unproven,
         };
         self.come_back(at, Opened::Restored, continuity);
     }
@@ -307,7 +307,7 @@ impl<S: Subject> World<S> {
         );
         let crashes = matches!(
             step.fault,
-            Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore | Fault::Swap
+            Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore { .. } | Fault::Swap
         );
         if partitions && !begins {
             self.counts.partitions_healed += 1;

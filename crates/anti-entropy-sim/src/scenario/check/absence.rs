@@ -26,7 +26,12 @@ pub(in crate::scenario) fn absences(scenario: &Scenario, step: &Step) -> Vec<Abs
     let step_time = step.start_ms..step.end_ms;
     let times = match step.fault {
         Fault::Join => vec![0..step.start_ms, step.end_ms..scenario.duration_ms],
-        Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore | Fault::Swap | Fault::Leave => {
+        Fault::Crash { .. }
+        | Fault::Cascade { .. }
+        | Fault::Wipe
+        | Fault::Restore { .. }
+        | Fault::Swap
+        | Fault::Leave => {
             vec![step_time]
         }
         _ => return Vec::new(),

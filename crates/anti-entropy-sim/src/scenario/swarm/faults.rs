@@ -128,7 +128,7 @@ impl Swarm {
     fn restart(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
         let (nodes, fault) = match self.random.between(0, 9) {
             0 => (self.random.distinct(2, self.scenario.nodes), Fault::Swap),
-            1 => (self.few(), Fault::Restore),
+            1 => (self.few(), Fault::Restore { vouched: false }),
             // Without a single store left there would be nothing to lose.
             2..=4 => (self.few(), Fault::Wipe),
             5 => {
