@@ -8,6 +8,7 @@ use core::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::exchange::{TAG_BYTES, frames};
 use super::frame::Header;
 use super::message::{BatchReply, Differs, Open, State, Verdict};
 use super::*;
@@ -47,9 +48,7 @@ fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
     victim: &mut Replica<V>,
 ) -> Option<R> {
     let bytes = postcard::to_allocvec(message).unwrap();
-    let count = u32::try_from(bytes.len().div_ceil(60_000)).unwrap();
-    for (index, chunk) in (0..).zip(bytes.chunks(60_000)) {
-        let frame = header.encode(index, count, chunk, true);
+    for frame in frames(header, &bytes, 60_000, true).unwrap() {
         session.handle_frame(Frame::decode(&frame, true).unwrap(), victim, true, now()).unwrap();
     }
     said(session)
@@ -58,7 +57,8 @@ fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
 fn said<R: serde::de::DeserializeOwned>(session: &mut Session) -> Option<R> {
     let mut message = Vec::new();
     while let Output::Send(frame) = session.poll_output() {
-        message.extend_from_slice(Frame::decode(&frame, true).unwrap().payload);
+        let frame = Frame::decode(&frame, true).unwrap();
+        message.extend_from_slice(&frame.payload[if frame.fragments == 1 { 0 } else { TAG_BYTES }..]);
     }
     (!message.is_empty()).then(|| postcard::from_bytes(&message).unwrap())
 }

@@ -10,6 +10,7 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::frame::{Frame, FrameKind, Header, PROTOCOL_VERSIONS};
 use super::{RefusedReason, SessionConfig};
@@ -111,12 +112,8 @@ impl Exchange {
             Side::Answerer => (FrameKind::Reply, self.reply_session),
         };
         let header = Header { kind, session, exchange: self.number };
-        let fragments = bytes.len().div_ceil(self.max_payload).max(1);
-        let Ok(count) = u32::try_from(fragments) else { return false };
-        let mut pieces = bytes.chunks(self.max_payload);
-        self.last = (0..count)
-            .map(|index| header.encode(index, count, pieces.next().unwrap_or_default(), self.checksum))
-            .collect();
+        let Some(frames) = frames(header, &bytes, self.max_payload, self.checksum) else { return false };
+        self.last = frames;
         if self.side == Side::Answerer {
             self.number += 1;
         }
@@ -214,33 +211,75 @@ const MAX_OPENING_BYTES: usize = 64 << 10;
 /// set. Without it, a message of empty fragments would be short and take any amount of memory.
 const MIN_FRAGMENT_BYTES: usize = SessionConfig::MIN_FRAME_BYTES / 2;
 
+/// How many bytes of a message's hash each of its fragments begins with.
+pub(super) const TAG_BYTES: usize = 8;
+
+/// Tells the fragments of one message from those of another: a peer that lost its answer makes a new one, under the same
+/// number, while fragments of the old one are still on their way.
+fn tag(message: &[u8]) -> [u8; TAG_BYTES] {
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&Sha256::digest(message)[..TAG_BYTES]);
+    tag
+}
+
+/// The frames of a message: one, or several of which each begins with the message's tag.
+pub(super) fn frames(header: Header, message: &[u8], max_payload: usize, checksum: bool) -> Option<Vec<Vec<u8>>> {
+    if message.len() <= max_payload {
+        return Some(alloc::vec![header.encode(0, 1, message, checksum)]);
+    }
+    let pieces = message.chunks(max_payload - TAG_BYTES);
+    let count = u32::try_from(pieces.len()).ok()?;
+    let tag = tag(message);
+    let payloads = pieces.map(|piece| [&tag, piece].concat());
+    Some((0..).zip(payloads).map(|(index, payload)| header.encode(index, count, &payload, checksum)).collect())
+}
+
 /// The fragments of a message that have arrived. Grows with what has arrived, whatever the header says.
 #[derive(Clone, Debug, Default, Hash)]
 struct Assembly {
     fragments: BTreeMap<u32, Vec<u8>>,
-    count: Option<u32>,
+    /// Of which message: how many fragments it has, and its tag.
+    message: Option<(u32, [u8; TAG_BYTES])>,
     bytes: usize,
 }
 
 impl Assembly {
     fn add(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
-        if *self.count.get_or_insert(frame.fragments) != frame.fragments {
-            return Received::Nothing;
+        // Whoever has not opened a session yet is not worth more memory than that takes.
+        let limit = if frame.opens() { MAX_OPENING_BYTES } else { config.max_message_bytes };
+        if frame.fragments == 1 {
+            *self = Self::default();
+            return if frame.payload.len() > limit {
+                Received::TooLong
+            } else {
+                Received::Message(frame.payload.to_vec())
+            };
+        }
+        let Some((tag, piece)) = frame.payload.split_first_chunk() else { return Received::Nothing };
+        if self.message != Some((frame.fragments, *tag)) {
+            *self = Self { message: Some((frame.fragments, *tag)), ..Self::default() };
         }
         if !self.fragments.contains_key(&frame.fragment) {
-            self.bytes += frame.payload.len();
-            // Whoever has not opened a session yet is not worth more memory than that takes.
-            let limit = if frame.opens() { MAX_OPENING_BYTES } else { config.max_message_bytes };
+            self.bytes += piece.len();
             if self.bytes > limit || frame.fragments as usize > limit / MIN_FRAGMENT_BYTES + 1 {
                 return Received::TooLong;
             }
-            self.fragments.insert(frame.fragment, frame.payload.to_vec());
+            self.fragments.insert(frame.fragment, piece.to_vec());
         }
         if self.fragments.len() < frame.fragments as usize {
             return Received::Piece;
         }
+        self.complete()
+    }
+
+    /// The message, if the fragments are one: otherwise they are lost, and will be repeated.
+    fn complete(&mut self) -> Received {
         let whole = core::mem::take(self);
-        Received::Message(whole.fragments.into_values().collect::<Vec<_>>().concat())
+        let message = whole.fragments.into_values().collect::<Vec<_>>().concat();
+        match whole.message {
+            Some((_, expected)) if tag(&message) == expected => Received::Message(message),
+            _ => Received::Nothing,
+        }
     }
 }
 

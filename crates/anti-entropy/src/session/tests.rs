@@ -406,12 +406,36 @@ fn a_message_of_very_many_fragments_is_refused_at_once() {
         let mut session = Session::open(7, &mut replica, config, now());
         let header = frame::Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
         for fragment in [0, 1] {
-            let bytes = header.encode(fragment, fragments, &[], true);
+            let bytes = header.encode(fragment, fragments, &[7; 8], true);
             session.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut replica, true, now()).unwrap();
         }
         while let Output::Send(_) = session.poll_output() {}
         let too_long = Outcome::Refused(RefusedReason::MessageTooLong);
         assert_eq!(matches!(session.poll_output(), Output::Done(done) if done.outcome == too_long), refused);
+    }
+}
+
+/// A peer that lost its answer makes another one under the same number: pieces of both must not become one message.
+#[test]
+fn fragments_of_two_messages_are_not_mixed() {
+    use super::exchange::{Exchange, Received, frames};
+    let config = SessionConfig::default();
+    let header = frame::Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
+    let fragments = |filling: u8| frames(header, &[filling; 1000], 400, true).unwrap();
+    let (old, new) = (fragments(1), fragments(2));
+    let mut opener = Exchange::opener(7, &config);
+    let mut hand = |bytes: &[u8]| opener.receive(Frame::decode(bytes, true).unwrap(), &config);
+    for piece in [&old[0], &old[1], &new[2], &new[0]] {
+        assert_eq!(hand(piece), Received::Piece);
+    }
+    assert_eq!(hand(&new[1]), Received::Message(vec![2; 1000]));
+    // What has the tag of another message is lost, as if it had not arrived.
+    let mut opener = Exchange::opener(7, &config);
+    let mut forged = Frame::decode(&old[2], true).unwrap().payload.to_vec();
+    *forged.last_mut().unwrap() = 9;
+    let forged = header.encode(2, 3, &forged, true);
+    for (piece, expected) in [(&old[0], Received::Piece), (&old[1], Received::Piece), (&forged, Received::Nothing)] {
+        assert_eq!(opener.receive(Frame::decode(piece, true).unwrap(), &config), expected);
     }
 }
 
