@@ -1,16 +1,18 @@
-//! S6: equal roots are equal states.
+//! S6: equal roots are equal states, and what a session certifies is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Knowledge, Violation};
-use crate::history::{NodeIndex, Record, ValueHash};
+use crate::history::{End, NodeIndex, Record, Session, ValueHash};
 
 /// S6: in the end every node's root is the one computed afresh, nodes have equal roots just if they hold the same, and an
-/// audit finds nothing.
+/// audit finds nothing. A session that converged names a root that both sides have had.
 #[derive(Debug, Default)]
 pub struct EqualRoots {
     states: BTreeMap<String, (NodeIndex, ValueHash)>,
     roots: BTreeMap<ValueHash, (NodeIndex, String)>,
+    /// All roots that a node has had, in any of its lives.
+    had: BTreeMap<NodeIndex, BTreeSet<ValueHash>>,
 }
 
 impl Checker for EqualRoots {
@@ -19,7 +21,31 @@ impl Checker for EqualRoots {
     }
 
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
-        let Record::End(end) = record else { return Ok(()) };
+        match record {
+            Record::Life(life) => _ = self.had.entry(life.node).or_default().insert(life.root),
+            Record::State(state) => _ = self.had.entry(state.node).or_default().insert(state.root),
+            Record::Session(session) => self.check_certificate(session, knowledge)?,
+            Record::End(end) => self.check_end(end, knowledge)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl EqualRoots {
+    /// When each side had the root is left open: what a peer says takes its time, and it may have written since.
+    fn check_certificate(&self, session: &Session, knowledge: &Knowledge) -> Result<(), Violation> {
+        let (node, peer) = (session.node, session.peer);
+        let Some(root) = session.root.filter(|_| session.outcome == "converged") else { return Ok(()) };
+        // A node that was never seen to start is not looked at.
+        let never_had = |side: &NodeIndex| self.had.get(side).is_some_and(|had| !had.contains(&root));
+        let Some(side) = [node, peer].into_iter().find(never_had) else { return Ok(()) };
+        let detail =
+            format!("a session of node {node} with node {peer} certifies root {root}, which node {side} never had");
+        Err(self.violation(knowledge, detail))
+    }
+
+    fn check_end(&mut self, end: &End, knowledge: &Knowledge) -> Result<(), Violation> {
         let node = end.node;
         let fail = |detail| Err(self.violation(knowledge, detail));
         if let Some(discrepancy) = end.discrepancies.first() {
@@ -44,7 +70,7 @@ impl Checker for EqualRoots {
 mod tests {
     use super::super::testing::{History, end, finds, judge};
     use super::*;
-    use crate::history::End;
+    use crate::history::Opened;
 
     fn ends(ends: impl IntoIterator<Item = End>) -> History {
         let mut history = History::new();
@@ -74,6 +100,50 @@ mod tests {
     fn a_root_that_depends_on_the_order_of_arrival_is_found() {
         let other = End { root: "s".into(), root_afresh: "s".into(), ..end(1, vec![]) };
         finds(EqualRoots::default(), &ends([end(0, vec![]), other]), "the same state, but different roots");
+    }
+
+    /// Node 0 has had roots 1 and 2, node 1 root 2.
+    fn with_roots() -> History {
+        let mut history = History::new();
+        history.root(0, ValueHash(1)).root(0, ValueHash(2)).root(1, ValueHash(2));
+        history
+    }
+
+    #[test]
+    fn a_certificate_of_what_both_sides_had_is_fine() {
+        let mut history = with_roots();
+        history.certificate(0, 1, ValueHash(2)).root(0, ValueHash(3)).certificate(1, 0, ValueHash(2));
+        history.life(1, Opened::Wiped, vec![], &[]).certificate(0, 1, ValueHash(2));
+        history.certificate(0, 1, ValueHash(0)).session(0, 1, "converged");
+        assert_eq!(judge(EqualRoots::default(), &history), None);
+    }
+
+    #[test]
+    fn a_certificate_of_what_a_peer_has_that_nobody_looks_at_is_fine() {
+        let mut history = with_roots();
+        history.certificate(0, 3, ValueHash(1));
+        assert_eq!(judge(EqualRoots::default(), &history), None);
+    }
+
+    #[test]
+    fn a_certificate_of_what_the_peer_never_had_is_found() {
+        let mut history = with_roots();
+        history.certificate(0, 1, ValueHash(1));
+        finds(EqualRoots::default(), &history, "which node 1 never had");
+    }
+
+    #[test]
+    fn a_certificate_of_what_the_node_itself_never_had_is_found() {
+        let mut history = with_roots();
+        history.certificate(1, 0, ValueHash(1));
+        finds(EqualRoots::default(), &history, "which node 1 never had");
+    }
+
+    #[test]
+    fn a_certificate_of_what_the_peer_had_only_later_is_found() {
+        let mut history = with_roots();
+        history.certificate(0, 1, ValueHash(1)).root(1, ValueHash(1));
+        finds(EqualRoots::default(), &history, "which node 1 never had");
     }
 
     #[test]

@@ -122,13 +122,13 @@ impl History {
     }
 
     pub(super) fn state_of(&mut self, node: NodeIndex, keys: Vec<KeyState>, grown: bool) -> &mut Self {
-        let at = self.tick();
-        self.push(Record::State(State { at, node, from: None, keys, grown }))
+        let (at, root) = (self.tick(), ValueHash(0));
+        self.push(Record::State(State { at, node, from: None, keys, grown, root }))
     }
 
     pub(super) fn life(&mut self, node: NodeIndex, opened: Opened, keys: Vec<KeyState>, kept: &[Dot]) -> &mut Self {
-        let (at, kept) = (self.tick(), kept.to_vec());
-        self.push(Record::Life(Life { at, node, opened, keys, kept, lost: vec![] }))
+        let (at, kept, root) = (self.tick(), kept.to_vec(), ValueHash(0));
+        self.push(Record::Life(Life { at, node, opened, keys, kept, lost: vec![], root }))
     }
 
     pub(super) fn healed(&mut self, core: &[NodeIndex]) -> &mut Self {
@@ -144,9 +144,34 @@ impl History {
     }
 
     pub(super) fn session(&mut self, node: NodeIndex, peer: NodeIndex, outcome: &str) -> &mut Self {
+        self.session_of(node, peer, outcome, None)
+    }
+
+    /// The node and its peer certify that both have this root.
+    pub(super) fn certificate(&mut self, node: NodeIndex, peer: NodeIndex, root: ValueHash) -> &mut Self {
+        self.session_of(node, peer, "converged", Some(root))
+    }
+
+    fn session_of(&mut self, node: u32, peer: u32, outcome: &str, root: Option<ValueHash>) -> &mut Self {
         let (at, outcome) = (self.tick(), outcome.to_owned());
         let (differences, changed, value_bytes, round_trips) = (0, 0, 0, 0);
-        self.push(Record::Session(Session { at, node, peer, outcome, differences, changed, value_bytes, round_trips }))
+        self.push(Record::Session(Session {
+            at,
+            node,
+            peer,
+            outcome,
+            differences,
+            changed,
+            value_bytes,
+            round_trips,
+            root,
+        }))
+    }
+
+    /// A node has this root now, whatever it holds.
+    pub(super) fn root(&mut self, node: NodeIndex, root: ValueHash) -> &mut Self {
+        let (at, keys) = (self.tick(), vec![]);
+        self.push(Record::State(State { at, node, from: None, keys, grown: true, root }))
     }
 
     /// All nodes together send this in the next interval.

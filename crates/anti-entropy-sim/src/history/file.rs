@@ -117,11 +117,11 @@ mod tests {
         let keys = vec![KeyState { key: 3, held, covered: vec![dot], forgotten: vec![] }];
         let (op, ok) = (OpKind::WriteSeen, Acknowledged::Unknown);
         let (op_id, process, node, key, start, end) = (1, 2, 3, 4, 5, 6);
-        let (value, seen) = (Some(ValueHash(7)), vec![dot]);
+        let (value, seen, root) = (Some(ValueHash(7)), vec![dot], ValueHash(8));
         vec![
             Record::Op(Op { op_id, process, node, op, key, start, end, ok, value, dot: Some(dot), seen }),
-            Record::State(State { at: 7, node: 1, from: Some(2), keys: keys.clone(), grown: true }),
-            Record::Life(Life { at: 8, node: 1, opened: Opened::Swapped, keys, kept: vec![dot], lost: vec![] }),
+            Record::State(State { at: 7, node: 1, from: Some(2), keys: keys.clone(), grown: true, root }),
+            Record::Life(Life { at: 8, node: 1, opened: Opened::Swapped, keys, kept: vec![dot], lost: vec![], root }),
             Record::Traffic(Traffic { from: 1, to: 2, ..Traffic::default() }),
             Record::Usage(Usage { at: 9, ..Usage::default() }),
             Record::Healed(Healed { at: 10, core: vec![0, 1] }),

@@ -193,6 +193,8 @@ pub struct Life {
     /// Writes and deletes that no store knows any more, since this one was wiped or put back to an earlier state. They may
     /// come back out of frames that are on their way.
     pub lost: Vec<Dot>,
+    /// The first bytes of its Merkle root.
+    pub root: ValueHash,
 }
 
 /// What a node holds or has seen changed.
@@ -208,6 +210,8 @@ pub struct State {
     pub keys: Vec<KeyState>,
     /// Whether the context covers all that it covered before, of every writer and at every place.
     pub grown: bool,
+    /// The first bytes of its Merkle root after the change.
+    pub root: ValueHash,
 }
 
 /// A fault begins or ends.
@@ -260,6 +264,10 @@ pub struct Session {
     pub value_bytes: u64,
     /// How many requests were answered.
     pub round_trips: u32,
+    /// The first bytes of the root that both sides had, if it converged; nothing if the peer has ever forged frames, since
+    /// nobody looks at what such a peer has.
+    #[serde(default)]
+    pub root: Option<ValueHash>,
 }
 
 /// What was sent in a stretch of time by all nodes together.

@@ -45,6 +45,8 @@ pub(crate) struct Node<S: Subject> {
     /// Operations that may have been done or not, as indices into the ledger.
     pub(super) unknown: Vec<usize>,
     pub(super) lie: Option<Lie>,
+    /// Whether it has ever forged frames: then nobody knows what it had when it said something.
+    pub(super) has_forged: bool,
     /// The other face of a liar with two.
     pub(super) twin: Option<Engine<S::Value>>,
     /// What a liar that repeats itself has sent.

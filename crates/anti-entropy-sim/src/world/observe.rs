@@ -67,7 +67,8 @@ impl<S: Subject> World<S> {
         if !explained || self.keys.len() <= 3 {
             self.record_unexplained(at, &mut keys);
         }
-        self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown }));
+        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown, root }));
     }
 
     fn record_unexplained(&mut self, at: NodeIndex, keys: &mut Vec<KeyState>) {
@@ -143,7 +144,8 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].seen.held[key] = held;
         }
         let keys = self.key_states(at);
-        self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost }));
+        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost, root }));
         self.note_agreement();
     }
 
@@ -271,6 +273,7 @@ impl<S: Subject> World<S> {
             other => format!("{other:?}"),
         };
         let stats = &finished.stats;
+        let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
         self.records.push(Record::Session(Session {
             at: self.now,
             node: at,
@@ -280,6 +283,7 @@ impl<S: Subject> World<S> {
             changed: stats.changed,
             value_bytes: stats.value_bytes_sent,
             round_trips: stats.round_trips,
+            root: root.map(|root| first_bytes(&root.0)),
         }));
     }
 
@@ -387,9 +391,12 @@ fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
 /// A hash of what counts of a value, whenever it was written.
 pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
     let ContentHash(bytes) = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value);
-    let mut first = [0; 8];
-    first.copy_from_slice(&bytes[..8]);
-    ValueHash(u64::from_be_bytes(first))
+    first_bytes(&bytes)
+}
+
+/// Enough of a hash to tell it from others.
+fn first_bytes(hash: &[u8]) -> ValueHash {
+    ValueHash(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.

@@ -95,6 +95,7 @@ impl<S: Subject> World<S> {
             },
             unknown: Vec::new(),
             lie: None,
+            has_forged: false,
             twin: None,
             said: Vec::new(),
             longest_frame: 0,

@@ -266,6 +266,7 @@ impl<S: Subject> World<S> {
             _ => {}
         }
         self.nodes[at as usize].lie = Some(lie);
+        self.nodes[at as usize].has_forged |= self.is_forging(at);
         self.agreement.set(at, None);
         self.drive(at, None, |_, _| {});
     }
