@@ -1,19 +1,15 @@
 //! L3: sessions end, and well.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use super::{Checker, Knowledge, Violation};
-use crate::history::{NodeIndex, Record, Session, Usage};
+use crate::history::{Record, Session, Start, Usage};
 
 /// How many sessions may fail to certify what they exchanged after healing: writes between comparing and sending cause a
 /// few, a sender and a receiver that do not agree on how to hash cause one in each round.
 const UNCERTIFIED: u32 = 10;
 
-/// L3: every session of a core node ends, and once the core is equal and no frame is lost they all end well.
+/// L3: every session of a core node ends in time, and once the core is equal and no frame is lost they all end well.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// How many sessions had begun at earlier times, by node.
-    begun: BTreeMap<NodeIndex, VecDeque<(u64, u64)>>,
     uncertified: u32,
 }
 
@@ -24,9 +20,7 @@ impl Checker for Progress {
 
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
         match record {
-            // Counters begin anew.
-            Record::Life(life) => drop(self.begun.remove(&life.node)),
-            Record::Usage(usage) => self.check_ends(usage, knowledge)?,
+            Record::Usage(usage) => self.check_age(usage, knowledge)?,
             Record::Session(session) => self.check_outcome(session, knowledge)?,
             _ => {}
         }
@@ -35,23 +29,17 @@ impl Checker for Progress {
 }
 
 impl Progress {
-    /// What had begun two time-outs and a round earlier is over. Before healing a node may be paused for longer than
-    /// that, and outside the core also after it.
-    fn check_ends(&mut self, usage: &Usage, knowledge: &Knowledge) -> Result<(), Violation> {
-        let Some(start) = knowledge.start().filter(|_| knowledge.is_core(usage.node)) else { return Ok(()) };
-        let grace = start.idle_timeout_us.saturating_mul(2).saturating_add(start.interval_us);
-        let begun = self.begun.entry(usage.node).or_default();
-        begun.push_back((usage.at, usage.sessions_begun));
-        let mut due = 0;
-        while let Some(&(_, count)) = begun.front().filter(|(at, _)| at.saturating_add(grace) <= usage.at) {
-            due = count;
-            begun.pop_front();
-        }
-        if usage.sessions_ended >= due {
+    /// A session may take long, but not for ever: what a whole network has had this long to end has to be over. Before
+    /// healing a node may be paused for longer than that, and outside the core also after it.
+    fn check_age(&self, usage: &Usage, knowledge: &Knowledge) -> Result<(), Violation> {
+        let (Some(start), Some(healed)) = (knowledge.start(), knowledge.healed()) else { return Ok(()) };
+        let grace = grace(start);
+        let due = knowledge.is_core(usage.node) && usage.at >= healed.at.saturating_add(grace);
+        if !due || usage.oldest_session_us <= grace {
             return Ok(());
         }
-        let (node, ended, grace) = (usage.node, usage.sessions_ended, grace / 1000);
-        let detail = format!("node {node} had begun {due} sessions {grace} ms ago, and only {ended} have ended");
+        let (node, age, grace) = (usage.node, usage.oldest_session_us / 1000, grace / 1000);
+        let detail = format!("a session of node {node} has been open for {age} ms, longer than {grace} ms");
         Err(self.violation(knowledge, detail))
     }
 
@@ -78,27 +66,45 @@ impl Progress {
     }
 }
 
+/// How long a session on a whole network may take: four time-outs or eight rounds; twice that where a fifth of all frames
+/// is lost, and in proportion in between.
+fn grace(start: &Start) -> u64 {
+    let grace = start.idle_timeout_us.saturating_mul(4).max(start.interval_us.saturating_mul(8));
+    grace.saturating_mul(200 + u64::from(start.healed_loss_permille.min(200))) / 200
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{History, ROUND, finds, judge};
     use super::*;
-    use crate::history::Opened;
 
-    fn usage(sessions_begun: u64, sessions_ended: u64) -> Usage {
-        Usage { node: 1, sessions_begun, sessions_ended, ..Usage::default() }
+    /// Node 1's oldest session is of that age.
+    fn usage(oldest_session_us: u64) -> Usage {
+        Usage { node: 1, oldest_session_us, ..Usage::default() }
+    }
+
+    /// Node 1 has an old session before healing, and for all of the grace after it but the last round.
+    fn healed_for_seven_rounds(loss_permille: u16) -> History {
+        let mut history = History::new();
+        if let Some(Record::Start(start)) = history.records.first_mut() {
+            start.healed_loss_permille = loss_permille;
+        }
+        history.usage(&usage(20 * ROUND)).healed(&[0, 1]);
+        for _ in 0..7 {
+            history.usage(&usage(20 * ROUND));
+        }
+        history
     }
 
     fn healed() -> History {
         let mut history = History::new();
-        history.usage(&usage(9, 1)).healed(&[0, 1]);
+        history.healed(&[0, 1]);
         history
     }
 
     #[test]
-    fn sessions_that_end_in_time_are_fine() {
+    fn sessions_that_end_well_are_fine() {
         let mut history = healed();
-        history.usage(&usage(10, 8)).usage(&usage(12, 9)).usage(&usage(14, 12));
-        history.life(1, Opened::Restarted, vec![], &[]).usage(&usage(1, 0)).usage(&usage(1, 0)).usage(&usage(1, 1));
         history.converged(3 * ROUND).session(0, 1, "partial: the peer was silent for too long");
         history.now += 4 * ROUND;
         history.session(0, 1, "converged").session(0, 1, "partial: one side is in another transfer");
@@ -107,10 +113,30 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_end_within_the_grace_after_healing_are_fine() {
+        let mut history = healed_for_seven_rounds(0);
+        history.usage(&usage(8 * ROUND)).usage(&usage(0)).usage(&usage(8 * ROUND));
+        history.usage(&Usage { node: 2, ..usage(20 * ROUND) });
+        assert_eq!(judge(Progress::default(), &history), None);
+    }
+
+    #[test]
     fn a_session_that_never_ends_is_found() {
-        let mut history = healed();
-        history.usage(&usage(10, 9)).usage(&usage(10, 9)).usage(&usage(10, 9));
-        finds(Progress::default(), &history, "only 9 have ended");
+        let mut history = healed_for_seven_rounds(0);
+        history.usage(&usage(8 * ROUND + 1000));
+        finds(Progress::default(), &history, "a session of node 1 has been open for 80001 ms, longer than 80000 ms");
+    }
+
+    #[test]
+    fn a_session_may_take_longer_where_frames_are_lost() {
+        let judge_at = |loss, age| judge(Progress::default(), healed_for_seven_rounds(loss).usage(&usage(1)).push(age));
+        let sample = |rounds: u64, age| Record::Usage(Usage { at: rounds * ROUND, ..usage(age) });
+        assert_eq!(judge_at(100, sample(30, 12 * ROUND)), None);
+        assert!(judge_at(100, sample(30, 12 * ROUND + 1)).is_some());
+        for loss in [200, 500] {
+            assert_eq!(judge_at(loss, sample(30, 16 * ROUND)), None);
+            assert!(judge_at(loss, sample(30, 16 * ROUND + 1)).is_some());
+        }
     }
 
     #[test]

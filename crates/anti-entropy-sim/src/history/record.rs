@@ -304,10 +304,8 @@ pub struct Usage {
     pub peers: u64,
     /// Pieces of the context.
     pub context_pieces: u64,
-    /// Sessions that have been opened or accepted since the node started, and those that have ended.
-    pub sessions_begun: u64,
-    /// See `sessions_begun`.
-    pub sessions_ended: u64,
+    /// The age of the oldest session that is open, by the node's own clock; 0 if none is.
+    pub oldest_session_us: u64,
 }
 
 /// Something that should not happen.

@@ -315,7 +315,7 @@ impl<S: Subject> World<S> {
     fn record_usage(&mut self, at: NodeIndex) {
         let node = &mut self.nodes[at as usize];
         let Some(engine) = &node.engine else { return };
-        let stats = engine.stats();
+        let oldest_session = engine.oldest_session(node.clock.now(self.now)).unwrap_or_default();
         self.records.push(Record::Usage(Usage {
             at: self.now,
             node: at,
@@ -324,8 +324,7 @@ impl<S: Subject> World<S> {
             queued_frames: engine.queued_len() as u64,
             peers: node.peers.len() as u64,
             context_pieces: engine.replica().context().pieces_len() as u64,
-            sessions_begun: stats.sessions_opened + stats.sessions_accepted,
-            sessions_ended: stats.converged + stats.progressed + stats.partial + stats.refused,
+            oldest_session_us: u64::try_from(oldest_session.as_micros()).unwrap_or(u64::MAX),
         }));
     }
 

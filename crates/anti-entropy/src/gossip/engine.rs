@@ -283,6 +283,13 @@ impl<V: Replicated> Engine<V> {
         self.sessions.len()
     }
 
+    /// How long the oldest session that is open has been so; nothing if none is. A session is over at the latest when its
+    /// peer has been silent for [`SessionConfig::idle_timeout`](crate::session::SessionConfig::idle_timeout).
+    pub fn oldest_session(&self, now: Now) -> Option<Duration> {
+        let open = self.sessions.iter().filter(|conversation| conversation.over_at.is_none());
+        open.map(|conversation| now.elapsed.saturating_sub(conversation.since)).max()
+    }
+
     /// How many frames outside of sessions, pushes above all, wait to be sent.
     pub fn queued_len(&self) -> usize {
         self.refusals.len() + self.pushes.len()

@@ -153,3 +153,29 @@ fn a_drained_engine_lets_its_caller_sleep() {
     let (_, until) = drain(cluster.engine(0), later);
     assert!(until > later.elapsed + Duration::from_millis(1), "woken at {until:?} after {:?}", later.elapsed);
 }
+
+#[test]
+fn the_age_of_the_oldest_session_is_that_of_one_that_is_open() {
+    let config = GossipConfig { push: false, ..GossipConfig::default() };
+    let mut cluster = Cluster::new(3, &LastWriterWins, &config, 1);
+    let now = cluster.now;
+    let after = |millis| now.after(Duration::from_millis(millis));
+    let age = |cluster: &mut Cluster<Item>, node, millis| cluster.engine(node).oldest_session(after(millis));
+    assert_eq!(age(&mut cluster, 0, 0), None);
+    cluster.engine(0).sync_now(&name(1), false, now);
+    let opening = drain(cluster.engine(0), now).0;
+    cluster.engine(0).sync_now(&name(2), false, after(10));
+    let _ = drain(cluster.engine(0), after(10));
+    assert_eq!(age(&mut cluster, 0, 15), Some(Duration::from_millis(15)));
+    // Node 1 is equal: its session is over at once, and only stays to repeat its reply.
+    for frame in opening {
+        cluster.engine(1).handle_frame(&name(0), &frame, after(20));
+    }
+    let replies = drain(cluster.engine(1), after(20)).0;
+    assert_eq!((age(&mut cluster, 1, 25), cluster.engine(1).sessions_len()), (None, 1));
+    for frame in replies {
+        cluster.engine(0).handle_frame(&name(1), &frame, after(30));
+    }
+    let _ = drain(cluster.engine(0), after(30));
+    assert_eq!(age(&mut cluster, 0, 35), Some(Duration::from_millis(25)));
+}
