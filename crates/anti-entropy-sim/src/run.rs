@@ -96,7 +96,9 @@ impl End {
         let interval = us(config.interval).max(1);
         // The pace falls back from the shortest to the usual interval by doubling.
         let slowing: u64 = (interval / us(config.min_interval).max(1)).ilog2().into();
-        let quiet: u64 = 3 * us(config.session.idle_timeout) + (8 + slowing) * interval;
+        // L3 looks after four time-outs or eight rounds, twice as many where frames are lost.
+        let patience = 1 + u64::from(scenario.healed_links.loss_permille.min(200)).div_ceil(200);
+        let quiet = (4 * us(config.session.idle_timeout) + (8 + slowing) * interval) * patience;
         Self {
             at: u64::MAX,
             at_least: scenario.at_least_ms * 1000,

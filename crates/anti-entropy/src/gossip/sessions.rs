@@ -69,7 +69,7 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
-        let known = self.sessions.iter().position(|open| open.peer == *from && open.session.is_for(&frame));
+        let known = self.sessions.iter().position(|open| open.session.is_for(&frame) && open.peer == *from);
         let index = match known {
             Some(index) => index,
             None => match self.accept(from, &frame, now) {
@@ -97,7 +97,7 @@ impl<V: Replicated> Engine<V> {
         }
         let nonce = self.random.u64(..);
         let session = Session::accept(frame, nonce, self.config.session, now)?;
-        self.give_up_sessions(|other| !other.opened && other.peer == *from && other.is_open());
+        self.give_up_sessions(|other| !other.opened && other.is_open() && other.peer == *from);
         if !self.has_room_to_accept() {
             let busy = encode_busy(frame.session, self.config.session.checksum);
             self.refuse(from, busy);
@@ -191,11 +191,11 @@ impl<V: Replicated> Engine<V> {
         let mut index = 0;
         while index < self.sessions.len() {
             let conversation = &mut self.sessions[index];
-            // At once, not at the session's end: it may be given up before that.
-            let value_bytes_sent = conversation.session.stats().value_bytes_sent;
-            self.stats.value_bytes_sent += value_bytes_sent - conversation.value_bytes_counted;
-            conversation.value_bytes_counted = value_bytes_sent;
             if let Some(frame) = conversation.session.poll_frame() {
+                // At once, not at the session's end: it may be given up before that.
+                let value_bytes_sent = conversation.session.stats().value_bytes_sent;
+                self.stats.value_bytes_sent += value_bytes_sent - conversation.value_bytes_counted;
+                conversation.value_bytes_counted = value_bytes_sent;
                 return Some((conversation.peer.clone(), frame));
             }
             if !conversation.is_open() {

@@ -104,7 +104,7 @@ fn a_swarm_reaches_every_end() {
         ("healed delay", (100, 10_000)),
         ("gossip interval_ms", (1_000, 10_000)),
         ("gossip min_interval_ms", (100, 10_000)),
-        ("gossip backoff_max_ms", (500, 15_000)),
+        ("gossip backoff_max_ms", (1_000, 30_000)),
         ("gossip idle_timeout_ms", (1_000, 5_000)),
         ("gossip resend_after_ms", (100, 500)),
         ("gossip push", (0, 0)),
