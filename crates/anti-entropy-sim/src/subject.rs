@@ -1,5 +1,7 @@
 //! What is simulated: the values, the resolver and the store.
 
+use core::fmt;
+
 use anti_entropy::replica::{
     DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replicated, Resolver, Store,
 };
@@ -47,6 +49,66 @@ impl<T: Subject + ?Sized> Subject for &T {
 
     fn value(&self, key: u32, write: u64) -> Self::Value {
         (**self).value(key, write)
+    }
+}
+
+/// A subject made of three functions: what gives an empty store, a resolver, and the value of a write. [`Subject`] says what
+/// each has to be.
+///
+/// ```
+/// use anti_entropy::replica::{KeepAll, Keyed, MemoryStore};
+/// use anti_entropy_sim::scenario::Scenario;
+/// use anti_entropy_sim::{Judging, checkers_for, judge, subject};
+///
+/// let numbers = subject::from_fn(MemoryStore::new, || KeepAll, |key, write| Keyed::new(key, write));
+/// let scenario = Scenario::new("calm", 3).operations(10).expanded(1);
+/// let verdict = judge(&scenario, 1, numbers, checkers_for(&scenario), Judging::default(), |_| {});
+/// assert!(verdict.violations.is_empty());
+/// ```
+pub fn from_fn<S, R, V>(store: S, resolver: R, value: V) -> FromFn<S, R, V>
+where
+    FromFn<S, R, V>: Subject,
+{
+    FromFn { store, resolver, value }
+}
+
+/// What [`from_fn`] makes.
+#[derive(Clone, Copy)]
+pub struct FromFn<S, R, V> {
+    store: S,
+    resolver: R,
+    value: V,
+}
+
+impl<S, R, V> fmt::Debug for FromFn<S, R, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromFn").finish_non_exhaustive()
+    }
+}
+
+impl<S, R, V, Kept, Resolves, Value> Subject for FromFn<S, R, V>
+where
+    S: Fn() -> Kept,
+    R: Fn() -> Resolves,
+    V: Fn(u32, u64) -> Value,
+    Kept: Store + Clone + 'static,
+    Resolves: Resolver<Value> + 'static,
+    Value: Replicated,
+{
+    type Value = Value;
+    type Store = Kept;
+    type Resolver = Resolves;
+
+    fn store(&self) -> Kept {
+        (self.store)()
+    }
+
+    fn resolver(&self) -> Resolves {
+        (self.resolver)()
+    }
+
+    fn value(&self, key: u32, write: u64) -> Value {
+        (self.value)(key, write)
     }
 }
 
