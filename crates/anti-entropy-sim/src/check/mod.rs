@@ -112,7 +112,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(QuietWhenEqual),
         Box::new(Progress::default()),
         Box::new(DeadPeers::default()),
-        Box::new(Storm),
+        Box::new(Storm::default()),
         Box::new(Staleness::default()),
         Box::new(Alarms),
     ]

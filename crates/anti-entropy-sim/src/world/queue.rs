@@ -52,8 +52,9 @@ impl Queue {
         self.heap.pop().map(|item| (item.at, item.what))
     }
 
-    /// Lets no frame that is on its way take longer than this from now on.
-    pub(super) fn hurry(&mut self, now: u64, within: u64) {
+    /// Lets no frame that is on its way take longer than `within` from now on, and loses those of `dead` nodes.
+    pub(super) fn hurry(&mut self, now: u64, within: u64, dead: &[NodeIndex]) {
+        self.heap.retain(|item| !matches!(&item.what, What::Arrival { from, .. } if dead.contains(from)));
         let hurry = |mut item: Item| {
             if matches!(item.what, What::Arrival { .. }) {
                 item.at = item.at.min(now + within);

@@ -243,8 +243,9 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].held_down = true;
         }
         self.network.set_base(self.scenario.healed_links.clone());
-        // What clogged links held up comes now, so that what comes later is of sessions that began on a whole network.
-        self.queue.hurry(self.now, LATE_US);
+        // What clogged links held up comes now, so that what comes later is of sessions that began on a whole network. What
+        // nodes outside the core have said and nobody has heard is lost with them: the core may have become equal already.
+        self.queue.hurry(self.now, LATE_US, &self.scenario.never_back);
         let is_core = |at: &NodeIndex| self.nodes[*at as usize].member && !self.scenario.never_back.contains(at);
         let core: Vec<NodeIndex> = (0..self.scenario.nodes).filter(is_core).collect();
         self.agreement.members = core.len();
