@@ -8,7 +8,7 @@ use crate::history::Record;
 use crate::run::{Run, run_sabotaged};
 use crate::scenario::{Fault, Lie, Scenario};
 use crate::subject::Subject;
-use crate::world::{Counts, Sabotage};
+use crate::world::{Counts, Detail, Sabotage};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Verdict {
 pub struct Judging {
     /// Whether the run is broken off at the first violation.
     pub until_first: bool,
+    /// Whether every frame that arrives is recorded.
+    pub deliveries: bool,
     /// A bug outside the core, for the checkers to find.
     #[doc(hidden)]
     pub sabotage: Option<Sabotage>,
@@ -57,8 +59,9 @@ pub fn judge<S: Subject>(
     mut record: impl FnMut(&Record),
 ) -> Verdict {
     let mut suite = Suite::of(checkers);
+    let detail = if judging.deliveries { Detail::Deliveries } else { Detail::Everything };
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        run_sabotaged(scenario, seed, subject, judging.sabotage, |item| {
+        run_sabotaged(scenario, seed, subject, detail, judging.sabotage, |item| {
             record(item);
             suite.observe(item);
             let found = suite.violations().next().is_some();

@@ -139,14 +139,14 @@ impl Planted {
 
 fn run(hunt: Hunt, seed: u64, sabotage: Option<Sabotage>) -> Vec<Violation> {
     let scenario = hunt.scenario(seed);
-    let judging = Judging { until_first: false, sabotage };
+    let judging = Judging { sabotage, ..Judging::default() };
     judge(&scenario, seed, Items::default(), hunt.checkers(&scenario), judging, |_| {}).violations
 }
 
 /// S10 takes two runs.
 fn differs_from_itself(hunt: Hunt, seed: u64) -> Vec<Violation> {
     let scenario = hunt.scenario(seed);
-    let judging = Judging { until_first: false, sabotage: Some(Sabotage::DrawsFromTheMachine) };
+    let judging = Judging { sabotage: Some(Sabotage::DrawsFromTheMachine), ..Judging::default() };
     // The first run's memory is kept while the second one runs, so that the machine has something else to give.
     let verdicts = [(); 2].map(|()| judge(&scenario, seed, Items::default(), Vec::new(), judging, |_| {}));
     same_trace(verdicts[0].run.trace_hash, verdicts[1].run.trace_hash).err().into_iter().collect()

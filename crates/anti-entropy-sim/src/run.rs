@@ -40,7 +40,7 @@ pub fn run<S: Subject>(
     subject: S,
     watch: impl FnMut(&Record) -> ControlFlow<()>,
 ) -> Run {
-    run_sabotaged(scenario, seed, subject, None, watch)
+    run_sabotaged(scenario, seed, subject, Detail::Everything, None, watch)
 }
 
 /// The same with a bug, for the checkers to find.
@@ -48,10 +48,11 @@ pub(crate) fn run_sabotaged<S: Subject>(
     scenario: &Scenario,
     seed: u64,
     subject: S,
+    detail: Detail,
     sabotage: Option<Sabotage>,
     mut watch: impl FnMut(&Record) -> ControlFlow<()>,
 ) -> Run {
-    let mut world = World::sabotaged(scenario, seed, subject, Detail::Everything, sabotage);
+    let mut world = World::sabotaged(scenario, seed, subject, detail, sabotage);
     let mut end = End::new(scenario);
     'run: while world.now() < end.at {
         world.step();

@@ -160,7 +160,12 @@ impl Knowledge {
             Record::Healed(healed) => self.healed = Some(healed.clone()),
             Record::Converged(converged) => self.converged = Some(converged.at),
             Record::End(end) => self.apply_end(end),
-            Record::Fault(_) | Record::Session(_) | Record::Traffic(_) | Record::Usage(_) | Record::Alarm(_) => {}
+            Record::Delivery(_)
+            | Record::Fault(_)
+            | Record::Session(_)
+            | Record::Traffic(_)
+            | Record::Usage(_)
+            | Record::Alarm(_) => {}
         }
     }
 
@@ -271,6 +276,7 @@ fn time(record: &Record) -> u64 {
         Record::Op(op) => op.end,
         Record::Life(life) => life.at,
         Record::State(state) => state.at,
+        Record::Delivery(delivery) => delivery.at,
         Record::Fault(fault) => fault.at,
         Record::Healed(healed) => healed.at,
         Record::Converged(converged) => converged.at,

@@ -8,10 +8,10 @@ use crate::history::{Healed, Record, Start, Traffic};
 /// again for intervals that are shortened at random.
 const AT_REST: u64 = 3;
 
-/// The same while the core becomes equal, in each shortest interval. A session with differences takes some ten frames
-/// each way, and pushes and those that begin while others are busy come on top; a storm, in which each frame causes more
-/// than one, passes any bound.
-const CONVERGING: u64 = 40;
+/// The same while the core becomes equal, in each shortest interval. A session with differences takes some ten messages
+/// each way, of several frames each where frames are short, and pushes and sessions that begin while others are busy come
+/// on top; a storm, in which each frame causes more than one, passes any bound.
+const CONVERGING: u64 = 160;
 
 /// Frames that may come on top in any stretch, so that a short one with two rounds in it is no storm.
 const SLACK: u64 = 10;
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_storm_while_the_core_becomes_equal_is_found() {
         let mut history = History::new();
-        history.traffic(10_000, 0).healed(&[0, 1, 2]).traffic(3611, 0);
+        history.traffic(10_000, 0).healed(&[0, 1, 2]).traffic(15_000, 0);
         finds(Storm::default(), &history, "while the core becomes equal");
     }
 

@@ -45,7 +45,8 @@ fn finds(scenario: &Scenario, seed: u64, invariant: &str) -> Option<Violation> {
 pub(super) fn write_history(scenario: &Scenario, seed: u64, path: &Path) -> Result<(), Box<dyn Error>> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut failed = None;
-    judge(scenario, seed, Items::default(), checkers_for(scenario), Judging::default(), |record| {
+    let judging = Judging { deliveries: true, ..Judging::default() };
+    judge(scenario, seed, Items::default(), checkers_for(scenario), judging, |record| {
         if failed.is_none() {
             failed = write_line(&mut file, record).err();
         }

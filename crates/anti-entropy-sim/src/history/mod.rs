@@ -7,6 +7,6 @@ mod record;
 pub use dot::{Dot, NoDot, ValueHash};
 pub use file::{HistoryError, Records, read, read_file, write_line};
 pub use record::{
-    Acknowledged, Alarm, Converged, End, Fault, Healed, Held, KeyIndex, KeyState, Life, Limits, NodeIndex, Op, OpKind,
-    Opened, Record, Session, Start, State, Traffic, Usage,
+    Acknowledged, Alarm, Converged, Delivery, End, Fault, Healed, Held, KeyIndex, KeyState, Life, Limits, NodeIndex,
+    Op, OpKind, Opened, Record, Session, Start, State, Traffic, Usage,
 };

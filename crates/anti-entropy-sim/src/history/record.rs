@@ -22,6 +22,8 @@ pub enum Record {
     Life(Life),
     /// What a node holds or has seen changed, by an operation or by a delivery.
     State(State),
+    /// A frame arrived at a node that was up. Recorded only where that is asked for, since there are many.
+    Delivery(Delivery),
     /// A fault begins or ends.
     Fault(Fault),
     /// All faults are over except for those of nodes outside the core; from here on the core has to become equal.
@@ -212,6 +214,21 @@ pub struct State {
     pub grown: bool,
     /// The first bytes of its Merkle root after the change.
     pub root: ValueHash,
+}
+
+/// A frame arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// When.
+    pub at: u64,
+    /// Who sent it.
+    pub from: NodeIndex,
+    /// Where it arrived.
+    pub to: NodeIndex,
+    /// Its length.
+    pub bytes: u64,
+    /// A hash of its bytes, so that repeated and damaged frames are told apart.
+    pub frame: ValueHash,
 }
 
 /// A fault begins or ends.

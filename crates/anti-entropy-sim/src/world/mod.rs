@@ -29,7 +29,7 @@ use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
 use self::queue::{Queue, What};
 pub use self::sabotage::Sabotage;
-use crate::history::{Alarm, Converged, Limits, NodeIndex, Record, Start, Traffic};
+use crate::history::{Alarm, Converged, Delivery, Limits, NodeIndex, Record, Start, Traffic, ValueHash};
 use crate::random::stream;
 use crate::scenario::{Lie, Operation, Scenario};
 use crate::subject::Subject;
@@ -37,6 +37,8 @@ use crate::subject::Subject;
 /// How closely the simulator watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
+    /// Every frame that arrives is recorded as well, for people.
+    Deliveries,
     /// Every change of what a node holds and has seen is recorded, for the checkers.
     Everything,
     /// Only who is equal to whom, and what is sent: for measurements of many nodes.
@@ -307,6 +309,10 @@ impl<S: Subject> World<S> {
             return;
         }
         self.note(&[1, u64::from(to), u64::from(from)], &frame);
+        if self.detail == Detail::Deliveries && self.nodes[to as usize].is_up() {
+            let (bytes, hash) = (frame.len() as u64, ValueHash(XxHash3_64::oneshot(&frame)));
+            self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
+        }
         let name = self.nodes[from as usize].name.clone();
         self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
     }
@@ -395,7 +401,7 @@ impl<S: Subject> World<S> {
     }
 
     fn note_event(&mut self, at: NodeIndex, event: EngineEvent<<S::Value as Replicated>::Key>) {
-        if self.detail == Detail::Everything && !self.is_forging(at) {
+        if self.detail != Detail::Roots && !self.is_forging(at) {
             self.record_event(at, event);
         }
     }

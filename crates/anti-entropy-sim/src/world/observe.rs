@@ -44,7 +44,7 @@ impl<S: Subject> World<S> {
         node.seen.context = context;
         self.agreement.set(at, Some((root, self.nodes[at as usize].seen.context_hash)));
         self.changed.insert(at);
-        if self.detail == Detail::Everything {
+        if self.detail != Detail::Roots {
             if wrote {
                 self.record_compactions(at);
             }
@@ -291,7 +291,7 @@ impl<S: Subject> World<S> {
     pub(super) fn tick(&mut self) {
         for at in 0..self.scenario.nodes {
             self.count_value_bytes(at);
-            if self.detail == Detail::Everything && !self.is_forging(at) {
+            if self.detail != Detail::Roots && !self.is_forging(at) {
                 self.record_usage(at);
             }
         }

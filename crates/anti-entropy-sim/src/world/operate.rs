@@ -119,8 +119,7 @@ impl<S: Subject> World<S> {
         let mut changes = Vec::new();
         for key in operation.keys.clone() {
             let index = key as usize;
-            let held =
-                if self.detail == Detail::Everything { dots(&self.held(operation.node, index)) } else { Vec::new() };
+            let held = if self.detail == Detail::Roots { Vec::new() } else { dots(&self.held(operation.node, index)) };
             let token = self.tokens.get(&(operation.process, key)).cloned();
             let name = self.keys[index].0.clone();
             let value = match operation.op {
@@ -169,7 +168,7 @@ impl<S: Subject> World<S> {
     ) {
         let value = change.value.as_ref().map(value_hash);
         if let Some(dot) = dot
-            && self.detail == Detail::Everything
+            && self.detail != Detail::Roots
         {
             let index = self.add_event(change.key as usize, dot);
             if ok == Acknowledged::Unknown {
@@ -208,7 +207,7 @@ impl<S: Subject> World<S> {
     }
 
     fn push_op(&mut self, op: Op) {
-        if self.detail == Detail::Everything {
+        if self.detail != Detail::Roots {
             self.records.push(Record::Op(op));
         }
     }
