@@ -254,7 +254,7 @@ impl<V: Replicated> Engine<V> {
         if !(known.pursued && pursue) {
             known.not_before = Duration::ZERO;
             known.pursued |= pursue;
-            self.due.insert(peer.clone(), now.elapsed);
+            self.make_due(peer.clone(), now.elapsed);
         }
         self.open_due(now);
         true
@@ -392,7 +392,9 @@ impl<V: Replicated> Engine<V> {
         let zone = self.zone.as_deref();
         let chosen =
             peers::choose(&self.peers, zone, self.config.fanout, &self.config, &mut self.random, now.elapsed, busy);
-        self.due.extend(chosen.into_iter().map(|peer| (peer, now.elapsed)));
+        for peer in chosen {
+            self.make_due(peer, now.elapsed);
+        }
         self.compact(now);
         if mutant::active(Mutant::PushesRepeatedEveryRound) {
             self.push_something_again(now);

@@ -183,3 +183,37 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
         assert_eq!(engine.status(later).engine.sessions_opened, opened, "after {ms} ms");
     }
 }
+
+/// To whom the engine opens its only session, which the peer answers as busy at once.
+fn opened_and_busy(engine: &mut Engine<Item>, now: Now) -> PeerId {
+    engine.handle_timeout(now);
+    let frames = drain(engine, now).0;
+    let is_opening = |frame: &[u8]| Frame::decode(frame, true).unwrap().opens();
+    let (to, opening) = frames.into_iter().rfind(|(_, frame)| is_opening(frame)).expect("a session is opened");
+    let session = Frame::decode(&opening, true).unwrap().session;
+    engine.handle_frame(&to, &crate::session::encode_busy(session, true), now);
+    drain(engine, now);
+    to
+}
+
+#[test]
+fn who_has_waited_longest_for_room_goes_first() {
+    let never = Duration::from_secs(1_000_000);
+    let most = NonZeroUsize::new(2).unwrap();
+    let config = GossipConfig { max_sessions: most, interval: never, min_interval: never, ..GossipConfig::default() };
+    let mut engine = engine(4, config);
+    (0..4).for_each(|index| assert!(engine.sync_now(&peer(index), false, now())));
+    let mut opened = Vec::new();
+    for step in 0..8 {
+        // Whoever was busy is due again before the next one of the others is through.
+        opened.push(opened_and_busy(&mut engine, now().after(Duration::from_secs(10 * step))));
+        if step == 0 {
+            // Asked again, which is no reason to wait for longer.
+            assert!(engine.sync_now(&peer(3), false, now().after(Duration::from_secs(5))));
+        }
+    }
+    for turn in opened.chunks_mut(4) {
+        turn.sort();
+        assert_eq!(turn, (0..4).map(peer).collect::<Vec<_>>());
+    }
+}

@@ -155,9 +155,7 @@ impl<V: Replicated> Engine<V> {
         if self.draining {
             return;
         }
-        let due = self.due.iter().filter(|(peer, due)| self.due_at(peer, **due) <= now.elapsed);
-        let due: Vec<PeerId> = due.map(|(peer, _)| peer.clone()).collect();
-        for peer in due {
+        for peer in self.due_now(now) {
             if self.opened().any(|session| session.peer == peer) {
                 self.due.remove(&peer);
                 continue;
@@ -171,6 +169,20 @@ impl<V: Replicated> Engine<V> {
             self.stats.sessions_opened += 1;
             self.sessions.push(Conversation::new(peer, session, true, nonce, now));
         }
+    }
+
+    /// The peers that are due, who has waited longest first: or those who are due again and again would take all the room.
+    fn due_now(&self, now: Now) -> Vec<PeerId> {
+        let since = self.due.iter().map(|(peer, due)| (self.due_at(peer, *due), peer));
+        let mut due: Vec<(Duration, &PeerId)> = since.filter(|(due, _)| *due <= now.elapsed).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, peer)| peer.clone()).collect()
+    }
+
+    /// Has a peer talked to from then on. One that waits for room already keeps its place.
+    pub(super) fn make_due(&mut self, peer: PeerId, at: Duration) {
+        let due = self.due.entry(peer).or_insert(at);
+        *due = at.min(*due);
     }
 
     /// When a peer that is due then may be talked to.
@@ -230,6 +242,7 @@ impl<V: Replicated> Engine<V> {
         peer.differences = finished.stats.differences;
         let was_busy = finished.outcome == Outcome::Partial(PartialReason::Busy);
         peer.busy = if was_busy { peer.busy.saturating_add(1) } else { 0 };
+        let mut is_due = false;
         match &finished.outcome {
             Outcome::Converged => {
                 self.stats.converged += 1;
@@ -253,8 +266,8 @@ impl<V: Replicated> Engine<V> {
                     self.tree = None;
                 }
                 match reason {
-                    PartialReason::Busy if opened && peer.busy <= MAX_BUSY => _ = self.due.insert(id.clone(), soon),
-                    PartialReason::Budget if opened => _ = self.due.insert(id.clone(), soon),
+                    PartialReason::Busy if opened && peer.busy <= MAX_BUSY => is_due = true,
+                    PartialReason::Budget if opened => is_due = true,
                     // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and
                     // so is every peer with which a store that fails would fail again.
                     PartialReason::TimedOut
@@ -271,8 +284,8 @@ impl<V: Replicated> Engine<V> {
                 self.events.push(Event::Refused { peer: id.clone(), reason: reason.clone() });
             }
         }
-        if peer.pursued && opened {
-            self.due.entry(id.clone()).or_insert(soon);
+        if is_due || peer.pursued && opened {
+            self.make_due(id.clone(), soon);
         }
         self.events.push(Event::SessionEnded { peer: id.clone(), finished });
     }
