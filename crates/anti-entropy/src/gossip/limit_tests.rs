@@ -217,3 +217,20 @@ fn who_has_waited_longest_for_room_goes_first() {
         assert_eq!(turn, (0..4).map(peer).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn of_the_sessions_that_are_over_the_oldest_makes_room() {
+    let most = NonZeroUsize::new(6).unwrap();
+    let mut engine = engine(20, GossipConfig { max_sessions: most, ..GossipConfig::default() });
+    // Sessions of peers that are equal are over with the first answer.
+    let mut equal = replica(1);
+    for index in 0..20 {
+        let now = now().after(Duration::from_millis(index as u64));
+        let mut session = Session::open(index as u64, &mut equal, SessionConfig::default(), now);
+        let crate::session::Output::Send(opening) = session.poll_output() else { panic!("it has something to say") };
+        engine.handle_frame(&peer(index), &opening, now);
+        drain(&mut engine, now);
+        let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
+        assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
+    }
+}

@@ -108,14 +108,15 @@ impl<V: Replicated> Engine<V> {
         Some(self.sessions.len() - 1)
     }
 
-    /// Whether there is room for another session of a peer's. One that is over and only waits to repeat itself gives way.
+    /// Whether there is room for another session of a peer's. Of those that are over and only wait to repeat themselves the
+    /// oldest gives way: the last reply of a younger one may still be on its way, or be lost.
     fn has_room_to_accept(&mut self) -> bool {
         let accepted = self.sessions.iter().filter(|session| !session.opened).count();
         if accepted < self.config.max_accepted() {
             return true;
         }
-        let over = self.sessions.iter().position(|session| !session.is_open());
-        over.map(|over| self.sessions.swap_remove(over)).is_some()
+        let over = self.sessions.iter().enumerate().filter_map(|(index, session)| Some((session.over_at?, index))).min();
+        over.map(|(_, oldest)| self.sessions.remove(oldest)).is_some()
     }
 
     /// Queues a refusal: at most one waits for a peer, however many frames of it come.
