@@ -18,7 +18,7 @@ pub(super) struct Peer {
     pub(super) asked: Option<(Duration, Root)>,
     pub(super) heard: Option<Duration>,
     pub(super) failures: u32,
-    /// Let a session time out and has not been heard since.
+    /// Let a session time out and was heard neither meanwhile, for as long as that takes, nor since.
     pub(super) silent: bool,
     /// How often in a row it, or this replica, was in another transfer.
     pub(super) busy: u32,
@@ -64,6 +64,11 @@ impl Peer {
             backoff: self.not_before.saturating_sub(now),
             differences: self.differences,
         }
+    }
+
+    /// Whether any frame of it came after that time.
+    pub(super) fn is_heard_since(&self, time: Duration) -> bool {
+        self.heard.is_some_and(|heard| heard > time)
     }
 
     pub(super) fn succeeded(&mut self) {

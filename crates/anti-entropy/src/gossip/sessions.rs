@@ -244,6 +244,7 @@ impl<V: Replicated> Engine<V> {
         let was_busy = finished.outcome == Outcome::Partial(PartialReason::Busy);
         peer.busy = if was_busy { peer.busy.saturating_add(1) } else { 0 };
         let mut is_due = false;
+        let silence = now.elapsed.saturating_sub(self.config.session.idle_timeout);
         match &finished.outcome {
             Outcome::Converged => {
                 self.stats.converged += 1;
@@ -262,7 +263,8 @@ impl<V: Replicated> Engine<V> {
             }
             Outcome::Partial(reason) => {
                 self.stats.partial += 1;
-                if *reason == PartialReason::TimedOut {
+                // One that was started anew knows nothing of the session, and is there all the same.
+                if *reason == PartialReason::TimedOut && !peer.is_heard_since(silence) {
                     peer.silent = true;
                     self.tree = None;
                 }

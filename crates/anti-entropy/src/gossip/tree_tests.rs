@@ -219,3 +219,28 @@ fn relays_keep_to_the_limits() {
     assert_eq!(relayed(&short_frames, 600).pushes_relayed, 0);
     assert_eq!(relayed(&GossipConfig { push: false, ..config(24) }, 10).pushes_relayed, 0);
 }
+
+#[test]
+fn a_peer_that_is_heard_while_a_session_with_it_times_out_stays_in_the_tree() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &config(3), 1);
+    let start = cluster.now;
+    // As with a peer that was started anew, and knows nothing of the session.
+    cluster.engine(0).sync_now(&name(1), false, start);
+    frames(cluster.engine(0), start);
+    cluster.write(1, 1, "value");
+    let push = frames(cluster.engine(1), start).remove(0).1;
+    for (heard, silent) in [(true, false), (false, true)] {
+        let timed_out = start.after(SessionConfig::default().idle_timeout * if heard { 1 } else { 3 });
+        if heard {
+            cluster.engine(0).handle_frame(&name(1), &push, start.after(Duration::from_secs(5)));
+        } else {
+            let since = start.after(SessionConfig::default().idle_timeout * 2);
+            cluster.engine(0).sync_now(&name(1), false, since);
+            frames(cluster.engine(0), since);
+        }
+        cluster.engine(0).handle_timeout(timed_out);
+        frames(cluster.engine(0), timed_out);
+        let peer = &cluster.engine(0).peers[&name(1)];
+        assert_eq!((peer.failures > 0, peer.silent), (true, silent));
+    }
+}
