@@ -52,14 +52,15 @@ pub struct GossipConfig {
     /// A few milliseconds save most headers and most calls of the transport where small writes come in bursts.
     pub push_delay: Duration,
     /// How many pushes wait to be sent, one for each write and peer; further ones are left to the rounds. 1,024 by default,
-    /// for bursts of small writes; more is needed where each goes to many peers, or waits for others.
+    /// for bursts of small writes; more is needed where each goes to many peers, or waits for others. In memory they take up
+    /// to a frame each, 64 MiB by default: relayed ones, too, if peers send faster than may be sent from here.
     pub max_queued_pushes: usize,
     /// How many pushes of peers wait for one before them that is late, as in a network that does not keep the order: for as
     /// long as an answer may take ([`SessionConfig::resend_after`]); then, and when there are more, they are left to the
     /// rounds, the oldest first. 64 by default, for what a few hundred writes a second have on their way at a time.
     pub max_early_pushes: usize,
-    /// How many bytes such pushes have together. 1 MiB by default: 64 of 16 KiB. With what they are decoded to, they take up
-    /// to three times that in memory.
+    /// How many bytes such pushes have together. 1 MiB by default: 64 of 16 KiB. In memory they take up to three
+    /// times that.
     pub max_early_bytes: usize,
     /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
     pub bytes_per_second: NonZeroU64,

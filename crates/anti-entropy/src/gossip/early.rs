@@ -1,5 +1,6 @@
 //! Pushes that came before what they need, as a network without order brings them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -8,14 +9,38 @@ use super::{GossipConfig, PeerId};
 use crate::clock::Dot;
 use crate::replica::Push;
 
-/// A push as it came.
+/// A push as it came. Read anew each time it is tried: what a peer may write in two bytes, an empty part, takes twenty times
+/// that in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
     pub(super) from: PeerId,
-    pub(super) push: Push,
+    pub(super) dot: Dot,
+    seen: Box<[Dot]>,
+    pub(super) value_bytes: u64,
     pub(super) bytes: Arc<[u8]>,
     /// Waits for what it needs until then.
     pub(super) until: Duration,
+}
+
+impl Arrived {
+    /// The first push of `payload`, and what stands behind it; `None` if it does not parse.
+    pub(super) fn read<'a>(payload: &'a [u8], from: &PeerId, until: Duration) -> Option<(Self, &'a [u8])> {
+        let (push, rest) = postcard::take_from_bytes::<Push>(payload).ok()?;
+        let bytes = Arc::from(&payload[..payload.len() - rest.len()]);
+        let value_bytes = push.value_bytes();
+        let Push { dot, seen, .. } = push;
+        Some((Self { from: from.clone(), dot, seen: seen.into(), value_bytes, bytes, until }, rest))
+    }
+
+    pub(super) fn push(&self) -> Push {
+        postcard::from_bytes(&self.bytes).expect("it was read from these bytes before")
+    }
+
+    /// Whether it is not ready before this write or delete is known: the one before of its writer, or one that it replaces.
+    fn waits_for(&self, dot: Dot) -> bool {
+        let before = dot.replica == self.dot.replica && dot.counter.checked_add(1) == Some(self.dot.counter);
+        before || self.seen.contains(&dot)
+    }
 }
 
 /// Pushes that are not ready, by the time of their arrival.
@@ -27,7 +52,7 @@ pub(super) struct EarlyPushes {
 
 impl EarlyPushes {
     pub(super) fn holds(&self, dot: Dot) -> bool {
-        self.waiting.iter().any(|early| early.push.dot == dot)
+        self.waiting.iter().any(|early| early.dot == dot)
     }
 
     /// Keeps a push; returns how many give way, the oldest first.
@@ -45,7 +70,7 @@ impl EarlyPushes {
 
     /// Takes out those that may be ready now that this write or delete is known.
     pub(super) fn take_waiting_for(&mut self, dot: Dot) -> VecDeque<Arrived> {
-        self.take(|early| early.push.waits_for(dot))
+        self.take(|early| early.waits_for(dot))
     }
 
     pub(super) fn take_overdue(&mut self, now: Duration) -> VecDeque<Arrived> {

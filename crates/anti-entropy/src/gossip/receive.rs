@@ -1,11 +1,9 @@
 //! Pushes that peers send: taken in and relayed, or kept for a moment until what comes before them is there.
 
-use alloc::sync::Arc;
-
 use super::early::Arrived;
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
-use crate::replica::{Push, PushOutcome, Rejection, Replicated};
+use crate::replica::{PushOutcome, Rejection, Replicated};
 use crate::session::{Frame, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
@@ -14,12 +12,11 @@ impl<V: Replicated> Engine<V> {
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
         let mut payload = frame.payload;
         loop {
-            let Ok((push, rest)) = postcard::take_from_bytes::<Push>(payload) else {
+            let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
                 self.reject_push(from, Rejection::Malformed("a push does not parse"));
                 return;
             };
-            let bytes = Arc::from(&payload[..payload.len() - rest.len()]);
-            if !self.handle_push(Arrived { from: from.clone(), push, bytes, until }, now) || rest.is_empty() {
+            if !self.handle_push(arrived, now) || rest.is_empty() {
                 return;
             }
             payload = rest;
@@ -37,11 +34,11 @@ impl<V: Replicated> Engine<V> {
     fn handle_push(&mut self, arrived: Arrived, now: Now) -> bool {
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
-            match self.replica.receive_push(arrived.push.clone(), now) {
+            match self.replica.receive_push(arrived.push(), now) {
                 Ok(PushOutcome::Taken) => {
                     self.stats.pushes_taken += 1;
                     self.relay(&arrived, now);
-                    next.extend(self.early.take_waiting_for(arrived.push.dot));
+                    next.extend(self.early.take_waiting_for(arrived.dot));
                 }
                 Ok(PushOutcome::Seen) => {
                     self.stats.pushes_seen += 1;
@@ -64,7 +61,7 @@ impl<V: Replicated> Engine<V> {
     /// replica in the tree has not heard of it. That each writer's pushes go on in ascending order only brings them to rest
     /// whatever the replicas take for their tree.
     fn relay_seen(&mut self, arrived: &Arrived, now: Now) {
-        let dot = arrived.push.dot;
+        let dot = arrived.dot;
         let relayed = self.relayed.get(&dot.replica).copied().unwrap_or_default();
         if dot.counter > relayed && dot.replica != self.replica.id() {
             self.relay(arrived, now);
@@ -75,17 +72,17 @@ impl<V: Replicated> Engine<V> {
     fn relay(&mut self, arrived: &Arrived, now: Now) {
         let fits = arrived.bytes.len() <= max_push_bytes(&self.config.session);
         let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
-        let relayed = self.relayed.entry(arrived.push.dot.replica).or_default();
-        *relayed = arrived.push.dot.counter.max(*relayed);
+        let relayed = self.relayed.entry(arrived.dot.replica).or_default();
+        *relayed = arrived.dot.counter.max(*relayed);
         for to in neighbours.into_iter().filter(|to| *to != arrived.from) {
-            self.queue_push(to, &arrived.bytes, arrived.push.value_bytes(), true, now);
+            self.queue_push(to, &arrived.bytes, arrived.value_bytes, true, now);
         }
     }
 
     fn keep_early(&mut self, arrived: Arrived, now: Now) {
         if arrived.until <= now.elapsed {
             self.leave_to_rounds(1, now);
-        } else if self.early.holds(arrived.push.dot) {
+        } else if self.early.holds(arrived.dot) {
             self.stats.pushes_seen += 1;
         } else {
             let gone = self.early.keep(arrived, &self.config);

@@ -115,7 +115,8 @@ impl<V: Replicated> Engine<V> {
         if accepted < self.config.max_accepted() {
             return true;
         }
-        let over = self.sessions.iter().enumerate().filter_map(|(index, session)| Some((session.over_at?, index))).min();
+        let over =
+            self.sessions.iter().enumerate().filter_map(|(index, session)| Some((session.over_at?, index))).min();
         over.map(|(_, oldest)| self.sessions.remove(oldest)).is_some()
     }
 

@@ -47,12 +47,6 @@ impl Push {
     pub(crate) fn value_bytes(&self) -> u64 {
         self.write.as_ref().map_or(0, |write| write.value.value_bytes())
     }
-
-    /// Whether it is not ready before this write or delete is known: the one before of its writer, or one that it replaces.
-    pub(crate) fn waits_for(&self, dot: Dot) -> bool {
-        let before = dot.replica == self.dot.replica && dot.counter.checked_add(1) == Some(self.dot.counter);
-        before || self.seen.contains(&dot)
-    }
 }
 
 impl<V: Replicated> Replica<V> {
