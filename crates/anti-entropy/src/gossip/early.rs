@@ -73,8 +73,11 @@ impl EarlyPushes {
         self.take(|early| early.waits_for(dot))
     }
 
+    /// Takes out those whose time is up, each writer's in their order: one that is ready may make the next one so.
     pub(super) fn take_overdue(&mut self, now: Duration) -> VecDeque<Arrived> {
-        self.take(|early| early.until <= now)
+        let mut overdue = self.take(|early| early.until <= now);
+        overdue.make_contiguous().sort_by_key(|early| early.dot);
+        overdue
     }
 
     pub(super) fn forget(&mut self, peer: &PeerId) {

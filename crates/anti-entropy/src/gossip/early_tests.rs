@@ -135,3 +135,19 @@ fn what_came_from_a_peer_that_is_removed_is_forgotten() {
     cluster.engine(1).add_peer(name(0), None);
     assert_eq!(deliver(&mut cluster, &sent[..1]).pushes_taken, 1);
 }
+
+#[test]
+fn what_a_session_made_ready_is_taken_when_overdue_in_whatever_order_it_came() {
+    let mut cluster = Cluster::new(3, &LastWriterWins, &GossipConfig { push_fanout: 1, ..config() }, 1);
+    let sent = frames(&mut cluster, &["one", "two", "three"]);
+    let now = cluster.now;
+    cluster.engine(2).handle_frame(&name(0), &sent[0], now);
+    deliver(&mut cluster, &[sent[2].clone(), sent[1].clone()]);
+    assert!(cluster.engine(1).sync_now(&name(2), false, now));
+    let overdue = now.elapsed + GossipConfig::default().session.resend_after;
+    cluster.run(overdue.saturating_sub(Duration::from_millis(1)), |_| false);
+    assert_eq!((cluster.value(1, 0).is_some(), cluster.value(1, 1).is_some()), (true, false));
+    cluster.run(Duration::from_millis(10), |_| false);
+    let stats = cluster.engine(1).stats;
+    assert_eq!((stats.pushes_taken, stats.pushes_not_ready), (2, 0));
+}
