@@ -95,11 +95,9 @@ pub fn campaign<S: Subject + Sync>(
         for _ in 0..threads.max(1) {
             let (sender, next, scenario_of) = (sender.clone(), &next, &scenario_of);
             scope.spawn(move || {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        break;
-                    }
+                // It stays at the end: counting on would begin anew after the last number that there is.
+                let following = |seed: u64| (seed < seeds.end).then(|| seed + 1);
+                while let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, following) {
                     let scenario = scenario_of(seed);
                     let judging = Judging { until_first: true, ..Judging::default() };
                     let verdict = judge(&scenario, seed, subject, checkers_for(&scenario), judging, |_| {});
@@ -118,4 +116,19 @@ pub fn campaign<S: Subject + Sync>(
         }
     });
     totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::Items;
+
+    #[test]
+    fn the_last_seeds_that_there_are_do_not_begin_anew() {
+        let scenario = |seed| Scenario::new("short", 2).duration_ms(1).expanded(seed);
+        let totals = campaign(u64::MAX - 1..u64::MAX, 3, &Items::default(), scenario, |totals| totals.seeds < 10);
+        assert_eq!(totals.seeds, 1);
+        let totals = campaign(u64::MAX..u64::MAX, 3, &Items::default(), scenario, |totals| totals.seeds < 10);
+        assert_eq!(totals.seeds, 0);
+    }
 }
