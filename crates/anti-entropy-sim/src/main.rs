@@ -2,10 +2,17 @@
 
 mod cli;
 
-use std::error::Error;
+use std::process::ExitCode;
 
 use clap::Parser;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    cli::Arguments::parse().run()
+/// Says what went wrong in the words of the error: `Result` would print it as Rust sees it.
+fn main() -> ExitCode {
+    match cli::Arguments::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

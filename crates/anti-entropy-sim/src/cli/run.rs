@@ -17,7 +17,7 @@ use super::{failure, output};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// How many seeds.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
@@ -56,8 +56,8 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u32>, String> {
         None => parse(text).map(|nodes| (nodes, nodes)),
     };
     match range {
-        Some((from, to)) if (2..=to).contains(&from) => Ok(from..=to),
-        _ => Err("nodes are given as in 3-25 or 5, two at least".to_owned()),
+        Some((from, to)) if (2..=to).contains(&from) && to <= Scenario::MAX_NODES => Ok(from..=to),
+        _ => Err(format!("nodes are given as in 3-25 or 5, from 2 to {}", Scenario::MAX_NODES)),
     }
 }
 
@@ -113,12 +113,13 @@ impl Arguments {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         let source = self.what.source()?;
         let threads = self.threads.or_else(|| available_parallelism().ok().map(Into::into)).unwrap_or(1);
-        eprintln!("seeds {} to {}, fixed before the run", self.seed, self.seed + self.seeds - 1);
+        let end =
+            self.seed.checked_add(self.seeds).ok_or("there are not as many seeds; take fewer, or an earlier first")?;
+        eprintln!("seeds {} to {}, fixed before the run", self.seed, end - 1);
         let bar = output::progress(self.seeds, "seeds");
         let started = Instant::now();
-        let seeds = self.seed..self.seed.saturating_add(self.seeds);
         let totals = campaign(
-            seeds,
+            self.seed..end,
             threads,
             &Items::default(),
             |seed| source.scenario(seed),
