@@ -19,6 +19,11 @@ pub(crate) fn permille(random: &mut fastrand::Rng, of_a_thousand: u16) -> bool {
     of_a_thousand > 0 && random.u16(0..1000) < of_a_thousand
 }
 
+/// A place in something of this length, which is not empty. A `usize` itself draws differently where it has 32 bits.
+pub(crate) fn place(random: &mut fastrand::Rng, len: usize) -> usize {
+    usize::try_from(random.u64(0..len as u64)).expect("less than a usize")
+}
+
 /// A number that is exponentially distributed around `mean`, up to 44 times as large.
 ///
 /// It is the negative logarithm of a uniform number; the logarithm is Mitchell's, linear between powers of two ("Computer
@@ -44,6 +49,15 @@ mod tests {
         assert!((90_000_000..110_000_000).contains(&sum), "{sum}");
         let most = (0..100_000).map(|_| exponential(&mut random, 1000)).max().unwrap();
         assert!((8_000..44_000).contains(&most), "{most}");
+    }
+
+    /// Elsewhere a seed means the same as here.
+    #[test]
+    fn a_place_is_drawn_alike_wherever_a_usize_is_wide() {
+        let (mut random, mut same) = (stream(1, &[2]), stream(1, &[2]));
+        for len in [1, 7, 1 << 20] {
+            assert_eq!(place(&mut random, len) as u64, same.u64(0..len as u64));
+        }
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub fn measure_one(settings: &Settings, config: Configuration, dead: Dead) -> Ro
         // As Maelstrom spaces them: uniformly between nothing and twice the mean.
         at += random.u64(0..=2_000_000 / settings.operations_per_second);
         tracker.run_until(&mut world, at);
-        let node = up[random.usize(0..up.len())];
+        let node = up[crate::random::place(&mut random, up.len())];
         // A read is answered from what the node has.
         if random.bool() {
             tracker.write(&mut world, node, key);

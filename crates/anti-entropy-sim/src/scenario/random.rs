@@ -59,7 +59,7 @@ impl Random {
     }
 
     fn below(&mut self, len: usize) -> usize {
-        usize::try_from(self.0.u64(0..len as u64)).expect("less than a usize")
+        random::place(&mut self.0, len)
     }
 
     /// [`between`](Self::between) of numbers of 32 bits.

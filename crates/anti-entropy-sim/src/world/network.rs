@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::NodeIndex;
-use crate::random::{exponential, permille, stream};
+use crate::random::{exponential, permille, place, stream};
 use crate::scenario::Links;
 
 /// How many frames a link remembers to replay.
@@ -147,23 +147,23 @@ impl Link {
     fn remember(&mut self, frame: &[u8]) {
         if self.remembered.len() == REMEMBERED {
             // Which one gives way is left to chance, so that some are old: of sessions long over.
-            let gives_way = self.random.usize(0..REMEMBERED);
+            let gives_way = place(&mut self.random, REMEMBERED);
             self.remembered.remove(gives_way);
         }
         self.remembered.push_back(frame.to_vec());
     }
 
     fn some_remembered(&mut self) -> Vec<u8> {
-        self.remembered[self.random.usize(0..self.remembered.len())].clone()
+        self.remembered[place(&mut self.random, self.remembered.len())].clone()
     }
 
     fn damage(&mut self, mut frame: Vec<u8>, odds: &Links) -> Vec<u8> {
         if permille(&mut self.random, odds.corrupt_permille) && !frame.is_empty() {
-            let at = self.random.usize(0..frame.len());
+            let at = place(&mut self.random, frame.len());
             frame[at] ^= 1 << self.random.u8(0..8);
         }
         if permille(&mut self.random, odds.truncate_permille) {
-            frame.truncate(self.random.usize(0..=frame.len()));
+            frame.truncate(place(&mut self.random, frame.len() + 1));
         }
         frame
     }

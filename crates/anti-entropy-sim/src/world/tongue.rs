@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::World;
 use crate::history::NodeIndex;
-use crate::random::permille;
+use crate::random::{permille, place};
 use crate::scenario::Lie;
 use crate::subject::Subject;
 
@@ -18,7 +18,7 @@ impl<S: Subject> World<S> {
         match self.nodes[from as usize].lie {
             Some(Lie::Stall) => {}
             Some(Lie::Garbage) => {
-                let garbage = (0..self.random.usize(0..200)).map(|_| self.random.u8(..)).collect();
+                let garbage = (0..place(&mut self.random, 200)).map(|_| self.random.u8(..)).collect();
                 self.transmit(from, to, garbage);
             }
             Some(Lie::Forge) => {
@@ -35,7 +35,7 @@ impl<S: Subject> World<S> {
         const HEADER: usize = 10;
         const CHECKSUM: usize = 8;
         let Some(end) = frame.len().checked_sub(CHECKSUM).filter(|end| *end > HEADER) else { return frame };
-        frame[self.random.usize(HEADER..end)] ^= 1 << self.random.u8(0..8);
+        frame[HEADER + place(&mut self.random, end - HEADER)] ^= 1 << self.random.u8(0..8);
         let checksum = Sha256::digest(&frame[..end]);
         frame[end..].copy_from_slice(&checksum[..CHECKSUM]);
         frame
@@ -45,10 +45,10 @@ impl<S: Subject> World<S> {
     fn repeat(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
         let said = &mut self.nodes[from as usize].said;
         if said.len() == REMEMBERED {
-            said.swap_remove(self.random.usize(0..REMEMBERED));
+            said.swap_remove(place(&mut self.random, REMEMBERED));
         }
         said.push((to, frame.clone()));
-        let again: Vec<Vec<u8>> = (0..2).map(|_| said[self.random.usize(0..said.len())].1.clone()).collect();
+        let again: Vec<Vec<u8>> = (0..2).map(|_| said[place(&mut self.random, said.len())].1.clone()).collect();
         self.transmit(from, to, frame);
         for frame in again {
             let to = self.random.u32(0..self.scenario.nodes);
