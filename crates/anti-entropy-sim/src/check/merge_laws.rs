@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::{Checker, Knowledge, Version, Violation};
-use crate::history::{KeyIndex, NodeIndex, Record};
+use crate::history::{KeyIndex, NodeIndex, Record, ValueHash};
 
-/// S5: nodes that have seen the same of a key hold the same there, in whatever order it came to them.
+/// S5: nodes that have seen the same of a key hold the same there, in whatever order it came to them; and in the end nodes
+/// that hold the same show their readers the same, so that a resolver has not made something else of it.
 #[derive(Debug, Default)]
 pub struct MergeLaws {
     /// What the first node held that had seen exactly this, and which it was.
     seen: BTreeMap<(KeyIndex, u128), (NodeIndex, Vec<Version>)>,
+    /// What the readers of the first node see that ends with exactly this, and which it is.
+    views: BTreeMap<ValueHash, (NodeIndex, ValueHash)>,
 }
 
 impl Checker for MergeLaws {
@@ -17,7 +20,7 @@ impl Checker for MergeLaws {
         "S5"
     }
 
-    fn observe(&mut self, _: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
         for change in knowledge.changes() {
             let at_key = knowledge.node(change.node).and_then(|node| node.keys.get(&change.key));
             let fingerprint = at_key.map_or(0, |at_key| at_key.fingerprint);
@@ -33,15 +36,21 @@ impl Checker for MergeLaws {
                 return Err(self.violation(knowledge, detail));
             }
         }
-        Ok(())
+        let Record::End(end) = record else { return Ok(()) };
+        let (other, view) = *self.views.entry(end.state).or_insert((end.node, end.view));
+        if view == end.view {
+            return Ok(());
+        }
+        let detail = format!("nodes {other} and {} hold the same, but show their readers something else", end.node);
+        Err(self.violation(knowledge, detail))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{History, dot, finds, judge, key};
+    use super::super::testing::{History, dot, end, finds, judge, key};
     use super::*;
-    use crate::history::{Held, KeyState, ValueHash};
+    use crate::history::{End, Held, KeyState};
 
     /// Nodes 0 and 1 have seen two concurrent writes in different order.
     fn concurrent() -> History {
@@ -78,5 +87,14 @@ mod tests {
         let held = vec![Held { dot: dot(1, 1), value: ValueHash(7) }];
         history.state_of(2, vec![KeyState { held, ..key(&[], &[dot(1, 1)]) }], true);
         finds(MergeLaws::default(), &history, "or other values");
+    }
+
+    #[test]
+    fn a_resolver_that_shows_the_same_in_two_ways_is_found() {
+        let mut history = History::new();
+        history.push(Record::End(end(0, vec![]))).push(Record::End(end(1, vec![])));
+        assert_eq!(judge(MergeLaws::default(), &history), None);
+        history.push(Record::End(End { view: ValueHash(9), ..end(2, vec![]) }));
+        finds(MergeLaws::default(), &history, "nodes 0 and 2 hold the same, but show their readers something else");
     }
 }
