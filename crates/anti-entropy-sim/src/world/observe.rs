@@ -166,7 +166,7 @@ impl<S: Subject> World<S> {
 
     /// Events that this node's store knew, and no store knows any more.
     fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<Dot> {
-        if !matches!(opened, Opened::Wiped | Opened::Restored) {
+        if matches!(opened, Opened::New | Opened::Restarted) {
             return Vec::new();
         }
         let was_open: std::collections::BTreeSet<usize> = before.iter().copied().collect();
@@ -314,7 +314,8 @@ impl<S: Subject> World<S> {
 
     fn record_usage(&mut self, at: NodeIndex) {
         let node = &mut self.nodes[at as usize];
-        let Some(engine) = &node.engine else { return };
+        let Some(engine) = node.engine.as_mut() else { return };
+        let peers = engine.status(node.clock.now(self.now)).peers.len() as u64;
         let oldest_session = engine.oldest_session(node.clock.now(self.now)).unwrap_or_default();
         self.records.push(Record::Usage(Usage {
             at: self.now,
@@ -322,7 +323,7 @@ impl<S: Subject> World<S> {
             frame_bytes: node.longest_frame,
             sessions: engine.sessions_len() as u64,
             queued_frames: engine.queued_len() as u64,
-            peers: node.peers.len() as u64,
+            peers,
             context_pieces: engine.replica().context().pieces_len() as u64,
             oldest_session_us: u64::try_from(oldest_session.as_micros()).unwrap_or(u64::MAX),
         }));
@@ -420,4 +421,25 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
 
 fn number(index: usize) -> u32 {
     u32::try_from(index).expect("nodes and keys are counted in 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Fault, Scenario};
+    use crate::subject::Items;
+
+    /// What the engine knows, and not what it was told: a peer that it keeps for ever would not be noticed otherwise.
+    #[test]
+    fn peers_are_counted_by_the_engine() {
+        let scenario = Scenario::new("", 4).duration_ms(60_000).step(15_000, 50_000, [3], Fault::Leave);
+        let mut world = World::new(&scenario, 1, Items::default(), Detail::Everything);
+        world.run_until(40_000_000);
+        let usage = world.take_records().into_iter().filter_map(|record| match record {
+            Record::Usage(usage) if usage.node == 0 => Some((usage.at > 15_000_000, usage.peers)),
+            _ => None,
+        });
+        let counted: std::collections::BTreeSet<_> = usage.collect();
+        assert_eq!(counted.into_iter().collect::<Vec<_>>(), [(false, 3), (true, 2)]);
+    }
 }
