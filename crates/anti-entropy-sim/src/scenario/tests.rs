@@ -83,6 +83,8 @@ fn what_cannot_be_simulated_is_refused() {
         (new().gossip(Gossip { backoff_max_ms: Some(1), ..Gossip::default() }), "gossip: backoff_min_ms"),
         (new().step(5, 5, [], Fault::Mute), "step 1 (mute): it begins at 5 ms"),
         (new().step(5, 30_001, [], Fault::Mute), "step 1 (mute): it is over at 30001 ms"),
+        (new().step(5, 9, [], Fault::Mute), "step 1 (mute): it is between some nodes and the others"),
+        (new().step(5, 9, [0, 1, 2, 3, 4], Fault::Deaf), "step 1 (deaf): it is between some nodes and the others"),
         (new().step(5, 9, [], split(&[&[0, 1]])), "step 1 (split): one group"),
         (new().step(5, 9, [], split(&[&[0, 1], &[]])), "step 1 (split): a group is empty"),
         (new().step(5, 9, [], split(&[&[0], &[0]])), "step 1 (split): node 0 stands there twice"),

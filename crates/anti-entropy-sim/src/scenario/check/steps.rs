@@ -85,6 +85,10 @@ fn check_fault(scenario: &Scenario, place: &str, step: &Step) -> Checked {
         Fault::ClockDrift { ppm } => require((1..=500_000).contains(&ppm.unsigned_abs()), place, || {
             format!("ppm is {ppm}, and has to be from 1 to 500000 either way")
         }),
+        Fault::Mute | Fault::Deaf => {
+            let some = (1..scenario.nodes as usize).contains(&step.nodes.len());
+            require(some, place, || "it is between some nodes and the others; name some, and not all".into())
+        }
         Fault::Join | Fault::Lie { .. } => {
             require(!step.nodes.is_empty(), place, || "it cannot happen to all nodes; name some".into())
         }
