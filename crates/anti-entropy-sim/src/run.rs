@@ -63,6 +63,9 @@ pub(crate) fn run_sabotaged<S: Subject>(
             }
         }
     }
+    if end.converged_at.is_some() {
+        world.read_everywhere();
+    }
     world.end();
     for record in world.take_records() {
         if watch(&record).is_break() {
@@ -120,7 +123,9 @@ impl End {
             }
             Record::Converged(converged) => {
                 self.converged_at = Some(converged.at);
-                self.at = (converged.at + self.quiet).max(self.at_least);
+                // L5 looks at whole intervals from ten rounds after healing on.
+                let rested = self.healed_at + 12 * self.interval;
+                self.at = (converged.at + self.quiet).max(rested).max(self.at_least);
             }
             _ => {}
         }
@@ -128,5 +133,52 @@ impl End {
 
     fn rounds_to_converge(&self) -> Option<u64> {
         self.converged_at.map(|at| (at - self.healed_at).div_ceil(self.interval))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::OpKind;
+    use crate::scenario::Gossip;
+    use crate::subject::Items;
+
+    /// A core that is equal at once, with long rounds and short time-outs, so that nothing else takes long.
+    fn records() -> Vec<Record> {
+        let mut scenario = Scenario::new("short", 3).operations(20).duration_ms(1_000);
+        scenario.gossip = Gossip {
+            interval_ms: Some(10_000),
+            min_interval_ms: Some(10_000),
+            idle_timeout_ms: Some(100),
+            ..Gossip::default()
+        };
+        let mut records = Vec::new();
+        run(&scenario.expanded(1), 1, Items::default(), |record| {
+            records.push(record.clone());
+            ControlFlow::Continue(())
+        });
+        records
+    }
+
+    #[test]
+    fn a_run_is_watched_until_its_rate_has_to_be_that_of_rest() {
+        let records = records();
+        let converged = records.iter().find_map(|record| match record {
+            Record::Converged(converged) => Some(converged.at),
+            _ => None,
+        });
+        assert!(converged.unwrap() < 15_000_000, "it has to be early, so that ten rounds after healing are later");
+        let rests = |record: &Record| matches!(record, Record::Traffic(traffic) if traffic.from >= 101_000_000);
+        assert!(records.iter().any(rests));
+    }
+
+    #[test]
+    fn every_node_of_the_equal_core_is_read_in_the_end() {
+        let records = records();
+        let converged = records.iter().position(|record| matches!(record, Record::Converged(_))).unwrap();
+        for node in 0..3 {
+            let reads = |record: &Record| matches!(record, Record::Op(op) if op.node == node && op.op == OpKind::Read);
+            assert!(records[converged..].iter().any(reads));
+        }
     }
 }

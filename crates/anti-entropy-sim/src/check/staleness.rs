@@ -9,7 +9,7 @@ use crate::history::{Op, OpKind, Record};
 /// had not seen; 0 if there is none.
 ///
 /// A distribution rather than an invariant. As a checker it demands that reads of the core are fresh once the core is
-/// equal; it measures all reads nevertheless.
+/// equal; those are not measured, since they would hide how old the others are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Staleness {
     /// How many reads had which age, in microseconds.
@@ -48,6 +48,7 @@ impl Staleness {
     pub fn measure(&mut self, record: &Record, knowledge: &Knowledge) {
         if let Record::Op(op) = record
             && op.op == OpKind::Read
+            && knowledge.converged().is_none()
         {
             let age = missed(op, knowledge).next().map_or(0, |(_, age)| age);
             *self.ages.entry(age).or_default() += 1;
@@ -119,6 +120,15 @@ mod tests {
         assert_eq!((staleness.reads(), staleness.stale_reads()), (3, 1));
         assert_eq!([0, 50, 66, 67, 100].map(|percent| staleness.percentile(percent)), [0, 0, 0, 4000, 4000]);
         assert_eq!(Staleness::default().percentile(50), 0);
+    }
+
+    #[test]
+    fn reads_of_the_equal_core_are_not_measured() {
+        let mut history = reads();
+        history.healed(&[0, 1]).converged(0).op(op(0, OpKind::Read, None, &[]));
+        let mut suite = Suite::of(all());
+        suite.extend(history.records);
+        assert_eq!(suite.staleness().reads(), 3);
     }
 
     #[test]

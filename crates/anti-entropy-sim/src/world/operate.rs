@@ -55,9 +55,25 @@ impl<S: Subject> World<S> {
         self.operations_done += 1;
     }
 
+    /// Reads every key at every node that is up, as clients that come once everything is equal. It is no part of the
+    /// workload, and not counted.
+    pub(crate) fn read_everywhere(&mut self) {
+        let counted = self.counts.operations;
+        for node in self.nodes_up().into_iter().filter(|node| !self.is_forging(*node)).collect::<Vec<_>>() {
+            let keys = (0..self.scenario.keys).collect();
+            let process = 2 * self.scenario.nodes + node;
+            self.read(&Operation { at_us: self.now, process, node, op: OpKind::Read, keys });
+        }
+        self.counts.operations = counted;
+    }
+
     fn change(&mut self, operation: &Operation) {
         let Some((transaction, changes)) = self.plan(operation) else { return };
         let at = operation.node;
+        // Of the two clients of a node one asks the one face, and one the other.
+        if operation.process / self.scenario.nodes % 2 == 1 && self.nodes[at as usize].twin.is_some() {
+            return self.commit_at_twin(at, transaction);
+        }
         let mut result = Ok(Vec::new());
         let (own, counter) = {
             let context = self.nodes[at as usize].engine.as_ref().map(|engine| engine.replica().context());
@@ -97,6 +113,18 @@ impl<S: Subject> World<S> {
         }
         self.operations_done += 1;
         self.drive(at, None, |_, _| {});
+    }
+
+    /// Lets the other face of a liar write: what it names is named by the first one as well, so that others are told two
+    /// contents of a write. Nobody can say what has to hold of either.
+    fn commit_at_twin(&mut self, at: u32, transaction: Transaction<S::Value>) {
+        let node = &mut self.nodes[at as usize];
+        let now = node.clock.now(self.now);
+        if node.twin.as_mut().is_some_and(|twin| twin.commit(transaction, now).is_ok()) {
+            self.counts.operations += 1;
+        }
+        self.pump(at, true);
+        self.operations_done += 1;
     }
 
     /// Commits without looking at what follows from it.
@@ -210,5 +238,30 @@ impl<S: Subject> World<S> {
         if self.detail != Detail::Roots {
             self.records.push(Record::Op(op));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::scenario::{Fault, Lie, Scenario};
+    use crate::subject::Items;
+
+    #[test]
+    fn who_is_two_gives_a_name_to_two_contents() {
+        let lie = Fault::Lie { lie: Lie::Twin };
+        let scenario = Scenario::new("", 4).keys(1).duration_ms(20_000).step(5_000, 20_000, [0], lie).never_back([0]);
+        let mut world = World::new(&scenario.operations(60).expanded(1), 1, Items::default(), Detail::Everything);
+        world.run_until(19_000_000);
+        let (mut told, mut equivocates) = (BTreeMap::new(), false);
+        for record in world.take_records() {
+            let Record::State(state) = record else { continue };
+            for held in state.keys.iter().flat_map(|keys| &keys.held) {
+                equivocates |= *told.entry(held.dot).or_insert(held.value) != held.value;
+            }
+        }
+        assert!(equivocates);
     }
 }
