@@ -46,7 +46,7 @@ impl NodeClock {
     }
 
     pub(crate) fn freeze(&mut self, at_us: u64, frozen: bool) {
-        let shows = self.wall_ms(self.elapsed_us(at_us));
+        let shows = self.frozen_at_ms.unwrap_or_else(|| self.wall_ms(self.elapsed_us(at_us)));
         self.frozen_at_ms = frozen.then_some(shows);
     }
 

@@ -49,6 +49,11 @@ impl<S: Store + Clone> Disk<S> {
         change(&mut self.inner().faults);
     }
 
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> DiskFaults {
+        self.inner().faults
+    }
+
     /// How many commits have been made.
     pub(crate) fn commits(&self) -> u64 {
         self.inner().commits

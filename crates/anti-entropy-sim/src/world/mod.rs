@@ -65,6 +65,8 @@ pub struct World<S: Subject> {
     random: fastrand::Rng,
     writes: u64,
     operations_done: u64,
+    /// The steps that are under way.
+    under_way: BTreeSet<usize>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -158,6 +160,7 @@ impl<S: Subject> World<S> {
             },
             writes: 0,
             operations_done: 0,
+            under_way: BTreeSet::new(),
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,

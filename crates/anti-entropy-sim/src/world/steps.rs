@@ -24,6 +24,7 @@ impl<S: Subject> World<S> {
         let step = self.scenario.steps[index].clone();
         let nodes = self.nodes_of(&step);
         self.record_fault(&step, true);
+        self.under_way.insert(index);
         match &step.fault {
             Fault::Split { groups } => self.network.cut(index, Cut::Split(groups.clone())),
             Fault::Flapping { .. } => self.flap(index, true),
@@ -38,19 +39,11 @@ impl<S: Subject> World<S> {
                     self.queue.push(self.now + turn * every_ms * 1000, What::Crash(node));
                 }
             }
-            Fault::SlowDisk { commit_ms } => self.each(&nodes, |node| node.commit_us = commit_ms * 1000),
-            Fault::DiskErrors { reads_permille, commits_permille, syncs_permille } => self.each(&nodes, |node| {
-                node.disk.fail(|faults| {
-                    faults.reads_permille = *reads_permille;
-                    faults.commits_permille = *commits_permille;
-                    faults.syncs_permille = *syncs_permille;
-                });
-            }),
-            Fault::FullDisk => self.each(&nodes, |node| node.disk.fail(|faults| faults.full = true)),
+            Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
             Fault::Pause => self.each(&nodes, |node| node.pauses += 1),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(*by_ms)),
-            Fault::ClockDrift { ppm } => self.drift(&nodes, *ppm),
-            Fault::ClockFreeze => self.freeze(&nodes, true),
+            Fault::ClockDrift { .. } => self.drift(&nodes),
+            Fault::ClockFreeze => self.freeze(&nodes),
             other => nodes.into_iter().for_each(|node| self.begin_at(node, other)),
         }
     }
@@ -81,20 +74,13 @@ impl<S: Subject> World<S> {
         let nodes = self.nodes_of(&step);
         self.network.mend(index);
         self.record_fault(&step, false);
+        self.under_way.remove(&index);
         match &step.fault {
-            Fault::SlowDisk { .. } => self.each(&nodes, |node| node.commit_us = 0),
-            Fault::DiskErrors { .. } | Fault::FullDisk => {
-                self.each(&nodes, |node| {
-                    node.disk.fail(|faults| {
-                        let promises_too_much = faults.promises_too_much;
-                        *faults = super::disk::DiskFaults { promises_too_much, ..Default::default() };
-                    });
-                });
-            }
+            Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
             Fault::Pause => nodes.into_iter().for_each(|node| self.resume(node)),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(-by_ms)),
-            Fault::ClockDrift { .. } => self.drift(&nodes, 0),
-            Fault::ClockFreeze => self.freeze(&nodes, false),
+            Fault::ClockDrift { .. } => self.drift(&nodes),
+            Fault::ClockFreeze => self.freeze(&nodes),
             Fault::Swap => self.swap(&nodes),
             Fault::Cascade { .. } => {
                 for node in nodes {
@@ -150,8 +136,10 @@ impl<S: Subject> World<S> {
         }
         // What was done to its store before, and it could not be opened since, still counts.
         match core::mem::replace(&mut node.opens_as, Opened::Restarted) {
-            Opened::Restarted => self.start(at, opened, continuity),
-            earlier => self.start(at, earlier, Continuity::Unproven),
+            earlier if earlier != Opened::Restarted && opened == Opened::Restarted => {
+                self.start(at, earlier, Continuity::Unproven);
+            }
+            _ => self.start(at, opened, continuity),
         }
     }
 
@@ -206,17 +194,55 @@ impl<S: Subject> World<S> {
         self.drive(at, None, Engine::handle_timeout);
     }
 
-    fn drift(&mut self, nodes: &[NodeIndex], ppm: i32) {
+    /// The faults that are under way at a node, in the order of their steps: the end of one does not end another.
+    fn faults_at(&self, at: NodeIndex) -> impl Iterator<Item = &Fault> {
+        let steps = self.under_way.iter().map(|index| &self.scenario.steps[*index]);
+        steps.filter(move |step| step.nodes.is_empty() || step.nodes.contains(&at)).map(|step| &step.fault)
+    }
+
+    /// Lets disks be as slow and fail as often as the worst of the faults under way says.
+    fn set_disks(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
+            let (mut commit_us, mut worst) = (0, super::disk::DiskFaults::default());
+            for fault in self.faults_at(*at) {
+                match fault {
+                    Fault::SlowDisk { commit_ms } => commit_us = commit_us.max(commit_ms * 1000),
+                    Fault::FullDisk => worst.full = true,
+                    Fault::DiskErrors { reads_permille, commits_permille, syncs_permille } => {
+                        worst.reads_permille = worst.reads_permille.max(*reads_permille);
+                        worst.commits_permille = worst.commits_permille.max(*commits_permille);
+                        worst.syncs_permille = worst.syncs_permille.max(*syncs_permille);
+                    }
+                    _ => {}
+                }
+            }
+            let node = &mut self.nodes[*at as usize];
+            node.commit_us = commit_us;
+            node.disk.fail(|faults| {
+                *faults = super::disk::DiskFaults { promises_too_much: faults.promises_too_much, ..worst };
+            });
+        }
+    }
+
+    /// Lets clocks run as the last of the drifts under way says.
+    fn drift(&mut self, nodes: &[NodeIndex]) {
+        for at in nodes {
+            let drifts = self.faults_at(*at).filter_map(|fault| match fault {
+                Fault::ClockDrift { ppm } => Some(*ppm),
+                _ => None,
+            });
+            let ppm = drifts.last().unwrap_or(0);
             self.nodes[*at as usize].clock.drift(self.now, ppm);
             // Deadlines come sooner or later now.
             self.drive(*at, None, |_, _| {});
         }
     }
 
-    fn freeze(&mut self, nodes: &[NodeIndex], frozen: bool) {
-        let now = self.now;
-        self.each(nodes, |node| node.clock.freeze(now, frozen));
+    fn freeze(&mut self, nodes: &[NodeIndex]) {
+        for at in nodes {
+            let frozen = self.faults_at(*at).any(|fault| *fault == Fault::ClockFreeze);
+            self.nodes[*at as usize].clock.freeze(self.now, frozen);
+        }
     }
 
     pub(super) fn flap(&mut self, index: usize, apart: bool) {
@@ -317,5 +343,53 @@ impl<S: Subject> World<S> {
         self.note(&[3, u64::from(begins)], format!("{:?}", step.fault).as_bytes());
         let fault = format!("{:?} at {:?}", step.fault, step.nodes);
         self.records.push(Record::Fault(history::Fault { at: self.now, fault, begins, partitions, crashes }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use crate::subject::Items;
+    use crate::world::Detail;
+
+    const ERRORS: Fault = Fault::DiskErrors { reads_permille: 20, commits_permille: 1, syncs_permille: 0 };
+
+    fn world(first: Fault, second: Fault) -> World<Items> {
+        let scenario =
+            Scenario::new("", 3).duration_ms(10_000).step(100, 1_000, [0], first).step(500, 2_000, [], second);
+        World::new(&scenario, 1, Items::default(), Detail::Everything)
+    }
+
+    #[test]
+    fn the_end_of_a_step_does_not_end_another() {
+        let mut world = world(Fault::FullDisk, ERRORS);
+        let faults = |world: &World<Items>| world.nodes[0].disk.faults();
+        world.run_until(600_000);
+        assert!(faults(&world).full && faults(&world).reads_permille == 20);
+        world.run_until(1_500_000);
+        assert!(!faults(&world).full && faults(&world).reads_permille == 20);
+        world.run_until(2_500_000);
+        assert_eq!(faults(&world).reads_permille, 0);
+    }
+
+    #[test]
+    fn disks_and_clocks_are_as_slow_as_what_is_under_way() {
+        let mut slow = world(Fault::SlowDisk { commit_ms: 7 }, Fault::SlowDisk { commit_ms: 5 });
+        let mut drifts = world(Fault::ClockDrift { ppm: 70 }, Fault::ClockDrift { ppm: 50 });
+        let mut frozen = world(Fault::ClockFreeze, Fault::ClockFreeze);
+        let mut at = |time| {
+            [&mut slow, &mut drifts, &mut frozen].into_iter().for_each(|world| world.run_until(time));
+            let wall = |time| frozen.nodes[0].clock.now(time).unix_ms;
+            let stands = wall(time) == wall(time + 5_000_000);
+            let runs = drifts.nodes[0].clock.now(time + 1_000_000).elapsed - drifts.nodes[0].clock.now(time).elapsed;
+            (slow.nodes[0].commit_us / 1000, runs.as_micros() - 1_000_000, stands, wall(time))
+        };
+        let (first, second, third, fourth) = (at(400_000), at(600_000), at(1_500_000), at(2_500_000));
+        assert_eq!((first.0, first.1, first.2), (7, 70, true));
+        assert_eq!((second.0, second.1, second.2), (7, 50, true));
+        assert_eq!((third.0, third.1, third.2), (5, 50, true));
+        assert_eq!((fourth.0, fourth.1, fourth.2), (0, 0, false));
+        assert!(first.3 == second.3 && first.3 == third.3, "it stands where it stood");
     }
 }
