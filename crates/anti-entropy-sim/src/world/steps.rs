@@ -293,7 +293,7 @@ impl<S: Subject> World<S> {
             _ => {}
         }
         self.nodes[at as usize].lie = Some(lie);
-        self.nodes[at as usize].has_forged |= self.is_forging(at);
+        self.nodes[at as usize].has_forged |= matches!(lie, Lie::Forge | Lie::Twin | Lie::Impersonate);
         self.agreement.set(at, None);
         self.drive(at, None, |_, _| {});
     }
@@ -371,6 +371,16 @@ mod tests {
         assert!(!faults(&world).full && faults(&world).reads_permille == 20);
         world.run_until(2_500_000);
         assert_eq!(faults(&world).reads_permille, 0);
+    }
+
+    #[test]
+    fn what_a_forger_certifies_is_not_looked_at() {
+        for (lie, forges) in [(Lie::Forge, true), (Lie::Twin, true), (Lie::Impersonate, true), (Lie::Replay, false)] {
+            let scenario = Scenario::new("", 3).duration_ms(1_000).step(10, 1_000, [0], Fault::Lie { lie });
+            let mut world = World::new(&scenario, 1, Items::default(), Detail::Everything);
+            world.run_until(1_500_000);
+            assert_eq!(world.nodes[0].has_forged, forges, "{lie:?}");
+        }
     }
 
     #[test]
