@@ -19,7 +19,7 @@ fn errors_are_told_in_words_and_say_what_to_do() {
     let told: [(&[&str], &str); 7] = [
         (&["run", "--scenario", "no/such.toml"], "cannot read no/such.toml"),
         (&["replay", "--judge", "no/such.jsonl"], "check the path"),
-        (&["replay", "--history", "no/such/file"], "\"no/such/file\" cannot be written"),
+        (&["replay", "--history", "no/such/file"], "cannot write no/such/file"),
         (&["run", "--seeds", "0"], "0 is not in 1.."),
         (&["run", "--seeds", "2", "--seed", &last], "take fewer"),
         (&["run", "--nodes", "1"], "from 2 to 10000"),

@@ -43,7 +43,7 @@ fn finds(scenario: &Scenario, seed: u64, invariant: &str) -> Option<Violation> {
 }
 
 pub(super) fn write_history(scenario: &Scenario, seed: u64, path: &Path) -> Result<(), Box<dyn Error>> {
-    let file = File::create(path).map_err(|error| format!("the history {path:?} cannot be written: {error}"))?;
+    let file = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let mut file = BufWriter::new(file);
     let mut failed = None;
     let judging = Judging { deliveries: true, ..Judging::default() };

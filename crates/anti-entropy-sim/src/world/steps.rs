@@ -389,11 +389,14 @@ mod tests {
         let mut drifts = world(Fault::ClockDrift { ppm: 70 }, Fault::ClockDrift { ppm: 50 });
         let mut frozen = world(Fault::ClockFreeze, Fault::ClockFreeze);
         let mut at = |time| {
-            [&mut slow, &mut drifts, &mut frozen].into_iter().for_each(|world| world.run_until(time));
+            for world in [&mut slow, &mut drifts, &mut frozen] {
+                world.run_until(time);
+            }
             let wall = |time| frozen.nodes[0].clock.now(time).unix_ms;
             let stands = wall(time) == wall(time + 5_000_000);
-            let runs = drifts.nodes[0].clock.now(time + 1_000_000).elapsed - drifts.nodes[0].clock.now(time).elapsed;
-            (slow.nodes[0].commit_us / 1000, runs.as_micros() - 1_000_000, stands, wall(time))
+            let shows = |time| drifts.nodes[0].clock.now(time).elapsed.as_micros();
+            let runs = shows(time + 1_000_000) - shows(time);
+            (slow.nodes[0].commit_us / 1000, runs - 1_000_000, stands, wall(time))
         };
         let (first, second, third, fourth) = (at(400_000), at(600_000), at(1_500_000), at(2_500_000));
         assert_eq!((first.0, first.1, first.2), (7, 70, true));
