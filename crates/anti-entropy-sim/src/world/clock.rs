@@ -32,6 +32,9 @@ impl NodeClock {
     /// When, in simulated time, the monotonic clock shows `elapsed`.
     pub(crate) fn when(&self, elapsed: Duration) -> u64 {
         let ahead = elapsed.as_nanos().div_ceil(1000).saturating_sub(u128::from(self.base_us));
+        if self.ppm == 0 {
+            return self.since_us.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX));
+        }
         let span = (ahead * 1_000_000).div_ceil(self.rate());
         self.since_us.saturating_add(u64::try_from(span).unwrap_or(u64::MAX))
     }
@@ -57,7 +60,12 @@ impl NodeClock {
     }
 
     fn elapsed_us(&self, at_us: u64) -> u64 {
-        let span = u128::from(at_us.saturating_sub(self.since_us)) * self.rate() / 1_000_000;
+        let since = at_us.saturating_sub(self.since_us);
+        if self.ppm == 0 {
+            // Most clocks are right, and are read at every step.
+            return self.base_us.saturating_add(since);
+        }
+        let span = u128::from(since) * self.rate() / 1_000_000;
         self.base_us.saturating_add(u64::try_from(span).unwrap_or(u64::MAX))
     }
 

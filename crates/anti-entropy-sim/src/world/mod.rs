@@ -371,9 +371,9 @@ impl<S: Subject> World<S> {
 
     /// Does what an engine wants until it wants to wait; returns until when.
     fn pump(&mut self, at: NodeIndex, is_twin: bool) -> Option<core::time::Duration> {
+        let now = self.nodes[at as usize].clock.now(self.now);
         loop {
             let node = &mut self.nodes[at as usize];
-            let now = node.clock.now(self.now);
             let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
             match engine?.poll_output(now) {
                 Output::Send { to, frame } => self.send(at, &to, frame),
