@@ -1,7 +1,7 @@
 //! S1: no acknowledged write is lost.
 
 use super::{Change, Checker, EventSet, Fate, Knowledge, Violation};
-use crate::history::{Acknowledged, End, OpKind, Record};
+use crate::history::{Acknowledged, End, NodeIndex, OpKind, Opened, Record};
 
 /// S1: what a node has covered it holds, until something that it has covered replaces it; and in the end every core node
 /// covers all that the core had after healing, and holds exactly what is live of it.
@@ -21,10 +21,12 @@ impl Checker for LostWrite {
             self.check_change(change, knowledge)?;
         }
         match record {
-            Record::Healed(healed) => {
-                for node in healed.core.iter().filter_map(|&node| knowledge.node(node)) {
-                    let owed = node.covered.iter().chain(node.acknowledged.iter().copied());
-                    self.owed.extend(owed);
+            Record::Healed(healed) => self.owe_what_is_known(&healed.core, knowledge),
+            // A store that was put back while its disk did not let it be opened is only now seen to be so: what it alone knew
+            // in the core was lost before the network healed.
+            Record::Life(life) if life.opened != Opened::Restarted => {
+                if let Some(healed) = knowledge.healed() {
+                    self.owe_what_is_known(&healed.core, knowledge);
                 }
             }
             Record::Op(op) if op.op != OpKind::Read && op.ok == Acknowledged::Yes && knowledge.is_core(op.node) => {
@@ -43,6 +45,14 @@ impl Checker for LostWrite {
 }
 
 impl LostWrite {
+    /// What core nodes know at present, or have acknowledged in their present lives, is owed.
+    fn owe_what_is_known(&mut self, core: &[NodeIndex], knowledge: &Knowledge) {
+        self.owed = EventSet::default();
+        for node in core.iter().filter_map(|&node| knowledge.node(node)) {
+            self.owed.extend(node.covered.iter().chain(node.acknowledged.iter().copied()));
+        }
+    }
+
     fn check_change(&self, change: &Change, knowledge: &Knowledge) -> Result<(), Violation> {
         let Some(node) = knowledge.node(change.node) else { return Ok(()) };
         let gone = |&&id: &&_| !knowledge.events().is_replaced(id, &node.covered);
@@ -88,7 +98,6 @@ impl LostWrite {
 mod tests {
     use super::super::testing::{History, dot, finds, judge, key};
     use super::*;
-    use crate::history::Opened;
 
     #[test]
     fn kept_writes_are_fine() {
@@ -134,6 +143,16 @@ mod tests {
         let mut history = History::new();
         history.write(0, a, &[]).state(0, &[a], &[a]).life(0, Opened::Wiped, vec![], &[]).healed(&[0, 1]);
         history.end(0, vec![]).end(1, vec![]);
+        assert_eq!(judge(LostWrite::default(), &history), None);
+    }
+
+    /// Node 2 is outside the core, and knows it still: so it is not lost, and yet nobody owes it.
+    #[test]
+    fn what_a_core_node_lost_before_healing_is_not_owed() {
+        let a = dot(1, 1);
+        let mut history = History::new();
+        history.write(2, a, &[]).state(2, &[a], &[a]).state(1, &[a], &[a]).healed(&[0, 1]);
+        history.life(1, Opened::Restored, vec![], &[]).end(0, vec![]).end(1, vec![]);
         assert_eq!(judge(LostWrite::default(), &history), None);
     }
 
