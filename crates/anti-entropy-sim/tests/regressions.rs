@@ -17,7 +17,7 @@ fn what_was_found_once_is_found_no_more() {
         let text = fs::read_to_string(&file).unwrap();
         let seed = text.lines().next().and_then(|line| line.strip_prefix("# seed ")?.parse().ok());
         let seed = seed.unwrap_or_else(|| panic!("{} begins with its seed", file.display()));
-        let scenario = Scenario::from_toml(&text).unwrap();
+        let scenario = Scenario::from_toml(&text).unwrap().expanded(seed);
         let verdict = judge(&scenario, seed, Items::default(), checkers_for(&scenario), Judging::default(), |_| {});
         assert_eq!(verdict.violations, [], "{}", file.display());
     }

@@ -146,7 +146,10 @@ impl<S: Subject> World<S> {
     fn join(&mut self, at: NodeIndex) {
         if !self.nodes[at as usize].member {
             self.admit(at);
-            self.start(at, Opened::New, Continuity::Unproven);
+            // Another fault that begins now may keep it down.
+            if !self.nodes[at as usize].held_down {
+                self.start(at, Opened::New, Continuity::Unproven);
+            }
         }
     }
 
