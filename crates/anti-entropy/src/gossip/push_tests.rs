@@ -4,10 +4,9 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::tests::{Cluster, Item, name};
+use super::tests::{Cluster, Item, frames, name};
 use super::*;
 use crate::KeyHash;
-use crate::clock::Now;
 use crate::replica::{Keyed, LastWriterWins, Push, Rejection, Transaction};
 use crate::session::{Frame, FrameKind, SessionConfig, encode_push_frame};
 
@@ -21,18 +20,6 @@ fn config() -> GossipConfig {
 
 fn item(key: u32) -> Item {
     Keyed::new(key, "value".to_string())
-}
-
-/// The frames of pushes that an engine sends now, and until when it waits.
-fn frames(engine: &mut Engine<Item>, now: Now) -> (Vec<Vec<u8>>, Duration) {
-    let mut frames = Vec::new();
-    loop {
-        match engine.poll_output(now) {
-            Output::Send { frame, .. } => frames.push(frame),
-            Output::Event(_) => {}
-            Output::Wait(until) => return (frames, until),
-        }
-    }
 }
 
 #[test]

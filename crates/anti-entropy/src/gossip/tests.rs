@@ -146,6 +146,18 @@ impl Cluster<Item> {
     }
 }
 
+/// The frames that an engine sends now, and until when it waits.
+pub(super) fn frames(engine: &mut Engine<Item>, now: Now) -> (Vec<Vec<u8>>, Duration) {
+    let mut frames = Vec::new();
+    loop {
+        match engine.poll_output(now) {
+            Output::Send { frame, .. } => frames.push(frame),
+            Output::Event(_) => {}
+            Output::Wait(until) => return (frames, until),
+        }
+    }
+}
+
 #[test]
 fn five_replicas_converge_by_rounds_alone() {
     let config = GossipConfig { push: false, ..GossipConfig::lan() };

@@ -1,24 +1,11 @@
 //! Frames that arrive at an awkward time.
 
 use alloc::string::ToString;
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::tests::{Cluster, Item, name};
+use super::tests::{Cluster, Item, frames, name};
 use super::*;
-use crate::clock::Now;
 use crate::replica::{Keyed, LastWriterWins};
-
-fn drain(engine: &mut Engine<Item>, now: Now) -> (Vec<Vec<u8>>, Duration) {
-    let mut frames = Vec::new();
-    loop {
-        match engine.poll_output(now) {
-            Output::Send { frame, .. } => frames.push(frame),
-            Output::Event(_) => {}
-            Output::Wait(until) => return (frames, until),
-        }
-    }
-}
 
 /// B's opening was on its way when B wrote and A then began to wait.
 #[test]
@@ -27,19 +14,19 @@ fn an_opening_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let t0 = cluster.now;
     assert!(cluster.engine(1).sync_now(&name(0), false, t0));
-    let (opening, _) = drain(cluster.engine(1), t0);
+    let (opening, _) = frames(cluster.engine(1), t0);
     // B's write is acknowledged.
     let t1 = t0.after(Duration::from_millis(1));
     cluster.engine(1).write(Keyed::new(1, "acknowledged".to_string()), t1).unwrap();
     // Now A waits (as Worker::wait_converged does).
     let t2 = t0.after(Duration::from_millis(2));
     assert!(cluster.engine(0).sync_now(&name(1), true, t2));
-    let _ = drain(cluster.engine(0), t2);
+    let _ = frames(cluster.engine(0), t2);
     let t3 = t0.after(Duration::from_millis(3));
     for frame in opening {
         cluster.engine(0).handle_frame(&name(1), &frame, t3);
     }
-    let _ = drain(cluster.engine(0), t3);
+    let _ = frames(cluster.engine(0), t3);
     assert!(cluster.value(0, 1).is_none());
     assert!(
         !cluster.engine(0).is_converged_with(&name(1), t2.elapsed),
@@ -54,10 +41,10 @@ fn a_reply_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let t0 = cluster.now;
     cluster.engine(0).sync_now(&name(1), false, t0);
-    for frame in drain(cluster.engine(0), t0).0 {
+    for frame in frames(cluster.engine(0), t0).0 {
         cluster.engine(1).handle_frame(&name(0), &frame, t0);
     }
-    let reply = drain(cluster.engine(1), t0).0;
+    let reply = frames(cluster.engine(1), t0).0;
     let t1 = t0.after(Duration::from_millis(1));
     cluster.engine(1).write(Keyed::new(1, "acknowledged".to_string()), t1).unwrap();
     let t2 = t0.after(Duration::from_millis(2));
@@ -66,7 +53,7 @@ fn a_reply_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     for frame in reply {
         cluster.engine(0).handle_frame(&name(1), &frame, t3);
     }
-    let _ = drain(cluster.engine(0), t3);
+    let _ = frames(cluster.engine(0), t3);
     assert!(cluster.value(0, 1).is_none());
     assert!(!cluster.engine(0).is_converged_with(&name(1), t2.elapsed));
 }
@@ -103,24 +90,24 @@ fn a_late_copy_of_an_old_opening_leaves_the_present_session_alone() {
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let now = cluster.now;
     cluster.engine(1).sync_now(&name(0), false, now);
-    let first = drain(cluster.engine(1), now).0;
+    let first = frames(cluster.engine(1), now).0;
     for frame in &first {
         cluster.engine(0).handle_frame(&name(1), frame, now);
     }
-    for frame in drain(cluster.engine(0), now).0 {
+    for frame in frames(cluster.engine(0), now).0 {
         cluster.engine(1).handle_frame(&name(0), &frame, now);
     }
-    drain(cluster.engine(1), now);
+    frames(cluster.engine(1), now);
     for key in 0..10 {
         cluster.write(0, key, "a");
         cluster.write(1, key, "b");
     }
     cluster.engine(1).sync_now(&name(0), false, now);
-    let second = drain(cluster.engine(1), now).0;
+    let second = frames(cluster.engine(1), now).0;
     for frame in &second {
         cluster.engine(0).handle_frame(&name(1), frame, now);
     }
-    for frame in drain(cluster.engine(0), now).0 {
+    for frame in frames(cluster.engine(0), now).0 {
         cluster.engine(1).handle_frame(&name(0), &frame, now);
     }
     for frame in &first {
@@ -142,7 +129,7 @@ fn a_drained_engine_lets_its_caller_sleep() {
     for _ in 0..40 {
         later = later.after(Duration::from_secs(1));
         cluster.engine(0).handle_timeout(later);
-        drain(cluster.engine(0), later);
+        frames(cluster.engine(0), later);
         if cluster.engine(0).is_idle() {
             break;
         }
@@ -150,7 +137,7 @@ fn a_drained_engine_lets_its_caller_sleep() {
     cluster.engine(0).drain();
     let later = later.after(Duration::from_secs(100));
     cluster.engine(0).handle_timeout(later);
-    let (_, until) = drain(cluster.engine(0), later);
+    let (_, until) = frames(cluster.engine(0), later);
     assert!(until > later.elapsed + Duration::from_millis(1), "woken at {until:?} after {:?}", later.elapsed);
 }
 
@@ -163,19 +150,19 @@ fn the_age_of_the_oldest_session_is_that_of_one_that_is_open() {
     let age = |cluster: &mut Cluster<Item>, node, millis| cluster.engine(node).oldest_session(after(millis));
     assert_eq!(age(&mut cluster, 0, 0), None);
     cluster.engine(0).sync_now(&name(1), false, now);
-    let opening = drain(cluster.engine(0), now).0;
+    let opening = frames(cluster.engine(0), now).0;
     cluster.engine(0).sync_now(&name(2), false, after(10));
-    let _ = drain(cluster.engine(0), after(10));
+    let _ = frames(cluster.engine(0), after(10));
     assert_eq!(age(&mut cluster, 0, 15), Some(Duration::from_millis(15)));
     // Node 1 is equal: its session is over at once, and only stays to repeat its reply.
     for frame in opening {
         cluster.engine(1).handle_frame(&name(0), &frame, after(20));
     }
-    let replies = drain(cluster.engine(1), after(20)).0;
+    let replies = frames(cluster.engine(1), after(20)).0;
     assert_eq!((age(&mut cluster, 1, 25), cluster.engine(1).sessions_len()), (None, 1));
     for frame in replies {
         cluster.engine(0).handle_frame(&name(1), &frame, after(30));
     }
-    let _ = drain(cluster.engine(0), after(30));
+    let _ = frames(cluster.engine(0), after(30));
     assert_eq!(age(&mut cluster, 0, 35), Some(Duration::from_millis(25)));
 }
