@@ -2,6 +2,7 @@
 
 use super::{Checker, Knowledge, Violation};
 use crate::history::{Healed, Record, Start};
+use crate::rounds_allowed;
 
 /// L1: the core is equal within `4 ceil(log2 n) + 8` rounds after the network has healed; within twice that if a fifth of
 /// all frames or more are lost still.
@@ -43,8 +44,8 @@ pub(super) fn late(record: &Record, knowledge: &Knowledge, done: &mut bool) -> O
 
 /// How long the core may take.
 fn bound(start: &Start, healed: &Healed) -> u64 {
-    let log2 = u64::from(healed.core.len().next_power_of_two().trailing_zeros());
-    scale_by_loss((4 * log2 + 8).saturating_mul(start.interval_us), start)
+    let core = u32::try_from(healed.core.len()).unwrap_or(u32::MAX);
+    rounds_allowed(core, start.healed_loss_permille).saturating_mul(start.interval_us)
 }
 
 /// What takes so much without loss may take twice as much if a fifth of the frames is lost.
