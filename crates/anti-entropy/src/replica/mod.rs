@@ -23,6 +23,7 @@ mod apply;
 mod arbitrary;
 mod audit;
 mod batch;
+mod changed;
 mod changes;
 mod config;
 mod error;
@@ -59,6 +60,7 @@ pub use audit::{Audit, Discrepancy};
 pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, TheirEntry};
 #[cfg(test)]
 pub(crate) use batch::{KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
+pub use changed::ChangedEntries;
 pub use changes::Change;
 use changes::ChangeLog;
 pub use config::ReplicaConfig;

@@ -134,6 +134,13 @@ impl<'a, D: HashFunction> IntoIterator for &'a Snapshot<D> {
     }
 }
 
+/// The snapshot of an empty tree.
+impl<D: HashFunction> Default for Snapshot<D> {
+    fn default() -> Self {
+        MerkleTree::new().snapshot()
+    }
+}
+
 impl<D> Clone for Snapshot<D> {
     fn clone(&self) -> Self {
         Self { top: self.top.clone(), hash_function: PhantomData }

@@ -1,0 +1,144 @@
+//! The episodes behind a pattern.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use anti_entropy::replica::{DecodeError, Part};
+
+use crate::Problem;
+
+/// A set of episodes, by their ids, in ascending order. Cheap to clone: clones share it.
+///
+/// It is kept as it is sent: postcard's encoding of a list of strings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Episodes(Part);
+
+impl Episodes {
+    /// The set of these episodes.
+    ///
+    /// # Errors
+    /// If they are not in ascending order, or one is there twice.
+    pub fn new(ids: &[String]) -> Result<Self, Problem> {
+        for pair in ids.windows(2) {
+            match pair[0].cmp(&pair[1]) {
+                Ordering::Less => {}
+                Ordering::Equal => return Err(Problem::Repeated { value: pair[1].clone() }),
+                Ordering::Greater => return Err(Problem::Unsorted { episode: pair[1].clone() }),
+            }
+        }
+        Ok(Self::from_sorted(ids))
+    }
+
+    fn from_sorted<T: serde::Serialize>(ids: &[T]) -> Self {
+        Self(postcard::to_allocvec(ids).expect("strings serialise").into())
+    }
+
+    /// The set that these bytes are, which come from a peer or a file.
+    pub(crate) fn from_part(part: &Part) -> Result<Self, DecodeError> {
+        let bytes = part.as_bytes();
+        let ids: Vec<&str> = postcard::from_bytes(bytes).map_err(|_| DecodeError::new("the episodes do not parse"))?;
+        if !ids.is_sorted_by(|a, b| a < b) {
+            return Err(DecodeError::new("the episodes are not in ascending order, each once"));
+        }
+        let canonical = Self::from_sorted(&ids);
+        if canonical.0 == *part {
+            Ok(canonical)
+        } else {
+            Err(DecodeError::new("the episodes are not in canonical form"))
+        }
+    }
+
+    pub(crate) fn part(&self) -> &Part {
+        &self.0
+    }
+
+    /// The episodes' ids in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let (count, mut rest) = read::<u64>(self.0.as_bytes());
+        (0..count).map(move |_| {
+            let (id, behind) = read(rest);
+            rest = behind;
+            id
+        })
+    }
+
+    /// How many there are. O(1)
+    pub fn len(&self) -> usize {
+        let (count, _) = read::<u64>(self.0.as_bytes());
+        usize::try_from(count).expect("as many as were held in memory when they were encoded")
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All episodes of both. O(episodes)
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        if self == other {
+            return self.clone();
+        }
+        let mut ids: Vec<&str> = self.iter().chain(other.iter()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self::from_sorted(&ids)
+    }
+
+    /// Whether these are the episodes. O(episodes)
+    pub(crate) fn are(&self, ids: &[String]) -> bool {
+        self.len() == ids.len() && self.iter().eq(ids.iter().map(String::as_str))
+    }
+}
+
+/// Reads from bytes that were made or checked here.
+fn read<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> (T, &'a [u8]) {
+    postcard::take_from_bytes(bytes).expect("checked when the set was made")
+}
+
+impl fmt::Debug for Episodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for list in [&[][..], &["a"], &["", "a", "b", "é"]] {
+            let episodes = Episodes::new(&ids(list)).unwrap();
+            assert_eq!(episodes.iter().collect::<Vec<_>>(), list);
+            assert_eq!((episodes.len(), episodes.is_empty()), (list.len(), list.is_empty()));
+            assert_eq!(Episodes::from_part(episodes.part()), Ok(episodes.clone()));
+            assert!(episodes.are(&ids(list)));
+            assert!(!episodes.are(&ids(&["z"])));
+        }
+    }
+
+    #[test]
+    fn only_sorted_lists_are_sets() {
+        assert_eq!(Episodes::new(&ids(&["b", "a"])), Err(Problem::Unsorted { episode: "a".into() }));
+        assert_eq!(Episodes::new(&ids(&["a", "a"])), Err(Problem::Repeated { value: "a".into() }));
+        for wrong in [&["b", "a"][..], &["a", "a"]] {
+            assert!(Episodes::from_part(Episodes::from_sorted(&ids(wrong)).part()).is_err());
+        }
+        // The count 0 in two bytes, bytes left over, a length beyond the end, and a count that asks for all memory.
+        for wrong in [&[0x80, 0][..], &[0, 0], &[1, 5], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[]] {
+            assert!(Episodes::from_part(&wrong.into()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_union_has_each_once() {
+        let set = |list: &[&str]| Episodes::new(&ids(list)).unwrap();
+        assert_eq!(set(&["a", "c"]).union(&set(&["b", "c"])), set(&["a", "b", "c"]));
+        assert_eq!(set(&[]).union(&set(&["b"])), set(&["b"]));
+    }
+}
