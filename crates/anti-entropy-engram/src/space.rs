@@ -129,6 +129,12 @@ mod tests {
         assert_eq!(agreements.len(), 10);
     }
 
+    /// Worked out from docs/protocol.md by a separate program.
+    #[test]
+    fn the_agreement_is_this_number() {
+        assert_eq!(Space::new("default").agreement(), 0x18f0_84c4_3a2c_3116);
+    }
+
     #[test]
     fn thresholds_that_make_no_sense_are_refused() {
         for value in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
