@@ -12,7 +12,8 @@ use anti_entropy::clock::Seed;
 use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, LinkFaults, MemoryNetwork, SystemClock, drive};
 use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId, PushRoute};
 use anti_entropy::replica::{
-    Change, Commit, Keyed, LastWriterWins, MemoryStore, MetaSlot, Missing, Replica, Store, StoreError, Transaction,
+    Change, Commit, Keyed, LastWriterWins, Marker, MemoryStore, MetaSlot, Missing, Replica, Store, StoreError,
+    Transaction,
 };
 use futures::StreamExt;
 use futures::executor::block_on;
@@ -41,6 +42,21 @@ fn start_gossip(
     gossip: GossipConfig,
     config: DriverConfig,
 ) -> Handle<Item> {
+    start_driven(network, index, nodes, store, gossip, config, |engine| engine)
+}
+
+fn start_driven<E>(
+    network: &MemoryNetwork,
+    index: usize,
+    nodes: usize,
+    store: impl Store + 'static,
+    gossip: GossipConfig,
+    config: DriverConfig,
+    contain: impl FnOnce(Engine<Item>) -> E,
+) -> Handle<Item, E>
+where
+    E: AsMut<Engine<Item>> + Into<Engine<Item>> + Send + 'static,
+{
     let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
     let replica = Replica::open(store, LastWriterWins, seed).unwrap();
     let clock = SystemClock::new();
@@ -48,7 +64,7 @@ fn start_gossip(
     for peer in (0..nodes).filter(|peer| *peer != index) {
         engine.add_peer(name(peer), None);
     }
-    let (handle, driver) = drive(engine, network.join(name(index)), clock, config);
+    let (handle, driver) = drive(contain(engine), network.join(name(index)), clock, config);
     std::thread::spawn(|| block_on(driver));
     handle
 }
@@ -261,5 +277,46 @@ fn a_shutdown_ends_the_thread_within_its_deadline() {
         assert!(started.elapsed() < Duration::from_secs(19), "open sessions come to an end");
         assert!(matches!(a.read(1).await, Err(HandleError::Stopped)));
         assert_eq!(b.read(1).await.unwrap().value().unwrap().value, "one");
+    });
+}
+
+/// An engine and how often it was asked for something, as an adapter would keep it.
+struct Counting {
+    engine: Engine<Item>,
+    asked: u32,
+}
+
+impl AsMut<Engine<Item>> for Counting {
+    fn as_mut(&mut self) -> &mut Engine<Item> {
+        &mut self.engine
+    }
+}
+
+impl From<Counting> for Engine<Item> {
+    fn from(counting: Counting) -> Self {
+        counting.engine
+    }
+}
+
+#[test]
+fn what_contains_an_engine_is_driven_like_one() {
+    let network = MemoryNetwork::new(1);
+    let (store, gossip, config) = (MemoryStore::new(), GossipConfig::test(), DriverConfig::default());
+    let counting = start_driven(&network, 0, 2, store, gossip, config, |engine| Counting { engine, asked: 0 });
+    let plain = start(&network, 1, 2);
+    let ask = |counting: &mut Counting, now| {
+        counting.asked += 1;
+        counting.engine.write(item(counting.asked, "counted"), now).unwrap();
+        counting.asked
+    };
+    block_on(async {
+        assert_eq!(counting.with(ask).await.unwrap(), 1);
+        assert_eq!(counting.clone().with(ask).await.unwrap(), 2, "its own state stays from one call to the next");
+        plain.write(item(3, "plain")).await.unwrap();
+        counting.wait_converged([name(1)]).await.unwrap();
+        assert_eq!(counting.status().await.unwrap().root, plain.status().await.unwrap().root);
+        assert_eq!(counting.read(3).await.unwrap().value().unwrap().value, "plain");
+        let _: Marker = counting.shutdown(Duration::from_secs(20)).await.unwrap();
+        assert!(matches!(counting.with(ask).await, Err(HandleError::Stopped)));
     });
 }

@@ -40,6 +40,10 @@ impl Default for DriverConfig {
 /// of its own, so that a store that blocks does not stall the runtime. The future ends when the transport is closed or
 /// the engine has stopped; the thread, when it was [shut down](Handle::shutdown), or the future and every handle are gone.
 ///
+/// What is driven may also be something of yours that contains an engine: state that belongs to the replica then lives on
+/// the same thread, and [`Handle::with`] reaches both. It gives the engine by `AsMut`, always the same one, and gives it up
+/// by `Into` when it is shut down.
+///
 /// ```
 /// use anti_entropy::clock::Seed;
 /// use anti_entropy::driver::{Clock, MemoryNetwork, SystemClock, drive};
@@ -69,18 +73,23 @@ impl Default for DriverConfig {
 ///
 /// # Panics
 /// If the operating system cannot start a thread.
-pub fn drive<V: Replicated>(
-    mut engine: Engine<V>,
+pub fn drive<V, E>(
+    mut driven: E,
     transport: impl Transport,
     clock: impl Clock,
     config: DriverConfig,
-) -> (Handle<V>, impl Future<Output = ()> + Send + 'static) {
+) -> (Handle<V, E>, impl Future<Output = ()> + Send + 'static)
+where
+    V: Replicated,
+    E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
+{
+    let engine = driven.as_mut();
     engine.fit_transport(transport.max_frame_bytes(), transport.authenticated());
     engine.suggest_name(transport.local_name());
     let (jobs, inbox) = std::sync::mpsc::channel();
     let (frames, outgoing) = mpsc::unbounded();
     let queued = Arc::new(Queued::default());
-    let worker = Worker::new(engine, Box::new(clock), frames, config);
+    let worker = Worker::new(driven, Box::new(clock), frames, config);
     let thread_queued = Arc::clone(&queued);
     std::thread::Builder::new()
         .name("anti-entropy".into())
@@ -91,10 +100,10 @@ pub fn drive<V: Replicated>(
 }
 
 /// Carries frames both ways until one of the two ways ends.
-async fn carry<V: Replicated>(
+async fn carry<V: Replicated, E>(
     transport: impl Transport,
     outgoing: mpsc::UnboundedReceiver<(PeerId, Vec<u8>)>,
-    jobs: Sender<Job<V>>,
+    jobs: Sender<Job<V, E>>,
     queued: Arc<Queued>,
     max_queued_frames: usize,
 ) {

@@ -15,9 +15,10 @@ use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, 
 /// An application's way to a replica while its engine runs: reads, writes, subscriptions, and what an operator asks.
 ///
 /// Handles are cheap to clone. Everything asked for is done in order, on the engine's thread; dropping the future of
-/// something asked for does not undo it, and what a future has returned is durable.
-pub struct Handle<V: Replicated> {
-    jobs: Sender<Job<V>>,
+/// something asked for does not undo it, and what a future has returned is durable. `E` is what [`drive`](super::drive) was
+/// given to run: the engine, or something that contains it.
+pub struct Handle<V: Replicated, E = Engine<V>> {
+    jobs: Sender<Job<V, E>>,
     queued: Arc<Queued>,
     config: DriverConfig,
 }
@@ -43,25 +44,32 @@ pub enum HandleError {
     Stopped,
 }
 
-impl<V: Replicated> Handle<V> {
-    pub(super) fn new(jobs: Sender<Job<V>>, queued: Arc<Queued>, config: DriverConfig) -> Self {
+impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
+    pub(super) fn new(jobs: Sender<Job<V, E>>, queued: Arc<Queued>, config: DriverConfig) -> Self {
         Self { jobs, queued, config }
     }
 
-    /// Runs `call` with the engine, on its thread; everything else here is made of it.
+    /// Runs `call` with what is driven, on its thread: the engine, or what contains it.
     ///
     /// # Errors
     /// [`HandleError::Overloaded`] and [`HandleError::Stopped`].
     pub async fn with<T: Send + 'static>(
         &self,
+        call: impl FnOnce(&mut E, Now) -> T + Send + 'static,
+    ) -> Result<T, HandleError> {
+        self.ask(|worker, now| call(&mut worker.driven, now)).await
+    }
+
+    async fn with_engine<T: Send + 'static>(
+        &self,
         call: impl FnOnce(&mut Engine<V>, Now) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
-        self.ask(|worker, now| call(&mut worker.engine, now)).await
+        self.with(|driven, now| call(driven.as_mut(), now)).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&mut Worker<V>, Now) -> T + Send + 'static,
+        call: impl FnOnce(&mut Worker<V, E>, Now) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
         let (done, result) = oneshot::channel();
         self.call(move |worker, now| {
@@ -71,7 +79,7 @@ impl<V: Replicated> Handle<V> {
         result.await.map_err(|_| HandleError::Stopped)
     }
 
-    fn call(&self, call: impl FnOnce(&mut Worker<V>, Now) + Send + 'static) -> Result<(), HandleError> {
+    fn call(&self, call: impl FnOnce(&mut Worker<V, E>, Now) + Send + 'static) -> Result<(), HandleError> {
         let limit = self.config.max_queued_calls.get();
         if self.queued.calls.fetch_add(1, Ordering::Relaxed) >= limit {
             self.queued.calls.fetch_sub(1, Ordering::Relaxed);
@@ -88,7 +96,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`Replica::read`](crate::replica::Replica::read), and those of [`with`](Self::with).
     pub async fn read(&self, key: V::Key) -> Result<Read<V>, HandleError> {
-        Ok(self.with(move |engine, _| engine.replica().read(&key)).await??)
+        Ok(self.with_engine(move |engine, _| engine.replica().read(&key)).await??)
     }
 
     /// Writes a value in place of everything held at its key. It is durable when this returns, and on its way to peers.
@@ -96,7 +104,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`Replica::commit`](crate::replica::Replica::commit), and those of [`with`](Self::with).
     pub async fn write(&self, value: V) -> Result<Written, HandleError> {
-        Ok(self.with(move |engine, now| engine.write(value, now)).await??)
+        Ok(self.with_engine(move |engine, now| engine.write(value, now)).await??)
     }
 
     /// Writes a value in place of what an earlier read saw; what arrived since stays as a sibling.
@@ -104,7 +112,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn write_seen(&self, value: V, seen: Seen) -> Result<Written, HandleError> {
-        Ok(self.with(move |engine, now| engine.write_seen(value, &seen, now)).await??)
+        Ok(self.with_engine(move |engine, now| engine.write_seen(value, &seen, now)).await??)
     }
 
     /// Deletes everything held at a key; `None` if nothing was.
@@ -112,7 +120,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn delete(&self, key: V::Key) -> Result<Option<Written>, HandleError> {
-        Ok(self.with(move |engine, now| engine.delete(&key, now)).await??)
+        Ok(self.with_engine(move |engine, now| engine.delete(&key, now)).await??)
     }
 
     /// Makes several changes at once.
@@ -120,7 +128,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn commit(&self, transaction: Transaction<V>) -> Result<Vec<Written>, HandleError> {
-        Ok(self.with(move |engine, now| engine.commit(transaction, now)).await??)
+        Ok(self.with_engine(move |engine, now| engine.commit(transaction, now)).await??)
     }
 
     /// Takes over a snapshot from outside, writing only what differs.
@@ -128,14 +136,14 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn adopt(&self, values: Vec<V>, missing: Missing) -> Result<Adopted, HandleError> {
-        Ok(self.with(move |engine, now| engine.adopt(values, missing, now)).await??)
+        Ok(self.with_engine(move |engine, now| engine.adopt(values, missing, now)).await??)
     }
 
     /// The changes from now on. A subscriber that is slow gets [`Change::Missed`] in place of what did not fit.
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
-    pub async fn subscribe(&self) -> Result<impl Stream<Item = Change<V::Key>> + use<V>, HandleError> {
+    pub async fn subscribe(&self) -> Result<impl Stream<Item = Change<V::Key>> + use<V, E>, HandleError> {
         self.ask(|worker, _| worker.subscribe_changes()).await
     }
 
@@ -143,7 +151,7 @@ impl<V: Replicated> Handle<V> {
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
-    pub async fn events(&self) -> Result<impl Stream<Item = Event<V::Key>> + use<V>, HandleError> {
+    pub async fn events(&self) -> Result<impl Stream<Item = Event<V::Key>> + use<V, E>, HandleError> {
         self.ask(|worker, _| worker.subscribe_events()).await
     }
 
@@ -152,7 +160,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
     pub async fn sync_now(&self, peer: PeerId) -> Result<(), HandleError> {
-        let known = self.with({
+        let known = self.with_engine({
             let peer = peer.clone();
             move |engine, now| engine.sync_now(&peer, false, now)
         });
@@ -179,7 +187,7 @@ impl<V: Replicated> Handle<V> {
     /// # Errors
     /// Those of [`with`](Self::with).
     pub async fn status(&self) -> Result<Status, HandleError> {
-        self.with(Engine::status).await
+        self.with_engine(Engine::status).await
     }
 
     /// Stops: opens no further session, lets open ones come to an end within this time, closes the replica, and ends the
@@ -196,13 +204,13 @@ impl<V: Replicated> Handle<V> {
     }
 }
 
-impl<V: Replicated> Clone for Handle<V> {
+impl<V: Replicated, E> Clone for Handle<V, E> {
     fn clone(&self) -> Self {
         Self { jobs: self.jobs.clone(), queued: Arc::clone(&self.queued), config: self.config }
     }
 }
 
-impl<V: Replicated> std::fmt::Debug for Handle<V> {
+impl<V: Replicated, E> std::fmt::Debug for Handle<V, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").field("queued", &self.queued).finish_non_exhaustive()
     }

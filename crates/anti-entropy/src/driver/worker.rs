@@ -14,13 +14,13 @@ use crate::gossip::{Engine, Event, Output, PeerId};
 use crate::replica::{Change, Error, Marker, Replicated};
 
 /// What the thread is asked to do.
-pub(super) enum Job<V: Replicated> {
+pub(super) enum Job<V: Replicated, E> {
     Frame(PeerId, Vec<u8>),
-    Call(Call<V>),
+    Call(Call<V, E>),
 }
 
 /// Something to be done with the engine, on its thread.
-pub(super) type Call<V> = Box<dyn FnOnce(&mut Worker<V>, Now) + Send>;
+pub(super) type Call<V, E> = Box<dyn FnOnce(&mut Worker<V, E>, Now) + Send>;
 
 /// How many jobs of each kind wait for the thread.
 #[derive(Debug, Default)]
@@ -29,8 +29,9 @@ pub(super) struct Queued {
     pub(super) calls: AtomicUsize,
 }
 
-pub(super) struct Worker<V: Replicated> {
-    pub(super) engine: Engine<V>,
+pub(super) struct Worker<V: Replicated, E> {
+    /// The engine, or what contains it.
+    pub(super) driven: E,
     clock: Box<dyn Clock>,
     frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
     changes: Subscribers<Change<V::Key>>,
@@ -52,16 +53,16 @@ struct Stopping {
     done: oneshot::Sender<Result<Marker, Error>>,
 }
 
-impl<V: Replicated> Worker<V> {
+impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     pub(super) fn new(
-        mut engine: Engine<V>,
+        mut driven: E,
         clock: Box<dyn Clock>,
         frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
         config: DriverConfig,
     ) -> Self {
-        engine.replica_mut().watch();
+        driven.as_mut().replica_mut().watch();
         Self {
-            engine,
+            driven,
             clock,
             frames,
             changes: Subscribers::new(Change::Missed),
@@ -73,19 +74,23 @@ impl<V: Replicated> Worker<V> {
     }
 
     /// Works until everybody who could ask for something is gone, or a shutdown is through.
-    pub(super) fn run(mut self, jobs: &Receiver<Job<V>>, queued: &Arc<Queued>) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job<V, E>>, queued: &Arc<Queued>)
+    where
+        E: Into<Engine<V>>,
+    {
         loop {
             let deadline = self.put_out();
             if let Some(stopping) = self.has_stopped() {
+                let engine: Engine<V> = self.driven.into();
                 // Whoever asked may be gone.
-                let _ = stopping.done.send(self.engine.into_replica().close());
+                let _ = stopping.done.send(engine.into_replica().close());
                 return;
             }
             let wait = deadline.saturating_sub(self.clock.now().elapsed);
             match jobs.recv_timeout(wait) {
                 Ok(Job::Frame(from, frame)) => {
                     queued.frames.fetch_sub(1, Ordering::Relaxed);
-                    self.engine.handle_frame(&from, &frame, self.clock.now());
+                    self.driven.as_mut().handle_frame(&from, &frame, self.clock.now());
                 }
                 Ok(Job::Call(call)) => {
                     queued.calls.fetch_sub(1, Ordering::Relaxed);
@@ -96,14 +101,14 @@ impl<V: Replicated> Worker<V> {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             // Busy with frames or not: what is due is done.
-            self.engine.handle_timeout(self.clock.now());
+            self.driven.as_mut().handle_timeout(self.clock.now());
         }
     }
 
     /// Hands out frames, events and changes; returns when the engine wants to be woken.
     fn put_out(&mut self) -> Duration {
         let deadline = loop {
-            match self.engine.poll_output(self.clock.now()) {
+            match self.driven.as_mut().poll_output(self.clock.now()) {
                 // If nobody carries frames any more, they are lost.
                 Output::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
                 Output::Event(event) => {
@@ -115,7 +120,7 @@ impl<V: Replicated> Worker<V> {
                 Output::Wait(deadline) => break deadline,
             }
         };
-        while let Some(change) = self.engine.replica_mut().poll_change() {
+        while let Some(change) = self.driven.as_mut().replica_mut().poll_change() {
             self.changes.send(&change);
         }
         self.stopping.as_ref().map_or(deadline, |stopping| deadline.min(stopping.at))
@@ -136,7 +141,7 @@ impl<V: Replicated> Worker<V> {
         done: oneshot::Sender<()>,
         now: Now,
     ) -> Option<PeerId> {
-        if let Some(unknown) = peers.iter().find(|peer| !self.engine.sync_now(peer, true, now)) {
+        if let Some(unknown) = peers.iter().find(|peer| !self.driven.as_mut().sync_now(peer, true, now)) {
             return Some(unknown.clone());
         }
         self.waiting.push(Waiting { peers, since: now.elapsed, done });
@@ -155,7 +160,7 @@ impl<V: Replicated> Worker<V> {
             let behind: Vec<PeerId> = waiting
                 .peers
                 .iter()
-                .filter(|peer| !self.engine.is_converged_with(peer, waiting.since))
+                .filter(|peer| !self.driven.as_mut().is_converged_with(peer, waiting.since))
                 .cloned()
                 .collect();
             if behind.is_empty() {
@@ -163,7 +168,7 @@ impl<V: Replicated> Worker<V> {
                 let _ = waiting.done.send(());
             } else {
                 for peer in &behind {
-                    self.engine.sync_now(peer, true, now);
+                    self.driven.as_mut().sync_now(peer, true, now);
                 }
                 self.waiting.push(waiting);
             }
@@ -171,14 +176,14 @@ impl<V: Replicated> Worker<V> {
     }
 
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
-        self.engine.drain();
+        self.driven.as_mut().drain();
         // Whoever asked first gets the marker; `done` is dropped otherwise, which says that it stops already.
         self.stopping.get_or_insert(Stopping { at: now.elapsed.saturating_add(within), done });
     }
 
     fn has_stopped(&mut self) -> Option<Stopping> {
         let now = self.clock.now().elapsed;
-        let idle = self.engine.is_idle();
+        let idle = self.driven.as_mut().is_idle();
         self.stopping.take_if(|stopping| idle || stopping.at <= now)
     }
 }

@@ -424,6 +424,13 @@ impl<V: Replicated> Engine<V> {
     }
 }
 
+/// So that what drives an engine takes one as well as what contains one.
+impl<V: Replicated> AsMut<Self> for Engine<V> {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// So many thousandths of a span.
 pub(super) fn scaled(span: Duration, thousandths: u32) -> Duration {
     match span.checked_mul(thousandths) {
