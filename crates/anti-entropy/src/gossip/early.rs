@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::{GossipConfig, PeerId};
 use crate::clock::Dot;
-use crate::replica::Push;
+use crate::replica::{Push, ValueBytes};
 
 /// A push as it came. Read anew each time it is tried: what a peer may write in two bytes, an empty part, takes twenty times
 /// that in memory.
@@ -16,7 +16,7 @@ pub(super) struct Arrived {
     pub(super) from: PeerId,
     pub(super) dot: Dot,
     seen: Box<[Dot]>,
-    pub(super) value_bytes: u64,
+    pub(super) value_bytes: ValueBytes,
     pub(super) bytes: Arc<[u8]>,
     /// Waits for what it needs until then.
     pub(super) until: Duration,

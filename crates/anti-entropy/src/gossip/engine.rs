@@ -13,7 +13,7 @@ use super::push_queue::PushQueue;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
 use crate::clock::{Now, ReplicaId};
 use crate::mutant::{self, Mutant};
-use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, Written};
+use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, ValueBytes, Written};
 use crate::session::Session;
 use crate::summary::Root;
 
@@ -65,6 +65,8 @@ pub struct Engine<V: Replicated> {
     pub(super) pace: Duration,
     pub(super) next_round: Duration,
     pub(super) stats: EngineStats,
+    /// When something of a peer was last taken in.
+    pub(super) last_joined: Option<Duration>,
     /// Whether no further session is opened or answered.
     pub(super) draining: bool,
 }
@@ -82,8 +84,8 @@ pub(super) struct Conversation {
     /// A session that is over stays for a while, to repeat its last reply; until then.
     pub(super) over_at: Option<Duration>,
     pub(super) diverged: bool,
-    /// How many of the bytes of values that it sent are in the engine's count.
-    pub(super) value_bytes_counted: u64,
+    /// The values that it sent, as far as they are in the engine's count.
+    pub(super) values_counted: ValueBytes,
 }
 
 /// What the engine wants from its caller.
@@ -114,6 +116,9 @@ pub struct Status {
     pub conflicts: usize,
     /// How many sessions are open.
     pub sessions: usize,
+    /// How long ago this replica last took in something of a peer, by a session or a push; `None` if it did not since the
+    /// engine was made.
+    pub last_joined: Option<Duration>,
     /// What is known of each peer.
     pub peers: Vec<PeerStatus>,
     /// What the engine has counted.
@@ -146,6 +151,7 @@ impl<V: Replicated> Engine<V> {
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first),
             stats: EngineStats::default(),
+            last_joined: None,
             draining: false,
             random,
             config,
@@ -267,6 +273,7 @@ impl<V: Replicated> Engine<V> {
             entries: self.replica.len(),
             conflicts: self.replica.conflicts(),
             sessions: self.sessions.iter().filter(|conversation| conversation.over_at.is_none()).count(),
+            last_joined: self.last_joined.map(|at| now.elapsed.saturating_sub(at)),
             peers: self.peers.iter().map(|(id, peer)| peer.status(id, now.elapsed)).collect(),
             engine: self.stats,
             replica: self.replica.stats(),

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use super::PeerId;
-use crate::replica::{Notice, Rejection};
+use crate::replica::{Notice, Rejection, ValueBytes};
 use crate::session::{Finished, FrameError, RefusedReason};
 use crate::summary::Root;
 
@@ -120,6 +120,8 @@ pub struct EngineStats {
     pub bytes_received: u64,
     /// Bytes of values among those sent, in batches and pushes, repeated ones too.
     pub value_bytes_sent: u64,
+    /// Bytes of parts among those of values; parts that are named by their hashes take none.
+    pub part_bytes_sent: u64,
     /// Frames that were none, or from nobody known.
     pub frames_refused: u64,
     /// Pushes sent, one for each write and peer, relayed ones too.
@@ -136,4 +138,11 @@ pub struct EngineStats {
     pub pushes_not_ready: u64,
     /// Pushes received and refused.
     pub pushes_rejected: u64,
+}
+
+impl EngineStats {
+    pub(super) fn count_sent(&mut self, values: ValueBytes) {
+        self.value_bytes_sent += values.all;
+        self.part_bytes_sent += values.parts;
+    }
 }

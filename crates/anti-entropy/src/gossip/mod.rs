@@ -26,6 +26,8 @@ mod mutant_tests;
 #[cfg(test)]
 mod push_tests;
 #[cfg(test)]
+mod status_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timing_tests;

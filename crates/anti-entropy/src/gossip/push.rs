@@ -11,7 +11,7 @@ use super::{Engine, PeerId, PushRoute};
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
-use crate::replica::{Push, Replicated, Written};
+use crate::replica::{Push, Replicated, ValueBytes, Written};
 use crate::session::{encode_push, encode_push_frame, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
@@ -41,7 +41,14 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    pub(super) fn queue_push(&mut self, to: PeerId, bytes: &Arc<[u8]>, value_bytes: u64, relayed: bool, now: Now) {
+    pub(super) fn queue_push(
+        &mut self,
+        to: PeerId,
+        bytes: &Arc<[u8]>,
+        value_bytes: ValueBytes,
+        relayed: bool,
+        now: Now,
+    ) {
         let full = self.pushes.len() >= self.config.max_queued_pushes;
         if full && !mutant::active(Mutant::QueuesAreNotBounded) {
             self.stats.pushes_dropped += 1;
@@ -61,7 +68,7 @@ impl<V: Replicated> Engine<V> {
             payload.extend_from_slice(&push.bytes);
             self.stats.pushes_sent += 1;
             self.stats.pushes_relayed += u64::from(push.relayed);
-            self.stats.value_bytes_sent += push.value_bytes;
+            self.stats.count_sent(push.value_bytes);
         }
         let nonce = self.random.u64(..);
         Some((to, encode_push_frame(&payload, nonce, &self.config.session)))

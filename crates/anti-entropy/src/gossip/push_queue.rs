@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::PeerId;
+use crate::replica::ValueBytes;
 
 /// A push that waits to be sent to one peer.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub(super) struct QueuedPush {
     pub(super) to: PeerId,
     /// The encoded push, shared among the peers to which it goes.
     pub(super) bytes: Arc<[u8]>,
-    pub(super) value_bytes: u64,
+    pub(super) value_bytes: ValueBytes,
     /// Whether it came from a peer.
     pub(super) relayed: bool,
     /// Waits for others to the same peer until then.

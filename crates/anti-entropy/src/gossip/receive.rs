@@ -37,6 +37,7 @@ impl<V: Replicated> Engine<V> {
             match self.replica.receive_push(arrived.push(), now) {
                 Ok(PushOutcome::Taken) => {
                     self.stats.pushes_taken += 1;
+                    self.last_joined = Some(now.elapsed);
                     self.relay(&arrived, now);
                     next.extend(self.early.take_waiting_for(arrived.dot));
                 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::engine::{Conversation, scaled};
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
-use crate::replica::Replicated;
+use crate::replica::{Replicated, ValueBytes};
 use crate::session::{
     Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, encode_busy, encode_version_refusal,
 };
@@ -22,7 +22,7 @@ impl Conversation {
             opened,
             nonce,
             since: now.elapsed,
-            value_bytes_counted: 0,
+            values_counted: ValueBytes::default(),
             over_at: None,
             diverged: false,
         }
@@ -79,7 +79,12 @@ impl<V: Replicated> Engine<V> {
         };
         let may_transfer = self.may_transfer(index, now);
         let conversation = &mut self.sessions[index];
-        if let Err(error) = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now) {
+        let changed = conversation.session.stats().changed;
+        let handled = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now);
+        if conversation.session.stats().changed > changed {
+            self.last_joined = Some(now.elapsed);
+        }
+        if let Err(error) = handled {
             conversation.session.abort(PartialReason::StoreFailed, now);
             self.report_store(&error);
         }
@@ -207,9 +212,9 @@ impl<V: Replicated> Engine<V> {
             let conversation = &mut self.sessions[index];
             if let Some(frame) = conversation.session.poll_frame() {
                 // At once, not at the session's end: it may be given up before that.
-                let value_bytes_sent = conversation.session.stats().value_bytes_sent;
-                self.stats.value_bytes_sent += value_bytes_sent - conversation.value_bytes_counted;
-                conversation.value_bytes_counted = value_bytes_sent;
+                let sent = conversation.session.stats().values_sent();
+                self.stats.count_sent(sent - conversation.values_counted);
+                conversation.values_counted = sent;
                 return Some((conversation.peer.clone(), frame));
             }
             if !conversation.is_open() {

@@ -30,7 +30,7 @@ fn sent(cluster: &Cluster<Item>) -> u64 {
 }
 
 /// The nodes from the root of the tree downwards.
-fn by_rank(nodes: usize) -> Vec<usize> {
+pub(super) fn by_rank(nodes: usize) -> Vec<usize> {
     let mut all: Vec<usize> = (0..nodes).collect();
     all.sort_by_key(|index| tree::rank(&name(*index)));
     all

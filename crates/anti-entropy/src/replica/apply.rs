@@ -370,7 +370,9 @@ impl<V: Replicated> Replica<V> {
             }
             changed = true;
             sibling.inherit(old);
-            self.stats.value_bytes_needed += sibling.new_bytes(earlier);
+            let new = sibling.new_bytes(earlier);
+            self.stats.value_bytes_needed += new.all;
+            self.stats.part_bytes_needed += new.parts;
             if let Err(skew) = self.clock.observe(sibling.version.timestamp, now.unix_ms) {
                 self.notices.push(Notice::ClockSkew(skew));
             }

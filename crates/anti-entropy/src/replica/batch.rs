@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::Baseline;
 use super::item::{Part, PartHash, bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
-use super::{Error, Replica, Replicated};
+use super::{Error, Replica, Replicated, ValueBytes};
 use crate::clock::{Dot, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
 use crate::summary::compare::TruncatedFingerprint;
@@ -149,7 +149,7 @@ impl Batch {
     }
 
     /// The bytes of values that are sent, without what is named.
-    pub(crate) fn value_bytes(&self) -> u64 {
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
         self.changes.iter().map(KeyState::value_bytes).sum()
     }
 
@@ -157,10 +157,10 @@ impl Batch {
     /// something, and what it holds is not `known`, a large part would be sent.
     pub(crate) fn is_worth_asking(&self, gaps: &[Gap], known: &HeldByPeer) -> bool {
         // What is said of a key takes about a hundred bytes.
-        const WORTH_ASKING_BYTES: usize = 256;
+        const WORTH_ASKING_BYTES: u64 = 256;
         self.changes.iter().any(|change| {
             let KeyState::Present(entry) = change else { return false };
-            if entry.part_bytes_sent() < WORTH_ASKING_BYTES {
+            if entry.value_bytes().parts < WORTH_ASKING_BYTES {
                 return false;
             }
             let key = key_hash(&entry.key);
@@ -171,13 +171,8 @@ impl Batch {
 }
 
 impl WireEntry {
-    /// The bytes of parts that are sent.
-    fn part_bytes_sent(&self) -> usize {
-        let values = self.versions.iter().filter_map(|version| match &version.content {
-            WireContent::Sent(value) => Some(value),
-            WireContent::Seen { .. } => None,
-        });
-        values.flat_map(|value| &value.parts).map(WirePart::bytes_sent).sum()
+    fn value_bytes(&self) -> ValueBytes {
+        self.versions.iter().map(|version| version.content.value_bytes()).sum()
     }
 }
 
@@ -198,9 +193,11 @@ impl KeyState {
         }
     }
 
-    pub(crate) fn value_bytes(&self) -> u64 {
-        let Self::Present(entry) = self else { return 0 };
-        entry.versions.iter().map(|version| version.content.value_bytes()).sum()
+    fn value_bytes(&self) -> ValueBytes {
+        match self {
+            Self::Absent(_) => ValueBytes::default(),
+            Self::Present(entry) => entry.value_bytes(),
+        }
     }
 
     /// About how many bytes this takes in a frame.
@@ -208,14 +205,14 @@ impl KeyState {
         const FIXED: usize = 24;
         let Self::Present(entry) = self else { return KeyHash::LEN + 1 };
         let named = entry.versions.len() * 2 * FIXED;
-        FIXED + entry.key.len() + named + usize::try_from(self.value_bytes()).unwrap_or(usize::MAX)
+        FIXED + entry.key.len() + named + usize::try_from(entry.value_bytes().all).unwrap_or(usize::MAX)
     }
 }
 
 impl WireContent {
-    fn value_bytes(&self) -> u64 {
+    fn value_bytes(&self) -> ValueBytes {
         match self {
-            Self::Seen { .. } => 0,
+            Self::Seen { .. } => ValueBytes::default(),
             Self::Sent(value) => value.value_bytes(),
         }
     }
@@ -231,8 +228,9 @@ impl WireValue {
         Self { body: sibling.encoded.body.clone(), parts }
     }
 
-    pub(crate) fn value_bytes(&self) -> u64 {
-        self.body.len() as u64 + self.parts.iter().map(|part| part.bytes_sent() as u64).sum::<u64>()
+    /// The bytes that are sent, without what is named.
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
+        ValueBytes::of(&self.body, self.parts.iter().map(WirePart::bytes_sent))
     }
 }
 

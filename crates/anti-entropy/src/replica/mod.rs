@@ -36,6 +36,7 @@ mod push;
 mod read;
 mod resolver;
 mod store;
+mod value_bytes;
 mod version;
 mod write;
 
@@ -77,6 +78,7 @@ pub(crate) use push::{Push, PushOutcome};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+pub(crate) use value_bytes::ValueBytes;
 use version::Record;
 pub use version::{ContentHash, Entry, Version};
 pub use write::{Transaction, Written};
@@ -117,6 +119,8 @@ pub struct Replica<V: Replicated> {
 pub struct ReplicaStats {
     /// Bytes of versions that came from peers and that this replica did not hold, less the parts that it held.
     pub value_bytes_needed: u64,
+    /// Bytes of parts among them.
+    pub part_bytes_needed: u64,
     /// Versions with a dot that was held with another content: damage, or a dot that was used twice.
     pub content_clashes: u64,
     /// Times that a peer had seen the same at a key, and held something else.

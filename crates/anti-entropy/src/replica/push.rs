@@ -8,7 +8,7 @@ use super::apply::{Checked, HeldParts, Rejection, rebuild_value};
 use super::batch::WireValue;
 use super::item::{bytes, canonical_from_bytes};
 use super::version::{Record, Sibling, key_hash};
-use super::{Change, Error, Replica, Replicated, Staged, Written};
+use super::{Change, Error, Replica, Replicated, Staged, ValueBytes, Written};
 use crate::clock::{Context, Dot, Now, Timestamp};
 use crate::mutant::{self, Mutant};
 use crate::{KeyHash, KeyRange};
@@ -44,8 +44,8 @@ pub(crate) enum PushOutcome {
 }
 
 impl Push {
-    pub(crate) fn value_bytes(&self) -> u64 {
-        self.write.as_ref().map_or(0, |write| write.value.value_bytes())
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
+        self.write.as_ref().map_or_else(ValueBytes::default, |write| write.value.value_bytes())
     }
 }
 

@@ -7,6 +7,7 @@ use digest::Update;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::ValueBytes;
 use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
@@ -105,11 +106,11 @@ impl<V> Sibling<V> {
 
     /// Bytes of this version that were not held at its key before, and do not come with the versions `earlier` in its
     /// entry; meaningful after [`inherit`](Self::inherit).
-    pub(crate) fn new_bytes(&self, earlier: &[Sibling<V>]) -> u64 {
+    pub(crate) fn new_bytes(&self, earlier: &[Sibling<V>]) -> ValueBytes {
         let comes = |part: &Part| earlier.iter().any(|sibling| sibling.encoded.parts.contains(part));
         let parts = self.encoded.parts.iter().zip(&self.inherited);
         let new = parts.filter(|(part, inherited)| !**inherited && !comes(part));
-        self.encoded.body.len() as u64 + new.map(|(part, _)| part.as_bytes().len() as u64).sum::<u64>()
+        ValueBytes::of(&self.encoded.body, new.map(|(part, _)| part.as_bytes().len()))
     }
 
     pub(crate) fn part_hashes(&self) -> impl Iterator<Item = PartHash> + '_ {

@@ -151,7 +151,7 @@ impl Answerer {
             cuts: self.cuts.as_deref(),
         };
         let batch = turn.replica.make_batch(&plan)?;
-        turn.stats.value_bytes_sent += batch.value_bytes();
+        turn.stats.count_sent(batch.value_bytes());
         Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) })))
     }
 

@@ -81,7 +81,7 @@ use opener::Opener;
 use crate::KeyHash;
 use crate::clock::Now;
 use crate::mutant::{self, Mutant};
-use crate::replica::{Error, Replica, Replicated};
+use crate::replica::{Error, Replica, Replicated, ValueBytes};
 use crate::summary::Root;
 
 /// One synchronisation with one peer, seen from one side.
@@ -93,8 +93,8 @@ pub struct Session {
     /// The root that both sides had at the end.
     certified: Option<Root>,
     stats: SessionStats,
-    /// Bytes of values in the last message, which a repetition sends again.
-    last_value_bytes: u64,
+    /// Values in the last message, which a repetition sends again.
+    last_sent: ValueBytes,
     config: SessionConfig,
     idle_deadline: Duration,
 }
@@ -166,7 +166,7 @@ impl Session {
             finished: None,
             certified: None,
             stats: SessionStats::default(),
-            last_value_bytes: 0,
+            last_sent: ValueBytes::default(),
             config,
             idle_deadline,
         }
@@ -212,15 +212,15 @@ impl Session {
             Received::Nothing => return Ok(()),
             Received::Repeated => {
                 self.exchange.resend(now);
-                self.stats.value_bytes_sent += self.last_value_bytes;
+                self.stats.count_sent(self.last_sent);
             }
             Received::Piece => {}
             Received::TooLong => self.refuse_message(now),
             Received::Refused(reason) => self.finish(Outcome::Refused(reason)),
             Received::Message(message) => {
-                let before = self.stats.value_bytes_sent;
+                let before = self.stats.values_sent();
                 self.handle_message(&message, replica, may_transfer, now)?;
-                self.last_value_bytes = self.stats.value_bytes_sent - before;
+                self.last_sent = self.stats.values_sent() - before;
             }
         }
         self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
@@ -272,7 +272,7 @@ impl Session {
         if self.finished.is_none() && now.elapsed >= self.idle_deadline && !patient {
             self.finish(Outcome::Partial(PartialReason::TimedOut));
         } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
-            self.stats.value_bytes_sent += self.last_value_bytes;
+            self.stats.count_sent(self.last_sent);
         }
     }
 

@@ -232,7 +232,7 @@ impl Opener {
         if !self.inline && batch.is_worth_asking(&self.gaps, &self.held) {
             return Ok(self.ask_what_is_held(range));
         }
-        turn.stats.value_bytes_sent += batch.value_bytes();
+        turn.stats.count_sent(batch.value_bytes());
         self.sent = Some((turn.replica.baseline(), batch.range()));
         Ok(Step::say(Request::Batch(batch)))
     }

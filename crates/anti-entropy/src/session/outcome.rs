@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use crate::replica::Rejection;
+use crate::replica::{Rejection, ValueBytes};
 use crate::summary::Root;
 
 /// How a session ended, and what it took.
@@ -106,6 +106,8 @@ pub struct SessionStats {
     pub bytes_received: u64,
     /// Bytes of values among those sent, repeated ones too.
     pub value_bytes_sent: u64,
+    /// Bytes of parts among those of values; parts that are named by their hashes take none.
+    pub part_bytes_sent: u64,
     /// Requests answered, as seen by the side that opened; requests received, by the other.
     pub round_trips: u32,
     /// Keys found to differ.
@@ -114,4 +116,15 @@ pub struct SessionStats {
     pub changed: u64,
     /// Batches that were refused since they did not add up.
     pub uncertified: u32,
+}
+
+impl SessionStats {
+    pub(crate) fn values_sent(&self) -> ValueBytes {
+        ValueBytes { all: self.value_bytes_sent, parts: self.part_bytes_sent }
+    }
+
+    pub(super) fn count_sent(&mut self, values: ValueBytes) {
+        self.value_bytes_sent += values.all;
+        self.part_bytes_sent += values.parts;
+    }
 }
