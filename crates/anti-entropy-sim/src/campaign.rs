@@ -120,8 +120,14 @@ pub fn campaign<S: Subject + Sync>(
 
 #[cfg(test)]
 mod tests {
+    use core::ops::ControlFlow;
+    use std::sync::Mutex;
+
+    use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+
     use super::*;
-    use crate::subject::Items;
+    use crate::scenario::Profile;
+    use crate::subject::{Item, Items};
 
     #[test]
     fn the_last_seeds_that_there_are_do_not_begin_anew() {
@@ -130,5 +136,85 @@ mod tests {
         assert_eq!(totals.seeds, 1);
         let totals = campaign(u64::MAX..u64::MAX, 3, &Items::default(), scenario, |totals| totals.seeds < 10);
         assert_eq!(totals.seeds, 0);
+    }
+
+    /// The usual subject, with something that it checks itself.
+    struct Inspecting<F>(F);
+
+    impl<F: Fn(&[&Replica<Item>]) -> Result<(), String>> Subject for Inspecting<F> {
+        type Value = Item;
+        type Store = MemoryStore;
+        type Resolver = LastWriterWins;
+
+        fn store(&self) -> MemoryStore {
+            Items::default().store()
+        }
+
+        fn resolver(&self) -> LastWriterWins {
+            LastWriterWins
+        }
+
+        fn value(&self, key: u32, write: u64) -> Item {
+            Items::default().value(key, write)
+        }
+
+        fn inspect(&self, core: &[&Replica<Item>]) -> Result<(), String> {
+            self.0(core)
+        }
+    }
+
+    fn swarm(subject: &(impl Subject + Sync)) -> Totals {
+        campaign(0..4, 2, subject, |seed| Profile::Swarm.draw(seed, 3..=5), |_| true)
+    }
+
+    /// What is wrong with each seed.
+    fn invariants(totals: &Totals) -> Vec<(u64, &'static str)> {
+        totals.failures.iter().map(|(seed, violation)| (*seed, violation.invariant)).collect()
+    }
+
+    #[test]
+    fn what_a_subject_objects_to_is_a_violation_and_changes_nothing_else() {
+        let plain = swarm(&Items::default());
+        assert_eq!(plain.failures, []);
+        let totals = swarm(&Inspecting(|_: &[&Replica<Item>]| Err("it never likes anything".to_owned())));
+        assert_eq!(invariants(&totals), [0, 1, 2, 3].map(|seed| (seed, "subject")));
+        assert!(totals.failures.iter().all(|(_, violation)| violation.detail == "it never likes anything"));
+        assert_eq!(Totals { failures: Vec::new(), ..totals }, plain);
+    }
+
+    #[test]
+    fn a_subject_sees_each_core_once_and_equal() {
+        let cores = Mutex::new(Vec::new());
+        let held = |replica: &Replica<Item>| {
+            let mut all = Vec::new();
+            let read = replica.for_each(|_, read| {
+                all.extend_from_slice(read.siblings());
+                ControlFlow::Continue(())
+            });
+            read.map(|()| (replica.context_hash(), all)).map_err(|error| error.to_string())
+        };
+        let equal = |core: &[&Replica<Item>]| {
+            cores.lock().unwrap().push(core.len());
+            let first = held(core[0])?;
+            let differs = core.iter().any(|replica| held(replica).as_ref() != Ok(&first));
+            if differs { Err("the core differs".to_owned()) } else { Ok(()) }
+        };
+        assert_eq!(swarm(&Inspecting(&equal)).failures, []);
+        let scenario = |seed| Scenario::new("dead", 4).duration_ms(2_000).operations(10).never_back([3]).expanded(seed);
+        assert_eq!(campaign(0..1, 1, &Inspecting(&equal), scenario, |_| true).failures, []);
+        let cores = cores.into_inner().unwrap();
+        assert_eq!((cores.len(), cores[4]), (5, 3), "a node that never comes back is not of the core");
+    }
+
+    #[test]
+    fn a_subject_that_panics_is_reported_and_one_that_never_converges_not_inspected() {
+        let panics = Inspecting(|_: &[&Replica<Item>]| panic!("it was asked"));
+        let calm = |seed| Scenario::new("calm", 2).duration_ms(2_000).operations(10).expanded(seed);
+        assert_eq!(invariants(&campaign(0..1, 1, &panics, calm, |_| true)), [(0, "panic")]);
+        let mut deaf = calm(0);
+        (deaf.links.loss_permille, deaf.healed_links.loss_permille) = (1000, 1000);
+        let verdict = judge(&deaf, 0, &panics, checkers_for(&deaf), Judging::default(), |_| {});
+        let found: Vec<_> = verdict.violations.iter().map(|violation| violation.invariant).collect();
+        assert!(found.contains(&"L1") && !found.contains(&"panic"), "{found:?}");
     }
 }

@@ -49,7 +49,7 @@ pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
 }
 
 /// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` gets every record as well. Code under test
-/// that panics violates an invariant, named `panic`.
+/// that panics violates an invariant, named `panic`; what [`Subject::inspect`] objects to violates one named `subject`.
 pub fn judge<S: Subject>(
     scenario: &Scenario,
     seed: u64,
@@ -71,7 +71,16 @@ pub fn judge<S: Subject>(
     let mut violations: Vec<Violation> = suite.violations().cloned().collect();
     let run = ran.unwrap_or_else(|_| {
         violations.push(Violation { invariant: "panic", at: 0, detail: "the code under test panicked".to_owned() });
-        Run { seed, trace_hash: 0, simulated_us: 0, rounds_to_converge: None, counts: Counts::default() }
+        Run {
+            seed,
+            trace_hash: 0,
+            simulated_us: 0,
+            rounds_to_converge: None,
+            objection: None,
+            counts: Counts::default(),
+        }
     });
+    let objection = run.objection.clone();
+    violations.extend(objection.map(|detail| Violation { invariant: "subject", at: run.simulated_us, detail }));
     Verdict { run, violations, staleness: suite.staleness().clone() }
 }

@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use crate::history::Record;
+use crate::history::{NodeIndex, Record};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 use crate::world::{Counts, Detail, Sabotage, World};
@@ -19,6 +19,8 @@ pub struct Run {
     /// How many gossip intervals it took from the end of all faults until all core nodes were equal; nothing if they never
     /// were.
     pub rounds_to_converge: Option<u64>,
+    /// What the subject found amiss in the end: [`Subject::inspect`].
+    pub objection: Option<String>,
     /// What happened, in numbers.
     pub counts: Counts,
 }
@@ -63,8 +65,13 @@ pub(crate) fn run_sabotaged<S: Subject>(
             }
         }
     }
+    let mut objection = None;
     if end.converged_at.is_some() {
         world.read_everywhere();
+        // In a run that was broken off resolvers may still be writing.
+        if world.now() >= end.at {
+            objection = world.inspect(&end.core).err();
+        }
     }
     world.end();
     for record in world.take_records() {
@@ -77,6 +84,7 @@ pub(crate) fn run_sabotaged<S: Subject>(
         trace_hash: world.trace_hash(),
         simulated_us: world.now(),
         rounds_to_converge: end.rounds_to_converge(),
+        objection,
         counts: world.counts(),
     }
 }
@@ -90,6 +98,7 @@ struct End {
     quiet: u64,
     loss_permille: u16,
     healed_at: u64,
+    core: Vec<NodeIndex>,
     converged_at: Option<u64>,
 }
 
@@ -110,6 +119,7 @@ impl End {
             quiet,
             loss_permille: scenario.healed_links.loss_permille,
             healed_at: 0,
+            core: Vec::new(),
             converged_at: None,
         }
     }
@@ -119,6 +129,7 @@ impl End {
             Record::Healed(healed) => {
                 let core = u32::try_from(healed.core.len()).unwrap_or(u32::MAX);
                 self.healed_at = healed.at;
+                self.core.clone_from(&healed.core);
                 self.at = healed.at + 2 * rounds_allowed(core, self.loss_permille) * self.interval;
             }
             Record::Converged(converged) => {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use anti_entropy::replica::{
-    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replicated, Resolver, Store,
+    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replica, Replicated, Resolver, Store,
 };
 
 /// What a simulated cluster keeps, how it resolves conflicts, and in which store.
@@ -32,6 +32,16 @@ pub trait Subject {
 
     /// What a write, counted from 0 over the whole run, writes at a key, counted from 0.
     fn value(&self, key: u32, write: u64) -> Self::Value;
+
+    /// Checks what only the subject knows of, over the replicas of the core, when a run has converged and ends. The stores
+    /// are read without faults. Where members forge, replicas may hold what no client wrote. Checks nothing by default.
+    ///
+    /// # Errors
+    /// What does not hold: a violation, named `subject`.
+    fn inspect(&self, core: &[&Replica<Self::Value>]) -> Result<(), String> {
+        let _ = core;
+        Ok(())
+    }
 }
 
 impl<T: Subject + ?Sized> Subject for &T {
@@ -49,6 +59,10 @@ impl<T: Subject + ?Sized> Subject for &T {
 
     fn value(&self, key: u32, write: u64) -> Self::Value {
         (**self).value(key, write)
+    }
+
+    fn inspect(&self, core: &[&Replica<Self::Value>]) -> Result<(), String> {
+        (**self).inspect(core)
     }
 }
 

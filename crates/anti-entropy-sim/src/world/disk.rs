@@ -66,10 +66,15 @@ impl<S: Store + Clone> Disk<S> {
 
     /// Lets `look` read without faults: what the simulator itself reads is no operation of the node.
     pub(crate) fn look<T>(&self, look: impl FnOnce() -> T) -> T {
-        self.inner().looked_at = true;
+        self.set_looked_at(true);
         let seen = look();
-        self.inner().looked_at = false;
+        self.set_looked_at(false);
         seen
+    }
+
+    /// For several disks at once: begins and ends what [`look`](Self::look) does.
+    pub(crate) fn set_looked_at(&self, looked_at: bool) {
+        self.inner().looked_at = looked_at;
     }
 
     /// Loses what was acknowledged before it was durable.

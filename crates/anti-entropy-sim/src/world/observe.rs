@@ -329,6 +329,16 @@ impl<S: Subject> World<S> {
         }));
     }
 
+    /// Asks the subject what it thinks of these nodes' replicas.
+    pub(crate) fn inspect(&self, core: &[NodeIndex]) -> Result<(), String> {
+        let look = |looked_at| core.iter().for_each(|at| self.nodes[*at as usize].disk.set_looked_at(looked_at));
+        let replicas: Vec<&Replica<S::Value>> = core.iter().filter_map(|at| self.replica(*at)).collect();
+        look(true);
+        let inspected = self.subject.inspect(&replicas);
+        look(false);
+        inspected
+    }
+
     pub(super) fn record_ends(&mut self) {
         for at in 0..self.scenario.nodes {
             if self.nodes[at as usize].member && !self.is_forging(at) && self.nodes[at as usize].life > 0 {
