@@ -14,6 +14,8 @@ mod data;
 mod ledger;
 mod pattern;
 mod report;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod show;
 mod story;
 

@@ -1,49 +1,35 @@
 //! What a person sees.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
 
 use anti_entropy::replica::Version;
 
 use crate::cluster::{Cluster, State, roots};
 use crate::pattern::Pattern;
 use crate::report::Report;
+use crate::shared::terminal::{Terminal, bytes};
 
-/// Tells the story: on standard output, or, where that is for the result, on standard error.
-pub(crate) struct Show {
-    out: Box<dyn Write>,
-    colour: bool,
-    /// Whether progress is shown, in a line of standard error that is written over.
-    live: bool,
-    stages: usize,
+/// Tells the story.
+pub(crate) struct Show(Terminal);
+
+impl Deref for Show {
+    type Target = Terminal;
+
+    fn deref(&self) -> &Terminal {
+        &self.0
+    }
+}
+
+impl DerefMut for Show {
+    fn deref_mut(&mut self) -> &mut Terminal {
+        &mut self.0
+    }
 }
 
 impl Show {
     pub(crate) fn new(json: bool) -> Self {
-        let (out, terminal): (Box<dyn Write>, bool) = if json {
-            (Box::new(stderr()), stderr().is_terminal())
-        } else {
-            (Box::new(stdout()), stdout().is_terminal())
-        };
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { out, colour: terminal && !plain, live: stderr().is_terminal(), stages: 0 }
-    }
-
-    /// Writes a line. That nobody reads it any more is no reason to stop.
-    pub(crate) fn line(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{text}");
-    }
-
-    pub(crate) fn title(&mut self, text: &str) {
-        let text = self.styled("1", text);
-        self.line(&format!("{text}."));
-    }
-
-    pub(crate) fn stage(&mut self, name: &str, what: &str) {
-        self.stages += 1;
-        let name = self.styled("1;36", &format!("{}. {name}", self.stages));
-        self.line(&format!("\n{name}\n{what}"));
+        Self(Terminal::new(json))
     }
 
     /// A line for every replica. Equal roots have the same colour.
@@ -96,18 +82,6 @@ impl Show {
         }
     }
 
-    pub(crate) fn progress(&mut self, elapsed: Duration, roots: usize) {
-        if self.live {
-            eprint!("\r  {:.1} s, {roots} different roots \x1b[K", elapsed.as_secs_f64());
-        }
-    }
-
-    pub(crate) fn end_progress(&mut self) {
-        if self.live {
-            eprint!("\r\x1b[K");
-        }
-    }
-
     /// How it ended, and what that means.
     pub(crate) fn report(&mut self, report: &Report) {
         let Report { replicas, entries, conflicts, audit, .. } = report;
@@ -144,13 +118,4 @@ impl Show {
             bytes(report.value_bytes_needed)
         ));
     }
-
-    fn styled(&self, style: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.into() }
-    }
-}
-
-/// A number of bytes in a form that can be read at a glance.
-fn bytes(count: u64) -> String {
-    if count < 10_000 { format!("{count} B") } else { format!("{}.{} kB", count / 1000, count / 100 % 10) }
 }

@@ -146,7 +146,8 @@ async fn watch<T>(
                 return done;
             }
             () = tokio::time::sleep(Duration::from_millis(100)) => {
-                show.progress(started.elapsed(), cluster.distinct_roots().await?);
+                let (seconds, roots) = (started.elapsed().as_secs_f64(), cluster.distinct_roots().await?);
+                show.progress(&format!("{seconds:.1} s, {roots} different roots"));
             }
         }
     }

@@ -1,0 +1,4 @@
+//! What the examples that show real patterns have in common.
+
+pub(crate) mod lines;
+pub(crate) mod terminal;
