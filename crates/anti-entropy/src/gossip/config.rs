@@ -44,8 +44,8 @@ pub struct GossipConfig {
     /// that have the one before. 3 by default; the others get the writes in the rounds. In a tree, how many children each
     /// replica has, which then has to be the same at all.
     pub push_fanout: usize,
-    /// How many writes of one transaction are pushed; what is more is left to the rounds, which move it in batches. 100
-    /// by default.
+    /// How many writes of one transaction are pushed, the first ones; the others are left to the rounds, which move them in
+    /// batches. 100 by default.
     pub max_pushes: usize,
     /// How long a push waits for others that go to the same peer, to leave in one frame with them. Zero by default: a write
     /// is on its way at once, and shares a frame only with what was written together with it, or waits for room already.

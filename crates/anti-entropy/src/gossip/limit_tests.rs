@@ -65,9 +65,9 @@ fn pushes_in(mut payload: &[u8]) -> usize {
 }
 
 #[test]
-fn a_transaction_of_more_writes_than_max_pushes_is_left_to_the_rounds() {
+fn what_a_transaction_has_more_than_max_pushes_is_left_to_the_rounds() {
     let config = GossipConfig { max_pushes: 3, push_fanout: 2, ..GossipConfig::default() };
-    for (writes, expected) in [(3, 6), (4, 0)] {
+    for (writes, expected) in [(2, 4), (3, 6), (4, 6), (100, 6)] {
         let mut engine = engine(5, config.clone());
         let transaction = (0..writes).fold(Transaction::new(), |all, key| all.write(item(key)));
         engine.commit(transaction, now()).unwrap();

@@ -15,15 +15,16 @@ use crate::replica::{Push, Replicated, ValueBytes, Written};
 use crate::session::{encode_push, encode_push_frame, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
-    /// Pushes what was just written to a few peers that are not failing.
+    /// Pushes the first of what was just written to a few peers that are not failing. The first, since a push is taken only
+    /// after those before it: the order of a transaction is that of importance.
     pub(super) fn push(&mut self, written: &[Written], now: Now) {
         if !written.is_empty() {
             self.speed_up(now);
         }
-        if !self.config.push || written.len() > self.config.max_pushes {
+        if !self.config.push {
             return;
         }
-        for written in written {
+        for written in written.iter().take(self.config.max_pushes) {
             match self.replica.push_of(written) {
                 Ok(Some(push)) => self.push_to_some(&push, now),
                 Ok(None) => {}
