@@ -131,3 +131,18 @@ pub enum SpaceError {
     #[error("the space's id is empty; name it as engram does; nothing was opened")]
     EmptyId,
 }
+
+/// A [`ConsolidationGossiper`](crate::gossiper::ConsolidationGossiper) that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The space's settings make no sense. Nothing was opened.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// The node's name is empty. Nothing was opened.
+    #[error("the node's name is empty; give each node a name that no other node has; nothing was opened")]
+    NoName,
+    /// The store failed, or holds what it was not given.
+    #[error(transparent)]
+    Replica(#[from] anti_entropy::replica::Error),
+}

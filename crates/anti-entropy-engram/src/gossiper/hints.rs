@@ -1,0 +1,135 @@
+//! What of a rebuild should be pushed first.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A change of what a node believes, with the fields of engram's `BeliefUpdateRecord`: a hint at what peers should hear of
+/// first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeliefUpdate {
+    /// The pattern.
+    pub pattern_id: String,
+    /// By how much its confidence has changed.
+    pub confidence_delta: f32,
+    /// By how many its citations have changed.
+    pub citation_delta: i64,
+    /// By how much its strength has changed.
+    pub novelty: f32,
+    /// When the update was made.
+    pub generated_at: DateTime<Utc>,
+    /// The snapshot from which it comes.
+    pub snapshot_generated_at: DateTime<Utc>,
+    /// What made the snapshot: a scheduler, a call.
+    pub source: String,
+}
+
+impl BeliefUpdate {
+    /// How important the update is, 0 to 3: the magnitudes of the changes of confidence and of strength, up to 1 each, and
+    /// *c / (c + 1)* for a change by *c* citations. A number that is not finite counts 0.
+    pub fn importance(&self) -> f64 {
+        let magnitude = |delta: f32| if delta.is_finite() { f64::from(delta.abs().min(1.0)) } else { 0.0 };
+        #[expect(clippy::cast_precision_loss, reason = "of so many citations a few do not matter")]
+        let citations = self.citation_delta.unsigned_abs() as f64;
+        magnitude(self.confidence_delta) + magnitude(self.novelty) + citations / (citations + 1.0)
+    }
+}
+
+/// The importance of each pattern that was hinted at since the last rebuild, of the most important ones.
+#[derive(Debug)]
+pub(super) struct Hints {
+    most: usize,
+    importance: HashMap<String, f64>,
+}
+
+impl Hints {
+    pub(super) fn new(most: NonZeroUsize) -> Self {
+        Self { most: most.get(), importance: HashMap::new() }
+    }
+
+    /// Adds updates, of which the most important one of a pattern counts: so it does not matter in which order they come, or
+    /// how often.
+    pub(super) fn add(&mut self, updates: &[BeliefUpdate]) {
+        for update in updates {
+            let importance = update.importance();
+            match self.importance.get_mut(&update.pattern_id) {
+                Some(known) => *known = known.max(importance),
+                None => drop(self.importance.insert(update.pattern_id.clone(), importance)),
+            }
+            // Not one by one: each time takes a look at all.
+            if self.importance.len() >= self.most.saturating_mul(2) {
+                self.forget_the_least();
+            }
+        }
+        self.forget_the_least();
+    }
+
+    fn forget_the_least(&mut self) {
+        if self.importance.len() <= self.most {
+            return;
+        }
+        let mut all: Vec<(String, f64)> = self.importance.drain().collect();
+        all.sort_unstable_by(|(id, importance), (other_id, other)| other.total_cmp(importance).then(id.cmp(other_id)));
+        all.truncate(self.most);
+        self.importance.extend(all);
+    }
+
+    /// A number that is the greater, the more important the pattern; 0 for one that nobody hinted at.
+    pub(super) fn rank_of(&self, id: &str) -> u64 {
+        // The bits of numbers that are not negative are in the numbers' order.
+        self.importance.get(id).map_or(0, |importance| importance.to_bits())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.importance.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(id: &str, confidence_delta: f32, citation_delta: i64, novelty: f32) -> BeliefUpdate {
+        BeliefUpdate {
+            pattern_id: id.to_string(),
+            confidence_delta,
+            citation_delta,
+            novelty,
+            generated_at: DateTime::UNIX_EPOCH,
+            snapshot_generated_at: DateTime::UNIX_EPOCH,
+            source: "scheduler".to_string(),
+        }
+    }
+
+    #[test]
+    fn losses_count_like_gains_and_what_is_no_number_not_at_all() {
+        assert_eq!(update("a", 0.5, 1, -0.25).importance().to_bits(), 1.25f64.to_bits());
+        assert_eq!(update("a", -0.5, -1, 0.25).importance().to_bits(), 1.25f64.to_bits());
+        for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(update("a", number, 0, number).importance().to_bits(), 0f64.to_bits());
+        }
+        let greatest = update("a", f32::MAX, i64::MIN, f32::MIN).importance();
+        assert!((2.9..=3.0).contains(&greatest), "{greatest}");
+    }
+
+    #[test]
+    fn the_most_important_are_kept_in_whatever_order_they_come() {
+        let updates: Vec<_> =
+            (0..100u8).map(|n| update(&format!("{n:03}"), f32::from(n % 50) / 50.0, 0, 0.0)).collect();
+        let reversed: Vec<_> = updates.iter().rev().cloned().collect();
+        let (mut hints, mut others) =
+            (Hints::new(NonZeroUsize::new(5).unwrap()), Hints::new(NonZeroUsize::new(5).unwrap()));
+        hints.add(&updates);
+        reversed.iter().for_each(|update| others.add(std::slice::from_ref(update)));
+        hints.add(&reversed);
+        assert_eq!(hints.importance, others.importance);
+        let mut kept: Vec<_> = hints.importance.keys().map(String::as_str).collect();
+        kept.sort_unstable();
+        // Of the equal ones, that with the lower id.
+        assert_eq!(kept, ["047", "048", "049", "098", "099"]);
+        assert!(hints.rank_of("099") > hints.rank_of("047"));
+        assert_eq!(hints.rank_of("000"), 0);
+    }
+}
