@@ -1,0 +1,111 @@
+//! What is merged: the components of the type 1 relation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::relation::Kind;
+use super::slots::Slot;
+use super::{SemanticView, ViewItem};
+
+/// Two or more patterns that type 1 connects.
+#[derive(Clone, Debug)]
+pub(super) struct Component {
+    /// In ascending order of their ids.
+    pub(super) members: Vec<Slot>,
+    /// Whether every pair in it is of type 1, so that it is one item.
+    pub(super) complete: bool,
+}
+
+impl SemanticView {
+    /// The patterns in the item that this pattern is the first of, in ascending order of their ids.
+    pub(super) fn members<'a>(&'a self, head: &'a Slot) -> &'a [Slot] {
+        let component = self.slots.get(*head).component.as_ref().map(|name| &self.components[name]);
+        component.filter(|component| component.complete).map_or(std::slice::from_ref(head), |whole| &whole.members)
+    }
+
+    /// Takes the component that a pattern is in apart, and notes that its patterns are to be placed again.
+    pub(super) fn dissolve(&mut self, slot: Slot, unplaced: &mut BTreeSet<Slot>) {
+        let name = self.slots.get(slot).component.clone();
+        let component = name.and_then(|name| self.components.remove(&name));
+        if let Some(component) = &component {
+            *self.counter_of(component.complete) -= 1;
+        }
+        for member in component.map_or(vec![slot], |component| component.members) {
+            let held = self.slots.get_mut(member);
+            (held.component, held.head) = (None, member);
+            self.items.remove(&held.id);
+            unplaced.insert(member);
+        }
+    }
+
+    /// Finds the components among patterns in none, and makes their items. All patterns that type 1 connects with these are
+    /// among them. O(their relations)
+    pub(super) fn place(&mut self, unplaced: &BTreeSet<Slot>) {
+        let mut seen = BTreeSet::new();
+        for slot in unplaced {
+            if seen.insert(*slot) {
+                let members = self.connected(*slot);
+                seen.extend(members.iter().copied());
+                self.place_component(members);
+            }
+        }
+    }
+
+    /// All patterns that type 1 connects with this one, in ascending order of their ids.
+    fn connected(&self, slot: Slot) -> Vec<Slot> {
+        let (mut members, mut seen, mut next) = (vec![slot], BTreeSet::from([slot]), 0);
+        while let Some(member) = members.get(next) {
+            let relations = self.slots.get(*member).relations.iter();
+            let same_core = relations.filter(|relation| relation.kind == Kind::SameCore);
+            let found: Vec<Slot> =
+                same_core.map(|relation| relation.other).filter(|other| seen.insert(*other)).collect();
+            members.extend(found);
+            next += 1;
+        }
+        members.sort_unstable_by(|a, b| self.slots.get(*a).id.cmp(&self.slots.get(*b).id));
+        members
+    }
+
+    fn place_component(&mut self, members: Vec<Slot>) {
+        let [first, _, ..] = members.as_slice() else {
+            return self.add_items(&members);
+        };
+        let (first, name) = (*first, Arc::clone(&self.slots.get(*first).id));
+        let same_core = |member: &Slot| {
+            let relations = self.slots.get(*member).relations.iter();
+            relations.filter(|relation| relation.kind == Kind::SameCore).count()
+        };
+        let ends: usize = members.iter().map(same_core).sum();
+        let complete = ends == members.len() * (members.len() - 1);
+        for member in &members {
+            let held = self.slots.get_mut(*member);
+            held.component = Some(Arc::clone(&name));
+            held.head = if complete { first } else { *member };
+        }
+        if complete {
+            self.add_item(&members);
+        } else {
+            self.add_items(&members);
+        }
+        *self.counter_of(complete) += 1;
+        self.components.insert(name, Component { members, complete });
+    }
+
+    /// Adds an item for each of these patterns.
+    fn add_items(&mut self, members: &[Slot]) {
+        for member in members {
+            self.add_item(&[*member]);
+        }
+    }
+
+    /// Adds an item for all of these patterns together.
+    fn add_item(&mut self, members: &[Slot]) {
+        let patterns: Vec<_> = members.iter().map(|member| &self.slots.get(*member).base.pattern).collect();
+        let name = Arc::clone(&self.slots.get(members[0]).id);
+        self.items.insert(name, ViewItem::of(&patterns));
+    }
+
+    fn counter_of(&mut self, complete: bool) -> &mut usize {
+        if complete { &mut self.counts.merged } else { &mut self.counts.unresolved }
+    }
+}

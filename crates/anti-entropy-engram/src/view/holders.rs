@@ -1,0 +1,74 @@
+//! Which patterns hold an episode.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::slots::Slot;
+use crate::Episodes;
+
+/// An episode's number. Numbers are given out again, so that nothing may depend on their order.
+pub(super) type Episode = usize;
+
+/// An index from episodes to the patterns that hold them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holders {
+    numbers: BTreeMap<Arc<str>, Episode>,
+    episodes: Vec<Held>,
+    free: Vec<Episode>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    id: Arc<str>,
+    by: Vec<Slot>,
+}
+
+impl Holders {
+    /// Notes that a pattern holds these episodes. Gives their numbers, in the order of the ids.
+    /// O(episodes · log(all episodes))
+    pub(super) fn insert(&mut self, slot: Slot, episodes: &Episodes) -> Vec<Episode> {
+        let numbers = episodes.iter().map(|id| {
+            let number = self.numbers.get(id).copied().unwrap_or_else(|| self.add(id));
+            self.episodes[number].by.push(slot);
+            number
+        });
+        numbers.collect()
+    }
+
+    fn add(&mut self, id: &str) -> Episode {
+        let held = Held { id: id.into(), by: Vec::new() };
+        let id = Arc::clone(&held.id);
+        let number = if let Some(number) = self.free.pop() {
+            self.episodes[number] = held;
+            number
+        } else {
+            self.episodes.push(held);
+            self.episodes.len() - 1
+        };
+        self.numbers.insert(id, number);
+        number
+    }
+
+    /// Forgets a pattern that holds these episodes.
+    pub(super) fn remove(&mut self, slot: Slot, episodes: &[Episode]) {
+        for number in episodes {
+            let held = &mut self.episodes[*number];
+            held.by.retain(|other| *other != slot);
+            if held.by.is_empty() {
+                held.by = Vec::new();
+                self.numbers.remove(&held.id);
+                self.free.push(*number);
+            }
+        }
+    }
+
+    /// The patterns that hold an episode, in no order.
+    pub(super) fn of(&self, episode: Episode) -> &[Slot] {
+        &self.episodes[episode].by
+    }
+
+    /// The episode's id.
+    pub(super) fn id(&self, episode: Episode) -> &str {
+        &self.episodes[episode].id
+    }
+}
