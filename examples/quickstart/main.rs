@@ -19,30 +19,15 @@ mod shared;
 mod show;
 mod story;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use shared::arguments;
 use show::Show;
 
-/// How the program is called.
-struct Arguments {
-    data: PathBuf,
-    json: bool,
-}
-
-const USAGE: &str = "usage: quickstart [--data DIR] [--json]";
-
 fn main() -> ExitCode {
-    let arguments = match parse(std::env::args().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(reason) => {
-            eprintln!("error: {reason}; {USAGE}");
-            return ExitCode::from(2);
-        }
+    let arguments = match arguments::read("quickstart") {
+        Ok(arguments) => arguments,
+        Err(end) => return end,
     };
     // Everything is read and checked before anything is started.
     let data = match data::load(&arguments.data) {
@@ -69,22 +54,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Reads the command line; `None` if help is asked for.
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data");
-    let mut parsed = Arguments { data: shipped, json: false };
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--json" => parsed.json = true,
-            "--data" => parsed.data = arguments.next().ok_or("--data needs a directory")?.into(),
-            "--help" | "-h" => return Ok(None),
-            other => match other.strip_prefix("--data=") {
-                Some(directory) => parsed.data = directory.into(),
-                None => return Err(format!("there is no argument {other:?}")),
-            },
-        }
-    }
-    Ok(Some(parsed))
 }

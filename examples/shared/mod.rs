@@ -1,4 +1,5 @@
 //! What the examples that show real patterns have in common.
 
+pub(crate) mod arguments;
 pub(crate) mod lines;
 pub(crate) mod terminal;

@@ -1,24 +1,18 @@
 //! The quickstart as its user meets it: the program is run, and judged by what it prints and how it ends.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod common;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
+use common::{directory, line, run, write_files};
 use serde_json::Value;
 
-/// Runs the program. The examples are built before the tests are run, and lie beside them.
 fn quickstart(arguments: &[&str]) -> Output {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(Path::parent).unwrap().join("examples/quickstart");
-    if program.with_extension(std::env::consts::EXE_EXTENSION).exists() {
-        return Command::new(program).args(arguments).output().unwrap();
-    }
-    // As where only this test was asked for.
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
-    cargo.args(["--example", "quickstart", "--"]).args(arguments).output().unwrap()
+    run("quickstart", arguments)
 }
 
 fn sound_report(output: &Output) -> Value {
@@ -36,27 +30,6 @@ fn sound_report(output: &Output) -> Value {
         assert!(report[field].is_u64(), "{field} in {report}");
     }
     report
-}
-
-/// A directory of its own for a test.
-fn directory(name: &str) -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&directory).unwrap();
-    directory
-}
-
-fn line(id: &str, confidence: &str, embedding: &str) -> String {
-    format!(
-        r#"{{"id":"{id}","source_episodes":["ep_{id}"],"strength":0.5,"schema_confidence":{confidence},"last_consolidated":"2025-11-01T00:45:38+00:00","embedding":"{embedding}"}}"#
-    )
-}
-
-/// Writes all ten files, each as `content` says for its node and generation.
-fn write_files(directory: &Path, content: impl Fn(usize, usize) -> String) {
-    for (node, generation) in (1..=5).flat_map(|node| [(node, 1), (node, 2)]) {
-        let file = directory.join(format!("node{node}-gen{generation}.jsonl"));
-        fs::write(file, content(node, generation)).unwrap();
-    }
 }
 
 #[test]
