@@ -8,6 +8,7 @@ mod incremental;
 mod limits;
 mod real;
 mod reference;
+mod speed;
 
 use std::collections::BTreeMap;
 
