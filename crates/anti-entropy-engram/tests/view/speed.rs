@@ -49,7 +49,7 @@ fn speed() {
     let space = Space::new("default");
     let mut numbers = Numbers(7);
     let topics: Vec<Vec<f32>> = (0..TOPICS).map(|_| numbers.vector()).collect();
-    let mut replicated = |id, numbers: &mut Numbers| Pattern::new(&pattern(&topics, id, numbers), "n", &space).unwrap();
+    let replicated = |id, numbers: &mut Numbers| Pattern::new(&pattern(&topics, id, numbers), "n", &space).unwrap();
     let mut set: Set = set((0..PATTERNS).map(|id| replicated(id, &mut numbers)));
     println!("resident before: {} MB", resident_mb());
 
