@@ -1,9 +1,9 @@
 //! On real data.
 
 use anti_entropy_engram::view::ConflictCounts;
-use anti_entropy_engram::{Pattern, Space};
+use anti_entropy_engram::{Pattern, SemanticPattern, Space};
 
-use crate::common::all_real_patterns;
+use crate::common::{all_real_patterns, version};
 use crate::reference::assert_defined;
 use crate::{Set, set, view_of};
 
@@ -22,4 +22,23 @@ fn the_conflicts_of_five_nodes_are_what_was_measured() {
     let expected = ConflictCounts { type1: 92, type2: 233, type3: 0, type4: 117, merged: 22, unresolved: 11 };
     assert_eq!((set.len(), view.counts()), (169, expected));
     assert_defined(&view, &space, &set);
+}
+
+/// Of every build: with and without optimisation, on every platform. If it changes, replicas of two releases see two views.
+#[test]
+fn the_view_has_the_same_bits_in_every_build() {
+    let (space, mut set) = all();
+    let hash = |set: &Set| view_of(&space, set).hash().to_string();
+    assert_eq!(hash(&set), "b0a49e783ab2a1df5e34e9da83fe45494b0208d3e3613b3860feaf01766afa2b");
+    // Two ids get versions of each other's pattern, to have conflicts of type 3.
+    let [(first, a), (second, b)] =
+        [0, 1].map(|nth| set.iter().nth(nth).map(|(id, all)| (id.clone(), all.clone())).unwrap());
+    let as_other = |id: &str, value: &Pattern| {
+        let other = SemanticPattern { id: id.to_owned(), ..SemanticPattern::from(value) };
+        version(2, Pattern::new(&other, "node", &space).unwrap())
+    };
+    set.insert(first.clone(), vec![a[0].clone(), as_other(&first, &b[0].value)]);
+    set.insert(second.clone(), vec![b[0].clone(), as_other(&second, &a[0].value)]);
+    assert_eq!(hash(&set), "ff0095ecb21f37c78b5d4c3c0834302d6ad72df7f970e66b48bbdf4b1c830939");
+    assert_eq!(hash(&Set::new()), "7b4a332e76a1380617b25240be41b7ed2264d016bb064294344903227723d466");
 }
