@@ -1,5 +1,11 @@
 //! The semantic view: against its definition, against itself built anew, and on real data.
 #![allow(clippy::unwrap_used, reason = "what does not hold here ends the test")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "rounding is meant, and counts are small"
+)]
+#![allow(clippy::float_cmp, reason = "bits are what it is about")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -25,7 +25,7 @@ struct Item {
 
 /// Asserts that a view is what its definition makes of the set.
 pub(crate) fn assert_defined(view: &SemanticView, space: &Space, set: &Set) {
-    let base: BTreeMap<&String, Pattern> = set.iter().map(|(id, _)| (id, base(space, set, id))).collect();
+    let base: BTreeMap<&String, Pattern> = set.keys().map(|id| (id, base(space, set, id))).collect();
     let pairs = pairs(&space.thresholds, &base);
     let (items, unresolved) = items(&space.thresholds, &base, &pairs);
     let conflicts = conflicts(set, &pairs, &items);
