@@ -136,7 +136,7 @@ pub struct EngineStats {
     pub pushes_seen: u64,
     /// Pushes received that were not ready in time, and were left to anti-entropy.
     pub pushes_not_ready: u64,
-    /// Pushes received and refused.
+    /// Pushes received and refused; all those in a frame from a peer with another agreement count as one.
     pub pushes_rejected: u64,
 }
 

@@ -71,8 +71,7 @@ impl<V: Replicated> Engine<V> {
             self.stats.pushes_relayed += u64::from(push.relayed);
             self.stats.count_sent(push.value_bytes);
         }
-        let nonce = self.random.u64(..);
-        Some((to, encode_push_frame(&payload, nonce, &self.config.session)))
+        Some((to, encode_push_frame(&payload, &self.config.session)))
     }
 
     /// Keeps pushing to the same peers as long as they are healthy: a push is taken only by those that have the writer's one

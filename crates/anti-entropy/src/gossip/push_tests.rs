@@ -8,7 +8,7 @@ use super::tests::{Cluster, Item, frames, name};
 use super::*;
 use crate::KeyHash;
 use crate::replica::{Keyed, LastWriterWins, Push, Rejection, Transaction};
-use crate::session::{Frame, FrameKind, SessionConfig, encode_push_frame};
+use crate::session::{Frame, FrameKind, RefusedReason, SessionConfig, encode_push_frame};
 
 const DELAY: Duration = Duration::from_millis(20);
 
@@ -127,7 +127,7 @@ fn what_does_not_parse_is_reported_and_what_stands_before_it_counts() {
         let now = cluster.now;
         let mut payload = payload(&mut cluster, 3);
         payload.extend_from_slice(rest);
-        let frame = encode_push_frame(&payload, 1, &SessionConfig::default());
+        let frame = encode_push_frame(&payload, &SessionConfig::default());
         cluster.engine(1).handle_frame(&name(0), &frame, now);
         let stats = cluster.engine(1).stats;
         assert_eq!((stats.pushes_taken, stats.pushes_rejected), (3, 1));
@@ -149,7 +149,22 @@ fn one_that_is_refused_does_not_stop_those_behind_it() {
     let (mut push, _) = postcard::take_from_bytes::<Push>(&good).unwrap();
     push.key = KeyHash::MIN;
     let payload = [postcard::to_allocvec(&push).unwrap(), good].concat();
-    let frame = encode_push_frame(&payload, 1, &SessionConfig::default());
+    let frame = encode_push_frame(&payload, &SessionConfig::default());
     cluster.engine(1).handle_frame(&name(0), &frame, now);
     assert_eq!((cluster.engine(1).stats.pushes_rejected, cluster.engine(1).stats.pushes_taken), (1, 1));
+}
+
+#[test]
+fn pushes_of_a_peer_with_another_agreement_are_not_taken() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &config(), 1);
+    let now = cluster.now;
+    let payload = payload(&mut cluster, 1);
+    let other = SessionConfig { agreement: 1, ..SessionConfig::default() };
+    let (theirs, ours) = (encode_push_frame(&payload, &other), encode_push_frame(&payload, &SessionConfig::default()));
+    cluster.engine(1).handle_frame(&name(0), &theirs, now);
+    assert_eq!((cluster.engine(1).stats.pushes_rejected, cluster.engine(1).stats.pushes_taken), (1, 0));
+    let refused = Event::Refused { peer: name(0), reason: RefusedReason::Agreement };
+    assert_eq!(cluster.engine(1).poll_output(now), Output::Event(refused));
+    cluster.engine(1).handle_frame(&name(0), &ours, now);
+    assert_eq!(cluster.engine(1).stats.pushes_taken, 1);
 }

@@ -4,11 +4,16 @@ use super::early::Arrived;
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::{PushOutcome, Rejection, Replicated};
-use crate::session::{Frame, max_push_bytes};
+use crate::session::{Frame, RefusedReason, max_push_bytes};
 
 impl<V: Replicated> Engine<V> {
     /// Takes in the pushes of a frame, one after the other; what does not parse ends them, and so does a store that fails.
     pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        if frame.session != self.config.session.agreement {
+            self.stats.pushes_rejected += 1;
+            self.events.push(Event::Refused { peer: from.clone(), reason: RefusedReason::Agreement });
+            return;
+        }
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
         let mut payload = frame.payload;
         loop {

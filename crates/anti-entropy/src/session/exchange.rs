@@ -293,7 +293,8 @@ pub(crate) fn encode_push(push: &Push, config: &SessionConfig) -> Option<Vec<u8>
     postcard::to_allocvec(push).ok().filter(|bytes| bytes.len() <= max_push_bytes(config))
 }
 
-/// The frame of one encoded push, or of several one behind the other.
-pub(crate) fn encode_push_frame(pushes: &[u8], nonce: u64, config: &SessionConfig) -> Vec<u8> {
-    Header { kind: FrameKind::Push, session: nonce, exchange: 0 }.encode(0, 1, pushes, config.checksum)
+/// The frame of one encoded push, or of several one behind the other. There is no session, and where its number stands is the
+/// agreement: a push comes without a session in which the sides would find out that their settings differ.
+pub(crate) fn encode_push_frame(pushes: &[u8], config: &SessionConfig) -> Vec<u8> {
+    Header { kind: FrameKind::Push, session: config.agreement, exchange: 0 }.encode(0, 1, pushes, config.checksum)
 }

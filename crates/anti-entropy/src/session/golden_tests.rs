@@ -217,7 +217,7 @@ fn messages_have_these_bytes() {
 fn several_pushes_of_a_frame_stand_one_behind_the_other() {
     let goldens: Vec<&str> = pushes().into_iter().map(|(_, golden)| golden).collect();
     let payload = goldens.concat();
-    let frame = encode_push_frame(&bytes(&payload), SESSION, &SessionConfig::default());
+    let frame = encode_push_frame(&bytes(&payload), &SessionConfig { agreement: SESSION, ..SessionConfig::default() });
     assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
     let mut rest = Frame::decode(&frame, true).unwrap().payload;
     for (push, _) in pushes() {
