@@ -122,7 +122,9 @@ mod tests {
         let (mut hints, mut others) =
             (Hints::new(NonZeroUsize::new(5).unwrap()), Hints::new(NonZeroUsize::new(5).unwrap()));
         hints.add(&updates);
-        reversed.iter().for_each(|update| others.add(std::slice::from_ref(update)));
+        for update in &reversed {
+            others.add(std::slice::from_ref(update));
+        }
         hints.add(&reversed);
         assert_eq!(hints.importance, others.importance);
         let mut kept: Vec<_> = hints.importance.keys().map(String::as_str).collect();

@@ -1,5 +1,11 @@
 //! Gossipers in clusters, on virtual time.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod announcements;
 mod cluster;
+mod convergence;
+mod driven;
 mod rebuilds;
+mod recovery;
+mod settings;
+mod status;
