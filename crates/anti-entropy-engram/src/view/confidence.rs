@@ -1,8 +1,7 @@
 //! How much other items lower an item's confidence.
 
-use std::collections::BTreeMap;
-
 use super::SemanticView;
+use super::holders::Episode;
 use super::relation::{Kind, Relation, closeness};
 use super::slots::Slot;
 
@@ -13,52 +12,40 @@ impl SemanticView {
         self.similar_factor(head, members) * self.contested_factor(head, members)
     }
 
-    /// The relations of one kind of an item to other items, each with the first pattern of the other item.
+    /// The relations of one kind of an item to patterns of other items.
     fn relations_of_item<'a>(
         &'a self,
         head: Slot,
         members: &'a [Slot],
         kind: Kind,
-    ) -> impl Iterator<Item = (&'a Relation, Slot)> {
+    ) -> impl Iterator<Item = &'a Relation> {
         let relations = members.iter().flat_map(|member| &self.slots.get(*member).relations);
-        let of_kind = relations.filter(move |relation| relation.kind == kind);
-        let others = of_kind.map(|relation| (relation, self.slots.get(relation.other).head));
-        others.filter(move |(_, other)| *other != head)
+        relations.filter(move |relation| relation.kind == kind && self.slots.get(relation.other).head != head)
     }
 
-    /// An item that shares its meaning with others is one of so many.
+    /// What means the same as something else is right about half of it.
     fn similar_factor(&self, head: Slot, members: &[Slot]) -> f64 {
-        // In the order of the first ids, in which the sum is defined.
-        let mut closest: BTreeMap<&str, f64> = BTreeMap::new();
-        for (relation, other) in self.relations_of_item(head, members, Kind::Similar) {
-            let closest = closest.entry(&self.slots.get(other).id).or_default();
-            *closest = closest.max(closeness(&self.space.thresholds, relation.cosine));
-        }
-        1.0 / (1.0 + closest.into_values().fold(0.0, |sum, closeness| sum + closeness))
+        let similar = self.relations_of_item(head, members, Kind::Similar);
+        let closeness = similar.map(|relation| closeness(&self.space.thresholds, relation.cosine));
+        1.0 - closeness.fold(0.0, f64::max) / 2.0
     }
 
-    /// An episode that others claim too counts for less.
+    /// What others claim is half its own.
     fn contested_factor(&self, head: Slot, members: &[Slot]) -> f64 {
-        let rivals = self.relations_of_item(head, members, Kind::Contested);
-        let mut rivals: Vec<Slot> = rivals.map(|(_, rival)| rival).collect();
-        rivals.sort_unstable();
-        rivals.dedup();
+        let rivals = self.relations_of_item(head, members, Kind::Contested).map(|relation| relation.other);
+        let mut rivals: Vec<Slot> = rivals.collect();
         if rivals.is_empty() {
             return 1.0;
         }
-        let mut episodes: Vec<usize> =
-            members.iter().flat_map(|member| &self.slots.get(*member).episodes).copied().collect();
-        // In the order of the ids, in which the sum is defined.
-        episodes.sort_unstable_by_key(|episode| self.holders.id(*episode));
-        episodes.dedup();
-        let shares = episodes.iter().map(|episode| {
-            let claims = self.holders.of(*episode).iter().map(|holder| self.slots.get(*holder).head);
-            let mut claims: Vec<Slot> = claims.filter(|claim| rivals.binary_search(claim).is_ok()).collect();
-            claims.sort_unstable();
-            claims.dedup();
-            1.0 / (1.0 + as_f64(claims.len()))
-        });
-        shares.fold(0.0, |sum, share| sum + share) / as_f64(episodes.len())
+        rivals.sort_unstable();
+        let own = members.iter().flat_map(|member| &self.slots.get(*member).episodes);
+        let mut own: Vec<Episode> = own.copied().collect();
+        own.sort_unstable();
+        own.dedup();
+        let is_contested =
+            |episode: &&Episode| self.holders.of(**episode).iter().any(|holder| rivals.binary_search(holder).is_ok());
+        let contested = own.iter().filter(is_contested).count();
+        1.0 - as_f64(contested) / as_f64(own.len()) / 2.0
     }
 }
 

@@ -66,9 +66,4 @@ impl Holders {
     pub(super) fn of(&self, episode: Episode) -> &[Slot] {
         &self.episodes[episode].by
     }
-
-    /// The episode's id.
-    pub(super) fn id(&self, episode: Episode) -> &str {
-        &self.episodes[episode].id
-    }
 }

@@ -65,15 +65,15 @@
 //! **Confidence.** What an item I shares with other items makes it less sure: its confidence is its base confidence times
 //! `f2 · f4`, in `f64`, rounded to `f32` once.
 //!
-//! - `f2 = 1 / (1 + Σ q)`, summed from 0 over the other items J that at least one pair of type 2 links with I, in ascending
-//!   order of J's first id. `q` is the greatest `clamp((cosine - link_cosine) / (1 - link_cosine), 0, 1)` among these pairs, 1
-//!   if `link_cosine` is 1. Of n equal meanings, each counts 1/n.
-//! - `f4 = (Σ 1 / (1 + m)) / |E|`, summed from 0 over I's |E| episodes in ascending order, where `m` is the number of other items
-//!   J that have at least one pair of type 4 with I and hold the episode (all of J's episodes count). An episode that k others
-//!   claim too counts 1/(1 + k). Without episodes, `f4 = 1`.
+//! - `f2 = 1 - q / 2`, where `q` is the greatest `clamp((cosine - link_cosine) / (1 - link_cosine), 0, 1)` among the pairs of
+//!   type 2 of a pattern in I and one outside, 1 if `link_cosine` is 1; without such a pair `f2 = 1`. Of two that mean the same,
+//!   each is right about half.
+//! - `f4 = 1 - (c / |E|) / 2`, where `c` of I's |E| episodes are held by a pattern outside that has a pair of type 4 with a pattern
+//!   in I; without such a pair `f4 = 1`. What others claim too is half its own.
 //!
-//! Both factors are in (0, 1]. So the confidence is never above the base, and it is 0 only if that is, or if it is too small for
-//! an `f32`; with neither similar nor contesting items it is the base itself.
+//! So the confidence is never above the base, and never below a quarter of it; with neither similar nor contesting patterns it
+//! is the base itself. Only the closest link counts, and an episode counts once: an item does not vanish because many
+//! resemble it.
 //!
 //! **Hash.** [`hash`](SemanticView::hash) stands for all items and conflicts; docs/protocol.md, "The semantic view", has its
 //! bytes.

@@ -69,7 +69,7 @@ fn who_decides_a_merger_when_all_are_equally_sure() {
 fn type_2_lowers_both_by_how_close_they_are() {
     let patterns = [
         made("a", &[1.0, 0.0], &["1"], 0.75),
-        // As close as can be: a counts half. The third is at cosine 0.96 of both: (0.96 - 0.85) / 0.15 = 0.733.
+        // As close as can be: each is right about half. The third is at cosine 0.96 of both: (0.96 - 0.85) / 0.15 = 0.733.
         made("b", &[2.0, 0.0], &["2"], 0.5),
         made("c", &[0.96, 0.28], &["3"], 1.0),
     ];
@@ -79,14 +79,14 @@ fn type_2_lowers_both_by_how_close_they_are() {
     assert_eq!(view.counts().type2, 3);
     let confidence = |id| f64::from(view.item_of(id).unwrap().confidence());
     let close = (0.96 - 0.85) / 0.15;
-    assert!((confidence("a") - 0.75 / (2.0 + close)).abs() < 1e-6);
-    assert!((confidence("b") - 0.5 / (2.0 + close)).abs() < 1e-6);
-    assert!((confidence("c") - 1.0 / (1.0 + 2.0 * close)).abs() < 1e-6);
+    assert!((confidence("a") - 0.75 / 2.0).abs() < 1e-6, "the closest one counts");
+    assert!((confidence("b") - 0.5 / 2.0).abs() < 1e-6);
+    assert!((confidence("c") - (1.0 - close / 2.0)).abs() < 1e-6);
     assert_eq!(view.item_of("a").unwrap().base_confidence(), 0.75);
 }
 
 #[test]
-fn a_merged_item_is_similar_once_and_by_its_closest_pattern() {
+fn a_merged_item_is_similar_by_its_closest_pattern() {
     let patterns = [
         made("a", &[1.0, 0.0], &["1"], 1.0),
         made("b", &[0.96, 0.28], &["1"], 1.0),
@@ -119,7 +119,7 @@ fn type_3_reports_the_votes_agreement_whatever_the_resolution() {
 }
 
 #[test]
-fn type_4_lowers_by_the_claims_on_each_episode() {
+fn type_4_lowers_by_the_share_of_episodes_that_others_claim() {
     let patterns = [
         made("a", &[1.0, 0.0, 0.0], &["1", "2", "3", "4"], 1.0),
         made("b", &[0.0, 1.0, 0.0], &["1", "2"], 0.5),
@@ -128,10 +128,10 @@ fn type_4_lowers_by_the_claims_on_each_episode() {
     let view = view_of(&space(3), &set(patterns));
     assert_eq!(names(&view), [["a"], ["b"], ["c"]]);
     let confidence = |id| f64::from(view.item_of(id).unwrap().confidence());
-    // Episode 1 is claimed by three, 2 by two, 3 and 4 by one.
-    assert!((confidence("a") - (1.0 / 3.0 + 1.0 / 2.0 + 2.0) / 4.0).abs() < 1e-7);
-    assert!((confidence("b") - 0.5 * (1.0 / 3.0 + 1.0 / 2.0) / 2.0).abs() < 1e-7);
-    assert!((confidence("c") - 0.25 / 3.0).abs() < 1e-7);
+    // Others claim two of four, two of two, one of one.
+    assert!((confidence("a") - 0.75).abs() < 1e-7);
+    assert!((confidence("b") - 0.5 * 0.5).abs() < 1e-7);
+    assert!((confidence("c") - 0.25 * 0.5).abs() < 1e-7);
     let contested = |a: &str, b: &str, shared, overlap| Conflict::Contested {
         a: a.to_owned(),
         b: b.to_owned(),

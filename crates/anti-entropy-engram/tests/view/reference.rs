@@ -142,7 +142,7 @@ fn items(
         }
     }
     items.sort_by(|a: &Item, b| a.members.cmp(&b.members));
-    let factors: Vec<f64> = (0..items.len()).map(|item| factor(thresholds, pairs, &items, item)).collect();
+    let factors: Vec<f64> = (0..items.len()).map(|item| factor(thresholds, base, pairs, &items[item])).collect();
     for (item, factor) in items.iter_mut().zip(factors) {
         item.confidence = (f64::from(item.pattern.confidence()) * factor) as f32;
     }
@@ -178,27 +178,28 @@ fn item(base: &BTreeMap<&String, Pattern>, members: &[&String]) -> Item {
     Item { members, pattern: Pattern::new(&pattern, "", &space).unwrap(), confidence }
 }
 
-fn factor(thresholds: &Thresholds, pairs: &BTreeMap<(&String, &String), Pair>, items: &[Item], own: usize) -> f64 {
-    let others = || items.iter().enumerate().filter(|(other, _)| *other != own).map(|(_, other)| other);
-    let between = |other: &Item, kind: u8| -> Vec<f64> {
-        let pairs = pairs.iter().filter(|((a, b), pair)| {
-            let ours = |id: &String| items[own].members.contains(id);
-            let theirs = |id: &String| other.members.contains(id);
-            pair.kind == kind && (ours(a) && theirs(b) || ours(b) && theirs(a))
-        });
-        pairs.map(|(_, pair)| pair.cosine).collect()
+fn factor(
+    thresholds: &Thresholds,
+    base: &BTreeMap<&String, Pattern>,
+    pairs: &BTreeMap<(&String, &String), Pair>,
+    own: &Item,
+) -> f64 {
+    let ours = |id: &String| own.members.contains(id);
+    // The pairs that lead out of the item, each with the pattern at the other end.
+    let outward = |kind: u8| -> Vec<(&String, f64)> {
+        let of_kind = pairs.iter().filter(|(_, pair)| pair.kind == kind);
+        let leading_out = of_kind.filter(|((a, b), _)| ours(a) != ours(b));
+        leading_out.map(|((a, b), pair)| (if ours(a) { *b } else { *a }, pair.cosine)).collect()
     };
     let link = thresholds.link_cosine;
-    let closeness = |cosine: &f64| if link < 1.0 { ((cosine - link) / (1.0 - link)).clamp(0.0, 1.0) } else { 1.0 };
-    let similar = others().fold(0.0, |sum, other| sum + between(other, 2).iter().map(closeness).fold(0.0, f64::max));
-    let rivals: Vec<&Item> = others().filter(|other| !between(other, 4).is_empty()).collect();
-    let own_episodes = episodes(&items[own].pattern);
-    let shares = own_episodes.iter().fold(0.0, |sum, episode| {
-        let claims = rivals.iter().filter(|rival| episodes(&rival.pattern).contains(episode)).count();
-        sum + 1.0 / (1.0 + claims as f64)
-    });
-    let contested = if own_episodes.is_empty() { 1.0 } else { shares / own_episodes.len() as f64 };
-    1.0 / (1.0 + similar) * contested
+    let closeness = |cosine: f64| if link < 1.0 { ((cosine - link) / (1.0 - link)).clamp(0.0, 1.0) } else { 1.0 };
+    let similar = outward(2).iter().map(|(_, cosine)| closeness(*cosine)).fold(0.0, f64::max);
+    let rivals: Vec<&String> = outward(4).into_iter().map(|(rival, _)| rival).collect();
+    let claimed: BTreeSet<String> = rivals.iter().flat_map(|rival| episodes(&base[*rival])).collect();
+    let own_episodes = episodes(&own.pattern);
+    let contested = own_episodes.iter().filter(|episode| claimed.contains(*episode)).count();
+    let share = if rivals.is_empty() { 0.0 } else { contested as f64 / own_episodes.len() as f64 };
+    (1.0 - similar / 2.0) * (1.0 - share / 2.0)
 }
 
 fn conflicts(set: &Set, pairs: &BTreeMap<(&String, &String), Pair>, items: &[Item]) -> Vec<Conflict> {
