@@ -100,7 +100,9 @@ impl ConsolidationGossiper {
     ///
     /// `opening` is a [`Seed`](anti_entropy::clock::Seed) where the defaults fit, `config` a
     /// [`GossipConfig`](anti_entropy::gossip::GossipConfig). All nodes are to have the same space: those whose settings
-    /// differ refuse each other. Reads the store twice, O(n).
+    /// differ exchange nothing, and say so by [`Event::Refused`](anti_entropy::gossip::Event::Refused) with
+    /// [`RefusedReason::Agreement`](anti_entropy::session::RefusedReason::Agreement) until they are opened with the same
+    /// dimension, encoding, resolution and thresholds. Reads the store twice, O(n).
     ///
     /// # Errors
     /// If the space's settings make no sense, the name is empty, or the store fails or is damaged.

@@ -27,7 +27,7 @@ pub struct Rebuilt {
     /// How many patterns were written: those that are new or changed, and those of which the store held several versions of
     /// this node.
     pub written: usize,
-    /// How many are as they were in the previous snapshot.
+    /// How many are as they were in the previous snapshot; also those that somebody deleted since.
     pub unchanged: usize,
     /// How many vanished from the snapshot, and were deleted.
     pub deleted: usize,

@@ -85,7 +85,9 @@ proptest! {
         cluster.lost_percent = 10;
         let backups = vec![Disk::default(); NODES];
         let mut history = History { cluster, snapshots: vec![snapshot([]); NODES], backups };
-        steps.iter().for_each(|step| history.take(step));
+        for step in &steps {
+            history.take(step);
+        }
         let History { mut cluster, snapshots, .. } = history;
         cluster.lost_percent = 0;
         cluster.converge();
