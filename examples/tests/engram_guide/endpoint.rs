@@ -1,0 +1,10 @@
+use anti_entropy::driver::HandleError;
+use anti_entropy_engram::gossiper::ConsolidationGossiper;
+
+use crate::cluster::SpaceReplica;
+
+/// The body of `GET /cluster/consolidation?space=...`; the content type is `application/json`.
+pub(crate) async fn cluster_consolidation(space: &SpaceReplica) -> Result<String, HandleError> {
+    let status = space.gossiper.with(ConsolidationGossiper::status).await?;
+    Ok(serde_json::to_string(&status).expect("plain data serialises"))
+}

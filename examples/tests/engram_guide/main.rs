@@ -1,0 +1,130 @@
+//! The code of docs/engram.md, compiled against a stand-in of engram-core's types, and run.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod cluster;
+mod convert;
+mod durable;
+mod endpoint;
+mod engram_core;
+mod membership;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anti_entropy::gossip::PeerId;
+use anti_entropy::replica::{Continuity, MemoryStore};
+use anti_entropy_engram::Space;
+use anti_entropy_engram::gossiper::Announced;
+use anti_entropy_net::{TcpConfig, TcpTransport};
+use chrono::DateTime;
+
+use crate::cluster::SpaceReplica;
+use crate::engram_core::{BeliefUpdateRecord, Confidence, ConsolidationSnapshot, ConsolidationStats, SemanticPattern};
+
+/// Every block of code in the guide is one of the files here, whole.
+#[test]
+fn the_guide_shows_this_code() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = std::fs::read_to_string(here.join("../docs/engram.md")).unwrap();
+    let blocks: Vec<&str> = guide.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let files = ["convert", "cluster", "membership", "durable", "endpoint"];
+    for (block, file) in blocks.iter().zip(files) {
+        let code = std::fs::read_to_string(here.join(format!("tests/engram_guide/{file}.rs"))).unwrap();
+        assert!(code == *block, "docs/engram.md shows other code than examples/tests/engram_guide/{file}.rs has");
+    }
+    assert_eq!(blocks.len(), files.len());
+}
+
+fn pattern(id: &str, confidence: f32) -> SemanticPattern {
+    SemanticPattern {
+        id: id.to_owned(),
+        embedding: [0.5; 768],
+        source_episodes: vec!["episode_1".to_owned(), "episode_2".to_owned()],
+        strength: 0.7,
+        schema_confidence: Confidence::exact(confidence),
+        last_consolidated: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+    }
+}
+
+fn snapshot(patterns: &[SemanticPattern]) -> ConsolidationSnapshot {
+    let generated_at = DateTime::from_timestamp(1_700_000_300, 0).unwrap();
+    ConsolidationSnapshot { generated_at, patterns: patterns.to_vec(), stats: ConsolidationStats }
+}
+
+fn update(id: &str) -> BeliefUpdateRecord {
+    BeliefUpdateRecord {
+        pattern_id: id.to_owned(),
+        confidence_delta: 0.1,
+        citation_delta: 1,
+        novelty: 0.0,
+        generated_at: DateTime::from_timestamp(1_700_000_300, 0).unwrap(),
+        snapshot_generated_at: DateTime::from_timestamp(1_700_000_300, 0).unwrap(),
+        source: "scheduler".to_owned(),
+    }
+}
+
+/// A node and its transport.
+async fn start(name: &str, directory: &Path) -> (SpaceReplica, Arc<TcpTransport>) {
+    let loopback = ([127, 0, 0, 1], 0).into();
+    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(PeerId::from(name), loopback)).await.unwrap());
+    let opening = durable::opening(directory).unwrap();
+    let space = Space::new("default");
+    let replica = SpaceReplica::start(space, name, MemoryStore::new(), opening, Arc::clone(&transport)).unwrap();
+    (replica, transport)
+}
+
+fn directory(name: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    let _ = std::fs::remove_file(directory.join("marker"));
+    directory
+}
+
+#[test]
+fn patterns_come_back_as_they_were() {
+    let original = pattern("pattern_1", 0.6);
+    let replicated = anti_entropy_engram::SemanticPattern::from(&original);
+    assert_eq!(SemanticPattern::try_from(replicated), Ok(original));
+}
+
+#[tokio::test]
+async fn two_nodes_of_engram_become_equal() {
+    let (first, second) = (directory("guide-first"), directory("guide-second"));
+    let ((alice, alices), (bob, bobs)) = (start("alice", &first).await, start("bob", &second).await);
+    alice.member_up(&alices, "bob", bobs.local_addr(), None).await.unwrap();
+    bob.member_up(&bobs, "alice", alices.local_addr(), None).await.unwrap();
+
+    let snapshots = [
+        snapshot(&[pattern("pattern_1", 0.9), pattern("pattern_2", 0.4)]),
+        snapshot(&[pattern("pattern_1", 0.3), pattern("pattern_3", 0.5)]),
+    ];
+    alice.after_consolidation(&snapshots[0], &[update("pattern_2")]).await.unwrap();
+    bob.after_consolidation(&snapshots[1], &[]).await.unwrap();
+
+    // A ping tells of a root, and the two need not wait for a round.
+    let metadata = alice.ping_metadata().await.unwrap();
+    assert!(metadata.len() <= 64);
+    let announced = bob.on_ping_metadata("alice", metadata).await.unwrap();
+    assert!(matches!(announced, Announced::Differs | Announced::Equal), "{announced:?}");
+    for (node, peer) in [(&alice, "bob"), (&bob, "alice")] {
+        tokio::time::timeout(Duration::from_secs(30), node.gossiper.wait_converged([peer.into()]))
+            .await
+            .unwrap()
+            .unwrap();
+        node.refresh_view().await.unwrap();
+    }
+    let views = [&alice, &bob].map(|node| node.view.lock().unwrap().hash());
+    assert_eq!(views[0], views[1]);
+
+    let status: serde_json::Value =
+        serde_json::from_str(&endpoint::cluster_consolidation(&alice).await.unwrap()).unwrap();
+    assert_eq!((&status["patterns"], &status["conflicts"]["type3"]), (&3.into(), &1.into()), "{status}");
+    assert_eq!(status["conflicts"]["view"]["type3"], 1, "{status}");
+
+    durable::keep(alice.shut_down().await.unwrap(), &first).unwrap();
+    assert!(matches!(durable::opening(&first).unwrap().continuity, Continuity::Marker(_)));
+    assert_eq!(durable::opening(&first).unwrap().continuity, Continuity::Unproven, "a marker is good for once");
+    bob.member_left(&bobs, "alice").await.unwrap();
+    bob.shut_down().await.unwrap();
+}

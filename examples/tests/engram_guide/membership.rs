@@ -1,0 +1,59 @@
+use std::net::SocketAddr;
+
+use anti_entropy::driver::HandleError;
+use anti_entropy::gossip::PeerId;
+use anti_entropy_engram::gossiper::Announced;
+use anti_entropy_net::{PeerError, TcpTransport};
+
+use crate::cluster::SpaceReplica;
+
+/// What SWIM tells of members, and asks for. `transport` is the one that was handed to `SpaceReplica::start`, in an `Arc`.
+impl SpaceReplica {
+    /// A member has joined or come back.
+    pub(crate) async fn member_up(
+        &self,
+        transport: &TcpTransport,
+        node: &str,
+        address: SocketAddr,
+        zone: Option<String>,
+    ) -> Result<(), MembershipError> {
+        let peer = PeerId::from(node);
+        transport.set_peer(peer.clone(), address)?;
+        self.gossiper.with(move |gossiper, _| gossiper.engine_mut().add_peer(peer, zone)).await?;
+        Ok(())
+    }
+
+    /// A member has left for good. (One that only fails stays: the engine leaves it alone for a while, by itself.)
+    pub(crate) async fn member_left(&self, transport: &TcpTransport, node: &str) -> Result<(), MembershipError> {
+        let peer = PeerId::from(node);
+        transport.remove_peer(&peer);
+        self.gossiper.with(move |gossiper, _| gossiper.engine_mut().remove_peer(&peer)).await?;
+        Ok(())
+    }
+
+    /// What goes into the metadata of a ping or its answer: 49 bytes, the field `consolidation_root`.
+    pub(crate) async fn ping_metadata(&self) -> Result<Vec<u8>, MembershipError> {
+        let announcement = self.gossiper.with(|gossiper, _| gossiper.root_announcement()).await?;
+        Ok(announcement.to_bytes().to_vec())
+    }
+
+    /// What came with a member's ping. Where roots differ, the two compare at once instead of in the next round.
+    pub(crate) async fn on_ping_metadata(&self, node: &str, metadata: Vec<u8>) -> Result<Announced, MembershipError> {
+        let peer = PeerId::from(node);
+        let announced =
+            self.gossiper.with(move |gossiper, now| gossiper.handle_root_announcement(&peer, &metadata, now)).await?;
+        if matches!(announced, Announced::OtherSettings | Announced::Malformed(_)) {
+            eprintln!("consolidation: {node}: {announced}");
+        }
+        Ok(announced)
+    }
+}
+
+/// A member that could not be told of.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MembershipError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+}
