@@ -67,7 +67,9 @@ impl ConsolidationGossiper {
     /// since the last rebuild.
     ///
     /// # Errors
-    /// If the store fails or a record is damaged. Nothing was written then; the next rebuild starts from the same.
+    /// As for [`Replica::commit`](anti_entropy::replica::Replica::commit), above all if the store fails or a record is
+    /// damaged. Unless the store may have kept the change all the same, nothing was written. The next rebuild starts from
+    /// the same previous snapshot, and from the same hints.
     pub fn rebuild_with(
         &mut self,
         snapshot: &ConsolidationSnapshot,
