@@ -19,8 +19,8 @@ struct Work {
     unrelated: Vec<Slot>,
     /// Patterns that are in no component and in no item.
     unplaced: BTreeSet<Slot>,
-    /// Patterns with a neighbour that is gone.
-    bereft: BTreeSet<Slot>,
+    /// Patterns with a relation that is gone or new.
+    touched: BTreeSet<Slot>,
 }
 
 /// What comes and goes while patterns are related one after the other.
@@ -36,7 +36,8 @@ impl SemanticView {
     ///
     /// How the view came to be does not show in it: it is the same after many small changes as after one that brings all.
     /// O(changes · patterns · dimensions) for the search for neighbours, of all patterns that are new or have another
-    /// embedding or other episodes.
+    /// embedding or other episodes; besides O(relations) of each changed item, and of each neighbour that a pattern gained or
+    /// lost.
     ///
     /// # Errors
     /// If more pairs are related than [`max_pairs`](super::ViewConfig::max_pairs). The view is empty then, and `until` is the
@@ -72,7 +73,8 @@ impl SemanticView {
                 }
             }
         }
-        // The removed ones have left their rows: the new ones come behind all others of their dimension.
+        // The removed ones have left their rows: the new ones come behind all others of their dimension. Those of one dimension
+        // follow each other, so that they are searched for together.
         let mut new: Vec<_> = new.into_iter().collect();
         new.sort_by_key(|(_, base)| base.pattern.embedding.dimension());
         for (key, base) in new {
@@ -102,7 +104,7 @@ impl SemanticView {
             let relations = &mut self.slots.get_mut(relation.other).relations;
             let end = relations.iter().position(|end| end.other == slot).expect("relations have two ends");
             relations.swap_remove(end);
-            work.bereft.insert(relation.other);
+            work.touched.insert(relation.other);
         }
         self.holders.remove(slot, &held.episodes);
         let moved = self.matrices.remove(held.base.pattern.embedding.dimension(), held.row);
@@ -111,7 +113,7 @@ impl SemanticView {
         }
         // The number may be given out again.
         work.unplaced.remove(&slot);
-        work.bereft.remove(&slot);
+        work.touched.remove(&slot);
     }
 
     fn insert(&mut self, key: KeyHash, base: Base, work: &mut Work) {
@@ -203,6 +205,7 @@ impl SemanticView {
             return Err(ViewError::TooManyPairs { limit: self.config.max_pairs });
         }
         *self.pairs_of(relation.kind) += 1;
+        work.touched.insert(relation.other);
         if relation.kind == Kind::SameCore {
             self.dissolve(relation.other, &mut work.unplaced);
         }
@@ -219,14 +222,11 @@ impl SemanticView {
         }
     }
 
-    /// Works out the confidence of each item that was made, or has or had such an item for a neighbour.
+    /// Works out the confidence of each item that was made, or has patterns whose relations changed. That of others depends on
+    /// nothing that changed: what a neighbour is merged with does not count.
     fn weigh(&mut self, work: &Work) {
-        let placed = work.unplaced.iter().flat_map(|slot| {
-            let others = self.slots.get(*slot).relations.iter().map(|relation| relation.other);
-            others.chain([*slot])
-        });
-        let patterns = placed.chain(work.bereft.iter().copied());
-        let heads: BTreeSet<Slot> = patterns.map(|slot| self.slots.get(slot).head).collect();
+        let patterns = work.unplaced.union(&work.touched);
+        let heads: BTreeSet<Slot> = patterns.map(|slot| self.slots.get(*slot).head).collect();
         for head in heads {
             let factor = self.confidence_factor(head);
             let item = self.items.get_mut(&self.slots.get(head).id).expect("every pattern is in an item");

@@ -6,8 +6,8 @@ pub struct ViewConfig {
     /// How many related pairs it keeps, of types 1, 2 and 4 together. 4,000,000 by default.
     ///
     /// A pair takes 48 bytes, and up to twice that while its lists grow: some 200 to 400 MB at the default limit. That is 800
-    /// relations of each of 10,000 patterns; of patterns as engram makes them, each has some ten times fewer. More than that
-    /// usually means thresholds under which everything resembles everything.
+    /// relations of each of 10,000 patterns; of those in `examples/data` each has five. More usually means thresholds under
+    /// which everything resembles everything, or an episode that all patterns claim.
     pub max_pairs: usize,
 }
 
