@@ -7,7 +7,7 @@ use std::time::Duration;
 use anti_entropy::clock::Seed;
 use anti_entropy::driver::{Clock, DriverConfig, Handle, MemoryNetwork, SystemClock, drive};
 use anti_entropy::gossip::{GossipConfig, PeerId};
-use anti_entropy::replica::{Encoded, MemoryStore, Part, Replicated, Version};
+use anti_entropy::replica::{MemoryStore, Version};
 use anti_entropy::session::SessionConfig;
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
@@ -15,6 +15,7 @@ use anti_entropy_engram::{ConsolidationSnapshot, Pattern, Space};
 use futures::future::try_join_all;
 
 use crate::data::NODES;
+use crate::shared::sizes::value_bytes;
 use crate::story::Failure;
 
 /// How long convergence may take at most; it takes a second or so.
@@ -49,21 +50,7 @@ pub(crate) struct State {
 impl State {
     /// How many bytes all patterns have; what versions of one pattern have in common is there once.
     pub(crate) fn full_bytes(&self) -> u64 {
-        let of_entry = |(id, versions): &(String, Vec<Version<Pattern>>)| {
-            let mut distinct: Vec<Part> = Vec::new();
-            let mut bytes = id.len();
-            for Encoded { body, parts } in versions.iter().map(|version| version.value.encode()) {
-                bytes += body.len();
-                for part in parts {
-                    if !distinct.contains(&part) {
-                        bytes += part.as_bytes().len();
-                        distinct.push(part);
-                    }
-                }
-            }
-            bytes as u64
-        };
-        self.entries.iter().map(of_entry).sum()
+        self.entries.iter().map(|(id, versions)| id.len() as u64 + value_bytes(versions)).sum()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anti_entropy_engram::view::SemanticView;
@@ -13,6 +12,7 @@ use crate::data::{Data, NODES};
 use crate::ledger::Ledger;
 use crate::report::Report;
 use crate::shared::terminal::Terminal;
+use crate::shared::watch::watch;
 use crate::show;
 
 /// Something that is not to be expected: no randomness, a store in memory that fails.
@@ -34,7 +34,7 @@ pub(crate) async fn tell(data: Data, terminal: &mut Terminal) -> Result<Report, 
 
     terminal.stage("Every node hands over its gen1, and they converge", "A snapshot is compared with the node's last.");
     rebuild(&cluster, &mut ledger, first).await?;
-    let mut certified = watch(&cluster, terminal, cluster.converge()).await?;
+    let mut certified = watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     let before = cluster.states().await?;
     show::table(terminal, &before);
 
@@ -47,13 +47,13 @@ pub(crate) async fn tell(data: Data, terminal: &mut Terminal) -> Result<Report, 
     terminal.line(&format!(
         "  {updated} patterns are new or changed. Node 1 has become surer of {UPDATED} that all had, and node 4 less sure."
     ));
-    certified &= watch(&cluster, terminal, cluster.converge()).await?;
+    certified &= watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     show::table(terminal, &cluster.states().await?);
 
     terminal
         .stage("The network heals, and all converge", "Every node's version is kept; resolving happens when reading.");
     cluster.set_cut(false);
-    certified &= watch(&cluster, terminal, cluster.converge()).await?;
+    certified &= watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     let after = cluster.states().await?;
     show::table(terminal, &after);
 
@@ -109,28 +109,6 @@ async fn views(cluster: &Cluster) -> Result<(Vec<SemanticView>, Duration), Failu
         views.push(cluster.view(node).await?);
     }
     Ok((views, time))
-}
-
-/// Shows how many roots there are while something is waited for.
-async fn watch<T>(
-    cluster: &Cluster,
-    terminal: &mut Terminal,
-    waited_for: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let mut waited_for = std::pin::pin!(waited_for);
-    let started = Instant::now();
-    loop {
-        tokio::select! {
-            done = &mut waited_for => {
-                terminal.end_progress();
-                return done;
-            }
-            () = tokio::time::sleep(Duration::from_millis(100)) => {
-                let (seconds, roots) = (started.elapsed().as_secs_f64(), cluster.distinct_roots().await?);
-                terminal.progress(&format!("{seconds:.1} s, {roots} different roots"));
-            }
-        }
-    }
 }
 
 /// The different roots of some nodes.

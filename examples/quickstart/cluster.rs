@@ -9,7 +9,7 @@ use std::time::Duration;
 use anti_entropy::clock::{ContextHash, Seed};
 use anti_entropy::driver::{Clock, DriverConfig, Handle, SendError, SystemClock, Transport, drive};
 use anti_entropy::gossip::{Engine, GossipConfig, PeerId, Status};
-use anti_entropy::replica::{Encoded, LastWriterWins, MemoryStore, Part, Replica, Replicated, Version};
+use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica, Version};
 use anti_entropy::session::SessionConfig;
 use anti_entropy::summary::Root;
 use anti_entropy_net::{TcpConfig, TcpTransport};
@@ -18,6 +18,7 @@ use futures::future::try_join_all;
 
 use crate::data::NODES;
 use crate::pattern::Pattern;
+use crate::shared::sizes::value_bytes;
 use crate::story::Failure;
 
 /// How long convergence may take at most; it takes a second or so.
@@ -46,21 +47,7 @@ pub(crate) struct State {
 impl State {
     /// How many bytes all the values have; a part that siblings have in common is there once.
     pub(crate) fn value_bytes(&self) -> u64 {
-        let of_entry = |versions: &[Version<Pattern>]| {
-            let mut distinct: Vec<Part> = Vec::new();
-            let mut bytes = 0;
-            for Encoded { body, parts } in versions.iter().map(|version| version.value.encode()) {
-                bytes += body.len();
-                for part in parts {
-                    if !distinct.contains(&part) {
-                        bytes += part.as_bytes().len();
-                        distinct.push(part);
-                    }
-                }
-            }
-            bytes as u64
-        };
-        self.entries.iter().map(|(_, versions)| of_entry(versions)).sum()
+        self.entries.iter().map(|(_, versions)| value_bytes(versions)).sum()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anti_entropy::replica::Missing;
 
@@ -12,6 +11,7 @@ use crate::data::Data;
 use crate::ledger::Ledger;
 use crate::pattern::Pattern;
 use crate::report::Report;
+use crate::shared::watch::watch;
 use crate::show::Show;
 
 /// Something that is not to be expected: no socket, no randomness, a store in memory that fails.
@@ -38,7 +38,7 @@ pub(crate) async fn tell(data: &Data, show: &mut Show) -> Result<Report, Failure
     show.table(&cluster, &cluster.states().await?);
 
     show.stage("They converge", "Each compares Merkle roots with its peers and fetches what differs.");
-    let mut certified = watch(&cluster, show, cluster.converge()).await?;
+    let mut certified = watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
     let loaded = cluster.states().await?;
     show.table(&cluster, &loaded);
     show.moved(bytes_sent(&loaded), 4 * loaded[0].value_bytes());
@@ -47,13 +47,13 @@ pub(crate) async fn tell(data: &Data, show: &mut Show) -> Result<Report, Failure
     cluster.set_cut(true);
     adopt(&cluster, &mut ledger, &data.generations[1]).await?;
     show.line("Every node loads its own gen2; what has not changed is not written.");
-    certified &= watch(&cluster, show, cluster.converge()).await?;
+    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
     let (changed, deleted) = change(&cluster, &mut ledger, data, &loaded[NODE_1]).await?;
     show.line(&format!(
         "{changed} patterns are changed on both sides: node1 gains confidence in them, node4 loses some. \
          {deleted} are deleted on node2."
     ));
-    certified &= watch(&cluster, show, cluster.converge()).await?;
+    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
     let apart = cluster.states().await?;
     show.table(&cluster, &apart);
 
@@ -62,7 +62,7 @@ pub(crate) async fn tell(data: &Data, show: &mut Show) -> Result<Report, Failure
         "Concurrent versions are kept as siblings; deletes stay deletes.",
     );
     cluster.set_cut(false);
-    certified &= watch(&cluster, show, cluster.converge()).await?;
+    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
     let healed = cluster.states().await?;
     show.table(&cluster, &healed);
     show.conflict(&healed[NODE_1]);
@@ -129,28 +129,6 @@ async fn write(
         ledger.record(node, &written, Some(&pattern));
     }
     Ok(())
-}
-
-/// Shows how many roots there are while something is waited for.
-async fn watch<T>(
-    cluster: &Cluster,
-    show: &mut Show,
-    waited_for: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let mut waited_for = std::pin::pin!(waited_for);
-    let started = Instant::now();
-    loop {
-        tokio::select! {
-            done = &mut waited_for => {
-                show.end_progress();
-                return done;
-            }
-            () = tokio::time::sleep(Duration::from_millis(100)) => {
-                let (seconds, roots) = (started.elapsed().as_secs_f64(), cluster.distinct_roots().await?);
-                show.progress(&format!("{seconds:.1} s, {roots} different roots"));
-            }
-        }
-    }
 }
 
 fn bytes_sent(states: &[State]) -> u64 {

@@ -2,4 +2,6 @@
 
 pub(crate) mod arguments;
 pub(crate) mod lines;
+pub(crate) mod sizes;
 pub(crate) mod terminal;
+pub(crate) mod watch;
