@@ -1,10 +1,14 @@
-//! What the benchmarks of anti-entropy work on: made-up entries, pairs of replicas, and the finding of what differs
-//! between them. docs/benchmarks.md says how to run them and what is counted.
+//! What the benchmarks of anti-entropy work on: made-up entries, patterns, pairs of replicas, and the finding of what
+//! differs between them. docs/benchmarks.md says how to run them and what is counted.
 
 mod data;
 mod finding;
 mod pair;
+mod patterns;
+mod synchronising;
 
 pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, value};
 pub use finding::{Finding, find};
 pub use pair::{Pair, now};
+pub use patterns::{RealPatterns, Revision, made_up_pattern, real_patterns};
+pub use synchronising::{Synchronised, synchronise};

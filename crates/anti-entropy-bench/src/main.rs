@@ -1,12 +1,15 @@
 //! Reports of what anti-entropy costs. docs/benchmarks.md says what is counted.
 
+mod compression;
 mod digest;
+mod engram;
 mod measure;
 mod reconcile;
 mod table;
 
 use std::alloc::System;
 use std::error::Error;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use measure::Progress;
@@ -48,6 +51,24 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// What compressing patterns and frames would save, which needs the tool `zstd`; and what the lossy encodings cost.
+    Compression {
+        /// The directory of the patterns.
+        #[arg(long, default_value = "examples/data")]
+        data: PathBuf,
+        /// Print one JSON object a line instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Patterns: voting, taking in snapshots, the semantic view, what replicas send each other.
+    Engram {
+        /// How many patterns there are.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        patterns: u64,
+        /// Print one JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn entries() -> clap::builder::RangedU64ValueParser {
@@ -58,6 +79,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().report {
         Report::Digest { entries, json } => report_digest(&entries, json),
         Report::Reconcile { entries, differences, json } => report_reconcile(&entries, &differences, json)?,
+        Report::Compression { data, json } => report_compression(&data, json)?,
+        Report::Engram { patterns, json } => report_engram(patterns, json)?,
     }
     Ok(())
 }
@@ -90,6 +113,40 @@ fn report_reconcile(entries: &[u64], differences: &[u64], json: bool) -> Result<
     }
     if !json {
         print!("{}", table::format(&reconcile::Row::HEADERS, &rows));
+    }
+    Ok(())
+}
+
+fn report_compression(data: &Path, json: bool) -> Result<(), Box<dyn Error>> {
+    let (mut rows, mut lossy_rows) = (Vec::new(), Vec::new());
+    let progress = Progress::new();
+    compression::measure(data, &progress, |row| rows.push(row), |row| lossy_rows.push(row))?;
+    progress.clear();
+    if json {
+        rows.iter().for_each(print_json);
+        lossy_rows.iter().for_each(print_json);
+    } else {
+        let cells: Vec<_> = rows.iter().map(compression::Row::cells).collect();
+        println!("{}", table::format(&compression::Row::HEADERS, &cells));
+        let cells: Vec<_> = lossy_rows.iter().map(compression::LossyRow::cells).collect();
+        print!("{}", table::format(&compression::LossyRow::HEADERS, &cells));
+    }
+    Ok(())
+}
+
+fn report_engram(patterns: u64, json: bool) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let progress = Progress::new();
+    engram::measure(patterns, &progress, |row| {
+        if json {
+            progress.clear();
+            print_json(&row);
+        }
+        rows.push(row.cells());
+    })?;
+    progress.clear();
+    if !json {
+        print!("{}", table::format(&engram::Row::HEADERS, &rows));
     }
     Ok(())
 }

@@ -35,6 +35,14 @@ impl Samples {
         self.0.sort_by(f64::total_cmp);
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
+
+    pub(crate) fn greatest(&self) -> f64 {
+        self.0.iter().copied().max_by(f64::total_cmp).unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The unit of the figures: the time of SHA-256 over 64 bytes, taken again and again between other measurements, so that
@@ -59,6 +67,10 @@ impl Unit {
 
     pub(crate) fn median(&mut self) -> f64 {
         self.0.median()
+    }
+
+    pub(crate) fn samples(&mut self) -> &mut Samples {
+        &mut self.0
     }
 }
 
