@@ -96,4 +96,13 @@ mod tests {
         let one = find(&mut pair).unwrap();
         assert_eq!((one.round_trips, one.bytes), (3, 1370));
     }
+
+    /// What is not to change unnoticed.
+    #[test]
+    fn finding_one_key_of_a_hundred_takes_some_two_hundred_bytes_a_key() {
+        let mut pair = Pair::new(10_000, |_| {}).unwrap();
+        pair.differ_at(100).unwrap();
+        let found = find(&mut pair).unwrap();
+        assert_eq!((found.round_trips, found.bytes), (4, 20_683));
+    }
 }

@@ -12,7 +12,10 @@ use super::prefix::Prefix;
 use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part, Width};
 
 /// Up to so many prefixes, round trips are what counts; above, bytes do.
-const FEW: usize = 64;
+const FEW: usize = 32;
+/// Nearly all, or all, of the 64 parts of a first answer: there are hundreds of differences, if not more, and few of the
+/// parts three levels below are the same.
+const NEARLY_ALL: core::ops::RangeInclusive<usize> = 60..=64;
 /// From so many prefixes on, the descent goes one level at a time, which moves the fewest bytes.
 const MANY: usize = 1024;
 /// Entries listed where bytes count: about as long as asking for and getting the next level.
@@ -25,7 +28,8 @@ const ANSWER_OVERHEAD: usize = 5;
 /// Answers as many of the prefixes asked for, from the first on, as can be encoded in `max_bytes`; at least one, which
 /// takes at most 160 bytes whatever the limit (one level of digests, or two entries).
 ///
-/// The more is asked, the fewer levels the answer goes down: round trips count for a few differences, bytes for many.
+/// The more is asked, the fewer levels the answer goes down: round trips count for a few differences, bytes for many. (But
+/// for a question about all of a first answer, which says that there are very many.)
 ///
 /// O(depth) for each prefix answered, and the hashing of at most 64 buckets.
 pub fn answer<D: HashFunction>(snapshot: &Snapshot<D>, ask: &Ask, max_bytes: usize) -> Answer {
@@ -72,7 +76,7 @@ enum Choice {
 
 impl Plan {
     fn new(asked: usize, width: Width) -> Self {
-        let (levels, listed) = if asked <= FEW {
+        let (levels, listed) = if asked <= FEW || NEARLY_ALL.contains(&asked) {
             (MAX_LEVELS, MAX_LISTED)
         } else if asked <= MANY {
             (2, MANY_LISTED)
