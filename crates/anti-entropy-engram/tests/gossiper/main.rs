@@ -5,6 +5,7 @@ mod announcements;
 mod cluster;
 mod convergence;
 mod driven;
+mod failing;
 mod histories;
 mod rebuilds;
 mod recovery;

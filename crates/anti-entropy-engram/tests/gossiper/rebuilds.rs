@@ -1,12 +1,7 @@
 //! What a rebuild writes, keeps, deletes and refuses, at one node and beside others.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{Commit, Error, MemoryStore, MetaSlot, Opening, ReplicaConfig, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::replica::{MemoryStore, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, Vanished};
 use anti_entropy_engram::{
     ConsolidationSnapshot, Field, OpenError, Pattern, Problem, SemanticPattern, Space, SpaceError,
@@ -259,55 +254,6 @@ fn an_empty_snapshot_changes_nothing() {
     let mut node = alone();
     let empty = ConsolidationSnapshot { generated_at: DateTime::UNIX_EPOCH, patterns: Vec::new() };
     assert_eq!(counts(&node.rebuild_with(&empty, Vanished::Delete, start()).unwrap()), [0; 5]);
-}
-
-/// A store whose commits fail while it is told so.
-struct Failing {
-    store: MemoryStore,
-    fails: Arc<AtomicBool>,
-}
-
-impl Store for Failing {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Err(StoreError::unchanged("the disk is full"));
-        }
-        self.store.commit(commit)
-    }
-}
-
-#[test]
-fn a_rebuild_that_fails_changes_nothing_and_the_next_makes_up_for_it() {
-    let fails = Arc::new(AtomicBool::new(false));
-    let store = Failing { store: MemoryStore::new(), fails: Arc::clone(&fails) };
-    let mut node = open(0, 1, space(), store, seed(1), GossipConfig::default(), start());
-    node.rebuild_from_snapshot(&snapshot([pattern("a", 10), pattern("b", 10), pattern("c", 10)]), start()).unwrap();
-    let next = snapshot([pattern("a", 11), pattern("b", 10), pattern("d", 10)]);
-    fails.store(true, Ordering::Relaxed);
-    for _ in 0..2 {
-        assert!(matches!(node.rebuild_with(&next, Vanished::Delete, start()), Err(Error::Store(_))));
-        assert_eq!(held(&node), versions(&[("a", 0, 10), ("b", 0, 10), ("c", 0, 10)]));
-    }
-    fails.store(false, Ordering::Relaxed);
-    let rebuilt = node.rebuild_with(&next, Vanished::Delete, start()).unwrap();
-    assert_eq!((counts(&rebuilt), rebuilt.generation), ([2, 1, 1, 0, 0], 2));
-    assert_eq!(held(&node), versions(&[("a", 0, 11), ("b", 0, 10), ("d", 0, 10)]));
 }
 
 #[test]
