@@ -144,6 +144,11 @@ impl Embedding {
                 |all: u32, (own, other): (&[u8; 4], &f32)| all | (u32::from_le_bytes(*own) ^ other.to_bits());
             return own.len() == components.len() && own.iter().zip(components).fold(0, differing) == 0;
         }
+        // What is no number would be so many steps as a zero: none.
+        let finite = |all: bool, component: &f32| all & component.is_finite();
+        if self.encoding == Encoding::I8 && !components.iter().fold(true, finite) {
+            return false;
+        }
         let mut bytes = Vec::new();
         encode(components, self.encoding, &mut bytes);
         self.part.as_bytes() == bytes

@@ -4,7 +4,7 @@ use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::{MemoryStore, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, Vanished};
 use anti_entropy_engram::{
-    ConsolidationSnapshot, Field, OpenError, Pattern, Problem, SemanticPattern, Space, SpaceError,
+    ConsolidationSnapshot, Encoding, Field, OpenError, Pattern, Problem, SemanticPattern, Space, SpaceError,
 };
 use chrono::DateTime;
 
@@ -194,6 +194,20 @@ fn what_was_held_of_an_invalid_pattern_stays() {
         // And it is what the next snapshot is compared with.
         bad = pattern("bad", 1);
         assert_eq!(counts(&node.rebuild_from_snapshot(&snapshot([bad]), start()).unwrap()), [0, 1, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn what_is_no_number_is_refused_also_where_the_encoding_held_a_zero() {
+    for encoding in [Encoding::F32, Encoding::F16, Encoding::I8] {
+        let space = Space { encoding, ..space() };
+        let mut node = open(0, 1, space, MemoryStore::new(), seed(1), GossipConfig::default(), start());
+        let mut said = pattern("a", 50);
+        said.embedding[2] = 0.0;
+        assert_eq!(counts(&node.rebuild_from_snapshot(&snapshot([said.clone()]), start()).unwrap()), [1, 0, 0, 0, 0]);
+        said.embedding[2] = f32::NAN;
+        let rebuilt = node.rebuild_from_snapshot(&snapshot([said]), start()).unwrap();
+        assert_eq!(counts(&rebuilt), [0, 0, 0, 0, 1], "{encoding:?}");
     }
 }
 
