@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use anti_entropy::clock::Now;
 use anti_entropy::replica::{Error, ReplicaConfig, Replicated, Transaction};
+use postcard::experimental::serialized_size;
 
 use super::ConsolidationGossiper;
 use super::own::{OwnPattern, OwnPatterns, Stored};
@@ -178,33 +179,50 @@ impl<'a> Plan<'a> {
             (Ok(pattern), _) => self.write(pattern),
             (Err(invalid), several) => {
                 self.rebuilt.refused.push(invalid);
-                // The last of several own versions takes the place of all.
                 if let Some(several) = several {
-                    self.write(several.pattern.clone());
+                    self.unite(&several.pattern);
                 }
             }
         }
     }
 
-    /// The pattern as it would be written, if it can be: what is too long would make the whole transaction fail.
+    /// The pattern as it would be written, if it can be.
     fn check(&self, pattern: &SemanticPattern) -> Result<Pattern, InvalidPattern> {
-        let too_long = |field, bytes, limit, setting| {
-            let problem = Problem::TooLong { bytes, limit, setting };
-            Err(InvalidPattern { id: pattern.id.clone(), field, problem })
-        };
-        let key_bytes = postcard::experimental::serialized_size(&pattern.id).expect("a string serialises");
-        if key_bytes > self.limits.max_key_bytes {
-            return too_long(Field::Id, key_bytes, self.limits.max_key_bytes, "max_key_bytes");
-        }
+        self.check_id(&pattern.id)?;
         let checked = Pattern::new(pattern, self.node, self.space)?;
-        let bytes = checked.encode().len_bytes();
-        if bytes > self.limits.max_value_bytes {
-            let [embedding, episodes] =
-                [checked.embedding.part(), checked.episodes.part()].map(|part| part.as_bytes().len());
-            let longest = if episodes > embedding { Field::SourceEpisodes } else { Field::Embedding };
-            return too_long(longest, bytes, self.limits.max_value_bytes, "max_value_bytes");
-        }
+        self.check_len(&checked)?;
         Ok(checked)
+    }
+
+    /// Refuses an id that is too long: it would make the whole transaction fail, of deletes too.
+    fn check_id(&self, id: &str) -> Result<(), InvalidPattern> {
+        let (bytes, limit) = (serialized_size(id).expect("a string serialises"), self.limits.max_key_bytes);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let problem = Problem::TooLong { bytes, limit, setting: "max_key_bytes" };
+        Err(InvalidPattern { id: id.to_owned(), field: Field::Id, problem })
+    }
+
+    /// Refuses a pattern that is too long: it would make the whole transaction fail.
+    fn check_len(&self, pattern: &Pattern) -> Result<(), InvalidPattern> {
+        let (bytes, limit) = (pattern.encode().len_bytes(), self.limits.max_value_bytes);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let [embedding, episodes] =
+            [pattern.embedding.part(), pattern.episodes.part()].map(|part| part.as_bytes().len());
+        let field = if episodes > embedding { Field::SourceEpisodes } else { Field::Embedding };
+        let problem = Problem::TooLong { bytes, limit, setting: "max_value_bytes" };
+        Err(InvalidPattern { id: pattern.id.clone(), field, problem })
+    }
+
+    /// Writes the last of several own versions in place of all.
+    fn unite(&mut self, last: &Pattern) {
+        // The limits may be lower than when it was written; the versions stay then.
+        if self.check_id(last.id()).and_then(|()| self.check_len(last)).is_ok() {
+            self.write(last.clone());
+        }
     }
 
     fn write(&mut self, pattern: Pattern) {
@@ -219,13 +237,16 @@ impl<'a> Plan<'a> {
                 Vanished::Keep => {
                     self.rebuilt.kept += 1;
                     if own.stored == Stored::Often {
-                        self.write(own.pattern.clone());
+                        self.unite(&own.pattern);
                     }
                 }
-                Vanished::Delete => {
-                    self.rebuilt.deleted += 1;
-                    self.changes.push(Change::Delete(own.pattern.id.clone()));
-                }
+                Vanished::Delete => match self.check_id(own.pattern.id()) {
+                    Ok(()) => {
+                        self.rebuilt.deleted += 1;
+                        self.changes.push(Change::Delete(own.pattern.id.clone()));
+                    }
+                    Err(invalid) => self.rebuilt.refused.push(invalid),
+                },
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Restarts, crashes and restored backups: a node's name outlives its replica.
 
-use anti_entropy::gossip::{Engine, GossipConfig};
-use anti_entropy::replica::{Continuity, MemoryStore, Opening};
+use anti_entropy::gossip::{Engine, Event, GossipConfig};
+use anti_entropy::replica::{Continuity, MemoryStore, Notice, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Vanished};
-use anti_entropy_engram::{Encoding, Pattern, Space};
+use anti_entropy_engram::{Encoding, Field, Pattern, Space};
 
 use crate::cluster::{Cluster, Disk, MINUTE, counts, held, open, pattern, seed, snapshot, space, start, versions};
 
@@ -157,4 +157,56 @@ fn patterns_are_written_again_in_an_encoding_that_the_space_has_changed_to() {
     let mut halved = open(Space { encoding: Encoding::F16, ..space() }, 2);
     assert_eq!(counts(&halved.rebuild_from_snapshot(&old(), start()).unwrap()), [3, 0, 0, 0, 0]);
     assert_eq!(counts(&halved.rebuild_from_snapshot(&old(), start()).unwrap()), [0, 3, 0, 0, 0]);
+}
+
+/// Node 0 with several versions of its own at `a`, and limits that have been lowered since.
+fn restored_with(config: ReplicaConfig) -> Cluster {
+    let mut cluster = restored();
+    let (disk, seed) = (cluster.disks[0].clone(), cluster.fresh_seed());
+    cluster.restart(0, disk, Opening { config, ..seed.into() });
+    cluster
+}
+
+#[test]
+fn limits_that_were_lowered_since_hold_up_nothing_else() {
+    let several = [("a", 0, 11), ("a", 0, 12), ("b", 0, 11), ("b", 0, 12), ("c", 0, 10)];
+    let mut long = pattern("a", 13);
+    long.source_episodes = vec!["e".repeat(1000)];
+    // Neither the snapshot's version nor those that are held can be written.
+    let mut cluster = restored_with(ReplicaConfig { max_value_bytes: 10, ..ReplicaConfig::default() });
+    assert_eq!(counts(&cluster.rebuild(0, &snapshot([long, pattern("c", 10)]))), [0, 1, 0, 1, 1]);
+    assert_eq!(held(&cluster.nodes[0]), versions(&several));
+
+    let mut cluster = restored_with(ReplicaConfig { max_key_bytes: 1, ..ReplicaConfig::default() });
+    assert_eq!(counts(&cluster.rebuild(0, &snapshot([pattern("c", 10)]))), [0, 1, 0, 2, 0]);
+    let now = cluster.now;
+    let rebuilt = cluster.nodes[0].rebuild_with(&snapshot([pattern("c", 10)]), Vanished::Delete, now).unwrap();
+    assert_eq!(counts(&rebuilt), [0, 1, 0, 0, 2]);
+    assert!(rebuilt.refused.iter().all(|refused| refused.field == Field::Id));
+    assert_eq!(held(&cluster.nodes[0]), versions(&several));
+}
+
+#[test]
+fn a_replica_that_takes_another_id_while_it_runs_goes_on_under_its_name() {
+    let mut cluster = Cluster::new(2, GossipConfig::lan());
+    cluster.rebuild(0, &old());
+    cluster.converge();
+    let backup = cluster.disks[0].backup();
+    cluster.rebuild(0, &new());
+    cluster.converge();
+    // Somebody vouches for what is not the latest state; the node's next writes get names that are taken.
+    let opening = Opening { continuity: Continuity::Vouched, ..cluster.fresh_seed().into() };
+    cluster.restart(0, backup, opening);
+    let id = cluster.nodes[0].engine().replica().id();
+    let said = snapshot([pattern("a", 12), pattern("b", 10), pattern("c", 10)]);
+    assert_eq!(counts(&cluster.rebuild(0, &said)), [1, 2, 0, 0, 0]);
+    cluster.converge();
+    assert_ne!(cluster.nodes[0].engine().replica().id(), id);
+    assert!(cluster.events.iter().any(|(_, event)| matches!(event, Event::Notice(Notice::Renamed { .. }))));
+    cluster.rebuild(0, &said);
+    cluster.converge();
+    for node in &cluster.nodes {
+        assert_eq!(held(node), versions(&[("a", 0, 12), ("b", 0, 10), ("c", 0, 10)]));
+    }
+    assert_eq!(counts(&cluster.rebuild(0, &said)), [0, 3, 0, 0, 0]);
 }
