@@ -1,12 +1,13 @@
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, SystemClock, Transport, drive};
 use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::{Opening, Store};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt};
-use anti_entropy_engram::view::{SemanticView, ViewConfig};
+use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{Pattern, Space};
+use tokio::sync::Mutex;
 
 use crate::engram_core::{BeliefUpdateRecord, ConsolidationSnapshot};
 
@@ -16,7 +17,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct SpaceReplica {
     pub(crate) gossiper: Handle<Pattern, ConsolidationGossiper>,
-    pub(crate) view: Arc<Mutex<SemanticView>>,
+    view: Arc<RwLock<Arc<SemanticView>>>,
+    refreshing: Arc<Mutex<()>>,
 }
 
 impl SpaceReplica {
@@ -29,11 +31,11 @@ impl SpaceReplica {
         transport: impl Transport,
     ) -> Result<Self, BoxError> {
         let clock = SystemClock::new();
-        let view = SemanticView::new(space.clone(), ViewConfig::default())?;
+        let view = Arc::new(SemanticView::new(space.clone(), ViewConfig::default())?);
         let gossiper = ConsolidationGossiper::open(space, node, store, opening, GossipConfig::lan(), clock.now())?;
         let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default());
         tokio::spawn(driver);
-        Ok(Self { gossiper, view: Arc::new(Mutex::new(view)) })
+        Ok(Self { gossiper, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
     }
 
     /// The scheduler calls this after each run of consolidation, where it updates its cache.
@@ -55,22 +57,33 @@ impl SpaceReplica {
         Ok(rebuilt)
     }
 
+    /// What all nodes together said at the last refresh: for recall. Never waits for one, and stays as it is.
+    pub(crate) fn view(&self) -> Arc<SemanticView> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Brings the view up to date with what all nodes hold by now. To be called every few seconds, and before recall reads
     /// the view. The first time takes seconds where there are many patterns, and so does not run on the runtime's threads.
     pub(crate) async fn refresh_view(&self) -> Result<(), BoxError> {
-        let until = self.lock_view().until().clone();
+        // One at a time: of two, the one that was asked first could be done last, and put an older view in place.
+        let turn = Arc::clone(&self.refreshing).lock_owned().await;
+        let before = self.view();
+        let until = before.until().clone();
         let changed = self.gossiper.with(move |gossiper, _| gossiper.changed_since(&until)).await??;
-        let this = self.clone();
-        let counts = tokio::task::spawn_blocking(move || {
-            let mut view = this.lock_view();
-            view.apply(changed).map(|()| view.counts())
-        });
-        let counts = counts.await??;
+        let (counts, _turn) = if changed.entries.is_empty() {
+            (before.counts(), turn)
+        } else {
+            let this = self.clone();
+            let refreshed = tokio::task::spawn_blocking(move || {
+                let mut view = SemanticView::clone(&before);
+                view.apply(changed)?;
+                let counts = view.counts();
+                *this.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+                Ok::<_, ViewError>((counts, turn)) // The turn ends here even if nobody waits for the result any more.
+            });
+            refreshed.await??
+        };
         Ok(self.gossiper.with(move |gossiper, _| gossiper.note_view(counts)).await?)
-    }
-
-    fn lock_view(&self) -> std::sync::MutexGuard<'_, SemanticView> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops gossiping. What it returns goes into a file beside the store; see "Durable state".

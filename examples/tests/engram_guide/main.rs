@@ -16,6 +16,7 @@ use anti_entropy::gossip::PeerId;
 use anti_entropy::replica::{Continuity, MemoryStore};
 use anti_entropy_engram::Space;
 use anti_entropy_engram::gossiper::Announced;
+use anti_entropy_engram::view::ViewItem;
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use chrono::DateTime;
 
@@ -114,7 +115,7 @@ async fn two_nodes_of_engram_become_equal() {
             .unwrap();
         node.refresh_view().await.unwrap();
     }
-    let views = [&alice, &bob].map(|node| node.view.lock().unwrap().hash());
+    let views = [&alice, &bob].map(|node| node.view().hash());
     assert_eq!(views[0], views[1]);
 
     let status: serde_json::Value =
@@ -127,4 +128,33 @@ async fn two_nodes_of_engram_become_equal() {
     assert_eq!(durable::opening(&first).unwrap().continuity, Continuity::Unproven, "a marker is good for once");
     bob.member_left(&bobs, "alice").await.unwrap();
     bob.shut_down().await.unwrap();
+}
+
+/// Patterns come and go while views are refreshed, several at once, and some of them given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn refreshes_at_the_same_time_leave_nothing_out_of_date() {
+    let (node, _transport) = start("carol", &directory("guide-third")).await;
+    for round in 0..100 {
+        let refresh = |after_us| {
+            let node = node.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_micros(after_us)).await;
+                let given_up = Duration::from_micros(if after_us == 0 { 300 } else { 1_000_000 });
+                let _ = tokio::time::timeout(given_up, node.refresh_view()).await;
+            })
+        };
+        let refreshes = [0, 100, 200, 400, 800].map(refresh);
+        let id = format!("pattern_{round}");
+        node.after_consolidation(&snapshot(&[pattern("pattern", 0.5), pattern(&id, 0.5)]), &[]).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(round * 10)).await;
+        node.gossiper.delete(id).await.unwrap();
+        for refresh in refreshes {
+            refresh.await.unwrap();
+        }
+        node.refresh_view().await.unwrap();
+        let view = node.view();
+        let held: Vec<_> = view.items().flat_map(ViewItem::patterns).collect();
+        assert_eq!(held, ["pattern"], "round {round}");
+    }
+    node.shut_down().await.unwrap();
 }

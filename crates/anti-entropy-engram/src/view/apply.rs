@@ -32,7 +32,8 @@ struct Pass {
 }
 
 impl SemanticView {
-    /// Takes in what changed in a replica since [`until`](Self::until).
+    /// Takes in what changed in a replica since [`until`](Self::until), and not since an earlier moment: changes that were read
+    /// at the same time and are taken in one after the other may leave in what has come and gone.
     ///
     /// How the view came to be does not show in it: it is the same after many small changes as after one that brings all.
     /// O(changes · patterns · dimensions) for the search for neighbours, of all patterns that are new or have another
