@@ -2,14 +2,15 @@ use std::net::SocketAddr;
 
 use anti_entropy::driver::HandleError;
 use anti_entropy::gossip::PeerId;
-use anti_entropy_engram::gossiper::Announced;
+use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
 use anti_entropy_net::{PeerError, TcpTransport};
 
 use crate::cluster::SpaceReplica;
 
 /// What SWIM tells of members, and asks for. `transport` is the one that was handed to `SpaceReplica::start`, in an `Arc`.
 impl SpaceReplica {
-    /// A member has joined or come back.
+    /// A member has joined or come back. After failures the engine would leave it alone for up to a minute; a comparison now
+    /// ends that.
     pub(crate) async fn member_up(
         &self,
         transport: &TcpTransport,
@@ -19,8 +20,11 @@ impl SpaceReplica {
     ) -> Result<(), MembershipError> {
         let peer = PeerId::from(node);
         transport.set_peer(peer.clone(), address)?;
-        self.gossiper.with(move |gossiper, _| gossiper.engine_mut().add_peer(peer, zone)).await?;
-        Ok(())
+        let add = move |gossiper: &mut ConsolidationGossiper, now| {
+            gossiper.engine_mut().add_peer(peer.clone(), zone);
+            gossiper.engine_mut().sync_now(&peer, false, now);
+        };
+        Ok(self.gossiper.with(add).await?)
     }
 
     /// A member has left for good. (One that only fails stays: the engine leaves it alone for a while, by itself.)
