@@ -64,19 +64,16 @@ impl OwnPatterns {
 
     /// Takes in what has changed in the store: deletes, and versions of this node that came back.
     pub(super) fn follow(&mut self, replica: &mut Replica<Pattern>) -> Result<(), Error> {
-        let changed = replica.changed_since(&self.until)?;
         let mut gone = BTreeSet::new();
-        for (key, entry) in changed.entries {
-            match entry {
-                Some(entry) => self.take_in(key, &entry.key, &entry.siblings),
-                None => drop(gone.insert(key)),
-            }
-        }
+        let until = replica.for_each_changed(&self.until.clone(), |key, entry| match entry {
+            Some(entry) => self.take_in(key, &entry.key, &entry.siblings),
+            None => drop(gone.insert(key)),
+        })?;
         if !gone.is_empty() {
             let deleted = self.patterns.values_mut().filter(|own| gone.contains(&own.key));
             deleted.for_each(|own| own.stored = Stored::Gone);
         }
-        self.until = changed.until;
+        self.until = until;
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! What changed since an earlier moment.
 
 use alloc::collections::BTreeMap;
+use alloc::string::ToString;
 
+use super::version::Record;
 use super::{Entry, Error, Replica, Replicated};
 use crate::KeyHash;
 use crate::summary::Snapshot;
@@ -38,15 +40,32 @@ impl<V: Replicated> Replica<V> {
     /// ```
     ///
     /// # Errors
-    /// If the store fails or a record is damaged.
+    /// If the store fails, or a record is damaged or gone without having been deleted.
     pub fn changed_since(&mut self, earlier: &Snapshot) -> Result<ChangedEntries<V>, Error> {
-        let until = self.summary();
         let mut entries = BTreeMap::new();
-        for difference in earlier.diff(&until) {
-            let record = self.load(difference.key)?;
-            entries.insert(difference.key, record.map(super::version::Record::into_entry));
-        }
+        let until = self.for_each_changed(earlier, |key, entry| drop(entries.insert(key, entry)))?;
         Ok(ChangedEntries { entries, until })
+    }
+
+    /// The same one entry at a time, in the order of the keys' hashes. Returns the later moment.
+    ///
+    /// # Errors
+    /// As for [`changed_since`](Self::changed_since).
+    pub fn for_each_changed(
+        &mut self,
+        earlier: &Snapshot,
+        mut visit: impl FnMut(KeyHash, Option<Entry<V>>),
+    ) -> Result<Snapshot, Error> {
+        let until = self.summary();
+        for difference in earlier.diff(&until) {
+            let key = difference.key;
+            let entry = self.load(key)?.map(Record::into_entry);
+            if entry.is_none() && difference.theirs.is_some() {
+                return Err(Error::DamagedRecord { key, reason: "the store has lost it".to_string() });
+            }
+            visit(key, entry);
+        }
+        Ok(until)
     }
 }
 
@@ -56,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Now, Seed};
-    use crate::replica::{Keyed, LastWriterWins, MemoryStore};
+    use crate::replica::{Commit, Keyed, LastWriterWins, MemoryStore};
 
     #[test]
     fn what_changed_is_read_once_and_what_changed_back_not_at_all() {
@@ -84,5 +103,16 @@ mod tests {
         let entry = seen[1].1.as_ref().unwrap();
         assert_eq!((entry.key, entry.siblings[0].value.value), (7, 2));
         assert!(replica.changed_since(&news.until).unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn what_the_store_has_lost_is_not_taken_for_deleted() {
+        let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32])).unwrap();
+        replica.write(Keyed::new(1u32, 1u32), Now::default()).unwrap();
+        let mut commit = Commit::default();
+        commit.records.insert(KeyHash::of(&1u32), None);
+        replica.store.commit(commit).unwrap();
+        let changed = replica.changed_since(&Snapshot::default());
+        assert!(matches!(changed, Err(Error::DamagedRecord { .. })), "{changed:?}");
     }
 }
