@@ -105,6 +105,15 @@ fn episodes_are_united() {
     assert_eq!(united.episodes().iter().collect::<Vec<_>>(), ["e1", "e2", "e3"]);
 }
 
+/// Two by two, each union as long as all before it, these would take minutes.
+#[test]
+fn the_episodes_of_very_many_versions_are_united_at_once() {
+    let versions: Vec<_> = (0..40_000u128)
+        .map(|writer| version(writer, pattern("n", &semantic("a", &[1.0], &[&format!("episode_{writer:06}")], 0.5))))
+        .collect();
+    assert_eq!(voted(&versions).pattern.episodes().len(), versions.len());
+}
+
 #[test]
 fn versions_of_another_dimension_have_no_say_in_the_embedding() {
     let vote = voted(&siblings(&[(&[1.0, 0.0], 0.9), (&[1.0, 1.0, 1.0], 0.3)]));

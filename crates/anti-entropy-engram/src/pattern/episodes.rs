@@ -1,6 +1,7 @@
 //! The episodes behind a pattern.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anti_entropy::replica::{DecodeError, Part};
@@ -29,7 +30,7 @@ impl Episodes {
         Ok(Self::from_sorted(ids))
     }
 
-    fn from_sorted<T: serde::Serialize>(ids: &[T]) -> Self {
+    fn from_sorted(ids: &(impl serde::Serialize + ?Sized)) -> Self {
         Self(postcard::to_allocvec(ids).expect("strings serialise").into())
     }
 
@@ -40,9 +41,8 @@ impl Episodes {
         if !ids.is_sorted_by(|a, b| a < b) {
             return Err(DecodeError::new("the episodes are not in ascending order, each once"));
         }
-        let canonical = Self::from_sorted(&ids);
-        if canonical.0 == *part {
-            Ok(canonical)
+        if Self::from_sorted(&ids).0 == *part {
+            Ok(Self(part.clone()))
         } else {
             Err(DecodeError::new("the episodes are not in canonical form"))
         }
@@ -73,16 +73,21 @@ impl Episodes {
         self.len() == 0
     }
 
-    /// All episodes of both. O(episodes)
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        if self == other {
-            return self.clone();
+    /// All episodes of these sets. O(n log n) in the episodes of all together
+    pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sets: Vec<&Self> = sets.into_iter().collect();
+        // Versions of a pattern mostly have the same ones.
+        sets.dedup();
+        match sets.as_slice() {
+            [only] => (*only).clone(),
+            several => {
+                let mut ids = BTreeSet::new();
+                for set in several {
+                    ids.extend(set.iter());
+                }
+                Self::from_sorted(&ids)
+            }
         }
-        let mut ids: Vec<&str> = self.iter().chain(other.iter()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        Self::from_sorted(&ids)
     }
 
     /// Whether these are the episodes. O(episodes)
@@ -138,7 +143,10 @@ mod tests {
     #[test]
     fn a_union_has_each_once() {
         let set = |list: &[&str]| Episodes::new(&ids(list)).unwrap();
-        assert_eq!(set(&["a", "c"]).union(&set(&["b", "c"])), set(&["a", "b", "c"]));
-        assert_eq!(set(&[]).union(&set(&["b"])), set(&["b"]));
+        let [ac, bc, b] = [&["a", "c"][..], &["b", "c"], &["b"]].map(set);
+        assert_eq!(Episodes::union([&ac, &bc, &b, &ac]), set(&["a", "b", "c"]));
+        assert_eq!(Episodes::union([&b, &b]), b);
+        assert_eq!(Episodes::union([&set(&[]), &b]), b);
+        assert_eq!(Episodes::union([]), set(&[]));
     }
 }

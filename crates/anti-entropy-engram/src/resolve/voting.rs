@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use anti_entropy::clock::Dot;
 use anti_entropy::replica::{Resolver, Version};
 
-use crate::{Embedding, Encoding, Pattern};
+use crate::{Embedding, Encoding, Episodes, Pattern};
 
 /// Concurrent versions of one pattern are merged, and the surest of them decides.
 ///
@@ -17,7 +17,7 @@ use crate::{Embedding, Encoding, Pattern};
 ///   all say the same, and never above the highest.
 ///
 /// All sums are in the order of the dots, in `f64`, without fused operations, so that every platform gets the same bits.
-/// Siblings stay stored, so that nothing is lost. O(siblings · dimensions)
+/// Siblings stay stored, so that nothing is lost. O(siblings · dimensions + n log n) for n episodes of all together
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConfidenceVoting;
 
@@ -58,7 +58,7 @@ pub fn vote(siblings: &[Version<Pattern>]) -> Option<Vote> {
     let mean = mean(&heard, &weights, dimension);
     let agreement = mean.resultant_length * (1.0 - deviation(voters.clone().map(Pattern::confidence)));
     let mut pattern = winner.value.clone();
-    pattern.episodes = voters.fold(pattern.episodes, |all, voter| all.union(voter.episodes()));
+    pattern.episodes = Episodes::union(voters.map(Pattern::episodes));
     pattern.confidence = lowered(pattern.confidence, agreement);
     // A mean lies between its terms, which are finite.
     pattern.embedding = Embedding::new(&mean.embedding, Encoding::F32).unwrap_or(pattern.embedding);

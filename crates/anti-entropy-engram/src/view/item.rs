@@ -27,7 +27,7 @@ impl ViewItem {
         let decider = members.iter().fold(*first, |best, member| if is_surer(member, best) { member } else { best });
         let (embedding, episodes) = match members {
             [only] => (only.embedding.clone(), only.episodes.clone()),
-            several => (mean_of(several, decider), union_of(several)),
+            several => (mean_of(several, decider), Episodes::union(several.iter().map(|member| &member.episodes))),
         };
         Self {
             patterns: members.iter().map(|member| member.id.clone()).collect(),
@@ -101,11 +101,6 @@ fn mean_of(members: &[&Pattern], decider: &Pattern) -> Embedding {
     let mean = mean(&heard, &weights(&heard), dimension);
     // A mean lies between its terms, which are finite.
     Embedding::new(&mean.embedding, Encoding::F32).unwrap_or_else(|_| decider.embedding.clone())
-}
-
-fn union_of(members: &[&Pattern]) -> Episodes {
-    let all = members.iter().map(|member| member.episodes.clone());
-    all.reduce(|all, episodes| all.union(&episodes)).expect("an item has a pattern")
 }
 
 /// An item as engram would hold it, under the id that names it.
