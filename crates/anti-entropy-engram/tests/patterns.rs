@@ -1,6 +1,11 @@
 //! Patterns: the laws of their traits, their bytes, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "what does not hold here ends the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "what does not hold here ends the test; the same bits, and rounding, are meant"
+)]
 
 mod common;
 
@@ -187,9 +192,35 @@ fn what_an_encoding_cannot_hold_is_refused() {
     assert!(Pattern::new(&largest, "n", &halves).is_err());
     largest.embedding[1] = -65_504.0;
     assert!(Pattern::new(&largest, "n", &halves).is_ok());
+    // What is to be rounded down is held yet.
+    largest.embedding[1] = 65_520f32.next_down();
+    assert_eq!(Pattern::new(&largest, "n", &halves).unwrap().embedding().to_vec()[1], 65_504.0);
+    // 127 steps of the greatest number of all are too much, and of no other.
+    let steps = Space { encoding: Encoding::I8, ..space(3) };
+    let error = refused_in(&steps, |pattern| pattern.embedding[2] = f32::MIN);
+    assert_eq!(error.problem, Problem::ComponentTooLarge { index: 2, value: f32::MIN });
+    largest.embedding[1] = f32::MAX.next_down();
+    assert!(Pattern::new(&largest, "n", &steps).is_ok());
 }
 
-/// The error of an encoding is at most what its documentation states.
+/// What becomes of a component beside the largest one.
+fn kept(encoding: Encoding, largest: f32, component: f32) -> [f32; 2] {
+    let space = Space { encoding, ..space(2) };
+    let pattern = Pattern::new(&semantic("a", &[largest, component], &[], 0.5), "n", &space).unwrap();
+    pattern.embedding().to_vec().try_into().unwrap()
+}
+
+/// The most that a component changes by, as the documentation of the encoding states it.
+fn promised(encoding: Encoding, largest: f32, component: f32) -> f64 {
+    let [largest, component] = [largest, component].map(|number| f64::from(number.abs()));
+    match encoding {
+        Encoding::F16 if component < 2f64.powi(-14) => 2f64.powi(-25),
+        Encoding::F16 => component / 2048.0,
+        Encoding::I8 => largest / 254.0 + largest * 2f64.powi(-23),
+        _ => 0.0,
+    }
+}
+
 #[test]
 fn encodings_keep_their_promises() {
     for pattern in real_patterns(2, 1).iter().take(20) {
@@ -198,14 +229,46 @@ fn encodings_keep_their_promises() {
             let space = Space { encoding, ..Space::new("default") };
             let held = Pattern::new(pattern, "n", &space).unwrap().embedding().to_vec();
             for (was, is) in pattern.embedding.iter().zip(held) {
-                let allowed = match encoding {
-                    Encoding::F16 => (was.abs() / 2048.0).max(2f32.powi(-25)),
-                    // A hair more, since the step itself is rounded.
-                    Encoding::I8 => largest / 254.0 * 1.000_001,
-                    _ => 0.0,
-                };
-                assert!((was - is).abs() <= allowed, "{encoding:?}: {was} became {is}");
+                let change = (f64::from(*was) - f64::from(is)).abs();
+                assert!(change <= promised(encoding, largest, *was), "{encoding:?}: {was} became {is}");
             }
         }
     }
+}
+
+#[test]
+fn encodings_keep_their_promises_at_the_edges() {
+    // Halves: around zero, the smallest one and half of it, where the exponent begins to vary, at ties, and at the end.
+    let [half_of_least, least, normal] = [-25, -24, -14].map(|exponent| 2f32.powi(exponent));
+    let ties = [half_of_least, 3.0 * half_of_least, normal, 1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65_488.0];
+    let edges = [f32::from_bits(1), f32::MIN_POSITIVE, least, 65_504.0, 65_520f32.next_down()];
+    for number in ties.into_iter().chain(edges) {
+        for number in [number.next_down(), number, number.next_up()].into_iter().filter(|number| *number < 65_520.0) {
+            let [is, negative] = kept(Encoding::F16, number, -number);
+            let change = (f64::from(number) - f64::from(is)).abs();
+            assert!(change <= promised(Encoding::F16, number, number), "{number} became {is}");
+            assert_eq!(is.to_bits(), (-negative).to_bits());
+        }
+    }
+    let halves = |number| kept(Encoding::F16, 1.0, number)[1];
+    assert_eq!([half_of_least, 3.0 * half_of_least].map(halves), [0.0, 2.0 * least], "ties go to even");
+    assert_eq!([1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0].map(halves), [1.0, 1.0 + 4.0 / 2048.0], "ties go to even");
+
+    // Steps: around each tie, for largest components from where steps have all their bits to the greatest.
+    for largest in [2f32.powi(-119), 0.013, 1.0, 1.999_999_9, 1.342_650_9, 3e38, f32::MAX.next_down()] {
+        for tie in 0..127u8 {
+            let tie = ((f64::from(tie) + 0.5) * f64::from(largest) / 127.0) as f32;
+            for number in [tie.next_down(), tie, -tie, tie.next_up(), largest] {
+                let [_, is] = kept(Encoding::I8, largest, number);
+                let change = (f64::from(number) - f64::from(is)).abs();
+                assert!(change <= promised(Encoding::I8, largest, number), "{number} of {largest} became {is}");
+            }
+        }
+    }
+    // Below that the step itself is coarse, and at last nothing is left.
+    for bits in [1, 63, 64, 190, 300, 1000] {
+        let [is, _] = kept(Encoding::I8, f32::from_bits(bits), 0.0);
+        assert!(is <= f32::from_bits(bits));
+    }
+    assert_eq!(kept(Encoding::I8, f32::from_bits(63), 0.0), [0.0, 0.0]);
 }

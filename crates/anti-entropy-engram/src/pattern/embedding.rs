@@ -17,10 +17,12 @@ pub enum Encoding {
     #[default]
     F32,
     /// Two bytes a component: IEEE 754 binary16, to nearest, ties to even. A component changes by at most 2⁻¹¹ of itself
-    /// (0.05 %), or 2⁻²⁵ if it is smaller than 2⁻¹⁴; beyond ±65504 it is refused.
+    /// (0.05 %), or 2⁻²⁵ if it is smaller than 2⁻¹⁴. From ±65520 on, which would be rounded to infinity, it is refused.
     F16,
     /// One byte a component and four for the step: 8-bit scalar quantisation, to the nearest of 255 steps between minus and
-    /// plus the largest magnitude. A component changes by at most half a step, 1/254 (0.4 %) of the embedding's largest one.
+    /// plus the largest magnitude. A component changes by at most half a step, 1/254 (0.4 %) of the embedding's largest one,
+    /// and 2⁻²³ of that for what `f32` rounds. If the largest one is smaller than 2⁻¹¹⁹, steps get coarse, and below
+    /// 2⁻¹⁴³ nothing is left; `f32::MAX` itself is refused, since its 127 steps would be rounded to infinity.
     I8,
 }
 
