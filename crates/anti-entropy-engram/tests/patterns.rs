@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use anti_entropy::clock::Timestamp;
 use anti_entropy::conformance::check_items;
-use anti_entropy::replica::{ContentHash, Encoded, Replicated};
+use anti_entropy::replica::{ContentHash, Digest, Encoded, Replicated};
 use anti_entropy_engram::{Encoding, Field, InvalidPattern, Pattern, Problem, SemanticPattern, Space};
 use chrono::{DateTime, TimeZone, Timelike, Utc};
 use common::{real_patterns, semantic, space};
@@ -114,6 +114,25 @@ fn the_bytes_are_these() {
     }
 }
 
+/// What is hashed, as docs/protocol.md has it.
+#[test]
+fn the_digest_is_fed_these_bytes() {
+    struct Fed(Vec<u8>);
+    impl digest::Update for Fed {
+        fn update(&mut self, bytes: &[u8]) {
+            self.0.extend(bytes);
+        }
+    }
+    for sample in samples() {
+        let Encoded { body, parts } = sample.encode();
+        let with_length = |bytes: &[u8]| [&(bytes.len() as u64).to_be_bytes(), bytes].concat();
+        let hashes = parts.iter().flat_map(|part| part.hash().0).collect();
+        let mut fed = Fed(Vec::new());
+        sample.digest(&mut fed);
+        assert_eq!(fed.0, [with_length(sample.id().as_bytes()), with_length(&body), hashes].concat());
+    }
+}
+
 #[test]
 fn everything_is_in_the_digest() {
     let samples = samples();
@@ -180,6 +199,57 @@ fn a_leap_second_in_the_middle_of_a_minute_is_refused() {
     let time = time.with_nanosecond(1_500_000_000).unwrap();
     let error = refused(|pattern| pattern.last_consolidated = time);
     assert_eq!((error.field, error.problem), (Field::LastConsolidated, Problem::NoSuchTime(time)));
+}
+
+/// What the parts and the body of a peer's pattern may not be.
+#[test]
+fn bytes_that_no_pattern_has_are_refused() {
+    let plain = semantic("a", &[1.0, -0.5], &["e1"], 0.5);
+    let valid = |encoding| Pattern::new(&plain, "n1", &Space { encoding, ..space(2) }).unwrap().encode();
+    let refused = |encoded: &Encoded, what: &str| {
+        assert!(Pattern::decode(&"a".into(), encoded).is_err(), "{what}");
+    };
+    let (nan, infinite) = (f32::NAN.to_le_bytes(), f32::INFINITY.to_le_bytes());
+    let step = |step: f32| [&step.to_le_bytes()[..], &[127, 0xc0]].concat();
+    let embeddings: [(Encoding, Vec<u8>); 14] = [
+        (Encoding::F32, vec![]),
+        (Encoding::F32, vec![0; 7]),
+        (Encoding::F32, [nan, [0; 4]].concat()),
+        (Encoding::F32, [[0; 4], infinite].concat()),
+        (Encoding::F16, vec![]),
+        (Encoding::F16, vec![0; 3]),
+        (Encoding::F16, vec![0, 0x7c]),
+        (Encoding::F16, vec![1, 0xfc]),
+        (Encoding::I8, vec![]),
+        (Encoding::I8, vec![0; 4]),
+        (Encoding::I8, vec![0, 0, 0, 0, 0x80]),
+        (Encoding::I8, step(-0.0)),
+        (Encoding::I8, step(f32::NAN)),
+        (Encoding::I8, step(f32::MAX)),
+    ];
+    for (encoding, bytes) in embeddings {
+        let mut encoded = valid(encoding);
+        assert!(Pattern::decode(&"a".into(), &encoded).is_ok());
+        encoded.parts[0] = bytes.as_slice().into();
+        refused(&encoded, &format!("{encoding:?} {bytes:?}"));
+    }
+    // The body: encoding, "n1", strength, confidence, time.
+    let body = |change: fn(&mut Vec<u8>), what| {
+        let mut encoded = valid(Encoding::F32);
+        change(&mut encoded.body);
+        refused(&encoded, what);
+    };
+    body(|body| body[0] = 3, "an encoding that there is not");
+    body(|body| body[4..8].copy_from_slice(&f32::NAN.to_le_bytes()), "strength NaN");
+    body(|body| body[4..8].copy_from_slice(&(-0.0f32).to_le_bytes()), "strength -0");
+    body(|body| body[8..12].copy_from_slice(&1.5f32.to_le_bytes()), "confidence above 1");
+    body(|body| body[8..12].copy_from_slice(&(-0.0f32).to_le_bytes()), "confidence -0");
+    body(|body| *body.last_mut().unwrap() = 0x80, "nanoseconds that do not end");
+    body(|body| body.push(0), "more than there is");
+    let mut encoded = valid(Encoding::F32);
+    assert!(Pattern::decode(&String::new(), &encoded).is_err(), "no id");
+    encoded.parts.pop();
+    refused(&encoded, "one part");
 }
 
 #[test]

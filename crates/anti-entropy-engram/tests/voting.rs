@@ -12,9 +12,11 @@ use std::sync::LazyLock;
 
 use anti_entropy::conformance::check_resolver;
 use anti_entropy::replica::{Replicated, Resolver, Version};
-use anti_entropy_engram::{ConfidenceVoting, LastConsolidated, Pattern, Resolution, SemanticPattern, Vote, vote};
+use anti_entropy_engram::{
+    ConfidenceVoting, Encoding, LastConsolidated, Pattern, Resolution, SemanticPattern, Space, Vote, vote,
+};
 use chrono::TimeDelta;
-use common::{NODES, all_real_patterns, pattern, real_patterns, semantic, version};
+use common::{NODES, all_real_patterns, pattern, real_patterns, semantic, space, version};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -174,6 +176,44 @@ fn the_bits_are_these() {
     }
     let found: [u8; 32] = hash.finalize().into();
     assert_eq!(u64::from_be_bytes(*found.first_chunk().unwrap()), 0x59fc_dac9_646e_d8f8);
+}
+
+/// Any numbers that an encoding holds, from the smallest to the greatest.
+fn any_embedding() -> impl Strategy<Value = (Vec<f32>, Encoding)> {
+    use prop::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    let extremes = prop::sample::select(vec![f32::MAX, f32::MIN, f32::MIN_POSITIVE, f32::from_bits(1), 1.0, -0.0]);
+    let wide = prop::collection::vec(prop_oneof![POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO, extremes], 1..4);
+    let narrow = prop::collection::vec(-65_504.0f32..65_504.0, 1..4);
+    let narrow_encoding = prop::sample::select(vec![Encoding::F16, Encoding::I8]);
+    prop_oneof![wide.prop_map(|components| (components, Encoding::F32)), (narrow, narrow_encoding)]
+}
+
+proptest! {
+    /// Whatever a peer may send: any numbers, dimensions and encodings, side by side.
+    #[test]
+    fn votes_among_anything_are_valid(
+        all in prop::collection::vec((any_embedding(), 0.0f32..=1.0, prop::num::f32::NORMAL), 2..6)
+    ) {
+        let versions: Vec<_> = (1..).zip(&all).map(|(writer, ((embedding, encoding), confidence, strength))| {
+            let value = SemanticPattern { strength: *strength, ..semantic("a", embedding, &["e"], *confidence) };
+            let space = Space { encoding: *encoding, ..space(embedding.len()) };
+            version(writer, Pattern::new(&value, "n", &space).unwrap())
+        }).collect();
+        let vote = voted(&versions);
+        let highest = versions.iter().map(|version| version.value.confidence()).fold(0.0, f32::max);
+        prop_assert!((0.0..=1.0).contains(&vote.agreement));
+        prop_assert!((0.0..=highest).contains(&vote.pattern.confidence()));
+        let encoded = vote.pattern.encode();
+        prop_assert_eq!(Pattern::decode(&vote.pattern.key(), &encoded).unwrap().encode(), encoded);
+        let embedding = vote.pattern.embedding().to_vec();
+        let heard = versions.iter().map(|version| version.value.embedding().to_vec());
+        let heard: Vec<Vec<f32>> = heard.filter(|other| other.len() == embedding.len()).collect();
+        for (index, component) in embedding.iter().enumerate() {
+            let least = heard.iter().map(|other| other[index]).fold(f32::INFINITY, f32::min);
+            let greatest = heard.iter().map(|other| other[index]).fold(f32::NEG_INFINITY, f32::max);
+            prop_assert!((least..=greatest).contains(component), "{least} to {greatest}: {component}");
+        }
+    }
 }
 
 proptest! {

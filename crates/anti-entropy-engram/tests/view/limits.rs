@@ -101,6 +101,29 @@ fn other_dimensions_and_no_direction() {
     }
 }
 
+proptest! {
+    /// Components from the smallest to the greatest, side by side.
+    #[test]
+    fn any_numbers_are_as_defined(
+        embeddings in vec((vec(any_component(), 1..12), vec(any::<bool>(), 3)), 1..10),
+    ) {
+        let ids = (b'a'..).map(|letter| char::from(letter).to_string());
+        let set = set(ids.zip(&embeddings).map(|(id, (embedding, held))| {
+            let episodes = ["1", "2", "3"].into_iter().zip(held).filter(|(_, held)| **held);
+            made(&id, embedding, &episodes.map(|(episode, _)| episode).collect::<Vec<_>>())
+        }));
+        // A view takes in other dimensions than its space's too.
+        let space = space(1);
+        assert_defined(&view_of(&space, &set), &space, &set);
+    }
+}
+
+fn any_component() -> impl Strategy<Value = f32> {
+    use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    let extremes = vec![f32::MAX, f32::MIN, f32::MIN_POSITIVE, f32::from_bits(1), 1.0, -0.0];
+    prop_oneof![POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO, proptest::sample::select(extremes)]
+}
+
 /// Vectors at angles whose cosines are within some rounding errors of `f32` of the threshold.
 fn near_threshold(dimension: usize) -> impl Strategy<Value = Vec<Vec<f32>>> {
     let numbers = vec(-1.0..1.0f64, dimension);
