@@ -6,7 +6,7 @@ use anti_entropy::replica::{KeepAll, Resolver, Version};
 use serde::{Deserialize, Serialize};
 
 pub use self::voting::{ConfidenceVoting, Vote, vote};
-pub(crate) use self::voting::{lowered, mean, weights};
+pub(crate) use self::voting::{Mean, by_certainty, lowered};
 use crate::Pattern;
 
 /// The version that was consolidated last wins, by its node's clock; among equal ones, that with the greatest dot.

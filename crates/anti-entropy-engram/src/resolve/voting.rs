@@ -47,77 +47,78 @@ pub struct Vote {
 /// Versions whose embedding has another dimension than the winner's have no say in the embedding: of a space's own
 /// patterns there are none.
 pub fn vote(siblings: &[Version<Pattern>]) -> Option<Vote> {
-    let winner = siblings.iter().max_by(|a, b| rank(a, b))?;
+    let winner = siblings.iter().max_by(|a, b| by_certainty(&a.value, &b.value).then(a.dot.cmp(&b.dot)))?;
     if let [only] = siblings {
         return Some(Vote { winner: only.dot, pattern: only.value.clone(), agreement: 1.0 });
     }
-    let dimension = winner.value.embedding().dimension();
     let voters = siblings.iter().map(|sibling| &sibling.value);
-    let heard: Vec<&Pattern> = voters.clone().filter(|voter| voter.embedding().dimension() == dimension).collect();
-    let weights = weights(&heard);
-    let mean = mean(&heard, &weights, dimension);
+    let mean = Mean::of(voters.clone(), &winner.value);
     let agreement = mean.resultant_length * (1.0 - deviation(voters.clone().map(Pattern::confidence)));
-    let mut pattern = winner.value.clone();
-    pattern.episodes = Episodes::union(voters.map(Pattern::episodes));
-    pattern.confidence = lowered(pattern.confidence, agreement);
-    // A mean lies between its terms, which are finite.
-    pattern.embedding = Embedding::new(&mean.embedding, Encoding::F32).unwrap_or(pattern.embedding);
+    let pattern = Pattern {
+        embedding: mean.embedding,
+        episodes: Episodes::union(voters.map(Pattern::episodes)),
+        confidence: lowered(winner.value.confidence, agreement),
+        ..winner.value.clone()
+    };
     Some(Vote { winner: winner.dot, pattern, agreement })
 }
 
-/// Who is surer.
-fn rank(a: &Version<Pattern>, b: &Version<Pattern>) -> Ordering {
-    let by_value = |a: &Pattern, b: &Pattern| {
-        let confidence = a.confidence().total_cmp(&b.confidence());
-        let strength = || a.strength().total_cmp(&b.strength());
-        confidence.then_with(strength).then_with(|| a.last_consolidated().cmp(&b.last_consolidated()))
-    };
-    by_value(&a.value, &b.value).then(a.dot.cmp(&b.dot))
+/// Who is surer: by confidence, then by strength, then by time.
+pub(crate) fn by_certainty(a: &Pattern, b: &Pattern) -> Ordering {
+    let confidence = a.confidence.total_cmp(&b.confidence);
+    let strength = || a.strength.total_cmp(&b.strength);
+    confidence.then_with(strength).then_with(|| a.last_consolidated.cmp(&b.last_consolidated))
 }
 
-/// The confidences, in proportion, to a sum of 1; equal ones if all are zero.
-pub(crate) fn weights(voters: &[&Pattern]) -> Vec<f64> {
-    let confidences: Vec<f64> = voters.iter().map(|voter| f64::from(voter.confidence())).collect();
-    let sum: f64 = confidences.iter().sum();
-    #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 voters")]
-    let equal = 1.0 / voters.len() as f64;
-    confidences.into_iter().map(|confidence| if sum > 0.0 { confidence / sum } else { equal }).collect()
-}
-
-/// A confidence times a factor of 0 to 1, computed exactly and rounded once.
+/// A confidence times a factor of 0 to 1: in `f64`, then rounded to `f32`.
 pub(crate) fn lowered(confidence: f32, factor: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
     let lowered = (f64::from(confidence) * factor.clamp(0.0, 1.0)) as f32;
     lowered
 }
 
-/// A weighted mean of embeddings, and how much their directions agree.
+/// The mean of embeddings, weighted by confidence, and how much their directions agree.
 pub(crate) struct Mean {
-    pub(crate) embedding: Vec<f32>,
+    pub(crate) embedding: Embedding,
     pub(crate) resultant_length: f64,
 }
 
-/// The mean of embeddings of one dimension. Embeddings without a direction, all zero, do not count in the resultant length;
-/// if there are no others, they agree.
-pub(crate) fn mean(voters: &[&Pattern], weights: &[f64], dimension: usize) -> Mean {
-    let mut mean = vec![0.0; dimension];
-    let mut direction = vec![0.0; dimension];
-    let mut directed = 0.0;
-    for (voter, weight) in voters.iter().zip(weights) {
-        let components = voter.embedding().to_vec();
-        let norm = norm(components.iter().map(|component| f64::from(*component)));
-        let unit = if norm > 0.0 { weight / norm } else { 0.0 };
-        directed += if norm > 0.0 { *weight } else { 0.0 };
-        for ((component, mean), direction) in components.iter().zip(&mut mean).zip(&mut direction) {
-            let component = f64::from(*component);
-            *mean += weight * component;
-            *direction += unit * component;
+impl Mean {
+    /// Of those patterns whose embedding has as many dimensions as the decider's, summed in the order given. Embeddings without
+    /// a direction, all zero, do not count in the resultant length; if there are no others, they agree.
+    pub(crate) fn of<'a>(patterns: impl Iterator<Item = &'a Pattern>, decider: &Pattern) -> Self {
+        let dimension = decider.embedding.dimension();
+        let heard: Vec<&Pattern> = patterns.filter(|pattern| pattern.embedding.dimension() == dimension).collect();
+        let mut mean = vec![0.0; dimension];
+        let mut direction = vec![0.0; dimension];
+        let mut directed = 0.0;
+        for (voter, weight) in heard.iter().zip(weights(&heard)) {
+            let components = voter.embedding.to_vec();
+            let norm = norm(components.iter().map(|component| f64::from(*component)));
+            let unit = if norm > 0.0 { weight / norm } else { 0.0 };
+            directed += if norm > 0.0 { weight } else { 0.0 };
+            for ((component, mean), direction) in components.iter().zip(&mut mean).zip(&mut direction) {
+                let component = f64::from(*component);
+                *mean += weight * component;
+                *direction += unit * component;
+            }
         }
+        let resultant_length = if directed > 0.0 { (norm(direction.into_iter()) / directed).min(1.0) } else { 1.0 };
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
+        let mean: Vec<f32> = mean.into_iter().map(|component: f64| component as f32).collect();
+        // A mean lies between its terms, which are finite.
+        let embedding = Embedding::new(&mean, Encoding::F32).unwrap_or_else(|_| decider.embedding.clone());
+        Self { embedding, resultant_length }
     }
-    let resultant_length = if directed > 0.0 { (norm(direction.into_iter()) / directed).min(1.0) } else { 1.0 };
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
-    let embedding = mean.into_iter().map(|component: f64| component as f32).collect();
-    Mean { embedding, resultant_length }
+}
+
+/// The confidences, in proportion, to a sum of 1; equal ones if all are zero.
+fn weights(voters: &[&Pattern]) -> Vec<f64> {
+    let confidences: Vec<f64> = voters.iter().map(|voter| f64::from(voter.confidence)).collect();
+    let sum: f64 = confidences.iter().sum();
+    #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 voters")]
+    let equal = 1.0 / voters.len() as f64;
+    confidences.into_iter().map(|confidence| if sum > 0.0 { confidence / sum } else { equal }).collect()
 }
 
 /// The length of a vector.

@@ -3,8 +3,8 @@
 use anti_entropy::replica::PartHash;
 use chrono::{DateTime, Utc};
 
-use crate::resolve::{lowered, mean, weights};
-use crate::{Embedding, Encoding, Episodes, Pattern, SemanticPattern};
+use crate::resolve::{Mean, by_certainty, lowered};
+use crate::{Embedding, Episodes, Pattern, SemanticPattern};
 
 /// One thing that is known: a pattern, or several that were merged.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +24,15 @@ impl ViewItem {
     /// The item of these base patterns, in ascending order of their ids, before other items lower its confidence.
     pub(super) fn of(members: &[&Pattern]) -> Self {
         let first = members.first().expect("an item has a pattern");
-        let decider = members.iter().fold(*first, |best, member| if is_surer(member, best) { member } else { best });
+        // Of equally sure ones the first stays.
+        let surer = |best, member| if by_certainty(member, best).is_gt() { member } else { best };
+        let decider = members.iter().copied().fold(*first, surer);
         let (embedding, episodes) = match members {
             [only] => (only.embedding.clone(), only.episodes.clone()),
-            several => (mean_of(several, decider), Episodes::union(several.iter().map(|member| &member.episodes))),
+            several => (
+                Mean::of(several.iter().copied(), decider).embedding,
+                Episodes::union(several.iter().map(|member| &member.episodes)),
+            ),
         };
         Self {
             patterns: members.iter().map(|member| member.id.clone()).collect(),
@@ -84,23 +89,6 @@ impl ViewItem {
     pub fn last_consolidated(&self) -> DateTime<Utc> {
         self.last_consolidated
     }
-}
-
-/// Whether a pattern goes before another whose id is smaller.
-fn is_surer(a: &Pattern, b: &Pattern) -> bool {
-    let confidence = a.confidence.total_cmp(&b.confidence);
-    let strength = || a.strength.total_cmp(&b.strength);
-    confidence.then_with(strength).then_with(|| a.last_consolidated.cmp(&b.last_consolidated)).is_gt()
-}
-
-/// The mean of the embeddings that have as many dimensions as the decider's: in a space, all.
-fn mean_of(members: &[&Pattern], decider: &Pattern) -> Embedding {
-    let dimension = decider.embedding.dimension();
-    let heard = members.iter().copied().filter(|member| member.embedding.dimension() == dimension);
-    let heard: Vec<&Pattern> = heard.collect();
-    let mean = mean(&heard, &weights(&heard), dimension);
-    // A mean lies between its terms, which are finite.
-    Embedding::new(&mean.embedding, Encoding::F32).unwrap_or_else(|_| decider.embedding.clone())
 }
 
 /// An item as engram would hold it, under the id that names it.
