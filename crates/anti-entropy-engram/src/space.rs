@@ -92,7 +92,8 @@ impl Space {
         hash.update((self.dimension.get() as u64).to_be_bytes());
         hash.update([self.encoding.code(), self.resolution.code()]);
         for threshold in [merge_overlap, merge_cosine, link_cosine] {
-            hash.update(threshold.to_bits().to_be_bytes());
+            // -0 is equal to 0.
+            hash.update((threshold + 0.0).to_bits().to_be_bytes());
         }
         let hash: [u8; 32] = hash.finalize().into();
         u64::from_be_bytes(hash[..8].try_into().expect("eight of 32 bytes"))
@@ -127,6 +128,16 @@ mod tests {
         agreements.sort_unstable();
         agreements.dedup();
         assert_eq!(agreements.len(), 10);
+    }
+
+    #[test]
+    fn equal_settings_agree() {
+        let [zero, negative] = [0.0, -0.0].map(|merge_overlap| {
+            let thresholds = Thresholds { merge_overlap, ..Thresholds::default() };
+            Space { thresholds, ..Space::new("default") }
+        });
+        assert_eq!(zero, negative);
+        assert_eq!(zero.agreement(), negative.agreement());
     }
 
     /// Worked out from docs/protocol.md by a separate program.
