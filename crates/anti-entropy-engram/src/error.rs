@@ -21,6 +21,7 @@ pub struct InvalidPattern {
 
 /// A field of a pattern, by engram's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Field {
     /// `id`
     Id,

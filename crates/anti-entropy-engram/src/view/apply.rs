@@ -37,8 +37,8 @@ impl SemanticView {
     ///
     /// How the view came to be does not show in it: it is the same after many small changes as after one that brings all.
     /// O(changes · patterns · dimensions) for the search for neighbours, of all patterns that are new or have another
-    /// embedding or other episodes; besides O(relations) of each changed item, and of each neighbour that a pattern gained or
-    /// lost.
+    /// embedding or other episodes, and O(common episodes) with each pattern that has any; besides O(relations) of each changed
+    /// item, and of each neighbour that a pattern gained or lost, and O(holders) of each episode of these.
     ///
     /// # Errors
     /// If more pairs are related than [`max_pairs`](super::ViewConfig::max_pairs). The view is empty then, and `until` is the

@@ -20,8 +20,9 @@ type Chunk = [f32; LANES];
 /// Let u = 2⁻²⁴, the rounding of `f32`. A row's components were divided in `f64` and rounded once, so each is off by at most
 /// u of itself (and a bit). A dot product of n terms, summed in whatever order, is off by at most nu / (1 - nu) of the sum of
 /// the terms' magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), which is at most 1 for
-/// unit vectors (Cauchy-Schwarz). All in all that is little more than (n + 2)u. The [`margin`] is twice that and more: room
-/// for what underflows, for the rounding of the floor itself, and for the exact cosine's own rounding of some 2⁻⁴⁴.
+/// unit vectors (Cauchy-Schwarz). All in all that is little more than (n + 2)u. The [`margin`] is 4 (n + 8)u: room for what
+/// underflows, for the rounding of the floor itself, and for the exact cosine's own rounding of some 2⁻⁴⁴. (Near
+/// n = 2²⁴ too: no term goes through more than n / 8 + 8 additions, a lane and the sum of lanes, and the bound is of these.)
 #[derive(Clone, Debug)]
 pub(super) struct Matrix {
     chunks_per_row: usize,
