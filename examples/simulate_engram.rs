@@ -46,7 +46,7 @@ impl Patterns {
         let mut views = BTreeSet::new();
         for (replica, entries) in nodes {
             let mut view = SemanticView::new(self.0.clone(), ViewConfig::default()).expect("the space makes sense");
-            let changed = ChangedEntries { entries, until: Snapshot::default() };
+            let changed = ChangedEntries { since: <Snapshot>::default().root(), entries, until: Snapshot::default() };
             view.apply(changed).expect("a few patterns have few pairs");
             check(&view, replica)?;
             views.insert(view.hash());

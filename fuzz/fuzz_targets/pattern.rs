@@ -35,7 +35,8 @@ fuzz_target!(|input: (Vec<Input>, bool, Vec<u8>)| {
         assert!(Pattern::decode(&vote.pattern.key(), &vote.pattern.encode()).is_ok(), "{vote:?}");
     }
     let mut view = SemanticView::new(Space::new("fuzz"), ViewConfig::default()).expect("the space makes sense");
-    let changed = ChangedEntries { entries: entries.clone(), until: Snapshot::default() };
+    let changed =
+        ChangedEntries { since: <Snapshot>::default().root(), entries: entries.clone(), until: Snapshot::default() };
     view.apply(changed).expect("a few patterns have few pairs");
     let named: usize = view.items().map(|item| item.patterns().len()).sum();
     assert_eq!(named, entries.len());

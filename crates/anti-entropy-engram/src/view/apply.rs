@@ -32,8 +32,7 @@ struct Pass {
 }
 
 impl SemanticView {
-    /// Takes in what changed in a replica since [`until`](Self::until), and not since an earlier moment: changes that were read
-    /// at the same time and are taken in one after the other may leave in what has come and gone.
+    /// Takes in what changed in a replica since [`until`](Self::until).
     ///
     /// How the view came to be does not show in it: it is the same after many small changes as after one that brings all.
     /// O(changes · patterns · dimensions) for the search for neighbours, of all patterns that are new or have another
@@ -41,9 +40,13 @@ impl SemanticView {
     /// item, and of each neighbour that a pattern gained or lost, and O(holders) of each episode of these.
     ///
     /// # Errors
-    /// If more pairs are related than [`max_pairs`](super::ViewConfig::max_pairs). The view is empty then, and `until` is the
+    /// If the changes were read since another moment, which would leave in what has come and gone: the view is as it was then.
+    /// If more pairs are related than [`max_pairs`](super::ViewConfig::max_pairs): the view is empty then, and `until` is the
     /// beginning.
     pub fn apply(&mut self, changed: ChangedEntries<Pattern>) -> Result<(), ViewError> {
+        if changed.since != self.until.root() {
+            return Err(ViewError::OtherMoment);
+        }
         match self.take(changed.entries) {
             Ok(()) => {
                 self.until = changed.until;

@@ -31,6 +31,12 @@ pub enum ViewError {
         /// [`ViewConfig::max_pairs`].
         limit: usize,
     },
+    /// The changes were read since another moment than the one that the view is at. It is as it was.
+    #[error(
+        "the changes were read since another moment than the view is at; the view is as it was; read them since `until`, and \
+         apply them before reading again"
+    )]
+    OtherMoment,
 }
 
 /// A view that could not follow a replica.

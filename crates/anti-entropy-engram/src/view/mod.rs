@@ -199,14 +199,25 @@ impl SemanticView {
     pub fn conflicts(&self) -> impl Iterator<Item = Conflict> + '_ {
         self.slots.iter().flat_map(|slot| {
             let held = self.slots.get(slot);
-            let siblings = (held.base.siblings > 1).then(|| Conflict::Siblings {
-                id: held.id.to_string(),
-                siblings: held.base.siblings,
-                agreement: held.base.agreement,
-            });
+            let siblings = siblings_conflict(held);
             let pairs = self.relations_behind(held);
             siblings.into_iter().chain(pairs.into_iter().map(|(relation, other)| conflict(held, relation, other)))
         })
+    }
+
+    /// The conflicts that a pattern is in: that of its versions first, then its pairs in ascending order of the other id. Those of
+    /// type 2 are what its item is linked with. O(relations · log patterns)
+    pub fn conflicts_of(&self, id: &str) -> impl Iterator<Item = Conflict> {
+        let held = self.slots.of_id(id).map(|slot| self.slots.get(slot));
+        let siblings = held.and_then(siblings_conflict);
+        let relations = held.into_iter().flat_map(|held| held.relations.iter().map(move |relation| (held, relation)));
+        let mut pairs: Vec<_> =
+            relations.map(|(held, relation)| (held, relation, self.slots.get(relation.other))).collect();
+        pairs.sort_unstable_by(|(.., a), (.., b)| a.id.cmp(&b.id));
+        let pairs = pairs.into_iter().map(|(held, relation, other)| {
+            if held.id < other.id { conflict(held, relation, other) } else { conflict(other, relation, held) }
+        });
+        siblings.into_iter().chain(pairs)
     }
 
     /// The relations of a pattern to those with a greater id, in ascending order of that.
@@ -228,6 +239,14 @@ impl SemanticView {
         let unresolved = self.components.values().filter(|component| !component.complete);
         unresolved.map(|component| component.members.iter().map(|member| &*self.slots.get(*member).id).collect())
     }
+}
+
+fn siblings_conflict(held: &Held) -> Option<Conflict> {
+    (held.base.siblings > 1).then(|| Conflict::Siblings {
+        id: held.id.to_string(),
+        siblings: held.base.siblings,
+        agreement: held.base.agreement,
+    })
 }
 
 fn conflict(held: &Held, relation: &Relation, other: &Held) -> Conflict {

@@ -3,7 +3,7 @@
 use anti_entropy::KeyHash;
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::replica::{Entry, KeepAll, MemoryStore, Replica};
-use anti_entropy_engram::view::{FollowError, SemanticView, ViewConfig, ViewError};
+use anti_entropy_engram::view::{FollowError, SemanticView, ViewConfig, ViewError, ViewItem};
 use anti_entropy_engram::{Pattern, Space, SpaceError, Thresholds};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -43,6 +43,21 @@ fn with_too_many_pairs_it_is_emptied_and_starts_over() {
     let mut view = SemanticView::new(space(2), ViewConfig { max_pairs: 3 }).unwrap();
     view.apply(changed(all.iter().map(|(id, siblings)| (id, Some(siblings))))).unwrap();
     assert_same(&view, &view_of(&space(2), &all));
+}
+
+#[test]
+fn changes_since_another_moment_are_refused() {
+    let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_bytes([7; 32])).unwrap();
+    replica.write(made("a", &[1.0, 0.0], &[]), Now::default()).unwrap();
+    let mut view = SemanticView::new(space(2), ViewConfig::default()).unwrap();
+    let early = replica.changed_since(view.until()).unwrap();
+    replica.delete(&"a".to_owned(), Now::default()).unwrap();
+    replica.write(made("b", &[1.0, 0.0], &[]), Now::default()).unwrap();
+    view.follow(&mut replica).unwrap();
+    // What is gone since would stay for good.
+    assert_eq!(view.apply(early), Err(ViewError::OtherMoment));
+    assert_eq!(view.items().map(ViewItem::patterns).collect::<Vec<_>>(), [["b"]]);
+    assert!(!view.follow(&mut replica).unwrap());
 }
 
 #[test]

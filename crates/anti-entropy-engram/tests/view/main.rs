@@ -41,7 +41,7 @@ fn changed<'a>(
         let entry = siblings.map(|siblings| Entry { key: id.clone(), siblings: siblings.clone() });
         (KeyHash::of(id), entry)
     });
-    ChangedEntries { entries: entries.collect(), until: Snapshot::default() }
+    ChangedEntries { since: <Snapshot>::default().root(), entries: entries.collect(), until: Snapshot::default() }
 }
 
 /// The view of a set, built from nothing at once.

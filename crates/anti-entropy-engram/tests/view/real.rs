@@ -1,6 +1,6 @@
 //! On real data.
 
-use anti_entropy_engram::view::ConflictCounts;
+use anti_entropy_engram::view::{Conflict, ConflictCounts};
 use anti_entropy_engram::{Pattern, SemanticPattern, Space};
 
 use crate::common::{all_real_patterns, version};
@@ -41,4 +41,26 @@ fn the_view_has_the_same_bits_in_every_build() {
     set.insert(second.clone(), vec![b[0].clone(), as_other(&second, &a[0].value)]);
     assert_eq!(hash(&set), "31473f94288f1761c66444360d0cf81db4e38d7db7f35087e59ea0651351de62");
     assert_eq!(hash(&Set::new()), "7b4a332e76a1380617b25240be41b7ed2264d016bb064294344903227723d466");
+}
+
+#[test]
+fn the_conflicts_of_each_pattern_are_all_conflicts() {
+    let (space, mut set) = all();
+    let (first, versions) = set.iter().next().map(|(id, all)| (id.clone(), all.clone())).unwrap();
+    set.insert(first, vec![versions[0].clone(), version(2, versions[0].value.clone())]);
+    let view = view_of(&space, &set);
+    let names = |conflict: &Conflict| match conflict {
+        Conflict::Siblings { id, .. } => vec![id.clone()],
+        Conflict::SameCore { a, b, .. } | Conflict::Similar { a, b, .. } | Conflict::Contested { a, b, .. } => {
+            vec![a.clone(), b.clone()]
+        }
+    };
+    for id in set.keys() {
+        let expected: Vec<Conflict> = view.conflicts().filter(|conflict| names(conflict).contains(id)).collect();
+        let mut found: Vec<Conflict> = view.conflicts_of(id).collect();
+        assert!(found.windows(2).all(|pair| pair[0] != pair[1]));
+        found.sort_by_key(|conflict| expected.iter().position(|other| other == conflict));
+        assert_eq!(found, expected, "{id}");
+    }
+    assert_eq!(view.conflicts_of("nobody's").count(), 0);
 }

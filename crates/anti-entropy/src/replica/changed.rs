@@ -6,11 +6,13 @@ use alloc::string::ToString;
 use super::version::Record;
 use super::{Entry, Error, Replica, Replicated};
 use crate::KeyHash;
-use crate::summary::Snapshot;
+use crate::summary::{Root, Snapshot};
 
 /// The entries that changed between two moments, as they are at the later one.
 #[derive(Clone, Debug)]
 pub struct ChangedEntries<V: Replicated> {
+    /// The root at the earlier moment: an index that is not at it has changes to take in first.
+    pub since: Root,
     /// What is held now at each key that differs; nothing if it is gone.
     pub entries: BTreeMap<KeyHash, Option<Entry<V>>>,
     /// The later moment, from which to go on.
@@ -44,7 +46,7 @@ impl<V: Replicated> Replica<V> {
     pub fn changed_since(&mut self, earlier: &Snapshot) -> Result<ChangedEntries<V>, Error> {
         let mut entries = BTreeMap::new();
         let until = self.for_each_changed(earlier, |key, entry| drop(entries.insert(key, entry)))?;
-        Ok(ChangedEntries { entries, until })
+        Ok(ChangedEntries { since: earlier.root(), entries, until })
     }
 
     /// The same one entry at a time, in the order of the keys' hashes. Returns the later moment.
