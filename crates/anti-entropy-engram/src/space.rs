@@ -81,6 +81,14 @@ impl Space {
         }
     }
 
+    /// The number of the space's channel where several spaces share a transport: the first eight bytes of a hash of its id
+    /// (docs/protocol.md, "Root announcements"). See [`Channels`](anti_entropy::driver::Channels).
+    pub fn channel(&self) -> u64 {
+        let hash = Sha256::new().chain_update(b"anti-entropy-engram/1 space id").chain_update(&self.id).finalize();
+        let hash: [u8; 32] = hash.into();
+        u64::from_be_bytes(*hash.first_chunk().expect("eight of 32 bytes"))
+    }
+
     /// A number that stands for all these settings: equal, but for a chance of 2⁻⁶⁴, exactly where they are
     /// (docs/protocol.md, "Spaces").
     pub fn agreement(&self) -> u64 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anti_entropy::conformance::transport::law;
 use anti_entropy::conformance::{Violation, check_transport};
-use anti_entropy::driver::{MemoryNetwork, MemoryTransport, SendError, Transport};
+use anti_entropy::driver::{Channels, ChannelsConfig, MemoryNetwork, MemoryTransport, SendError, Transport};
 use anti_entropy::gossip::PeerId;
 use async_trait::async_trait;
 use futures::executor::block_on;
@@ -33,6 +33,19 @@ fn the_memory_transport_conforms() {
     let (a_name, b_name) = (PeerId::from("a"), PeerId::from("b"));
     let (a, b) = (network.join(a_name.clone()), network.join(b_name.clone()));
     block_on(check_transport(&a, a_name, &b, b_name, async { b.close() }, timer(1))).unwrap();
+}
+
+#[test]
+fn a_channel_conforms_too() {
+    let network = MemoryNetwork::new(1);
+    let join = |name: &str| {
+        let transport = Arc::new(network.join(name.into()));
+        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default());
+        std::thread::spawn(|| block_on(carry));
+        (transport, channels.open(7).unwrap())
+    };
+    let ((_, a), (transport, b)) = (join("a"), join("b"));
+    block_on(check_transport(&a, "a".into(), &b, "b".into(), async { transport.close() }, timer(1))).unwrap();
 }
 
 /// What is wrong with a transport.

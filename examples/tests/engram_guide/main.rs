@@ -7,6 +7,7 @@ mod durable;
 mod endpoint;
 mod engram_core;
 mod membership;
+mod spaces;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use chrono::DateTime;
 
 use crate::cluster::SpaceReplica;
 use crate::engram_core::{BeliefUpdateRecord, Confidence, ConsolidationSnapshot, ConsolidationStats, SemanticPattern};
+use crate::spaces::Spaces;
 
 /// Every block of code in the guide is one of the files here, whole.
 #[test]
@@ -29,7 +31,7 @@ fn the_guide_shows_this_code() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guide = std::fs::read_to_string(here.join("../docs/engram.md")).unwrap();
     let blocks: Vec<&str> = guide.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let files = ["convert", "cluster", "membership", "durable", "endpoint"];
+    let files = ["convert", "cluster", "spaces", "membership", "durable", "endpoint"];
     for (block, file) in blocks.iter().zip(files) {
         let code = std::fs::read_to_string(here.join(format!("tests/engram_guide/{file}.rs"))).unwrap();
         assert!(code == *block, "docs/engram.md shows other code than examples/tests/engram_guide/{file}.rs has");
@@ -65,14 +67,16 @@ fn update(id: &str) -> BeliefUpdateRecord {
     }
 }
 
-/// A node and its transport.
-async fn start(name: &str, directory: &Path) -> (SpaceReplica, Arc<TcpTransport>) {
+/// A node's two spaces, and their transport.
+async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTransport>) {
     let loopback = ([127, 0, 0, 1], 0).into();
     let transport = Arc::new(TcpTransport::bind(TcpConfig::new(PeerId::from(name), loopback)).await.unwrap());
-    let opening = durable::opening(directory).unwrap();
-    let space = Space::new("default");
-    let replica = SpaceReplica::start(space, name, MemoryStore::new(), opening, Arc::clone(&transport)).unwrap();
-    (replica, transport)
+    let spaces = Spaces::new(Arc::clone(&transport));
+    let start = |space: &str| {
+        let opening = durable::opening(directory).unwrap();
+        spaces.start(Space::new(space), name, MemoryStore::new(), opening).unwrap()
+    };
+    (["default", "dreams"].map(start), transport)
 }
 
 fn directory(name: &str) -> PathBuf {
@@ -92,9 +96,12 @@ fn patterns_come_back_as_they_were() {
 #[tokio::test]
 async fn two_nodes_of_engram_become_equal() {
     let (first, second) = (directory("guide-first"), directory("guide-second"));
-    let ((alice, alices), (bob, bobs)) = (start("alice", &first).await, start("bob", &second).await);
-    alice.member_up(&alices, "bob", bobs.local_addr(), None).await.unwrap();
-    bob.member_up(&bobs, "alice", alices.local_addr(), None).await.unwrap();
+    let (([alice, alices_dreams], alices), ([bob, bobs_dreams], bobs)) =
+        (start("alice", &first).await, start("bob", &second).await);
+    for (alice, bob) in [(&alice, &bob), (&alices_dreams, &bobs_dreams)] {
+        alice.member_up(&alices, "bob", bobs.local_addr(), None).await.unwrap();
+        bob.member_up(&bobs, "alice", alices.local_addr(), None).await.unwrap();
+    }
 
     let snapshots = [
         snapshot(&[pattern("pattern_1", 0.9), pattern("pattern_2", 0.4)]),
@@ -102,13 +109,14 @@ async fn two_nodes_of_engram_become_equal() {
     ];
     alice.after_consolidation(&snapshots[0], &[update("pattern_2")]).await.unwrap();
     bob.after_consolidation(&snapshots[1], &[]).await.unwrap();
+    alices_dreams.after_consolidation(&snapshot(&[pattern("pattern_4", 0.5)]), &[]).await.unwrap();
 
     // A ping tells of a root, and the two need not wait for a round.
     let metadata = alice.ping_metadata().await.unwrap();
     assert!(metadata.len() <= 64);
     let announced = bob.on_ping_metadata("alice", metadata).await.unwrap();
     assert!(matches!(announced, Announced::Differs | Announced::Equal), "{announced:?}");
-    for (node, peer) in [(&alice, "bob"), (&bob, "alice")] {
+    for (node, peer) in [(&alice, "bob"), (&bob, "alice"), (&bobs_dreams, "alice")] {
         tokio::time::timeout(Duration::from_secs(30), node.gossiper.wait_converged([peer.into()]))
             .await
             .unwrap()
@@ -117,6 +125,8 @@ async fn two_nodes_of_engram_become_equal() {
     }
     let views = [&alice, &bob].map(|node| node.view().hash());
     assert_eq!(views[0], views[1]);
+    let dreams: Vec<String> = bobs_dreams.view().items().flat_map(ViewItem::patterns).cloned().collect();
+    assert_eq!(dreams, ["pattern_4"]);
 
     let status: serde_json::Value =
         serde_json::from_str(&endpoint::cluster_consolidation(&alice).await.unwrap()).unwrap();
@@ -133,7 +143,7 @@ async fn two_nodes_of_engram_become_equal() {
 /// Patterns come and go while views are refreshed, several at once, and some of them given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_at_the_same_time_leave_nothing_out_of_date() {
-    let (node, _transport) = start("carol", &directory("guide-third")).await;
+    let ([node, _], _transport) = start("carol", &directory("guide-third")).await;
     for round in 0..100 {
         let refresh = |after_us| {
             let node = node.clone();

@@ -7,7 +7,7 @@ use anti_entropy_net::{PeerError, TcpTransport};
 
 use crate::cluster::SpaceReplica;
 
-/// What SWIM tells of members, and asks for. `transport` is the one that was handed to `SpaceReplica::start`, in an `Arc`.
+/// What SWIM tells of members, and asks for. `transport` is the one that was handed to `Spaces::new`, in an `Arc`.
 impl SpaceReplica {
     /// A member has joined or come back. After failures the engine would leave it alone for up to a minute; a comparison now
     /// ends that.

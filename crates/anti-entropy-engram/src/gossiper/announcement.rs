@@ -18,8 +18,8 @@ use crate::Space;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// What stands for the space's id: the first eight bytes of a hash of it.
-    pub space: [u8; 8],
+    /// What stands for the space's id: its [channel](Space::channel).
+    pub space: u64,
     /// [`Space::agreement`].
     pub agreement: u64,
     /// The first bytes of the Merkle root.
@@ -66,15 +66,14 @@ impl Announcement {
 
     /// What a node announces that holds what the root says.
     pub fn new(space: &Space, root: Root, generation: u64) -> Self {
-        let hash = Sha256::new().chain_update(b"anti-entropy-engram/1 space id").chain_update(&space.id).finalize();
-        Self { space: first(&hash), agreement: space.agreement(), root: first(&root.0), generation }
+        Self { space: space.channel(), agreement: space.agreement(), root: first(&root.0), generation }
     }
 
     /// The announcement as bytes.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[0] = Self::VERSION;
-        bytes[1..9].copy_from_slice(&self.space);
+        bytes[1..9].copy_from_slice(&self.space.to_be_bytes());
         bytes[9..17].copy_from_slice(&self.agreement.to_be_bytes());
         bytes[17..33].copy_from_slice(&self.root);
         bytes[33..41].copy_from_slice(&self.generation.to_be_bytes());
@@ -98,7 +97,7 @@ impl Announcement {
             return Err(MalformedAnnouncement::Checksum);
         }
         Ok(Self {
-            space: first(&bytes[1..]),
+            space: u64::from_be_bytes(first(&bytes[1..])),
             agreement: u64::from_be_bytes(first(&bytes[9..])),
             root: first(&bytes[17..]),
             generation: u64::from_be_bytes(first(&bytes[33..])),

@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_announced_comes_back(agreement: u64, generation: u64, space: [u8; 8], root: [u8; 16]) {
+    fn what_is_announced_comes_back(agreement: u64, generation: u64, space: u64, root: [u8; 16]) {
         let announcement = Announcement { space, agreement, root, generation };
         prop_assert_eq!(Announcement::from_bytes(&announcement.to_bytes()), Ok(announcement));
     }

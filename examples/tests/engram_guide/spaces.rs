@@ -1,0 +1,28 @@
+use anti_entropy::driver::{Channels, ChannelsConfig, Transport};
+use anti_entropy::replica::{Opening, Store};
+use anti_entropy_engram::Space;
+
+use crate::cluster::{BoxError, SpaceReplica};
+
+/// The memory spaces of a node, all over one transport.
+pub(crate) struct Spaces(Channels);
+
+impl Spaces {
+    /// To be called in a tokio runtime.
+    pub(crate) fn new(transport: impl Transport) -> Self {
+        let (channels, carry) = Channels::new(transport, ChannelsConfig::default());
+        tokio::spawn(carry);
+        Self(channels)
+    }
+
+    pub(crate) fn start(
+        &self,
+        space: Space,
+        node: &str,
+        store: impl Store + 'static,
+        opening: Opening,
+    ) -> Result<SpaceReplica, BoxError> {
+        let channel = self.0.open(space.channel())?;
+        SpaceReplica::start(space, node, store, opening, channel)
+    }
+}
