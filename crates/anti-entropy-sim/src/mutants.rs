@@ -53,6 +53,8 @@ pub enum Hunt {
     DenseWithQueues,
     /// Dense, with clients that delete some of several concurrent versions, as they read them long ago.
     StaleDeletes,
+    /// The same with more operations over slower links: what is deleted is on its way in batches.
+    DeletesDuringBatches,
     /// Dense without pushes, with a member that forges a bit of every third frame.
     ForgedFrames,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
@@ -178,6 +180,7 @@ impl Hunt {
             Self::DenseWithCrashes => with_crashes(dense(seed), seed),
             Self::DenseWithQueues => with_queues(dense(seed)),
             Self::StaleDeletes => stale_deletes(dense(seed)),
+            Self::DeletesDuringBatches => busier(stale_deletes(dense(seed))),
             Self::ForgedFrames => {
                 let lie = Fault::Lie { lie: Lie::Forge };
                 without_pushes(dense(seed)).step(10, DURATION_MS, [0], lie).never_back([0])
@@ -248,6 +251,12 @@ fn with_queues(mut scenario: Scenario) -> Scenario {
 fn stale_deletes(mut scenario: Scenario) -> Scenario {
     scenario.workload.mix = Mix { write: 30, delete: 0, read: 35, write_seen: 10, delete_seen: 25, transaction: 0 };
     scenario.workload.operations = 250;
+    scenario
+}
+
+fn busier(mut scenario: Scenario) -> Scenario {
+    scenario.workload.operations = 700;
+    scenario.links.delay_mean_us = 100_000;
     scenario
 }
 

@@ -3,7 +3,8 @@
 use anti_entropy::mutant::Mutant as M;
 
 use super::Hunt::{
-    Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames, StaleDeletes, UnnoticedRestore,
+    DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames,
+    StaleDeletes, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -45,7 +46,7 @@ const PLANTED: &[Planted] = &[
     core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
     core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
     core(M::ChangedSinceComparisonLeftOut, Dense, &[("S1", 5), ("S7", 5)]),
-    core(M::UnsentKeysNotJoined, StaleDeletes, &[("S3", 500)]),
+    core(M::UnsentKeysNotJoined, DeletesDuringBatches, &[("S3", 200)]),
     core(M::PushAcceptedWhateverItsCounter, Dense, &[("S7", 5), ("S1", 5)]),
     core(M::PushIgnoresWhatItReplaces, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::PushRemovesAllHeld, Dense, &[("S1", 5), ("S5", 5)]),
