@@ -9,7 +9,7 @@
 //! | layer | module | what it holds |
 //! |---|---|---|
 //! | 1 | [`clock`] | who wrote what after what: dots, vector clocks, contexts, timestamps |
-//! | 2 | [`summary`] | the Merkle tree over a set of entries, and how two of them are compared |
+//! | 2 | [`summary`] | the Merkle tree over a set of entries, a rateless sketch of it, and how two sets are compared |
 //! | 3 | [`replica`] | values, versions, resolvers, stores, and the one path by which a store changes |
 //! | 4 | [`session`] | one pairwise synchronisation, as a state machine |
 //! | 5 | [`gossip`] | many peers: whom to talk to, when, within which budget |

@@ -3,7 +3,8 @@
 //! An entry is a key's hash and the [`Fingerprint`] of what is stored under the key. A [`MerkleTree`] takes
 //! changes and gives the [`Root`], the digest of the whole set; a [`Snapshot`] of it stands still while changes go
 //! on, and answers for any [`KeyRange`](crate::KeyRange). Two local snapshots are compared with
-//! [`Snapshot::diff`], two remote ones with the state machine in [`compare`].
+//! [`Snapshot::diff`], two remote ones with the state machine in [`compare`], which goes down the tree, or by a
+//! [`sketch`], which finds few differences in one round trip.
 //!
 //! # The digest, byte by byte
 //!
@@ -38,12 +39,12 @@ mod diff;
 mod hashing;
 mod node;
 mod restrict;
+pub mod sketch;
 mod snapshot;
 mod span;
 mod tree;
 mod update;
 mod view;
-// The rateless sketch is to go beside these as `sketch`: it takes the same entries and knows nothing of the tree.
 
 pub use diff::{Diff, Difference};
 pub use hashing::{Fingerprint, HashFunction, Root};

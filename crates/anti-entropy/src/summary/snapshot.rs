@@ -79,11 +79,7 @@ impl<D: HashFunction> Snapshot<D> {
 
     /// The entries of a range in ascending order of their key hashes. O(depth) to begin with.
     pub fn range(&self, range: &KeyRange) -> Entries<'_> {
-        let (span, stack) = match Span::of(range) {
-            Some(span) => (span, vec![&self.top.node]),
-            None => (Span { lo: 0, last: 0 }, Vec::new()),
-        };
-        Entries { span, stack, items: [].iter() }
+        Entries::of(&self.top.node, range)
     }
 
     /// The snapshot of a tree that holds just the entries of a range; what lies wholly inside is shared. O(depth).
@@ -161,8 +157,8 @@ impl<D> fmt::Debug for Snapshot<D> {
     }
 }
 
-/// The entries of a snapshot in ascending order of their key hashes; made by [`Snapshot::iter`] and
-/// [`Snapshot::range`].
+/// The entries of a snapshot in ascending order of their key hashes; made by [`Snapshot::iter`],
+/// [`Snapshot::range`] and [`MerkleTree::range`].
 #[derive(Clone)]
 pub struct Entries<'a> {
     span: Span,
@@ -170,6 +166,17 @@ pub struct Entries<'a> {
     stack: Vec<&'a Node>,
     /// What is left of the leaf that is being visited.
     items: slice::Iter<'a, Item>,
+}
+
+impl<'a> Entries<'a> {
+    /// Those below a node that lie in a range.
+    pub(super) fn of(top: &'a Node, range: &KeyRange) -> Self {
+        let (span, stack) = match Span::of(range) {
+            Some(span) => (span, vec![top]),
+            None => (Span { lo: 0, last: 0 }, Vec::new()),
+        };
+        Self { span, stack, items: [].iter() }
+    }
 }
 
 impl Iterator for Entries<'_> {

@@ -6,13 +6,13 @@ use core::marker::PhantomData;
 
 use sha2::Sha256;
 
-use crate::KeyHash;
 use crate::mutant::{self, Mutant};
+use crate::{KeyHash, KeyRange};
 
 use super::build::{build, sort};
 use super::hashing::{Fingerprint, HashFunction, Root};
 use super::node::{Item, Link, Node};
-use super::snapshot::Snapshot;
+use super::snapshot::{Entries, Snapshot};
 use super::update::{insert, rehash, remove, replace};
 
 /// A set of entries, each a key's hash and a fingerprint, under a digest that is a pure function of the set.
@@ -104,6 +104,11 @@ impl<D: HashFunction> MerkleTree<D> {
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.top.node.is_empty()
+    }
+
+    /// The entries of a range in ascending order of their key hashes. O(depth) to begin with; hashes nothing.
+    pub fn range(&self, range: &KeyRange) -> Entries<'_> {
+        Entries::of(&self.top.node, range)
     }
 
     /// The digest of all entries. Hashes what has changed since it was last asked for: O(depth) for each change, less
