@@ -5,6 +5,7 @@ mod digest;
 mod engram;
 mod measure;
 mod reconcile;
+mod sketch;
 mod table;
 
 use std::alloc::System;
@@ -51,6 +52,18 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// The rateless sketch: keeping it up to date, and finding changed keys with it.
+    Sketch {
+        /// Numbers of entries, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000", value_parser = entries())]
+        entries: Vec<u64>,
+        /// Numbers of keys that differ, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,10000")]
+        differences: Vec<u64>,
+        /// Print one JSON object a line instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
     /// What compressing patterns and frames would save, which needs the tool `zstd`; and what the lossy encodings cost.
     Compression {
         /// The directory of the patterns.
@@ -79,6 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().report {
         Report::Digest { entries, json } => report_digest(&entries, json),
         Report::Reconcile { entries, differences, json } => report_reconcile(&entries, &differences, json)?,
+        Report::Sketch { entries, differences, json } => report_sketch(&entries, &differences, json),
         Report::Compression { data, json } => report_compression(&data, json)?,
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
     }
@@ -115,6 +129,28 @@ fn report_reconcile(entries: &[u64], differences: &[u64], json: bool) -> Result<
         print!("{}", table::format(&reconcile::Row::HEADERS, &rows));
     }
     Ok(())
+}
+
+fn report_sketch(entries: &[u64], differences: &[u64], json: bool) {
+    let (mut rows, mut finding_rows) = (vec![sketch::Row::GOALS.map(String::from).to_vec()], Vec::new());
+    for &entries in entries {
+        let progress = Progress::new();
+        let row = sketch::measure(entries, differences, &progress, |row| {
+            if json {
+                progress.clear();
+                print_json(&row);
+            }
+            finding_rows.push(row.cells());
+        });
+        if json {
+            print_json(&row);
+        }
+        rows.push(row.cells());
+    }
+    if !json {
+        println!("{}", table::format(&sketch::Row::HEADERS, &rows));
+        print!("{}", table::format(&sketch::FindingRow::HEADERS, &finding_rows));
+    }
 }
 
 fn report_compression(data: &Path, json: bool) -> Result<(), Box<dyn Error>> {

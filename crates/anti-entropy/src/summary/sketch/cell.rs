@@ -44,6 +44,11 @@ impl Cell {
         *self == Self::default()
     }
 
+    /// The count, as far as it is known: between -128 and 127.
+    pub(super) fn signed_count(&self) -> i8 {
+        i8::from_ne_bytes([self.count])
+    }
+
     /// Puts symbols in, as many as the sign says: 1, or 255 for -1, which takes one out.
     #[inline]
     pub(super) fn add(&mut self, symbol: Symbol, checksum: u16, sign: u8) {

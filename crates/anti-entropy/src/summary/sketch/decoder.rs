@@ -48,7 +48,7 @@ pub enum Status {
     Complete,
     /// More cells are needed, as from the index behind the last: about so many, at least one.
     NeedsMore {
-        /// An estimate, by how many cells are empty.
+        /// An estimate, by what cells are empty and how much counts differ.
         cells: usize,
     },
     /// The cells lead nowhere. What was found may be wrong, and more cells do not help: compare the trees.
@@ -223,11 +223,13 @@ impl<D: HashFunction> Decoder<D> {
         self.failure.is_some() || (self.open == 0 && !self.cells.is_empty())
     }
 
-    /// At least a sixteenth of what there is, so that a bad estimate does not take many round trips.
+    /// At least a sixteenth of what there is, so that an estimate that is too low does not take many round trips; at
+    /// most eight times of that in all, so that one that is too high, by few cells, does not cost much.
     fn cells_needed(&self) -> usize {
         let received = self.cells.len();
         let wanted = Census::cells_for(self.estimate()).saturating_sub(received);
-        wanted.max(received / 16 + 1).min(self.max_cells().saturating_sub(received))
+        let (least, most) = (received / 16 + 1, (7 * received).max(64));
+        wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
     }
 
     fn max_cells(&self) -> usize {
@@ -249,7 +251,7 @@ impl<D: HashFunction> Decoder<D> {
         }
         for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {
             let difference = ours.minus(theirs);
-            self.census.add(index, difference.is_zero());
+            self.census.add(index, &difference);
             self.cells.push(difference);
         }
         self.states.resize(end, State::Idle);
