@@ -22,7 +22,7 @@ use super::symbol::{Indices, Symbol};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecoderLimits {
     /// Cells taken in; never more than [`MAX_CELLS`]. Each costs some 120 bytes of memory. 2^17 find 48,000 changed
-    /// keys; long before that the tree costs less.
+    /// keys.
     pub max_cells: usize,
     /// Symbols read off. There are never more than cells.
     pub max_symbols: usize,

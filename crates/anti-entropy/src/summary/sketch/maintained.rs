@@ -18,8 +18,8 @@ pub struct SketchConfig {
     /// Never fewer than these, however few entries there are. 64 find some 40 symbols, which is as much as small stores
     /// differ in most of the time; they take 1.5 KB.
     pub min_cells: NonZeroU32,
-    /// Never more than these. 2^15 find 10,000 changed keys, which is 20,000 symbols; they take 786 KB. Where more
-    /// differs, the tree costs less than a longer sketch would: see docs/design.md.
+    /// Never more than these. 2^15 find 10,000 changed keys, which is 20,000 symbols; they take 786 KB. Beyond them each
+    /// doubling is a pass over all entries, by an [`Encoder`](super::Encoder).
     pub max_cells: NonZeroU32,
     /// There is a cell for so many entries at least, before they are doubled. A cell takes 24 bytes: with 30, cells take
     /// up to 0.8 bytes an entry when they are made, and 1.2 while entries go away.
