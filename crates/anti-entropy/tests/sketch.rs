@@ -157,7 +157,10 @@ proptest! {
     }
 
     #[test]
-    fn cells_behind_a_sketch_are_those_of_the_snapshot(model in any_model(300), reads in vec((0..150_usize, 0..100_usize), 1..8)) {
+    fn cells_behind_a_sketch_are_those_of_the_snapshot(
+        model in any_model(300),
+        reads in vec((0..150_usize, 0..100_usize), 1..8),
+    ) {
         let sketch = Sketch::from_entries(model.iter().map(|(key, value)| (*key, *value)), small_config());
         let mut continued = Encoder::from_sketch(&sketch, snapshot(&model));
         let all = encoder(&model).cells(0..250).to_vec();
@@ -167,7 +170,11 @@ proptest! {
     }
 
     #[test]
-    fn a_range_is_decoded_like_a_set(ours in any_model(200), theirs in any_model(200), bounds in (0..600_u128, 0..600_u128)) {
+    fn a_range_is_decoded_like_a_set(
+        ours in any_model(200),
+        theirs in any_model(200),
+        bounds in (0..600_u128, 0..600_u128),
+    ) {
         let (lo, hi) = (spread(bounds.0).min(spread(bounds.1)), spread(bounds.0).max(spread(bounds.1)));
         let Some(range) = KeyRange::new(lo, Some(hi)) else { return Ok(()) };
         let mut peer = Encoder::of_range(snapshot(&theirs), range);
@@ -447,8 +454,8 @@ fn overhead_is_that_of_the_paper() {
     }
 }
 
-/// A cell of several symbols passes for one of a single symbol at times. docs/design.md says that this misleads one of a
-/// thousand decoders at most; here it should be one of some 2,000.
+/// A cell of several symbols passes for one of a single symbol at times. docs/design.md says that this misleads one of
+/// a thousand decoders at most; here it should be one of some 2,000.
 #[test]
 fn few_decoders_are_misled() {
     let mut misled = 0;

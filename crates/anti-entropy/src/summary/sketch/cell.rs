@@ -18,7 +18,8 @@ impl Cell {
     /// Bytes of a cell as it is sent.
     pub const LEN: usize = 19;
 
-    /// The cell as it is sent: the sum of the symbols, most significant byte first, the sum of the checksums, the count.
+    /// The cell as it is sent: the sum of the symbols, most significant byte first, the sum of the checksums, the
+    /// count.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&self.key.to_be_bytes());

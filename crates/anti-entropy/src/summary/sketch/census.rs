@@ -7,9 +7,9 @@ use super::cell::Cell;
 ///
 /// Cell *i* of the sketch of *d* symbols holds 2*d*/(*i*+2) of them on average, as in a Poisson distribution. Where
 /// symbols are few, some cells are empty, a share of e^(-2*d*/(*i*+2)). Where they are many, counts differ from cell to
-/// cell, with a variance of 2*d*/(*i*+2), whoever the symbols belong to: what is left when the difference of both sides'
-/// symbols has been fitted to the counts. With *k* cells, 2/*k* of the square of the estimate is its variance: 64 cells
-/// tell thousands of symbols to within a fifth.
+/// cell, with a variance of 2*d*/(*i*+2), whoever the symbols belong to: what is left when the difference of both
+/// sides' symbols has been fitted to the counts. With *k* cells, 2/*k* of the square of the estimate is its variance:
+/// 64 cells tell thousands of symbols to within a fifth.
 ///
 /// An estimate saves round trips. It is trusted with nothing else.
 #[derive(Clone, Debug, Default)]

@@ -26,8 +26,8 @@ pub struct DecoderLimits {
     pub max_cells: usize,
     /// Symbols read off. There are never more than cells.
     pub max_symbols: usize,
-    /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol, 20
-    /// of 27,000.
+    /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol,
+    /// 20 of 27,000.
     pub max_steps_per_cell: u32,
 }
 
@@ -43,8 +43,8 @@ impl Default for DecoderLimits {
 pub enum Status {
     /// Nothing is left in any cell: what was found is the difference of the sets whose cells these were.
     ///
-    /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols and
-    /// checksums. By chance that is one in 2^144, on purpose it is easy. So the roots have the last word.
+    /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols
+    /// and checksums. By chance that is one in 2^144, on purpose it is easy. So the roots have the last word.
     Complete,
     /// More cells are needed, as from the index behind the last: about so many, at least one.
     NeedsMore {

@@ -18,11 +18,11 @@ pub struct SketchConfig {
     /// Never fewer than these, however few entries there are. 64 find some 40 symbols, which is as much as small stores
     /// differ in most of the time; they take 1.5 KB.
     pub min_cells: NonZeroU32,
-    /// Never more than these. 2^15 find 10,000 changed keys, which is 20,000 symbols; they take 786 KB. Beyond them each
-    /// doubling is a pass over all entries, by an [`Encoder`](super::Encoder).
+    /// Never more than these. 2^15 find 10,000 changed keys, which is 20,000 symbols; they take 786 KB. Beyond them
+    /// each doubling is a pass over all entries, by an [`Encoder`](super::Encoder).
     pub max_cells: NonZeroU32,
-    /// There is a cell for so many entries at least, before they are doubled. A cell takes 24 bytes: with 30, cells take
-    /// up to 0.8 bytes an entry when they are made, and 1.2 while entries go away.
+    /// There is a cell for so many entries at least, before they are doubled. A cell takes 24 bytes: with 30, cells
+    /// take up to 0.8 bytes an entry when they are made, and 1.2 while entries go away.
     pub entries_per_cell: NonZeroU32,
 }
 
@@ -68,7 +68,8 @@ impl SketchConfig {
 ///     }
 /// }
 /// assert_eq!(sketch.cells().len(), 256);
-/// assert_eq!(sketch.cells(), Sketch::from_entries(tree.range(&anti_entropy::KeyRange::ALL), SketchConfig::default()).cells());
+/// let afresh = Sketch::from_entries(&tree.snapshot(), SketchConfig::default());
+/// assert_eq!(sketch.cells(), afresh.cells());
 /// ```
 #[derive(Clone)]
 pub struct Sketch {
@@ -145,8 +146,8 @@ impl Sketch {
         KeyRange::new(growth.done, None)
     }
 
-    /// Takes at most `most` of the entries of the range that is [`missing`](Self::missing): all that the set holds there
-    /// now, in ascending order. When they end, the new cells are there. O(log m) an entry.
+    /// Takes at most `most` of the entries of the range that is [`missing`](Self::missing): all that the set holds
+    /// there now, in ascending order. When they end, the new cells are there. O(log m) an entry.
     pub fn grow(&mut self, entries: impl IntoIterator<Item = (KeyHash, Fingerprint)>, most: usize) {
         let Some(growth) = &mut self.growth else { return };
         let mut entries = entries.into_iter();

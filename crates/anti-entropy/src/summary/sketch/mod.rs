@@ -1,10 +1,10 @@
 //! The rateless sketch: finds what differs between two sets in one round trip, however large they are.
 //!
-//! Each entry is a [`Symbol`] of 16 bytes. A sketch is an endless row of [`Cell`]s, each the sum of some of the symbols;
-//! which ones, their hash decides. Cell 0 holds all, cell *i* each with probability 1 / (1 + *i*/2). The sketches of two
-//! sets, subtracted cell by cell, are the sketch of their difference. Where just one symbol is left in a cell, it is
-//! read off and taken out of all others, which leaves more cells with one symbol. *d* symbols take about 1.36 *d* cells,
-//! 1.7 *d* where they are few, and nobody has to know *d*: more cells are sent until it works.
+//! Each entry is a [`Symbol`] of 16 bytes. A sketch is an endless row of [`Cell`]s, each the sum of some of the
+//! symbols; which ones, their hash decides. Cell 0 holds all, cell *i* each with probability 1 / (1 + *i*/2). The
+//! sketches of two sets, subtracted cell by cell, are the sketch of their difference. Where just one symbol is left in
+//! a cell, it is read off and taken out of all others, which leaves more cells with one symbol. *d* symbols take about
+//! 1.36 *d* cells, 1.7 *d* where they are few, and nobody has to know *d*: more cells are sent until it works.
 //!
 //! - A [`Sketch`] keeps the first cells of a set up to date while the set changes.
 //! - An [`Encoder`] gives the cells of a snapshot, or of a range of it, as many as are asked for.
@@ -12,11 +12,11 @@
 //! - A [`Decoder`] takes in a peer's chunks and says what differs.
 //!
 //! **A sketch finds, it never decides.** Symbols are not keyed and cells are sums, so that a peer can make up what it
-//! likes. The decoder ends within its [limits](DecoderLimits) whatever it is fed. What it found wrongly, or not at all, shows when the
-//! roots of the two sets are compared.
+//! likes. The decoder ends within its [limits](DecoderLimits) whatever it is fed. What it found wrongly, or not at all,
+//! shows when the roots of the two sets are compared.
 //!
-//! The construction is from Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation", SIGCOMM 2024. What is summed
-//! up and sent is defined byte by byte in docs/protocol.md, "Sketch".
+//! The construction is from Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation", SIGCOMM 2024. What is
+//! summed up and sent is defined byte by byte in docs/protocol.md, "Sketch".
 //!
 //! ```
 //! use anti_entropy::KeyHash;

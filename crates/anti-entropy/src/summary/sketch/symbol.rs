@@ -45,9 +45,9 @@ pub(super) fn prefix_u64(fingerprint: Fingerprint) -> u64 {
 /// Indices of cells, strictly ascending; made by [`Symbol::indices`].
 ///
 /// The next index behind *i* is greater than *n* with probability (*i*+1)(*i*+2) / ((*n*+1)(*n*+2)), the product of 1 -
-/// 1/(1 + *j*/2) for all *j* from *i*+1 to *n*. That is the chance that two independent uniform numbers *u* and *v* have
-/// *u* (*n*+1) <= *i*+1 and *v* (*n*+2) <= *i*+2, so that two divisions of integers draw it exactly, to the 32 bits of
-/// the numbers, without a root.
+/// 1/(1 + *j*/2) for all *j* from *i*+1 to *n*. That is the chance that two independent uniform numbers *u* and *v*
+/// have *u* (*n*+1) <= *i*+1 and *v* (*n*+2) <= *i*+2, so that two divisions of integers draw it exactly, to the 32
+/// bits of the numbers, without a root.
 ///
 /// Among the first *m* cells there are about 2 ln *m* - 0.85 indices. O(1) for each.
 #[derive(Clone, Debug)]
