@@ -4,6 +4,7 @@ mod compression;
 mod digest;
 mod engram;
 mod measure;
+mod peers;
 mod reconcile;
 mod sketch;
 mod table;
@@ -64,6 +65,21 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// Finding what differs, beside other libraries that do.
+    Peers {
+        /// Numbers of entries, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000", value_parser = entries())]
+        entries: Vec<u64>,
+        /// Numbers of keys that differ, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "0,1,10,100,1000,10000")]
+        differences: Vec<u64>,
+        /// Draw pictures of it into this directory, in SVG.
+        #[arg(long)]
+        plot: Option<PathBuf>,
+        /// Print one JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// What compressing patterns and frames would save, which needs the tool `zstd`; and what the lossy encodings cost.
     Compression {
         /// The directory of the patterns.
@@ -93,6 +109,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Report::Digest { entries, json } => report_digest(&entries, json),
         Report::Reconcile { entries, differences, json } => report_reconcile(&entries, &differences, json)?,
         Report::Sketch { entries, differences, json } => report_sketch(&entries, &differences, json),
+        Report::Peers { entries, differences, plot, json } => {
+            report_peers(&entries, &differences, plot.as_deref(), json)?;
+        }
         Report::Compression { data, json } => report_compression(&data, json)?,
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
     }
@@ -151,6 +170,25 @@ fn report_sketch(entries: &[u64], differences: &[u64], json: bool) {
         println!("{}", table::format(&sketch::Row::HEADERS, &rows));
         print!("{}", table::format(&sketch::FindingRow::HEADERS, &finding_rows));
     }
+}
+
+fn report_peers(entries: &[u64], differences: &[u64], plot: Option<&Path>, json: bool) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let progress = Progress::new();
+    peers::measure(entries, differences, &progress, |row| {
+        if json {
+            progress.clear();
+            print_json(&row);
+        }
+        rows.push(row);
+    });
+    progress.clear();
+    if !json {
+        let cells: Vec<_> = rows.iter().map(peers::Row::cells).collect();
+        println!("{}", table::format(&peers::Row::HEADERS, &cells));
+        print!("{}", peers::legend(&rows));
+    }
+    plot.map_or(Ok(()), |directory| peers::draw(&rows, directory))
 }
 
 fn report_compression(data: &Path, json: bool) -> Result<(), Box<dyn Error>> {
