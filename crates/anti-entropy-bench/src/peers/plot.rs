@@ -13,8 +13,8 @@ use super::{Found, Row, float};
 /// In pixels.
 const SIZE: (u32, u32) = (1200, 800);
 
-/// Told apart by those who do not see all colours too (Okabe, Ito, "Color Universal Design", 2008). The last two are for
-/// more lines than it has colours.
+/// Told apart by those who do not see all colours too (Okabe, Ito, "Color Universal Design", 2008). The last two are no
+/// colours of theirs: there are more lines.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
