@@ -1,17 +1,19 @@
 //! Two replicas over a link that damages, loses, repeats and reorders frames, within sessions and across them; then a
-//! perfect link, over which they converge and have lost nothing.
+//! perfect link, over which they converge and have lost nothing. Sketches are small, off, or as usual, and poisoned at times.
 #![no_main]
 
 mod common;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
 use anti_entropy::replica::{Replica, ReplicaConfig};
-use anti_entropy::session::{Frame, Outcome, PartialReason, Session, SessionConfig};
+use anti_entropy::session::{Frame, FrameKind, Outcome, PartialReason, Session, SessionConfig};
+use anti_entropy::summary::sketch::SketchConfig;
 use common::{History, Item, clean_session, collect, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
+use sha2::{Digest, Sha256};
 
 // How frames are checked and how many pieces a context may have, and what happens.
 fuzz_target!(|input: (u8, Vec<(u8, u8, u8)>)| {
@@ -24,10 +26,17 @@ fuzz_target!(|input: (u8, Vec<(u8, u8, u8)>)| {
         batch_bytes: 200,
         answer_bytes: 100,
         max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
+        max_sketch_cells: if settings & 64 == 0 { 1 << 16 } else { usize::from(settings & 12) * 2 },
         ..SessionConfig::default()
     };
     let pieces = NonZeroUsize::new(if settings & 16 == 0 { 256 } else { 4 }).expect("not zero");
-    let limits = ReplicaConfig { max_context_pieces: pieces, ..ReplicaConfig::default() };
+    let some = |number| NonZeroU32::new(number).expect("it is not zero");
+    let sketch = if settings & 128 == 0 {
+        SketchConfig::default()
+    } else {
+        SketchConfig { min_cells: some(2), max_cells: some(16), entries_per_cell: some(3) }
+    };
+    let limits = ReplicaConfig { max_context_pieces: pieces, sketch, ..ReplicaConfig::default() };
     let mut world = World {
         replicas: [replica(1, limits.clone()), replica(2, limits)],
         history: History::default(),
@@ -77,6 +86,23 @@ struct World {
     config: SessionConfig,
 }
 
+/// Changes what an answer says of differences, cells most of the time, and makes the checksum fit: of `Differs` and
+/// `Cells` (docs/protocol.md, "Messages") the latter half. It may mislead an opener, and nothing else.
+fn poison(frame: &mut [u8], at: u8, change: u8) {
+    const CHECKSUM: usize = 8;
+    let Ok(read) = Frame::decode(frame, true) else { return };
+    let is_single = read.kind == FrameKind::Reply && read.fragments == 1;
+    if is_single && matches!(read.payload.first(), Some(1 | 5)) {
+        let end = frame.len() - CHECKSUM;
+        let start = end - read.payload.len() / 2;
+        if let Some(byte) = frame.get_mut(start + usize::from(at) * (end - start) / 256) {
+            *byte ^= change.max(1);
+        }
+        let checksum = Sha256::digest(&frame[..end]);
+        frame[end..].copy_from_slice(&checksum[..CHECKSUM]);
+    }
+}
+
 impl World {
     fn step(&mut self, what: u8, a: u8, b: u8) {
         let which = |flying: &[_]| usize::from(a) % flying.len();
@@ -109,6 +135,10 @@ impl World {
                 let index = which(&self.flying);
                 let frame = &mut self.flying[index].1;
                 frame.truncate(usize::from(b) * frame.len() / 256);
+            }
+            11 => {
+                let index = which(&self.flying);
+                poison(&mut self.flying[index].1, b, what >> 4);
             }
             // The usual case: frames arrive, in order.
             _ => {

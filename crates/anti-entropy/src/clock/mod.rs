@@ -42,6 +42,7 @@ mod sparse;
 mod timestamp;
 mod vector;
 
+pub(crate) use context::Tally;
 pub use context::{Context, ContextHash};
 pub use dot::Dot;
 #[cfg(feature = "std")]

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::batch::{Batch, HeldByPeer, KeyState, WireContent, WirePart, WireValue, WireVersion};
+use super::batch::{Batch, HeldByPeer, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Change, Error, Notice, Replica, ReplicaConfig, Replicated, Staged, join};
@@ -17,6 +17,14 @@ use crate::{KeyHash, KeyRange};
 pub(crate) struct Baseline {
     pub(crate) summary: Snapshot,
     pub(crate) context: Context,
+}
+
+impl Baseline {
+    /// The key whose hash starts so; `None` if there is none, or more than one.
+    fn only_key_under(&self, prefix: KeyPrefix) -> Option<KeyHash> {
+        let mut keys = self.summary.range(&prefix.range()).map(|(key, _)| key);
+        keys.next().filter(|_| keys.next().is_none())
+    }
 }
 
 /// What became of a batch.
@@ -150,7 +158,7 @@ impl<V: Replicated> Replica<V> {
             return Ok(Applied::Rejected(rejection));
         }
         let entries = core::mem::take(&mut batch.changes);
-        let received = match self.rebuild(&batch, entries)? {
+        let received = match self.rebuild(&batch, entries, base)? {
             Ok(received) => received,
             Err(rejection) => return Ok(Applied::Rejected(rejection)),
         };
@@ -196,10 +204,15 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
-    fn rebuild(&self, batch: &Batch, changes: Vec<KeyState>) -> Result<Checked<Vec<Received<V>>>, Error> {
+    fn rebuild(
+        &self,
+        batch: &Batch,
+        changes: Vec<KeyState>,
+        base: &Baseline,
+    ) -> Result<Checked<Vec<Received<V>>>, Error> {
         let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
         for change in changes {
-            let next = match self.rebuild_key(change)? {
+            let next = match self.rebuild_key(change, base)? {
                 Ok(next) => next,
                 Err(rejection) => return Ok(Err(rejection)),
             };
@@ -216,13 +229,17 @@ impl<V: Replicated> Replica<V> {
         Ok(Ok(received))
     }
 
-    fn rebuild_key(&self, change: KeyState) -> Result<Checked<Received<V>>, Error> {
-        let entry = match change {
-            KeyState::Present(entry) => entry,
-            KeyState::Absent(hash) => {
-                return Ok(Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? }));
-            }
+    fn rebuild_key(&self, change: KeyState, base: &Baseline) -> Result<Checked<Received<V>>, Error> {
+        let absent = match change {
+            KeyState::Present(entry) => return self.rebuild_present(entry),
+            KeyState::Absent(hash) => Some(hash),
+            KeyState::AbsentUnder(prefix) => base.only_key_under(prefix),
         };
+        let Some(hash) = absent else { return Ok(Err(Rejection::NotCertified)) };
+        Ok(Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? }))
+    }
+
+    fn rebuild_present(&self, entry: WireEntry) -> Result<Checked<Received<V>>, Error> {
         let hash = key_hash(&entry.key);
         let Ok(key) = canonical_from_bytes::<V::Key>(&entry.key) else {
             return Ok(Err(Rejection::Malformed("a key is not in canonical form")));

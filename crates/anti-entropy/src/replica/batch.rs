@@ -34,6 +34,25 @@ pub(crate) enum KeyState {
     Absent(KeyHash),
     /// What is held at a key.
     Present(WireEntry),
+    /// Nothing is held at the one key of the receiver's snapshot whose hash starts so.
+    AbsentUnder(KeyPrefix),
+}
+
+/// The first 64 bits of a key hash: all that a sketch tells of a key that only the peer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct KeyPrefix(#[serde(with = "postcard::fixint::be")] pub(crate) u64);
+
+impl KeyPrefix {
+    /// The lowest key hash that starts so.
+    pub(crate) fn lowest(self) -> KeyHash {
+        KeyHash::from_u128(u128::from(self.0) << 64)
+    }
+
+    /// The key hashes that start so.
+    pub(crate) fn range(self) -> KeyRange {
+        let end = self.0.checked_add(1).map(|next| Self(next).lowest());
+        KeyRange::new(self.lowest(), end).unwrap_or(KeyRange::ALL)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +107,34 @@ pub(crate) struct BatchLimits {
 /// A key at which the receiver's snapshot was found to differ, and what it holds there.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Gap {
+    /// The key, or the lowest one with its prefix.
     pub(crate) key: KeyHash,
+    /// Whether only the key's first 64 bits are known, of a key at which nothing was held at the comparison.
+    pub(crate) only_prefix: bool,
     pub(crate) theirs: TheirEntry,
 }
 
 impl Gap {
-    /// Whether the receiver's snapshot has another entry at this key, and not none.
+    pub(crate) fn new(key: KeyHash, theirs: TheirEntry) -> Self {
+        Self { key, only_prefix: false, theirs }
+    }
+
+    /// Of a key that only the receiver holds, by what a sketch tells.
+    pub(crate) fn under(prefix: KeyPrefix, theirs: TheirEntry) -> Self {
+        Self { key: prefix.lowest(), only_prefix: true, theirs }
+    }
+
+    /// Whether both sides hold something at this key.
     pub(crate) fn is_held_otherwise(&self) -> bool {
-        !matches!(self.theirs, TheirEntry::Absent)
+        !self.only_prefix && !matches!(self.theirs, TheirEntry::Absent)
+    }
+
+    fn prefix(&self) -> KeyPrefix {
+        KeyPrefix(self.key.prefix_u64())
+    }
+
+    fn absent(&self) -> KeyState {
+        if self.only_prefix { KeyState::AbsentUnder(self.prefix()) } else { KeyState::Absent(self.key) }
     }
 }
 
@@ -190,12 +229,13 @@ impl KeyState {
         match self {
             Self::Absent(key) => *key,
             Self::Present(entry) => key_hash(&entry.key),
+            Self::AbsentUnder(prefix) => prefix.lowest(),
         }
     }
 
     fn value_bytes(&self) -> ValueBytes {
         match self {
-            Self::Absent(_) => ValueBytes::default(),
+            Self::Absent(_) | Self::AbsentUnder(_) => ValueBytes::default(),
             Self::Present(entry) => entry.value_bytes(),
         }
     }
@@ -306,8 +346,7 @@ impl<V: Replicated> Replica<V> {
         plan: &BatchPlan<'_>,
     ) -> Result<Option<KeyState>, Error> {
         let Some(fingerprint) = fingerprint else {
-            let absent = KeyState::Absent(gap.key);
-            return Ok((!mutant::active(Mutant::AbsenceNotExpressible)).then_some(absent));
+            return Ok((!mutant::active(Mutant::AbsenceNotExpressible)).then(|| gap.absent()));
         };
         let record = self.load(gap.key)?.filter(|record| record.fingerprint() == fingerprint);
         let record = record.ok_or_else(|| Error::DamagedRecord {
@@ -335,10 +374,18 @@ fn with_changes_since(gaps: &[Gap], live: &Snapshot, compared: Option<&Baseline>
         return gaps.to_vec();
     }
     let changed = live.diff_range(&compared.summary, range);
-    let mut all: BTreeMap<KeyHash, TheirEntry> =
-        changed.into_iter().map(|difference| (difference.key, TheirEntry::of(difference.theirs))).collect();
-    all.extend(gaps.iter().map(|gap| (gap.key, gap.theirs)));
-    all.into_iter().map(|(key, theirs)| Gap { key, theirs }).collect()
+    let mut all: BTreeMap<KeyHash, Gap> = changed
+        .into_iter()
+        .map(|difference| (difference.key, Gap::new(difference.key, TheirEntry::of(difference.theirs))))
+        .collect();
+    for gap in gaps {
+        // A key that was known by its prefix alone, and was written here since.
+        let written = all.range(gap.prefix().range().bounds()).next().filter(|_| gap.only_prefix);
+        let whole = written.map(|(key, _)| Gap::new(*key, gap.theirs));
+        let gap = whole.unwrap_or(*gap);
+        all.insert(gap.key, gap);
+    }
+    all.into_values().collect()
 }
 
 /// A place to end a batch behind `last` and not behind `next`.

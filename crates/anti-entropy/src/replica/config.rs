@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::WriterPolicy;
+use crate::summary::sketch::SketchConfig;
 
 /// Limits and policies of a replica; all replicas of a store should have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct ReplicaConfig {
     pub max_clock_skew: Duration,
     /// Whose writes are accepted. Everybody's by default.
     pub writers: WriterPolicy,
+    /// How many cells of the sketch are kept up to date, by which peers find what differs.
+    pub sketch: SketchConfig,
     /// How many unread changes are kept for a subscriber before it gets a lag notice instead. 1,024 by default.
     pub max_pending_changes: NonZeroUsize,
 }
@@ -47,6 +50,7 @@ impl Default for ReplicaConfig {
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
             max_clock_skew: Duration::from_secs(300),
             writers: WriterPolicy::AllowAll,
+            sketch: SketchConfig::default(),
             max_pending_changes: NonZeroUsize::new(1024).expect("1024 is not zero"),
         }
     }

@@ -23,6 +23,7 @@ mod apply;
 mod arbitrary;
 mod audit;
 mod batch;
+mod cells;
 mod changed;
 mod changes;
 mod config;
@@ -58,7 +59,7 @@ pub use adopt::{Adopted, Missing};
 pub use apply::Rejection;
 pub(crate) use apply::{Applied, Baseline, Joined};
 pub use audit::{Audit, Discrepancy};
-pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, TheirEntry};
+pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyPrefix, TheirEntry};
 #[cfg(test)]
 pub(crate) use batch::{KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
 pub use changed::ChangedEntries;
@@ -84,7 +85,8 @@ pub use version::{ContentHash, Entry, Version};
 pub use write::{Transaction, Written};
 
 use crate::KeyHash;
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed};
+use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 
 /// A replica of a keyed store: reads, writes and deletes at once, and agrees with other replicas later.
@@ -95,9 +97,13 @@ pub struct Replica<V: Replicated> {
     resolver: Box<dyn Resolver<V>>,
     config: ReplicaConfig,
     tree: MerkleTree,
+    /// Of the same entries as the tree, always.
+    sketch: Sketch,
     context: Context,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
+    /// The context's tally, likewise.
+    tally: OnceCell<Tally>,
     clock: HybridClock,
     seed: Seed,
     /// How many ids the seed has given so far.
@@ -156,8 +162,10 @@ impl<V: Replicated> Replica<V> {
             resolver: Box::new(resolver),
             config: self.config.clone(),
             tree: self.tree.clone(),
+            sketch: self.sketch.clone(),
             context: self.context.clone(),
             context_hash: self.context_hash.clone(),
+            tally: self.tally.clone(),
             clock: self.clock.clone(),
             seed: self.seed.clone(),
             ids_made: self.ids_made,
@@ -206,6 +214,11 @@ impl<V: Replicated> Replica<V> {
     /// A hash of what this replica has seen; equal where replicas have seen the same. O(1) while nothing changes.
     pub fn context_hash(&self) -> ContextHash {
         *self.context_hash.get_or_init(|| self.context.hash())
+    }
+
+    /// What this replica has seen, in sixteen bytes: by how much others have seen more or less.
+    pub(crate) fn tally(&self) -> Tally {
+        *self.tally.get_or_init(|| self.context.tally())
     }
 
     /// The settings of this replica.
@@ -259,11 +272,7 @@ impl<V: Replicated> Replica<V> {
         let commit = self.encode_commit(&staged);
         self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
         for (hash, record) in &staged.records {
-            if record.siblings.is_empty() {
-                self.tree.remove(*hash);
-            } else {
-                self.tree.insert(*hash, record.fingerprint());
-            }
+            self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
                 self.conflicts.insert(*hash);
             } else {
@@ -272,6 +281,7 @@ impl<V: Replicated> Replica<V> {
         }
         self.context = staged.context;
         self.context_hash.take();
+        self.tally.take();
         Ok(())
     }
 
@@ -281,7 +291,7 @@ impl<V: Replicated> Replica<V> {
         let mut commit = Commit::default();
         commit.records.insert(key, None);
         self.store.commit(commit).expect("the store takes it");
-        self.tree.remove(key);
+        self.summarise(key, None);
     }
 
     /// As after a commit whose end is not known.

@@ -14,6 +14,7 @@ use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
 use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
 use crate::mutant::{self, Mutant};
+use crate::summary::sketch::Sketch;
 use crate::summary::{Fingerprint, MerkleTree};
 use crate::{KeyHash, KeyRange};
 
@@ -87,11 +88,13 @@ impl<V: Replicated> Replica<V> {
         let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
-        let (tree, conflicts) = scan_all::<V>(&store, &context)?;
+        let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
+        let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone());
         let mut replica = Self {
             store: Box::new(store),
             resolver: Box::new(resolver),
             tree,
+            sketch,
             clock,
             // Nobody is told this one: a backup of the open store must not pass for the closed one.
             marker: Marker(seed.replica_id(u64::MAX).to_bytes()),
@@ -106,6 +109,7 @@ impl<V: Replicated> Replica<V> {
             stats: ReplicaStats::default(),
             context: context.clone(),
             context_hash: OnceCell::new(),
+            tally: OnceCell::new(),
         };
         replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
         Ok(replica)

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::{TAG_BYTES, frames};
 use super::frame::Header;
-use super::message::{BatchReply, Differs, Open, State, Verdict};
+use super::message::{BatchReply, BatchRequest, Differs, First, Open, State, Verdict};
 use super::*;
-use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, VectorClock, WriterPolicy};
+use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
 use crate::replica::test_pattern::Pattern;
 use crate::replica::{
     Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore, Notice, Opening,
@@ -78,10 +78,21 @@ struct Liar {
 
 const NONCE: u64 = 5;
 
+/// An opening whose sender wants no sketch.
+fn any_open() -> Open {
+    let state = State { root: Root([9; 32]), context: 0 };
+    let tally = Tally::default();
+    Open { agreement: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0 }
+}
+
+/// A batch that does not say how its sender is.
+fn batch_request(batch: Batch) -> Request {
+    Request::Batch(BatchRequest { batch, state: None })
+}
+
 impl Liar {
     fn open<V: Replicated>(victim: &mut Replica<V>) -> Self {
-        let state = State { root: Root([9; 32]), context: 0 };
-        let open = Request::Open(Open { agreement: 0, state, width: Width::Short, cuts: None });
+        let open = Request::Open(any_open());
         let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
         let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
         let frame = Frame::decode(&bytes, true).unwrap();
@@ -101,7 +112,7 @@ impl Liar {
 /// What `sender` would send of itself to `receiver`, all of it.
 fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> Batch {
     let (mine, theirs) = (sender.summary(), receiver.summary());
-    let gaps = mine.diff(&theirs).map(|gap| Gap { key: gap.key, theirs: TheirEntry::of(gap.theirs) }).collect();
+    let gaps = mine.diff(&theirs).map(|gap| Gap::new(gap.key, TheirEntry::of(gap.theirs))).collect();
     let plan = BatchPlan {
         range: KeyRange::ALL,
         gaps,
@@ -130,7 +141,7 @@ fn with_clock(batch: &Batch, change: impl FnOnce(&mut VectorClock)) -> Batch {
 fn refused<V: Replicated>(victim: &mut Replica<V>, forged: Batch, expected: &Verdict, end: Option<&Outcome>) {
     let before = (victim.root(), victim.context_hash(), victim.id(), victim.len());
     let mut liar = Liar::open(victim);
-    let Some(Reply::Batch(reply)) = liar.say(&Request::Batch(forged), victim) else { panic!("no verdict") };
+    let Some(Reply::Batch(reply)) = liar.say(&batch_request(forged), victim) else { panic!("no verdict") };
     assert_eq!((&reply.verdict, &reply.batch), (expected, &None));
     assert_eq!(outcome(&mut liar.session).as_ref(), end);
     assert_eq!((victim.root(), victim.context_hash(), victim.id(), victim.len()), before);
@@ -158,7 +169,7 @@ fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
 fn first_dot(batch: &Batch) -> Dot {
     let present = batch.changes.iter().find_map(|change| match change {
         KeyState::Present(entry) => Some(entry.versions[0].dot),
-        KeyState::Absent(_) => None,
+        KeyState::Absent(_) | KeyState::AbsentUnder(_) => None,
     });
     present.unwrap()
 }
@@ -167,8 +178,8 @@ fn first_dot(batch: &Batch) -> Dot {
 fn the_honest_batch_is_taken() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let mut liar = Liar::open(&mut victim);
-    let reply = liar.say(&Request::Batch(batch), &mut victim);
-    assert!(matches!(reply, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(_) }))));
+    let reply = liar.say(&batch_request(batch), &mut victim);
+    assert!(matches!(reply, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(_), .. }))));
     assert_eq!((victim.len(), victim.conflicts()), (15, 5));
 }
 
@@ -219,7 +230,7 @@ fn a_writer_that_is_not_admitted_is_refused() {
     // Against an empty replica, all entries stand for themselves.
     rejected(&mut victim, forged, Rejection::WriterNotAdmitted(stranger));
     let mut liar = Liar::open(&mut victim);
-    liar.say(&Request::Batch(batch), &mut victim);
+    liar.say(&batch_request(batch), &mut victim);
     assert_eq!(victim.len(), 10, "the listed writer is admitted");
 }
 
@@ -252,7 +263,7 @@ fn a_clock_in_too_many_pieces_is_refused() {
     rejected(&mut victim, forged, Rejection::TooManyPieces { pieces: 1025, limit: 1024 });
     // Fewer are taken in, though transfers make no more cuts then.
     let cut = Batch { clocks: clocks((0..600).map(piece).collect()), ..batch };
-    Liar::open(&mut victim).say(&Request::Batch(cut), &mut victim);
+    Liar::open(&mut victim).say(&batch_request(cut), &mut victim);
     assert_eq!(victim.context().pieces_len(), 600);
     assert!(victim.cuts_if_full().is_some());
 }
@@ -262,7 +273,7 @@ fn the_last_counter_of_another_is_believed_and_harms_nobody_else() {
     let (mut sender, mut victim, batch) = stage(ReplicaConfig::default());
     let (third, mut liar) = (ReplicaId::from_u128(77), Liar::open(&mut victim));
     let forged = with_clock(&batch, |clock| clock.set(third, u64::MAX));
-    let reply = liar.say(&Request::Batch(forged), &mut victim);
+    let reply = liar.say(&batch_request(forged), &mut victim);
     assert!(matches!(reply, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, .. }))));
     assert_eq!(victim.context().max_counter(third), u64::MAX);
     // Honest replicas go on, and converge.
@@ -278,7 +289,7 @@ fn who_claims_writes_that_i_never_made_renames_me_once_and_is_refused_then() {
     let (first_id, made) = (victim.id(), 10);
     let forged = with_clock(&batch, |clock| clock.set(first_id, made + 1));
     let mut liar = Liar::open(&mut victim);
-    let reply = liar.say(&Request::Batch(forged), &mut victim);
+    let reply = liar.say(&batch_request(forged), &mut victim);
     assert!(matches!(reply, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, .. }))));
     let to = victim.id();
     assert_ne!(to, first_id);
@@ -298,7 +309,7 @@ fn a_liar_who_claims_the_last_counter_of_mine_does_not_stop_my_writes() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let mine = victim.id();
     let forged = with_clock(&batch, |clock| clock.set(mine, u64::MAX));
-    Liar::open(&mut victim).say(&Request::Batch(forged), &mut victim);
+    Liar::open(&mut victim).say(&batch_request(forged), &mut victim);
     assert_ne!(victim.id(), mine);
     write(&mut victim, 7, "still writing");
     assert_eq!(victim.read(&7).unwrap().into_value().unwrap().value, "still writing");
@@ -396,12 +407,12 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     let mut session = opened(&mut victim);
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
-        let first = Some(first_answer(&theirs, width, 10_000));
+        let first = First::Tree(first_answer(&theirs, width, 10_000));
         let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest.0[0] ^= 1;
-        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) });
+        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch), state: None });
         let next: Option<Request> = lie(&mut session, exchange + 1, &reply, &mut victim);
         match width {
             Width::Short => assert!(matches!(next, Some(Request::Open(open)) if open.width == Width::Full)),
@@ -421,13 +432,14 @@ fn replies_that_answer_nothing_end_the_session() {
     let elsewhere = Batch { clocks, digest: Root([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
-    let differs = || Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first: Some(answer.clone()) });
+    let differs =
+        || Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first: First::Tree(answer.clone()) });
     for (reply, reason) in [
         (Reply::Equal, opening),
         (Reply::Busy, opening),
         (differs(), opening),
         (Reply::Answer(answer.clone()), "an answer that does not fit the question"),
-        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere) }), batch),
+        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere), state: None }), batch),
     ] {
         let mut session = opened(&mut victim);
         lie::<Item>(&mut session, 0, &differs(), &mut victim);
@@ -435,7 +447,8 @@ fn replies_that_answer_nothing_end_the_session() {
         assert_eq!(outcome(&mut session), Some(Outcome::Refused(RefusedReason::Malformed(reason))));
     }
     let mut session = opened(&mut victim);
-    lie::<Item>(&mut session, 0, &Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None }), &mut victim);
+    let joined = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None, state: None });
+    lie::<Item>(&mut session, 0, &joined, &mut victim);
     let unasked = RefusedReason::Malformed("a batch that was not asked for");
     assert_eq!(outcome(&mut session), Some(Outcome::Refused(unasked)));
     assert_eq!((victim.root(), victim.context_hash()), before);
@@ -522,7 +535,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
         let (a, b) = if swap { (&mut full, &mut other) } else { (&mut other, &mut full) };
         let outcome = converge_with(a, b, session, |bytes| {
             let frame = Frame::decode(bytes, true).unwrap();
-            if let Ok(Request::Batch(batch)) = postcard::from_bytes(frame.payload)
+            if let Ok(Request::Batch(BatchRequest { batch, .. })) = postcard::from_bytes(frame.payload)
                 && frame.kind == FrameKind::Request
                 && frame.fragments == 1
             {
@@ -553,7 +566,9 @@ fn frames_and_batches_keep_to_their_limits() {
         let outcome = converge_with(&mut a, &mut b, config, |bytes| {
             assert!(bytes.len() <= 8192);
             let frame = Frame::decode(bytes, true).unwrap();
-            if let (FrameKind::Request, Ok(Request::Batch(batch))) = (frame.kind, postcard::from_bytes(frame.payload)) {
+            if let (FrameKind::Request, Ok(Request::Batch(BatchRequest { batch, .. }))) =
+                (frame.kind, postcard::from_bytes(frame.payload))
+            {
                 sizes.push(batch.changes.len());
             }
         });
@@ -567,7 +582,9 @@ fn frames_and_batches_keep_to_their_limits() {
     let config = SessionConfig { batch_bytes: 1000, ..SessionConfig::default() };
     let outcome = converge_with(&mut a, &mut b, config, |bytes| {
         let frame = Frame::decode(bytes, true).unwrap();
-        if let (FrameKind::Request, Ok(Request::Batch(batch))) = (frame.kind, postcard::from_bytes(frame.payload)) {
+        if let (FrameKind::Request, Ok(Request::Batch(BatchRequest { batch, .. }))) =
+            (frame.kind, postcard::from_bytes(frame.payload))
+        {
             assert!(bytes.len() < 1200 || batch.changes.len() == 1, "{} bytes", bytes.len());
         }
     });
@@ -578,7 +595,7 @@ fn frames_and_batches_keep_to_their_limits() {
 fn answers_keep_to_their_limit() {
     let (mut a, mut b) = (replica(1, ReplicaConfig::default()), replica(2, ReplicaConfig::default()));
     (0..2000).for_each(|key| write(if key % 2 == 0 { &mut a } else { &mut b }, key, "value"));
-    let config = SessionConfig { answer_bytes: 400, ..SessionConfig::default() };
+    let config = SessionConfig { answer_bytes: 400, max_sketch_cells: 0, ..SessionConfig::default() };
     let mut answers = 0;
     let outcome = converge_with(&mut a, &mut b, config, |bytes| {
         let frame = Frame::decode(bytes, true).unwrap();
@@ -594,9 +611,8 @@ fn answers_keep_to_their_limit() {
 #[test]
 fn more_cuts_than_fit_into_an_opening_are_refused_before_memory_is_taken() {
     let mut victim: Replica<Item> = replica(1, ReplicaConfig::default());
-    let state = State { root: Root([9; 32]), context: 0 };
     let cuts = Some((0..5000).map(KeyHash::from_u128).collect());
-    let open = Request::Open(Open { agreement: 0, state, width: Width::Short, cuts });
+    let open = Request::Open(Open { cuts, ..any_open() });
     let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
     let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
     let frame = Frame::decode(&bytes, true).unwrap();

@@ -4,7 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
+use super::finding::{OwnCells, first_cells, most_cells};
+use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
@@ -22,16 +23,20 @@ pub(super) struct Answerer {
     nonce: u64,
     /// The snapshot that the opener compares with; none before it opened.
     compared: Option<Baseline>,
+    /// Its cells, once some were asked for.
+    cells: Option<OwnCells>,
     cuts: Option<Vec<KeyHash>>,
     /// The last batch that was taken in: what the opener holds in its range.
     joined: Option<(Joined, KeyRange, RangeClocks)>,
+    /// Whether the opener was sent all of what is held here, so that nothing is missing but its word.
+    is_through: bool,
     /// The root that both sides were found to have at the end.
     certified: Option<Root>,
 }
 
 impl Answerer {
     pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, compared: None, cuts: None, joined: None, certified: None }
+        Self { nonce, compared: None, cells: None, cuts: None, joined: None, is_through: false, certified: None }
     }
 
     pub(super) fn certified(&self) -> Option<Root> {
@@ -39,7 +44,12 @@ impl Answerer {
     }
 
     pub(super) fn is_transferring(&self) -> bool {
-        self.compared.is_some()
+        self.compared.is_some() && !self.is_through
+    }
+
+    /// Whether an opener that is not heard of any more may well be through.
+    pub(super) fn is_through(&self) -> bool {
+        self.is_through
     }
 
     pub(super) fn handle_request<V: Replicated>(
@@ -51,9 +61,10 @@ impl Answerer {
             Request::Open(open) => Ok(self.handle_open(open, turn)),
             Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
             Request::Held(keys) => self.handle_held(keys, turn.replica),
+            Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),
             Request::Batch(batch) => self.handle_batch(batch, turn),
             Request::More { from, inline } => self.reply_batch(from, inline, turn),
-            Request::Close(theirs) => Ok(self.handle_close(theirs, turn)),
+            Request::Close(theirs) => Ok(Step::end(self.converged_if(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
         }
@@ -73,14 +84,33 @@ impl Answerer {
             return Step::say_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
         let baseline = turn.replica.baseline();
-        let first = (state.root != open.state.root)
-            .then(|| first_answer(&baseline.summary, open.width, turn.config.answer_bytes));
+        self.cells = None;
+        let first =
+            if state.root == open.state.root { First::Nothing } else { self.first_step(&open, &baseline, turn) };
         let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
         let cuts = turn.replica.cuts_if_full();
         self.cuts = joint_cuts(cuts.clone(), open.cuts);
         self.compared = Some(baseline);
-        self.joined = None;
+        (self.joined, self.is_through) = (None, false);
         Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, seen, first }))
+    }
+
+    fn first_step<V: Replicated>(&mut self, open: &Open, compared: &Baseline, turn: &mut Turn<'_, V>) -> First {
+        match first_cells(open, turn.replica, turn.config) {
+            Some(count) => {
+                let cells = self.cells.insert(OwnCells::of(compared.summary.clone()));
+                First::Cells(cells.chunk(0, count, turn.replica))
+            }
+            None => First::Tree(first_answer(&compared.summary, open.width, turn.config.answer_bytes)),
+        }
+    }
+
+    fn handle_cells<V: Replicated>(&mut self, start: u32, count: u32, turn: &mut Turn<'_, V>) -> Step<Reply> {
+        let Some(compared) = &self.compared else { return out_of_turn() };
+        let cells = self.cells.get_or_insert_with(|| OwnCells::of(compared.summary.clone()));
+        let end = (start as usize).saturating_add(count as usize).min(most_cells(turn.replica, turn.config));
+        let start = (start as usize).min(end);
+        Step::say(Reply::Cells(cells.chunk(start, end, turn.replica)))
     }
 
     fn handle_ask(&mut self, ask: &Ask, config: &SessionConfig) -> Step<Reply> {
@@ -99,8 +129,13 @@ impl Answerer {
         Ok(Step::say(Reply::Held(replica.held_at(keys)?)))
     }
 
-    fn handle_batch<V: Replicated>(&mut self, batch: Batch, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
+    fn handle_batch<V: Replicated>(
+        &mut self,
+        request: BatchRequest,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Reply>, Error> {
         let Some(compared) = &self.compared else { return Ok(out_of_turn()) };
+        let BatchRequest { batch, state } = request;
         turn.stats.differences += batch.changes.len() as u64;
         let (range, clocks) = (batch.range(), batch.clocks.clone());
         let planted = planted_reply(&batch, compared, turn.replica)?;
@@ -112,9 +147,14 @@ impl Answerer {
         self.joined = Some((joined, range, clocks));
         if let Some(batch) = planted {
             let batch = Some(Batch { clocks: turn.replica.context().pieces(&range), ..batch });
-            return Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch })));
+            return Ok(self.say_joined(batch, range.hi(), turn));
         }
-        self.reply_batch(range.lo(), false, turn)
+        let mut reply = self.reply_batch(range.lo(), false, turn)?;
+        // As the opener is, or was a moment ago: there is nothing more to be said.
+        if let Some(theirs) = state.filter(|theirs| *theirs == state_of(turn.replica)) {
+            reply.end = Some(self.converged_if(theirs, turn));
+        }
+        Ok(reply)
     }
 
     /// Rule 6: this replica's state now, against the opener's when it made the batch that was taken in last.
@@ -132,12 +172,11 @@ impl Answerer {
         let most = if self.cuts.is_some() { usize::MAX - 1 } else { BULK_GAPS };
         let live = turn.replica.summary();
         let differences = live.diff_range(&joined.theirs, &rest).take(most + 1);
-        let mut gaps: Vec<Gap> =
-            differences.map(|gap| Gap { key: gap.key, theirs: TheirEntry::of(gap.theirs) }).collect();
+        let mut gaps: Vec<Gap> = differences.map(|gap| Gap::new(gap.key, TheirEntry::of(gap.theirs))).collect();
         let rest = end_before_last(&mut gaps, rest, most);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
         if gaps.is_empty() && turn.replica.context().pieces(range) == *clocks {
-            return Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None })));
+            return Ok(self.say_joined(None, range.hi(), turn));
         }
         let nothing = HeldByPeer::new();
         let plan = BatchPlan {
@@ -152,15 +191,27 @@ impl Answerer {
         };
         let batch = turn.replica.make_batch(&plan)?;
         turn.stats.count_sent(batch.value_bytes());
-        Ok(Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch) })))
+        let up_to = batch.range().hi();
+        Ok(self.say_joined(Some(batch), up_to, turn))
     }
 
-    fn handle_close<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Step<Reply> {
+    /// The opener's batch was taken in, and with this one it has what is held here up to some key.
+    fn say_joined<V: Replicated>(
+        &mut self,
+        batch: Option<Batch>,
+        up_to: Option<KeyHash>,
+        turn: &mut Turn<'_, V>,
+    ) -> Step<Reply> {
+        self.is_through = up_to.is_none();
+        let state = self.is_through.then(|| state_of(turn.replica));
+        Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
+    }
+
+    fn converged_if<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
         let mine = state_of(turn.replica);
         let equal = mine == theirs || mutant::active(Mutant::SessionConvergesUnchecked);
         self.certified = equal.then_some(mine.root);
-        let outcome = if equal { Outcome::Converged } else { Outcome::Progress };
-        Step::say_and_end(Reply::Closed(mine), outcome)
+        if equal { Outcome::Converged } else { Outcome::Progress }
     }
 }
 
@@ -177,7 +228,7 @@ fn planted_reply<V: Replicated>(
     let theirs = TheirEntry::Full(Fingerprint([0; Fingerprint::LEN]));
     let plan = BatchPlan {
         range: batch.range(),
-        gaps: batch.changes.iter().map(|change| Gap { key: change.key(), theirs }).collect(),
+        gaps: batch.changes.iter().map(|change| Gap::new(change.key(), theirs)).collect(),
         compared: Some(compared),
         held: &HeldByPeer::new(),
         seen: None,
@@ -207,7 +258,7 @@ fn out_of_turn() -> Step<Reply> {
 
 /// What the opener is told of a batch that was not taken in, and whether the session can go on.
 fn rejected(rejection: Rejection, stats: &mut SessionStats) -> Step<Reply> {
-    let reply = |verdict| Reply::Batch(BatchReply { verdict, batch: None });
+    let reply = |verdict| Reply::Batch(BatchReply { verdict, batch: None, state: None });
     match rejection {
         Rejection::NotCertified => {
             stats.uncertified += 1;

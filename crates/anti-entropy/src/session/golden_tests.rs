@@ -9,14 +9,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::frame::{Header, encode_version_refusal};
-use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
+use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::*;
-use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
+use crate::clock::{Context, Dot, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
 use crate::replica::{
-    Batch, ContentHash, KeyState, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Push, PushedWrite, WireContent,
-    WireEntry, WirePart, WireValue, WireVersion,
+    Batch, ContentHash, KeyPrefix, KeyState, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Push, PushedWrite,
+    WireContent, WireEntry, WirePart, WireValue, WireVersion,
 };
 use crate::summary::compare::{Answer, Ask, Prefix, Width, first_answer};
+use crate::summary::sketch::{Cell, Chunk};
 use crate::summary::{Fingerprint, MerkleTree, Root, Snapshot};
 use crate::{KeyHash, KeyRange};
 
@@ -74,6 +75,7 @@ fn batch() -> Batch {
         changes: vec![
             KeyState::Absent(KeyHash::from_u128(5)),
             KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
+            KeyState::AbsentUnder(KeyPrefix(0x7f << 56)),
         ],
     }
 }
@@ -84,54 +86,79 @@ fn empty_batch() -> Batch {
 }
 
 fn requests() -> Vec<(Request, &'static str)> {
-    let open = |agreement, width, cuts| Request::Open(Open { agreement, state: state(), width, cuts });
+    let mut tallied = Context::new(ReplicaId::from_u128(3));
+    (0..300).for_each(|_| assert!(tallied.mint().is_ok()));
+    let tally = tallied.tally();
+    let open = |agreement, width, cuts| {
+        let (state, entries, max_cells) = (state(), 300, 1 << 14);
+        Request::Open(Open { agreement, state, width, cuts, entries, tally, max_cells })
+    };
+    let (whole, lower) =
+        (BatchRequest { batch: empty_batch(), state: Some(state()) }, BatchRequest { batch: batch(), state: None });
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
         (
             open(300, Width::Short, None),
-            "00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000",
+            "\
+         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000\
+         ac02000000000000012c0000000000000000808001",
         ),
         (
             open(0, Width::Full, Some(vec![MIDDLE])),
             "\
          0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080101018000000000\
-         0000000000000000000000",
+         0000000000000000000000\
+         ac02000000000000012c0000000000000000808001",
         ),
         (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
         (
-            Request::Batch(batch()),
+            Request::Batch(lower),
             "\
          0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
          01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
          00000002000000000000000000000000000000000301bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbb020000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
+         bbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274",
+         dddddddddddd010470617274027f0000000000000000",
+        ),
+        (
+            Request::Batch(whole),
+            "\
+         0200000000000000000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+         0102030405060708",
         ),
         (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
         (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
         (Request::Abort, "05"),
         (Request::Busy, "07"),
+        (Request::Cells { start: 300, count: 44 }, "08ac022c"),
         (Request::Held(vec![MIDDLE]), "060180000000000000000000000000000000"),
     ]
 }
 
 fn replies() -> Vec<(Reply, &'static str)> {
     let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first });
-    let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch });
+    let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
+    let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
         (Reply::Equal, "00"),
         (
-            differs(None, Some(entries_answer())),
+            differs(None, First::Tree(entries_answer())),
             "\
          01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
          eeeeeeeeeeeeeeee",
         ),
-        (differs(Some(vec![MIDDLE]), None), "0101020304050607080101800000000000000000000000000000000000"),
+        (differs(Some(vec![MIDDLE]), First::Nothing), "0101020304050607080101800000000000000000000000000000000000"),
         (
-            Reply::Differs(Differs { nonce: SESSION, cuts: None, seen: Some(empty_batch().clocks), first: None }),
+            Reply::Differs(Differs {
+                nonce: SESSION,
+                cuts: None,
+                seen: Some(empty_batch().clocks),
+                first: First::Nothing,
+            }),
             "01010203040506070800010000000000000000000000000000000000000000",
         ),
         (
@@ -140,22 +167,30 @@ fn replies() -> Vec<(Reply, &'static str)> {
          070180000000000000000000000000000000010000000000000000000000000000000207019999999999999999999999999999\
          999999999999999999999999999999999999",
         ),
+        (
+            differs(None, First::Cells(chunk.clone())),
+            "010102030405060708000002ac021307070707070707070707070707070707070707",
+        ),
+        (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (
             Reply::Answer(entries_answer()),
             "0302001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
-        (reply(Verdict::Joined, None), "040000"),
+        (reply(Verdict::Joined, None), "04000000"),
+        (
+            Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None, state: Some(state()) }),
+            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708",
+        ),
         (
             reply(Verdict::Joined, Some(empty_batch())),
             "\
          04000100000000000000000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbb00",
+         bbbbbbbb0000",
         ),
-        (reply(Verdict::NotCertified, None), "040100"),
-        (reply(Verdict::MissingContent, None), "040200"),
-        (reply(Verdict::Rejected("why".to_string()), None), "04030377687900"),
-        (Reply::Closed(state()), "05aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
+        (reply(Verdict::NotCertified, None), "04010000"),
+        (reply(Verdict::MissingContent, None), "04020000"),
+        (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
         (Reply::Refused(Refusal::Agreement), "0600"),
         (Reply::Refused(Refusal::OutOfTurn), "0601"),
         (Reply::Refused(Refusal::Budget), "0602"),

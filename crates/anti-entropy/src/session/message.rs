@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::KeyHash;
-use crate::clock::RangeClocks;
+use crate::clock::{RangeClocks, Tally};
 use crate::replica::{Batch, HeldByPeer};
 use crate::summary::Root;
 use crate::summary::compare::{Answer, Ask, Width};
+use crate::summary::sketch::Chunk;
 
 /// What a side holds and has seen, in short. A short hash of the context is enough here: it only says whether contexts
 /// need joining, and a collision by chance is mended by the next write.
@@ -29,21 +30,23 @@ pub(crate) enum Request {
     /// Asks for digests or entries of the answerer's snapshot.
     Ask(Ask),
     /// The opener's state of a range, against the answerer's snapshot.
-    Batch(Batch),
+    Batch(BatchRequest),
     /// Asks for the answerer's batch from here to the end of the range that the opener sent last.
     More {
         from: KeyHash,
         /// Whether all content is to be sent, since some that was named is not held.
         inline: bool,
     },
-    /// The opener is through.
+    /// The opener is through, and says how it is now; there is no reply.
     Close(State),
-    /// The opener gives up.
+    /// The opener gives up; there is no reply.
     Abort,
     /// Asks which versions and parts the answerer holds at these keys, so that they need not be sent.
     Held(Vec<KeyHash>),
-    /// The opener has got into a transfer with somebody else.
+    /// The opener has got into a transfer with somebody else; there is no reply.
     Busy,
+    /// Asks for cells of the answerer's snapshot, from an index on.
+    Cells { start: u32, count: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,18 @@ pub(crate) struct Open {
     pub(crate) width: Width,
     /// The only places where a batch to the opener may end, if its context has no room for more.
     pub(crate) cuts: Option<Vec<KeyHash>>,
+    /// How many entries the opener holds, and how much it has seen: by how much the two may differ.
+    pub(crate) entries: u64,
+    pub(crate) tally: Tally,
+    /// How many cells of a sketch the opener takes at most; 0 if it wants none.
+    pub(crate) max_cells: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BatchRequest {
+    pub(crate) batch: Batch,
+    /// The opener's state when it made the batch, if the batch ends at the top: who is in it then is done.
+    pub(crate) state: Option<State>,
 }
 
 /// What the answerer says.
@@ -68,8 +83,8 @@ pub(crate) enum Reply {
     Answer(Answer),
     /// What became of the opener's batch, and the answerer's own.
     Batch(BatchReply),
-    /// The answerer's state at the end.
-    Closed(State),
+    /// Cells that were asked for: as many, or the first of them.
+    Cells(Chunk),
     /// The answerer refuses, and why.
     Refused(Refusal),
     /// What is held at the keys that were asked for.
@@ -84,8 +99,19 @@ pub(crate) struct Differs {
     pub(crate) cuts: Option<Vec<KeyHash>>,
     /// What the answerer has seen, so that it is not sent, if that is short.
     pub(crate) seen: Option<RangeClocks>,
-    /// The first step of the comparison; none if only the contexts differ.
-    pub(crate) first: Option<Answer>,
+    /// How to find out what differs.
+    pub(crate) first: First,
+}
+
+/// The first step of finding what differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum First {
+    /// Only the contexts differ.
+    Nothing,
+    /// By comparing the trees: what Ask for the whole space would be answered.
+    Tree(Answer),
+    /// By a sketch: its first cells.
+    Cells(Chunk),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +120,8 @@ pub(crate) struct BatchReply {
     /// The answerer's state of the range, or the first part of it, against the opener's when it made its batch. None if
     /// they are equal.
     pub(crate) batch: Option<Batch>,
+    /// The answerer's state now, if with this reply the opener has all of it up to the top.
+    pub(crate) state: Option<State>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

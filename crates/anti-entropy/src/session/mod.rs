@@ -1,8 +1,9 @@
 //! Layer 4, session: one pairwise synchronisation, as a state machine.
 //!
-//! One side opens, the other answers. The opener compares Merkle trees step by step until it knows the keys that differ
-//! in a stretch of the key-hash space, sends a certified batch for that stretch, and gets the answerer's batch in
-//! return; at the end both roots are compared once more. Every message is a request or its answer, numbered, and
+//! One side opens, the other answers. Where little differs, the first reply has a sketch in it that tells the opener
+//! which keys; where much does, it compares Merkle trees step by step until it knows those of a stretch of the key-hash
+//! space. It sends a certified batch for them, and gets the answerer's batch in return; at the end both roots are
+//! compared once more. Every message is a request or its answer, numbered, and
 //! repeated until answered, so that frames may be lost, repeated and reordered.
 //!
 //! A session does no IO: frames go in through [`Session::handle_frame`], and [`Session::poll_output`] says what to send,
@@ -46,6 +47,7 @@
 mod answerer;
 mod config;
 mod exchange;
+mod finding;
 mod frame;
 mod message;
 mod opener;
@@ -59,6 +61,8 @@ mod golden_tests;
 mod history_tests;
 #[cfg(test)]
 mod parts_tests;
+#[cfg(test)]
+mod sketch_tests;
 #[cfg(test)]
 mod tests;
 
@@ -103,6 +107,17 @@ pub struct Session {
 enum Role {
     Opener(Box<Opener>),
     Answerer(Box<Answerer>),
+}
+
+impl Role {
+    /// What it means that the peer is not heard of any more.
+    fn end_by_silence(&self) -> Outcome {
+        match self {
+            // The opener's last word has no reply, and may be lost.
+            Self::Answerer(answerer) if answerer.is_through() => Outcome::Progress,
+            _ => Outcome::Partial(PartialReason::TimedOut),
+        }
+    }
 }
 
 /// What a session wants from its caller.
@@ -270,7 +285,7 @@ impl Session {
         let patient = mutant::active(Mutant::SessionsNeverTimeOut)
             || mutant::active(Mutant::RoundWaitsForEverySession) && matches!(self.role, Role::Opener(_));
         if self.finished.is_none() && now.elapsed >= self.idle_deadline && !patient {
-            self.finish(Outcome::Partial(PartialReason::TimedOut));
+            self.finish(self.role.end_by_silence());
         } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
             self.stats.count_sent(self.last_sent);
         }

@@ -1,8 +1,10 @@
 //! The side that opens: it compares, sends what it holds where the two differ, and takes in the answer.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::message::{BatchReply, Differs, Open, Refusal, Reply, Request, State, Verdict};
+use super::finding::{Progress, Sketching, most_cells};
+use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::mutant::{self, Mutant};
@@ -11,7 +13,8 @@ use crate::replica::{
     TheirEntry,
 };
 use crate::summary::Root;
-use crate::summary::compare::{Comparison, Width};
+use crate::summary::compare::{Comparison, Found, Width};
+use crate::summary::sketch::Chunk;
 use crate::{KeyHash, KeyRange};
 
 #[derive(Clone, Debug, Hash)]
@@ -19,15 +22,21 @@ pub(super) struct Opener {
     /// This replica's state when the comparison began.
     compared: Baseline,
     width: Width,
-    /// None before the answerer said what differs, and where only the contexts do.
+    /// While cells are taken in.
+    sketching: Option<Sketching>,
+    /// While trees are compared.
     comparison: Option<Comparison>,
+    /// What a sketch has found and is not among the gaps yet, in order.
+    found: VecDeque<Gap>,
     /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
     gaps: Vec<Gap>,
     known_up_to: Option<KeyHash>,
     /// Everything below is exchanged; `None` once everything is.
     cursor: Option<KeyHash>,
-    /// The batch that waits for its reply: this replica's state when it was made, and its range.
-    sent: Option<(Baseline, KeyRange)>,
+    /// The batch that waits for its reply.
+    sent: Option<Sent>,
+    /// What the answerer said of its state when it had sent all of it.
+    theirs: Option<State>,
     cuts: Option<Vec<KeyHash>>,
     phase: Phase,
     /// What was said of this side in the opening that waits for its reply, or was answered last.
@@ -44,6 +53,15 @@ pub(super) struct Opener {
     inline: bool,
     /// Whether the session is over once all differences are known, and nothing is exchanged.
     compares_only: bool,
+}
+
+/// What this side said when it sent a batch.
+#[derive(Clone, Debug, Hash)]
+struct Sent {
+    baseline: Baseline,
+    range: KeyRange,
+    /// If the range ends at the top.
+    state: Option<State>,
 }
 
 /// How far the session has got.
@@ -64,7 +82,10 @@ impl Opener {
             certified: None,
             compared: replica.baseline(),
             width: Width::Short,
+            sketching: None,
             comparison: None,
+            found: VecDeque::new(),
+            theirs: None,
             gaps: Vec::new(),
             known_up_to: Some(KeyHash::MIN),
             cursor: Some(KeyHash::MIN),
@@ -83,8 +104,20 @@ impl Opener {
 
     fn open_request<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
         self.opened_with = state_of(replica);
-        let state = self.opened_with;
-        Request::Open(Open { agreement: config.agreement, state, width: self.width, cuts: replica.cuts_if_full() })
+        Request::Open(Open {
+            agreement: config.agreement,
+            state: self.opened_with,
+            width: self.width,
+            cuts: replica.cuts_if_full(),
+            entries: replica.len(),
+            tally: replica.tally(),
+            max_cells: u32::try_from(self.most_cells(replica, config)).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// None where short digests did not add up: whoever forges them can forge a sketch.
+    fn most_cells<V: Replicated>(&self, replica: &Replica<V>, config: &SessionConfig) -> usize {
+        if self.width == Width::Short { most_cells(replica, config) } else { 0 }
     }
 
     /// Makes this a session that stops once all differences are known.
@@ -122,9 +155,9 @@ impl Opener {
                 Some(Ok(())) => self.next_step(turn),
                 _ => Ok(malformed("an answer that does not fit the question")),
             },
+            Reply::Cells(chunk) => self.handle_cells(&chunk, turn),
             Reply::Held(held) => self.handle_held(held, turn),
             Reply::Batch(reply) => self.handle_batch(reply, turn),
-            Reply::Closed(theirs) => Ok(Step::end(self.converged_if(theirs, turn))),
             Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
         }
     }
@@ -150,21 +183,48 @@ impl Opener {
         self.cuts = joint_cuts(turn.replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         (self.asking, self.held) = (None, HeldByPeer::new());
-        self.comparison = None;
+        (self.sketching, self.comparison, self.found) = (None, None, VecDeque::new());
         self.seen = differs.seen;
-        if let Some(first) = differs.first {
-            let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
-            if comparison.handle_answer(&first).is_err() {
-                return Ok(malformed("an answer that does not fit the question"));
+        match differs.first {
+            First::Nothing => self.next_step(turn),
+            First::Tree(first) => {
+                let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
+                if comparison.handle_answer(&first).is_err() {
+                    return Ok(malformed("an answer that does not fit the question"));
+                }
+                self.comparison = Some(comparison);
+                self.next_step(turn)
             }
-            self.comparison = Some(comparison);
+            First::Cells(chunk) => {
+                let most = self.most_cells(turn.replica, turn.config);
+                self.sketching = Some(Sketching::new(self.compared.summary.clone(), most, turn.replica, turn.config));
+                self.handle_cells(&chunk, turn)
+            }
         }
-        self.next_step(turn)
+    }
+
+    /// Takes in cells; once they lead nowhere, asks for the trees.
+    fn handle_cells<V: Replicated>(&mut self, chunk: &Chunk, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
+        let sketching = self.sketching.as_mut();
+        match sketching.and_then(|sketching| sketching.handle_chunk(chunk, turn.replica, turn.config)) {
+            None => Ok(malformed("cells that were not asked for")),
+            Some(Progress::Ask { start, count }) => Ok(Step::say(Request::Cells { start, count })),
+            Some(Progress::Found(found)) => {
+                (self.sketching, self.found) = (None, found.into());
+                self.next_step(turn)
+            }
+            Some(Progress::Failed) => {
+                turn.stats.sketches_failed += 1;
+                self.sketching = None;
+                self.comparison = Some(Comparison::new(self.compared.summary.clone(), self.width));
+                self.next_step(turn)
+            }
+        }
     }
 
     /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
     fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        let Some(cursor) = self.cursor else { return Ok(Step::say(Request::Close(state_of(turn.replica)))) };
+        let Some(cursor) = self.cursor else { return Ok(self.close(turn)) };
         let enough = self.take_gaps(turn);
         let end = self.end_of_batch(cursor);
         let ask = self.comparison.as_mut().filter(|_| !enough || end.is_none()).and_then(|comparison| {
@@ -182,29 +242,47 @@ impl Opener {
 
     /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
     fn take_gaps<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
-        let Some(comparison) = &mut self.comparison else {
-            self.known_up_to = None;
-            return true;
-        };
         let room = if self.cuts.is_some() || self.compares_only {
             usize::MAX - 1
         } else {
-            limits(turn.config, turn.stats.differences).max_entries.min(BULK_GAPS)
+            self.batch_limits(turn).max_entries.min(BULK_GAPS)
         };
         // One more than there is room for says where the batch has to end.
         let wanted = (room + 1).saturating_sub(self.gaps.len());
-        let found = comparison.take_found(None, wanted);
+        let (found, known_up_to) = self.take_found(wanted);
         turn.stats.differences += found.len() as u64;
         let full = found.len() == wanted;
-        self.gaps.extend(found.into_iter().map(|found| {
-            let theirs = found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated);
-            Gap { key: found.key, theirs }
-        }));
-        self.known_up_to = match self.gaps.last() {
-            Some(last) if full => Some(last.key),
-            _ => comparison.resolved_up_to(),
+        self.gaps.extend(found);
+        self.known_up_to = self.gaps.last().filter(|_| full).map_or(known_up_to, |last| Some(last.key));
+        full || self.comparison.as_ref().is_none_or(Comparison::is_complete)
+    }
+
+    /// The next differences that were found, as many as are wanted, and up to where all are known.
+    fn take_found(&mut self, wanted: usize) -> (Vec<Gap>, Option<KeyHash>) {
+        let Some(comparison) = &mut self.comparison else {
+            // By a sketch all is known.
+            return (self.found.drain(..wanted.min(self.found.len())).collect(), None);
         };
-        full || comparison.is_complete()
+        let gap = |found: Found| Gap::new(found.key, found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated));
+        let found = comparison.take_found(None, wanted).into_iter().map(gap).collect();
+        (found, comparison.resolved_up_to())
+    }
+
+    /// How much goes into a batch, going by how many differences are known by now.
+    fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
+        limits(turn.config, turn.stats.differences + self.found.len() as u64)
+    }
+
+    /// The end, when everything is exchanged. An answerer that has found itself to be as this side is needs no word of it.
+    fn close<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Step<Request> {
+        let Some(theirs) = self.theirs else { return malformed("the last batch without a state") };
+        let outcome = self.converged_if(theirs, turn);
+        let known_there = self.sent.as_ref().is_some_and(|sent| sent.state == Some(theirs));
+        if known_there {
+            Step::end(outcome)
+        } else {
+            Step::say_and_end(Request::Close(state_of(turn.replica)), outcome)
+        }
     }
 
     /// What the next batch may cover; `None` if no cut allows it to end where things are known.
@@ -226,15 +304,17 @@ impl Opener {
             seen: self.seen.as_ref(),
             inline: self.inline,
             cuts: self.cuts.as_deref(),
-            limits: limits(turn.config, turn.stats.differences),
+            limits: self.batch_limits(turn),
         };
         let batch = turn.replica.make_batch(&plan)?;
         if !self.inline && batch.is_worth_asking(&self.gaps, &self.held) {
             return Ok(self.ask_what_is_held(range));
         }
         turn.stats.count_sent(batch.value_bytes());
-        self.sent = Some((turn.replica.baseline(), batch.range()));
-        Ok(Step::say(Request::Batch(batch)))
+        let (baseline, range) = (turn.replica.baseline(), batch.range());
+        let state = range.hi().is_none().then(|| state_of(turn.replica));
+        self.sent = Some(Sent { baseline, range, state });
+        Ok(Step::say(Request::Batch(BatchRequest { batch, state })))
     }
 
     /// Asks what is held at the next keys of the range where something is.
@@ -279,8 +359,8 @@ impl Opener {
         reply: BatchReply,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
-        let Some((_, range)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
-        let range = *range;
+        let Some(Sent { range, .. }) = self.sent else { return Ok(malformed("a batch that was not asked for")) };
+        self.theirs = reply.state;
         match (reply.verdict, reply.batch) {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, turn),
             (Verdict::Joined, None) => self.range_done(range, turn),
@@ -298,7 +378,7 @@ impl Opener {
         range: KeyRange,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
-        let Some((baseline, _)) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
+        let Some(Sent { baseline, .. }) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
         let got = batch.range();
         if Some(got.lo()) != self.cursor || !range.includes(&got) {
             return Ok(malformed("a batch of another range"));

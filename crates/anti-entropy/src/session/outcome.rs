@@ -116,6 +116,8 @@ pub struct SessionStats {
     pub changed: u64,
     /// Batches that were refused since they did not add up.
     pub uncertified: u32,
+    /// Sketches that led nowhere, so that trees were compared instead.
+    pub sketches_failed: u32,
 }
 
 impl SessionStats {

@@ -97,6 +97,13 @@ impl<V: Replicated> Pair<V> {
         }
     }
 
+    /// Delivers what is still on its way when the opener is through.
+    pub(super) fn deliver_all(&mut self) {
+        while !self.flying.is_empty() {
+            self.deliver();
+        }
+    }
+
     fn deliver(&mut self) {
         let index = if self.chance(self.link.reordered) { self.random.usize(0..self.flying.len()) } else { 0 };
         let (to_answerer, mut bytes) = self.flying.remove(index);

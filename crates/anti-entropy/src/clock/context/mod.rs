@@ -1,5 +1,6 @@
 mod codec;
 mod digest;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use crate::hash::{KeyHash, KeyRange};
 use crate::mutant::{self, Mutant};
 
 pub use digest::ContextHash;
+pub(crate) use tally::Tally;
 
 /// What a replica has seen: a [`VectorClock`] for each range of the key-hash space.
 ///

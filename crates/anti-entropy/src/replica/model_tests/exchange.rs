@@ -8,7 +8,7 @@ use super::world::{BaseId, Node, World, open_store};
 use super::{Item, PushMessage};
 use crate::clock::{RangeClocks, Seed};
 use crate::replica::{
-    Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, Replica, TheirEntry,
+    Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, KeyPrefix, Replica, TheirEntry,
 };
 use crate::summary::compare::{TruncatedFingerprint, Width};
 use crate::summary::{Difference, Fingerprint};
@@ -298,11 +298,16 @@ impl World {
 /// What the comparison says of a difference: the opener learns short fingerprints, or whole ones the second time.
 fn short_gap(difference: &Difference) -> Gap {
     let short = |fingerprint: Fingerprint| TheirEntry::Truncated(TruncatedFingerprint::new(&fingerprint, Width::Short));
-    Gap { key: difference.key, theirs: difference.theirs.map_or(TheirEntry::Absent, short) }
+    let theirs = difference.theirs.map_or(TheirEntry::Absent, short);
+    // As a sketch finds them.
+    if difference.ours.is_none() {
+        return Gap::under(KeyPrefix(difference.key.prefix_u64()), theirs);
+    }
+    Gap::new(difference.key, theirs)
 }
 
 fn whole_gap(difference: &Difference) -> Gap {
-    Gap { key: difference.key, theirs: TheirEntry::of(difference.theirs) }
+    Gap::new(difference.key, TheirEntry::of(difference.theirs))
 }
 
 fn some_limits(whole: bool, random: &mut fastrand::Rng) -> BatchLimits {

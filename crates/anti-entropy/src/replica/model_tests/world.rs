@@ -333,6 +333,9 @@ impl World {
             return Err(Violation::new("audit", format!("replica {at}: {:?}", audit.discrepancies)));
         }
         let mut copy = open_store(node.disk.copy(), Seed::from_bytes([0; 32]), Continuity::Vouched, None)?;
+        if !node.replica.sketch_is_sound_for_test() {
+            return Err(Violation::new("sketch", format!("replica {at}: its cells are not those of its entries")));
+        }
         let same = copy.root() == node.replica.root() && copy.context() == node.replica.context();
         if same { Ok(()) } else { Err(Violation::new("reopened otherwise", format!("replica {at}"))) }
     }

@@ -97,6 +97,11 @@ impl TruncatedFingerprint {
         Self::from_prefix(&fingerprint.0[..width.bytes()], width)
     }
 
+    /// The fingerprint that starts with these 64 bits.
+    pub(crate) fn short(prefix: u64) -> Self {
+        Self::from_prefix(&prefix.to_be_bytes(), Width::Short)
+    }
+
     /// From as many bytes as the width says, or fewer.
     pub(super) fn from_prefix(prefix: &[u8], width: Width) -> Self {
         let mut bytes = [0; Fingerprint::LEN];

@@ -12,7 +12,7 @@ use crate::summary::HashFunction;
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE};
-use super::census::Census;
+use super::census::{Census, cells_by_progress, cells_for};
 use super::chunk::Chunk;
 use super::differing::{DifferingKey, differing_keys};
 use super::encoder::Encoder;
@@ -107,6 +107,7 @@ pub struct Found {
 /// decoder has been misled, and ends. So no symbol is read off twice, and there are never more symbols than cells.
 ///
 /// See the [module](super) for an example.
+#[derive(Clone)]
 pub struct Decoder<D = Sha256> {
     ours: Encoder<D>,
     limits: DecoderLimits,
@@ -214,6 +215,11 @@ impl<D: HashFunction> Decoder<D> {
         &self.ours
     }
 
+    /// The source of the own cells, so that kept ones can be [provided](Encoder::provide).
+    pub fn ours_mut(&mut self) -> &mut Encoder<D> {
+        &mut self.ours
+    }
+
     /// About how many symbols the sets differ in, by the cells so far.
     pub fn estimate(&self) -> usize {
         self.census.symbols().max(self.found.len())
@@ -227,8 +233,10 @@ impl<D: HashFunction> Decoder<D> {
     /// most eight times of that in all, so that one that is too high, by few cells, does not cost much.
     fn cells_needed(&self) -> usize {
         let received = self.cells.len();
-        let wanted = Census::cells_for(self.estimate()).saturating_sub(received);
-        let (least, most) = (received / 16 + 1, (7 * received).max(64));
+        let by_progress = cells_by_progress(received, self.found.len());
+        let least = received / if by_progress.is_some() { 64 } else { 16 } + 1;
+        let wanted = by_progress.unwrap_or_else(|| cells_for(self.estimate())).saturating_sub(received);
+        let most = (7 * received).max(64);
         wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
     }
 

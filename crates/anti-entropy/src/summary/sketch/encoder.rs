@@ -46,6 +46,18 @@ impl<D: HashFunction> Encoder<D> {
         Self { cells: sketch.cells().to_vec(), ..Self::new(snapshot) }
     }
 
+    /// How many cells there are already, from the first one on.
+    pub fn made(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Takes over the cells behind those that there [are](Self::made), from who has kept them. They must be those of the
+    /// entries, or what is found by them is wrong.
+    pub fn provide(&mut self, cells: &[Cell]) {
+        let room = MAX_CELLS.saturating_sub(self.cells.len());
+        self.cells.extend_from_slice(&cells[..cells.len().min(room)]);
+    }
+
     /// Those of the cells with these indices that lie below [`MAX_CELLS`].
     pub fn cells(&mut self, indices: Range<usize>) -> &[Cell] {
         let end = indices.end.min(MAX_CELLS);

@@ -4,8 +4,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
+use core::ops::Range;
 
-use crate::summary::Fingerprint;
+use serde::{Deserialize, Serialize};
+
+use crate::summary::{Difference, Fingerprint};
 use crate::{KeyHash, KeyRange};
 
 use super::MAX_CELLS;
@@ -13,7 +16,8 @@ use super::cell::{Cell, MINUS_ONE, ONE, toggle};
 use super::symbol::Symbol;
 
 /// How many cells a [`Sketch`] keeps: the least number, doubled as often as the entries allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SketchConfig {
     /// Never fewer than these, however few entries there are. 64 find some 40 symbols, which is as much as small stores
     /// differ in most of the time; they take 1.5 KB.
@@ -111,6 +115,23 @@ impl Sketch {
     /// The cells, from the first one on.
     pub fn cells(&self) -> &[Cell] {
         &self.cells
+    }
+
+    /// The cells with these indices as they were before changes: `since` says at which keys the set now (`ours`) differs
+    /// from the set then (`theirs`). No more than there [are](Self::cells).
+    ///
+    /// O(log m) for m cells, for each change.
+    pub fn cells_before(&self, indices: Range<usize>, since: impl IntoIterator<Item = Difference>) -> Vec<Cell> {
+        let end = indices.end.min(self.cells.len());
+        let mut cells = self.cells.get(indices.start..end).unwrap_or(&[]).to_vec();
+        for Difference { key, ours, theirs } in since {
+            for (fingerprint, sign) in [(ours, MINUS_ONE), (theirs, ONE)] {
+                if let Some(fingerprint) = fingerprint {
+                    toggle(&mut cells, indices.start, Symbol::new(key, fingerprint), sign);
+                }
+            }
+        }
+        cells
     }
 
     /// The number of entries.

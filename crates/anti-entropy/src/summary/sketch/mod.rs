@@ -53,6 +53,7 @@ mod maintained;
 mod symbol;
 
 pub use cell::Cell;
+pub(crate) use census::cells_for;
 pub use chunk::{Chunk, ChunkError};
 pub use decoder::{Decoder, DecoderLimits, Failure, Found, Side, Status};
 pub use differing::DifferingKey;

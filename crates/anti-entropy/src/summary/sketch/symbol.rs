@@ -19,6 +19,14 @@ pub struct Symbol {
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Symbol {
+    /// The cell in which only this symbol is.
+    #[cfg(test)]
+    pub(crate) fn cell_for_test(self) -> super::Cell {
+        let mut cell = super::Cell::default();
+        cell.add(self, self.spread().0, super::cell::ONE);
+        cell
+    }
+
     /// The symbol of an entry.
     pub fn new(key: KeyHash, fingerprint: Fingerprint) -> Self {
         Self { key: key.prefix_u64(), fingerprint: prefix_u64(fingerprint) }

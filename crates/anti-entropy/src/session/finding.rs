@@ -1,0 +1,159 @@
+//! How what differs is found: by a sketch or by comparing trees, whichever takes fewer bytes (docs/design.md, "When is a
+//! sketch sent?").
+
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+use super::SessionConfig;
+use super::message::Open;
+use crate::replica::{Gap, KeyPrefix, Replica, Replicated, TheirEntry};
+use crate::summary::Snapshot;
+use crate::summary::compare::TruncatedFingerprint;
+use crate::summary::sketch::{Cell, Chunk, Decoder, DecoderLimits, DifferingKey, Encoder, Status, cells_for};
+
+/// About what an entry takes when trees are compared and everything differs: it is listed.
+const LISTED_BYTES: u64 = 24;
+/// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
+const MAX_REQUESTS: u32 = 8;
+
+/// How many cells to begin with when an opener differs; `None` if trees are to be compared instead.
+pub(super) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, config: &SessionConfig) -> Option<usize> {
+    /// 55 KB. What may be few keys that were written often is not sent more unasked, but for a quarter of what it takes if
+    /// they are many: enough to know.
+    const MOST_ON_SUSPICION: usize = 2900;
+    let only_one_side = replica.len().abs_diff(open.entries);
+    let writes = replica.tally().writes_apart(&open.tally).max(only_one_side).max(1);
+    // A key that both hold is two symbols, one that only one side holds is one.
+    let symbols = usize::try_from(2 * writes - only_one_side).ok()?;
+    let most = most_cells(replica, config).min(open.max_cells as usize);
+    let least = cells_for(usize::try_from(only_one_side).ok()?);
+    let wanted = cells_for(symbols);
+    let first = wanted.min(MOST_ON_SUSPICION.max(wanted / 4));
+    (least.max(first) <= most && !is_dearer_than_trees(least.max(first), replica.len())).then_some(first)
+}
+
+/// How many cells a replica makes in a session at most: what they take is left for entries three times over, or a session
+/// with a small budget would find what differs again and again and get no further.
+pub(super) fn most_cells<V: Replicated>(replica: &Replica<V>, config: &SessionConfig) -> usize {
+    let bytes = config.max_session_bytes.min(config.max_message_bytes as u64) / 4;
+    let affordable = usize::try_from(bytes).unwrap_or(usize::MAX) / Cell::LEN;
+    let most = config.max_sketch_cells.min(affordable);
+    if replica.len() <= config.max_sketch_pass { most } else { most.min(replica.cells_kept()) }
+}
+
+/// Whether so many cells take more bytes than listing all entries would.
+fn is_dearer_than_trees(cells: usize, entries: u64) -> bool {
+    cells as u64 * Cell::LEN as u64 > LISTED_BYTES * entries
+}
+
+/// The own cells of a comparison.
+#[derive(Clone, Debug)]
+pub(super) struct OwnCells(Encoder);
+
+impl OwnCells {
+    pub(super) fn of(snapshot: Snapshot) -> Self {
+        Self(Encoder::new(snapshot))
+    }
+
+    pub(super) fn chunk<V: Replicated>(&mut self, start: usize, end: usize, replica: &mut Replica<V>) -> Chunk {
+        replica.provide_cells(&mut self.0, end);
+        self.0.chunk(start, end.saturating_sub(start))
+    }
+}
+
+/// They are a function of the snapshot, which is hashed beside them.
+impl Hash for OwnCells {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
+}
+
+/// An opener's sketch, while it takes in the answerer's cells.
+#[derive(Clone, Debug)]
+pub(super) struct Sketching {
+    decoder: Decoder,
+    /// What the answerer was asked for: to the index behind the last cell.
+    asked: usize,
+    requests: u32,
+}
+
+/// How far a sketch has come.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// All that differs is known.
+    Found(Vec<Gap>),
+    /// More cells are needed.
+    Ask { start: u32, count: u32 },
+    /// Trees have to be compared.
+    Failed,
+}
+
+impl Sketching {
+    /// `asked` is how many cells the answerer was told that it may send.
+    pub(super) fn new<V: Replicated>(
+        ours: Snapshot,
+        asked: usize,
+        replica: &Replica<V>,
+        config: &SessionConfig,
+    ) -> Self {
+        let max_cells = most_cells(replica, config).saturating_add(1);
+        let limits = DecoderLimits { max_cells, max_symbols: max_cells, ..DecoderLimits::default() };
+        Self { decoder: Decoder::new(Encoder::new(ours), limits), asked, requests: 0 }
+    }
+
+    /// Takes in cells. `None` if they are not those that were asked for.
+    pub(super) fn handle_chunk<V: Replicated>(
+        &mut self,
+        chunk: &Chunk,
+        replica: &mut Replica<V>,
+        config: &SessionConfig,
+    ) -> Option<Progress> {
+        let before = self.decoder.cells();
+        if chunk.start() != before || chunk.end() > self.asked {
+            return None;
+        }
+        replica.provide_cells(self.decoder.ours_mut(), chunk.end());
+        Some(match self.decoder.handle_chunk(chunk) {
+            Status::Complete => self.found(),
+            // A peer that has no more cells to give.
+            Status::NeedsMore { .. } if chunk.end() == before => Progress::Failed,
+            Status::NeedsMore { cells } => self.ask(cells, most_cells(replica, config), replica.len()),
+            Status::Failed(_) => Progress::Failed,
+        })
+    }
+
+    fn ask(&mut self, cells: usize, most: usize, entries: u64) -> Progress {
+        let start = self.decoder.cells();
+        let end = start.saturating_add(cells);
+        self.requests += 1;
+        if end > most || self.requests > MAX_REQUESTS || is_dearer_than_trees(cells, entries) {
+            return Progress::Failed;
+        }
+        self.asked = end;
+        match (u32::try_from(start), u32::try_from(cells)) {
+            (Ok(start), Ok(count)) => Progress::Ask { start, count },
+            _ => Progress::Failed,
+        }
+    }
+
+    fn found(&self) -> Progress {
+        match self.decoder.differing_keys() {
+            Ok(keys) => Progress::Found(keys.iter().map(gap).collect()),
+            Err(_) => Progress::Failed,
+        }
+    }
+}
+
+fn gap(found: &DifferingKey) -> Gap {
+    let prefix = |prefix| TheirEntry::Truncated(TruncatedFingerprint::short(prefix));
+    let theirs = found.theirs.map_or(TheirEntry::Absent, prefix);
+    match found.ours {
+        Some((key, _)) => Gap::new(key, theirs),
+        None => Gap::under(KeyPrefix(found.prefix), theirs),
+    }
+}
+
+/// What was taken in decides it: how many cells, and what was read off.
+impl Hash for Sketching {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.decoder.cells(), self.decoder.found().len(), self.asked, self.requests).hash(state);
+    }
+}
