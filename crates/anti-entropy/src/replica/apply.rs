@@ -3,13 +3,15 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::batch::{Batch, HeldByPeer, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
+use super::batch::{
+    Batch, BatchBase, HeldByPeer, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+};
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
 use super::{Change, Error, Notice, Replica, ReplicaConfig, Replicated, Staged, join};
-use crate::clock::{Context, Dot, Now, ReplicaId, Timestamp, VectorClock};
+use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
-use crate::summary::{Fingerprint, Snapshot};
+use crate::summary::{Fingerprint, MerkleTree, Snapshot};
 use crate::{KeyHash, KeyRange};
 
 /// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
@@ -104,8 +106,10 @@ pub enum Rejection {
 /// Something that a peer sent, if it is acceptable.
 pub(super) type Checked<T> = Result<T, Rejection>;
 
+type Records<V> = BTreeMap<KeyHash, Record<V>>;
+
 /// What a batch changes: records, and dots that were met with two contents.
-type Changes<V> = (BTreeMap<KeyHash, Record<V>>, Vec<(<V as Replicated>::Key, Dot)>);
+type Changes<V> = (Records<V>, Vec<(<V as Replicated>::Key, Dot)>);
 
 /// One key of a batch: what the sender holds there, and what is held here.
 struct Received<V: Replicated> {
@@ -149,7 +153,7 @@ impl<V: Replicated> Replica<V> {
         Baseline { summary: self.summary(), context: self.context.clone() }
     }
 
-    /// Takes in a batch that was made against `base`, if it is certified.
+    /// Takes in a batch that was made against `base`, or is whole, if it is certified.
     ///
     /// # Errors
     /// If the store fails; what the peer does wrong is a [`Rejection`].
@@ -212,6 +216,9 @@ impl<V: Replicated> Replica<V> {
     ) -> Result<Checked<Vec<Received<V>>>, Error> {
         let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
         for change in changes {
+            if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_)) {
+                return Ok(Err(Rejection::Malformed("a whole batch lists a key at which nothing is held")));
+            }
             let next = match self.rebuild_key(change, base)? {
                 Ok(next) => next,
                 Err(rejection) => return Ok(Err(rejection)),
@@ -296,14 +303,22 @@ impl<V: Replicated> Replica<V> {
         let differs = |received: &&Received<V>| {
             equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same_dots()
         };
-        match received.iter().find(differs) {
-            Some(Received { hash, .. }) => {
+        let listed = received.iter().find(differs).map(|received| received.hash);
+        match listed.or_else(|| self.first_unlisted(batch, received, &equal)) {
+            Some(key) => {
                 self.stats.histories_differ += 1;
-                self.notices.push(Notice::HistoriesDiffer { key: *hash });
-                Err(Rejection::EqualClocksDiffer(*hash))
+                self.notices.push(Notice::HistoriesDiffer { key });
+                Err(Rejection::EqualClocksDiffer(key))
             }
             None => Ok(()),
         }
+    }
+
+    /// The first key in `pieces` that is held here, and that the sender of a whole batch does not list.
+    fn first_unlisted(&self, batch: &Batch, received: &[Received<V>], pieces: &[KeyRange]) -> Option<KeyHash> {
+        let pieces = if batch.base == BatchBase::Nothing { pieces } else { &[] };
+        let mut held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
+        held.find(|key| received.binary_search_by_key(key, |received| received.hash).is_err())
     }
 
     fn joined_context(&self, batch: &Batch) -> Result<Context, Rejection> {
@@ -327,8 +342,8 @@ impl<V: Replicated> Replica<V> {
         self.config.max_context_pieces.get().saturating_mul(ReplicaConfig::PIECES_OF_PEERS)
     }
 
-    /// Joins every key of the range: those that were sent with what was sent, and those that were not, and changed here
-    /// since the comparison, with what the snapshot had. Returns the records that change.
+    /// Joins every key of the range: those that were sent with what was sent, and those that were not with what the base
+    /// has there. Returns the records that change.
     fn join_range(
         &mut self,
         batch: &Batch,
@@ -336,10 +351,12 @@ impl<V: Replicated> Replica<V> {
         received: Vec<Received<V>>,
         now: Now,
     ) -> Result<Changes<V>, Error> {
-        let mut records = BTreeMap::new();
-        let mut clashes = Vec::new();
         let sent: BTreeSet<KeyHash> = received.iter().map(|received| received.hash).collect();
-        let live = self.summary();
+        let mut records = match batch.base {
+            BatchBase::Snapshot => self.join_unsent(batch, base, &sent)?,
+            BatchBase::Nothing => self.join_unlisted(batch, &sent)?,
+        };
+        let mut clashes = Vec::new();
         for Received { hash, theirs, mine, .. } in received {
             let Some(mut record) = mine else { continue };
             let old = record.siblings.clone();
@@ -355,22 +372,58 @@ impl<V: Replicated> Replica<V> {
                 records.insert(hash, record);
             }
         }
-        for difference in live.diff_range(&base.summary, &batch.range()) {
-            let hash = difference.key;
-            if sent.contains(&hash) || mutant::active(Mutant::UnsentKeysNotJoined) {
-                continue;
-            }
-            let Some(mut record) = self.load(hash)? else { continue };
+        Ok((records, clashes))
+    }
+
+    /// Joins the keys that were not sent, and changed here since the comparison, with what the snapshot had.
+    fn join_unsent(&mut self, batch: &Batch, base: &Baseline, sent: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
+        if mutant::active(Mutant::UnsentKeysNotJoined) {
+            return Ok(Records::new());
+        }
+        let (live, range) = (self.summary(), batch.range());
+        let changed = live.diff_range(&base.summary, &range).map(|difference| difference.key);
+        // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context covers.
+        let stays = |key, dot| base.context.covers(key, dot) || !batch.clocks.covers(key, dot);
+        self.load_reduced(changed.filter(|key| !sent.contains(key)), stays)
+    }
+
+    /// Joins the keys that a whole batch does not list with nothing: what its sender has seen there is dead. Where it
+    /// cannot have seen anything that is held here, nothing is loaded.
+    fn join_unlisted(&self, batch: &Batch, listed: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
+        let pieces = self.pieces_in_common(&batch.clocks);
+        let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
+        let stays = |key, dot| !batch.clocks.covers(key, dot);
+        self.load_reduced(held.filter(|key| !listed.contains(key)), stays)
+    }
+
+    /// The parts of a range in which both sides have seen something of the same writer. Anywhere else, nothing that is held
+    /// here is covered there: a peer that is new has seen nothing, or its own first writes.
+    fn pieces_in_common(&self, clocks: &RangeClocks) -> Vec<KeyRange> {
+        let mut common = Vec::new();
+        for (piece, theirs) in clocks.iter() {
+            let is_common = |mine: &VectorClock| mine.iter().any(|(writer, _)| theirs.get(writer) > 0);
+            let mine = self.context.pieces(&piece);
+            common.extend(mine.iter().filter(|(_, mine)| is_common(mine)).map(|(piece, _)| piece));
+        }
+        common
+    }
+
+    /// Loads the records that lose versions if only those stay for which `stays` says so, and takes these out.
+    fn load_reduced(
+        &self,
+        keys: impl Iterator<Item = KeyHash>,
+        stays: impl Fn(KeyHash, Dot) -> bool,
+    ) -> Result<Records<V>, Error> {
+        let mut reduced = Records::new();
+        for key in keys {
+            let Some(mut record) = self.load(key)? else { continue };
             let before = record.siblings.len();
-            // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context covers.
-            record.siblings.retain(|sibling| {
-                base.context.covers(hash, sibling.dot()) || !batch.clocks.covers(hash, sibling.dot())
-            });
+            record.siblings.retain(|sibling| stays(key, sibling.dot()));
             if record.siblings.len() != before {
-                records.insert(hash, record);
+                reduced.insert(key, record);
             }
         }
-        Ok((records, clashes))
+        Ok(reduced)
     }
 
     /// Counts and completes versions that are new here; says whether the siblings changed at all.
@@ -405,10 +458,13 @@ impl<V: Replicated> Replica<V> {
     }
 }
 
-/// What the sender holds in the range if its batch is right: the snapshot of the comparison with the batch's entries
-/// put in, and its absent ones taken out.
+/// What the sender holds in the range if its batch is right: the base with the batch's entries put in, and its absent
+/// ones taken out.
 fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Snapshot {
-    let mut tree = base.summary.restrict(&batch.range()).to_tree();
+    let mut tree = match batch.base {
+        BatchBase::Snapshot => base.summary.restrict(&batch.range()).to_tree(),
+        BatchBase::Nothing => MerkleTree::new(),
+    };
     for received in received {
         match received.fingerprint() {
             Some(fingerprint) => tree.insert(received.hash, fingerprint),

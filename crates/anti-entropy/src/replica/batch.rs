@@ -1,5 +1,6 @@
 //! Rule 4: a batch, from which a peer rebuilds this replica's exact state of a range at one instant.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -16,16 +17,25 @@ use crate::summary::compare::TruncatedFingerprint;
 use crate::summary::{Fingerprint, Root, Snapshot};
 use crate::{KeyHash, KeyRange};
 
-/// The sender's state of a range, as the difference to a snapshot of the receiver. Clocks, digest and entries are
-/// read at one instant.
+/// The sender's state of a range, as the difference to a base. Clocks, digest and entries are read at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Batch {
     /// The range, and what the sender had seen in each piece of it.
     pub(crate) clocks: RangeClocks,
+    pub(crate) base: BatchBase,
     /// The root of the sender's tree restricted to the range.
     pub(crate) digest: Root,
-    /// The keys at which the sender's state is not that of the receiver's snapshot, in order of their hashes.
+    /// The keys at which the sender's state is not that of the base, in order of their hashes.
     pub(crate) changes: Vec<KeyState>,
+}
+
+/// What a sender holds at the keys that its batch does not list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum BatchBase {
+    /// What the receiver's snapshot has there; which snapshot that is follows from the exchange.
+    Snapshot,
+    /// Nothing: the batch is whole, and lists all that its sender holds in the range.
+    Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +178,8 @@ pub(crate) type HeldByPeer = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
 pub(crate) struct BatchPlan<'a> {
     /// At most this range goes into the batch; less if the limits are reached.
     pub(crate) range: KeyRange,
+    /// What the batch is to be relative to. A whole one needs neither gaps nor a comparison.
+    pub(crate) base: BatchBase,
     /// Where the receiver's snapshot is known to differ, in order.
     pub(crate) gaps: Vec<Gap>,
     /// The sender's state at the comparison. Where it has changed since, the receiver's snapshot has what it had.
@@ -284,19 +296,20 @@ impl<V: Replicated> Replica<V> {
             return Err(Error::Stopped);
         }
         let live = self.tree.snapshot();
-        let gaps = with_changes_since(&plan.gaps, &live, plan.compared, &plan.range);
         let mut changes: Vec<KeyState> = Vec::new();
         let mut bytes = 0;
         let mut range = plan.range;
-        for (index, gap) in gaps.iter().enumerate() {
+        let mut last = range.lo();
+        for gap in gaps_to_base(plan, &live) {
+            let before = core::mem::replace(&mut last, gap.key);
             let fingerprint = live.get(gap.key);
             if gap.theirs.is(fingerprint) {
                 continue;
             }
-            let Some(state) = self.key_state(gap, fingerprint, plan)? else { continue };
+            let Some(state) = self.key_state(&gap, fingerprint, plan)? else { continue };
             let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
             if full && !changes.is_empty() {
-                let cut = cut_between(gaps[index - 1].key, gap.key, plan.cuts);
+                let cut = cut_between(before, gap.key, plan.cuts);
                 if let Some(shorter) = cut.and_then(|cut| KeyRange::new(range.lo(), Some(cut))) {
                     range = shorter;
                     break;
@@ -307,7 +320,7 @@ impl<V: Replicated> Replica<V> {
         }
         let clocks = self.clocks_of(&range, plan.compared);
         let digest = planted_digest(&range, plan, &live).unwrap_or_else(|| live.range_digest(&range));
-        Ok(Batch { clocks, digest, changes })
+        Ok(Batch { clocks, base: plan.base, digest, changes })
     }
 
     /// The only places where a range may end if it is to be joined here: the cuts that there are, once the context has no
@@ -363,6 +376,15 @@ impl<V: Replicated> Replica<V> {
             Some(compared) if mutant::active(Mutant::SnapshotClockInsteadOfLive) => compared.context.pieces(range),
             _ => mutated_clocks(live, self.id()),
         }
+    }
+}
+
+/// The keys at which this replica's state may not be that of the base, in order. Nothing is held in nothing, so to a whole
+/// batch these are all keys; they are not collected, since a batch may have room for few of them.
+fn gaps_to_base<'a>(plan: &'a BatchPlan<'_>, live: &'a Snapshot) -> Box<dyn Iterator<Item = Gap> + 'a> {
+    match plan.base {
+        BatchBase::Snapshot => Box::new(with_changes_since(&plan.gaps, live, plan.compared, &plan.range).into_iter()),
+        BatchBase::Nothing => Box::new(live.range(&plan.range).map(|(key, _)| Gap::new(key, TheirEntry::Absent))),
     }
 }
 
@@ -454,7 +476,8 @@ fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, theirs: TheirEntry
 /// The digest of entries that are as they were at the comparison, but for those that it found to differ, where a mutant
 /// wants it so: older than the clocks, and certified all the same.
 fn planted_digest(range: &KeyRange, plan: &BatchPlan<'_>, live: &Snapshot) -> Option<Root> {
-    let compared = plan.compared.filter(|_| mutant::active(Mutant::EntriesOlderThanTheInstant))?;
+    let planted = mutant::active(Mutant::EntriesOlderThanTheInstant) && plan.base == BatchBase::Snapshot;
+    let compared = plan.compared.filter(|_| planted)?;
     let mut tree = compared.summary.restrict(range).to_tree();
     for gap in plan.gaps.iter().filter(|gap| range.contains(gap.key)) {
         match live.get(gap.key) {

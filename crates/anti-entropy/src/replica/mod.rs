@@ -49,6 +49,8 @@ mod limit_tests;
 pub(crate) mod model_tests;
 #[cfg(test)]
 pub(crate) mod test_pattern;
+#[cfg(test)]
+mod whole_tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -59,7 +61,7 @@ pub use adopt::{Adopted, Missing};
 pub use apply::Rejection;
 pub(crate) use apply::{Applied, Baseline, Joined};
 pub use audit::{Audit, Discrepancy};
-pub(crate) use batch::{Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyPrefix, TheirEntry};
+pub(crate) use batch::{Batch, BatchBase, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyPrefix, TheirEntry};
 #[cfg(test)]
 pub(crate) use batch::{KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
 pub use changed::ChangedEntries;

@@ -15,8 +15,8 @@ use super::*;
 use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
 use crate::replica::test_pattern::Pattern;
 use crate::replica::{
-    Batch, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore, Notice, Opening,
-    Part, PartHash, Rejection, ReplicaConfig, Resolver, TheirEntry, WireContent, WirePart,
+    Batch, BatchBase, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore, Notice,
+    Opening, Part, PartHash, Rejection, ReplicaConfig, Resolver, TheirEntry, WireContent, WirePart,
 };
 use crate::summary::compare::{Width, first_answer};
 use crate::summary::{Root, Snapshot};
@@ -115,6 +115,7 @@ fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> 
     let gaps = mine.diff(&theirs).map(|gap| Gap::new(gap.key, TheirEntry::of(gap.theirs))).collect();
     let plan = BatchPlan {
         range: KeyRange::ALL,
+        base: BatchBase::Snapshot,
         gaps,
         compared: None,
         seen: None,
@@ -429,7 +430,7 @@ fn replies_that_answer_nothing_end_the_session() {
     let before = (victim.root(), victim.context_hash());
     let range = KeyRange::new(KeyHash::from_u128(1), None).unwrap();
     let clocks = RangeClocks::new(range, vec![(KeyHash::from_u128(1), VectorClock::new())]).unwrap();
-    let elsewhere = Batch { clocks, digest: Root([0; 32]), changes: Vec::new() };
+    let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
     let differs =
@@ -515,6 +516,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
             let start = KeyHash::from_u128(u128::from(number) << 124);
             Batch {
                 clocks: RangeClocks::new(KeyRange::new(start, None).unwrap(), vec![(start, clock)]).unwrap(),
+                base: BatchBase::Snapshot,
                 digest: Root([0; 32]),
                 changes: Vec::new(),
             }

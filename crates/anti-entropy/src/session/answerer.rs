@@ -11,8 +11,8 @@ use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, 
 use crate::clock::RangeClocks;
 use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated,
-    TheirEntry,
+    Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica,
+    Replicated, TheirEntry,
 };
 use crate::summary::compare::{Ask, answer, first_answer};
 use crate::summary::{Fingerprint, Root};
@@ -181,6 +181,7 @@ impl Answerer {
         let nothing = HeldByPeer::new();
         let plan = BatchPlan {
             range: rest,
+            base: BatchBase::Snapshot,
             limits: limits(turn.config, gaps.len() as u64),
             gaps,
             compared: None,
@@ -228,6 +229,7 @@ fn planted_reply<V: Replicated>(
     let theirs = TheirEntry::Full(Fingerprint([0; Fingerprint::LEN]));
     let plan = BatchPlan {
         range: batch.range(),
+        base: BatchBase::Snapshot,
         gaps: batch.changes.iter().map(|change| Gap::new(change.key(), theirs)).collect(),
         compared: Some(compared),
         held: &HeldByPeer::new(),

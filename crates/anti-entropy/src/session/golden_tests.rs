@@ -13,8 +13,8 @@ use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Re
 use super::*;
 use crate::clock::{Context, Dot, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
 use crate::replica::{
-    Batch, ContentHash, KeyPrefix, KeyState, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Push, PushedWrite,
-    WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Batch, BatchBase, ContentHash, KeyPrefix, KeyState, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Push,
+    PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
 };
 use crate::summary::compare::{Answer, Ask, Prefix, Width, first_answer};
 use crate::summary::sketch::{Cell, Chunk};
@@ -71,6 +71,7 @@ fn batch() -> Batch {
         vec![(KeyHash::MIN, clock(&[(1, 300), (2, 7)])), (KeyHash::from_u128(1 << 126), clock(&[(1, 300), (3, 1)]))];
     Batch {
         clocks: RangeClocks::new(range, pieces).unwrap(),
+        base: BatchBase::Snapshot,
         digest: Root([0xbb; 32]),
         changes: vec![
             KeyState::Absent(KeyHash::from_u128(5)),
@@ -80,9 +81,10 @@ fn batch() -> Batch {
     }
 }
 
+/// Of a replica that has seen nothing.
 fn empty_batch() -> Batch {
     let clocks = RangeClocks::new(KeyRange::ALL, vec![(KeyHash::MIN, VectorClock::new())]).unwrap();
-    Batch { clocks, digest: Root([0xbb; 32]), changes: Vec::new() }
+    Batch { clocks, base: BatchBase::Nothing, digest: Root([0xbb; 32]), changes: Vec::new() }
 }
 
 fn requests() -> Vec<(Request, &'static str)> {
@@ -116,8 +118,8 @@ fn requests() -> Vec<(Request, &'static str)> {
             "\
          0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
          01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
-         00000002000000000000000000000000000000000301bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
+         0000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
@@ -126,7 +128,7 @@ fn requests() -> Vec<(Request, &'static str)> {
         (
             Request::Batch(whole),
             "\
-         0200000000000000000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
          bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
          0102030405060708",
         ),
@@ -185,8 +187,8 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             reply(Verdict::Joined, Some(empty_batch())),
             "\
-         04000100000000000000000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbb0000",
+         0400010000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbb0000",
         ),
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),

@@ -9,8 +9,8 @@ use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
-    TheirEntry,
+    Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica,
+    Replicated, TheirEntry,
 };
 use crate::summary::Root;
 use crate::summary::compare::{Comparison, Found, Width};
@@ -298,6 +298,7 @@ impl Opener {
     fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let plan = BatchPlan {
             range,
+            base: BatchBase::Snapshot,
             gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
             compared: Some(&self.compared),
             held: &self.held,

@@ -1,12 +1,14 @@
 //! What becomes of messages: late, twice, out of order or never delivered, and complete sessions without any of that.
 
+use alloc::collections::BTreeSet;
+
 use super::exchange::{BatchMessage, JoinedBatch, Message, Style, frozen};
 use super::ghost::Violation;
 use super::odds::Fault;
 use super::world::World;
-use crate::KeyRange;
 use crate::mutant::{self, Mutant};
-use crate::replica::{Applied, Rejection};
+use crate::replica::{Applied, BatchBase, KeyState, Rejection};
+use crate::{KeyHash, KeyRange};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +43,17 @@ impl World {
         let now = self.now(message.to);
         let mut batch = message.batch.clone();
         let (range, sender, to) = (batch.range(), message.sender, message.to);
+        let whole = batch.base == BatchBase::Nothing;
+        let listed: BTreeSet<KeyHash> = batch.changes.iter().map(KeyState::key).collect();
         if self.has(Fault::ClockLaterThanTheInstant) {
             batch.clocks = self.nodes[message.from].replica.context().pieces(&range);
         }
         let clocks = batch.clocks.clone();
         let keeps_old = self.has(Fault::ReplyWithOldEntriesAndNewClock);
         let node = &mut self.nodes[to];
-        let Some(base) = node.bases.get(&message.base).cloned() else { return Ok(Delivery::Refused) };
+        // A whole batch is relative to nothing that a life could have taken with it: it holds after a restart as well.
+        let base = node.bases.get(&message.base).cloned().or_else(|| whole.then(|| node.replica.baseline()));
+        let Some(base) = base else { return Ok(Delivery::Refused) };
         let frozen = keeps_old.then(|| frozen(node)).transpose()?;
         let applied = node.replica.apply(batch, &base, now)?;
         self.hear_alarms(to)?;
@@ -61,6 +67,8 @@ impl World {
             }
         };
         self.stats.joined += 1;
+        self.stats.joined_whole += u64::from(whole);
+        self.stats.died_unlisted += joined.changed.iter().filter(|key| whole && !listed.contains(key)).count() as u64;
         let node = &mut self.nodes[to];
         for key in self.history.keys_in(range) {
             node.ghost.known[key] |= message.carried[key];
@@ -82,8 +90,9 @@ impl World {
         }
         let session = self.open_session(opener, answerer);
         self.compare(session, 1);
-        let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false };
+        let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false, base: BatchBase::Snapshot };
         while let Some(cursor) = self.sessions[session].cursors[0] {
+            style.base = self.some_base();
             let Some(message) = self.next_batch(session, 0, style)? else { return Ok(()) };
             match self.receive_batch(&message)? {
                 Delivery::Joined => {
@@ -104,7 +113,9 @@ impl World {
     fn answer_fully(&mut self, session: usize, range: KeyRange, whole: bool) -> Result<(), Violation> {
         let answered = self.sessions[session].joined.len() - 1;
         let (mut from, mut inline) = (range.lo(), false);
-        while let Some(message) = self.reply(session, answered, from, Style { miss: 0.0, whole, inline })? {
+        loop {
+            let style = Style { miss: 0.0, whole, inline, base: self.some_base() };
+            let Some(message) = self.reply(session, answered, from, style)? else { break };
             match (self.receive_batch(&message)?, message.batch.range().hi()) {
                 (Delivery::Joined, Some(hi)) if Some(hi) != range.hi() => from = hi,
                 (Delivery::MissingContent, _) if !inline => inline = true,

@@ -8,7 +8,8 @@ use super::world::{BaseId, Node, World, open_store};
 use super::{Item, PushMessage};
 use crate::clock::{RangeClocks, Seed};
 use crate::replica::{
-    Baseline, Batch, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, KeyPrefix, Replica, TheirEntry,
+    Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, KeyPrefix, Replica,
+    TheirEntry,
 };
 use crate::summary::compare::{TruncatedFingerprint, Width};
 use crate::summary::{Difference, Fingerprint};
@@ -78,6 +79,7 @@ pub(super) struct Style {
     pub(super) whole: bool,
     /// Whether content is sent that the receiver may hold.
     pub(super) inline: bool,
+    pub(super) base: BatchBase,
 }
 
 impl World {
@@ -140,7 +142,8 @@ impl World {
 
     pub(super) fn send_some_batch(&mut self) -> Result<(), Violation> {
         let Some(session) = self.some_session() else { return Ok(()) };
-        let style = Style { miss: self.odds.miss, whole: self.chance(0.2), inline: self.chance(0.2) };
+        let style =
+            Style { miss: self.odds.miss, whole: self.chance(0.2), inline: self.chance(0.2), base: self.some_base() };
         let sender = self.random.usize(0..2);
         let message = self.next_batch(session, sender, style)?;
         self.messages.extend(message.map(Message::Batch));
@@ -155,10 +158,15 @@ impl World {
         }
         let answered = self.random.usize(0..joined.len());
         let from = if self.random.bool() { joined[answered].range.lo() } else { joined[answered].next };
-        let style = Style { miss: 0.0, whole: self.random.bool(), inline: self.chance(0.2) };
+        let style = Style { miss: 0.0, whole: self.random.bool(), inline: self.chance(0.2), base: self.some_base() };
         let message = self.reply(session, answered, from, style)?;
         self.messages.extend(message.map(Message::Batch));
         Ok(())
+    }
+
+    pub(super) fn some_base(&mut self) -> BatchBase {
+        let nothing = self.random_of_bases.f64() < self.odds.against_nothing;
+        if nothing { BatchBase::Nothing } else { BatchBase::Snapshot }
     }
 
     /// One of the latest sessions in which both sides were compared.
@@ -191,6 +199,7 @@ impl World {
         let seen = random.bool().then_some(&seen);
         let mut plan = BatchPlan {
             range,
+            base: style.base,
             gaps: Vec::new(),
             compared: Some(mine),
             held: &HeldByPeer::new(),
@@ -241,6 +250,7 @@ impl World {
         let nothing = HeldByPeer::new();
         let plan = BatchPlan {
             range: rest,
+            base: style.base,
             gaps,
             compared: None,
             held: if style.inline { &nothing } else { &answered.joined.held },

@@ -29,7 +29,7 @@ use core::ops::Range;
 use std::{env, eprintln, time::Instant};
 
 use self::ghost::Violation;
-use self::odds::{Boost, Bug};
+use self::odds::{Boost, Bug, Op};
 use crate::replica::{DecodeError, Digest, Encoded, Part, Push, Replicated};
 
 /// A value that says which event wrote it, with a part that others have too.
@@ -79,6 +79,9 @@ struct PushMessage {
 #[derive(Clone, Copy, Debug, Default)]
 struct Stats {
     joined: u64,
+    joined_whole: u64,
+    /// Keys that changed since a whole batch did not list them.
+    died_unlisted: u64,
     uncertified: u64,
     content_missing: u64,
     pushes_taken: u64,
@@ -93,6 +96,8 @@ struct Stats {
 impl Stats {
     fn add(&mut self, other: &Self) {
         self.joined += other.joined;
+        self.joined_whole += other.joined_whole;
+        self.died_unlisted += other.died_unlisted;
         self.uncertified += other.uncertified;
         self.content_missing += other.content_missing;
         self.pushes_taken += other.pushes_taken;
@@ -106,6 +111,7 @@ impl Stats {
 
     fn assert_that_much_happened(&self) {
         assert!(self.joined > 10_000 && self.pushes_taken > 2_000 && self.pushes_ignored > 2_000, "{self:?}");
+        assert!(self.joined_whole > 3_000 && self.died_unlisted > 40, "{self:?}");
         assert!(self.uncertified > 50 && self.content_missing > 200 && self.reads_refused > 20, "{self:?}");
         assert!(self.alarms > 5 && self.most_pieces > 4 && self.cuts_for_good > 5, "{self:?}");
     }
@@ -133,6 +139,18 @@ fn the_rules_hold_in_random_histories() {
     }
 }
 
+/// Every batch lists all that its sender holds, and much of what its receiver holds is deleted there.
+#[test]
+fn the_rules_hold_where_all_batches_are_whole() {
+    const USUAL: Range<u64> = 0..300;
+    let boost = Boost { against_nothing: Some(1.0), weights: &[(Op::Delete, 8.0)], ..Boost::NONE };
+    let seeds = seeds(USUAL);
+    let total = run_clean("the_rules_hold_where_all_batches_are_whole", seeds.clone(), &boost);
+    if seeds == USUAL {
+        assert!(total.joined_whole == total.joined && total.died_unlisted > 60, "{total:?}");
+    }
+}
+
 /// Batches have to end where a context is cut already, once it is cut into as many pieces as it may be.
 #[test]
 fn the_rules_hold_where_contexts_are_full() {
@@ -145,7 +163,7 @@ fn the_rules_hold_where_contexts_are_full() {
 /// Two replicas kept different cuts of a lost writer for good, which together were more than there was room for.
 #[test]
 fn cuts_that_stay_do_not_keep_full_contexts_apart() {
-    let boost = Boost { max_pieces: Some(3), ..Boost::NONE };
+    let boost = Boost { max_pieces: Some(3), against_nothing: Some(0.0), ..Boost::NONE };
     run_clean("cuts_that_stay_do_not_keep_full_contexts_apart", 5_015_937..5_015_938, &boost);
 }
 

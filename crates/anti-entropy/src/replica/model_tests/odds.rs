@@ -97,10 +97,13 @@ pub(super) struct Boost {
     /// Into how many pieces contexts may be cut; the default of [`ReplicaConfig`](crate::replica::ReplicaConfig) is never
     /// reached.
     pub(super) max_pieces: Option<usize>,
+    /// How likely a batch is whole; drawn where nothing is said.
+    pub(super) against_nothing: Option<f64>,
 }
 
 impl Boost {
-    pub(super) const NONE: Self = Self { weights: &[], replicas: None, keys: None, pushes: false, max_pieces: None };
+    pub(super) const NONE: Self =
+        Self { weights: &[], replicas: None, keys: None, pushes: false, max_pieces: None, against_nothing: None };
 }
 
 /// What one run draws.
@@ -122,10 +125,14 @@ pub(super) struct Odds {
     /// Whether batches end where the sender's context is cut.
     pub(super) cut_at_pieces: bool,
     pub(super) max_pieces: Option<usize>,
+    /// How likely a batch is whole, and not relative to a snapshot.
+    pub(super) against_nothing: f64,
 }
 
 impl Odds {
-    pub(super) fn swarm(boost: &Boost, bug: Bug, random: &mut fastrand::Rng) -> Self {
+    /// `of_bases` draws what batches are relative to, apart from all else: without whole batches, the seeds of histories
+    /// that once went wrong still mean what they meant.
+    pub(super) fn swarm(boost: &Boost, bug: Bug, random: &mut fastrand::Rng, of_bases: &mut fastrand::Rng) -> Self {
         let mut weights = OPS.to_vec();
         for (op, weight) in &mut weights {
             let basic = matches!(op, Op::Write | Op::Deliver | Op::Open | Op::Answer | Op::Batch);
@@ -150,6 +157,7 @@ impl Odds {
             miss: if boost.pushes { 0.0 } else { one_of(random, &[0.0, 0.0, 0.1, 0.3]) },
             cut_at_pieces: random.f64() < 0.3,
             max_pieces: boost.max_pieces,
+            against_nothing: boost.against_nothing.unwrap_or(one_of(of_bases, &[0.0, 0.0, 0.1, 0.3, 0.8])),
         }
     }
 

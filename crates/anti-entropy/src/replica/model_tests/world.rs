@@ -65,6 +65,7 @@ pub(super) struct Backup {
 
 pub(super) struct World {
     pub(super) random: fastrand::Rng,
+    pub(super) random_of_bases: fastrand::Rng,
     pub(super) bug: Bug,
     pub(super) odds: Odds,
     pub(super) history: History,
@@ -107,11 +108,13 @@ fn run_world(seed: u64, boost: &Boost, bug: Bug) -> Result<Stats, Violation> {
 impl World {
     fn new(seed: u64, boost: &Boost, bug: Bug) -> Result<Self, Violation> {
         let mut random = fastrand::Rng::with_seed(seed);
-        let odds = Odds::swarm(boost, bug, &mut random);
+        let mut random_of_bases = fastrand::Rng::with_seed(!seed);
+        let odds = Odds::swarm(boost, bug, &mut random, &mut random_of_bases);
         let mut world = Self {
             history: History::new(odds.keys),
             odds,
             random,
+            random_of_bases,
             bug,
             nodes: Vec::new(),
             sessions: Vec::new(),
