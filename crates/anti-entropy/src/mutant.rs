@@ -28,6 +28,7 @@ pub enum Mutant {
     CertificationSkipped,
     ChangedSinceComparisonLeftOut,
     UnsentKeysNotJoined,
+    WholeBatchKeepsUnlisted,
     PushAcceptedWhateverItsCounter,
     PushIgnoresWhatItReplaces,
     PushRemovesAllHeld,

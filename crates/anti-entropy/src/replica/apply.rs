@@ -390,6 +390,9 @@ impl<V: Replicated> Replica<V> {
     /// Joins the keys that a whole batch does not list with nothing: what its sender has seen there is dead. Where it
     /// cannot have seen anything that is held here, nothing is loaded.
     fn join_unlisted(&self, batch: &Batch, listed: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
+        if mutant::active(Mutant::WholeBatchKeepsUnlisted) {
+            return Ok(Records::new());
+        }
         let pieces = self.pieces_in_common(&batch.clocks);
         let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
         let stays = |key, dot| !batch.clocks.covers(key, dot);

@@ -37,7 +37,7 @@ const CRASHES: Boost = Boost { weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 const WIPES: Boost = Boost { weights: &[(Op::Wipe, 3.0)], ..Boost::NONE };
 
 /// Every bug that there is to plant.
-const PLANTED: [Planted; 39] = [
+const PLANTED: [Planted; 40] = [
     core(Mutant::LiveOverwrittenInsteadOfJoined, 50, &Boost::NONE),
     core(Mutant::WholeClockJoinedOutsideTheRange, 50, &Boost::NONE),
     core(Mutant::PiecesNotSplit, 50, &Boost::NONE),
@@ -58,6 +58,7 @@ const PLANTED: [Planted; 39] = [
     core(Mutant::CertificationSkipped, 400, &Boost::NONE),
     core(Mutant::ChangedSinceComparisonLeftOut, 400, &Boost::NONE),
     core(Mutant::UnsentKeysNotJoined, 1000, &PUSHES_AND_DELETES),
+    core(Mutant::WholeBatchKeepsUnlisted, 100, &Boost::NONE),
     core(Mutant::PushAcceptedWhateverItsCounter, 50, &Boost::NONE),
     core(Mutant::PushIgnoresWhatItReplaces, 400, &PUSHES_INTO_PIECES),
     core(Mutant::PushRemovesAllHeld, 50, &Boost::NONE),
