@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::finding::{OwnCells, first_cells, most_cells};
+use super::finding::{OwnCells, first_cells, is_bulk, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
@@ -85,9 +85,17 @@ impl Answerer {
         }
         let baseline = turn.replica.baseline();
         self.cells = None;
-        let first =
-            if state.root == open.state.root { First::Nothing } else { self.first_step(&open, &baseline, turn) };
         let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
+        let can_name = open.entries == 0 || seen.is_some();
+        let first = if state.root == open.state.root {
+            First::Nothing
+        } else if can_name && is_bulk(&open, turn.replica.len(), turn.config) {
+            let entries = turn.replica.len();
+            turn.stats.differences += entries - open.entries;
+            First::Bulk { entries }
+        } else {
+            self.first_step(&open, &baseline, turn)
+        };
         let cuts = turn.replica.cuts_if_full();
         self.cuts = joint_cuts(cuts.clone(), open.cuts);
         self.compared = Some(baseline);
@@ -136,7 +144,9 @@ impl Answerer {
     ) -> Result<Step<Reply>, Error> {
         let Some(compared) = &self.compared else { return Ok(out_of_turn()) };
         let BatchRequest { batch, state } = request;
-        turn.stats.differences += batch.changes.len() as u64;
+        if batch.base == BatchBase::Snapshot {
+            turn.stats.differences += batch.changes.len() as u64;
+        }
         let (range, clocks) = (batch.range(), batch.clocks.clone());
         let planted = planted_reply(&batch, compared, turn.replica)?;
         let joined = match turn.replica.apply(batch, compared, turn.now)? {

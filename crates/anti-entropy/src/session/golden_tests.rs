@@ -173,6 +173,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
             differs(None, First::Cells(chunk.clone())),
             "010102030405060708000002ac021307070707070707070707070707070707070707",
         ),
+        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac02"),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (

@@ -112,6 +112,11 @@ pub(crate) enum First {
     Tree(Answer),
     /// By a sketch: its first cells.
     Cells(Chunk),
+    /// Not at all, since the opener holds so little of what the answerer does: it says what that is, in whole batches.
+    Bulk {
+        /// How many entries the answerer holds.
+        entries: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::finding::{Progress, Sketching, most_cells};
+use super::finding::{Progress, Sketching, end_of_whole_batch, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
@@ -28,6 +28,8 @@ pub(super) struct Opener {
     comparison: Option<Comparison>,
     /// What a sketch has found and is not among the gaps yet, in order.
     found: VecDeque<Gap>,
+    /// While nothing is found, and batches are whole: how many entries the answerer holds.
+    bulk: Option<u64>,
     /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
     gaps: Vec<Gap>,
     known_up_to: Option<KeyHash>,
@@ -85,6 +87,7 @@ impl Opener {
             sketching: None,
             comparison: None,
             found: VecDeque::new(),
+            bulk: None,
             theirs: None,
             gaps: Vec::new(),
             known_up_to: Some(KeyHash::MIN),
@@ -183,10 +186,16 @@ impl Opener {
         self.cuts = joint_cuts(turn.replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         (self.asking, self.held) = (None, HeldByPeer::new());
-        (self.sketching, self.comparison, self.found) = (None, None, VecDeque::new());
+        (self.sketching, self.comparison, self.found, self.bulk) = (None, None, VecDeque::new(), None);
         self.seen = differs.seen;
         match differs.first {
             First::Nothing => self.next_step(turn),
+            First::Bulk { .. } if self.compares_only => self.compare_trees(turn),
+            First::Bulk { entries } => {
+                turn.stats.differences += entries.saturating_sub(turn.replica.len());
+                self.bulk = Some(entries);
+                self.next_step(turn)
+            }
             First::Tree(first) => {
                 let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
                 if comparison.handle_answer(&first).is_err() {
@@ -216,16 +225,20 @@ impl Opener {
             Some(Progress::Failed) => {
                 turn.stats.sketches_failed += 1;
                 self.sketching = None;
-                self.comparison = Some(Comparison::new(self.compared.summary.clone(), self.width));
-                self.next_step(turn)
+                self.compare_trees(turn)
             }
         }
+    }
+
+    fn compare_trees<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
+        self.comparison = Some(Comparison::new(self.compared.summary.clone(), self.width));
+        self.next_step(turn)
     }
 
     /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
     fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let Some(cursor) = self.cursor else { return Ok(self.close(turn)) };
-        let enough = self.take_gaps(turn);
+        let enough = self.take_gaps(cursor, turn);
         let end = self.end_of_batch(cursor);
         let ask = self.comparison.as_mut().filter(|_| !enough || end.is_none()).and_then(|comparison| {
             const MEAN_ANSWER_BYTES: usize = 128;
@@ -241,7 +254,12 @@ impl Opener {
     }
 
     /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
-    fn take_gaps<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
+    fn take_gaps<V: Replicated>(&mut self, cursor: KeyHash, turn: &mut Turn<'_, V>) -> bool {
+        if let Some(entries) = self.bulk {
+            self.known_up_to =
+                if self.shares_no_writer(turn.replica) { None } else { end_of_whole_batch(cursor, entries, BULK_GAPS) };
+            return true;
+        }
         let room = if self.cuts.is_some() || self.compares_only {
             usize::MAX - 1
         } else {
@@ -255,6 +273,12 @@ impl Opener {
         self.gaps.extend(found);
         self.known_up_to = self.gaps.last().filter(|_| full).map_or(known_up_to, |last| Some(last.key));
         full || self.comparison.as_ref().is_none_or(Comparison::is_complete)
+    }
+
+    /// Whether the answerer has seen nothing of what this side has seen, so that it reads nothing for a whole batch.
+    fn shares_no_writer<V: Replicated>(&self, replica: &Replica<V>) -> bool {
+        let is_new = |seen: &RangeClocks| seen.replicas().all(|writer| replica.context().max_counter(writer) == 0);
+        self.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
     }
 
     /// The next differences that were found, as many as are wanted, and up to where all are known.
@@ -298,7 +322,7 @@ impl Opener {
     fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let plan = BatchPlan {
             range,
-            base: BatchBase::Snapshot,
+            base: if self.bulk.is_some() { BatchBase::Nothing } else { BatchBase::Snapshot },
             gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
             compared: Some(&self.compared),
             held: &self.held,

@@ -4,15 +4,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::finding::most_cells;
+use super::finding::{end_of_whole_batch, most_cells};
 use super::frame::Header;
 use super::message::{First, Open, Reply, Request};
 use super::tests::{Item, Link, Pair, now, replica, write};
 use super::*;
-use crate::KeyRange;
 use crate::clock::Seed;
 use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::sketch::{Cell, Chunk, SketchConfig, Symbol};
+use crate::{KeyHash, KeyRange};
 
 /// Two replicas with the same entries.
 fn twins(entries: usize) -> (Replica<Item>, Replica<Item>) {
@@ -303,4 +303,92 @@ fn an_answerer_makes_no_more_cells_than_its_limit() {
         let mut all = crate::summary::sketch::Encoder::of_range(b.summary(), KeyRange::ALL);
         assert_eq!(chunk.cells(), all.cells(range));
     }
+}
+
+/// Nothing is compared, and nothing named: but for values, an entry takes its key, its name and its time.
+#[test]
+fn an_empty_replica_is_filled_in_order_and_without_finding_anything() {
+    let mut full: Replica<Item> = replica(1);
+    (0..5000).for_each(|key| write(&mut full, key, "value"));
+    let mut asked = 0;
+    let mut pair = Pair::new(replica(2), full, SessionConfig::default(), Link::default(), 0);
+    let finished = pair.run(|pair| {
+        for (to_answerer, frame) in &pair.flying {
+            let frame = Frame::decode(frame, true).unwrap();
+            if let (true, 1, Some(Request::Ask(_) | Request::Cells { .. })) =
+                (*to_answerer, frame.fragments, message::read(frame.payload))
+            {
+                asked += 1;
+            }
+        }
+    });
+    assert_eq!((finished.outcome, pair.a.len(), asked), (Outcome::Converged, 5000, 0));
+    assert_eq!(finished.stats.differences, 5000);
+    assert!(finished.stats.bytes_sent < 1000, "{} bytes asked", finished.stats.bytes_sent);
+    assert!(finished.stats.bytes_received < 5000 * 64, "{} bytes", finished.stats.bytes_received);
+}
+
+/// A replica that was left behind when the other had a fifth of what it has now. What was deleted meanwhile goes, what it
+/// wrote or deleted itself stays, and what both hold is named.
+#[test]
+fn a_very_stale_replica_says_what_it_holds() {
+    let (mut stale, mut fresh) = twins(1000);
+    (1000..6000).for_each(|key| write(&mut fresh, key, "new there"));
+    (0..200).for_each(|key: usize| drop(fresh.delete(&key.to_string(), now()).unwrap()));
+    (150..250).for_each(|key| write(&mut stale, key, "changed here"));
+    (300..400).for_each(|key: usize| drop(stale.delete(&key.to_string(), now()).unwrap()));
+    (7000..7010).for_each(|key| write(&mut stale, key, "new here"));
+    let (pair, finished) = synchronise(stale, fresh, SessionConfig::default());
+    assert_eq!(pair.a.len(), 6000 - 150 - 100 + 10);
+    // One of 60 new and changed ones, and none of what both had.
+    assert!(finished.stats.value_bytes_sent < 110 * 14, "{}", finished.stats.value_bytes_sent);
+    assert_eq!(pair.a.conflicts(), 0);
+}
+
+/// A transfer that breaks off goes on where it was.
+#[test]
+fn a_bulk_transfer_is_resumed() {
+    let mut full: Replica<Item> = replica(1);
+    (0..5000).for_each(|key| write(&mut full, key, "a value of some length, so that it takes a few batches"));
+    let config = SessionConfig { batch_bytes: 8 << 10, max_session_bytes: 100 << 10, ..SessionConfig::default() };
+    let (mut empty, mut received, mut sessions) = (replica(2), 0, 0);
+    loop {
+        let mut pair = Pair::new(empty, full, config, Link::default(), 0);
+        let finished = pair.run(|_| {});
+        received += finished.stats.bytes_received;
+        sessions += 1;
+        (empty, full) = (pair.a, pair.b);
+        if finished.outcome == Outcome::Converged {
+            break;
+        }
+        assert_eq!(finished.outcome, Outcome::Partial(PartialReason::Budget));
+    }
+    assert!(sessions > 4 && received < 5000 * 170, "{sessions} sessions, {received} bytes");
+    assert_eq!(empty.root(), full.root());
+    assert_eq!(empty.context().pieces_len(), 1);
+}
+
+/// All entries of the receiver that a whole batch does not list may have to be read: so its range is bounded.
+#[test]
+fn whole_batches_are_bounded_by_what_the_receiver_holds() {
+    let end = |start: u128, entries| end_of_whole_batch(KeyHash::from_u128(start), entries, 4096);
+    assert_eq!(end(0, 4096), Some(KeyHash::from_u128(u128::MAX / 4096 * 4096)));
+    assert_eq!(end(1 << 127, 4096), None);
+    assert_eq!(end(0, 1 << 20), Some(KeyHash::from_u128(u128::MAX / (1 << 20) * 4096)));
+    assert_eq!([end(5, 0), end(0, 100)], [None, None]);
+
+    let (mut stale, mut fresh) = twins(500);
+    (1000..10_000).for_each(|key| write(&mut fresh, key, "new there"));
+    (0..10).for_each(|key| write(&mut stale, key, "new here"));
+    let mut batches = 0;
+    let mut pair = Pair::new(stale, fresh, SessionConfig::default(), Link::default(), 0);
+    let finished = pair.run(|pair| {
+        for (to_answerer, frame) in &pair.flying {
+            let frame = Frame::decode(frame, true).unwrap();
+            if let (true, Some(Request::Batch(_))) = (*to_answerer, message::read(frame.payload)) {
+                batches += 1;
+            }
+        }
+    });
+    assert_eq!((finished.outcome, batches), (Outcome::Converged, 3));
 }
