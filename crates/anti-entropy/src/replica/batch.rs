@@ -323,6 +323,11 @@ impl<V: Replicated> Replica<V> {
         Ok(Batch { clocks, base: plan.base, digest, changes })
     }
 
+    /// The gaps of a comparison, and what changed here in a range since.
+    pub(crate) fn with_changes_since(&mut self, gaps: &[Gap], compared: &Baseline, range: &KeyRange) -> Vec<Gap> {
+        with_changes_since(gaps, &self.tree.snapshot(), Some(compared), range)
+    }
+
     /// The only places where a range may end if it is to be joined here: the cuts that there are, once the context has no
     /// room for more. `None` for anywhere.
     pub(crate) fn cuts_if_full(&self) -> Option<Vec<KeyHash>> {

@@ -320,6 +320,7 @@ impl Opener {
 
     /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
     fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
+        self.add_changes_since(range, turn.replica);
         let plan = BatchPlan {
             range,
             base: if self.bulk.is_some() { BatchBase::Nothing } else { BatchBase::Snapshot },
@@ -340,6 +341,15 @@ impl Opener {
         let state = range.hi().is_none().then(|| state_of(turn.replica));
         self.sent = Some(Sent { baseline, range, state });
         Ok(Step::say(Request::Batch(BatchRequest { batch, state })))
+    }
+
+    /// Counts as gaps what changed here since the comparison: of a version that came from elsewhere meanwhile, the answerer
+    /// may hold parts, as of any other.
+    fn add_changes_since<V: Replicated>(&mut self, range: KeyRange, replica: &mut Replica<V>) {
+        let behind = self.gaps.partition_point(|gap| range.hi().is_none_or(|hi| gap.key < hi));
+        let behind = self.gaps.split_off(behind);
+        self.gaps = replica.with_changes_since(&self.gaps, &self.compared, &range);
+        self.gaps.extend(behind);
     }
 
     /// Asks what is held at the next keys of the range where something is.

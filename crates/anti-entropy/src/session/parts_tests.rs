@@ -144,3 +144,27 @@ fn repeated_value_bytes_are_counted_again() {
     }
     assert!(repetitions > 0);
 }
+
+/// What the opener wrote after the comparison, with a part that the answerer has had all along.
+#[test]
+fn a_part_that_is_written_during_a_session_is_not_sent_to_who_holds_it() {
+    for max_sketch_cells in [1 << 16, 0] {
+        let (mut a, b) = (replica(1), replica(2));
+        (100..400).for_each(|id| drop(a.write(pattern(id, 1, 1), now()).unwrap()));
+        let (a, mut b, ..) = synchronise(a, b);
+        b.write(pattern(3, 2, 7), now()).unwrap();
+        let before = needed(&b);
+        let config = SessionConfig { max_sketch_cells, ..SessionConfig::default() };
+        let mut pair = Pair::new(a, b, config, Link::default(), 0);
+        let mut rounds = 0;
+        let finished = pair.run(|pair| {
+            rounds += 1;
+            if rounds == 2 {
+                pair.a.write(pattern(3, 3, 7), now()).unwrap();
+            }
+        });
+        assert_eq!((finished.outcome, pair.a.conflicts()), (Outcome::Converged, 1));
+        assert_eq!(finished.stats.values_sent(), ValueBytes { all: 1, parts: 0 });
+        assert_eq!(needed(&pair.b) - before, ValueBytes { all: 1, parts: 0 });
+    }
+}
