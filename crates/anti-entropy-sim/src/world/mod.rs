@@ -47,6 +47,8 @@ pub enum Detail {
 
 /// A simulated cluster.
 ///
+type Key<S> = <<S as Subject>::Value as Replicated>::Key;
+
 /// Nothing in it depends on anything but the scenario, the seed and the subject: there is one order of events, drawn from
 /// the seed, and no clock, thread or hash map.
 pub struct World<S: Subject> {
@@ -58,7 +60,7 @@ pub struct World<S: Subject> {
     queue: Queue,
     network: Network,
     nodes: Vec<Node<S>>,
-    keys: Vec<(<S::Value as Replicated>::Key, KeyHash)>,
+    keys: Vec<(Key<S>, KeyHash)>,
     ledger: Vec<Event>,
     /// What clients have read and may replace, by client and key.
     tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::Dot>)>,
@@ -355,7 +357,8 @@ impl<S: Subject> World<S> {
         let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
         let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
         act(engine, now);
-        let deadline = self.pump(at, is_twin);
+        let mut events = Vec::new();
+        let deadline = self.pump(at, is_twin, &mut events);
         if let Some(deadline) = deadline {
             let when = self.nodes[at as usize].clock.when(deadline).max(self.now + 1);
             self.schedule_timer(at, when);
@@ -369,15 +372,25 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Does what an engine wants until it wants to wait; returns until when.
-    fn pump(&mut self, at: NodeIndex, is_twin: bool) -> Option<core::time::Duration> {
+    /// Does what an engine wants until it wants to wait; returns until when. What happens meanwhile is kept for when it is
+    /// over.
+    fn pump(
+        &mut self,
+        at: NodeIndex,
+        is_twin: bool,
+        events: &mut Vec<EngineEvent<Key<S>>>,
+    ) -> Option<core::time::Duration> {
         let now = self.nodes[at as usize].clock.now(self.now);
         loop {
             let node = &mut self.nodes[at as usize];
             let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
             match engine?.poll_output(now) {
                 Output::Send { to, frame } => self.send(at, &to, frame),
-                Output::Event(event) => self.note_event(at, event),
+        // A session that ends with what it brings says so of a state that has to be known by then.
+        for event in events {
+            self.note_event(at, event);
+        }
+                Output::Event(event) => events.push(event),
                 Output::Wait(deadline) => return Some(deadline),
             }
         }
@@ -403,7 +416,7 @@ impl<S: Subject> World<S> {
         self.network.send(self.now, from, to, frame, |at, frame| queue.push(at, What::Arrival { to, from, frame }));
     }
 
-    fn note_event(&mut self, at: NodeIndex, event: EngineEvent<<S::Value as Replicated>::Key>) {
+    fn note_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
         if self.detail != Detail::Roots && !self.is_forging(at) {
             self.record_event(at, event);
         }

@@ -12,14 +12,12 @@ use twox_hash::XxHash3_64;
 
 use super::node::Event;
 use super::queue::What;
-use super::{Detail, World, index_of};
+use super::{Detail, Key, World, index_of};
 use crate::history::{
     Acknowledged, Dot, End, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Session, State, Traffic,
     Usage, ValueHash,
 };
 use crate::subject::Subject;
-
-type Key<S> = <<S as Subject>::Value as Replicated>::Key;
 
 impl<S: Subject> World<S> {
     /// Looks at a node that has just done something, and records what changed.

@@ -123,7 +123,7 @@ impl<S: Subject> World<S> {
         if node.twin.as_mut().is_some_and(|twin| twin.commit(transaction, now).is_ok()) {
             self.counts.operations += 1;
         }
-        self.pump(at, true);
+        self.pump(at, true, &mut Vec::new());
         self.operations_done += 1;
     }
 

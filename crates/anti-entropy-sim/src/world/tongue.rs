@@ -64,7 +64,8 @@ impl<S: Subject> World<S> {
         let now = node.clock.now(self.now);
         if let Some(twin) = node.twin.as_mut() {
             Engine::handle_timeout(twin, now);
-            self.pump(at, true);
+            // It is forging, and so nobody looks at what happens to it.
+            self.pump(at, true, &mut Vec::new());
         }
     }
 }
