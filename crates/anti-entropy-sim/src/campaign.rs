@@ -35,6 +35,12 @@ pub struct Totals {
     pub reads: u64,
     /// See `reads`.
     pub stale_reads: u64,
+    /// Sketches that were sent, if they fit into a frame.
+    pub sketches: u64,
+    /// Sketches that led nowhere, so that trees were compared instead.
+    pub sketches_failed: u64,
+    /// Batches that were refused since they did not add up.
+    pub uncertified: u64,
     /// For how many reads what they missed was so old, in milliseconds up to each power of two.
     pub ages_ms: [u64; 24],
 }
@@ -49,6 +55,9 @@ impl Totals {
         self.crashes += run.counts.crashes;
         self.messages += run.counts.frames;
         self.operations += run.counts.operations;
+        self.sketches += run.counts.sketches;
+        self.sketches_failed += run.counts.sketches_failed;
+        self.uncertified += run.counts.uncertified;
         self.max_rounds_to_converge = self.max_rounds_to_converge.max(run.rounds_to_converge.unwrap_or(0));
         // A sum, so that the order in which threads finish makes no difference; mixed with the seed, so that two runs that
         // change places do.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use anti_entropy_sim::scenario::{Profile, Scenario};
+use anti_entropy_sim::scenario::{Profile, Scenario, Sketches};
 use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Totals, campaign};
 use serde::Serialize;
@@ -47,6 +47,9 @@ pub(super) struct What {
     /// Runs this scenario instead, with what is random in it drawn from each seed.
     #[arg(long)]
     scenario: Option<PathBuf>,
+    /// Whether sessions find what differs by sketches, whatever the scenario says.
+    #[arg(long, value_enum)]
+    sketches: Option<Sketches>,
 }
 
 fn parse_range(text: &str) -> Result<RangeInclusive<u32>, String> {
@@ -62,27 +65,35 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u32>, String> {
 }
 
 /// A source of scenarios.
-pub(super) enum Source {
+pub(super) struct Source {
+    drawn_from: DrawnFrom,
+    sketches: Option<Sketches>,
+}
+
+enum DrawnFrom {
     Profile(Profile, RangeInclusive<u32>),
     File(Box<Scenario>),
 }
 
 impl What {
     pub(super) fn source(&self) -> Result<Source, Box<dyn Error>> {
-        match &self.scenario {
-            Some(path) => Ok(Source::File(Box::new(Scenario::read(path)?))),
-            None => Ok(Source::Profile(self.profile, self.nodes.clone())),
-        }
+        let drawn_from = match &self.scenario {
+            Some(path) => DrawnFrom::File(Box::new(Scenario::read(path)?)),
+            None => DrawnFrom::Profile(self.profile, self.nodes.clone()),
+        };
+        Ok(Source { drawn_from, sketches: self.sketches })
     }
 }
 
 impl Source {
     /// The scenario of a seed, with every operation.
     pub(super) fn scenario(&self, seed: u64) -> Scenario {
-        match self {
-            Self::Profile(profile, nodes) => profile.draw(seed, nodes.clone()),
-            Self::File(scenario) => scenario.as_ref().clone().expanded(seed),
-        }
+        let mut scenario = match &self.drawn_from {
+            DrawnFrom::Profile(profile, nodes) => profile.draw(seed, nodes.clone()),
+            DrawnFrom::File(scenario) => scenario.as_ref().clone().expanded(seed),
+        };
+        scenario.gossip.sketches = self.sketches.unwrap_or(scenario.gossip.sketches);
+        scenario
     }
 }
 
@@ -107,6 +118,9 @@ struct Results {
     staleness_p99_ms: u64,
     node_hours_per_s: f64,
     threads: usize,
+    sketches: u64,
+    sketches_failed: u64,
+    uncertified: u64,
 }
 
 impl Arguments {
@@ -169,6 +183,9 @@ impl Arguments {
             staleness_p99_ms: totals.staleness_ms(990),
             node_hours_per_s: rounded(node_hours / seconds),
             threads,
+            sketches: totals.sketches,
+            sketches_failed: totals.sketches_failed,
+            uncertified: totals.uncertified,
         };
         output::print_fields(&results, self.json);
     }

@@ -165,4 +165,12 @@ pub enum Lie {
     Twin,
     /// It writes under the id of another member.
     Impersonate,
+    /// It poisons the cells of its sketches: they cannot be read, hide what differs, or make it up. All else that it says
+    /// is true.
+    Poison,
+}
+
+impl Lie {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Stall, Self::Garbage, Self::Forge, Self::Replay, Self::Twin, Self::Impersonate, Self::Poison];
 }

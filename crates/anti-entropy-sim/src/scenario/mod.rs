@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
 pub use fault::{Fault, Lie, Step};
-pub use settings::{Gossip, Links, Mix, Preset, Workload};
+pub use settings::{Gossip, Links, Mix, Preset, Sketches, Workload};
 pub use shipped::shipped;
 
 use crate::history::{KeyIndex, NodeIndex, OpKind};

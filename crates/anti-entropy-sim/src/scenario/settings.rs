@@ -6,6 +6,8 @@ use core::time::Duration;
 use anti_entropy::gossip::{GossipConfig, PushRoute};
 use serde::{Deserialize, Serialize};
 
+use crate::history::NodeIndex;
+
 /// The properties of links. Probabilities are in thousandths of all frames.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -97,6 +99,35 @@ pub struct Gossip {
     pub idle_timeout_ms: Option<u64>,
     /// `max_context_pieces` of replicas.
     pub context_pieces: Option<NonZeroUsize>,
+    /// Whether sessions find what differs by sketches.
+    pub sketches: Sketches,
+}
+
+/// Whether sessions find what differs by sketches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Sketches {
+    /// Wherever they take fewer bytes than trees.
+    #[default]
+    On,
+    /// Never: `max_sketch_cells` of sessions is 0.
+    Off,
+    /// At every other node, those with even numbers.
+    Mixed,
+    /// All are poisoned on their way: they cannot be read, or leave out what differs. Trees have to be compared instead.
+    Failing,
+}
+
+impl Sketches {
+    /// Whether a node takes part.
+    pub(crate) fn are_on_at(self, node: NodeIndex) -> bool {
+        match self {
+            Self::On | Self::Failing => true,
+            Self::Off => false,
+            Self::Mixed => node.is_multiple_of(2),
+        }
+    }
 }
 
 /// A preset of [`GossipConfig`].
@@ -113,7 +144,16 @@ pub enum Preset {
 }
 
 impl Gossip {
-    /// The engine's settings.
+    /// The engine's settings at a node: all have the same, but for [`sketches`](Self::sketches).
+    pub fn config_of(&self, node: NodeIndex) -> GossipConfig {
+        let mut config = self.config();
+        if !self.sketches.are_on_at(node) {
+            config.session.max_sketch_cells = 0;
+        }
+        config
+    }
+
+    /// The engine's settings, where sketches are on.
     pub fn config(&self) -> GossipConfig {
         let mut config = match self.preset {
             Preset::Lan => GossipConfig::lan(),

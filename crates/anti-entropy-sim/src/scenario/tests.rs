@@ -4,7 +4,6 @@ use super::*;
 pub(super) fn every_fault() -> Scenario {
     let groups = vec![vec![0, 1], vec![2, 3, 4]];
     let links = Links { loss_permille: 1_000, bytes_per_second: 1 << 40, ..Links::default() };
-    let lies = [Lie::Stall, Lie::Garbage, Lie::Forge, Lie::Replay, Lie::Twin, Lie::Impersonate];
     let scenario = Scenario::new("all", 12)
         .operations(60)
         .never_back([4, 9])
@@ -30,7 +29,7 @@ pub(super) fn every_fault() -> Scenario {
         .step(10, 20, [2], Fault::ClockFreeze)
         .step(10_000, 20_000, [8], Fault::Join)
         .step(12_000, 13_000, [8, 10], Fault::Leave);
-    lies.into_iter().fold(scenario, |scenario, lie| scenario.step(10, 20, [11], Fault::Lie { lie }))
+    Lie::ALL.into_iter().fold(scenario, |scenario, lie| scenario.step(10, 20, [11], Fault::Lie { lie }))
 }
 
 #[test]

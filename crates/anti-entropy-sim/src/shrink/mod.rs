@@ -7,7 +7,7 @@ mod tests;
 use core::ops::Range;
 use std::collections::BTreeSet;
 
-use crate::scenario::{Gossip, Links, Scenario};
+use crate::scenario::{Gossip, Links, Scenario, Sketches};
 
 /// Takes away what a failure does not need: operations, steps, nodes, properties of links, limits of gossip, time,
 /// clients.
@@ -161,7 +161,7 @@ impl Shrinker<'_> {
     /// Leaves settings of gossip to the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 16] = [
+        let each: [fn(&mut Gossip); 17] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -178,6 +178,7 @@ impl Shrinker<'_> {
             |gossip| gossip.resend_after_ms = None,
             |gossip| gossip.idle_timeout_ms = None,
             |gossip| gossip.context_pieces = None,
+            |gossip| gossip.sketches = Sketches::On,
         ];
         for usual in each {
             self.attempt(|scenario| usual(&mut scenario.gossip));

@@ -7,6 +7,7 @@ mod network;
 mod node;
 mod observe;
 mod operate;
+mod poison;
 mod power;
 mod queue;
 mod sabotage;
@@ -27,6 +28,7 @@ use core::hash::Hasher;
 use self::disk::Disk;
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
+use self::poison::begins_a_sketch;
 use self::queue::{Queue, What};
 pub use self::sabotage::Sabotage;
 use crate::history::{Alarm, Converged, Delivery, Limits, NodeIndex, Record, Start, Traffic, ValueHash};
@@ -45,15 +47,16 @@ pub enum Detail {
     Roots,
 }
 
-/// A simulated cluster.
-///
 type Key<S> = <<S as Subject>::Value as Replicated>::Key;
 
+/// A simulated cluster.
+///
 /// Nothing in it depends on anything but the scenario, the seed and the subject: there is one order of events, drawn from
 /// the seed, and no clock, thread or hash map.
 pub struct World<S: Subject> {
     pub(crate) subject: S,
     pub(crate) scenario: Scenario,
+    seed: u64,
     config: anti_entropy::gossip::GossipConfig,
     detail: Detail,
     now: u64,
@@ -96,6 +99,12 @@ pub struct Counts {
     pub crashes: u64,
     /// Microseconds that nodes were up, added over all nodes.
     pub node_us: u64,
+    /// Sketches that were sent in answer to an opening, repeated ones too, if they fit into a frame.
+    pub sketches: u64,
+    /// Sketches that led nowhere, so that trees were compared instead.
+    pub sketches_failed: u64,
+    /// Batches that were refused since they did not add up.
+    pub uncertified: u64,
 }
 
 /// Who is equal to whom, among the nodes that count.
@@ -144,6 +153,7 @@ impl<S: Subject> World<S> {
         let keys = (0..scenario.keys).map(|key| subject.value(key, 0).key());
         let keys = keys.map(|key| (key.clone(), KeyHash::of(&key))).collect();
         let mut world = Self {
+            seed,
             config: scenario.gossip.config(),
             network: Network::new(seed, scenario.links.clone()),
             scenario: scenario.clone(),
@@ -370,6 +380,10 @@ impl<S: Subject> World<S> {
         } else {
             self.observe(at, from);
         }
+        // A session that ends with what it brings says so of a state that has to be known by then.
+        for event in events {
+            self.note_event(at, event);
+        }
     }
 
     /// Does what an engine wants until it wants to wait; returns until when. What happens meanwhile is kept for when it is
@@ -386,10 +400,6 @@ impl<S: Subject> World<S> {
             let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
             match engine?.poll_output(now) {
                 Output::Send { to, frame } => self.send(at, &to, frame),
-        // A session that ends with what it brings says so of a state that has to be known by then.
-        for event in events {
-            self.note_event(at, event);
-        }
                 Output::Event(event) => events.push(event),
                 Output::Wait(deadline) => return Some(deadline),
             }
@@ -402,12 +412,15 @@ impl<S: Subject> World<S> {
         self.counts.bytes += frame.len() as u64;
         self.traffic.frames += 1;
         self.traffic.bytes += frame.len() as u64;
+        self.counts.sketches += u64::from(begins_a_sketch(&frame));
         let node = &mut self.nodes[from as usize];
         node.longest_frame = node.longest_frame.max(frame.len() as u64);
-        if node.lie.is_some() {
-            self.lie(from, to, frame);
-        } else {
-            self.transmit(from, to, frame);
+        for frame in self.with_poison(from, to, frame) {
+            if self.nodes[from as usize].lie.is_some() {
+                self.lie(from, to, frame);
+            } else {
+                self.transmit(from, to, frame);
+            }
         }
     }
 

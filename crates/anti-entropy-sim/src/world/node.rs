@@ -9,6 +9,7 @@ use anti_entropy::summary::Root;
 
 use super::clock::NodeClock;
 use super::disk::Disk;
+use super::poison::Replies;
 use crate::history::{Dot, Held, NodeIndex, Opened};
 use crate::scenario::Lie;
 use crate::subject::Subject;
@@ -51,6 +52,8 @@ pub(crate) struct Node<S: Subject> {
     pub(super) twin: Option<Engine<S::Value>>,
     /// What a liar that repeats itself has sent.
     pub(super) said: Vec<(NodeIndex, Vec<u8>)>,
+    /// What waits until its cells can be poisoned.
+    pub(super) replies: Replies,
     /// The longest frame that it has sent.
     pub(super) longest_frame: u64,
     /// Bytes of values that were counted already.

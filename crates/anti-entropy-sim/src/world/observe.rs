@@ -271,6 +271,8 @@ impl<S: Subject> World<S> {
             other => format!("{other:?}"),
         };
         let stats = &finished.stats;
+        self.counts.sketches_failed += u64::from(stats.sketches_failed);
+        self.counts.uncertified += u64::from(stats.uncertified);
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
         self.records.push(Record::Session(Session {
             at: self.now,

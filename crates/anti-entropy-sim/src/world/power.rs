@@ -8,6 +8,7 @@ use anti_entropy::replica::{Continuity, Opening, Replica, ReplicaConfig};
 
 use super::clock::NodeClock;
 use super::node::{Node, Seen};
+use super::poison::Replies;
 use super::queue::What;
 use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
@@ -98,6 +99,7 @@ impl<S: Subject> World<S> {
             has_forged: false,
             twin: None,
             said: Vec::new(),
+            replies: Replies::default(),
             longest_frame: 0,
             value_bytes_counted: 0,
             up_since: 0,
@@ -149,7 +151,7 @@ impl<S: Subject> World<S> {
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.config.clone(), seed, node.clock.now(self.now));
+        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, node.clock.now(self.now));
         engine.set_name(Some(node.name.clone()));
         for peer in &node.peers {
             if self.nodes[*peer as usize].member {
@@ -196,6 +198,7 @@ impl<S: Subject> World<S> {
         (node.engine, node.twin) = (None, None);
         node.life += 1;
         node.inbox.clear();
+        node.replies.clear();
         self.agreement.set(at, None);
     }
 

@@ -308,7 +308,7 @@ impl<S: Subject> World<S> {
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.config.clone(), number, node.clock.now(self.now));
+        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, node.clock.now(self.now));
         engine.set_name(Some(node.name.clone()));
         for other in 0..self.scenario.nodes {
             engine.add_peer(self.nodes[other as usize].name.clone(), None);

@@ -26,7 +26,7 @@ impl<S: Subject> World<S> {
                 self.transmit(from, to, forged);
             }
             Some(Lie::Replay) => self.repeat(from, to, frame),
-            Some(Lie::Twin | Lie::Impersonate) | None => self.transmit(from, to, frame),
+            Some(Lie::Twin | Lie::Impersonate | Lie::Poison) | None => self.transmit(from, to, frame),
         }
     }
 

@@ -132,8 +132,7 @@ impl Swarm {
         let lies = self.random.between(1, 3);
         let each = self.scenario.duration_ms / lies;
         for number in 0..lies {
-            let lie =
-                self.random.one_of(&[Lie::Stall, Lie::Garbage, Lie::Forge, Lie::Replay, Lie::Twin, Lie::Impersonate]);
+            let lie = self.random.one_of(&Lie::ALL);
             let start = number * each + self.random.strength(0..=each / 2);
             self.push(Step {
                 start_ms: start,

@@ -8,12 +8,12 @@ use anti_entropy::replica::ReplicaConfig;
 
 use super::Random;
 use crate::history::NodeIndex;
-use crate::scenario::{Gossip, Links, Mix, Scenario};
+use crate::scenario::{Gossip, Links, Mix, Scenario, Sketches};
 
 /// Faults go on for 20 to 35 seconds, and at least a minute is simulated.
 pub(super) fn scenario(random: &mut Random, name: String, nodes: NodeIndex) -> Scenario {
-    // Bugs of concurrent writes need few keys.
-    let keys = random.one_of(&[1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12]);
+    // Bugs of concurrent writes need few keys, long sketches many.
+    let keys = random.one_of(&[1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 60]);
     let operations = u32::try_from(random.strength(20..=150)).expect("at most 150");
     let mut scenario = Scenario::new(name, nodes)
         .keys(keys)
@@ -108,6 +108,7 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
         // What waits for a dead peer takes no more than a few rounds.
         idle_timeout_ms: Some(random.strength(1_000..=5_000).min(3 * interval)),
         resend_after_ms: Some(random.strength(100..=500)),
+        sketches: random.one_of(&[Sketches::On, Sketches::On, Sketches::Off, Sketches::Mixed, Sketches::Failing]),
         ..Gossip::default()
     }
 }

@@ -84,7 +84,7 @@ fn a_swarm_reaches_every_end() {
     let ten_years = i64::try_from(TEN_YEARS).unwrap();
     let ends = [
         ("nodes", (2, 7)),
-        ("keys", (1, 12)),
+        ("keys", (1, 60)),
         ("duration_ms", (20_000, 35_000)),
         ("steps", (0, 10)),
         ("operations", (20, 150)),
@@ -115,6 +115,10 @@ fn a_swarm_reaches_every_end() {
         ("gossip batch_bytes", ((256 << 10) / 600, 128 << 10)),
         ("gossip answer_bytes", ((32 << 10) / 600, 16 << 10)),
         ("gossip context_pieces", (4, 128)),
+        ("gossip on", (1, 1)),
+        ("gossip off", (1, 1)),
+        ("gossip mixed", (1, 1)),
+        ("gossip failing", (1, 1)),
         ("split groups", (2, 3)),
         ("mute nodes", (1, 6)),
         ("deaf nodes", (1, 6)),
@@ -170,7 +174,7 @@ fn clocks_come_with_a_mild_network() {
 #[test]
 fn one_member_lies_in_every_way() {
     let seen = drawn(Profile::Byzantine);
-    for lie in ["stall", "garbage", "forge", "replay", "twin", "impersonate"] {
+    for lie in ["stall", "garbage", "forge", "replay", "twin", "impersonate", "poison"] {
         assert_eq!(seen.ends(&format!("lie {lie}")), (1, 1));
     }
     assert_eq!((seen.ends("lie nodes"), seen.ends("never_back")), ((1, 1), (1, 1)));

@@ -1,0 +1,346 @@
+//! Poisoned sketches: cells that say something else than what is held.
+//!
+//! They are poisoned where they leave a node, as a peer that lies would send them: in frames whose checksums fit, and
+//! which are of the protocol in all else (docs/protocol.md, "Frames" and "Messages"). What becomes of the cells of a
+//! session is drawn from its number, so that all that its opener gets goes together.
+
+use std::collections::BTreeMap;
+
+use anti_entropy::clock::RangeClocks;
+use anti_entropy::session::{Frame, FrameKind};
+use anti_entropy::summary::sketch::{Cell, Chunk, Encoder};
+use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
+use anti_entropy::{KeyHash, KeyRange};
+use sha2::{Digest, Sha256};
+
+use super::World;
+use crate::history::NodeIndex;
+use crate::random::{place, stream};
+use crate::scenario::{Lie, Sketches};
+use crate::subject::Subject;
+
+/// Labels what is drawn for poison.
+const STREAM: u64 = 0x706f_6973_6f6e;
+const CHECKSUM: usize = 8;
+/// Fragments of a message begin with so many bytes of its hash.
+const TAG: usize = 8;
+
+/// What is done to cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Poison {
+    /// They are noise.
+    Noise,
+    /// All of their bits are set.
+    Ones,
+    /// One entry is made up.
+    OneMadeUp,
+    /// Several are.
+    SeveralMadeUp,
+    /// They are the receiver's own: nothing seems to differ.
+    Mirror,
+    /// They are the receiver's own for half of the keys.
+    HalfMirror,
+    /// Half of them are missing.
+    Short,
+    /// The last one is cut.
+    Cut,
+}
+
+/// All that a liar does.
+const LIES: [Poison; 8] = [
+    Poison::Noise,
+    Poison::Ones,
+    Poison::OneMadeUp,
+    Poison::SeveralMadeUp,
+    Poison::Mirror,
+    Poison::HalfMirror,
+    Poison::Short,
+    Poison::Cut,
+];
+
+/// What never leads to anything: what is noise cannot be read, and what is read off a mirror is not all that differs.
+const FATAL: [Poison; 2] = [Poison::Noise, Poison::Mirror];
+
+/// The fragments of replies of which not all frames are there yet.
+#[derive(Default)]
+pub(crate) struct Replies(BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>);
+
+/// Tells a reply from all others of a node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ReplyName {
+    to: NodeIndex,
+    session: u64,
+    exchange: u32,
+    tag: Vec<u8>,
+}
+
+impl Replies {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The message that is complete with this frame.
+    fn add(&mut self, to: NodeIndex, frame: &Frame<'_>) -> Option<Vec<u8>> {
+        if frame.fragments == 1 {
+            return Some(frame.payload.to_vec());
+        }
+        let (tag, piece) = frame.payload.split_at_checked(TAG)?;
+        let name = ReplyName { to, session: frame.session, exchange: frame.exchange, tag: tag.to_vec() };
+        let pieces = self.0.entry(name.clone()).or_default();
+        pieces.insert(frame.fragment, piece.to_vec());
+        if pieces.len() < frame.fragments as usize {
+            return None;
+        }
+        let pieces = self.0.remove(&name)?;
+        Some(pieces.into_values().collect::<Vec<_>>().concat())
+    }
+}
+
+impl<S: Subject> World<S> {
+    /// The frame, or those of a message that is complete with it and whose cells are poisoned.
+    pub(super) fn with_poison(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        let poisons: &[Poison] = match self.nodes[from as usize].lie {
+            Some(Lie::Poison) => &LIES,
+            _ if self.scenario.gossip.sketches == Sketches::Failing => &FATAL,
+            _ => return vec![frame],
+        };
+        let Some(decoded) = Frame::decode(&frame, true).ok().filter(|frame| frame.kind == FrameKind::Reply) else {
+            return vec![frame];
+        };
+        let Some(message) = self.nodes[from as usize].replies.add(to, &decoded) else { return Vec::new() };
+        let header = Header { session: decoded.session, exchange: decoded.exchange };
+        let message = self.poisoned(from, to, header.session, &message, poisons).unwrap_or(message);
+        header.frames(&message, self.config.session.max_frame_bytes)
+    }
+
+    /// A reply with poisoned cells. `None` if it has none.
+    fn poisoned(
+        &mut self,
+        from: NodeIndex,
+        to: NodeIndex,
+        session: u64,
+        message: &[u8],
+        poisons: &[Poison],
+    ) -> Option<Vec<u8>> {
+        let (before, chunk) = split(message)?;
+        let mut random = stream(self.seed, &[STREAM, session]);
+        let poison = poisons[place(&mut random, poisons.len())];
+        let cells = self.poisoned_cells(poison, from, to, &chunk, &mut random)?;
+        let mut poisoned = [before, &Chunk::new(chunk.start(), cells)?.to_bytes()].concat();
+        if poison == Poison::Cut {
+            poisoned.pop();
+        }
+        Some(poisoned)
+    }
+
+    fn poisoned_cells(
+        &mut self,
+        poison: Poison,
+        from: NodeIndex,
+        to: NodeIndex,
+        chunk: &Chunk,
+        random: &mut fastrand::Rng,
+    ) -> Option<Vec<Cell>> {
+        Some(match poison {
+            Poison::Noise => noise(chunk, random),
+            Poison::Ones => vec![Cell::from_bytes([u8::MAX; Cell::LEN]); chunk.cells().len()],
+            Poison::OneMadeUp => plus(chunk, &made_up(1, random)),
+            Poison::SeveralMadeUp => plus(chunk, &made_up(8, random)),
+            Poison::Mirror => cells_of(&self.summary_of(to)?, KeyRange::ALL, chunk),
+            Poison::HalfMirror => {
+                let middle = KeyHash::from_u128(1 << 127);
+                let theirs = cells_of(&self.summary_of(from)?, KeyRange::new(KeyHash::MIN, Some(middle))?, chunk);
+                let theirs = Chunk::new(chunk.start(), theirs)?;
+                sum(&theirs, &cells_of(&self.summary_of(to)?, KeyRange::new(middle, None)?, chunk))
+            }
+            Poison::Short => chunk.cells()[..chunk.cells().len() / 2].to_vec(),
+            Poison::Cut => chunk.cells().to_vec(),
+        })
+    }
+
+    fn summary_of(&mut self, node: NodeIndex) -> Option<Snapshot> {
+        self.nodes[node as usize].engine.as_mut().map(|engine| engine.replica_mut().summary())
+    }
+}
+
+/// Other cells than these, whatever is drawn.
+fn noise(chunk: &Chunk, random: &mut fastrand::Rng) -> Vec<Cell> {
+    let damaged = |cell: &Cell| Cell::from_bytes(cell.to_bytes().map(|byte| byte ^ random.u8(1..)));
+    chunk.cells().iter().map(damaged).collect()
+}
+
+fn made_up(entries: usize, random: &mut fastrand::Rng) -> Snapshot {
+    let mut entry = || (KeyHash::from_u128(random.u128(..)), Fingerprint([random.u8(..); Fingerprint::LEN]));
+    let mut entries: Vec<_> = (0..entries).map(|_| entry()).collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    MerkleTree::from_entries(entries).snapshot()
+}
+
+/// The same cells of other entries.
+fn cells_of(entries: &Snapshot, range: KeyRange, like: &Chunk) -> Vec<Cell> {
+    Encoder::of_range(entries.clone(), range).cells(like.start()..like.end()).to_vec()
+}
+
+/// The cells of what they hold and more.
+fn plus(chunk: &Chunk, entries: &Snapshot) -> Vec<Cell> {
+    sum(chunk, &cells_of(entries, KeyRange::ALL, chunk))
+}
+
+/// Cell by cell: all is added by XOR but the count, which is the last byte.
+fn sum(chunk: &Chunk, others: &[Cell]) -> Vec<Cell> {
+    let add = |(one, other): (&Cell, &Cell)| {
+        let (one, other) = (one.to_bytes(), other.to_bytes());
+        let mut both: [u8; Cell::LEN] = core::array::from_fn(|byte| one[byte] ^ other[byte]);
+        both[Cell::LEN - 1] = one[Cell::LEN - 1].wrapping_add(other[Cell::LEN - 1]);
+        Cell::from_bytes(both)
+    };
+    chunk.cells().iter().zip(others).map(add).collect()
+}
+
+/// What stands before the cells of a reply, and they; `None` if it has none.
+fn split(message: &[u8]) -> Option<(&[u8], Chunk)> {
+    let cells = cells_in(message)?;
+    Some((&message[..message.len() - cells.len()], Chunk::from_bytes(cells).ok()?))
+}
+
+/// The part of a reply that is a chunk of cells.
+fn cells_in(message: &[u8]) -> Option<&[u8]> {
+    const DIFFERS: u8 = 1;
+    const CELLS: u8 = 5;
+    const FIRST_IS_CELLS: u8 = 2;
+    let (kind, rest) = message.split_first()?;
+    match *kind {
+        DIFFERS => {
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, u8);
+            let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
+            (fields.3 == FIRST_IS_CELLS).then_some(cells)
+        }
+        CELLS => Some(rest),
+        _ => None,
+    }
+}
+
+/// Whether a frame is a whole reply with the first cells of a sketch.
+pub(super) fn begins_a_sketch(frame: &[u8]) -> bool {
+    const REPLY: u8 = 1;
+    if frame.get(1).is_none_or(|kind| kind & 0x7f != REPLY) || frame.len() < HEADER + CHECKSUM {
+        return false;
+    }
+    let Ok(((_, _, fragments), message)) = postcard::take_from_bytes::<(u32, u32, u32)>(&frame[HEADER..]) else {
+        return false;
+    };
+    let message = &message[..message.len().saturating_sub(CHECKSUM)];
+    fragments == 1 && split(message).is_some_and(|(_, chunk)| chunk.start() == 0)
+}
+
+/// Version, kind and session.
+const HEADER: usize = 10;
+
+/// What the frames of a reply have in common.
+struct Header {
+    session: u64,
+    exchange: u32,
+}
+
+impl Header {
+    /// The most that a frame has beside its payload: three varints of five bytes, and the checksum.
+    const MAX: usize = HEADER + 3 * 5 + CHECKSUM;
+
+    fn frames(&self, message: &[u8], max_frame_bytes: usize) -> Vec<Vec<u8>> {
+        let most = max_frame_bytes - Self::MAX;
+        if message.len() <= most {
+            return vec![self.frame(0, 1, message)];
+        }
+        let pieces: Vec<_> = message.chunks(most - TAG).collect();
+        let count = u32::try_from(pieces.len()).expect("a message is not that long");
+        let tag = &Sha256::digest(message)[..TAG];
+        (0..).zip(pieces).map(|(index, piece)| self.frame(index, count, &[tag, piece].concat())).collect()
+    }
+
+    fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
+        const VERSION: u8 = 1;
+        const CHECKED_REPLY: u8 = 0x81;
+        let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
+        let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();
+        let checksum = Sha256::digest(&frame);
+        frame.extend_from_slice(&checksum[..CHECKSUM]);
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anti_entropy::summary::sketch::{Decoder, DecoderLimits, Status};
+
+    use super::*;
+    use crate::scenario::{Fault, Gossip, Scenario};
+    use crate::subject::Items;
+    use crate::world::{Counts, Detail};
+
+    /// Five nodes that write to many keys and are told of nothing at once, so that sessions have to find it.
+    fn quiet(sketches: Sketches) -> Scenario {
+        let gossip = Gossip { push: Some(false), sketches, ..Gossip::default() };
+        Scenario::new("quiet", 5).keys(200).duration_ms(60_000).operations(300).gossip(gossip)
+    }
+
+    fn run(scenario: &Scenario) -> (World<Items>, Counts) {
+        let mut world = World::new(&scenario.clone().expanded(1), 1, Items::default(), Detail::Everything);
+        world.run_until(100_000_000);
+        assert!(world.is_converged());
+        let counts = world.counts();
+        (world, counts)
+    }
+
+    #[test]
+    fn sketches_save_messages_and_bytes_unless_they_fail() {
+        let [on, off, mixed, failing] =
+            [Sketches::On, Sketches::Off, Sketches::Mixed, Sketches::Failing].map(|sketches| run(&quiet(sketches)).1);
+        assert!(on.frames < off.frames && off.frames < failing.frames, "{on:?} {off:?} {failing:?}");
+        assert!(on.bytes < off.bytes && off.bytes < failing.bytes, "{on:?} {off:?} {failing:?}");
+        assert!(on.sketches > mixed.sketches && mixed.sketches > 0 && off.sketches == 0);
+        for counts in [on, off, mixed] {
+            assert_eq!((counts.sketches_failed, counts.uncertified), (0, 0));
+        }
+        assert!(failing.sketches_failed > 0 && failing.uncertified > 0);
+    }
+
+    #[test]
+    fn poison_is_found_out_and_the_others_become_equal() {
+        let lie = Fault::Lie { lie: Lie::Poison };
+        let (_, counts) = run(&quiet(Sketches::On).step(10, 60_000, [4], lie).never_back([4]));
+        assert!(counts.sketches_failed > 0 && counts.uncertified > 0, "{counts:?}");
+    }
+
+    fn decoded(ours: &Snapshot, cells: Vec<Cell>) -> (Status, usize) {
+        let mut decoder = Decoder::new(Encoder::new(ours.clone()), DecoderLimits::default());
+        let status = decoder.handle_chunk(&Chunk::new(0, cells).unwrap());
+        (status, decoder.found().len())
+    }
+
+    #[test]
+    fn what_is_made_up_is_read_off_and_noise_is_not() {
+        let mut random = stream(1, &[]);
+        let (ours, theirs) = (made_up(100, &mut random), made_up(0, &mut random));
+        let honest = Encoder::new(ours.clone()).chunk(0, 60);
+        assert_eq!(decoded(&ours, plus(&honest, &made_up(7, &mut random))), (Status::Complete, 7));
+        assert_eq!(decoded(&ours, cells_of(&ours, KeyRange::ALL, &honest)), (Status::Complete, 0));
+        for session in 0..1000 {
+            let noise = noise(&Encoder::new(theirs.clone()).chunk(0, 60), &mut stream(session, &[]));
+            assert_ne!(decoded(&theirs, noise).0, Status::Complete);
+        }
+    }
+
+    #[test]
+    fn a_message_is_the_same_whatever_frames_it_comes_in() {
+        let message: Vec<u8> = (0..2000_u32).map(|number| number.to_be_bytes()[3]).collect();
+        let header = Header { session: 7, exchange: 300 };
+        for longest in [512, 700, 4096] {
+            let frames = header.frames(&message, longest);
+            assert!(frames.iter().all(|frame| frame.len() <= longest));
+            let mut replies = Replies::default();
+            let mut whole = frames.iter().rev().map(|frame| replies.add(1, &Frame::decode(frame, true).unwrap()));
+            assert_eq!(whole.by_ref().take(frames.len() - 1).flatten().next(), None);
+            assert_eq!(whole.next(), Some(Some(message.clone())));
+        }
+    }
+}
