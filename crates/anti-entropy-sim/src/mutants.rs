@@ -16,7 +16,7 @@ pub use table::planted;
 
 use crate::check::{Checker, Violation, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
-use crate::scenario::{Fault, Gossip, Lie, Links, Mix, Operation, Profile, Scenario};
+use crate::scenario::{Fault, Gossip, Lie, Links, Mix, Operation, Profile, Scenario, Sketches};
 use crate::subject::Items;
 use crate::world::Sabotage;
 
@@ -57,6 +57,8 @@ pub enum Hunt {
     DeletesDuringBatches,
     /// Dense without pushes, with a member that forges a bit of every third frame.
     ForgedFrames,
+    /// Dense without pushes, over many keys, with sketches that are poisoned on their way.
+    PoisonedSketches,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -185,6 +187,7 @@ impl Hunt {
                 let lie = Fault::Lie { lie: Lie::Forge };
                 without_pushes(dense(seed)).step(10, DURATION_MS, [0], lie).never_back([0])
             }
+            Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -239,6 +242,11 @@ fn dense(seed: u64) -> Scenario {
 fn without_pushes(mut scenario: Scenario) -> Scenario {
     scenario.gossip.push = Some(false);
     scenario
+}
+
+fn with_poison(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.sketches = Sketches::Failing;
+    scenario.keys(40)
 }
 
 fn with_queues(mut scenario: Scenario) -> Scenario {

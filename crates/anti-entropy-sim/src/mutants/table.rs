@@ -4,7 +4,7 @@ use anti_entropy::mutant::Mutant as M;
 
 use super::Hunt::{
     DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames,
-    StaleDeletes, UnnoticedRestore,
+    PoisonedSketches, StaleDeletes, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -45,6 +45,7 @@ const PLANTED: &[Planted] = &[
     core(M::EqualRootsSkipContexts, Dense, &[("L1", 20)]),
     core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
     core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
+    core(M::CertificationSkipped, PoisonedSketches, &[("S7", 20), ("S1", 20)]),
     core(M::ChangedSinceComparisonLeftOut, Dense, &[("S1", 5), ("S7", 5)]),
     core(M::UnsentKeysNotJoined, DeletesDuringBatches, &[("S3", 200)]),
     core(M::PushAcceptedWhateverItsCounter, Dense, &[("S7", 5), ("S1", 5)]),
