@@ -3,7 +3,7 @@
 use super::Scenario;
 
 /// The files and what they are called, in the order in which they are listed.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("clean_split", include_str!("../../scenarios/clean_split.toml")),
     ("three_way_split", include_str!("../../scenarios/three_way_split.toml")),
     ("bridge_partition", include_str!("../../scenarios/bridge_partition.toml")),
@@ -14,6 +14,7 @@ const FILES: [(&str, &str); 10] = [
     ("rolling_restart", include_str!("../../scenarios/rolling_restart.toml")),
     ("restored_backup", include_str!("../../scenarios/restored_backup.toml")),
     ("lying_member", include_str!("../../scenarios/lying_member.toml")),
+    ("poisoned_sketches", include_str!("../../scenarios/poisoned_sketches.toml")),
 ];
 
 /// The scenarios that come with this crate, by name. What each shows stands at the head of its file in `scenarios/`.
