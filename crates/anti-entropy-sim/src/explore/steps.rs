@@ -27,8 +27,16 @@ pub(super) const OVER: HalfRef = 1;
 /// One side of a session that can still do something.
 struct Half {
     session: Session,
-    /// Of an answerer that is over: what its replica held and had seen when it sent its last reply.
-    parting: Option<u128>,
+    /// Of an answerer, once it has made a reply by which a session may converge.
+    parting: Option<Parting>,
+}
+
+/// What an answerer's replica held and had seen when a reply was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Parting {
+    /// Hash of the reply's frames: they are the same when it is repeated.
+    frames: u128,
+    agreed: u128,
 }
 
 /// A frame on its way.
@@ -37,7 +45,7 @@ pub(super) struct Sent {
     pub(super) to_opener: bool,
     bytes: Vec<u8>,
     /// The sender's [`Half::parting`].
-    parting: Option<u128>,
+    parting: Option<Parting>,
 }
 
 /// What became of a replica and its side of a session.
@@ -151,10 +159,10 @@ impl Steps {
         session.handle_frame(decoded, &mut replica, true, at_rest())?;
         let after = self.replicas.keep_after(at, replica, disk, None)?;
         let (half, sent, outcome) = self.settle_half(session, slot, !to_opener, parting, after)?;
-        // Both sides were equal at one instant: when the answerer sent its last reply. Only here can have been
-        // changes since.
+        // The opener is as the answerer was at one instant: when it made its last reply.
         let agreed = self.replicas.get(after).agreed;
-        if to_opener && outcome == Some(Outcome::Converged) && theirs != Some(agreed) {
+        let is_as_heard = theirs.is_some_and(|theirs| theirs.agreed == agreed);
+        if to_opener && outcome == Some(Outcome::Converged) && !is_as_heard {
             let detail = format!("{slot}, and its sides were not equal when the answerer was last heard");
             return Err(Violation::new("converged and not equal (S6)", detail));
         }
@@ -183,7 +191,7 @@ impl Steps {
         mut session: Session,
         slot: Slot,
         answers: bool,
-        parting: Option<u128>,
+        parting: Option<Parting>,
         replica: ReplicaRef,
     ) -> Result<(HalfRef, Vec<FrameRef>, Option<Outcome>), Violation> {
         let mut frames = Vec::new();
@@ -199,14 +207,27 @@ impl Steps {
             Some(Outcome::Partial(PartialReason::AbortedByPeer)) if answers => {}
             Some(other) => return Err(Violation::new("ended among honest peers", format!("{slot}: {other:?}"))),
         }
-        let ends = answers && outcome.is_some();
-        let parting = parting.or_else(|| ends.then(|| self.replicas.get(replica).agreed));
+        let parting = if answers { self.parting(parting, &frames, replica) } else { None };
         let sent = frames.into_iter().map(|bytes| self.keep_frame(slot, !answers, bytes, parting)).collect();
         let half = if outcome.is_some() && !answers { OVER } else { self.keep_half(session, parting) };
         Ok((half, sent, outcome))
     }
 
-    fn keep_half(&mut self, session: Session, parting: Option<u128>) -> HalfRef {
+    /// What was known of an answerer, unless it has made another reply since.
+    fn parting(&self, before: Option<Parting>, sent: &[Vec<u8>], replica: ReplicaRef) -> Option<Parting> {
+        const EQUAL: u8 = 0;
+        const BATCH: u8 = 4;
+        let kind = sent.first().and_then(|frame| kind(frame));
+        let frames = Wide::of(&sent);
+        match kind {
+            Some(EQUAL | BATCH) if before.is_none_or(|before| before.frames != frames) => {
+                Some(Parting { frames, agreed: self.replicas.get(replica).agreed })
+            }
+            _ => before,
+        }
+    }
+
+    fn keep_half(&mut self, session: Session, parting: Option<Parting>) -> HalfRef {
         let mut state = Wide::default();
         session.hash_state(&mut state);
         parting.hash(&mut state);
@@ -217,7 +238,7 @@ impl Steps {
         })
     }
 
-    fn keep_frame(&mut self, slot: Slot, to_answerer: bool, bytes: Vec<u8>, parting: Option<u128>) -> FrameRef {
+    fn keep_frame(&mut self, slot: Slot, to_answerer: bool, bytes: Vec<u8>, parting: Option<Parting>) -> FrameRef {
         let frames = &mut self.frames;
         *self.frames_by_hash.entry(Wide::of(&(slot, to_answerer, &bytes, parting))).or_insert_with(|| {
             frames.push(Sent { slot, to_opener: !to_answerer, bytes, parting });
@@ -264,13 +285,17 @@ impl Sent {
 
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const REQUESTS: [&str; 8] = ["Open", "Ask", "Batch", "More", "Close", "Abort", "Held", "Busy"];
-        const REPLIES: [&str; 8] = ["Equal", "Differs", "Busy", "Answer", "Batch", "Closed", "Refused", "Held"];
+        const REQUESTS: &[&str] = &["Open", "Ask", "Batch", "More", "Close", "Abort", "Held", "Busy", "Cells"];
+        const REPLIES: &[&str] = &["Equal", "Differs", "Busy", "Answer", "Batch", "Cells", "Refused", "Held"];
         let names = if self.to_opener { REPLIES } else { REQUESTS };
-        let kind = Frame::decode(&self.bytes, false).ok().and_then(|frame| frame.payload.first().copied());
-        let name = kind.and_then(|kind| names.get(usize::from(kind))).copied().unwrap_or("a frame");
+        let name = kind(&self.bytes).and_then(|kind| names.get(usize::from(kind))).copied().unwrap_or("a frame");
         write!(f, "{name} of {}", self.slot)
     }
+}
+
+/// The kind of the message that a frame begins with.
+fn kind(frame: &[u8]) -> Option<u8> {
+    Frame::decode(frame, false).ok().and_then(|frame| frame.payload.first().copied())
 }
 
 /// Time stands still, but for time-outs.

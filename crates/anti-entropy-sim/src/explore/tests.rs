@@ -14,16 +14,20 @@ fn explored(numbers: [u8; 6]) -> Result<Report, Counterexample> {
 /// review.
 #[test]
 fn small_explorations_are_complete_and_as_large_as_before() {
+    let mut changed = Vec::new();
     for (numbers, states, terminal_states) in [
-        ([2, 1, 2, 1, 0, 0], 321, 60),
-        ([2, 1, 2, 1, 1, 1], 3027, 306),
-        ([2, 2, 2, 1, 0, 0], 927, 162),
-        ([3, 1, 2, 1, 0, 0], 949, 180),
+        ([2, 1, 2, 1, 0, 0], 209, 42),
+        ([2, 1, 2, 1, 1, 1], 1939, 274),
+        ([2, 2, 2, 1, 0, 0], 631, 122),
+        ([3, 1, 2, 1, 0, 0], 613, 126),
     ] {
         let report = explored(numbers).unwrap_or_else(|found| panic!("{found}"));
         assert!(report.complete);
-        assert_eq!((report.states, report.terminal_states), (states, terminal_states), "{}", bounds(numbers));
+        if (report.states, report.terminal_states) != (states, terminal_states) {
+            changed.push((numbers, report.states, report.terminal_states));
+        }
     }
+    assert_eq!(changed, []);
 }
 
 #[test]
@@ -44,23 +48,27 @@ mod planted {
         // Sessions do not ask for `EqualRootsSkipContexts`. Among honest peers every batch is certified, so that
         // `CertificationSkipped` alone changes nothing. The others that are not here are of pushes, restarts and
         // wrong use.
+        let mut changed = Vec::new();
         for (mutant, numbers, states, check) in [
             (Mutant::LiveOverwrittenInsteadOfJoined, [2, 1, 2, 1, 0, 0], 98, "covered, alive and not held (S1)"),
             (Mutant::WholeClockJoinedOutsideTheRange, [2, 2, 2, 1, 0, 0], 294, "covered, alive and not held (S1)"),
             (Mutant::PiecesNotSplit, [2, 2, 2, 1, 0, 0], 294, "covered, alive and not held (S1)"),
             (Mutant::SnapshotClockInsteadOfLive, [2, 1, 2, 1, 0, 0], 117, "ended among honest peers"),
-            (Mutant::SenderClockOfFirstPiece, [2, 2, 2, 2, 0, 0], 14509, "an alarm without a cause"),
-            (Mutant::SenderClockOfPiecesByMaximum, [2, 2, 2, 2, 0, 0], 14509, "an alarm without a cause"),
-            (Mutant::SenderClockOfPiecesByMinimum, [2, 2, 2, 2, 0, 0], 23297, "ended among honest peers"),
+            (Mutant::SenderClockOfFirstPiece, [2, 2, 2, 2, 0, 0], 12926, "an alarm without a cause"),
+            (Mutant::SenderClockOfPiecesByMaximum, [2, 2, 2, 2, 0, 0], 12926, "an alarm without a cause"),
+            (Mutant::SenderClockOfPiecesByMinimum, [2, 2, 2, 2, 0, 0], 18622, "ended among honest peers"),
             (Mutant::NeighboursCoalescedByMaximum, [2, 2, 2, 1, 0, 0], 294, "covered, alive and not held (S1)"),
             (Mutant::NeighboursCoalescedByMinimum, [2, 2, 2, 1, 0, 0], 294, "tree and store differ (S6)"),
             (Mutant::AbsenceNotExpressible, [2, 1, 2, 1, 0, 0], 113, "ended among honest peers"),
             (Mutant::ChangedSinceComparisonLeftOut, [2, 1, 3, 1, 0, 0], 625, "covered, alive and not held (S1)"),
-            (Mutant::UnsentKeysNotJoined, [2, 1, 2, 2, 0, 0], 5312, "held and dead (S1)"),
+            (Mutant::UnsentKeysNotJoined, [2, 1, 2, 2, 0, 0], 4562, "held and dead (S1)"),
         ] {
             let found = mutant::with(Some(mutant), || explored(numbers)).expect_err("a bug is planted");
-            assert_eq!((found.report.states, found.check), (states, check), "{mutant:?}, {found}");
+            if (found.report.states, found.check) != (states, check) {
+                changed.push((mutant, numbers, found.report.states, found.check));
+            }
         }
+        assert_eq!(changed, []);
     }
 
     #[test]
