@@ -8,7 +8,7 @@ fn large() -> Scenario {
     let mut scenario = Profile::Swarm.draw(5, 6..=6);
     scenario.steps.clear();
     scenario.never_back.clear();
-    scenario.keys = 12;
+    scenario.keys = scenario.keys.max(12);
     let last = scenario.duration_ms;
     scenario.operations[40] =
         Operation { process: 7, node: 2, op: OpKind::DeleteSeen, keys: vec![3, 9], ..scenario.operations[40].clone() };
