@@ -1,5 +1,6 @@
 //! Finding what differs between two replicas, and what that costs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anti_entropy::KeyHash;
@@ -12,7 +13,7 @@ use super::pair::{Pair, now};
 /// What one side found of the other, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The hashes of the keys found, in ascending order.
+    /// The hashes of the keys found, in ascending order; see [`find`].
     pub keys: Vec<KeyHash>,
     /// All bytes of all frames, of both directions.
     pub bytes: u64,
@@ -22,10 +23,23 @@ pub struct Finding {
     pub cpu: Duration,
 }
 
-/// Runs a session from its opening frame until the opener knows all keys that differ.
+impl Finding {
+    /// Whether the keys are these, going by the 64 bits of their hashes that a sketch knows.
+    pub fn is_of(&self, differing: &BTreeSet<KeyHash>) -> bool {
+        self.keys.iter().map(|&key| short(key)).eq(differing.iter().map(|&key| short(key)))
+    }
+}
+
+/// The first 64 bits of a key's hash, by which a sketch names it.
+pub fn short(key: KeyHash) -> u64 {
+    key.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+/// Runs a session with the default settings from its opening frame until the opener knows all keys that differ.
 ///
-/// It is the session that replicas hold with each other, and the frames are its frames. The settings are the defaults;
-/// that it does not send batches while it goes on finding is all that is special.
+/// It is the session that replicas hold with each other, and the frames are its frames. That it does not send batches
+/// while it goes on finding is all that is special. Of keys that only the answerer holds, a sketch tells the first 64
+/// bits of the hash; the others are zero then.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
@@ -33,7 +47,22 @@ pub struct Finding {
 /// # Panics
 /// If the session is stuck, which it is not without a bug: no frame is lost.
 pub fn find(pair: &mut Pair) -> Result<Finding, Error> {
-    let config = SessionConfig::default();
+    find_with(pair, SessionConfig::default())
+}
+
+/// The settings of sessions that compare trees whatever differs.
+pub fn by_tree() -> SessionConfig {
+    SessionConfig { max_sketch_cells: 0, ..SessionConfig::default() }
+}
+
+/// Finds with settings other than the defaults; see [`find`].
+///
+/// # Errors
+/// If a replica's store fails, which one in memory does not.
+///
+/// # Panics
+/// If the session is stuck, which it is not without a bug: no frame is lost.
+pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Error> {
     let mut finding = Finding { keys: Vec::new(), bytes: 0, round_trips: 0, cpu: Duration::ZERO };
     let started = ThreadTime::now();
     let mut opener = Session::open_comparison(1, &mut pair.ours, config, now());
@@ -80,29 +109,26 @@ mod tests {
         for differences in [0, 1, 10, 1000, 3000] {
             pair.differ_at(differences).unwrap();
             for _ in 0..2 {
-                let finding = find(&mut pair).unwrap();
-                assert!(finding.keys.iter().eq(&pair.differing), "{differences}");
+                assert!(find(&mut pair).unwrap().is_of(&pair.differing), "{differences}");
+                let by_tree = find_with(&mut pair, by_tree()).unwrap();
+                assert!(by_tree.keys.iter().eq(&pair.differing), "{differences}");
             }
         }
     }
 
-    /// What is not to change unnoticed.
+    /// What is not to change unnoticed: round trips and bytes, by sketch and by tree.
     #[test]
-    fn finding_nothing_takes_a_round_trip_and_finding_one_key_three() {
+    fn finding_few_keys_takes_a_round_trip_by_sketch_and_some_by_tree() {
         let mut pair = Pair::new(10_000, |_| {}).unwrap();
-        let equal = find(&mut pair).unwrap();
-        assert_eq!((equal.round_trips, equal.bytes), (1, 87));
-        pair.differ_at(1).unwrap();
-        let one = find(&mut pair).unwrap();
-        assert_eq!((one.round_trips, one.bytes), (3, 1370));
-    }
-
-    /// What is not to change unnoticed.
-    #[test]
-    fn finding_one_key_of_a_hundred_takes_some_two_hundred_bytes_a_key() {
-        let mut pair = Pair::new(10_000, |_| {}).unwrap();
-        pair.differ_at(100).unwrap();
-        let found = find(&mut pair).unwrap();
-        assert_eq!((found.round_trips, found.bytes), (4, 20_683));
+        let mut costs = |differences| {
+            pair.differ_at(differences).unwrap();
+            [SessionConfig::default(), by_tree()].map(|config| {
+                let found = find_with(&mut pair, config).unwrap();
+                (found.round_trips, found.bytes)
+            })
+        };
+        assert_eq!(costs(0), [(1, 108), (1, 106)]);
+        assert_eq!(costs(1), [(1, 349), (3, 1391)]);
+        assert_eq!(costs(100), [(1, 6009), (4, 20_704)]);
     }
 }

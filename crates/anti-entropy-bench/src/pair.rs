@@ -40,14 +40,16 @@ impl Pair {
     /// If a replica refuses a write.
     pub fn new(entries: u64, mut progress: impl FnMut(u64)) -> Result<Self, Error> {
         let store = SharedStore::default();
-        let mut ours = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([1; 32]))?;
+        let mut writer = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([3; 32]))?;
         for start in (0..entries).step_by(usize::try_from(TRANSACTION).unwrap_or(usize::MAX)) {
             progress(start);
             let numbers = start..entries.min(start + TRANSACTION);
-            ours.commit(numbers.map(|number| item(number, 0)).fold(Transaction::new(), Transaction::write), now())?;
+            writer.commit(numbers.map(|number| item(number, 0)).fold(Transaction::new(), Transaction::write), now())?;
         }
-        // Under an id of its own, as a replica that was started from a copy of another's store.
-        let theirs = Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([2; 32]))?;
+        // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
+        // their entries are good for, while one that has grown so fast is still making them.
+        let open = |seed| Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
+        let (ours, theirs) = (open(1)?, open(2)?);
         Ok(Self { ours, theirs, differing: BTreeSet::new(), entries })
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn measure(
         each(Row {
             entries,
             differences: wanted,
-            found_exact: finding.keys.iter().eq(&pair.differing) && pair.differing.len() as u64 == wanted,
+            found_exact: finding.is_of(&pair.differing) && pair.differing.len() as u64 == wanted,
             bytes: finding.bytes,
             round_trips: finding.round_trips,
             cpu_us: cpu.median(),

@@ -1,20 +1,65 @@
-//! This crate, as it is: sessions that descend the Merkle tree.
+//! This crate, as it is: sessions that find by a sketch or descend the Merkle tree, and such that only do the latter.
 
 use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
 use anti_entropy::replica::Keyed;
+use anti_entropy::session::SessionConfig;
 use anti_entropy::summary::MerkleTree;
-use anti_entropy_bench::{Pair, entries, entry_of, find};
+use anti_entropy::summary::sketch::{Sketch, SketchConfig};
+use anti_entropy_bench::{Pair, by_tree, entries, entry_of, find_with, short};
 
 use super::data::{Data, Entry};
 use super::{Finding, Peer};
 
-/// Finds with the tree.
+/// Finds as sessions do by default.
+pub(crate) struct Sketched;
+
+/// Finds with the tree alone.
 pub(crate) struct Tree;
+
+impl Peer for Sketched {
+    const NAME: &'static str = "anti-entropy (sketch)";
+    const NOTES: &'static str = "sessions as they are by default: bytes of whole frames, checksummed and bounded; guesses \
+                                 by clocks how many cells to send; names keys by 64 bits of their hashes, and goes by \
+                                 these here; what it finds is certified by the tree before it is taken in, which is not \
+                                 counted";
+    const MEMORY: &'static str = "the tree and the sketch";
+    const DATA_BYTES: u64 = 0;
+    type Side = (MerkleTree, Sketch);
+    type Pair = Pair;
+
+    fn build(entries: &[Entry]) -> Self::Side {
+        let mut tree = Tree::build(entries);
+        let sketch = Sketch::from_entries(&tree.snapshot(), SketchConfig::default());
+        (tree, sketch)
+    }
+
+    fn upsert((tree, sketch): &mut Self::Side, entry: Entry) {
+        let (key, fingerprint) = hashed(entry);
+        let before = tree.insert(key, fingerprint);
+        sketch.update(key, before, Some(fingerprint));
+        if let Some(range) = sketch.missing() {
+            sketch.grow(tree.range(&range), 16);
+        }
+        tree.root();
+    }
+
+    fn pair(data: Data, fewer_differences: Option<Pair>) -> Pair {
+        Tree::pair(data, fewer_differences)
+    }
+
+    fn reconcile(pair: &mut Pair) -> Finding {
+        found_with(pair, SessionConfig::default(), |key| short(key).into())
+    }
+
+    fn name(number: u64) -> u128 {
+        short(entries([number], 0)[0].0).into()
+    }
+}
 
 impl Peer for Tree {
     const NAME: &'static str = "anti-entropy (tree)";
-    const NOTES: &'static str = "bytes of whole frames, checksummed and bounded; names keys by 128-bit hashes, values \
+    const NOTES: &'static str = "the same without sketches; names keys by 128-bit hashes, values \
                                  are not moved; SHA-256 of key, content and entry; an entry's fingerprint covers its \
                                  versions, deletes need nothing";
     const MEMORY: &'static str = "the tree";
@@ -42,17 +87,21 @@ impl Peer for Tree {
     }
 
     fn reconcile(pair: &mut Pair) -> Finding {
-        let found = find(pair).expect("a store in memory can be read");
-        Finding {
-            keys: found.keys.into_iter().map(named).collect(),
-            bytes: found.bytes,
-            messages: 2 * u64::from(found.round_trips),
-            cpu: found.cpu,
-        }
+        found_with(pair, by_tree(), named)
     }
 
     fn name(number: u64) -> u128 {
         named(entries([number], 0)[0].0)
+    }
+}
+
+fn found_with(pair: &mut Pair, config: SessionConfig, name: impl Fn(KeyHash) -> u128) -> Finding {
+    let found = find_with(pair, config).expect("a store in memory can be read");
+    Finding {
+        keys: found.keys.into_iter().map(name).collect(),
+        bytes: found.bytes,
+        messages: 2 * u64::from(found.round_trips),
+        cpu: found.cpu,
     }
 }
 
@@ -77,5 +126,6 @@ mod tests {
     #[test]
     fn all_differences_are_found() {
         super::super::tests::finds_exactly::<Tree>();
+        super::super::tests::finds_exactly::<Sketched>();
     }
 }
