@@ -1,13 +1,16 @@
 //! Reports of what anti-entropy costs. docs/benchmarks.md says what is counted.
 
 mod compression;
+mod crossover;
 mod digest;
+mod draws;
 mod engram;
 mod measure;
 mod peers;
 mod reconcile;
 mod sketch;
 mod table;
+mod whole;
 
 use std::alloc::System;
 use std::error::Error;
@@ -49,6 +52,12 @@ enum Report {
         /// Numbers of keys that differ, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "0,1,10,100,1000,10000")]
         differences: Vec<u64>,
+        /// Find that many different sets of keys instead, and say how often one round trip was enough.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        draws: Option<u64>,
+        /// Say where comparing trees becomes cheaper than a sketch instead, for other numbers of entries and of keys.
+        #[arg(long, conflicts_with = "draws")]
+        crossover: bool,
         /// Print one JSON object a line instead of a table.
         #[arg(long)]
         json: bool,
@@ -107,7 +116,11 @@ fn entries() -> clap::builder::RangedU64ValueParser {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().report {
         Report::Digest { entries, json } => report_digest(&entries, json),
-        Report::Reconcile { entries, differences, json } => report_reconcile(&entries, &differences, json)?,
+        Report::Reconcile { crossover: true, json, .. } => report_crossover(json)?,
+        Report::Reconcile { entries, differences, draws: Some(draws), json, .. } => {
+            report_draws(&entries, &differences, draws, json)?;
+        }
+        Report::Reconcile { entries, differences, json, .. } => report_reconcile(&entries, &differences, json)?,
         Report::Sketch { entries, differences, json } => report_sketch(&entries, &differences, json),
         Report::Peers { entries, differences, plot, json } => {
             report_peers(&entries, &differences, plot.as_deref(), json)?;
@@ -133,7 +146,7 @@ fn report_digest(entries: &[u64], json: bool) {
 }
 
 fn report_reconcile(entries: &[u64], differences: &[u64], json: bool) -> Result<(), Box<dyn Error>> {
-    let mut rows = Vec::new();
+    let (mut rows, mut whole_rows) = (Vec::new(), Vec::new());
     for &entries in entries {
         let progress = Progress::new();
         reconcile::measure(entries, differences, &progress, |row| {
@@ -143,9 +156,52 @@ fn report_reconcile(entries: &[u64], differences: &[u64], json: bool) -> Result<
             }
             rows.push(row.cells());
         })?;
+        whole::measure(entries, &progress, |row| {
+            if json {
+                progress.clear();
+                print_json(&row);
+            }
+            whole_rows.push(row.cells());
+        })?;
     }
     if !json {
-        print!("{}", table::format(&reconcile::Row::HEADERS, &rows));
+        println!("{}", table::format(&reconcile::Row::HEADERS, &rows));
+        print!("{}", table::format(&whole::Row::HEADERS, &whole_rows));
+    }
+    Ok(())
+}
+
+fn report_draws(entries: &[u64], differences: &[u64], draws: u64, json: bool) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    for &entries in entries {
+        let progress = Progress::new();
+        draws::measure(entries, differences, draws, &progress, |row| {
+            if json {
+                progress.clear();
+                print_json(&row);
+            }
+            rows.push(row.cells());
+        })?;
+    }
+    if !json {
+        print!("{}", table::format(&draws::Row::HEADERS, &rows));
+    }
+    Ok(())
+}
+
+fn report_crossover(json: bool) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let progress = Progress::new();
+    crossover::measure(&progress, |row| {
+        if json {
+            progress.clear();
+            print_json(&row);
+        }
+        rows.push(row.cells());
+    })?;
+    progress.clear();
+    if !json {
+        print!("{}", table::format(&crossover::Row::HEADERS, &rows));
     }
     Ok(())
 }
@@ -183,9 +239,14 @@ fn report_peers(entries: &[u64], differences: &[u64], plot: Option<&Path>, json:
         rows.push(row);
     });
     progress.clear();
-    if !json {
+    let ratios = peers::Ratios::of(&rows);
+    if json {
+        ratios.iter().for_each(print_json);
+    } else {
         let cells: Vec<_> = rows.iter().map(peers::Row::cells).collect();
         println!("{}", table::format(&peers::Row::HEADERS, &cells));
+        let cells: Vec<_> = ratios.iter().map(peers::Ratios::cells).collect();
+        println!("{}", table::format(&peers::Ratios::HEADERS, &cells));
         print!("{}", peers::legend(&rows));
     }
     plot.map_or(Ok(()), |directory| peers::draw(&rows, directory))

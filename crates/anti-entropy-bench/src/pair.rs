@@ -1,17 +1,19 @@
 //! Two replicas that hold the same, and then differ in a known way.
 
 use std::collections::BTreeSet;
+use std::mem::take;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::replica::{
-    Commit, Error, LastWriterWins, MemoryStore, MetaSlot, Replica, Store, StoreError, Transaction,
+    Commit, Error, LastWriterWins, MemoryStore, MetaSlot, Replica, Replicated, Store, StoreError, Transaction,
 };
 use anti_entropy::{KeyHash, KeyRange};
 
 use super::data::{Item, item, key};
+use super::synchronising::synchronise;
 
 /// An instant; nothing that is measured waits for time to pass.
 pub const fn now() -> Now {
@@ -31,6 +33,8 @@ pub struct Pair {
     /// The hashes of all keys that differ.
     pub differing: BTreeSet<KeyHash>,
     entries: u64,
+    /// The numbers of the differing keys that are missing somewhere.
+    deleted: Vec<u64>,
 }
 
 impl Pair {
@@ -38,19 +42,29 @@ impl Pair {
     ///
     /// # Errors
     /// If a replica refuses a write.
-    pub fn new(entries: u64, mut progress: impl FnMut(u64)) -> Result<Self, Error> {
-        let store = SharedStore::default();
-        let mut writer = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([3; 32]))?;
-        for start in (0..entries).step_by(usize::try_from(TRANSACTION).unwrap_or(usize::MAX)) {
-            progress(start);
-            let numbers = start..entries.min(start + TRANSACTION);
-            writer.commit(numbers.map(|number| item(number, 0)).fold(Transaction::new(), Transaction::write), now())?;
+    pub fn new(entries: u64, progress: impl FnMut(u64)) -> Result<Self, Error> {
+        let [ours, theirs] = equal(entries, |number| item(number, 0), progress)?;
+        Ok(Self { ours, theirs, differing: BTreeSet::new(), entries, deleted: Vec::new() })
+    }
+
+    /// Makes the replicas equal again, and then differ at so many other keys, chosen at random, in the same way.
+    ///
+    /// # Errors
+    /// If a replica refuses a write.
+    pub fn differ_elsewhere(&mut self, differences: u64, random: &mut fastrand::Rng) -> Result<(), Error> {
+        for number in take(&mut self.deleted) {
+            self.ours.write(item(number, random.u64(..)), now())?;
         }
-        // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
-        // their entries are good for, while one that has grown so fast is still making them.
-        let open = |seed| Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
-        let (ours, theirs) = (open(1)?, open(2)?);
-        Ok(Self { ours, theirs, differing: BTreeSet::new(), entries })
+        synchronise(&mut self.ours, &mut self.theirs, |_| {})?;
+        self.differing.clear();
+        let mut numbers = BTreeSet::new();
+        while (numbers.len() as u64) < differences {
+            let number = random.u64(..self.entries);
+            if numbers.insert(number) {
+                self.differ_there(number, numbers.len() as u64 - 1, random.u64(1..))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the replicas differ at so many keys, spread over all of them: half hold changed values, a quarter are missing
@@ -65,15 +79,43 @@ impl Pair {
         assert!(differences <= self.entries, "no more keys can differ than there are");
         for index in self.differing.len() as u64..differences {
             // Keys have no pattern, so that the first ones lie anywhere.
-            let written = match index % 4 {
-                0 | 2 => Some(self.ours.write(item(index, 1), now())?),
-                1 => self.ours.delete(&key(index), now())?,
-                _ => self.theirs.delete(&key(index), now())?,
-            };
-            self.differing.extend(written.map(|written| written.key));
+            self.differ_there(index, index, 1)?;
         }
         Ok(())
     }
+
+    fn differ_there(&mut self, number: u64, index: u64, version: u64) -> Result<(), Error> {
+        let written = match index % 4 {
+            0 | 2 => Some(self.ours.write(item(number, version), now())?),
+            1 => self.ours.delete(&key(number), now())?,
+            _ => self.theirs.delete(&key(number), now())?,
+        };
+        self.deleted.extend((index % 2 == 1).then_some(number));
+        self.differing.extend(written.map(|written| written.key));
+        Ok(())
+    }
+}
+
+/// Two equal replicas of so many values. `progress` is told how many are written, now and then.
+///
+/// # Errors
+/// If a replica refuses a write.
+pub fn equal<V: Replicated>(
+    entries: u64,
+    value: impl Fn(u64) -> V,
+    mut progress: impl FnMut(u64),
+) -> Result<[Replica<V>; 2], Error> {
+    let store = SharedStore::default();
+    let mut writer: Replica<V> = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([3; 32]))?;
+    for start in (0..entries).step_by(usize::try_from(TRANSACTION).unwrap_or(usize::MAX)) {
+        progress(start);
+        let numbers = start..entries.min(start + TRANSACTION);
+        writer.commit(numbers.map(&value).fold(Transaction::new(), Transaction::write), now())?;
+    }
+    // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
+    // their entries are good for, while one that has grown so fast is still making them.
+    let open = |seed| Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
+    Ok([open(1)?, open(2)?])
 }
 
 /// A store that can be copied while a replica owns it.

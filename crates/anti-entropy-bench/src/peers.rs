@@ -223,6 +223,55 @@ pub(crate) fn legend(rows: &[Row]) -> String {
     first.map(line).collect()
 }
 
+/// What the sketch's figures are beside those of others, where all were measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Ratios {
+    entries: u64,
+    differences: u64,
+    negentropy_bytes: f64,
+    rbsr_cpu: f64,
+    over_least_bytes: f64,
+}
+
+impl Ratios {
+    pub(crate) const HEADERS: [&str; 5] = [
+        "entries",
+        "differ",
+        "bytes of negentropy / sketch",
+        "CPU of rbsr / sketch",
+        "bytes of sketch / least possible",
+    ];
+
+    /// For each number of entries and of differences but none.
+    pub(crate) fn of(rows: &[Row]) -> Vec<Self> {
+        let sketches = rows.iter().filter(|row| row.peer == anti_entropy::Sketched::NAME && row.differences > 0);
+        let ratios = |row: &Row| {
+            let at = |peer| {
+                rows.iter()
+                    .find(|other| {
+                        other.peer == peer && (other.entries, other.differences) == (row.entries, row.differences)
+                    })
+                    .and_then(Row::found)
+            };
+            let ours = row.found()?;
+            Some(Self {
+                entries: row.entries,
+                differences: row.differences,
+                negentropy_bytes: float(at(negentropy::Vector::NAME)?.bytes) / float(ours.bytes),
+                rbsr_cpu: at(rbsr::Ranges::NAME)?.cpu_us / ours.cpu_us,
+                over_least_bytes: float(ours.bytes) / Data::floor_bytes(row.differences),
+            })
+        };
+        sketches.filter_map(ratios).collect()
+    }
+
+    pub(crate) fn cells(&self) -> Vec<String> {
+        let ratios = [self.negentropy_bytes, self.rbsr_cpu, self.over_least_bytes];
+        let counts = [self.entries, self.differences].map(|count| count.to_string());
+        counts.into_iter().chain(ratios.map(|ratio| format!("{ratio:.1}"))).collect()
+    }
+}
+
 /// Measures all libraries at these numbers of entries and of differences, in ascending order; more differences than
 /// entries are left out. `each` gets the results one by one.
 pub(crate) fn measure(entries: &[u64], differences: &[u64], progress: &Progress, mut each: impl FnMut(Row)) {

@@ -35,9 +35,12 @@ impl Row {
 
     fn goal(&self) -> &'static str {
         match (self.entries, self.differences) {
-            (_, 0) => "<= 200 bytes, 1 trip",
-            (1_000_000, 1) => "<= 4,096 bytes, 4 trips, 150 us",
-            (_, 1000) => "<= 2,500,000 bytes",
+            (_, 0) => "<= 120 bytes, 1 trip, 5 us",
+            (1_000_000, 1) => "<= 400 bytes, 1 trip, 20 us",
+            (1_000_000, 10) => "<= 1,000 bytes, 1 trip, 40 us",
+            (1_000_000, 100) => "<= 7,000 bytes, 2 trips, 200 us",
+            (1_000_000, 1000) => "<= 55,000 bytes, 2 trips, 3 ms",
+            (1_000_000, 10_000) => "<= 560,000 bytes, 2 trips, 40 ms",
             _ => "",
         }
     }
