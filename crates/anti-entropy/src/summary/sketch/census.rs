@@ -48,11 +48,23 @@ impl Census {
 
     /// About how many symbols there are.
     pub(super) fn symbols(&self) -> usize {
+        self.estimate().0
+    }
+
+    /// How many there are at most, where that can be said with some certainty: two standard deviations more than estimated.
+    /// Where they are many more, it is a sixteenth: it is better to ask again then than to be sent too much.
+    pub(super) fn symbols_at_most(&self) -> usize {
+        let (symbols, cells) = self.estimate();
+        symbols.saturating_add((symbols / 16).min(symbols.saturating_mul(3) / cells.isqrt().max(1)))
+    }
+
+    /// An estimate, and by how many cells.
+    fn estimate(&self) -> (usize, usize) {
         let filled = |(bits, octave): &(usize, &Octave)| octave.cells as usize >= (1 << bits) / 4 && octave.cells > 1;
-        let Some((bits, octave)) = self.octaves.iter().enumerate().rev().find(filled) else { return 0 };
+        let Some((bits, octave)) = self.octaves.iter().enumerate().rev().find(filled) else { return (0, 0) };
         let symbols =
             if octave.empty >= octave.cells / 16 { octave.by_empty_cells(bits) } else { octave.by_counts(bits) };
-        usize::try_from(symbols).unwrap_or(usize::MAX)
+        (usize::try_from(symbols).unwrap_or(usize::MAX), octave.cells as usize)
     }
 }
 

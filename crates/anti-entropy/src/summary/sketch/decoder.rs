@@ -229,13 +229,16 @@ impl<D: HashFunction> Decoder<D> {
         self.failure.is_some() || (self.open == 0 && !self.cells.is_empty())
     }
 
-    /// At least a sixteenth of what there is, so that an estimate that is too low does not take many round trips; at
-    /// most eight times of that in all, so that one that is too high, by few cells, does not cost much.
+    /// At least a sixteenth of what there is, and no fewer than what is little beside a round trip, so that an estimate that
+    /// is too low does not take many; at most eight times of what there is in all, so that one that is too high, by few
+    /// cells, does not cost much.
     fn cells_needed(&self) -> usize {
+        const WORTH_A_ROUND_TRIP: usize = 16;
         let received = self.cells.len();
         let by_progress = cells_by_progress(received, self.found.len());
-        let least = received / if by_progress.is_some() { 64 } else { 16 } + 1;
-        let wanted = by_progress.unwrap_or_else(|| cells_for(self.estimate())).saturating_sub(received);
+        let least = (received / if by_progress.is_some() { 64 } else { 16 }).max(WORTH_A_ROUND_TRIP);
+        let symbols = || self.census.symbols_at_most().max(self.found.len());
+        let wanted = by_progress.unwrap_or_else(|| cells_for(symbols())).saturating_sub(received);
         let most = (7 * received).max(64);
         wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
     }
