@@ -13,7 +13,7 @@ use crate::summary::compare::{TruncatedFingerprint, Width};
 use crate::summary::sketch::{Cell, Chunk, Decoder, DecoderLimits, DifferingKey, Encoder, Status, cells_for};
 
 /// About what an entry takes when trees are compared and everything differs: it is listed.
-const LISTED_BYTES: u64 = 24;
+const LISTED_BYTES: u64 = 26;
 /// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
 const MAX_REQUESTS: u32 = 8;
 
@@ -44,8 +44,15 @@ pub(super) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, conf
     let most = most_cells(replica, config).min(open.max_cells as usize);
     let least = cells_for(usize::try_from(only_one_side).ok()?);
     let wanted = cells_for(symbols);
-    let first = wanted.min(MOST_ON_SUSPICION.max(wanted / 4));
-    (least.max(first) <= most && !is_dearer_than_trees(least.max(first), replica.len())).then_some(first)
+    let first = if wanted > most || is_dearer_than_trees(wanted, replica.len()) {
+        // Trees, unless these few cells say that it is not so: counts tell up to a thousand symbols for each cell.
+        (wanted / 64).max(64)
+    } else {
+        wanted.min(MOST_ON_SUSPICION.max(wanted / 4))
+    };
+    // So many it takes for certain.
+    let first = first.max(least);
+    (first <= most && !is_dearer_than_trees(first, replica.len())).then_some(first)
 }
 
 /// How many cells a replica makes in a session at most: what they take is left for entries three times over, or a session
@@ -140,7 +147,9 @@ impl Sketching {
         let start = self.decoder.cells();
         let end = start.saturating_add(cells);
         self.requests += 1;
-        if end > most || self.requests > MAX_REQUESTS || is_dearer_than_trees(cells, entries) {
+        // A decoder that knows little does not ask for all at once.
+        let in_all = end.max(cells_for(self.decoder.estimate()));
+        if in_all > most || self.requests > MAX_REQUESTS || is_dearer_than_trees(in_all - start, entries) {
             return Progress::Failed;
         }
         self.asked = end;
