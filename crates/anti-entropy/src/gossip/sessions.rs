@@ -8,7 +8,8 @@ use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::{Replicated, ValueBytes};
 use crate::session::{
-    Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, encode_busy, encode_version_refusal,
+    Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, SessionConfig, encode_busy,
+    encode_version_refusal,
 };
 
 /// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
@@ -172,10 +173,20 @@ impl<V: Replicated> Engine<V> {
             }
             self.due.remove(&peer);
             let nonce = self.random.u64(..);
-            let session = Session::open(nonce, &mut self.replica, self.config.session, now);
+            let config = self.session_config();
+            let session = Session::open(nonce, &mut self.replica, config, now);
             self.stats.sessions_opened += 1;
             self.sessions.push(Conversation::new(peer, session, true, nonce, now));
         }
+    }
+
+    /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered is
+    /// lost: they ask for no more cells than fit into a packet.
+    fn session_config(&self) -> SessionConfig {
+        const FEW_CELLS: usize = 64;
+        let config = self.config.session;
+        let most = if self.opened().next().is_some() { FEW_CELLS } else { config.max_first_cells };
+        SessionConfig { max_first_cells: most.min(config.max_first_cells), ..config }
     }
 
     /// The peers that are due, who has waited longest first: or those who are due again and again would take all the room.

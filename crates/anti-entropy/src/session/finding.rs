@@ -40,8 +40,8 @@ pub(super) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, conf
     let only_one_side = replica.len().abs_diff(open.entries);
     let writes = replica.tally().writes_apart(&open.tally).max(only_one_side).max(1);
     // A key that both hold is two symbols, one that only one side holds is one.
-    let symbols = usize::try_from(2 * writes - only_one_side).ok()?;
-    let most = most_cells(replica, config).min(open.max_cells as usize);
+    let symbols = usize::try_from(writes.saturating_mul(2) - only_one_side).ok()?;
+    let (most, at_first) = (most_cells(replica, config), open.max_cells as usize);
     let least = cells_for(usize::try_from(only_one_side).ok()?);
     let wanted = cells_for(symbols);
     let first = if wanted > most || is_dearer_than_trees(wanted, replica.len()) {
@@ -52,7 +52,8 @@ pub(super) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, conf
     };
     // So many it takes for certain.
     let first = first.max(least);
-    (first <= most && !is_dearer_than_trees(first, replica.len())).then_some(first)
+    let is_worth_it = at_first > 0 && first <= most && !is_dearer_than_trees(first, replica.len());
+    is_worth_it.then(|| first.min(at_first))
 }
 
 /// How many cells a replica makes in a session at most: what they take is left for entries three times over, or a session

@@ -114,13 +114,13 @@ impl Opener {
             cuts: replica.cuts_if_full(),
             entries: replica.len(),
             tally: replica.tally(),
-            max_cells: u32::try_from(self.most_cells(replica, config)).unwrap_or(u32::MAX),
+            max_cells: u32::try_from(self.most_first_cells(replica, config)).unwrap_or(u32::MAX),
         })
     }
 
     /// None where short digests did not add up: whoever forges them can forge a sketch.
-    fn most_cells<V: Replicated>(&self, replica: &Replica<V>, config: &SessionConfig) -> usize {
-        if self.width == Width::Short { most_cells(replica, config) } else { 0 }
+    fn most_first_cells<V: Replicated>(&self, replica: &Replica<V>, config: &SessionConfig) -> usize {
+        if self.width == Width::Short { most_cells(replica, config).min(config.max_first_cells) } else { 0 }
     }
 
     /// Makes this a session that stops once all differences are known.
@@ -205,8 +205,8 @@ impl Opener {
                 self.next_step(turn)
             }
             First::Cells(chunk) => {
-                let most = self.most_cells(turn.replica, turn.config);
-                self.sketching = Some(Sketching::new(self.compared.summary.clone(), most, turn.replica, turn.config));
+                let asked = self.most_first_cells(turn.replica, turn.config);
+                self.sketching = Some(Sketching::new(self.compared.summary.clone(), asked, turn.replica, turn.config));
                 self.handle_cells(&chunk, turn)
             }
         }

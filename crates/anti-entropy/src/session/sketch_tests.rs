@@ -280,6 +280,19 @@ fn cells_that_were_not_asked_for_end_the_session() {
     assert_eq!(reply(&mut session, 0, &Reply::Cells(noise(0, 1)), &mut victim), Request::Abort);
 }
 
+/// Who talks to several peers asks for few cells to begin with, and for more where it goes on.
+#[test]
+fn the_first_answer_has_no_more_cells_than_were_asked_for() {
+    for (max_first_cells, round_trips) in [(1 << 16, 2..=2), (64, 3..=4)] {
+        let (mut a, b) = twins(3000);
+        (0..30).for_each(|key| write(&mut a, key, "changed"));
+        let config = SessionConfig { max_first_cells, ..SessionConfig::default() };
+        let (_, finished) = synchronise(a, b, config);
+        assert!(round_trips.contains(&finished.stats.round_trips), "{:?}", finished.stats);
+        assert_eq!(finished.stats.sketches_failed, 0);
+    }
+}
+
 #[test]
 fn an_answerer_makes_no_more_cells_than_its_limit() {
     let (mut a, mut b) = twins(100);

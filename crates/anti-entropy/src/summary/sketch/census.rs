@@ -77,7 +77,7 @@ pub(crate) fn cells_for(symbols: usize) -> usize {
     if symbols <= FEW {
         for_few(symbols)
     } else {
-        for_few(FEW).max(symbols.saturating_mul(87) / 64 + (4 * symbols).isqrt() + 8)
+        for_few(FEW).max((symbols.saturating_mul(87) / 64).saturating_add(symbols.saturating_mul(4).isqrt() + 8))
     }
 }
 
