@@ -119,11 +119,13 @@ fn again(pair: &mut Pair, find: impl Fn(&mut Pair) -> Result<Finding, Error>) ->
 /// then as many as the decoder asks for, with the frames around them.
 fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
     /// The frames of an opening and its reply but for the cells, and of each further request and its reply.
-    const FRAMES_BYTES: [u64; 2] = [292, 60];
+    const FRAMES_BYTES: [u64; 2] = [159, 60];
     let limits = DecoderLimits { max_cells: 1 << 20, max_symbols: 1 << 20, ..DecoderLimits::default() };
     let mut decoder = Decoder::new(Encoder::new(pair.ours.summary()), limits);
     let mut peer = Encoder::new(pair.theirs.summary());
-    let mut wanted = usize::try_from(symbols * 87 / 64 + (4 * symbols).isqrt() + 8).unwrap_or(usize::MAX);
+    let few = symbols.min(60);
+    let first = (few + (32 * few).isqrt()).max(symbols * 87 / 64 + (4 * symbols).isqrt() + 8 * u64::from(symbols > 60));
+    let mut wanted = usize::try_from(first).unwrap_or(usize::MAX);
     let mut trips = 0;
     loop {
         trips += 1;
