@@ -63,6 +63,8 @@ impl Row {
     }
 }
 
+/// Longer than anything here takes.
+const NEVER: Duration = Duration::from_secs(1 << 30);
 const IN_MEMORY: &str = "in memory";
 const OVER_TCP: &str = "over loopback TCP";
 const SIDES: [&str; 2] = ["opener", "answerer"];
@@ -149,7 +151,6 @@ async fn over_tcp(
     let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), ([127, 0, 0, 1], 0).into()));
     let transports = [bind(&names[0]).await?, bind(&names[1]).await?];
     let addresses = [transports[0].local_addr(), transports[1].local_addr()];
-    const NEVER: Duration = Duration::from_secs(1 << 30);
     let config = GossipConfig { interval: NEVER, min_interval: NEVER, push: false, ..GossipConfig::default() };
     let mut handles = Vec::new();
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
