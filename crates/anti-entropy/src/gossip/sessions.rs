@@ -36,6 +36,11 @@ impl Conversation {
         }
     }
 
+    /// Until when one waits that only waits to repeat itself, or for a last word.
+    fn gives_way_from(&self) -> Option<Duration> {
+        self.over_at.or_else(|| self.session.is_through().then(|| self.deadline()))
+    }
+
     fn is_open(&self) -> bool {
         self.over_at.is_none()
     }
@@ -122,7 +127,7 @@ impl<V: Replicated> Engine<V> {
             return true;
         }
         let over =
-            self.sessions.iter().enumerate().filter_map(|(index, session)| Some((session.over_at?, index))).min();
+            self.sessions.iter().enumerate().filter_map(|(index, other)| Some((other.gives_way_from()?, index))).min();
         over.map(|(_, oldest)| self.sessions.remove(oldest)).is_some()
     }
 

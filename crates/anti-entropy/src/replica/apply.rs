@@ -87,6 +87,17 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
+    /// A whole batch covers a range in which more is held here, and might have to be read for it, than
+    /// [`ReplicaConfig::MAX_UNLISTED`](super::ReplicaConfig::MAX_UNLISTED).
+    #[error(
+        "{unlisted} keys are held in the range of a whole batch and the limit is {limit}; look at the peer's release"
+    )]
+    TooManyUnlisted {
+        /// How many are held, and not listed.
+        unlisted: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Both sides have seen the same at this key and hold other versions: one of the stores is not sound. Nothing is joined, so
     /// that the damage does not spread; audit both replicas, and wipe the damaged one.
     #[error("both sides have seen the same and hold different versions at {0}; audit both, and wipe the damaged one")]
@@ -158,7 +169,7 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// If the store fails; what the peer does wrong is a [`Rejection`].
     pub(crate) fn apply(&mut self, mut batch: Batch, base: &Baseline, now: Now) -> Result<Applied, Error> {
-        if let Err(rejection) = self.check_size(&batch) {
+        if let Err(rejection) = self.check_size(&batch).and_then(|()| self.check_unlisted(&batch)) {
             return Ok(Applied::Rejected(rejection));
         }
         let entries = core::mem::take(&mut batch.changes);
@@ -207,6 +218,17 @@ impl<V: Replicated> Replica<V> {
         Ok(())
     }
 
+    /// Whether a whole batch leaves out no more keys than may be read for one.
+    fn check_unlisted(&mut self, batch: &Batch) -> Checked<()> {
+        if batch.base == BatchBase::Snapshot {
+            return Ok(());
+        }
+        let live = self.summary();
+        let held = self.pieces_in_common(&batch.clocks).iter().map(|piece| live.restrict(piece).len()).sum::<u64>();
+        let (unlisted, limit) = (held.saturating_sub(batch.changes.len() as u64), ReplicaConfig::MAX_UNLISTED);
+        if unlisted > limit { Err(Rejection::TooManyUnlisted { unlisted, limit }) } else { Ok(()) }
+    }
+
     /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
     fn rebuild(
         &self,
@@ -219,7 +241,7 @@ impl<V: Replicated> Replica<V> {
             if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_)) {
                 return Ok(Err(Rejection::Malformed("a whole batch lists a key at which nothing is held")));
             }
-            let next = match self.rebuild_key(change, base)? {
+            let next = match self.rebuild_key(change, base, &batch.range())? {
                 Ok(next) => next,
                 Err(rejection) => return Ok(Err(rejection)),
             };
@@ -236,11 +258,11 @@ impl<V: Replicated> Replica<V> {
         Ok(Ok(received))
     }
 
-    fn rebuild_key(&self, change: KeyState, base: &Baseline) -> Result<Checked<Received<V>>, Error> {
+    fn rebuild_key(&self, change: KeyState, base: &Baseline, range: &KeyRange) -> Result<Checked<Received<V>>, Error> {
         let absent = match change {
             KeyState::Present(entry) => return self.rebuild_present(entry),
             KeyState::Absent(hash) => Some(hash),
-            KeyState::AbsentUnder(prefix) => base.only_key_under(prefix),
+            KeyState::AbsentUnder(prefix) => base.only_key_under(prefix).filter(|key| range.contains(*key)),
         };
         let Some(hash) = absent else { return Ok(Err(Rejection::NotCertified)) };
         Ok(Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? }))

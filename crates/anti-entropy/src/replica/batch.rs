@@ -139,6 +139,11 @@ impl Gap {
         !self.only_prefix && !matches!(self.theirs, TheirEntry::Absent)
     }
 
+    /// The key, or the highest that it may be.
+    fn highest(&self) -> KeyHash {
+        if self.only_prefix { KeyHash::from_u128(self.key.to_u128() | u128::from(u64::MAX)) } else { self.key }
+    }
+
     fn prefix(&self) -> KeyPrefix {
         KeyPrefix(self.key.prefix_u64())
     }
@@ -301,7 +306,7 @@ impl<V: Replicated> Replica<V> {
         let mut range = plan.range;
         let mut last = range.lo();
         for gap in gaps_to_base(plan, &live) {
-            let before = core::mem::replace(&mut last, gap.key);
+            let before = core::mem::replace(&mut last, gap.highest());
             let fingerprint = live.get(gap.key);
             if gap.theirs.is(fingerprint) {
                 continue;

@@ -39,6 +39,10 @@ pub struct ReplicaConfig {
 impl ReplicaConfig {
     /// How many times [`max_context_pieces`](Self::max_context_pieces) a context may have where peers bring the cuts.
     pub const PIECES_OF_PEERS: usize = 4;
+
+    /// How many keys of one batch are read at most that a peer with few entries does not list, though it may have seen
+    /// them: four times as many as openers aim at, for keys are not spread evenly.
+    pub const MAX_UNLISTED: u64 = 1 << 14;
 }
 
 impl Default for ReplicaConfig {

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::finding::{OwnCells, first_cells, is_bulk, most_cells};
+use super::finding::{OwnCells, first_cells, holds_little, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
@@ -14,7 +14,7 @@ use crate::replica::{
     Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica,
     Replicated, TheirEntry,
 };
-use crate::summary::compare::{Ask, answer, first_answer};
+use crate::summary::compare::{Ask, Width, answer, first_answer};
 use crate::summary::{Fingerprint, Root};
 use crate::{KeyHash, KeyRange};
 
@@ -28,6 +28,8 @@ pub(super) struct Answerer {
     cuts: Option<Vec<KeyHash>>,
     /// The last batch that was taken in: what the opener holds in its range.
     joined: Option<(Joined, KeyRange, RangeClocks)>,
+    /// Whether the comparison was started again.
+    reopened: bool,
     /// Whether the opener was sent all of what is held here, so that nothing is missing but its word.
     is_through: bool,
     /// The root that both sides were found to have at the end.
@@ -36,7 +38,16 @@ pub(super) struct Answerer {
 
 impl Answerer {
     pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, compared: None, cells: None, cuts: None, joined: None, is_through: false, certified: None }
+        Self {
+            nonce,
+            compared: None,
+            cells: None,
+            cuts: None,
+            joined: None,
+            reopened: false,
+            is_through: false,
+            certified: None,
+        }
     }
 
     pub(super) fn certified(&self) -> Option<Root> {
@@ -57,6 +68,7 @@ impl Answerer {
         request: Request,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
+        self.is_through &= matches!(request, Request::Close(_) | Request::Busy | Request::Abort);
         match request {
             Request::Open(open) => Ok(self.handle_open(open, turn)),
             Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
@@ -74,6 +86,11 @@ impl Answerer {
         if open.agreement != turn.config.agreement {
             return Step::say_and_end(Reply::Refused(Refusal::Agreement), Outcome::Refused(RefusedReason::Agreement));
         }
+        // Once, and with whole digests, since short ones did not add up.
+        if self.compared.is_some() && (open.width == Width::Short || self.reopened) {
+            return out_of_turn();
+        }
+        self.reopened = self.compared.is_some();
         let state = state_of(turn.replica);
         let skips_contexts = mutant::active(Mutant::EqualRootsSkipContexts) && state.root == open.state.root;
         if state == open.state || skips_contexts {
@@ -86,21 +103,30 @@ impl Answerer {
         let baseline = turn.replica.baseline();
         self.cells = None;
         let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
-        let can_name = open.entries == 0 || seen.is_some();
+        let cuts = turn.replica.cuts_if_full();
+        self.cuts = joint_cuts(cuts.clone(), open.cuts.clone());
         let first = if state.root == open.state.root {
             First::Nothing
-        } else if can_name && is_bulk(&open, turn.replica.len(), turn.config) {
+        } else if self.is_bulk(&open, seen.is_some(), turn) {
             let entries = turn.replica.len();
-            turn.stats.differences += entries - open.entries;
+            turn.stats.differences += entries.saturating_sub(open.entries);
             First::Bulk { entries }
         } else {
             self.first_step(&open, &baseline, turn)
         };
-        let cuts = turn.replica.cuts_if_full();
-        self.cuts = joint_cuts(cuts.clone(), open.cuts);
         self.compared = Some(baseline);
         (self.joined, self.is_through) = (None, false);
         Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, seen, first }))
+    }
+
+    /// Whether the opener is to say what it holds, instead of finding what it lacks. What both hold must be nameable; and
+    /// where batches end only at cuts, their ranges could not be bounded.
+    fn is_bulk<V: Replicated>(&self, open: &Open, says_what_is_seen: bool, turn: &Turn<'_, V>) -> bool {
+        let entries = turn.replica.len();
+        let lacks_many = entries.saturating_sub(open.entries) > turn.config.bulk_after;
+        let can_name = open.entries == 0 || says_what_is_seen;
+        let can_bound = self.cuts.is_none() && open.width == Width::Short;
+        lacks_many && can_name && can_bound && holds_little(open.entries, entries)
     }
 
     fn first_step<V: Replicated>(&mut self, open: &Open, compared: &Baseline, turn: &mut Turn<'_, V>) -> First {
@@ -114,8 +140,7 @@ impl Answerer {
     }
 
     fn handle_cells<V: Replicated>(&mut self, start: u32, count: u32, turn: &mut Turn<'_, V>) -> Step<Reply> {
-        let Some(compared) = &self.compared else { return out_of_turn() };
-        let cells = self.cells.get_or_insert_with(|| OwnCells::of(compared.summary.clone()));
+        let Some(cells) = &mut self.cells else { return out_of_turn() };
         let end = (start as usize).saturating_add(count as usize).min(most_cells(turn.replica, turn.config));
         let start = (start as usize).min(end);
         Step::say(Reply::Cells(cells.chunk(start, end, turn.replica)))

@@ -9,7 +9,7 @@ use super::message::Open;
 use crate::KeyHash;
 use crate::replica::{Gap, KeyPrefix, Replica, Replicated, TheirEntry};
 use crate::summary::Snapshot;
-use crate::summary::compare::{TruncatedFingerprint, Width};
+use crate::summary::compare::TruncatedFingerprint;
 use crate::summary::sketch::{Cell, Chunk, Decoder, DecoderLimits, DifferingKey, Encoder, Status, cells_for};
 
 /// About what an entry takes when trees are compared and everything differs: it is listed.
@@ -17,12 +17,11 @@ const LISTED_BYTES: u64 = 26;
 /// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
 const MAX_REQUESTS: u32 = 8;
 
-/// Whether an opener holds so little that it is cheaper for it to name that than to find what it lacks: an entry is named
+/// Whether an opener with so many entries holds so little that it is cheaper for it to name that than to find what it lacks: an entry is named
 /// in some 80 bytes, finding one that is lacking takes 26 and saying so 9.
-pub(super) fn is_bulk(open: &Open, entries: u64, config: &SessionConfig) -> bool {
+pub(super) fn holds_little(opener: u64, answerer: u64) -> bool {
     const TIMES_AS_MANY: u64 = 4;
-    let many = entries.saturating_sub(open.entries) > config.bulk_after;
-    many && open.entries.saturating_mul(TIMES_AS_MANY) <= entries && open.width == Width::Short
+    opener.saturating_mul(TIMES_AS_MANY) <= answerer
 }
 
 /// Where a whole batch ends that starts at `start`, so that of evenly spread entries the receiver holds some `most` there:
@@ -34,26 +33,23 @@ pub(super) fn end_of_whole_batch(start: KeyHash, entries: u64, most: usize) -> O
 
 /// How many cells to begin with when an opener differs; `None` if trees are to be compared instead.
 pub(super) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, config: &SessionConfig) -> Option<usize> {
-    /// 55 KB. What may be few keys that were written often is not sent more unasked, but for a quarter of what it takes if
-    /// they are many: enough to know.
-    const MOST_ON_SUSPICION: usize = 2900;
     let only_one_side = replica.len().abs_diff(open.entries);
     let writes = replica.tally().writes_apart(&open.tally).max(only_one_side).max(1);
     // A key that both hold is two symbols, one that only one side holds is one.
     let symbols = usize::try_from(writes.saturating_mul(2) - only_one_side).ok()?;
-    let (most, at_first) = (most_cells(replica, config), open.max_cells as usize);
+    let (most, at_first) = (most_cells(replica, config), config.max_first_cells.min(open.max_cells as usize));
     let least = cells_for(usize::try_from(only_one_side).ok()?);
     let wanted = cells_for(symbols);
-    let first = if wanted > most || is_dearer_than_trees(wanted, replica.len()) {
+    let likely = if wanted > most || is_dearer_than_trees(wanted, replica.len()) {
         // Trees, unless these few cells say that it is not so: counts tell up to a thousand symbols for each cell.
         (wanted / 64).max(64)
     } else {
-        wanted.min(MOST_ON_SUSPICION.max(wanted / 4))
+        wanted
     };
     // So many it takes for certain.
-    let first = first.max(least);
-    let is_worth_it = at_first > 0 && first <= most && !is_dearer_than_trees(first, replica.len());
-    is_worth_it.then(|| first.min(at_first))
+    let likely = likely.max(least);
+    let is_worth_it = at_first > 0 && likely <= most && !is_dearer_than_trees(likely, replica.len());
+    is_worth_it.then(|| likely.min(at_first))
 }
 
 /// How many cells a replica makes in a session at most: what they take is left for entries three times over, or a session
@@ -177,9 +173,9 @@ fn gap(found: &DifferingKey) -> Gap {
     }
 }
 
-/// What was taken in decides it: how many cells, and what was read off.
 impl Hash for Sketching {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.decoder.cells(), self.decoder.found().len(), self.asked, self.requests).hash(state);
+        self.decoder.hash_state(state);
+        (self.asked, self.requests).hash(state);
     }
 }

@@ -333,6 +333,11 @@ impl Session {
         self.exchange.is_for(frame)
     }
 
+    /// Whether this side has said all that it has to, and waits for no more than the peer's last word.
+    pub(crate) fn is_through(&self) -> bool {
+        matches!(&self.role, Role::Answerer(answerer) if answerer.is_through())
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due next.
     pub(crate) fn poll_deadline(&self) -> Duration {
         self.exchange.resend_at().map_or(self.idle_deadline, |at| at.min(self.idle_deadline))

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::finding::{Progress, Sketching, end_of_whole_batch, most_cells};
+use super::finding::{Progress, Sketching, end_of_whole_batch, holds_little, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
@@ -42,7 +42,7 @@ pub(super) struct Opener {
     cuts: Option<Vec<KeyHash>>,
     phase: Phase,
     /// What was said of this side in the opening that waits for its reply, or was answered last.
-    opened_with: State,
+    told: Told,
     /// The root that both sides were found to have at the end.
     certified: Option<Root>,
     /// What the answerer had seen at the comparison, if it said so.
@@ -55,6 +55,14 @@ pub(super) struct Opener {
     inline: bool,
     /// Whether the session is over once all differences are known, and nothing is exchanged.
     compares_only: bool,
+}
+
+/// What this side said of itself when it opened.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Told {
+    state: State,
+    entries: u64,
+    max_cells: u32,
 }
 
 /// What this side said when it sent a batch.
@@ -80,7 +88,7 @@ enum Phase {
 impl Opener {
     pub(super) fn start<V: Replicated>(replica: &mut Replica<V>, config: &SessionConfig) -> (Self, Request) {
         let mut opener = Self {
-            opened_with: state_of(replica),
+            told: Told { state: state_of(replica), entries: 0, max_cells: 0 },
             certified: None,
             compared: replica.baseline(),
             width: Width::Short,
@@ -106,16 +114,11 @@ impl Opener {
     }
 
     fn open_request<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
-        self.opened_with = state_of(replica);
-        Request::Open(Open {
-            agreement: config.agreement,
-            state: self.opened_with,
-            width: self.width,
-            cuts: replica.cuts_if_full(),
-            entries: replica.len(),
-            tally: replica.tally(),
-            max_cells: u32::try_from(self.most_first_cells(replica, config)).unwrap_or(u32::MAX),
-        })
+        let max_cells = u32::try_from(self.most_first_cells(replica, config)).unwrap_or(u32::MAX);
+        self.told = Told { state: state_of(replica), entries: replica.len(), max_cells };
+        let Told { state, entries, .. } = self.told;
+        let (tally, cuts) = (replica.tally(), replica.cuts_if_full());
+        Request::Open(Open { agreement: config.agreement, state, width: self.width, cuts, entries, tally, max_cells })
     }
 
     /// None where short digests did not add up: whoever forges them can forge a sketch.
@@ -147,7 +150,7 @@ impl Opener {
             Reply::Equal | Reply::Busy | Reply::Differs(_) if self.phase == Phase::Exchanging => {
                 Ok(malformed("a reply to an opening that was not sent"))
             }
-            Reply::Equal => Ok(Step::end(self.converged_if(self.opened_with, turn))),
+            Reply::Equal => Ok(Step::end(self.converged_if(self.told.state, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !turn.may_transfer => {
                 Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
@@ -187,12 +190,17 @@ impl Opener {
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         (self.asking, self.held) = (None, HeldByPeer::new());
         (self.sketching, self.comparison, self.found, self.bulk) = (None, None, VecDeque::new(), None);
+        self.inline = false;
         self.seen = differs.seen;
         match differs.first {
             First::Nothing => self.next_step(turn),
-            First::Bulk { .. } if self.compares_only => self.compare_trees(turn),
+            First::Bulk { entries } if self.width == Width::Full || !holds_little(self.told.entries, entries) => {
+                Ok(malformed("whole batches, though this side holds much"))
+            }
+            First::Bulk { .. } if self.compares_only || self.cuts.is_some() => self.compare_trees(turn),
             First::Bulk { entries } => {
-                turn.stats.differences += entries.saturating_sub(turn.replica.len());
+                let lacking = entries.saturating_sub(self.told.entries);
+                turn.stats.differences = turn.stats.differences.saturating_add(lacking);
                 self.bulk = Some(entries);
                 self.next_step(turn)
             }
@@ -205,7 +213,7 @@ impl Opener {
                 self.next_step(turn)
             }
             First::Cells(chunk) => {
-                let asked = self.most_first_cells(turn.replica, turn.config);
+                let asked = self.told.max_cells as usize;
                 self.sketching = Some(Sketching::new(self.compared.summary.clone(), asked, turn.replica, turn.config));
                 self.handle_cells(&chunk, turn)
             }
@@ -268,7 +276,7 @@ impl Opener {
         // One more than there is room for says where the batch has to end.
         let wanted = (room + 1).saturating_sub(self.gaps.len());
         let (found, known_up_to) = self.take_found(wanted);
-        turn.stats.differences += found.len() as u64;
+        turn.stats.differences = turn.stats.differences.saturating_add(found.len() as u64);
         let full = found.len() == wanted;
         self.gaps.extend(found);
         self.known_up_to = self.gaps.last().filter(|_| full).map_or(known_up_to, |last| Some(last.key));
@@ -294,7 +302,7 @@ impl Opener {
 
     /// How much goes into a batch, going by how many differences are known by now.
     fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
-        limits(turn.config, turn.stats.differences + self.found.len() as u64)
+        limits(turn.config, turn.stats.differences.saturating_add(self.found.len() as u64))
     }
 
     /// The end, when everything is exchanged. An answerer that has found itself to be as this side is needs no word of it.
@@ -321,6 +329,11 @@ impl Opener {
     /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
     fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         self.add_changes_since(range, turn.replica);
+        self.send_known(range, turn)
+    }
+
+    /// The same, without asking about what changes while questions are answered: or there would be another one each time.
+    fn send_known<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let plan = BatchPlan {
             range,
             base: if self.bulk.is_some() { BatchBase::Nothing } else { BatchBase::Snapshot },
@@ -375,7 +388,7 @@ impl Opener {
         };
         // No key is asked for twice, whatever the answer says.
         self.held.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
-        self.send_batch(range, turn)
+        self.send_known(range, turn)
     }
 
     /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
@@ -398,7 +411,11 @@ impl Opener {
         self.theirs = reply.state;
         match (reply.verdict, reply.batch) {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, turn),
-            (Verdict::Joined, None) => self.range_done(range, turn),
+            (Verdict::Joined, None) => {
+                // Nothing is there: the next range may be twice as long, and there is an end, whatever was said.
+                self.bulk = self.bulk.map(|entries| entries / 2);
+                self.range_done(range, turn)
+            }
             (Verdict::NotCertified, _) => Ok(self.compare_again(turn)),
             (Verdict::MissingContent, _) if self.inline => Ok(give_up(PartialReason::Uncertified)),
             (Verdict::MissingContent, _) => self.send_again(range, turn),

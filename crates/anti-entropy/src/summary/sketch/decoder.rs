@@ -3,6 +3,7 @@
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::hash::{Hash, Hasher};
 use core::{fmt, mem};
 
 use sha2::Sha256;
@@ -218,6 +219,11 @@ impl<D: HashFunction> Decoder<D> {
     /// The source of the own cells, so that kept ones can be [provided](Encoder::provide).
     pub fn ours_mut(&mut self) -> &mut Encoder<D> {
         &mut self.ours
+    }
+
+    /// Hashes what decides what this decoder says from here on: its own cells are a function of their snapshot.
+    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+        (&self.cells, &self.found, self.failure).hash(hasher);
     }
 
     /// About how many symbols the sets differ in, by the cells so far.
