@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::finding::{OwnCells, first_cells, holds_little, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
-use super::opener::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
+use super::terms::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::mutant::{self, Mutant};
@@ -70,7 +70,7 @@ impl Answerer {
     ) -> Result<Step<Reply>, Error> {
         self.is_through &= matches!(request, Request::Close(_) | Request::Busy | Request::Abort);
         match request {
-            Request::Open(open) => Ok(self.handle_open(open, turn)),
+            Request::Open(open) => Ok(self.handle_open(&open, turn)),
             Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
             Request::Held(keys) => self.handle_held(keys, turn.replica),
             Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),
@@ -82,7 +82,7 @@ impl Answerer {
         }
     }
 
-    fn handle_open<V: Replicated>(&mut self, open: Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
+    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
         if open.agreement != turn.config.agreement {
             return Step::say_and_end(Reply::Refused(Refusal::Agreement), Outcome::Refused(RefusedReason::Agreement));
         }
@@ -107,12 +107,12 @@ impl Answerer {
         self.cuts = joint_cuts(cuts.clone(), open.cuts.clone());
         let first = if state.root == open.state.root {
             First::Nothing
-        } else if self.is_bulk(&open, seen.is_some(), turn) {
+        } else if self.is_bulk(open, seen.is_some(), turn) {
             let entries = turn.replica.len();
             turn.stats.differences += entries.saturating_sub(open.entries);
             First::Bulk { entries }
         } else {
-            self.first_step(&open, &baseline, turn)
+            self.first_step(open, &baseline, turn)
         };
         self.compared = Some(baseline);
         (self.joined, self.is_through) = (None, false);

@@ -1,21 +1,17 @@
 //! How what differs is found: by a sketch or by comparing trees, whichever takes fewer bytes (docs/design.md, "When is a
 //! sketch sent?").
 
-use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use super::SessionConfig;
 use super::message::Open;
 use crate::KeyHash;
-use crate::replica::{Gap, KeyPrefix, Replica, Replicated, TheirEntry};
+use crate::replica::{Replica, Replicated};
 use crate::summary::Snapshot;
-use crate::summary::compare::TruncatedFingerprint;
-use crate::summary::sketch::{Cell, Chunk, Decoder, DecoderLimits, DifferingKey, Encoder, Status, cells_for};
+use crate::summary::sketch::{Cell, Chunk, Encoder, cells_for};
 
 /// About what an entry takes when trees are compared and everything differs: it is listed.
 const LISTED_BYTES: u64 = 26;
-/// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
-const MAX_REQUESTS: u32 = 8;
 
 /// Whether an opener with so many entries holds so little that it is cheaper for it to name that than to find what it lacks: an entry is named
 /// in some 80 bytes, finding one that is lacking takes 26 and saying so 9.
@@ -62,7 +58,7 @@ pub(super) fn most_cells<V: Replicated>(replica: &Replica<V>, config: &SessionCo
 }
 
 /// Whether so many cells take more bytes than listing all entries would.
-fn is_dearer_than_trees(cells: usize, entries: u64) -> bool {
+pub(super) fn is_dearer_than_trees(cells: usize, entries: u64) -> bool {
     cells as u64 * Cell::LEN as u64 > LISTED_BYTES * entries
 }
 
@@ -84,98 +80,4 @@ impl OwnCells {
 /// They are a function of the snapshot, which is hashed beside them.
 impl Hash for OwnCells {
     fn hash<H: Hasher>(&self, _state: &mut H) {}
-}
-
-/// An opener's sketch, while it takes in the answerer's cells.
-#[derive(Clone, Debug)]
-pub(super) struct Sketching {
-    decoder: Decoder,
-    /// What the answerer was asked for: to the index behind the last cell.
-    asked: usize,
-    requests: u32,
-}
-
-/// How far a sketch has come.
-#[derive(Debug)]
-pub(super) enum Progress {
-    /// All that differs is known.
-    Found(Vec<Gap>),
-    /// More cells are needed.
-    Ask { start: u32, count: u32 },
-    /// Trees have to be compared.
-    Failed,
-}
-
-impl Sketching {
-    /// `asked` is how many cells the answerer was told that it may send.
-    pub(super) fn new<V: Replicated>(
-        ours: Snapshot,
-        asked: usize,
-        replica: &Replica<V>,
-        config: &SessionConfig,
-    ) -> Self {
-        let max_cells = most_cells(replica, config).saturating_add(1);
-        let limits = DecoderLimits { max_cells, max_symbols: max_cells, ..DecoderLimits::default() };
-        Self { decoder: Decoder::new(Encoder::new(ours), limits), asked, requests: 0 }
-    }
-
-    /// Takes in cells. `None` if they are not those that were asked for.
-    pub(super) fn handle_chunk<V: Replicated>(
-        &mut self,
-        chunk: &Chunk,
-        replica: &mut Replica<V>,
-        config: &SessionConfig,
-    ) -> Option<Progress> {
-        let before = self.decoder.cells();
-        if chunk.start() != before || chunk.end() > self.asked {
-            return None;
-        }
-        replica.provide_cells(self.decoder.ours_mut(), chunk.end());
-        Some(match self.decoder.handle_chunk(chunk) {
-            Status::Complete => self.found(),
-            // A peer that has no more cells to give.
-            Status::NeedsMore { .. } if chunk.end() == before => Progress::Failed,
-            Status::NeedsMore { cells } => self.ask(cells, most_cells(replica, config), replica.len()),
-            Status::Failed(_) => Progress::Failed,
-        })
-    }
-
-    fn ask(&mut self, cells: usize, most: usize, entries: u64) -> Progress {
-        let start = self.decoder.cells();
-        let end = start.saturating_add(cells);
-        self.requests += 1;
-        // A decoder that knows little does not ask for all at once.
-        let in_all = end.max(cells_for(self.decoder.estimate()));
-        if in_all > most || self.requests > MAX_REQUESTS || is_dearer_than_trees(in_all - start, entries) {
-            return Progress::Failed;
-        }
-        self.asked = end;
-        match (u32::try_from(start), u32::try_from(cells)) {
-            (Ok(start), Ok(count)) => Progress::Ask { start, count },
-            _ => Progress::Failed,
-        }
-    }
-
-    fn found(&self) -> Progress {
-        match self.decoder.differing_keys() {
-            Ok(keys) => Progress::Found(keys.iter().map(gap).collect()),
-            Err(_) => Progress::Failed,
-        }
-    }
-}
-
-fn gap(found: &DifferingKey) -> Gap {
-    let prefix = |prefix| TheirEntry::Truncated(TruncatedFingerprint::short(prefix));
-    let theirs = found.theirs.map_or(TheirEntry::Absent, prefix);
-    match found.ours {
-        Some((key, _)) => Gap::new(key, theirs),
-        None => Gap::under(KeyPrefix(found.prefix), theirs),
-    }
-}
-
-impl Hash for Sketching {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.decoder.hash_state(state);
-        (self.asked, self.requests).hash(state);
-    }
 }

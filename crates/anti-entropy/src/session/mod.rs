@@ -52,6 +52,8 @@ mod frame;
 mod message;
 mod opener;
 mod outcome;
+mod search;
+mod terms;
 
 #[cfg(test)]
 mod adversary_tests;

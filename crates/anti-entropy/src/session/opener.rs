@@ -1,19 +1,20 @@
 //! The side that opens: it compares, sends what it holds where the two differ, and takes in the answer.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::finding::{Progress, Sketching, end_of_whole_batch, holds_little, most_cells};
+use super::finding::{end_of_whole_batch, holds_little, most_cells};
 use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Reply, Request, State, Verdict};
+use super::search::{Progress, Search, Sketching};
+use super::terms::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica,
-    Replicated, TheirEntry,
+    Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
 };
 use crate::summary::Root;
-use crate::summary::compare::{Comparison, Found, Width};
+use crate::summary::compare::{Answer, Width};
 use crate::summary::sketch::Chunk;
 use crate::{KeyHash, KeyRange};
 
@@ -22,14 +23,7 @@ pub(super) struct Opener {
     /// This replica's state when the comparison began.
     compared: Baseline,
     width: Width,
-    /// While cells are taken in.
-    sketching: Option<Sketching>,
-    /// While trees are compared.
-    comparison: Option<Comparison>,
-    /// What a sketch has found and is not among the gaps yet, in order.
-    found: VecDeque<Gap>,
-    /// While nothing is found, and batches are whole: how many entries the answerer holds.
-    bulk: Option<u64>,
+    search: Search,
     /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
     gaps: Vec<Gap>,
     known_up_to: Option<KeyHash>,
@@ -92,10 +86,7 @@ impl Opener {
             certified: None,
             compared: replica.baseline(),
             width: Width::Short,
-            sketching: None,
-            comparison: None,
-            found: VecDeque::new(),
-            bulk: None,
+            search: Search::nothing(),
             theirs: None,
             gaps: Vec::new(),
             known_up_to: Some(KeyHash::MIN),
@@ -156,11 +147,7 @@ impl Opener {
                 Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
             }
             Reply::Differs(differs) => self.handle_differs(differs, turn),
-            Reply::Answer(answer) => match self.comparison.as_mut().map(|comparison| comparison.handle_answer(&answer))
-            {
-                Some(Ok(())) => self.next_step(turn),
-                _ => Ok(malformed("an answer that does not fit the question")),
-            },
+            Reply::Answer(answer) => self.handle_answer(&answer, turn),
             Reply::Cells(chunk) => self.handle_cells(&chunk, turn),
             Reply::Held(held) => self.handle_held(held, turn),
             Reply::Batch(reply) => self.handle_batch(reply, turn),
@@ -189,8 +176,7 @@ impl Opener {
         self.cuts = joint_cuts(turn.replica.cuts_if_full(), differs.cuts);
         (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
         (self.asking, self.held) = (None, HeldByPeer::new());
-        (self.sketching, self.comparison, self.found, self.bulk) = (None, None, VecDeque::new(), None);
-        self.inline = false;
+        (self.search, self.inline) = (Search::nothing(), false);
         self.seen = differs.seen;
         match differs.first {
             First::Nothing => self.next_step(turn),
@@ -201,20 +187,17 @@ impl Opener {
             First::Bulk { entries } => {
                 let lacking = entries.saturating_sub(self.told.entries);
                 turn.stats.differences = turn.stats.differences.saturating_add(lacking);
-                self.bulk = Some(entries);
+                self.search = Search::Bulk { entries };
                 self.next_step(turn)
             }
             First::Tree(first) => {
-                let mut comparison = Comparison::new(self.compared.summary.clone(), self.width);
-                if comparison.handle_answer(&first).is_err() {
-                    return Ok(malformed("an answer that does not fit the question"));
-                }
-                self.comparison = Some(comparison);
-                self.next_step(turn)
+                self.search = Search::trees(self.compared.summary.clone(), self.width);
+                self.handle_answer(&first, turn)
             }
             First::Cells(chunk) => {
                 let asked = self.told.max_cells as usize;
-                self.sketching = Some(Sketching::new(self.compared.summary.clone(), asked, turn.replica, turn.config));
+                let ours = self.compared.summary.clone();
+                self.search = Search::Sketch(Box::new(Sketching::new(ours, asked, turn.replica, turn.config)));
                 self.handle_cells(&chunk, turn)
             }
         }
@@ -222,36 +205,46 @@ impl Opener {
 
     /// Takes in cells; once they lead nowhere, asks for the trees.
     fn handle_cells<V: Replicated>(&mut self, chunk: &Chunk, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        let sketching = self.sketching.as_mut();
-        match sketching.and_then(|sketching| sketching.handle_chunk(chunk, turn.replica, turn.config)) {
-            None => Ok(malformed("cells that were not asked for")),
+        let Search::Sketch(sketching) = &mut self.search else { return Ok(malformed(UNASKED_CELLS)) };
+        match sketching.handle_chunk(chunk, turn.replica, turn.config) {
+            None => Ok(malformed(UNASKED_CELLS)),
             Some(Progress::Ask { start, count }) => Ok(Step::say(Request::Cells { start, count })),
             Some(Progress::Found(found)) => {
-                (self.sketching, self.found) = (None, found.into());
+                self.search = Search::Found(found.into());
                 self.next_step(turn)
             }
             Some(Progress::Failed) => {
                 turn.stats.sketches_failed += 1;
-                self.sketching = None;
                 self.compare_trees(turn)
             }
         }
     }
 
     fn compare_trees<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        self.comparison = Some(Comparison::new(self.compared.summary.clone(), self.width));
+        self.search = Search::trees(self.compared.summary.clone(), self.width);
         self.next_step(turn)
+    }
+
+    fn handle_answer<V: Replicated>(
+        &mut self,
+        answer: &Answer,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Request>, Error> {
+        let fits = match &mut self.search {
+            Search::Trees(comparison) => comparison.handle_answer(answer).is_ok(),
+            _ => false,
+        };
+        if fits { self.next_step(turn) } else { Ok(malformed("an answer that does not fit the question")) }
     }
 
     /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
     fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
+        const MEAN_ANSWER_BYTES: usize = 128;
         let Some(cursor) = self.cursor else { return Ok(self.close(turn)) };
         let enough = self.take_gaps(cursor, turn);
         let end = self.end_of_batch(cursor);
-        let ask = self.comparison.as_mut().filter(|_| !enough || end.is_none()).and_then(|comparison| {
-            const MEAN_ANSWER_BYTES: usize = 128;
-            comparison.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)
-        });
+        let is_to_ask = !enough || end.is_none();
+        let ask = is_to_ask.then(|| self.search.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)).flatten();
         match (ask, end) {
             (Some(ask), _) => Ok(Step::say(Request::Ask(ask))),
             (None, _) if self.compares_only => Ok(Step { say: None, end: None }),
@@ -263,7 +256,7 @@ impl Opener {
 
     /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
     fn take_gaps<V: Replicated>(&mut self, cursor: KeyHash, turn: &mut Turn<'_, V>) -> bool {
-        if let Some(entries) = self.bulk {
+        if let Search::Bulk { entries } = self.search {
             self.known_up_to =
                 if self.shares_no_writer(turn.replica) { None } else { end_of_whole_batch(cursor, entries, BULK_GAPS) };
             return true;
@@ -275,12 +268,12 @@ impl Opener {
         };
         // One more than there is room for says where the batch has to end.
         let wanted = (room + 1).saturating_sub(self.gaps.len());
-        let (found, known_up_to) = self.take_found(wanted);
+        let (found, known_up_to) = self.search.take(wanted);
         turn.stats.differences = turn.stats.differences.saturating_add(found.len() as u64);
         let full = found.len() == wanted;
         self.gaps.extend(found);
         self.known_up_to = self.gaps.last().filter(|_| full).map_or(known_up_to, |last| Some(last.key));
-        full || self.comparison.as_ref().is_none_or(Comparison::is_complete)
+        full || self.search.is_complete()
     }
 
     /// Whether the answerer has seen nothing of what this side has seen, so that it reads nothing for a whole batch.
@@ -289,20 +282,9 @@ impl Opener {
         self.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
     }
 
-    /// The next differences that were found, as many as are wanted, and up to where all are known.
-    fn take_found(&mut self, wanted: usize) -> (Vec<Gap>, Option<KeyHash>) {
-        let Some(comparison) = &mut self.comparison else {
-            // By a sketch all is known.
-            return (self.found.drain(..wanted.min(self.found.len())).collect(), None);
-        };
-        let gap = |found: Found| Gap::new(found.key, found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated));
-        let found = comparison.take_found(None, wanted).into_iter().map(gap).collect();
-        (found, comparison.resolved_up_to())
-    }
-
     /// How much goes into a batch, going by how many differences are known by now.
     fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
-        limits(turn.config, turn.stats.differences.saturating_add(self.found.len() as u64))
+        limits(turn.config, turn.stats.differences.saturating_add(self.search.waiting()))
     }
 
     /// The end, when everything is exchanged. An answerer that has found itself to be as this side is needs no word of it.
@@ -336,7 +318,7 @@ impl Opener {
     fn send_known<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
         let plan = BatchPlan {
             range,
-            base: if self.bulk.is_some() { BatchBase::Nothing } else { BatchBase::Snapshot },
+            base: if self.search.is_bulk() { BatchBase::Nothing } else { BatchBase::Snapshot },
             gaps: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
             compared: Some(&self.compared),
             held: &self.held,
@@ -412,8 +394,7 @@ impl Opener {
         match (reply.verdict, reply.batch) {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, turn),
             (Verdict::Joined, None) => {
-                // Nothing is there: the next range may be twice as long, and there is an end, whatever was said.
-                self.bulk = self.bulk.map(|entries| entries / 2);
+                self.search.skip_faster();
                 self.range_done(range, turn)
             }
             (Verdict::NotCertified, _) => Ok(self.compare_again(turn)),
@@ -483,11 +464,7 @@ impl Opener {
     }
 }
 
-/// How many differing keys a bulk transfer keeps in memory at a time.
-pub(super) const BULK_GAPS: usize = 4096;
-
-/// About how many keys the answerer is asked at a time what it holds there.
-pub(super) const MAX_KEYS_ASKED: usize = 1024;
+const UNASKED_CELLS: &str = "cells that were not asked for";
 
 /// What the answerer's refusal means on this side.
 fn refused(refusal: Refusal) -> Outcome {
@@ -511,26 +488,4 @@ fn give_up(reason: PartialReason) -> Step<Request> {
 
 fn rest_from(cursor: KeyHash) -> KeyRange {
     KeyRange::new(cursor, None).unwrap_or(KeyRange::ALL)
-}
-
-/// How much goes into a batch when so many differences were found.
-pub(super) fn limits(config: &SessionConfig, found: u64) -> BatchLimits {
-    let bulk = found > config.bulk_after;
-    let max_entries = if bulk { usize::MAX - 1 } else { config.batch_entries.get() };
-    BatchLimits { max_entries, max_bytes: config.batch_bytes }
-}
-
-/// What a replica holds and has seen, in short.
-pub(super) fn state_of<V: Replicated>(replica: &mut Replica<V>) -> State {
-    let context = replica.context_hash().to_bytes();
-    let context = context.first_chunk().map_or(0, |short| u64::from_be_bytes(*short));
-    State { root: replica.root(), context }
-}
-
-/// Where batches may end so that neither side's context gets more pieces than it has room for.
-pub(super) fn joint_cuts(mine: Option<Vec<KeyHash>>, theirs: Option<Vec<KeyHash>>) -> Option<Vec<KeyHash>> {
-    match (mine, theirs) {
-        (None, only) | (only, None) => only,
-        (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
-    }
 }
