@@ -26,6 +26,8 @@ fuzz_target!(|input: (u8, Vec<(u8, u8, u8)>)| {
         batch_bytes: 200,
         answer_bytes: 100,
         max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
+        bulk_after: if settings & 1 == 0 { 0 } else { 1000 },
+        max_first_cells: if settings & 32 == 0 { 2900 } else { 3 },
         max_sketch_cells: if settings & 64 == 0 { 1 << 16 } else { usize::from(settings & 12) * 2 },
         ..SessionConfig::default()
     };

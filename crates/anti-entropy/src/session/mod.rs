@@ -3,8 +3,8 @@
 //! One side opens, the other answers. Where little differs, the first reply has a sketch in it that tells the opener
 //! which keys; where much does, it compares Merkle trees step by step until it knows those of a stretch of the key-hash
 //! space. It sends a certified batch for them, and gets the answerer's batch in return; at the end both roots are
-//! compared once more. Every message is a request or its answer, numbered, and
-//! repeated until answered, so that frames may be lost, repeated and reordered.
+//! compared once more. Every message is a request or its answer, numbered, and repeated until answered, so that frames
+//! may be lost, repeated and reordered; but for an opener's last word, without which the answerer ends all the same.
 //!
 //! A session does no IO: frames go in through [`Session::handle_frame`], and [`Session::poll_output`] says what to send,
 //! how it ended, and until when to wait.
