@@ -58,6 +58,11 @@ impl KeyPrefix {
         KeyHash::from_u128(u128::from(self.0) << 64)
     }
 
+    /// The highest key hash that starts so.
+    fn highest(self) -> KeyHash {
+        KeyHash::from_u128(self.lowest().to_u128() | u128::from(u64::MAX))
+    }
+
     /// The key hashes that start so.
     pub(crate) fn range(self) -> KeyRange {
         let end = self.0.checked_add(1).map(|next| Self(next).lowest());
@@ -139,9 +144,9 @@ impl Gap {
         !self.only_prefix && !matches!(self.theirs, TheirEntry::Absent)
     }
 
-    /// The key, or the highest that it may be.
+    /// The last key that it may stand for.
     fn highest(&self) -> KeyHash {
-        if self.only_prefix { KeyHash::from_u128(self.key.to_u128() | u128::from(u64::MAX)) } else { self.key }
+        if self.only_prefix { self.prefix().highest() } else { self.key }
     }
 
     fn prefix(&self) -> KeyPrefix {
@@ -420,10 +425,10 @@ fn with_changes_since(gaps: &[Gap], live: &Snapshot, compared: Option<&Baseline>
     all.into_values().collect()
 }
 
-/// A place to end a batch behind `last` and not behind `next`.
+/// A place to end a batch behind `last` and not behind `next`, if there is one.
 fn cut_between(last: KeyHash, next: KeyHash, cuts: Option<&[KeyHash]>) -> Option<KeyHash> {
     match cuts {
-        None => Some(last.boundary_before(next)),
+        None => (last < next).then(|| last.boundary_before(next)),
         Some(cuts) => cuts.iter().rev().find(|cut| last < **cut && **cut <= next).copied(),
     }
 }

@@ -343,6 +343,26 @@ fn a_whole_batch_ends_at_the_cuts_that_it_is_given() {
     assert_eq!(batch.changes.len() as u64, sender.summary().count(&batch.range()));
 }
 
+/// A cut may be a key: where an earlier range ended before it.
+#[test]
+fn no_batch_ends_at_a_key_that_it_names_by_its_prefix() {
+    let (mut sender, mut receiver) = (replica(1), replica(2));
+    write(&mut receiver, 0..20, "held");
+    let theirs = receiver.summary();
+    let under = |(key, theirs): (KeyHash, _)| Gap::under(KeyPrefix(key.prefix_u64()), TheirEntry::of(Some(theirs)));
+    let gaps: Vec<Gap> = theirs.range(&KeyRange::ALL).map(under).collect();
+    let keys: Vec<KeyHash> = theirs.range(&KeyRange::ALL).map(|(key, _)| key).collect();
+    let (nothing, limits) = (HeldByPeer::new(), BatchLimits { max_entries: 1, ..NO_LIMITS });
+    let plan = plan(KeyRange::ALL, &nothing, limits);
+    let with_cuts = BatchPlan { base: BatchBase::Snapshot, gaps: gaps.clone(), cuts: Some(&keys), ..plan };
+    let batch = sender.make_batch(&with_cuts).unwrap();
+    assert_eq!((batch.changes.len(), batch.range()), (20, KeyRange::ALL));
+    joined(&mut receiver, batch);
+    let batch = sender.make_batch(&BatchPlan { cuts: None, ..with_cuts }).unwrap();
+    assert_eq!(batch.changes.len(), 1);
+    joined(&mut receiver, batch);
+}
+
 #[test]
 fn clocks_of_several_pieces_are_joined_each_where_it_holds() {
     let (mut receiver, _) = counting(1, 100);
