@@ -332,6 +332,7 @@ impl Opener {
             return Ok(self.ask_what_is_held(range));
         }
         turn.stats.count_sent(batch.value_bytes());
+        turn.stats.whole_batches += u32::from(batch.base == BatchBase::Nothing);
         let (baseline, range) = (turn.replica.baseline(), batch.range());
         let state = range.hi().is_none().then(|| state_of(turn.replica));
         self.sent = Some(Sent { baseline, range, state });

@@ -118,6 +118,8 @@ pub struct SessionStats {
     pub uncertified: u32,
     /// Sketches that led nowhere, so that trees were compared instead.
     pub sketches_failed: u32,
+    /// Whole batches made: what was held here was so little that all of it was sent, and nothing was looked for.
+    pub whole_batches: u32,
 }
 
 impl SessionStats {

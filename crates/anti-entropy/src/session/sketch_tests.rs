@@ -336,7 +336,7 @@ fn an_empty_replica_is_filled_in_order_and_without_finding_anything() {
         }
     });
     assert_eq!((finished.outcome, pair.a.len(), asked), (Outcome::Converged, 5000, 0));
-    assert_eq!(finished.stats.differences, 5000);
+    assert_eq!((finished.stats.differences, finished.stats.whole_batches), (5000, 1));
     assert!(finished.stats.bytes_sent < 1000, "{} bytes asked", finished.stats.bytes_sent);
     assert!(finished.stats.bytes_received < 5000 * 64, "{} bytes", finished.stats.bytes_received);
 }
@@ -404,4 +404,5 @@ fn whole_batches_are_bounded_by_what_the_receiver_holds() {
         }
     });
     assert_eq!((finished.outcome, batches), (Outcome::Converged, 3));
+    assert_eq!(finished.stats.whole_batches, 3);
 }
