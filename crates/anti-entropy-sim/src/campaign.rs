@@ -41,6 +41,8 @@ pub struct Totals {
     pub sketches_failed: u64,
     /// Batches that were refused since they did not add up.
     pub uncertified: u64,
+    /// Sessions whose opener held so little that it sent all of it, in whole batches.
+    pub bulk_sessions: u64,
     /// For how many reads what they missed was so old, in milliseconds up to each power of two.
     pub ages_ms: [u64; 24],
 }
@@ -58,6 +60,7 @@ impl Totals {
         self.sketches += run.counts.sketches;
         self.sketches_failed += run.counts.sketches_failed;
         self.uncertified += run.counts.uncertified;
+        self.bulk_sessions += run.counts.bulk_sessions;
         self.max_rounds_to_converge = self.max_rounds_to_converge.max(run.rounds_to_converge.unwrap_or(0));
         // A sum, so that the order in which threads finish makes no difference; mixed with the seed, so that two runs that
         // change places do.
@@ -179,6 +182,13 @@ mod tests {
     /// What is wrong with each seed.
     fn invariants(totals: &Totals) -> Vec<(u64, &'static str)> {
         totals.failures.iter().map(|(seed, violation)| (*seed, violation.invariant)).collect()
+    }
+
+    #[test]
+    fn a_swarm_has_bulk_transfers_and_sketches_that_lead_nowhere() {
+        let scenario = |seed| Profile::Swarm.draw(seed, 3..=5);
+        let totals = campaign(0..30, 2, &Items::default(), scenario, |_| true);
+        assert!(totals.bulk_sessions > 0 && totals.sketches_failed > 0, "{totals:?}");
     }
 
     #[test]

@@ -121,6 +121,7 @@ struct Results {
     sketches: u64,
     sketches_failed: u64,
     uncertified: u64,
+    bulk_sessions: u64,
 }
 
 impl Arguments {
@@ -186,6 +187,7 @@ impl Arguments {
             sketches: totals.sketches,
             sketches_failed: totals.sketches_failed,
             uncertified: totals.uncertified,
+            bulk_sessions: totals.bulk_sessions,
         };
         output::print_fields(&results, self.json);
     }

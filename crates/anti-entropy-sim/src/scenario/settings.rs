@@ -91,6 +91,8 @@ pub struct Gossip {
     pub batch_entries: Option<NonZeroUsize>,
     /// `batch_bytes` of sessions.
     pub batch_bytes: Option<usize>,
+    /// `bulk_after` of sessions.
+    pub bulk_after: Option<u64>,
     /// `answer_bytes` of sessions.
     pub answer_bytes: Option<usize>,
     /// `resend_after` of sessions.
@@ -101,6 +103,10 @@ pub struct Gossip {
     pub context_pieces: Option<NonZeroUsize>,
     /// Whether sessions find what differs by sketches.
     pub sketches: Sketches,
+    /// `max_sketch_cells` of sessions; where sketches are mixed, at those nodes that would else have none.
+    pub sketch_cells: Option<usize>,
+    /// `max_first_cells` of sessions.
+    pub first_cells: Option<usize>,
 }
 
 /// Whether sessions find what differs by sketches.
@@ -113,19 +119,21 @@ pub enum Sketches {
     On,
     /// Never: `max_sketch_cells` of sessions is 0.
     Off,
-    /// At every other node, those with even numbers.
+    /// At every other node, those with even numbers. The others have none, or as few cells as
+    /// [`sketch_cells`](Gossip::sketch_cells) says.
     Mixed,
     /// All are poisoned on their way: they cannot be read, or leave out what differs. Trees have to be compared instead.
     Failing,
 }
 
 impl Sketches {
-    /// Whether a node takes part.
-    pub(crate) fn are_on_at(self, node: NodeIndex) -> bool {
+    /// How many cells a node makes at most, where its usual number and one that was set for all or for some are these.
+    fn most_at(self, node: NodeIndex, usual: usize, set: Option<usize>) -> usize {
         match self {
-            Self::On | Self::Failing => true,
-            Self::Off => false,
-            Self::Mixed => node.is_multiple_of(2),
+            Self::On | Self::Failing => set.unwrap_or(usual),
+            Self::Off => 0,
+            Self::Mixed if node.is_multiple_of(2) => usual,
+            Self::Mixed => set.unwrap_or(0),
         }
     }
 }
@@ -147,13 +155,12 @@ impl Gossip {
     /// The engine's settings at a node: all have the same, but for [`sketches`](Self::sketches).
     pub fn config_of(&self, node: NodeIndex) -> GossipConfig {
         let mut config = self.config();
-        if !self.sketches.are_on_at(node) {
-            config.session.max_sketch_cells = 0;
-        }
+        let session = &mut config.session;
+        session.max_sketch_cells = self.sketches.most_at(node, session.max_sketch_cells, self.sketch_cells);
         config
     }
 
-    /// The engine's settings, where sketches are on.
+    /// The engine's settings, where sketches are as long as usual.
     pub fn config(&self) -> GossipConfig {
         let mut config = match self.preset {
             Preset::Lan => GossipConfig::lan(),
@@ -177,7 +184,9 @@ impl Gossip {
         session.max_frame_bytes = self.frame_bytes.unwrap_or(session.max_frame_bytes);
         session.batch_entries = self.batch_entries.unwrap_or(session.batch_entries);
         session.batch_bytes = self.batch_bytes.unwrap_or(session.batch_bytes);
+        session.bulk_after = self.bulk_after.unwrap_or(session.bulk_after);
         session.answer_bytes = self.answer_bytes.unwrap_or(session.answer_bytes);
+        session.max_first_cells = self.first_cells.unwrap_or(session.max_first_cells);
         session.resend_after = ms(self.resend_after_ms, session.resend_after);
         session.idle_timeout = ms(self.idle_timeout_ms, session.idle_timeout);
         config

@@ -63,7 +63,7 @@ fn what_cannot_be_simulated_is_refused() {
     let loss = |loss_permille| Links { loss_permille, ..Links::default() };
     let mut sparse = new();
     sparse.peers = 5;
-    let bad = [
+    let bad = vec![
         (Scenario::new("", 1), "nodes: 1 is not"),
         (Scenario::new("", 10_001), "nodes: 10001 is not"),
         (new().keys(0), "keys"),

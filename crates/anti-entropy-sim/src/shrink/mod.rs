@@ -161,7 +161,7 @@ impl Shrinker<'_> {
     /// Leaves settings of gossip to the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 17] = [
+        let each: [fn(&mut Gossip); 20] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -174,11 +174,14 @@ impl Shrinker<'_> {
             |gossip| gossip.frame_bytes = None,
             |gossip| gossip.batch_entries = None,
             |gossip| gossip.batch_bytes = None,
+            |gossip| gossip.bulk_after = None,
             |gossip| gossip.answer_bytes = None,
             |gossip| gossip.resend_after_ms = None,
             |gossip| gossip.idle_timeout_ms = None,
             |gossip| gossip.context_pieces = None,
             |gossip| gossip.sketches = Sketches::On,
+            |gossip| gossip.sketch_cells = None,
+            |gossip| gossip.first_cells = None,
         ];
         for usual in each {
             self.attempt(|scenario| usual(&mut scenario.gossip));

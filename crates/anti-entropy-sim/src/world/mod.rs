@@ -105,6 +105,8 @@ pub struct Counts {
     pub sketches_failed: u64,
     /// Batches that were refused since they did not add up.
     pub uncertified: u64,
+    /// Sessions whose opener held so little that it sent all of it, in whole batches.
+    pub bulk_sessions: u64,
 }
 
 /// Who is equal to whom, among the nodes that count.

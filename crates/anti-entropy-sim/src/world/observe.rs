@@ -273,6 +273,7 @@ impl<S: Subject> World<S> {
         let stats = &finished.stats;
         self.counts.sketches_failed += u64::from(stats.sketches_failed);
         self.counts.uncertified += u64::from(stats.uncertified);
+        self.counts.bulk_sessions += u64::from(stats.whole_batches > 0);
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
         self.records.push(Record::Session(Session {
             at: self.now,

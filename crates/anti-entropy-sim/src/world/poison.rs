@@ -304,6 +304,15 @@ mod tests {
         assert!(failing.sketches_failed > 0 && failing.uncertified > 0);
     }
 
+    /// One side has fewer cells to give than the other asks for.
+    #[test]
+    fn sketches_that_end_too_early_lead_to_trees() {
+        let mut scenario = quiet(Sketches::Mixed);
+        (scenario.gossip.sketch_cells, scenario.gossip.first_cells) = (Some(12), Some(8));
+        let (_, counts) = run(&scenario);
+        assert!(counts.sketches_failed > 0 && counts.uncertified == 0, "{counts:?}");
+    }
+
     #[test]
     fn poison_is_found_out_and_the_others_become_equal() {
         let lie = Fault::Lie { lie: Lie::Poison };

@@ -201,7 +201,10 @@ impl Gossip {
             ("frame_bytes", number(self.frame_bytes), 512),
             ("batch_entries", number(self.batch_entries.map(Into::into)), 1),
             ("batch_bytes", number(self.batch_bytes), 1),
+            ("bulk_after", self.bulk_after, 0),
             ("answer_bytes", number(self.answer_bytes), 1),
+            ("sketch_cells", number(self.sketch_cells), 0),
+            ("first_cells", number(self.first_cells), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
         ];
         for (name, size, least) in sizes.into_iter().filter_map(|(name, size, least)| Some((name, size?, least))) {

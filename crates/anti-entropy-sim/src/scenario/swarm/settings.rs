@@ -109,6 +109,10 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
         idle_timeout_ms: Some(random.strength(1_000..=5_000).min(3 * interval)),
         resend_after_ms: Some(random.strength(100..=500)),
         sketches: random.one_of(&[Sketches::On, Sketches::On, Sketches::Off, Sketches::Mixed, Sketches::Failing]),
+        // What so few entries never reach unless it is this low.
+        bulk_after: random.one_of(&[None, None, Some(0), Some(3), Some(20)]),
+        sketch_cells: random.one_of(&[None, None, Some(8), Some(16), Some(40)]),
+        first_cells: random.one_of(&[None, None, Some(1), Some(8), Some(20)]),
         ..Gossip::default()
     }
 }
