@@ -59,6 +59,9 @@ pub enum Hunt {
     ForgedFrames,
     /// Dense without pushes, over many keys, with sketches that are poisoned on their way.
     PoisonedSketches,
+    /// Dense without pushes, over many keys, with clients that delete and stores that are wiped: who holds little sends all
+    /// of it, in whole batches.
+    Bulk,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -188,6 +191,7 @@ impl Hunt {
                 without_pushes(dense(seed)).step(10, DURATION_MS, [0], lie).never_back([0])
             }
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
+            Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -247,6 +251,13 @@ fn without_pushes(mut scenario: Scenario) -> Scenario {
 fn with_poison(mut scenario: Scenario) -> Scenario {
     scenario.gossip.sketches = Sketches::Failing;
     scenario.keys(40)
+}
+
+fn with_bulk(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.bulk_after = Some(0);
+    scenario.workload.mix = Mix { write: 40, delete: 80, read: 0, ..Mix::default() };
+    scenario.workload.operations = 400;
+    scenario.keys(12)
 }
 
 fn with_queues(mut scenario: Scenario) -> Scenario {

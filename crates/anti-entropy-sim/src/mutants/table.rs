@@ -3,7 +3,7 @@
 use anti_entropy::mutant::Mutant as M;
 
 use super::Hunt::{
-    DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames,
+    Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames,
     PoisonedSketches, StaleDeletes, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
@@ -24,7 +24,7 @@ const fn around(sabotage: S, hunt: Hunt, killers: &'static [(&'static str, u64)]
 }
 
 /// The first are the broken variants that the data model was tested with, then come digests, gossip, and what is around the
-/// core. `WholeBatchKeepsUnlisted` is left to the core's own tests: no session makes a whole batch.
+/// core.
 const PLANTED: &[Planted] = &[
     core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5)]),
     core(M::ReplyWithOldEntriesAndNewClock, Dense, &[("S1", 5), ("S7", 5)]),
@@ -48,6 +48,7 @@ const PLANTED: &[Planted] = &[
     core(M::CertificationSkipped, PoisonedSketches, &[("S7", 20), ("S1", 20)]),
     core(M::ChangedSinceComparisonLeftOut, Dense, &[("S1", 5), ("S7", 5)]),
     core(M::UnsentKeysNotJoined, DeletesDuringBatches, &[("S3", 200)]),
+    core(M::WholeBatchKeepsUnlisted, Bulk, &[("S3", 40), ("S7", 80)]),
     core(M::PushAcceptedWhateverItsCounter, Dense, &[("S7", 5), ("S1", 5)]),
     core(M::PushIgnoresWhatItReplaces, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::PushRemovesAllHeld, Dense, &[("S1", 5), ("S5", 5)]),
