@@ -10,7 +10,7 @@ use super::message::{First, Open, Reply, Request};
 use super::tests::{Item, Link, Pair, now, replica, write};
 use super::*;
 use crate::clock::Seed;
-use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
+use crate::replica::{BatchBase, LastWriterWins, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::sketch::{Cell, Chunk, SketchConfig, Symbol};
 use crate::{KeyHash, KeyRange};
 
@@ -341,6 +341,18 @@ fn an_empty_replica_is_filled_in_order_and_without_finding_anything() {
     assert!(finished.stats.bytes_received < 5000 * 64, "{} bytes", finished.stats.bytes_received);
 }
 
+/// What the batches stand against that are on their way to the answerer, each in one frame.
+fn bases_flying(pair: &Pair<Item>) -> impl Iterator<Item = BatchBase> + '_ {
+    pair.flying.iter().filter(|(to_answerer, _)| *to_answerer).filter_map(|(_, frame)| {
+        let frame = Frame::decode(frame, true).unwrap();
+        assert_eq!(frame.fragments, 1);
+        match message::read(frame.payload) {
+            Some(Request::Batch(request)) => Some(request.batch.base),
+            _ => None,
+        }
+    })
+}
+
 /// A replica that was left behind when the other had a fifth of what it has now. What was deleted meanwhile goes, what it
 /// wrote or deleted itself stays, and what both hold is named.
 #[test]
@@ -351,9 +363,15 @@ fn a_very_stale_replica_says_what_it_holds() {
     (150..250).for_each(|key| write(&mut stale, key, "changed here"));
     (300..400).for_each(|key: usize| drop(stale.delete(&key.to_string(), now()).unwrap()));
     (7000..7010).for_each(|key| write(&mut stale, key, "new here"));
-    let (pair, finished) = synchronise(stale, fresh, SessionConfig::default());
+    let config = SessionConfig { max_frame_bytes: 1 << 20, ..SessionConfig::default() };
+    let mut pair = Pair::new(stale, fresh, config, Link::default(), 0);
+    let mut bases = Vec::new();
+    let finished = pair.run(|pair| bases.extend(bases_flying(pair)));
+    assert_eq!(finished.outcome, Outcome::Converged);
+    assert_eq!((pair.a.root(), pair.a.context_hash()), (pair.b.root(), pair.b.context_hash()));
+    assert_eq!(bases, [BatchBase::Nothing; 2]);
     assert_eq!(pair.a.len(), 6000 - 150 - 100 + 10);
-    // One of 60 new and changed ones, and none of what both had.
+    // The 100 values that were changed and the 10 that are new, and none that both had.
     assert!(finished.stats.value_bytes_sent < 110 * 14, "{}", finished.stats.value_bytes_sent);
     assert_eq!(pair.a.conflicts(), 0);
 }
@@ -364,10 +382,15 @@ fn a_bulk_transfer_is_resumed() {
     let mut full: Replica<Item> = replica(1);
     (0..5000).for_each(|key| write(&mut full, key, "a value of some length, so that it takes a few batches"));
     let config = SessionConfig { batch_bytes: 8 << 10, max_session_bytes: 100 << 10, ..SessionConfig::default() };
-    let (mut empty, mut received, mut sessions) = (replica(2), 0, 0);
+    let (mut empty, mut received, mut sessions, mut whole) = (replica(2), 0, 0, 0);
     loop {
         let mut pair = Pair::new(empty, full, config, Link::default(), 0);
-        let finished = pair.run(|_| {});
+        let (held, mut bases) = (pair.a.len(), Vec::new());
+        let finished = pair.run(|pair| bases.extend(bases_flying(pair)));
+        // Up to a quarter, it is cheaper to say what is held than to find what is lacking.
+        let base = if held * 4 <= 5000 { BatchBase::Nothing } else { BatchBase::Snapshot };
+        assert!(!bases.is_empty() && bases.iter().all(|sent| *sent == base), "{held} held: {bases:?}");
+        whole += u32::from(base == BatchBase::Nothing);
         received += finished.stats.bytes_received;
         sessions += 1;
         (empty, full) = (pair.a, pair.b);
@@ -377,6 +400,7 @@ fn a_bulk_transfer_is_resumed() {
         assert_eq!(finished.outcome, Outcome::Partial(PartialReason::Budget));
     }
     assert!(sessions > 4 && received < 5000 * 170, "{sessions} sessions, {received} bytes");
+    assert!(whole > 1, "{whole} sessions in whole batches");
     assert_eq!(empty.root(), full.root());
     assert_eq!(empty.context().pieces_len(), 1);
 }
