@@ -41,7 +41,7 @@ fn write(replica: &mut Replica<Item>, key: u32, value: &str) {
 }
 
 /// Hands a message to a session, and returns what it says.
-fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
+pub(super) fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
     session: &mut Session,
     header: Header,
     message: &M,
@@ -54,7 +54,7 @@ fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
     said(session)
 }
 
-fn said<R: serde::de::DeserializeOwned>(session: &mut Session) -> Option<R> {
+pub(super) fn said<R: serde::de::DeserializeOwned>(session: &mut Session) -> Option<R> {
     let mut message = Vec::new();
     while let Output::Send(frame) = session.poll_output() {
         let frame = Frame::decode(&frame, true).unwrap();
@@ -63,7 +63,7 @@ fn said<R: serde::de::DeserializeOwned>(session: &mut Session) -> Option<R> {
     (!message.is_empty()).then(|| postcard::from_bytes(&message).unwrap())
 }
 
-fn outcome(session: &mut Session) -> Option<Outcome> {
+pub(super) fn outcome(session: &mut Session) -> Option<Outcome> {
     match session.poll_output() {
         Output::Done(finished) => Some(finished.outcome),
         _ => None,

@@ -58,6 +58,8 @@ mod terms;
 #[cfg(test)]
 mod adversary_tests;
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod history_tests;
