@@ -64,6 +64,8 @@ mod golden_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]
+mod mixed_tests;
+#[cfg(test)]
 mod parts_tests;
 #[cfg(test)]
 mod sketch_tests;
