@@ -32,6 +32,8 @@ pub(super) struct Answerer {
     reopened: bool,
     /// Whether the opener was sent all of what is held here, so that nothing is missing but its word.
     is_through: bool,
+    /// Whether it was so and was asked for more: then it is a transfer to the end, for it might be asked again and again.
+    was_through: bool,
     /// The root that both sides were found to have at the end.
     certified: Option<Root>,
 }
@@ -46,6 +48,7 @@ impl Answerer {
             joined: None,
             reopened: false,
             is_through: false,
+            was_through: false,
             certified: None,
         }
     }
@@ -68,7 +71,10 @@ impl Answerer {
         request: Request,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
-        self.is_through &= matches!(request, Request::Close(_) | Request::Busy | Request::Abort);
+        let is_last_word = matches!(request, Request::Close(_) | Request::Busy | Request::Abort);
+        if self.is_through && !is_last_word {
+            (self.is_through, self.was_through) = (false, true);
+        }
         match request {
             Request::Open(open) => Ok(self.handle_open(&open, turn)),
             Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
@@ -115,7 +121,7 @@ impl Answerer {
             self.first_step(open, &baseline, turn)
         };
         self.compared = Some(baseline);
-        (self.joined, self.is_through) = (None, false);
+        (self.joined, self.is_through, self.was_through) = (None, false, false);
         Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, seen, first }))
     }
 
@@ -238,8 +244,9 @@ impl Answerer {
         up_to: Option<KeyHash>,
         turn: &mut Turn<'_, V>,
     ) -> Step<Reply> {
-        self.is_through = up_to.is_none();
-        let state = self.is_through.then(|| state_of(turn.replica));
+        let is_all = up_to.is_none();
+        self.is_through = is_all && !self.was_through;
+        let state = is_all.then(|| state_of(turn.replica));
         Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
 
