@@ -13,8 +13,8 @@ use crate::summary::sketch::{Cell, Chunk, Encoder, cells_for};
 /// About what an entry takes when trees are compared and everything differs: it is listed.
 const LISTED_BYTES: u64 = 26;
 
-/// Whether an opener with so many entries holds so little that it is cheaper for it to name that than to find what it lacks: an entry is named
-/// in some 80 bytes, finding one that is lacking takes 26 and saying so 9.
+/// Whether an opener with so many entries holds so little that it is cheaper for it to name that than to find what it
+/// lacks: an entry is named in some 80 bytes, finding one that is lacking takes 26 and saying so 9.
 pub(super) fn holds_little(opener: u64, answerer: u64) -> bool {
     const TIMES_AS_MANY: u64 = 4;
     opener.saturating_mul(TIMES_AS_MANY) <= answerer
