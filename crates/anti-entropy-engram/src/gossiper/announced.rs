@@ -1,7 +1,7 @@
 //! What a peer's root announcement leads to.
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::gossip::{self, PeerId};
 
 use super::ConsolidationGossiper;
 use super::announcement::{Announcement, MalformedAnnouncement};
@@ -17,7 +17,8 @@ pub enum Announced {
     #[error("the peer holds something else; a comparison with it was begun")]
     Differs,
     /// The peer holds something else, and is left to what is under way: a comparison was begun a moment ago
-    /// ([`announcement_pause`](super::GossiperConfig::announcement_pause)), or the peer failed and is left alone for a while.
+    /// ([`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause)), or the peer failed and is left
+    /// alone for a while.
     #[error("the peer holds something else; it was compared with a moment ago, or is left alone after failures")]
     DiffersStill,
     /// The peer is in another space.
@@ -36,6 +37,17 @@ pub enum Announced {
     Malformed(MalformedAnnouncement),
 }
 
+impl From<gossip::Announced> for Announced {
+    fn from(announced: gossip::Announced) -> Self {
+        match announced {
+            gossip::Announced::Equal => Self::Equal,
+            gossip::Announced::Differs => Self::Differs,
+            gossip::Announced::UnknownPeer => Self::UnknownPeer,
+            _ => Self::DiffersStill,
+        }
+    }
+}
+
 impl ConsolidationGossiper {
     /// What this node holds, to be sent along with a failure detector's pings:
     /// [`to_bytes`](Announcement::to_bytes) makes it 49 bytes.
@@ -47,8 +59,8 @@ impl ConsolidationGossiper {
     /// Takes an announcement that came from this peer, and begins a comparison with it if it holds something else.
     ///
     /// However often announcements come, and whatever they say, no more than one comparison with a peer is begun in each
-    /// [`announcement_pause`](super::GossiperConfig::announcement_pause), and none with a peer that failed and is left
-    /// alone. O(peers)
+    /// [`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause), and none with a peer that failed and
+    /// is left alone.
     pub fn handle_root_announcement(&mut self, from: &PeerId, bytes: &[u8], now: Now) -> Announced {
         let theirs = match Announcement::from_bytes(bytes) {
             Ok(theirs) => theirs,
@@ -62,23 +74,7 @@ impl ConsolidationGossiper {
         } else if theirs.root == ours.root {
             Announced::Equal
         } else {
-            self.begin_comparison(from, now)
+            Announced::from(self.engine.handle_difference(from, now))
         }
-    }
-
-    fn begin_comparison(&mut self, peer: &PeerId, now: Now) -> Announced {
-        let status = self.engine.status(now);
-        let Some(known) = status.peers.iter().find(|known| known.peer == *peer) else {
-            return Announced::UnknownPeer;
-        };
-        let pause = self.config.announcement_pause;
-        // Also so that the map does not grow beyond the peers that there are.
-        self.compared.retain(|_, at| now.elapsed.saturating_sub(*at) < pause);
-        if !known.backoff.is_zero() || self.compared.contains_key(peer) {
-            return Announced::DiffersStill;
-        }
-        self.compared.insert(peer.clone(), now.elapsed);
-        self.engine.sync_now(peer, false, now);
-        Announced::Differs
     }
 }

@@ -1,7 +1,6 @@
 //! What can be set of a gossiper.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use anti_entropy::gossip::GossipConfig;
 use serde::{Deserialize, Serialize};
@@ -23,18 +22,11 @@ pub struct GossiperConfig {
     /// How many patterns that were hinted at are remembered until the next rebuild; the least important give way. 4,096 by
     /// default, far more than are [pushed](GossipConfig::max_pushes) at once.
     pub max_hints: NonZeroUsize,
-    /// How long no other comparison with a peer is begun because of its root announcements. One second by default: about the
-    /// period of a failure detector's pings, so that patterns on their way are not compared again and again.
-    pub announcement_pause: Duration,
 }
 
 impl Default for GossiperConfig {
     fn default() -> Self {
-        Self {
-            gossip: GossipConfig::default(),
-            max_hints: NonZeroUsize::new(4096).expect("4096 is not zero"),
-            announcement_pause: Duration::from_secs(1),
-        }
+        Self { gossip: GossipConfig::default(), max_hints: NonZeroUsize::new(4096).expect("4096 is not zero") }
     }
 }
 

@@ -53,9 +53,6 @@ mod own;
 mod rebuild;
 mod status;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use anti_entropy::clock::Now;
 use anti_entropy::gossip::{Engine, PeerId};
 use anti_entropy::replica::{ChangedEntries, Error, Opening, Replica, Store};
@@ -80,7 +77,6 @@ use crate::{OpenError, Pattern, Space};
 pub struct ConsolidationGossiper {
     space: Space,
     node: PeerId,
-    config: GossiperConfig,
     engine: Engine<Pattern>,
     own: OwnPatterns,
     hints: Hints,
@@ -91,8 +87,6 @@ pub struct ConsolidationGossiper {
     last_snapshot: Option<DateTime<Utc>>,
     refused_patterns: usize,
     view: Option<ConflictCounts>,
-    /// When a comparison with a peer was last begun because of its announcement, if that is not long ago.
-    compared: BTreeMap<PeerId, Duration>,
 }
 
 impl ConsolidationGossiper {
@@ -115,29 +109,27 @@ impl ConsolidationGossiper {
         now: Now,
     ) -> Result<Self, OpenError> {
         space.check()?;
-        let (node, opening, mut config) = (node.into(), opening.into(), config.into());
+        let (node, opening, GossiperConfig { mut gossip, max_hints }) = (node.into(), opening.into(), config.into());
         if node.as_str().is_empty() {
             return Err(OpenError::NoName);
         }
-        config.gossip.session.agreement = space.agreement();
+        gossip.session.agreement = space.agreement();
         let seed = opening.seed.derive_u64("engine");
         let mut replica = Replica::open(store, space.resolution, opening)?;
         let own = OwnPatterns::read(node.as_str(), &mut replica)?;
-        let mut engine = Engine::new(replica, config.gossip.clone(), seed, now);
+        let mut engine = Engine::new(replica, gossip, seed, now);
         engine.set_name(Some(node.clone()));
         Ok(Self {
             space,
             node,
             engine,
             own,
-            hints: Hints::new(config.max_hints),
-            config,
+            hints: Hints::new(max_hints),
             rebuilds: 0,
             generation: 0,
             last_snapshot: None,
             refused_patterns: 0,
             view: None,
-            compared: BTreeMap::new(),
         })
     }
 

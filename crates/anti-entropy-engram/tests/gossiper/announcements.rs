@@ -5,7 +5,7 @@ use std::time::Duration;
 use anti_entropy::gossip::{GossipConfig, PeerId};
 use anti_entropy::summary::Root;
 use anti_entropy_engram::Space;
-use anti_entropy_engram::gossiper::{Announced, Announcement, GossiperConfig, MalformedAnnouncement};
+use anti_entropy_engram::gossiper::{Announced, Announcement, MalformedAnnouncement};
 use proptest::prelude::*;
 
 use crate::cluster::{Cluster, alone, held, name, pattern, snapshot, space, start};
@@ -106,7 +106,7 @@ fn an_announcement_of_another_root_begins_a_comparison() {
 fn repeated_announcements_begin_one_comparison_in_each_pause() {
     let mut cluster = without_rounds();
     cluster.rebuild(0, &snapshot([pattern("a", 10)]));
-    let pause = GossiperConfig::default().announcement_pause;
+    let pause = GossipConfig::default().announcement_pause;
     // Nothing that is sent arrives, so that the two go on differing.
     cluster.lost_percent = 100;
     assert_eq!(announce(&mut cluster, 0, 1), Announced::Differs);

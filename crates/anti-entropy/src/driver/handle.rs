@@ -9,7 +9,7 @@ use futures::stream::Stream;
 use super::DriverConfig;
 use super::worker::{Job, Queued, Worker};
 use crate::clock::Now;
-use crate::gossip::{Engine, Event, PeerId, Status};
+use crate::gossip::{Announced, Engine, Event, PeerId, StateDigest, Status};
 use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, Transaction, Written};
 
 /// An application's way to a replica while its engine runs: reads, writes, subscriptions, and what an operator asks.
@@ -165,6 +165,38 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
             move |engine, now| engine.sync_now(&peer, false, now)
         });
         if known.await? { Ok(()) } else { Err(HandleError::UnknownPeer(peer)) }
+    }
+
+    /// Adds a peer, or gives a known one another zone; see [`Engine::add_peer`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn add_peer(&self, peer: PeerId, zone: Option<String>) -> Result<(), HandleError> {
+        self.with_engine(move |engine, _| engine.add_peer(peer, zone)).await
+    }
+
+    /// Forgets a peer; see [`Engine::remove_peer`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.with_engine(move |engine, _| engine.remove_peer(&peer)).await
+    }
+
+    /// What this replica has to announce; see [`Engine::announcement`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn announcement(&self) -> Result<StateDigest, HandleError> {
+        self.with_engine(|engine, _| engine.announcement()).await
+    }
+
+    /// Takes what a peer announces; see [`Engine::handle_announcement`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn handle_announcement(&self, from: PeerId, theirs: StateDigest) -> Result<Announced, HandleError> {
+        self.with_engine(move |engine, now| engine.handle_announcement(&from, theirs, now)).await
     }
 
     /// Waits until this replica has converged with each of these peers: the root that it has now is the one that it and

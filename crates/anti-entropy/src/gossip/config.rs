@@ -80,6 +80,13 @@ pub struct GossipConfig {
     /// The longest time that a failing peer is left alone. Five minutes by default: a peer that was away for a day is found
     /// again soon.
     pub backoff_max: Duration,
+    /// How long no other comparison with a peer is begun because of what it announces. One second by default: about the
+    /// period of a failure detector's pings, so that writes on their way are not compared again and again.
+    pub announcement_pause: Duration,
+    /// For how long rounds pass over a peer that has announced what this replica holds. One minute by default: in a cluster
+    /// of 60 a failure detector that pings once a second hears of everybody in that time, so that an idle one sends nothing
+    /// else; and if what a peer announces no longer arrives, the rounds compare again.
+    pub announcement_lifetime: Duration,
     /// How many events are kept for a caller that does not poll them; the oldest give way, and are counted. 1,024 by
     /// default.
     pub max_events: NonZeroUsize,
@@ -111,6 +118,8 @@ impl Default for GossipConfig {
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
+            announcement_pause: Duration::from_secs(1),
+            announcement_lifetime: Duration::from_secs(60),
             max_events: NonZeroUsize::new(1024).expect("not zero"),
             session: SessionConfig::default(),
         }
@@ -170,6 +179,7 @@ impl GossipConfig {
             busy_retry: Duration::from_millis(5),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_millis(500),
+            announcement_pause: Duration::from_millis(50),
             session: SessionConfig {
                 resend_after: Duration::from_millis(100),
                 idle_timeout: Duration::from_secs(1),

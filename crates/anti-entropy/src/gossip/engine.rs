@@ -395,10 +395,14 @@ impl<V: Replicated> Engine<V> {
     /// One round: some peers are due now, and resolved conflicts are written back where the resolver asks for it.
     fn start_round(&mut self, now: Now) {
         self.stats.rounds += 1;
+        let own = self.announcement();
+        let (zone, lifetime) = (self.zone.as_deref(), self.config.announcement_lifetime);
         let busy = |peer: &PeerId| self.sessions.iter().any(|open| open.peer == *peer && open.over_at.is_none());
-        let zone = self.zone.as_deref();
+        let is_equal =
+            |peer: &PeerId| self.peers.get(peer).is_some_and(|peer| peer.announces(own, lifetime, now.elapsed));
+        let excluded = |peer: &PeerId| busy(peer) || is_equal(peer);
         let chosen =
-            peers::choose(&self.peers, zone, self.config.fanout, &self.config, &mut self.random, now.elapsed, busy);
+            peers::choose(&self.peers, zone, self.config.fanout, &self.config, &mut self.random, now.elapsed, excluded);
         for peer in chosen {
             self.make_due(peer, now.elapsed);
         }

@@ -4,6 +4,7 @@
 //! opens a session where they differ; local writes are pushed at once to some, or along a tree to all. It does no IO and
 //! reads no clock.
 
+mod announcement;
 mod bucket;
 mod config;
 mod early;
@@ -17,6 +18,8 @@ mod receive;
 mod sessions;
 mod tree;
 
+#[cfg(test)]
+mod announcement_tests;
 #[cfg(test)]
 mod early_tests;
 #[cfg(test)]
@@ -34,6 +37,7 @@ mod timing_tests;
 #[cfg(test)]
 mod tree_tests;
 
+pub use announcement::{Announced, StateDigest};
 pub use config::GossipConfig;
 pub use engine::{Engine, Output, Status};
 pub use event::{EngineStats, Event};

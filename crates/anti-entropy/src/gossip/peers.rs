@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{GossipConfig, PeerId};
+use super::{GossipConfig, PeerId, StateDigest};
 use crate::summary::Root;
 
 /// What is known of a peer.
@@ -28,6 +28,10 @@ pub(super) struct Peer {
     pub(super) pursued: bool,
     /// How many keys differed when it was last compared with.
     pub(super) differences: u64,
+    /// What it announced last, and when.
+    pub(super) announced: Option<(Duration, StateDigest)>,
+    /// When a comparison was last begun because of what it announced.
+    pub(super) compared: Option<Duration>,
 }
 
 /// A peer's state, as plain data.
@@ -38,7 +42,7 @@ pub struct PeerStatus {
     pub peer: PeerId,
     /// Its zone.
     pub zone: Option<String>,
-    /// How long ago this replica and the peer certified that they are equal; `None` if they never did.
+    /// How long ago this replica and the peer certified that they are equal, or the peer announced so; `None` if never.
     pub lag: Option<Duration>,
     /// The root that both had then.
     pub root: Option<Root>,
