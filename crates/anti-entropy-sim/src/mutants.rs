@@ -62,6 +62,8 @@ pub enum Hunt {
     /// Dense without pushes, over many keys, with clients that delete and stores that are wiped: who holds little sends all
     /// of it, in whole batches.
     Bulk,
+    /// Dense without pushes, with pings that announce what a node holds several times in each round.
+    Announced,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -192,6 +194,7 @@ impl Hunt {
             }
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
+            Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -250,6 +253,15 @@ fn without_pushes(mut scenario: Scenario) -> Scenario {
 
 fn with_poison(mut scenario: Scenario) -> Scenario {
     scenario.gossip.sketches = Sketches::Failing;
+    scenario.keys(40)
+}
+
+fn with_announcements(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.announce_ms = Some(50);
+    (scenario.gossip.interval_ms, scenario.gossip.min_interval_ms) = (Some(3_000), Some(1_000));
+    // What was written and deleted between two comparisons leaves nothing but that it is known.
+    scenario.workload.mix = Mix { write: 40, delete: 80, read: 0, ..Mix::default() };
+    scenario.workload.operations = 400;
     scenario.keys(40)
 }
 

@@ -45,6 +45,7 @@ pub enum Mutant {
     LastRangeExchangedForEver,
     PaceNeverSlowsDown,
     PushesRepeatedEveryRound,
+    AnnouncementBlindToClocks,
     QueuesAreNotBounded,
     RoundWaitsForEverySession,
     SessionsNeverTimeOut,

@@ -3,8 +3,8 @@
 use anti_entropy::mutant::Mutant as M;
 
 use super::Hunt::{
-    Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, ForgedFrames,
-    PoisonedSketches, StaleDeletes, UnnoticedRestore,
+    Announced, Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn,
+    ForgedFrames, PoisonedSketches, StaleDeletes, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -64,6 +64,7 @@ const PLANTED: &[Planted] = &[
     core(M::SessionConvergesUnchecked, DenseWithoutPushes, &[("S6", 5)]),
     core(M::PaceNeverSlowsDown, Dense, &[("L5", 5)]),
     core(M::PushesRepeatedEveryRound, Dense, &[("L2", 5)]),
+    core(M::AnnouncementBlindToClocks, Announced, &[("L1", 40)]),
     core(M::QueuesAreNotBounded, DenseWithQueues, &[("S9", 20)]),
     core(M::RoundWaitsForEverySession, Drawn(Profile::Swarm), &[("L1", 20), ("L4", 40)]),
     core(M::SessionsNeverTimeOut, Drawn(Profile::Swarm), &[("L3", 10), ("L1", 10)]),

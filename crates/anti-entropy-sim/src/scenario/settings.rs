@@ -85,6 +85,10 @@ pub struct Gossip {
     pub backoff_min_ms: Option<u64>,
     /// [`GossipConfig::backoff_max`].
     pub backoff_max_ms: Option<u64>,
+    /// How often each node pings another, and announces what it holds; never by default.
+    pub announce_ms: Option<u64>,
+    /// [`GossipConfig::announcement_lifetime`].
+    pub announcement_lifetime_ms: Option<u64>,
     /// `max_frame_bytes` of sessions.
     pub frame_bytes: Option<usize>,
     /// `batch_entries` of sessions.
@@ -180,6 +184,7 @@ impl Gossip {
         config.busy_retry = ms(self.busy_retry_ms, config.busy_retry);
         config.backoff_min = ms(self.backoff_min_ms, config.backoff_min);
         config.backoff_max = ms(self.backoff_max_ms, config.backoff_max);
+        config.announcement_lifetime = ms(self.announcement_lifetime_ms, config.announcement_lifetime);
         let session = &mut config.session;
         session.max_frame_bytes = self.frame_bytes.unwrap_or(session.max_frame_bytes);
         session.batch_entries = self.batch_entries.unwrap_or(session.batch_entries);

@@ -161,7 +161,7 @@ impl Shrinker<'_> {
     /// Leaves settings of gossip to the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 20] = [
+        let each: [fn(&mut Gossip); 22] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -171,6 +171,8 @@ impl Shrinker<'_> {
             |gossip| gossip.max_sessions = None,
             |gossip| gossip.busy_retry_ms = None,
             |gossip| (gossip.backoff_min_ms, gossip.backoff_max_ms) = (None, None),
+            |gossip| gossip.announce_ms = None,
+            |gossip| gossip.announcement_lifetime_ms = None,
             |gossip| gossip.frame_bytes = None,
             |gossip| gossip.batch_entries = None,
             |gossip| gossip.batch_bytes = None,

@@ -1,5 +1,6 @@
 //! The world: nodes, the network between them, and everything that happens, in the order of simulated time.
 
+mod announce;
 mod clock;
 pub(crate) mod disk;
 mod measure;
@@ -274,6 +275,8 @@ impl<S: Subject> World<S> {
     fn perform(&mut self, what: What) {
         match what {
             What::Arrival { to, from, frame } => self.arrive(to, from, frame),
+            What::Ping(node) => self.ping(node),
+            What::Announcement { to, from, state } => self.hear(to, from, state),
             What::Timer { node, life } => self.fire(node, life),
             What::Operation(index) => {
                 let operation = self.scenario.operations[index].clone();
@@ -306,6 +309,7 @@ impl<S: Subject> World<S> {
             self.queue.push(duration, What::Heal);
         }
         self.queue.push(self.interval_us(), What::Tick);
+        self.schedule_pings();
     }
 
     fn interval_us(&self) -> u64 {

@@ -108,11 +108,7 @@ impl Network {
         if self.is_cut(from, to) {
             return;
         }
-        let within = |nodes: &[NodeIndex]| nodes.is_empty() || (nodes.contains(&from) && nodes.contains(&to));
-        let degraded = self.degraded.values().rev().find(|(nodes, _)| within(nodes));
-        let odds = degraded.map_or(&self.base, |(_, links)| links);
-        let seed = self.seed;
-        let link = self.links.entry((from, to)).or_insert_with(|| Link::new(seed, from, to));
+        let (link, odds) = self.link(from, to);
         link.clog(now, odds);
         if odds.replay_permille > 0 {
             link.remember(&frame);
@@ -129,6 +125,25 @@ impl Network {
             arrives(link.arrival(now, &frame, odds), frame.clone());
         }
         arrives(link.arrival(now, &frame, odds), frame);
+    }
+
+    /// When a failure detector's datagram arrives, if it does. What it is sealed with refuses damaged and repeated ones.
+    pub(crate) fn ping(&mut self, now: u64, from: NodeIndex, to: NodeIndex) -> Option<u64> {
+        if self.is_cut(from, to) {
+            return None;
+        }
+        let (link, odds) = self.link(from, to);
+        let is_lost = permille(&mut link.random, odds.loss_permille);
+        (!is_lost).then(|| link.arrival(now, &[], odds))
+    }
+
+    /// A link, and what holds for it now.
+    fn link(&mut self, from: NodeIndex, to: NodeIndex) -> (&mut Link, &Links) {
+        let within = |nodes: &[NodeIndex]| nodes.is_empty() || (nodes.contains(&from) && nodes.contains(&to));
+        let degraded = self.degraded.values().rev().find(|(nodes, _)| within(nodes));
+        let odds = degraded.map_or(&self.base, |(_, links)| links);
+        let seed = self.seed;
+        (self.links.entry((from, to)).or_insert_with(|| Link::new(seed, from, to)), odds)
     }
 }
 

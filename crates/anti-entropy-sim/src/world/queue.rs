@@ -3,6 +3,8 @@
 use core::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use anti_entropy::gossip::StateDigest;
+
 use crate::history::NodeIndex;
 
 /// What happens.
@@ -10,6 +12,10 @@ use crate::history::NodeIndex;
 pub(super) enum What {
     /// A frame arrives.
     Arrival { to: NodeIndex, from: NodeIndex, frame: Vec<u8> },
+    /// A failure detector is about to ping somebody.
+    Ping(NodeIndex),
+    /// Its ping arrives, with what the sender announces.
+    Announcement { to: NodeIndex, from: NodeIndex, state: StateDigest },
     /// A deadline of an engine is reached.
     Timer { node: NodeIndex, life: u32 },
     /// A client asks for something.

@@ -184,6 +184,8 @@ impl Gossip {
             ("busy_retry_ms", self.busy_retry_ms),
             ("backoff_min_ms", self.backoff_min_ms),
             ("backoff_max_ms", self.backoff_max_ms),
+            ("announce_ms", self.announce_ms),
+            ("announcement_lifetime_ms", self.announcement_lifetime_ms),
             ("resend_after_ms", self.resend_after_ms),
             ("idle_timeout_ms", self.idle_timeout_ms),
         ];

@@ -54,6 +54,8 @@ impl Profile {
             Self::Clock => swarm.only(&[Class::Clock], true),
             Self::Byzantine => swarm.byzantine(),
         }
+        // Drawn last, so that whatever else a seed means stays as it was.
+        settings::announcements(&mut swarm.random, &mut swarm.scenario.gossip);
         swarm.scenario.steps.sort_by_key(|step| (step.start_ms, step.end_ms));
         let mut scenario = swarm.scenario.expanded(seed);
         if self == Self::Partition {

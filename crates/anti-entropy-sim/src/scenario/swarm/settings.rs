@@ -117,6 +117,13 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
     }
 }
 
+/// Pings that carry announcements, in three clusters of five: up to ten in the time of a round.
+pub(super) fn announcements(random: &mut Random, gossip: &mut Gossip) {
+    let Some(interval) = gossip.interval_ms else { return };
+    gossip.announce_ms = random.one_of(&[None, None, Some(interval / 10), Some(interval / 3), Some(interval)]);
+    gossip.announcement_lifetime_ms = random.one_of(&[None, Some(interval), Some(5 * interval)]);
+}
+
 /// Shrinks limits up to 600 times: what is rare with usual limits then happens all the time.
 pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
     let usual = GossipConfig::lan();

@@ -107,6 +107,8 @@ fn a_swarm_reaches_every_end() {
         ("gossip backoff_max_ms", (1_000, 30_000)),
         ("gossip idle_timeout_ms", (1_000, 5_000)),
         ("gossip resend_after_ms", (100, 500)),
+        ("gossip announce_ms", (100, 10_000)),
+        ("gossip announcement_lifetime_ms", (1_000, 50_000)),
         ("gossip push", (0, 0)),
         ("gossip max_queued_pushes", (1, 512)),
         ("gossip max_sessions", (4, 32)),
