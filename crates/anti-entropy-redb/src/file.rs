@@ -1,0 +1,239 @@
+//! A file, and the spaces in it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, TransactionError,
+    WriteTransaction,
+};
+
+use crate::held::Held;
+use crate::tables::{self, Found};
+use crate::{FileError, RedbConfig, RedbStore, directory};
+
+/// A file that holds the stores of one or more replicas, each in a space of its own.
+///
+/// It is a handle: clones and stores share the file, which is closed when the last of them is dropped. All spaces share
+/// one writer, so their commits wait for each other.
+#[derive(Clone, Debug)]
+pub struct RedbFile {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the handles of a file share.
+pub(crate) struct Shared {
+    /// Locked for writing by compaction alone; redb orders everything else itself.
+    database: RwLock<Database>,
+    backend: Held,
+    config: RedbConfig,
+    open_spaces: Mutex<BTreeSet<String>>,
+    failed: AtomicBool,
+}
+
+impl RedbFile {
+    /// Opens the file at `path`, and creates it if there is none.
+    ///
+    /// The whole file is read, to verify it: O(n).
+    ///
+    /// # Errors
+    /// See [`FileError`]. A file that is refused stays as it was.
+    pub fn create(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        match opened {
+            Ok(file) => {
+                let created = Self::with_file(file, config)?;
+                // The file's name is to survive a power cut too.
+                directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
+                Ok(created)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open(path, config),
+            Err(error) => Err(FileError::io("the file was not created")(error)),
+        }
+    }
+
+    /// Opens the file at `path`.
+    ///
+    /// The whole file is read, to verify it: O(n).
+    ///
+    /// # Errors
+    /// See [`FileError`]. A file that is refused stays as it was.
+    pub fn open(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => Self::with_file(file, config),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(FileError::Missing(path.display().to_string()))
+            }
+            Err(error) => Err(FileError::io("the file was not opened")(error)),
+        }
+    }
+
+    fn with_file(file: File, config: RedbConfig) -> Result<Self, FileError> {
+        Self::with_backend(FileBackend::new(file)?, config)
+    }
+
+    /// Opens what `backend` keeps, or creates it there if that is empty.
+    ///
+    /// # Errors
+    /// See [`FileError`]. What is refused stays as it was.
+    pub fn with_backend(backend: impl StorageBackend, config: RedbConfig) -> Result<Self, FileError> {
+        let unfinished = never_finished(&backend).map_err(FileError::io("the file cannot be read"))?;
+        let backend = Held::new(backend).map_err(FileError::io("the file cannot be read"))?;
+        if unfinished {
+            backend.set_len(0).map_err(FileError::io("the file cannot be written"))?;
+        }
+        let database = open_checked(&backend, config.cache_bytes)?;
+        let found = tables::check_header(&database.begin_read()?, &config)?;
+        backend.release().map_err(FileError::io("the file cannot be written"))?;
+        if found != Found::Present {
+            let writing = Shared::begin_write(&database)?;
+            tables::write_header(&writing, &config.schema)?;
+            writing.commit()?;
+        }
+        let shared = Shared {
+            database: RwLock::new(database),
+            backend,
+            config,
+            open_spaces: Mutex::default(),
+            failed: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens the space of that name, empty if it was never written to. It is open until the store is dropped.
+    ///
+    /// # Errors
+    /// [`FileError::SpaceInUse`], [`FileError::SpaceName`].
+    pub fn space(&self, name: &str) -> Result<RedbStore, FileError> {
+        let (bytes, limit) = (name.len(), self.shared.config.max_space_name_bytes);
+        if bytes == 0 || bytes > limit {
+            return Err(FileError::SpaceName { bytes, limit });
+        }
+        if !self.shared.open_spaces().insert(name.to_string()) {
+            return Err(FileError::SpaceInUse(name.to_string()));
+        }
+        Ok(RedbStore::new(Arc::clone(&self.shared), name.to_string()))
+    }
+
+    /// The names of the spaces that were written to, in order.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn spaces(&self) -> Result<Vec<String>, FileError> {
+        tables::spaces(&self.shared.begin_read()?)
+    }
+
+    /// How many bytes the file has.
+    ///
+    /// # Errors
+    /// If the file system fails.
+    pub fn len_bytes(&self) -> Result<u64, FileError> {
+        self.shared.backend.len().map_err(FileError::io("the file cannot be read"))
+    }
+
+    pub(crate) fn config(&self) -> &RedbConfig {
+        &self.shared.config
+    }
+}
+
+/// Opens a database of which every page's checksum is verified, so that nothing in it surprises redb later.
+fn open_checked(backend: &Held, cache_bytes: usize) -> Result<Database, FileError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
+    // redb means to answer damage with an error. Should it panic all the same, that is an answer too.
+    match catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend.clone()))) {
+        Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
+            if error.kind() == io::ErrorKind::InvalidData =>
+        {
+            Err(FileError::NotRedb)
+        }
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(FileError::Damaged("it makes no sense to redb".to_string())),
+    }
+}
+
+/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after the first
+/// page, where the first transaction puts its data.
+fn never_finished(backend: &impl StorageBackend) -> io::Result<bool> {
+    const MAGIC_BYTES: usize = 9;
+    const FIRST_PAGE: u64 = 4096;
+    const PIECE: usize = 1 << 16;
+    let len = backend.len()?;
+    let mut magic = [0; MAGIC_BYTES];
+    if len == 0 || len < FIRST_PAGE {
+        return Ok(false);
+    }
+    backend.read(0, &mut magic)?;
+    if magic != [0; MAGIC_BYTES] {
+        return Ok(false);
+    }
+    let mut piece = vec![0; PIECE];
+    let mut offset = FIRST_PAGE;
+    while offset < len {
+        let bytes = usize::try_from(len - offset).map_or(PIECE, |rest| rest.min(PIECE));
+        backend.read(offset, &mut piece[..bytes])?;
+        if piece[..bytes].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += bytes as u64;
+    }
+    Ok(true)
+}
+
+impl Shared {
+    pub(crate) fn database(&self) -> RwLockReadGuard<'_, Database> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For compaction alone.
+    pub(crate) fn with_database_alone<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
+        work(&mut self.database.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        self.database().begin_read()
+    }
+
+    /// A transaction that survives a power cut once it was committed, and that is not half there before, whoever chose
+    /// the bytes: in one phase, a checksum that is not cryptographic would have to tell.
+    pub(crate) fn begin_write(database: &Database) -> Result<WriteTransaction, TransactionError> {
+        let mut writing = database.begin_write()?;
+        writing.set_durability(Durability::Immediate).expect("a new transaction has no savepoints");
+        writing.set_two_phase_commit(true);
+        Ok(writing)
+    }
+
+    pub(crate) fn close_space(&self, name: &str) {
+        self.open_spaces().remove(name);
+    }
+
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn open_spaces(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.open_spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("config", &self.config)
+            .field("open_spaces", &self.open_spaces())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! One replica's records and metadata.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
+use anti_entropy::{KeyHash, KeyRange};
+use redb::{CommitError, ReadTransaction, ReadableTable, StorageError, TableError, WriteTransaction};
+
+use crate::file::Shared;
+use crate::tables::{self, SpaceTables};
+
+/// A durable [`Store`]: one space of a [`RedbFile`](crate::RedbFile).
+///
+/// Each commit is one transaction of redb, committed in two phases and synced twice: when it returns `Ok`, all of it
+/// survives a power cut. It takes O(changes · log n).
+///
+/// # When the disk fails or is full
+///
+/// Everything that was committed stays. The commit that met the failure ends with an error that
+/// [may have changed](StoreError::may_have_changed) the store, and later ones in the same file, also of other spaces,
+/// are refused without having changed anything, until all handles of the file are dropped and it is opened again.
+#[derive(Debug)]
+pub struct RedbStore {
+    file: Arc<Shared>,
+    space: String,
+    tables: SpaceTables,
+}
+
+impl RedbStore {
+    pub(crate) fn new(file: Arc<Shared>, space: String) -> Self {
+        let tables = SpaceTables::of(&space);
+        Self { file, space, tables }
+    }
+
+    /// The name of the space.
+    pub fn space(&self) -> &str {
+        &self.space
+    }
+
+    fn write(&self, writing: &WriteTransaction, commit: &Commit) -> Result<(), TableError> {
+        if !commit.records.is_empty() {
+            let mut records = writing.open_table(self.tables.records())?;
+            for (key, record) in &commit.records {
+                match record {
+                    Some(record) => records.insert(&key.0, record.as_slice())?,
+                    None => records.remove(&key.0)?,
+                };
+            }
+        }
+        if !commit.meta.is_empty() {
+            let mut meta = writing.open_table(self.tables.meta())?;
+            for (slot, bytes) in &commit.meta {
+                meta.insert(tables::slot_key(*slot), bytes.as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After this, nobody knows what the file holds until it is opened again.
+    fn unknown(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+        self.file.fail();
+        StoreError::unknown("the file failed while it was written; drop all its handles").with_source(error)
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.file.close_space(&self.space);
+    }
+}
+
+impl Store for RedbStore {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = self.file.database();
+        let reading = redb::ReadableDatabase::begin_read(&*database).map_err(unreadable)?;
+        match table(reading.open_table(self.tables.records()))? {
+            Some(records) => Ok(records.get(&key.0).map_err(unreadable)?.map(|record| record.value().to_vec())),
+            None => Ok(None),
+        }
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        // The lock is not held while the visitor runs: it may use the store.
+        let reading: ReadTransaction = self.file.begin_read().map_err(unreadable)?;
+        let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(()) };
+        let (low, high) = range.bounds();
+        let bounds = (low.as_ref().map(|key| &key.0), high.as_ref().map(|key| &key.0));
+        for entry in ReadableTable::range::<&[u8; KeyHash::LEN]>(&records, bounds).map_err(unreadable)? {
+            let (key, record) = entry.map_err(unreadable)?;
+            if visit(KeyHash(*key.value()), record.value()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = self.file.database();
+        let reading = redb::ReadableDatabase::begin_read(&*database).map_err(unreadable)?;
+        match table(reading.open_table(self.tables.meta()))? {
+            Some(meta) => {
+                let held = meta.get(tables::slot_key(slot)).map_err(unreadable)?;
+                Ok(held.map(|bytes| bytes.value().to_vec()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        let refused = || StoreError::unchanged("the file failed before; drop all its handles and open it again");
+        if self.file.failed() {
+            return Err(refused());
+        }
+        if commit.records.is_empty() && commit.meta.is_empty() {
+            return Ok(());
+        }
+        let database = self.file.database();
+        let writing = Shared::begin_write(&database).map_err(|error| refused().with_source(error))?;
+        match self.write(&writing, &commit) {
+            Ok(()) => {}
+            // Not written at all, and redb goes on.
+            Err(TableError::Storage(error @ StorageError::ValueTooLarge(_))) => {
+                return Err(StoreError::unchanged("a record is too long; write shorter values").with_source(error));
+            }
+            Err(error) => return Err(self.unknown(error)),
+        }
+        match writing.commit() {
+            Ok(()) => Ok(()),
+            Err(error @ CommitError::TransactionPoisoned) => {
+                Err(StoreError::unchanged("the transaction was rolled back").with_source(error))
+            }
+            Err(error) => Err(self.unknown(error)),
+        }
+    }
+}
+
+/// A table, if it was ever written to.
+fn table<T>(opened: Result<T, TableError>) -> Result<Option<T>, StoreError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::unchanged("the file cannot be read; see to the disk and open it again").with_source(error)
+}

@@ -1,0 +1,178 @@
+//! What was acknowledged survives power cuts at any moment, whatever of the unsynced writes reaches the disk.
+//!
+//! `POWER_CUTS` says how many, 300 by default; `POWER_CUTS_SEED` repeats a run.
+#![cfg(feature = "simulated-disk")]
+
+mod ledger;
+
+use std::env;
+use std::ops::ControlFlow;
+
+use anti_entropy::clock::Seed;
+use anti_entropy::replica::{Commit, Continuity, LastWriterWins, MetaSlot, Opening, Replica, Store, StoreError};
+use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy_redb::simulated_disk::SimulatedDisk;
+use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
+use fastrand::Rng;
+
+use crate::ledger::{Failed, Item, Ledger, change};
+
+#[test]
+fn acknowledged_writes_survive_power_cuts() {
+    let cuts = number("POWER_CUTS", 300);
+    let seed = number("POWER_CUTS_SEED", 1);
+    // Now and then a new disk, so that creating is cut as well.
+    for (part, start) in (0..cuts).step_by(100).enumerate() {
+        let seed = seed + part as u64;
+        let acknowledged = cut_again_and_again(seed, (cuts - start).min(100), Bug::None)
+            .unwrap_or_else(|violation| panic!("POWER_CUTS_SEED={seed} POWER_CUTS=100: {violation}"));
+        assert!(cuts - start < 100 || acknowledged > 100, "hardly anything was written: {acknowledged}");
+    }
+}
+
+/// Otherwise the test above proves nothing.
+#[test]
+fn broken_stores_are_caught() {
+    for bug in [Bug::LyingDisk, Bug::IdentityLater, Bug::AcknowledgedEarly, Bug::HalfCommits] {
+        let caught = (0..10).find_map(|seed| cut_again_and_again(seed, 100, bug).err());
+        assert!(caught.is_some(), "{bug:?} was not noticed");
+    }
+}
+
+/// What is wrong with the store under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    None,
+    /// The disk says that it has synced, and has not.
+    LyingDisk,
+    /// The replica's counter is committed after the records that it counts.
+    IdentityLater,
+    /// A commit is acknowledged when the next one is made.
+    AcknowledgedEarly,
+    /// Of several records, the first is committed by itself.
+    HalfCommits,
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |number| number.parse().expect("a number"))
+}
+
+/// How many transactions were acknowledged, or what was broken.
+fn cut_again_and_again(seed: u64, cuts: u64, bug: Bug) -> Result<u64, String> {
+    let mut random = Rng::with_seed(seed);
+    let disk = SimulatedDisk::new(random.u64(..));
+    if bug == Bug::LyingDisk {
+        disk.lie_about_syncs();
+    }
+    let mut ledger = Ledger::default();
+    for cut in 0..cuts {
+        live(&disk, &mut ledger, &mut random, bug).map_err(|violation| format!("after cut {cut}: {violation}"))?;
+    }
+    Ok(ledger.acknowledged())
+}
+
+/// From one power cut to the next.
+fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -> Result<(), String> {
+    let backend = disk.backend();
+    let cuts = disk.cuts();
+    let by_cut = |what: &str, error: &dyn std::fmt::Display| {
+        if disk.cuts() > cuts { Ok(()) } else { Err(format!("{what}: {error}")) }
+    };
+    // Now and then while it is being opened, otherwise later.
+    let early = random.u8(0..3) == 0;
+    if early {
+        disk.cut_power_after(random.u64(0..40));
+    }
+    let config =
+        RedbConfig { compact_from_unused_percent: random.u8(0..100), ..RedbConfig::new(Schema::new("power-cuts", 1)) };
+    let file = match RedbFile::with_backend(backend, config) {
+        Ok(file) => file,
+        Err(error) => return by_cut("the file does not open", &error),
+    };
+    let store = file.space("s").map_err(|error| error.to_string())?;
+    // Nothing is ever rolled back here, so the replica keeps its id, and would use a dot twice if it had forgotten it.
+    let opening =
+        Opening { continuity: Continuity::Vouched, ..Seed::from_bytes(std::array::from_fn(|_| random.u8(..))).into() };
+    let mut replica: Replica<Item> = match Replica::open(Broken { store, bug, late: None }, LastWriterWins, opening) {
+        Ok(replica) => replica,
+        Err(error) => return by_cut("the replica does not open", &error),
+    };
+    ledger.check(&mut replica)?;
+    if !early {
+        disk.cut_power_after(random.u64(0..100));
+    }
+    loop {
+        if random.u8(0..30) == 0 {
+            // A clean end, and then the cut, or the cut while it ends.
+            drop((replica, file));
+            disk.cut_power();
+            return Ok(());
+        }
+        if random.u8(0..10) == 0
+            && let Err(error) = file.compact()
+        {
+            return by_cut("compaction failed", &error);
+        }
+        match change(&mut replica, ledger, Ledger::some_changes(random)) {
+            Ok(()) => {}
+            Err(Failed::Store(error)) => return by_cut("a commit failed", &error),
+            Err(Failed::Violation(violation)) => return Err(violation),
+        }
+    }
+}
+
+/// A store with a bug, or without one.
+struct Broken {
+    store: RedbStore,
+    bug: Bug,
+    /// What was acknowledged and not committed.
+    late: Option<Commit>,
+}
+
+impl Store for Broken {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.late.as_ref().and_then(|late| late.records.get(&key)) {
+            Some(record) => Ok(record.clone()),
+            None => self.store.load(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.store.scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.meta(slot)
+    }
+
+    fn commit(&mut self, mut commit: Commit) -> Result<(), StoreError> {
+        match self.bug {
+            Bug::None | Bug::LyingDisk => self.store.commit(commit),
+            Bug::IdentityLater => {
+                let meta = std::mem::take(&mut commit.meta);
+                self.store.commit(commit)?;
+                self.store.commit(Commit { meta, ..Commit::default() })
+            }
+            // What is opened is committed at once, so that the store can be scanned.
+            Bug::AcknowledgedEarly if commit.records.is_empty() => self.store.commit(commit),
+            Bug::AcknowledgedEarly => match self.late.replace(commit) {
+                Some(earlier) => self.store.commit(earlier),
+                None => Ok(()),
+            },
+            Bug::HalfCommits => {
+                if commit.records.len() > 1
+                    && let Some((key, record)) = commit.records.pop_first()
+                {
+                    let mut half = Commit { meta: commit.meta.clone(), ..Commit::default() };
+                    half.records.insert(key, record);
+                    self.store.commit(half)?;
+                }
+                self.store.commit(commit)
+            }
+        }
+    }
+}
