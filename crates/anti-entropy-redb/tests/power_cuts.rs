@@ -9,13 +9,13 @@ use std::env;
 use std::ops::ControlFlow;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Commit, Continuity, LastWriterWins, MetaSlot, Opening, Replica, Store, StoreError};
+use anti_entropy::replica::{Commit, Continuity, Error, LastWriterWins, MetaSlot, Opening, Replica, Store, StoreError};
 use anti_entropy::{KeyHash, KeyRange};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use fastrand::Rng;
 
-use crate::ledger::{Failed, Item, Ledger, change};
+use crate::ledger::{Changes, Item, Ledger, commit};
 
 #[test]
 fn acknowledged_writes_survive_power_cuts() {
@@ -119,6 +119,24 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
             Err(Failed::Violation(violation)) => return Err(violation),
         }
     }
+}
+
+/// Asks the replica for the changes, and writes the answer down.
+fn change(replica: &mut Replica<Item>, ledger: &mut Ledger, changes: Changes) -> Result<(), Failed> {
+    ledger.ask(&changes);
+    let written = commit(replica, &changes).map_err(Failed::Store)?;
+    let dots: Vec<_> = written.iter().map(|written| (written.key, written.dot)).collect();
+    let root = replica.root();
+    ledger.acknowledge(changes, &dots, Some(root)).map_err(Failed::Violation)
+}
+
+/// Why changes were not made.
+#[derive(Debug)]
+enum Failed {
+    /// The store said no.
+    Store(Error),
+    /// It should not have said yes.
+    Violation(String),
 }
 
 /// A store with a bug, or without one.

@@ -116,24 +116,6 @@ impl Ledger {
     }
 }
 
-/// Asks the replica for the changes, and writes the answer down.
-pub(crate) fn change(replica: &mut Replica<Item>, ledger: &mut Ledger, changes: Changes) -> Result<(), Failed> {
-    ledger.ask(&changes);
-    let written = commit(replica, &changes).map_err(Failed::Store)?;
-    let dots: Vec<_> = written.iter().map(|written| (written.key, written.dot)).collect();
-    let root = replica.root();
-    ledger.acknowledge(changes, &dots, Some(root)).map_err(Failed::Violation)
-}
-
-/// Why changes were not made.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    /// The store said no.
-    Store(Error),
-    /// It should not have said yes.
-    Violation(String),
-}
-
 /// One transaction with these changes.
 pub(crate) fn commit(replica: &mut Replica<Item>, changes: &Changes) -> Result<Vec<Written>, Error> {
     let mut transaction = Transaction::new();

@@ -1,0 +1,232 @@
+//! Files as a whole: which are refused, spaces, backups, compaction, markers.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::fs;
+use std::path::Path;
+
+use anti_entropy::clock::{Now, Seed};
+use anti_entropy::replica::{Commit, Continuity, Keyed, LastWriterWins, MetaSlot, Opening, Replica, Store};
+use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
+use redb::{Database, TableDefinition};
+
+type Item = Keyed<u32, Vec<u8>>;
+
+fn config() -> RedbConfig {
+    RedbConfig::new(Schema::new("files", 2))
+}
+
+fn record(number: u32, bytes: usize) -> Commit {
+    let mut commit = Commit::default();
+    commit.records.insert(KeyHash::of(&number), Some(vec![1; bytes]));
+    commit
+}
+
+fn replica(store: RedbStore, continuity: Continuity) -> Replica<Item> {
+    let opening = Opening { continuity, ..Seed::from_os().unwrap().into() };
+    Replica::open(store, LastWriterWins, opening).unwrap()
+}
+
+/// Opens the file and expects a refusal that leaves it as it was.
+fn refused(path: &Path, config: RedbConfig) -> FileError {
+    let before = fs::read(path).unwrap();
+    let error = RedbFile::create(path, config.clone()).unwrap_err();
+    RedbFile::open(path, config).unwrap_err();
+    assert!(fs::read(path).unwrap() == before, "{error}: the file was changed");
+    error
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("text"), "Dear diary, ".repeat(1_000)).unwrap();
+    fs::write(path("short"), "x").unwrap();
+    let other = Database::create(path("other")).unwrap();
+    let writing = other.begin_write().unwrap();
+    writing.open_table(TableDefinition::<u8, u8>::new("theirs")).unwrap().insert(1, 1).unwrap();
+    writing.commit().unwrap();
+    drop(other);
+    assert!(matches!(refused(&path("text"), config()), FileError::NotRedb));
+    assert!(matches!(refused(&path("short"), config()), FileError::NotRedb));
+    assert!(matches!(refused(&path("other"), config()), FileError::NotOurs));
+    assert!(matches!(RedbFile::open(path("none"), config()), Err(FileError::Missing(_))));
+    assert!(!path("none").exists());
+}
+
+#[test]
+fn another_schema_is_refused_unless_the_type_reads_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let with = |name: &str, version| RedbConfig::new(Schema::new(name, version));
+    RedbFile::create(&path, with("files", 1)).unwrap().space("s").unwrap().commit(record(1, 10)).unwrap();
+    for schema in [with("files", 2), with("lists", 1), with("files", 0)] {
+        assert!(
+            matches!(refused(&path, schema), FileError::OtherSchema { found, .. } if found == Schema::new("files", 1))
+        );
+    }
+    let reads_both = RedbConfig { reads_versions: vec![1], ..with("files", 2) };
+    refused(&path, RedbConfig { reads_versions: vec![1], ..with("lists", 2) });
+    let store = RedbFile::open(&path, reads_both).unwrap().space("s").unwrap();
+    assert_eq!(store.load(KeyHash::of(&1_u32)).unwrap(), Some(vec![1; 10]));
+    drop(store);
+    // It is of the new version from then on.
+    refused(&path, with("files", 1));
+    RedbFile::open(&path, with("files", 2)).unwrap();
+}
+
+/// The header as the crate's documentation has it, and other formats.
+#[test]
+fn the_header_says_the_format() {
+    const HEADER: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("anti-entropy");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    drop(RedbFile::create(&path, config()).unwrap());
+    let rewrite = |key: &str, bytes: Option<&[u8]>| {
+        let database = Database::open(&path).unwrap();
+        let writing = database.begin_write().unwrap();
+        let mut header = writing.open_table(HEADER).unwrap();
+        let held = match bytes {
+            Some(bytes) => header.insert(key, bytes),
+            None => header.remove(key),
+        };
+        let held = held.unwrap().map(|held| held.value().to_vec());
+        drop(header);
+        writing.commit().unwrap();
+        held.unwrap_or_default()
+    };
+    assert_eq!(rewrite("schema name", None), b"files");
+    assert!(matches!(refused(&path, config()), FileError::Damaged(_)));
+    assert_eq!(rewrite("schema name", Some(b"files")), b"");
+    assert_eq!(rewrite("schema version", Some(&[0, 0])), [0, 0, 0, 2]);
+    assert!(matches!(refused(&path, config()), FileError::Damaged(_)));
+    assert_eq!(rewrite("schema version", Some(&[0, 0, 0, 2])), [0, 0]);
+    assert_eq!(rewrite("format", Some(&[0, 0, 0, 2])), [0, 0, 0, 1]);
+    assert!(matches!(refused(&path, config()), FileError::OtherFormat { found: 2, expected: 1 }));
+}
+
+/// Table names, keys and values as the crate's documentation has them.
+#[test]
+fn tables_are_as_documented() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let mut commit = record(7, 3);
+    commit.meta.insert(MetaSlot::Identity, vec![2]);
+    commit.meta.insert(MetaSlot::Context, vec![3]);
+    RedbFile::create(&path, config()).unwrap().space("ä").unwrap().commit(commit).unwrap();
+    let database = Database::open(&path).unwrap();
+    let reading = redb::ReadableDatabase::begin_read(&database).unwrap();
+    let records = reading.open_table(TableDefinition::<&[u8; 16], &[u8]>::new("records/ä")).unwrap();
+    assert_eq!(records.get(&KeyHash::of(&7_u32).0).unwrap().unwrap().value(), [1, 1, 1]);
+    let meta = reading.open_table(TableDefinition::<u8, &[u8]>::new("meta/ä")).unwrap();
+    assert_eq!([0, 1].map(|slot| meta.get(slot).unwrap().unwrap().value().to_vec()), [[2], [3]]);
+}
+
+#[test]
+fn a_file_and_a_space_are_open_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let file = RedbFile::create(&path, config()).unwrap();
+    assert!(matches!(RedbFile::open(&path, config()), Err(FileError::InUse)));
+    let store = file.space("s").unwrap();
+    assert!(matches!(file.space("s"), Err(FileError::SpaceInUse(name)) if name == "s"));
+    file.clone().space("t").unwrap();
+    // The store alone keeps the file open.
+    drop(file);
+    assert!(matches!(RedbFile::open(&path, config()), Err(FileError::InUse)));
+    drop(store);
+    RedbFile::open(&path, config()).unwrap().space("s").unwrap();
+}
+
+#[test]
+fn names_of_spaces_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = RedbConfig { max_space_name_bytes: 4, ..config() };
+    let file = RedbFile::create(directory.path().join("file"), config).unwrap();
+    assert!(matches!(file.space(""), Err(FileError::SpaceName { bytes: 0, limit: 4 })));
+    assert!(matches!(file.space("fünf"), Err(FileError::SpaceName { bytes: 5, limit: 4 })));
+    for name in ["b", "four", "a/b"] {
+        file.space(name).unwrap().commit(record(1, 1)).unwrap();
+    }
+    file.space("none").unwrap();
+    assert_eq!(file.spaces().unwrap(), ["a/b", "b", "four"]);
+}
+
+#[test]
+fn a_backup_is_one_moment_and_takes_a_new_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, copy] = ["file", "copy"].map(|name| directory.path().join(name));
+    let marker = MarkerFile::new(directory.path().join("marker"));
+    let file = RedbFile::create(&path, config()).unwrap();
+    let (mut a, mut b) = (
+        replica(file.space("a").unwrap(), Continuity::Unproven),
+        replica(file.space("b").unwrap(), Continuity::Unproven),
+    );
+    for number in 0..100 {
+        a.write(Keyed::new(number, vec![1; 100]), Now::default()).unwrap();
+    }
+    b.write(Keyed::new(1, vec![2]), Now::default()).unwrap();
+    let (id, roots) = (a.id(), [a.root(), b.root()]);
+    file.backup(&copy).unwrap();
+    assert!(matches!(file.backup(&copy), Err(FileError::Exists(_))));
+    a.write(Keyed::new(1, vec![3]), Now::default()).unwrap();
+    // Even with the marker of the closed original, the copy is known for what it is.
+    marker.keep(a.close().unwrap()).unwrap();
+    let restored = RedbFile::open(&copy, config()).unwrap();
+    let mut a = replica(restored.space("a").unwrap(), marker.take().unwrap());
+    let mut b = replica(restored.space("b").unwrap(), Continuity::Unproven);
+    assert_eq!([a.root(), b.root()], roots);
+    assert_ne!(a.id(), id);
+    assert_eq!(a.read(&1).unwrap().value().unwrap().value, vec![1; 100]);
+}
+
+#[test]
+fn a_marker_keeps_the_id_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let marker = MarkerFile::new(directory.path().join("marker"));
+    let open = |continuity| replica(RedbFile::create(&path, config()).unwrap().space("s").unwrap(), continuity);
+    let first = open(marker.take().unwrap());
+    let id = first.id();
+    marker.keep(first.close().unwrap()).unwrap();
+    let second = open(marker.take().unwrap());
+    assert_eq!(second.id(), id);
+    // As in a crash.
+    drop(second);
+    assert!(!marker.path().exists());
+    assert_ne!(open(marker.take().unwrap()).id(), id);
+    fs::write(marker.path(), b"seventeen bytes..").unwrap();
+    assert_eq!(marker.take().unwrap(), Continuity::Unproven);
+    assert!(!marker.path().exists());
+}
+
+#[test]
+fn compaction_saves_room_when_it_is_worth_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let filled = |percent| {
+        let config = RedbConfig { compact_from_unused_percent: percent, ..config() };
+        let file = RedbFile::create(directory.path().join(percent.to_string()), config).unwrap();
+        let mut store = file.space("s").unwrap();
+        for number in 0..50 {
+            store.commit(record(number, 100_000)).unwrap();
+        }
+        let mut commit = Commit::default();
+        commit.records.extend((1..50_u32).map(|number| (KeyHash::of(&number), None)));
+        store.commit(commit).unwrap();
+        (file, store)
+    };
+    let (file, _store) = filled(101);
+    assert_eq!(file.compact().unwrap().saved_bytes(), 0);
+    let (file, store) = filled(30);
+    // A scan reads what would be moved.
+    let scanned = store.scan(KeyRange::ALL, &mut |_, _| {
+        assert!(matches!(file.compact(), Err(FileError::Busy)));
+        std::ops::ControlFlow::Break(())
+    });
+    scanned.unwrap();
+    let compaction = file.compact().unwrap();
+    assert_eq!((file.len_bytes().unwrap(), compaction.saved_bytes() > 4_000_000), (compaction.bytes_after, true));
+    assert_eq!(store.load(KeyHash::of(&0_u32)).unwrap(), Some(vec![1; 100_000]));
+    // Now there is nothing to gain.
+    assert_eq!(file.compact().unwrap().saved_bytes(), 0);
+}
