@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -10,6 +11,7 @@ use super::early::EarlyPushes;
 use super::event::EventQueue;
 use super::peers::{self, Peer};
 use super::push_queue::PushQueue;
+use super::trace::SessionSpan;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
 use crate::clock::{Now, ReplicaId};
 use crate::mutant::{self, Mutant};
@@ -43,6 +45,7 @@ pub struct Engine<V: Replicated> {
     pub(super) config: GossipConfig,
     pub(super) name: Option<PeerId>,
     pub(super) zone: Option<String>,
+    space: Arc<str>,
     pub(super) peers: BTreeMap<PeerId, Peer>,
     /// Who is to be talked to, and when, whatever the rounds say.
     pub(super) due: BTreeMap<PeerId, Duration>,
@@ -76,6 +79,7 @@ pub struct Engine<V: Replicated> {
 pub(super) struct Conversation {
     pub(super) peer: PeerId,
     pub(super) session: Session,
+    pub(super) span: SessionSpan,
     /// Whether it was opened from here.
     pub(super) opened: bool,
     /// The number by which the session's opener named it.
@@ -137,6 +141,7 @@ impl<V: Replicated> Engine<V> {
             replica,
             name: None,
             zone: None,
+            space: Arc::default(),
             peers: BTreeMap::new(),
             due: BTreeMap::new(),
             sessions: Vec::new(),
@@ -170,6 +175,17 @@ impl<V: Replicated> Engine<V> {
     /// Names the zone in which this replica is, for the preference for other zones.
     pub fn set_zone(&mut self, zone: Option<String>) {
         self.zone = zone;
+    }
+
+    /// Says what this replica is of, for telling it from others of the same process: metrics and spans bear it as `space`.
+    /// Set it before the engine is driven; empty until then.
+    pub fn set_space(&mut self, space: &str) {
+        self.space = space.into();
+    }
+
+    /// What this replica is of, as [`set_space`](Self::set_space) said.
+    pub fn space(&self) -> &Arc<str> {
+        &self.space
     }
 
     /// Adds a peer, or gives a known one another zone.
@@ -431,6 +447,7 @@ impl<V: Replicated> Engine<V> {
     }
 
     pub(super) fn report_store(&mut self, error: &Error) {
+        self.stats.store_failures += 1;
         self.events.push(Event::StoreFailed { message: error.to_string() });
     }
 }

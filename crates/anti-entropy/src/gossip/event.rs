@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use super::PeerId;
+use super::trace::report;
 use crate::replica::{Notice, Rejection, ValueBytes};
 use crate::session::{Finished, FrameError, RefusedReason};
 use crate::summary::Root;
@@ -77,6 +78,7 @@ impl<K> EventQueue<K> {
     }
 
     pub(super) fn push(&mut self, event: Event<K>) {
+        report(&event);
         if self.pending.len() == self.limit {
             self.pending.pop_front();
             self.missed += 1;
@@ -122,6 +124,19 @@ pub struct EngineStats {
     pub value_bytes_sent: u64,
     /// Bytes of parts among those of values; parts that are named by their hashes take none.
     pub part_bytes_sent: u64,
+    /// Bytes of frames of pushes among those sent.
+    pub push_bytes_sent: u64,
+    /// Bytes of values that arrived in batches and pushes, whether they were needed or not.
+    pub value_bytes_received: u64,
+    /// Frames of sessions received that changed nothing and came before entries moved: openings, and what looks for
+    /// differences.
+    pub frames_compared: u64,
+    /// Frames received by which something changed here.
+    pub frames_joined: u64,
+    /// Keys at which sessions changed something here.
+    pub keys_changed: u64,
+    /// Times that this replica's own store failed while it worked for peers, or pushed a write.
+    pub store_failures: u64,
     /// Frames that were none, or from nobody known.
     pub frames_refused: u64,
     /// Pushes sent, one for each write and peer, relayed ones too.

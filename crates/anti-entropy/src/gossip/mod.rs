@@ -16,6 +16,7 @@ mod push;
 mod push_queue;
 mod receive;
 mod sessions;
+mod trace;
 mod tree;
 
 #[cfg(test)]

@@ -71,7 +71,9 @@ impl<V: Replicated> Engine<V> {
             self.stats.pushes_relayed += u64::from(push.relayed);
             self.stats.count_sent(push.value_bytes);
         }
-        Some((to, encode_push_frame(&payload, &self.config.session)))
+        let frame = encode_push_frame(&payload, &self.config.session);
+        self.stats.push_bytes_sent += frame.len() as u64;
+        Some((to, frame))
     }
 
     /// Keeps pushing to the same peers as long as they are healthy: a push is taken only by those that have the writer's one

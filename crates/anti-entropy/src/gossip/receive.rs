@@ -15,17 +15,19 @@ impl<V: Replicated> Engine<V> {
             return;
         }
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
-        let mut payload = frame.payload;
+        let (mut payload, taken) = (frame.payload, self.stats.pushes_taken);
         loop {
             let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
                 self.reject_push(from, Rejection::Malformed("a push does not parse"));
-                return;
+                break;
             };
+            self.stats.value_bytes_received += arrived.value_bytes.all;
             if !self.handle_push(arrived, now) || rest.is_empty() {
-                return;
+                break;
             }
             payload = rest;
         }
+        self.stats.frames_joined += u64::from(self.stats.pushes_taken > taken);
     }
 
     /// Tries those once more that what they need has not come for in time.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::engine::{Conversation, scaled};
+use super::trace::SessionSpan;
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
 use crate::replica::{Replicated, ValueBytes};
@@ -16,8 +17,9 @@ use crate::session::{
 const MAX_BUSY: u32 = 6;
 
 impl Conversation {
-    fn new(peer: PeerId, session: Session, opened: bool, nonce: u64, now: Now) -> Self {
+    fn new(peer: PeerId, session: Session, opened: bool, nonce: u64, space: &str, now: Now) -> Self {
         Self {
+            span: SessionSpan::new(space, &peer, opened, nonce),
             peer,
             session,
             opened,
@@ -83,12 +85,24 @@ impl<V: Replicated> Engine<V> {
                 None => return,
             },
         };
+        let span = self.sessions[index].span.clone();
+        span.within(|| self.handle_in_session(index, frame, now));
+    }
+
+    fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
         let may_transfer = self.may_transfer(index, now);
         let conversation = &mut self.sessions[index];
-        let changed = conversation.session.stats().changed;
+        let before = conversation.session.stats();
+        let compares = conversation.is_open() && !conversation.session.is_transferring();
         let handled = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now);
-        if conversation.session.stats().changed > changed {
+        let after = conversation.session.stats();
+        self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
+        self.stats.keys_changed += after.changed - before.changed;
+        if after.changed > before.changed {
             self.last_joined = Some(now.elapsed);
+            self.stats.frames_joined += 1;
+        } else if compares {
+            self.stats.frames_compared += 1;
         }
         if let Err(error) = handled {
             conversation.session.abort(PartialReason::StoreFailed, now);
@@ -97,7 +111,7 @@ impl<V: Replicated> Engine<V> {
         let conversation = &mut self.sessions[index];
         if conversation.session.is_transferring() && !conversation.diverged {
             conversation.diverged = true;
-            self.events.push(Event::Diverged { peer: from.clone() });
+            self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
     }
 
@@ -115,7 +129,8 @@ impl<V: Replicated> Engine<V> {
             return None;
         }
         self.stats.sessions_accepted += 1;
-        self.sessions.push(Conversation::new(from.clone(), session, false, frame.session, now));
+        let conversation = Conversation::new(from.clone(), session, false, frame.session, self.space(), now);
+        self.sessions.push(conversation);
         Some(self.sessions.len() - 1)
     }
 
@@ -181,7 +196,8 @@ impl<V: Replicated> Engine<V> {
             let config = self.session_config();
             let session = Session::open(nonce, &mut self.replica, config, now);
             self.stats.sessions_opened += 1;
-            self.sessions.push(Conversation::new(peer, session, true, nonce, now));
+            let conversation = Conversation::new(peer, session, true, nonce, self.space(), now);
+            self.sessions.push(conversation);
         }
     }
 
@@ -242,11 +258,14 @@ impl<V: Replicated> Engine<V> {
                 continue;
             };
             let (peer, opened, since) = (conversation.peer.clone(), conversation.opened, conversation.since);
+            // Its span ends with it, however long it stays to repeat itself.
+            let span = core::mem::take(&mut conversation.span);
             conversation.over_at = Some(now.elapsed.saturating_add(self.config.session.idle_timeout));
             if opened {
                 self.sessions.remove(index);
             }
-            self.session_ended(&peer, opened.then_some(since), finished, now);
+            span.ended(&finished);
+            span.within(|| self.session_ended(&peer, opened.then_some(since), finished, now));
         }
         None
     }

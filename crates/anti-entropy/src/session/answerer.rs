@@ -180,6 +180,7 @@ impl Answerer {
         }
         let (range, clocks) = (batch.range(), batch.clocks.clone());
         let planted = planted_reply(&batch, compared, turn.replica)?;
+        turn.stats.value_bytes_received += batch.value_bytes().all;
         let joined = match turn.replica.apply(batch, compared, turn.now)? {
             Applied::Joined(joined) => joined,
             Applied::Rejected(rejection) => return Ok(rejected(rejection, turn.stats)),

@@ -106,6 +106,7 @@ pub struct Session {
     /// Values in the last message, which a repetition sends again.
     last_sent: ValueBytes,
     config: SessionConfig,
+    since: Duration,
     idle_deadline: Duration,
 }
 
@@ -189,6 +190,7 @@ impl Session {
             stats: SessionStats::default(),
             last_sent: ValueBytes::default(),
             config,
+            since: now.elapsed,
             idle_deadline,
         }
     }
@@ -237,7 +239,7 @@ impl Session {
             }
             Received::Piece => {}
             Received::TooLong => self.refuse_message(now),
-            Received::Refused(reason) => self.finish(Outcome::Refused(reason)),
+            Received::Refused(reason) => self.finish(Outcome::Refused(reason), now),
             Received::Message(message) => {
                 let before = self.stats.values_sent();
                 self.handle_message(&message, replica, may_transfer, now)?;
@@ -262,7 +264,7 @@ impl Session {
         let outcome = match &mut self.role {
             Role::Opener(opener) => {
                 let Some(reply) = message::read::<Reply>(message) else {
-                    self.finish(Outcome::Refused(RefusedReason::Malformed("an answer does not parse")));
+                    self.finish(Outcome::Refused(RefusedReason::Malformed("an answer does not parse")), now);
                     return Ok(());
                 };
                 if let Reply::Differs(differs) = &reply {
@@ -273,7 +275,7 @@ impl Session {
             }
             Role::Answerer(answerer) => {
                 let Some(request) = message::read(message) else {
-                    self.finish(Outcome::Refused(RefusedReason::Malformed("a request does not parse")));
+                    self.finish(Outcome::Refused(RefusedReason::Malformed("a request does not parse")), now);
                     return Ok(());
                 };
                 let step = answerer.handle_request(request, &mut turn)?;
@@ -281,7 +283,7 @@ impl Session {
             }
         };
         if let Some(outcome) = outcome {
-            self.finish(outcome);
+            self.finish(outcome, now);
         }
         Ok(())
     }
@@ -291,7 +293,7 @@ impl Session {
         let patient = mutant::active(Mutant::SessionsNeverTimeOut)
             || mutant::active(Mutant::RoundWaitsForEverySession) && matches!(self.role, Role::Opener(_));
         if self.finished.is_none() && now.elapsed >= self.idle_deadline && !patient {
-            self.finish(self.role.end_by_silence());
+            self.finish(self.role.end_by_silence(), now);
         } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
             self.stats.count_sent(self.last_sent);
         }
@@ -302,7 +304,7 @@ impl Session {
         if self.finished.is_none() && matches!(self.role, Role::Opener(_)) {
             self.exchange.send(&Request::Abort, &self.config, now);
         }
-        self.finish(Outcome::Partial(reason));
+        self.finish(Outcome::Partial(reason), now);
     }
 
     /// What to do next; to be called until it says [`Output::Wait`] or [`Output::Done`].
@@ -354,12 +356,13 @@ impl Session {
             Role::Opener(_) => self.exchange.send(&Request::Abort, &self.config, now),
             Role::Answerer(_) => self.exchange.send(&Reply::give_up(Refusal::MessageTooLong), &self.config, now),
         };
-        self.finish(Outcome::Refused(RefusedReason::MessageTooLong));
+        self.finish(Outcome::Refused(RefusedReason::MessageTooLong), now);
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: Outcome, now: Now) {
         if self.finished.is_none() {
             self.finished = Some(outcome);
+            self.stats.duration = now.elapsed.saturating_sub(self.since);
             self.certified = match &self.role {
                 Role::Opener(opener) => opener.certified(),
                 Role::Answerer(answerer) => answerer.certified(),

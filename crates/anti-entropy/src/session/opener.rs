@@ -417,6 +417,7 @@ impl Opener {
         if Some(got.lo()) != self.cursor || !range.includes(&got) {
             return Ok(malformed("a batch of another range"));
         }
+        turn.stats.value_bytes_received += batch.value_bytes().all;
         match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
                 turn.stats.changed += joined.changed.len() as u64;

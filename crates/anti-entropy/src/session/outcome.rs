@@ -1,6 +1,7 @@
 //! How a session ends.
 
 use alloc::string::String;
+use core::time::Duration;
 
 use crate::replica::{Rejection, ValueBytes};
 use crate::summary::Root;
@@ -30,6 +31,19 @@ pub enum Outcome {
     Partial(PartialReason),
     /// One side refuses to go on; trying again will not help until the reason is mended.
     Refused(RefusedReason),
+}
+
+impl Outcome {
+    /// Its name in metrics and spans.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Progress => "progress",
+            Self::Partial(_) => "partial",
+            Self::Refused(_) => "refused",
+        }
+    }
 }
 
 /// Why a session ended early.
@@ -108,6 +122,8 @@ pub struct SessionStats {
     pub value_bytes_sent: u64,
     /// Bytes of parts among those of values; parts that are named by their hashes take none.
     pub part_bytes_sent: u64,
+    /// Bytes of values that arrived in batches, whether they were needed or not.
+    pub value_bytes_received: u64,
     /// Requests answered, as seen by the side that opened; requests received, by the other.
     pub round_trips: u32,
     /// Keys found to differ.
@@ -120,6 +136,8 @@ pub struct SessionStats {
     pub sketches_failed: u32,
     /// Whole batches made: what was held here was so little that all of it was sent, and nothing was looked for.
     pub whole_batches: u32,
+    /// From its opening, or the arrival of the opening, to its end.
+    pub duration: Duration,
 }
 
 impl SessionStats {

@@ -1,0 +1,88 @@
+use tracing::field::Empty;
+use tracing::{Span, debug, debug_span, error, warn};
+
+use crate::gossip::{Event, PeerId};
+use crate::replica::Notice;
+use crate::session::{Finished, Outcome};
+
+/// The span of a session, from its opening to its end.
+#[derive(Clone, Debug)]
+pub(in crate::gossip) struct SessionSpan(Span);
+
+impl Default for SessionSpan {
+    fn default() -> Self {
+        Self(Span::none())
+    }
+}
+
+impl SessionSpan {
+    /// A span of its own: what a session does follows from many calls, and belongs to none of them.
+    pub(in crate::gossip) fn new(space: &str, peer: &PeerId, opened: bool, nonce: u64) -> Self {
+        let direction = if opened { "opened" } else { "accepted" };
+        Self(debug_span!(
+            target: "anti_entropy",
+            parent: None,
+            "session",
+            space,
+            peer = peer.as_str(),
+            direction,
+            nonce,
+            outcome = Empty,
+            reason = Empty,
+            changed = Empty,
+            bytes_sent = Empty,
+            bytes_received = Empty,
+        ))
+    }
+
+    /// Does something within the span.
+    pub(in crate::gossip) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.in_scope(work)
+    }
+
+    /// Notes how the session ended. One that is given up for another has no outcome.
+    pub(in crate::gossip) fn ended(&self, finished: &Finished) {
+        self.0.record("outcome", finished.outcome.name());
+        match &finished.outcome {
+            Outcome::Partial(reason) => _ = self.0.record("reason", tracing::field::display(reason)),
+            Outcome::Refused(reason) => _ = self.0.record("reason", tracing::field::display(reason)),
+            Outcome::Converged | Outcome::Progress => {}
+        }
+        self.0.record("changed", finished.stats.changed);
+        self.0.record("bytes_sent", finished.stats.bytes_sent);
+        self.0.record("bytes_received", finished.stats.bytes_received);
+    }
+}
+
+/// Tells of what an operator would want to know. Keys are left out: they may be nobody else's business.
+pub(in crate::gossip) fn report<K>(event: &Event<K>) {
+    match event {
+        Event::Refused { peer, reason } => {
+            warn!(target: "anti_entropy", peer = peer.as_str(), %reason, "session or push refused");
+        }
+        Event::PushRejected { peer, rejection } => {
+            warn!(target: "anti_entropy", peer = peer.as_str(), %rejection, "push rejected");
+        }
+        Event::FrameRefused { peer, error } => {
+            debug!(target: "anti_entropy", peer = peer.as_str(), %error, "frame refused");
+        }
+        Event::StoreFailed { message } => error!(target: "anti_entropy", message),
+        Event::Notice(notice) => report_notice(notice),
+        Event::Converged { .. } | Event::Diverged { .. } | Event::SessionEnded { .. } | Event::Missed(_) => {}
+    }
+}
+
+fn report_notice<K>(notice: &Notice<K>) {
+    match notice {
+        Notice::Renamed { from, to, made } => {
+            warn!(target: "anti_entropy", %from, %to, made, "the store was rolled back; the replica took another id");
+        }
+        Notice::ContentClash { dot, .. } => {
+            warn!(target: "anti_entropy", %dot, "one write was met with two contents");
+        }
+        Notice::HistoriesDiffer { key } => {
+            warn!(target: "anti_entropy", %key, "a peer has seen the same and holds something else; audit both");
+        }
+        Notice::ClockSkew(skew) => warn!(target: "anti_entropy", %skew, "a timestamp is too far ahead"),
+    }
+}
