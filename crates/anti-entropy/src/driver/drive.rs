@@ -111,6 +111,7 @@ async fn carry<V: Replicated, E>(
         while let Some((from, frame)) = transport.receive().await {
             if queued.frames.fetch_add(1, Ordering::Relaxed) >= max_queued_frames {
                 queued.frames.fetch_sub(1, Ordering::Relaxed);
+                queued.dropped_frames.fetch_add(1, Ordering::Relaxed);
             } else if jobs.send(Job::Frame(from, frame)).is_err() {
                 return;
             }

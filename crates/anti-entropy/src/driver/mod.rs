@@ -1,10 +1,15 @@
 //! Layer 6, driver: the async edge. Nothing below this layer is async.
+//!
+//! With the feature `metrics` a driver tells once a second, by the facade of that name, what its engine has counted, and
+//! how long frames take; docs/operations.md says what is told. With the feature `tracing` each session has a span, and
+//! what should not happen is an event.
 
 mod channels;
 mod clock;
 mod drive;
 mod handle;
 mod memory;
+mod metrics;
 mod transport;
 mod worker;
 
@@ -13,4 +18,7 @@ pub use clock::{Clock, SystemClock};
 pub use drive::{DriverConfig, drive};
 pub use handle::{Handle, HandleError};
 pub use memory::{LinkFaults, MemoryNetwork, MemoryTransport};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use metrics::describe_metrics;
 pub use transport::{SendError, Transport};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 
+use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
 use crate::clock::Now;
 use crate::gossip::{Engine, Event, Output, PeerId};
@@ -22,11 +23,12 @@ pub(super) enum Job<V: Replicated, E> {
 /// Something to be done with the engine, on its thread.
 pub(super) type Call<V, E> = Box<dyn FnOnce(&mut Worker<V, E>, Now) + Send>;
 
-/// How many jobs of each kind wait for the thread.
+/// How many jobs of each kind wait for the thread, and how many did not get that far.
 #[derive(Debug, Default)]
 pub(super) struct Queued {
     pub(super) frames: AtomicUsize,
     pub(super) calls: AtomicUsize,
+    pub(super) dropped_frames: AtomicU64,
 }
 
 pub(super) struct Worker<V: Replicated, E> {
@@ -38,6 +40,7 @@ pub(super) struct Worker<V: Replicated, E> {
     events: Subscribers<Event<V::Key>>,
     waiting: Vec<Waiting>,
     stopping: Option<Stopping>,
+    metrics: Metrics,
     config: DriverConfig,
 }
 
@@ -60,7 +63,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
         config: DriverConfig,
     ) -> Self {
-        driven.as_mut().replica_mut().watch();
+        let engine = driven.as_mut();
+        engine.replica_mut().watch();
+        let metrics = Metrics::of(engine);
         Self {
             driven,
             clock,
@@ -69,6 +74,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
             events: Subscribers::new(Event::Missed),
             waiting: Vec::new(),
             stopping: None,
+            metrics,
             config,
         }
     }
@@ -81,27 +87,32 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         loop {
             let deadline = self.put_out();
             if let Some(stopping) = self.has_stopped() {
+                self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
                 let engine: Engine<V> = self.driven.into();
                 // Whoever asked may be gone.
                 let _ = stopping.done.send(engine.into_replica().close());
                 return;
             }
             let wait = deadline.saturating_sub(self.clock.now().elapsed);
-            match jobs.recv_timeout(wait) {
+            let job = jobs.recv_timeout(wait);
+            let began = self.clock.now();
+            match job {
                 Ok(Job::Frame(from, frame)) => {
                     queued.frames.fetch_sub(1, Ordering::Relaxed);
-                    self.driven.as_mut().handle_frame(&from, &frame, self.clock.now());
+                    self.driven.as_mut().handle_frame(&from, &frame, began);
                 }
                 Ok(Job::Call(call)) => {
                     queued.calls.fetch_sub(1, Ordering::Relaxed);
-                    let now = self.clock.now();
-                    call(&mut self, now);
+                    call(&mut self, began);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            let (engine, now) = (self.driven.as_mut(), self.clock.now());
+            self.metrics.handled(engine, now.elapsed.saturating_sub(began.elapsed));
             // Busy with frames or not: what is due is done.
-            self.driven.as_mut().handle_timeout(self.clock.now());
+            engine.handle_timeout(now);
+            self.metrics.publish(engine, queued, now);
         }
     }
 
@@ -112,6 +123,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
                 // If nobody carries frames any more, they are lost.
                 Output::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
                 Output::Event(event) => {
+                    self.metrics.event(&event);
                     if matches!(event, Event::Converged { .. }) {
                         self.wake_waiting();
                     }
@@ -123,6 +135,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         while let Some(change) = self.driven.as_mut().replica_mut().poll_change() {
             self.changes.send(&change);
         }
+        let deadline = deadline.min(self.metrics.due());
         self.stopping.as_ref().map_or(deadline, |stopping| deadline.min(stopping.at))
     }
 

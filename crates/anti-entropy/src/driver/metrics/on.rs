@@ -1,0 +1,220 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics::{Key, Label, Level, Metadata, with_recorder};
+
+use super::{counts, names, reasons};
+use crate::clock::Now;
+use crate::driver::worker::Queued;
+use crate::gossip::{Engine, Event, PeerId, PeerStatus, Status};
+use crate::replica::Replicated;
+use crate::session::RefusedReason;
+
+/// How often what the engine has counted is told. It walks the peers, and nobody reads more often.
+const EVERY: Duration = Duration::from_secs(1);
+
+static METADATA: Metadata<'static> = Metadata::new("anti_entropy", Level::INFO, Some("anti_entropy"));
+
+/// What has been told of an engine. Recorders are asked for each time, so that one that is installed late misses only what
+/// came before.
+#[derive(Debug)]
+pub(in crate::driver) struct Metrics {
+    space: Arc<str>,
+    due: Duration,
+    /// The counters as they were told last.
+    counted: [u64; counts::LEN],
+    /// Peers of which gauges tell.
+    peers: BTreeSet<PeerId>,
+    frames_compared: u64,
+    frames_joined: u64,
+}
+
+impl Metrics {
+    pub(in crate::driver) fn of<V: Replicated>(engine: &Engine<V>) -> Self {
+        super::describe_metrics();
+        let stats = engine.stats();
+        let this = Self {
+            space: Arc::clone(engine.space()),
+            due: Duration::ZERO,
+            counted: [0; counts::LEN],
+            peers: BTreeSet::new(),
+            frames_compared: stats.frames_compared,
+            frames_joined: stats.frames_joined,
+        };
+        // A counter that begins with its first failure has no increase to be alarmed by.
+        for (outcome, reason) in reasons::FAILURES {
+            this.count(names::SESSION_FAILURES, &[("outcome", outcome), ("reason", reason)], 0);
+        }
+        for reason in reasons::REJECTIONS {
+            this.count(names::REJECTIONS, &[("reason", reason)], 0);
+        }
+        this.count(names::MISSED_EVENTS, &[], 0);
+        this
+    }
+
+    /// When to tell next.
+    pub(in crate::driver) fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// Counts what only events tell.
+    pub(in crate::driver) fn event<K>(&self, event: &Event<K>) {
+        match event {
+            Event::SessionEnded { finished, .. } => {
+                let outcome = finished.outcome.name();
+                self.observe(names::SESSION_SECONDS, &[("outcome", outcome)], finished.stats.duration);
+                if let Some(reason) = reasons::of_outcome(&finished.outcome) {
+                    self.count(names::SESSION_FAILURES, &[("outcome", outcome), ("reason", reason)], 1);
+                }
+            }
+            Event::PushRejected { rejection, .. }
+            | Event::Refused { reason: RefusedReason::Rejected(rejection), .. } => {
+                self.count(names::REJECTIONS, &[("reason", reasons::of_rejection(rejection))], 1);
+            }
+            Event::Missed(events) => self.count(names::MISSED_EVENTS, &[], *events),
+            _ => {}
+        }
+    }
+
+    /// Tells how long a frame took, if it compared or something changed by it.
+    pub(in crate::driver) fn handled<V: Replicated>(&mut self, engine: &Engine<V>, took: Duration) {
+        let stats = engine.stats();
+        if stats.frames_joined > self.frames_joined {
+            self.observe(names::JOIN_SECONDS, &[], took);
+        } else if stats.frames_compared > self.frames_compared {
+            self.observe(names::COMPARE_SECONDS, &[], took);
+        }
+        (self.frames_compared, self.frames_joined) = (stats.frames_compared, stats.frames_joined);
+    }
+
+    /// Tells what the engine has counted, if that is due.
+    pub(in crate::driver) fn publish<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+        if now.elapsed >= self.due {
+            self.due = now.elapsed.saturating_add(EVERY);
+            self.tell(engine, queued, now);
+        }
+    }
+
+    /// Tells it for the last time.
+    pub(in crate::driver) fn end<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+        self.tell(engine, queued, now);
+    }
+
+    fn tell<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+        let status = engine.status(now);
+        let counts = counts::of(&status.engine, &status.replica, queued.dropped_frames.load(Ordering::Relaxed));
+        for (index, (name, label, value)) in counts.into_iter().enumerate() {
+            // By difference, so that a replica that is opened again goes on where it was.
+            self.count(name, label.as_slice(), value.saturating_sub(self.counted[index]));
+            self.counted[index] = value.max(self.counted[index]);
+        }
+        self.tell_state(&status);
+        self.set(names::OLDEST_SESSION, &[], engine.oldest_session(now).unwrap_or_default().as_secs_f64());
+        self.set(names::QUEUED, &[("kind", "sends")], number(engine.queued_len()));
+        self.set(names::QUEUED, &[("kind", "frames")], number(queued.frames.load(Ordering::Relaxed)));
+        self.set(names::QUEUED, &[("kind", "calls")], number(queued.calls.load(Ordering::Relaxed)));
+        self.tell_peers(&status.peers);
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn tell_state(&self, status: &Status) {
+        self.set(names::ENTRIES, &[], status.entries as f64);
+        self.set(names::CONFLICTS, &[], number(status.conflicts));
+        self.set(names::SESSIONS, &[], number(status.sessions));
+        self.set(names::LAST_JOINED, &[], since(status.last_joined));
+        self.set(names::PEERS, &[], number(status.peers.len()));
+        let (received, needed) = (status.engine.value_bytes_received, status.replica.value_bytes_needed);
+        self.set(names::OVERSTREAM, &[], received as f64 / needed as f64);
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn tell_peers(&mut self, peers: &[PeerStatus]) {
+        let mut gone = std::mem::take(&mut self.peers);
+        for peer in peers {
+            gone.remove(&peer.peer);
+            self.peers.insert(peer.peer.clone());
+            self.set_of_peer(names::PEER_LAG, &peer.peer, since(peer.lag));
+            self.set_of_peer(names::PEER_SILENT, &peer.peer, since(peer.silent));
+            self.set_of_peer(names::PEER_DIFFERENCES, &peer.peer, peer.differences as f64);
+            self.set_of_peer(names::PEER_FAILURES, &peer.peer, peer.failures.into());
+            self.set_of_peer(names::PEER_BACKOFF, &peer.peer, peer.backoff.as_secs_f64());
+        }
+        for peer in &gone {
+            self.forget_peer(peer);
+        }
+    }
+
+    /// A gauge cannot be taken back: that nothing is known any more is said by no number.
+    fn forget_peer(&self, peer: &PeerId) {
+        for name in
+            [names::PEER_LAG, names::PEER_SILENT, names::PEER_DIFFERENCES, names::PEER_FAILURES, names::PEER_BACKOFF]
+        {
+            self.set_of_peer(name, peer, f64::NAN);
+        }
+    }
+
+    fn set_of_peer(&self, name: &'static str, peer: &PeerId, value: f64) {
+        let mut labels = self.labels(&[]);
+        labels.push(Label::new("peer", peer.as_str().to_string()));
+        with_recorder(|recorder| recorder.register_gauge(&Key::from_parts(name, labels), &METADATA).set(value));
+    }
+
+    fn set(&self, name: &'static str, own: &[(&'static str, &'static str)], value: f64) {
+        with_recorder(|recorder| recorder.register_gauge(&self.key(name, own), &METADATA).set(value));
+    }
+
+    fn count(&self, name: &'static str, own: &[(&'static str, &'static str)], more: u64) {
+        with_recorder(|recorder| recorder.register_counter(&self.key(name, own), &METADATA).increment(more));
+    }
+
+    fn observe(&self, name: &'static str, own: &[(&'static str, &'static str)], took: Duration) {
+        with_recorder(|recorder| {
+            recorder.register_histogram(&self.key(name, own), &METADATA).record(took.as_secs_f64());
+        });
+    }
+
+    fn key(&self, name: &'static str, own: &[(&'static str, &'static str)]) -> Key {
+        Key::from_parts(name, self.labels(own))
+    }
+
+    fn labels(&self, own: &[(&'static str, &'static str)]) -> Vec<Label> {
+        let space = Label::new("space", Arc::clone(&self.space));
+        let own = own.iter().map(|(key, value)| Label::from_static_parts(key, value));
+        std::iter::once(space).chain(own).collect()
+    }
+}
+
+/// Once the engine is driven no more, its gauges tell nothing; counters stay what they are.
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        for name in [
+            names::ENTRIES,
+            names::CONFLICTS,
+            names::SESSIONS,
+            names::LAST_JOINED,
+            names::PEERS,
+            names::OVERSTREAM,
+            names::OLDEST_SESSION,
+        ] {
+            self.set(name, &[], f64::NAN);
+        }
+        for kind in ["sends", "frames", "calls"] {
+            self.set(names::QUEUED, &[("kind", kind)], f64::NAN);
+        }
+        for peer in &self.peers {
+            self.forget_peer(peer);
+        }
+    }
+}
+
+/// Seconds since something happened; infinite if it never did, which is beyond every alarm's bound.
+fn since(ago: Option<Duration>) -> f64 {
+    ago.map_or(f64::INFINITY, |ago| ago.as_secs_f64())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn number(count: usize) -> f64 {
+    count as f64
+}
