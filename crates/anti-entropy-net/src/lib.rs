@@ -40,8 +40,12 @@ mod error;
 mod frame;
 mod handshake;
 mod inbound;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outbound;
 mod peers;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod queue;
 mod stats;
 mod task;
@@ -49,5 +53,11 @@ mod transport;
 
 pub use config::{TcpConfig, TcpLimits};
 pub use error::{BindError, PeerError};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use metrics::{TransportCount, TransportMetrics, TransportStats, describe_metrics};
+#[cfg(feature = "prometheus")]
+#[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+pub use prometheus::{PrometheusConfig, PrometheusEndpoint, PrometheusError};
 pub use stats::{DroppedFrames, RefusedConnections, TcpStats};
 pub use transport::TcpTransport;

@@ -122,3 +122,16 @@ pub(crate) async fn let_in(listener: &TcpListener) -> TcpStream {
     })
     .await
 }
+
+/// What is answered to a request of HTTP; nothing if the connection is closed.
+pub(crate) async fn http(address: SocketAddr, request: &[u8]) -> String {
+    in_time(async {
+        let mut stream = TcpStream::connect(address).await.expect("loopback can be connected to");
+        let mut answer = Vec::new();
+        // It may be closed while the request is on its way.
+        let _ = stream.write_all(request).await;
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).expect("an answer is text")
+    })
+    .await
+}

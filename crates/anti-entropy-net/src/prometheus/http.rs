@@ -1,0 +1,134 @@
+//! As much of HTTP/1.1 as one page takes: a request, an answer, and the end of the connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::PrometheusConfig;
+
+/// How long to wait after the operating system could not accept, as it cannot without a free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is read of a request that is refused, so that its sender reads the answer instead of an error.
+const DISCARDED_BYTES: u64 = 64 << 10;
+
+/// Answers whoever connects, until it is dropped; the connections end with it.
+pub(super) async fn serve(listener: TcpListener, config: Arc<PrometheusConfig>, recorded: PrometheusHandle) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < config.max_connections => {
+                    let answered = answer(stream, config.max_request_bytes, recorded.clone());
+                    connections.spawn(timeout(config.request_timeout, answered));
+                }
+                Ok(_) => {}
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+            // Those that have ended are let go of.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, max_request_bytes: usize, recorded: PrometheusHandle) -> io::Result<()> {
+    let (response, is_read) = match read_head(&mut stream, max_request_bytes).await? {
+        Some(head) => (respond(&head, || recorded.render()), true),
+        None => (page("431 Request Header Fields Too Large", "", "the request is too long\n", true), false),
+    };
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await?;
+    if !is_read {
+        tokio::io::copy(&mut stream.take(DISCARDED_BYTES), &mut tokio::io::sink()).await?;
+    }
+    Ok(())
+}
+
+/// Reads a request up to the end of its headers; `None` if that does not come within so many bytes.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin), max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    let mut limited = stream.take(max_bytes as u64);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if limited.read_buf(&mut head).await? == 0 {
+            // Whoever ended the request early is told that it is none.
+            return Ok((head.len() < max_bytes).then_some(head));
+        }
+    }
+    Ok(Some(head))
+}
+
+/// The answer to a request.
+fn respond(head: &[u8], render: impl FnOnce() -> String) -> String {
+    let Some((method, path)) = parse(head) else {
+        return page("400 Bad Request", "", "this is no HTTP request; GET /metrics\n", true);
+    };
+    if path.split('?').next() != Some("/metrics") {
+        return page("404 Not Found", "", "the metrics are at /metrics\n", method != "HEAD");
+    }
+    match method {
+        "GET" | "HEAD" => page("200 OK", "", &render(), method == "GET"),
+        _ => page("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "the metrics are only read\n", true),
+    }
+}
+
+/// Method and path of a request's first line.
+fn parse(head: &[u8]) -> Option<(&str, &str)> {
+    let end = head.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let line = str::from_utf8(&head[..end]).ok()?.lines().next()?;
+    let mut words = line.split(' ');
+    let (method, path, version) = (words.next()?, words.next()?, words.next()?);
+    let is_http = words.next().is_none() && version.starts_with("HTTP/1.") && path.starts_with('/');
+    is_http.then_some((method, path))
+}
+
+fn page(status: &str, header: &str, body: &str, with_body: bool) -> String {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\
+         {header}Connection: close\r\n\r\n"
+    );
+    head + if with_body { body } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(request: &[u8]) -> String {
+        let response = respond(request, || "page".into());
+        response["HTTP/1.1 ".len()..].split(' ').next().unwrap().to_string()
+    }
+
+    #[test]
+    fn only_a_request_for_the_metrics_gets_them() {
+        let answered: [(&[u8], &str); 12] = [
+            (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", "200"),
+            (b"GET /metrics?name=x HTTP/1.0\r\n\r\n", "200"),
+            (b"HEAD /metrics HTTP/1.1\r\n\r\n", "200"),
+            (b"GET / HTTP/1.1\r\n\r\n", "404"),
+            (b"GET /metrics/../etc HTTP/1.1\r\n\r\n", "404"),
+            (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
+            (b"GET /metrics HTTP/2.0\r\n\r\n", "400"),
+            (b"GET metrics HTTP/1.1\r\n\r\n", "400"),
+            (b"GET /metrics HTTP/1.1 \r\n\r\n", "400"),
+            (b"GET /metrics HTTP/1.1\r\n", "400"),
+            (b"\xff\xfe\r\n\r\n", "400"),
+            (b"", "400"),
+        ];
+        for (request, expected) in answered {
+            assert_eq!(status(request), expected, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_the_length_of_the_body_that_it_leaves_out() {
+        let response = respond(b"HEAD /metrics HTTP/1.1\r\n\r\n", || "page".into());
+        assert!(response.contains("Content-Length: 4\r\n") && response.ends_with("\r\n\r\n"), "{response}");
+    }
+}

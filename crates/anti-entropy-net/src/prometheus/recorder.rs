@@ -1,0 +1,57 @@
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
+
+use super::{PrometheusConfig, PrometheusError};
+use crate::metrics::describe_metrics;
+
+/// How often what histograms have gathered is folded into their buckets; reading does so too.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The process's recorder, once it is installed: there is one, for good.
+static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
+
+struct Installed {
+    handle: PrometheusHandle,
+    _upkeep: Upkeep,
+}
+
+/// The thread of [`keep_up`], which ends when this is dropped.
+struct Upkeep(#[allow(dead_code, reason = "it is there to be dropped")] Sender<()>);
+
+/// Installs the recorder, or finds it installed by an earlier endpoint.
+pub(super) fn install(config: &PrometheusConfig) -> Result<PrometheusHandle, PrometheusError> {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(installed) = &*installed {
+        return Ok(installed.handle.clone());
+    }
+    let own = Matcher::Prefix("anti_entropy_".into());
+    let refused = |_| PrometheusError::Limit { limit: "buckets", rule: "must be 1 to 100 numbers" };
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(own, &config.buckets)
+        .map_err(refused)?
+        .idle_timeout(MetricKindMask::GAUGE, Some(config.idle_timeout))
+        .build_recorder();
+    let handle = recorder.handle();
+    let upkeep = keep_up(handle.clone()).map_err(PrometheusError::Thread)?;
+    ::metrics::set_global_recorder(recorder).map_err(|_| PrometheusError::OtherRecorder)?;
+    describe_metrics();
+    *installed = Some(Installed { handle: handle.clone(), _upkeep: upkeep });
+    Ok(handle)
+}
+
+/// Keeps the recorder's memory bounded, whether or not there is an endpoint: it outlives them all.
+fn keep_up(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
+    let (keep, ended) = channel::<()>();
+    let work = move || {
+        while ended.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
+            handle.run_upkeep();
+        }
+    };
+    thread::Builder::new().name("anti-entropy-metrics".into()).spawn(work)?;
+    Ok(Upkeep(keep))
+}
