@@ -48,6 +48,8 @@ mod peers;
 mod prometheus;
 mod queue;
 mod stats;
+#[cfg(feature = "swim")]
+pub mod swim;
 mod task;
 mod transport;
 

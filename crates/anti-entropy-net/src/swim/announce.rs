@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::error::AnnounceError;
+
+/// What one announcement takes in a datagram.
+pub(super) const ANNOUNCEMENT_BYTES: usize = 40;
+
+/// The state of a replica, in so few bytes that every datagram carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Which of the cluster's spaces it is about.
+    pub space: u64,
+    /// The digest of the replica's state: equal digests are equal replicas.
+    pub state: [u8; 32],
+}
+
+/// What goes along with our datagrams.
+#[derive(Debug)]
+pub(super) struct Announcements {
+    spaces: Mutex<Spaces>,
+    max_spaces: usize,
+}
+
+#[derive(Debug, Default)]
+struct Spaces {
+    states: BTreeMap<u64, [u8; 32]>,
+    /// The space that comes first in the next datagram that has no room for all.
+    next: u64,
+}
+
+impl Announcements {
+    pub(super) fn new(max_spaces: usize) -> Self {
+        Self { spaces: Mutex::default(), max_spaces }
+    }
+
+    pub(super) fn set(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+        let states = &mut self.lock().states;
+        if states.len() >= self.max_spaces && !states.contains_key(&space) {
+            return Err(AnnounceError::TooManySpaces { max: self.max_spaces });
+        }
+        states.insert(space, state);
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, space: u64) -> bool {
+        self.lock().states.remove(&space).is_some()
+    }
+
+    /// As many as fit into the room that is left in a datagram; if not all do, others than last time.
+    pub(super) fn take(&self, room_bytes: usize) -> Vec<Announcement> {
+        let mut spaces = self.lock();
+        let room = (room_bytes.saturating_sub(1) / ANNOUNCEMENT_BYTES).min(spaces.states.len());
+        let from_next = spaces.states.range(spaces.next..).chain(spaces.states.range(..spaces.next));
+        let taken: Vec<_> = from_next.take(room).map(|(&space, &state)| Announcement { space, state }).collect();
+        if let Some(last) = taken.last() {
+            spaces.next = last.space.wrapping_add(1);
+        }
+        taken
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Spaces> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_comes_with_the_next_datagram() {
+        let announcements = Announcements::new(5);
+        assert!(announcements.take(1_000).is_empty());
+        for space in [1, 2, 3, 4, u64::MAX] {
+            announcements.set(space, [7; 32]).unwrap();
+        }
+        assert_eq!(announcements.set(5, [7; 32]), Err(AnnounceError::TooManySpaces { max: 5 }));
+        let spaces = |room: usize| announcements.take(room).iter().map(|a| a.space).collect::<Vec<_>>();
+        assert_eq!((spaces(0), spaces(40)), (vec![], vec![]));
+        assert_eq!([spaces(81), spaces(81), spaces(81)], [vec![1, 2], vec![3, 4], vec![u64::MAX, 1]]);
+        assert_eq!(spaces(1_000), [2, 3, 4, u64::MAX, 1]);
+        assert!(announcements.remove(4) && !announcements.remove(4));
+        announcements.set(5, [7; 32]).unwrap();
+    }
+}

@@ -1,0 +1,39 @@
+use std::io;
+use std::net::SocketAddr;
+
+/// Why the membership could not be joined. Nothing is left open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// A setting makes no sense.
+    #[error("the setting {setting} {rule}; nothing was opened; correct the configuration")]
+    Setting {
+        /// The field of [`SwimConfig`](super::SwimConfig), its timings or its limits.
+        setting: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// The operating system refused the address.
+    #[error("cannot listen on {address}: {source}; nothing was opened; choose an address that is this node's and free")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes; nothing was opened; without them nothing can be kept secret")]
+    NoRandom,
+}
+
+/// Why a state is not announced. What was announced before still is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnounceError {
+    /// There are as many spaces as allowed.
+    #[error("the space was refused: {max} are announced already; retract one, or raise max_spaces on every node")]
+    TooManySpaces {
+        /// [`SwimLimits::max_spaces`](super::SwimLimits).
+        max: usize,
+    },
+}

@@ -1,0 +1,112 @@
+//! First contact: hellos that wait for their reply.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::datagram::{Kind, encode_hello};
+use super::identity::Identity;
+use super::node::Node;
+use super::seal::BootId;
+use super::timers::Timer;
+
+/// How often a hello is sent until its address counts as silent.
+const ATTEMPTS: usize = 4;
+/// How long our replies may be confirmed, at least.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+
+/// Hellos that wait for their reply, and replies that may be confirmed.
+#[derive(Debug)]
+pub(super) struct Hellos {
+    pending: BTreeMap<SocketAddr, Pending>,
+    max_pending: usize,
+    max_waiting: usize,
+    /// Replies with counters from the first of these on are fresh; the second takes its place when time has passed.
+    fresh_from: (u64, u64),
+    turned_at: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// The counters of the hellos that were sent.
+    counters: Vec<u64>,
+    /// Messages of foca's that wait for the session.
+    waiting: Vec<(Identity, Bytes)>,
+}
+
+impl Hellos {
+    pub(super) fn new(max_pending: usize, max_waiting: usize) -> Self {
+        let (fresh_from, turned_at) = ((0, 0), Duration::ZERO);
+        Self { pending: BTreeMap::new(), max_pending, max_waiting, fresh_from, turned_at }
+    }
+
+    /// Keeps a message for a peer until it replies. The newest are kept: what is older was asked in vain.
+    pub(super) fn wait(&mut self, to: &Identity, message: Bytes) {
+        if let Some(pending) = self.pending.get_mut(&to.address) {
+            if pending.waiting.len() >= self.max_waiting {
+                pending.waiting.remove(0);
+            }
+            pending.waiting.push((to.clone(), message));
+        }
+    }
+
+    /// Ends the wait for the reply to a hello; says where that was sent.
+    pub(super) fn answered(&mut self, counter: u64) -> Option<SocketAddr> {
+        self.pending.iter().find(|(_, pending)| pending.counters.contains(&counter)).map(|(&address, _)| address)
+    }
+
+    /// Ends the wait for an address, and returns what waits for this life of a peer.
+    pub(super) fn end(&mut self, address: SocketAddr, boot: BootId) -> Vec<(Identity, Bytes)> {
+        let mut waiting = self.pending.remove(&address).unwrap_or_default().waiting;
+        waiting.retain(|(to, _)| to.boot == boot);
+        waiting
+    }
+
+    /// Whether a reply of ours was sent so lately that it may be confirmed. `next` is the counter to come.
+    pub(super) fn is_fresh(&mut self, now: Duration, counter: u64, next: u64) -> bool {
+        self.turn(now, next);
+        (self.fresh_from.0..next).contains(&counter)
+    }
+
+    /// Lets replies grow old.
+    pub(super) fn turn(&mut self, now: Duration, next: u64) {
+        let passed = now.saturating_sub(self.turned_at);
+        if passed >= CONFIRM_WITHIN {
+            let older = if passed >= 2 * CONFIRM_WITHIN { next } else { self.fresh_from.1 };
+            self.fresh_from = (older, next);
+            self.turned_at = now;
+        }
+    }
+}
+
+impl Node {
+    /// Says hello to an address, unless that is under way.
+    pub(super) fn say_hello(&mut self, now: Duration, address: SocketAddr) {
+        if self.hellos.pending.contains_key(&address)
+            || self.hellos.pending.len() >= self.hellos.max_pending
+            || self.leaving
+        {
+            return;
+        }
+        self.hellos.pending.insert(address, Pending::default());
+        self.repeat_hello(now, address);
+    }
+
+    /// Says hello once more, and plans the next time; or gives up.
+    pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr) {
+        let counter = self.sealer.next();
+        let Some(pending) = self.hellos.pending.get_mut(&address) else { return };
+        let attempts = pending.counters.len();
+        if attempts >= ATTEMPTS {
+            self.hellos.pending.remove(&address);
+            return;
+        }
+        pending.counters.push(counter);
+        let contents = encode_hello(self.foca.identity());
+        self.send(Kind::Hello, BootId::UNKNOWN, address, &contents);
+        self.shared.stats.count(|stats| stats.hellos_sent += 1);
+        self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello(address));
+    }
+}

@@ -1,0 +1,113 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use anti_entropy::gossip::PeerId;
+
+use super::datagram::Reader;
+use super::event::Member;
+use super::seal::BootId;
+use crate::handshake::MAX_NAME_BYTES;
+
+/// The longest name of a zone.
+pub(super) const MAX_ZONE_BYTES: usize = 32;
+
+/// What SWIM tells apart: one generation of one life of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) name: PeerId,
+    /// Which of several lives of a name is the newest: a life takes a higher one than any before it, and a higher one
+    /// again after it was declared down by mistake.
+    pub(super) generation: u32,
+    pub(super) boot: BootId,
+    /// Where it takes our datagrams.
+    pub(super) address: SocketAddr,
+    /// Where it takes the data transport's connections.
+    pub(super) transport: SocketAddr,
+    pub(super) zone: Option<Arc<str>>,
+}
+
+impl Identity {
+    pub(super) fn member(&self) -> Member {
+        Member {
+            name: self.name.clone(),
+            address: self.address,
+            transport: self.transport,
+            zone: self.zone.as_deref().map(str::to_owned),
+            generation: self.generation,
+        }
+    }
+
+    /// The lengths were checked when it was configured or decoded.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        encode_text(self.name.as_str(), bytes);
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.extend_from_slice(&self.boot.0);
+        encode_address(self.address, bytes);
+        encode_address(self.transport, bytes);
+        encode_text(self.zone.as_deref().unwrap_or_default(), bytes);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let name = PeerId::from(decode_text(reader, MAX_NAME_BYTES)?);
+        let generation = reader.u32()?;
+        let boot = BootId(reader.array()?);
+        let (address, transport) = (decode_address(reader)?, decode_address(reader)?);
+        let zone = decode_text(reader, MAX_ZONE_BYTES)?;
+        let zone = (!zone.is_empty()).then(|| zone.into());
+        let well = !name.as_str().is_empty() && generation != 0 && boot != BootId::UNKNOWN;
+        well.then_some(Self { name, generation, boot, address, transport, zone })
+    }
+}
+
+impl foca::Identity for Identity {
+    type Addr = PeerId;
+
+    /// Coming back waits for its time, see `Node`.
+    fn renew(&self) -> Option<Self> {
+        None
+    }
+
+    fn addr(&self) -> PeerId {
+        self.name.clone()
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        (self.generation, self.boot) > (adversary.generation, adversary.boot)
+    }
+}
+
+fn encode_text(text: &str, bytes: &mut Vec<u8>) {
+    bytes.push(u8::try_from(text.len()).expect("names are at most 255 bytes"));
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn decode_text<'a>(reader: &mut Reader<'a>, max_bytes: usize) -> Option<&'a str> {
+    let length = usize::from(reader.u8()?);
+    if length > max_bytes {
+        return None;
+    }
+    std::str::from_utf8(reader.take(length)?).ok()
+}
+
+fn encode_address(address: SocketAddr, bytes: &mut Vec<u8>) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            bytes.push(4);
+            bytes.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            bytes.push(6);
+            bytes.extend_from_slice(&ip.octets());
+        }
+    }
+    bytes.extend_from_slice(&address.port().to_be_bytes());
+}
+
+fn decode_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let ip = match reader.u8()? {
+        4 => IpAddr::from(reader.array::<4>()?),
+        6 => IpAddr::from(reader.array::<16>()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, reader.u16()?))
+}

@@ -1,0 +1,160 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anti_entropy::gossip::PeerId;
+use tokio::sync::Notify;
+
+use super::event::{Event, Member};
+
+/// What the consumer has not been told yet. It keeps what is so and what was told, not what happened, so it is bounded by
+/// the members and their spaces however slow the consumer is.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The members that are up.
+    members: BTreeMap<PeerId, Member>,
+    /// The members as the consumer knows them.
+    told: BTreeMap<PeerId, Member>,
+    /// What members announced since.
+    announced: BTreeMap<PeerId, BTreeMap<u64, [u8; 32]>>,
+    /// The names that there is something to tell of, the oldest news first.
+    news: VecDeque<PeerId>,
+    closed: bool,
+}
+
+impl Mailbox {
+    pub(super) fn up(&self, member: Member) {
+        let mut state = self.lock();
+        let name = member.name.clone();
+        state.members.insert(name.clone(), member);
+        self.news(state, name);
+    }
+
+    pub(super) fn down(&self, peer: &PeerId) {
+        let mut state = self.lock();
+        state.announced.remove(peer);
+        if state.members.remove(peer).is_some() {
+            self.news(state, peer.clone());
+        }
+    }
+
+    /// Nothing, if the member is not up.
+    pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: [u8; 32]) {
+        let mut state = self.lock();
+        if state.members.contains_key(peer) {
+            state.announced.entry(peer.clone()).or_default().insert(space, digest);
+            self.news(state, peer.clone());
+        }
+    }
+
+    /// Ends the events, once those that wait are taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        self.lock().members.values().cloned().collect()
+    }
+
+    /// Waits for the next event. Dropping this before it is ready loses none.
+    pub(super) async fn next(&self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.try_next() {
+                return Some(event);
+            }
+            if self.lock().closed {
+                // Whoever else waits is to see it too.
+                self.changed.notify_one();
+                return None;
+            }
+            // News since the look above has left its permit, so it is not missed.
+            self.changed.notified().await;
+        }
+    }
+
+    /// The next event, if there is one.
+    pub(super) fn try_next(&self) -> Option<Event> {
+        self.lock().take()
+    }
+
+    fn news(&self, mut state: MutexGuard<'_, State>, peer: PeerId) {
+        if !state.news.contains(&peer) {
+            state.news.push_back(peer);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Event> {
+        while let Some(peer) = self.news.front() {
+            match (self.told.get(peer), self.members.get(peer)) {
+                (None, Some(member)) => {
+                    let member = member.clone();
+                    self.told.insert(peer.clone(), member.clone());
+                    return Some(Event::Up { member });
+                }
+                (Some(_), None) => {
+                    let peer = peer.clone();
+                    self.told.remove(&peer);
+                    return Some(Event::Down { peer });
+                }
+                (Some(told), Some(member)) if told != member => {
+                    let member = member.clone();
+                    self.told.insert(peer.clone(), member.clone());
+                    return Some(Event::Changed { member });
+                }
+                _ => {}
+            }
+            let announced = self.announced.get_mut(peer).and_then(BTreeMap::pop_first);
+            if let Some((space, state)) = announced {
+                return Some(Event::Announced { peer: peer.clone(), space, state });
+            }
+            self.announced.remove(&peer.clone());
+            self.news.pop_front();
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, generation: u32) -> Member {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        Member { name: name.into(), address, transport: address, zone: None, generation }
+    }
+
+    #[tokio::test]
+    async fn a_slow_consumer_is_told_how_it_is_and_not_how_it_came_about() {
+        let mailbox = Mailbox::default();
+        mailbox.announced(&"a".into(), 1, [9; 32]);
+        for round in 0..100_u8 {
+            mailbox.up(member("a", round.into()));
+            mailbox.announced(&"a".into(), 1, [round; 32]);
+            mailbox.up(member("b", 1));
+            mailbox.announced(&"b".into(), 1, [7; 32]);
+            mailbox.down(&"b".into());
+        }
+        assert_eq!(mailbox.next().await, Some(Event::Up { member: member("a", 99) }));
+        assert_eq!(mailbox.next().await, Some(Event::Announced { peer: "a".into(), space: 1, state: [99; 32] }));
+        mailbox.up(member("a", 100));
+        assert_eq!(mailbox.next().await, Some(Event::Changed { member: member("a", 100) }));
+        mailbox.down(&"a".into());
+        mailbox.close();
+        assert_eq!(mailbox.next().await, Some(Event::Down { peer: "a".into() }));
+        assert_eq!((mailbox.next().await, mailbox.next().await), (None, None));
+    }
+}

@@ -1,0 +1,88 @@
+//! What is told of members, and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anti_entropy::gossip::PeerId;
+
+use super::announce::Announcement;
+use super::identity::Identity;
+use super::node::{Known, Node};
+use super::seal::BootId;
+use super::timers::Timer;
+
+impl Node {
+    /// A member is told of together with what it announces, so it is asked for that first.
+    pub(super) fn member_up(&mut self, now: Duration, identity: Identity) {
+        let (name, boot, address) = (identity.name.clone(), identity.boot, identity.address);
+        let known = Known { identity, told: false, announced: BTreeMap::new() };
+        self.known.insert(name.clone(), known);
+        if self.sessions.contains(boot) {
+            self.tell_up(now, &name);
+        } else {
+            self.say_hello(now, address);
+            self.timers.push(now + self.config.timings.up_wait, Timer::Up(name));
+        }
+    }
+
+    pub(super) fn member_down(&mut self, identity: &Identity) {
+        self.known.remove(&identity.name);
+        self.shared.mailbox.down(&identity.name);
+        if let Some(session) = self.sessions.get_mut(identity.boot) {
+            // If it comes back, it will have moved on.
+            session.announced.clear();
+        }
+    }
+
+    pub(super) fn member_renamed(&mut self, now: Duration, old: &Identity, new: Identity) {
+        if old.boot != new.boot {
+            self.sessions.remove(old.boot);
+        }
+        let Some(known) = self.known.get_mut(&new.name) else { return };
+        let (name, boot, address, told) = (new.name.clone(), new.boot, new.address, known.told);
+        known.identity = new;
+        known.announced.clear();
+        if told {
+            self.shared.mailbox.up(known.identity.member());
+        }
+        if self.sessions.contains(boot) {
+            self.tell_up(now, &name);
+        } else {
+            self.say_hello(now, address);
+        }
+    }
+
+    /// Tells that a member is up, and what it announces, if that is still so and was not told.
+    pub(super) fn tell_up(&mut self, now: Duration, name: &PeerId) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        if !known.told {
+            known.told = true;
+            self.shared.mailbox.up(known.identity.member());
+        }
+        let boot = known.identity.boot;
+        let Some(session) = self.sessions.get_mut(boot) else { return };
+        let announced = session.announced.iter().map(|(&space, &state)| Announcement { space, state });
+        let announced: Vec<_> = announced.collect();
+        self.announced(now, name, boot, &announced);
+    }
+
+    /// Tells what a member announces, if it is up, and if that is new or was told long ago.
+    pub(super) fn announced(&mut self, now: Duration, name: &PeerId, boot: BootId, announcements: &[Announcement]) {
+        let Some(known) = self.known.get_mut(name).filter(|known| known.identity.boot == boot) else { return };
+        if !known.told {
+            // Its introduction has just arrived.
+            return self.tell_up(now, name);
+        }
+        for &Announcement { space, state } in announcements {
+            let told = known.announced.get(&space);
+            let refresh = self.config.timings.announce_refresh;
+            if told.is_some_and(|(before, at)| *before == state && now < *at + refresh) {
+                continue;
+            }
+            if known.announced.len() < self.config.limits.max_spaces || known.announced.contains_key(&space) {
+                known.announced.insert(space, (state, now));
+                self.shared.mailbox.announced(name, space, state);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::announce::Announcements;
+use super::config::SwimConfig;
+use super::datagram::MAX_DATAGRAM_BYTES;
+use super::error::{AnnounceError, JoinError};
+use super::event::{Event, Member};
+use super::mailbox::Mailbox;
+use super::node::{Node, Shared};
+use super::seal::BootId;
+use super::stats::{Stats, SwimStats};
+use crate::task::Task;
+
+/// How many datagrams are read before anything else gets its turn.
+const BURST: usize = 64;
+
+/// A node's part in a cluster whose nodes watch each other; runs on tokio.
+///
+/// Dropping it ends it like a crash does: the others find out by themselves. [`leave`](Self::leave) tells them.
+///
+/// The documentation of the [module](super) has an example, and the bytes of the datagrams.
+#[derive(Debug)]
+pub struct Membership {
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    /// `None` once it has left.
+    running: Mutex<Option<Task>>,
+}
+
+/// What the running node is told by others than the network.
+#[derive(Debug)]
+enum Order {
+    Seeds(Vec<SocketAddr>),
+    Leave,
+}
+
+impl Membership {
+    /// Listens, and looks for the others.
+    ///
+    /// # Errors
+    /// [`JoinError`] if the configuration makes no sense or the address cannot be listened on. That no seed answers is no
+    /// error: they are asked until one does.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its I/O and time drivers enabled.
+    pub async fn join(config: SwimConfig) -> Result<Self, JoinError> {
+        config.validate()?;
+        let drawn = draw()?;
+        let failed = |source| JoinError::Listen { address: config.listen, source };
+        let socket = UdpSocket::bind(config.listen).await.map_err(failed)?;
+        let local_addr = socket.local_addr().map_err(failed)?;
+        let shared = Arc::new(Shared {
+            announcements: Announcements::new(config.limits.max_spaces),
+            mailbox: Mailbox::default(),
+            stats: Stats::default(),
+        });
+        let (orders, given) = mpsc::channel(1);
+        let address = config.advertise.unwrap_or(local_addr);
+        let node = Node::new(config, address, drawn, Arc::clone(&shared), Duration::ZERO);
+        let run = Run { node, socket, shared: Arc::clone(&shared), began: Instant::now(), orders: orders.downgrade() };
+        let running = Mutex::new(Some(Task::spawn(&Handle::current(), run.run(given))));
+        Ok(Self { local_addr, shared, orders, running })
+    }
+
+    /// The address that is listened on, with the port that was taken if the configuration left it open.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Waits for the next event; `None` once this node has left. Dropping the future loses no event. A consumer that is
+    /// slow misses no change that still holds: it is told the sum of what happened.
+    pub async fn next_event(&self) -> Option<Event> {
+        self.shared.mailbox.next().await
+    }
+
+    /// The other nodes that are up now, in the order of their names.
+    pub fn members(&self) -> Vec<Member> {
+        self.shared.mailbox.members()
+    }
+
+    /// Sets the state of our replica of a space, which goes along with what this node sends from now on.
+    ///
+    /// # Errors
+    /// [`AnnounceError::TooManySpaces`].
+    pub fn announce(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+        self.shared.announcements.set(space, state)
+    }
+
+    /// Announces nothing of a space any more; `false` if nothing was announced.
+    pub fn retract(&self, space: u64) -> bool {
+        self.shared.announcements.remove(space)
+    }
+
+    /// The counters as they are now.
+    pub fn stats(&self) -> SwimStats {
+        self.shared.stats.snapshot()
+    }
+
+    /// Says goodbye to the others, and frees the port, before this completes. Events that were not taken still can be;
+    /// then they end.
+    pub async fn leave(&self) {
+        // If the node has ended already, there is nobody to tell.
+        let _ = self.orders.send(Order::Leave).await;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = running {
+            running.ended().await;
+        }
+    }
+}
+
+/// A boot id that nobody has had, and a seed for the jitter.
+fn draw() -> Result<(BootId, u64), JoinError> {
+    let mut drawn = [0; 16];
+    SystemRandom::new().fill(&mut drawn).map_err(|_| JoinError::NoRandom)?;
+    let (boot, seed) = drawn.split_at(8);
+    let boot = BootId(boot.try_into().expect("half of 16 bytes"));
+    if boot == BootId::UNKNOWN {
+        return Err(JoinError::NoRandom);
+    }
+    Ok((boot, u64::from_be_bytes(seed.try_into().expect("half of 16 bytes"))))
+}
+
+/// The node with its socket and its clock.
+struct Run {
+    node: Node,
+    socket: UdpSocket,
+    shared: Arc<Shared>,
+    began: Instant,
+    orders: mpsc::WeakSender<Order>,
+}
+
+impl Run {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut buffer = vec![0; MAX_DATAGRAM_BYTES + 1];
+        // Until it has been writable once, the socket takes nothing.
+        let _ = self.socket.writable().await;
+        loop {
+            self.receive(&mut buffer);
+            self.node.handle_timeout(self.now());
+            self.transmit();
+            if self.node.take_seeds_wanted() {
+                self.resolve();
+            }
+            let next = self.node.next_timeout().map_or(Duration::from_secs(60), |at| at.saturating_sub(self.now()));
+            tokio::select! {
+                _ = self.socket.readable() => {}
+                () = sleep_until(Instant::now() + next) => {}
+                order = orders.recv() => match order {
+                    Some(Order::Seeds(addresses)) => self.node.handle_seeds(self.now(), addresses),
+                    Some(Order::Leave) | None => break,
+                },
+            }
+        }
+        self.node.leave(self.now());
+        self.transmit();
+        self.shared.mailbox.close();
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) {
+        for _ in 0..BURST {
+            match self.socket.try_recv_from(buffer) {
+                Ok((length, from)) => {
+                    self.shared.stats.count(|stats| {
+                        stats.datagrams_received += 1;
+                        stats.bytes_received += length as u64;
+                    });
+                    self.node.handle_datagram(self.now(), from, &mut buffer[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Some systems report here what became of an earlier datagram; that one was lost, and that is all.
+                Err(_) => self.shared.stats.count(|stats| stats.receive_errors += 1),
+            }
+        }
+    }
+
+    /// A datagram that the system does not take, for whatever reason, is one that was lost.
+    fn transmit(&mut self) {
+        while let Some((to, datagram)) = self.node.poll_transmit() {
+            let sent = self.socket.try_send_to(&datagram, to);
+            self.shared.stats.count(|stats| match sent {
+                Ok(_) => {
+                    stats.datagrams_sent += 1;
+                    stats.bytes_sent += datagram.len() as u64;
+                }
+                Err(_) => stats.send_errors += 1,
+            });
+        }
+    }
+
+    /// Resolves the seeds beside the node, which must not wait for name servers.
+    fn resolve(&self) {
+        let (seeds, within) = (self.node.config.seeds.clone(), self.node.config.timings.resolve_timeout);
+        let max = self.node.config.limits.max_seed_addresses;
+        let orders = self.orders.clone();
+        tokio::spawn(async move {
+            let mut addresses = Vec::new();
+            for seed in seeds {
+                // What cannot be resolved may be so the next time.
+                if let Ok(Ok(found)) = timeout(within, lookup_host(seed)).await {
+                    addresses.extend(found.take(max - addresses.len().min(max)));
+                }
+            }
+            if let Some(orders) = orders.upgrade() {
+                let _ = orders.send(Order::Seeds(addresses)).await;
+            }
+        });
+    }
+}

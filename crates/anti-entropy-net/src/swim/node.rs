@@ -1,0 +1,350 @@
+//! One node's membership, without a socket or a clock: datagrams, addresses and the time go in, datagrams come out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anti_entropy::gossip::PeerId;
+use bytes::Bytes;
+use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification, PeriodicParams};
+
+use super::announce::{ANNOUNCEMENT_BYTES, Announcements};
+use super::bucket::Bucket;
+use super::codec::Codec;
+use super::config::SwimConfig;
+use super::datagram::{Kind, MAX_CONTENTS_BYTES, encode_announcements};
+use super::hellos::Hellos;
+use super::identity::Identity;
+use super::mailbox::Mailbox;
+use super::seal::{BootId, Sealer};
+use super::sessions::Sessions;
+use super::stats::Stats;
+use super::timers::{Timer, Timers};
+use crate::backoff::Backoff;
+
+/// What the node shares with those who ask and listen.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) announcements: Announcements,
+    pub(super) mailbox: Mailbox,
+    pub(super) stats: Stats,
+}
+
+pub(super) struct Node {
+    pub(super) config: SwimConfig,
+    pub(super) shared: Arc<Shared>,
+    pub(super) foca: Foca<Identity, Codec, Random, NoCustomBroadcast>,
+    /// What foca wants done, until `settle` does it.
+    pub(super) wishes: AccumulatingRuntime<Identity>,
+    pub(super) codec: Codec,
+    pub(super) sealer: Sealer,
+    pub(super) sessions: Sessions,
+    pub(super) hellos: Hellos,
+    pub(super) timers: Timers,
+    pub(super) replies: Bucket,
+    pub(super) notices: Bucket,
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only refusals that are logged count"))]
+    pub(super) warnings: Bucket,
+    /// The members of which foca says that they are up.
+    pub(super) known: BTreeMap<PeerId, Known>,
+    pub(super) seeds: Seeds,
+    pub(super) rejoining: Rejoining,
+    out: VecDeque<(SocketAddr, Vec<u8>)>,
+    random: fastrand::Rng,
+    pub(super) leaving: bool,
+}
+
+/// A member, as foca knows it, and what was told of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) identity: Identity,
+    pub(super) told: bool,
+    /// What was told that it announces, and when.
+    pub(super) announced: BTreeMap<u64, ([u8; 32], Duration)>,
+}
+
+/// When to ask the seeds.
+#[derive(Debug)]
+pub(super) struct Seeds {
+    alone: Backoff,
+    plan: u64,
+    wanted: bool,
+    /// Addresses of this node's own, found by saying hello to them.
+    pub(super) own: BTreeSet<SocketAddr>,
+    pub(super) asked: BTreeSet<SocketAddr>,
+}
+
+/// When to come back.
+#[derive(Debug)]
+pub(super) struct Rejoining {
+    backoff: Backoff,
+    last: Option<Duration>,
+}
+
+impl Node {
+    /// The addresses are final: `advertise` is set, and no port is 0.
+    pub(super) fn new(
+        config: SwimConfig,
+        address: SocketAddr,
+        (boot, seed): (BootId, u64),
+        shared: Arc<Shared>,
+        now: Duration,
+    ) -> Self {
+        let own = Identity {
+            name: config.name.clone(),
+            generation: 1,
+            boot,
+            address,
+            transport: config.transport,
+            zone: config.zone.as_deref().map(Into::into),
+        };
+        let codec = Codec::new(own.clone());
+        let (timings, limits) = (&config.timings, &config.limits);
+        let foca = Foca::new(own, foca_config(&config), Random(fastrand::Rng::with_seed(seed)), codec.clone());
+        let mut node = Self {
+            foca,
+            wishes: AccumulatingRuntime::new(),
+            codec,
+            sealer: Sealer::new(&config.key, boot),
+            sessions: Sessions::new(limits.max_sessions),
+            hellos: Hellos::new(limits.max_pending_hellos, limits.max_waiting_datagrams),
+            timers: Timers::default(),
+            replies: Bucket::new(limits.max_replies_per_second),
+            notices: Bucket::new(limits.max_notices_per_second),
+            warnings: Bucket::new(limits.max_warnings_per_second),
+            known: BTreeMap::new(),
+            seeds: Seeds {
+                alone: Backoff::new(timings.seed_retry_min, timings.seed_retry_max, seed ^ 1),
+                plan: 0,
+                wanted: false,
+                own: [address].into(),
+                asked: BTreeSet::new(),
+            },
+            rejoining: Rejoining {
+                backoff: Backoff::new(timings.probe_interval, timings.rejoin_max.max(timings.probe_interval), seed ^ 2),
+                last: None,
+            },
+            out: VecDeque::new(),
+            random: fastrand::Rng::with_seed(seed ^ 3),
+            leaving: false,
+            config,
+            shared,
+        };
+        node.plan_seeds(now);
+        node
+    }
+
+    /// The next datagram to send.
+    pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.out.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        self.timers.next_at()
+    }
+
+    /// Whether the seeds are to be resolved now; once.
+    pub(super) fn take_seeds_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.seeds.wanted)
+    }
+
+    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are seen
+    /// before whoever sent them is suspected.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        match self.timers.pop_due(now) {
+            Some(Timer::Foca(timer)) => {
+                // An error is one of a probe that a pause cut short; foca has recovered.
+                let _ = self.foca.handle_timer(timer, &mut self.wishes);
+                self.settle(now);
+            }
+            Some(Timer::Hello(address)) => self.repeat_hello(now, address),
+            Some(Timer::Seeds { plan }) if plan == self.seeds.plan => {
+                self.seeds.wanted = !self.config.seeds.is_empty() && !self.leaving;
+                let delay = self.seed_delay();
+                self.plan_seeds(now + delay);
+            }
+            Some(Timer::Up(name)) => self.tell_up(now, &name),
+            Some(Timer::Rejoin) => self.rejoin(now),
+            Some(Timer::Seeds { .. }) | None => {}
+        }
+    }
+
+    /// Says hello to the seeds that are not among the members.
+    pub(super) fn handle_seeds(&mut self, now: Duration, addresses: impl IntoIterator<Item = SocketAddr>) {
+        self.seeds.asked = addresses.into_iter().take(self.config.limits.max_seed_addresses).collect();
+        for address in self.seeds.asked.clone() {
+            if !self.seeds.own.contains(&address) && !self.is_members(address) {
+                self.say_hello(now, address);
+            }
+        }
+    }
+
+    /// Says goodbye. Nothing of what happens afterwards counts.
+    pub(super) fn leave(&mut self, now: Duration) {
+        self.leaving = true;
+        // An error could only come from encoding, which cannot fail for names of the lengths allowed.
+        let _ = self.foca.leave_cluster(&mut self.wishes);
+        // Some more, since each goes to a few members at random and may get lost.
+        for _ in 0..3 {
+            let _ = self.foca.gossip(&mut self.wishes);
+        }
+        self.settle(now);
+    }
+
+    /// Does what foca wants done.
+    pub(super) fn settle(&mut self, now: Duration) {
+        while self.wishes.backlog() > 0 {
+            while let Some((after, timer)) = self.wishes.to_schedule() {
+                self.timers.push(now + after, Timer::Foca(timer));
+            }
+            while let Some((to, message)) = self.wishes.to_send() {
+                self.send_message(now, &to, message);
+            }
+            while let Some(notification) = self.wishes.to_notify() {
+                self.handle_notification(now, notification);
+            }
+        }
+    }
+
+    fn handle_notification(&mut self, now: Duration, notification: OwnedNotification<Identity>) {
+        match notification {
+            OwnedNotification::MemberUp(identity) => self.member_up(now, identity),
+            OwnedNotification::MemberDown(identity) => self.member_down(&identity),
+            OwnedNotification::Rename(old, new) => self.member_renamed(now, &old, new),
+            OwnedNotification::Idle => {
+                self.seeds.alone.reset();
+                let delay = self.seeds.alone.delay();
+                self.plan_seeds(now + delay);
+            }
+            OwnedNotification::Defunct if !self.leaving => {
+                let rested = self.rejoining.last.is_none_or(|last| now >= last + self.config.timings.rejoin_max);
+                if rested {
+                    self.rejoining.backoff.reset();
+                }
+                let delay = if rested { Duration::ZERO } else { self.rejoining.backoff.delay() };
+                self.rejoining.last = Some(now + delay);
+                self.timers.push(now + delay, Timer::Rejoin);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends one of foca's messages, now or once there is a session.
+    pub(super) fn send_message(&mut self, now: Duration, to: &Identity, message: Bytes) {
+        if !self.sessions.contains(to.boot) {
+            self.say_hello(now, to.address);
+            self.hellos.wait(to, message);
+            return;
+        }
+        let mut contents = Vec::with_capacity(MAX_CONTENTS_BYTES);
+        let room = MAX_CONTENTS_BYTES.saturating_sub(message.len());
+        encode_announcements(&self.shared.announcements.take(room), &mut contents);
+        contents.extend_from_slice(&message);
+        self.send(Kind::Data, to.boot, to.address, &contents);
+    }
+
+    pub(super) fn send(&mut self, kind: Kind, receiver: BootId, to: SocketAddr, contents: &[u8]) {
+        if let Some(datagram) = self.sealer.seal(kind, receiver, contents) {
+            self.out.push_back((to, datagram));
+        }
+    }
+
+    /// Whether a member says that this is its address.
+    pub(super) fn is_members(&self, address: SocketAddr) -> bool {
+        self.known.values().any(|known| known.identity.address == address)
+    }
+
+    /// Takes a generation above those that others know of our name, so that this life replaces the earlier ones. Says
+    /// whether there was need to.
+    pub(super) fn outdo(&mut self, known_generation: u32) -> bool {
+        let own = self.foca.identity();
+        if known_generation < own.generation || self.leaving {
+            return false;
+        }
+        // The last generation has no successor; lives that have it are told apart by their boot ids.
+        let own = Identity { generation: known_generation.saturating_add(1), ..own.clone() };
+        let changed = self.foca.change_identity(own.clone(), &mut self.wishes).is_ok();
+        if changed {
+            self.codec.context().own = own;
+        }
+        changed
+    }
+
+    fn rejoin(&mut self, now: Duration) {
+        if self.leaving {
+            return;
+        }
+        let rival = self.codec.context().rival_generation;
+        let highest = self.foca.identity().generation.max(rival);
+        if self.outdo(highest) {
+            self.shared.stats.count(|stats| stats.rejoins += 1);
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                name = %self.config.name,
+                "this node was declared down and comes back; if that repeats, its name is used twice, or the network \
+                 loses much"
+            );
+        }
+        self.settle(now);
+    }
+
+    fn plan_seeds(&mut self, at: Duration) {
+        self.seeds.plan += 1;
+        self.timers.push(at, Timer::Seeds { plan: self.seeds.plan });
+    }
+
+    fn seed_delay(&mut self) -> Duration {
+        if self.foca.num_members() == 0 {
+            return self.seeds.alone.delay();
+        }
+        self.seeds.alone.reset();
+        // Between three quarters and all of the interval, so that nodes do not ask in step.
+        self.config.timings.seed_interval.mul_f64(1.0 - self.random.f64() / 4.0)
+    }
+}
+
+/// Foca's packets leave room for the header, the tag, and at least one announcement.
+fn foca_config(config: &SwimConfig) -> foca::Config {
+    let (timings, limits) = (&config.timings, &config.limits);
+    let one = |frequency| Some(PeriodicParams { frequency, num_members: NonZeroUsize::MIN });
+    foca::Config {
+        probe_period: timings.probe_interval,
+        probe_rtt: timings.probe_timeout,
+        num_indirect_probes: limits.indirect_probes,
+        max_transmissions: limits.news_repeats,
+        suspect_to_down_after: timings.suspect_for,
+        remove_down_after: Some(timings.forget_down_after),
+        max_packet_size: NonZeroUsize::new(MAX_CONTENTS_BYTES - 1 - ANNOUNCEMENT_BYTES).expect("it is a constant"),
+        notify_down_members: true,
+        periodic_announce: one(timings.exchange_interval),
+        periodic_announce_to_down_members: one(timings.look_for_down_interval),
+        periodic_gossip: Some(PeriodicParams {
+            frequency: timings.gossip_interval,
+            num_members: limits.indirect_probes,
+        }),
+    }
+}
+
+/// Foca's source of randomness.
+pub(super) struct Random(fastrand::Rng);
+
+impl rand_core::TryRng for Random {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.u32(..))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.u64(..))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! What a node does with a datagram.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::announce::Announcement;
+use super::datagram::{
+    HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Introduction, Kind, MAX_CONTENTS_BYTES, Reader, TAG_BYTES,
+    decode_announcements, decode_hello,
+};
+use super::identity::Identity;
+use super::node::Node;
+use super::seal::{BootId, BootKey};
+use super::stats::{Refusal, RefusalReason};
+use super::window::Used;
+
+/// What was done with a datagram.
+type Handled = Result<(), RefusalReason>;
+
+impl From<HeaderError> for RefusalReason {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Length => Self::Length,
+            HeaderError::OtherVersion => Self::OtherVersion,
+            HeaderError::Kind => Self::UnknownKind,
+        }
+    }
+}
+
+impl From<Used> for RefusalReason {
+    fn from(used: Used) -> Self {
+        match used {
+            Used::Already => Self::Replayed,
+            Used::Forgotten => Self::TooOld,
+        }
+    }
+}
+
+impl Node {
+    /// Takes a datagram, which is opened in place.
+    pub(super) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
+        if let Err(reason) = self.take_datagram(now, from, datagram) {
+            self.refuse(now, Refusal { from, reason });
+        }
+        self.settle(now);
+    }
+
+    fn take_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) -> Handled {
+        let header = Header::decode(datagram)?;
+        let own = self.sealer.boot();
+        let contents = match self.sessions.get_mut(header.sender) {
+            Some(session) => session.key.open(header, datagram, own),
+            None => BootKey::derive(&self.config.key, header.sender).open(header, datagram, own),
+        };
+        let Some(contents) = contents else {
+            if header.kind.is_bound() {
+                self.notify_lost(now, from, header.sender);
+            }
+            return Err(RefusalReason::NotOpened);
+        };
+        if header.sender == own {
+            return self.take_echo(header);
+        }
+        match header.kind {
+            Kind::Hello => self.take_hello(now, from, header, contents),
+            Kind::Reply => self.take_reply(now, header, contents),
+            Kind::Confirm => self.take_confirm(now, header, contents),
+            Kind::Data => self.take_data(now, from, header, contents),
+            Kind::Lost => self.take_lost(now, from, header),
+        }
+    }
+
+    /// A hello of our own means that a seed is ourselves.
+    fn take_echo(&mut self, header: Header) -> Handled {
+        let address = self.hellos.answered(header.counter).filter(|_| header.kind == Kind::Hello);
+        let address = address.ok_or(RefusalReason::OwnEcho)?;
+        self.hellos.end(address, header.sender);
+        self.seeds.own.insert(address);
+        Ok(())
+    }
+
+    /// Answers, and remembers nothing of who asked: it may be a recording.
+    fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
+        let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
+        let asker = asker.ok_or(RefusalReason::Malformed)?;
+        if let Some(session) = self.sessions.get_mut(header.sender) {
+            session.take(now, header.counter)?;
+        }
+        if !self.replies.allow(now) {
+            return Err(RefusalReason::TooMany);
+        }
+        self.hellos.turn(now, self.sealer.next());
+        let reply = self.introduce(header.counter, &asker, HELLO_BYTES - HEADER_BYTES - TAG_BYTES);
+        self.send(Kind::Reply, header.sender, from, &reply);
+        Ok(())
+    }
+
+    /// The reply to a hello of ours is fresh, for it says which.
+    fn take_reply(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
+        let reply = introduction(header, contents)?;
+        let address = self.hellos.answered(reply.answers).ok_or(RefusalReason::Unasked)?;
+        self.begin_session(now, header, &reply)?;
+        let waiting = self.hellos.end(address, header.sender);
+        self.outdo(reply.known_generation);
+        let confirm = self.introduce(header.counter, &reply.identity, MAX_CONTENTS_BYTES);
+        self.send(Kind::Confirm, header.sender, reply.identity.address, &confirm);
+        for (to, message) in waiting {
+            self.send_message(now, &to, message);
+        }
+        self.learn_announced(now, header, &reply.announcements);
+        let is_member = self.known.get(&reply.identity.name).is_some_and(|known| known.identity == reply.identity);
+        if !is_member {
+            self.meet(reply.identity);
+        }
+        Ok(())
+    }
+
+    /// The answer to a late reply of ours is fresh, for it says which.
+    fn take_confirm(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
+        let confirm = introduction(header, contents)?;
+        if !self.hellos.is_fresh(now, confirm.answers, self.sealer.next()) {
+            return Err(RefusalReason::Unasked);
+        }
+        self.begin_session(now, header, &confirm)?;
+        // It may have said hello while we did.
+        for (to, message) in self.hellos.end(confirm.identity.address, header.sender) {
+            self.send_message(now, &to, message);
+        }
+        self.learn_announced(now, header, &confirm.announcements);
+        if self.outdo(confirm.known_generation) {
+            self.meet(confirm.identity);
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
+        let Some(session) = self.sessions.get_mut(header.sender) else {
+            self.notify_lost(now, from, header.sender);
+            return Err(RefusalReason::NoSession);
+        };
+        session.take(now, header.counter)?;
+        let sender = session.identity.clone();
+        let mut reader = Reader(contents);
+        let announcements = decode_announcements(&mut reader).ok_or(RefusalReason::Malformed)?;
+        self.learn_announced(now, header, &announcements);
+        self.limit_members(sender);
+        let handled = self.foca.handle_data(reader.0, &mut self.wishes);
+        let mut context = self.codec.context();
+        let sender = context.sender.clone();
+        let left_out = std::mem::take(&mut context.left_out);
+        drop(context);
+        if let Some(session) = self.sessions.get_mut(header.sender) {
+            session.identity = sender;
+        }
+        match handled {
+            Err(_) => Err(RefusalReason::Malformed),
+            Ok(()) if left_out > 0 => Err(RefusalReason::NoRoom),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that can
+    /// make us say hello, but to no address except those that we talk to anyway.
+    fn take_lost(&mut self, now: Duration, from: SocketAddr, header: Header) -> Handled {
+        if let Some(session) = self.sessions.get_mut(header.sender) {
+            session.take(now, header.counter)?;
+        }
+        if !self.is_members(from) && !self.seeds.asked.contains(&from) {
+            return Err(RefusalReason::Unasked);
+        }
+        self.say_hello(now, from);
+        Ok(())
+    }
+
+    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent.
+    fn notify_lost(&mut self, now: Duration, to: SocketAddr, sender: BootId) {
+        if !self.sessions.contains(sender) && self.notices.allow(now) {
+            self.send(Kind::Lost, BootId::UNKNOWN, to, &[]);
+        }
+    }
+
+    /// Who we are, for a peer that is to be answered, with as many announcements as there is room for.
+    fn introduce(&self, answers: u64, to: &Identity, room_bytes: usize) -> Vec<u8> {
+        let earlier = self.foca.iter_membership_state().map(foca::Member::id);
+        let earlier = earlier.filter(|known| known.name == to.name && known.boot != to.boot);
+        let mut introduction = Introduction {
+            answers,
+            identity: self.foca.identity().clone(),
+            known_generation: earlier.map(|known| known.generation).max().unwrap_or(0),
+            announcements: Vec::new(),
+        };
+        let mut contents = Vec::with_capacity(room_bytes);
+        introduction.encode(&mut contents);
+        // The count of announcements is in it already.
+        let room = (room_bytes + 1).saturating_sub(contents.len());
+        introduction.announcements = self.shared.announcements.take(room);
+        contents.clear();
+        introduction.encode(&mut contents);
+        contents
+    }
+
+    /// Takes an introduction that is fresh into the session, which it may begin.
+    fn begin_session(&mut self, now: Duration, header: Header, introduction: &Introduction) -> Handled {
+        if let Some(session) = self.sessions.get_mut(header.sender) {
+            session.take(now, header.counter)?;
+            session.identity = introduction.identity.clone();
+            return Ok(());
+        }
+        let name = &introduction.identity.name;
+        if self.foca.iter_membership_state().len() >= self.config.limits.max_members
+            && !self.foca.iter_membership_state().any(|member| member.id().name == *name)
+        {
+            return Err(RefusalReason::NoRoom);
+        }
+        let key = BootKey::derive(&self.config.key, header.sender);
+        let known = &self.known;
+        let spare = |identity: &Identity| known.get(&identity.name).is_none_or(|k| k.identity.boot != identity.boot);
+        if !self.sessions.begin(now, introduction.identity.clone(), key, |session| spare(&session.identity)) {
+            return Err(RefusalReason::NoRoom);
+        }
+        self.shared.stats.count(|stats| stats.sessions += 1);
+        self.sessions.get_mut(header.sender).map_or(Ok(()), |session| session.take(now, header.counter))?;
+        Ok(())
+    }
+
+    /// Asks a node whom it knows, which tells it of us.
+    fn meet(&mut self, node: Identity) {
+        if !self.leaving {
+            // An error could only come from encoding, which cannot fail for names of the lengths allowed.
+            let _ = self.foca.announce(node, &mut self.wishes);
+        }
+    }
+
+    /// Prepares decoding what a peer sent.
+    fn limit_members(&mut self, sender: Identity) {
+        let members = self.foca.iter_membership_state();
+        let full = members.len() >= self.config.limits.max_members;
+        let only = full.then(|| members.map(|member| member.id().name.clone()).collect());
+        let mut context = self.codec.context();
+        context.sender = sender;
+        context.only = only;
+    }
+
+    fn learn_announced(&mut self, now: Duration, header: Header, announcements: &[Announcement]) {
+        let max_spaces = self.config.limits.max_spaces;
+        let Some(session) = self.sessions.get_mut(header.sender) else { return };
+        if session.announce(header.counter, announcements, max_spaces) {
+            let name = session.identity.name.clone();
+            self.announced(now, &name, header.sender, announcements);
+        }
+    }
+
+    fn refuse(&mut self, now: Duration, refusal: Refusal) {
+        self.shared.stats.refuse(refusal);
+        #[cfg(feature = "tracing")]
+        if self.warnings.allow(now) {
+            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason.as_str());
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = now;
+    }
+}
+
+/// Nobody introduces another life than the one that seals.
+fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, RefusalReason> {
+    let introduction = Introduction::decode(contents).filter(|said| said.identity.boot == header.sender);
+    introduction.ok_or(RefusalReason::Malformed)
+}

@@ -1,0 +1,100 @@
+/// Which counters of one sender have been used: a datagram is taken once.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    /// One more than the highest that was taken.
+    end: u64,
+    /// One bit for each of the counters below `end`, at the counter's place modulo the width.
+    taken: [u64; Self::WORDS],
+}
+
+/// Why a counter is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// It was taken before.
+    Already,
+    /// It is so old that nobody knows.
+    Forgotten,
+}
+
+impl Window {
+    /// How far back a late datagram is still told from a repeated one. At two datagrams a second it is minutes; a node
+    /// that counts for all its peers together uses it up faster, and still no network delays a datagram by that many.
+    pub(super) const WIDTH: u64 = 1_024;
+    const WORDS: usize = (Self::WIDTH / 64) as usize;
+
+    pub(super) fn new() -> Self {
+        Self { end: 0, taken: [0; Self::WORDS] }
+    }
+
+    /// Takes a counter, once.
+    pub(super) fn take(&mut self, counter: u64) -> Result<(), Used> {
+        self.check(counter)?;
+        if counter >= self.end {
+            let fresh = (counter - self.end).min(Self::WIDTH - 1);
+            for skipped in counter - fresh..=counter {
+                self.set(skipped, false);
+            }
+            // The counter u64::MAX is never sent, see `Sealer`; should a member send it, nothing follows it.
+            self.end = counter.saturating_add(1);
+        }
+        self.set(counter, true);
+        Ok(())
+    }
+
+    /// Whether it could be taken.
+    fn check(&self, counter: u64) -> Result<(), Used> {
+        if counter >= self.end {
+            Ok(())
+        } else if self.end - counter > Self::WIDTH {
+            Err(Used::Forgotten)
+        } else if self.taken[Self::word(counter)] >> (counter % 64) & 1 == 1 {
+            Err(Used::Already)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn set(&mut self, counter: u64, taken: bool) {
+        let word = &mut self.taken[Self::word(counter)];
+        *word = *word & !(1 << (counter % 64)) | u64::from(taken) << (counter % 64);
+    }
+
+    fn word(counter: u64) -> usize {
+        // Less than WORDS, so it fits any usize.
+        (counter % Self::WIDTH / 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_is_taken_once_in_any_order_within_the_width() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for start in [0, 5_000, u64::MAX - 10_000] {
+            let mut window = Window::new();
+            let mut counters: Vec<u64> = (start..start + 4_000).collect();
+            for block in counters.chunks_mut(500) {
+                random.shuffle(block);
+            }
+            for &counter in &counters {
+                assert_eq!(window.take(counter), Ok(()), "{counter}");
+                assert_eq!(window.take(counter), Err(Used::Already), "{counter}");
+            }
+            assert_eq!(window.take(start + 4_000 - Window::WIDTH), Err(Used::Already));
+            assert_eq!(window.take(start + 3_999 - Window::WIDTH), Err(Used::Forgotten));
+        }
+    }
+
+    #[test]
+    fn a_jump_forgets_what_lies_further_back_and_nothing_else() {
+        let mut window = Window::new();
+        assert_eq!([0, 1, 1_500].map(|counter| window.take(counter)), [Ok(()); 3]);
+        assert_eq!(window.take(476), Err(Used::Forgotten));
+        // 477 shares no bit with 1,500, and 1,024 shares one with 0.
+        assert_eq!([477, 1_024, 1_025].map(|counter| window.take(counter)), [Ok(()); 3]);
+        assert_eq!(window.take(u64::MAX), Ok(()));
+        assert_eq!(window.take(1_499), Err(Used::Forgotten));
+    }
+}
