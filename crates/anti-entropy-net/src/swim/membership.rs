@@ -35,6 +35,8 @@ pub struct Membership {
     orders: mpsc::Sender<Order>,
     /// `None` once it has left.
     running: Mutex<Option<Task>>,
+    probe_interval: Duration,
+    max_spaces: usize,
 }
 
 /// What the running node is told by others than the network.
@@ -65,11 +67,12 @@ impl Membership {
             stats: Stats::default(),
         });
         let (orders, given) = mpsc::channel(1);
+        let (probe_interval, max_spaces) = (config.timings.probe_interval, config.limits.max_spaces);
         let address = config.advertise.unwrap_or(local_addr);
         let node = Node::new(config, address, drawn, Arc::clone(&shared), Duration::ZERO);
         let run = Run { node, socket, shared: Arc::clone(&shared), began: Instant::now(), orders: orders.downgrade() };
         let running = Mutex::new(Some(Task::spawn(&Handle::current(), run.run(given))));
-        Ok(Self { local_addr, shared, orders, running })
+        Ok(Self { local_addr, shared, orders, running, probe_interval, max_spaces })
     }
 
     /// The address that is listened on, with the port that was taken if the configuration left it open.
@@ -81,6 +84,11 @@ impl Membership {
     /// slow misses no change that still holds: it is told the sum of what happened.
     pub async fn next_event(&self) -> Option<Event> {
         self.shared.mailbox.next().await
+    }
+
+    /// The next event, if there is one already.
+    pub fn try_next_event(&self) -> Option<Event> {
+        self.shared.mailbox.try_next()
     }
 
     /// The other nodes that are up now, in the order of their names.
@@ -115,6 +123,14 @@ impl Membership {
         if let Some(running) = running {
             running.ended().await;
         }
+    }
+
+    pub(super) fn probe_interval(&self) -> Duration {
+        self.probe_interval
+    }
+
+    pub(super) fn max_spaces(&self) -> usize {
+        self.max_spaces
     }
 }
 

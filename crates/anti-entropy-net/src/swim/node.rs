@@ -156,6 +156,7 @@ impl Node {
     /// before whoever sent them is suspected.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         match self.timers.pop_due(now) {
+            Some(Timer::Foca(timer)) if self.is_refuted(&timer) => {}
             Some(Timer::Foca(timer)) => {
                 // An error is one of a probe that a pause cut short; foca has recovered.
                 let _ = self.foca.handle_timer(timer, &mut self.wishes);
@@ -210,6 +211,14 @@ impl Node {
         }
     }
 
+    /// Whether a suspicion has ended otherwise by the time it would have become certain. Foca 2.0 would let the member
+    /// live, but tell it that it is down all the same, and it would have to come back each time.
+    fn is_refuted(&self, timer: &foca::Timer<Identity>) -> bool {
+        let foca::Timer::ChangeSuspectToDown { member_id, incarnation, .. } = timer else { return false };
+        let suspect = foca::Member::new(member_id.clone(), *incarnation, foca::State::Suspect);
+        !self.foca.iter_members().any(|member| *member == suspect)
+    }
+
     fn handle_notification(&mut self, now: Duration, notification: OwnedNotification<Identity>) {
         match notification {
             OwnedNotification::MemberUp(identity) => self.member_up(now, identity),
@@ -221,12 +230,7 @@ impl Node {
                 self.plan_seeds(now + delay);
             }
             OwnedNotification::Defunct if !self.leaving => {
-                let rested = self.rejoining.last.is_none_or(|last| now >= last + self.config.timings.rejoin_max);
-                if rested {
-                    self.rejoining.backoff.reset();
-                }
-                let delay = if rested { Duration::ZERO } else { self.rejoining.backoff.delay() };
-                self.rejoining.last = Some(now + delay);
+                let delay = self.rejoin_delay(now);
                 self.timers.push(now + delay, Timer::Rejoin);
             }
             _ => {}
@@ -258,11 +262,31 @@ impl Node {
         self.known.values().any(|known| known.identity.address == address)
     }
 
-    /// Takes a generation above those that others know of our name, so that this life replaces the earlier ones. Says
-    /// whether there was need to.
-    pub(super) fn outdo(&mut self, known_generation: u32) -> bool {
+    /// Sees to it that this life replaces the earlier ones of its name that others know of: at once, as when it has just
+    /// begun, or after a while, for two lives at the same time would outdo each other for ever. Says whether it was done.
+    pub(super) fn outdo_now_or_later(&mut self, now: Duration, known_generation: u32) -> bool {
+        let mut context = self.codec.context();
+        context.rival_generation = context.rival_generation.max(known_generation);
+        drop(context);
+        if known_generation < self.foca.identity().generation {
+            return false;
+        }
+        if self.rejoining.last.is_some_and(|last| now < last) {
+            // It is planned already.
+            return false;
+        }
+        let delay = self.rejoin_delay(now);
+        if delay.is_zero() {
+            return self.outdo(known_generation);
+        }
+        self.timers.push(now + delay, Timer::Rejoin);
+        false
+    }
+
+    /// Takes a generation above one that others know of our name. Says whether that went well.
+    fn outdo(&mut self, known_generation: u32) -> bool {
         let own = self.foca.identity();
-        if known_generation < own.generation || self.leaving {
+        if self.leaving {
             return false;
         }
         // The last generation has no successor; lives that have it are told apart by their boot ids.
@@ -274,10 +298,20 @@ impl Node {
         changed
     }
 
+    /// How long to wait until coming back.
+    fn rejoin_delay(&mut self, now: Duration) -> Duration {
+        let rest = 4 * self.config.timings.rejoin_max;
+        let delay = if self.rejoining.last.is_none_or(|last| now >= last + rest) {
+            self.rejoining.backoff.reset();
+            Duration::ZERO
+        } else {
+            self.rejoining.backoff.delay()
+        };
+        self.rejoining.last = Some(now + delay);
+        delay
+    }
+
     fn rejoin(&mut self, now: Duration) {
-        if self.leaving {
-            return;
-        }
         let rival = self.codec.context().rival_generation;
         let highest = self.foca.identity().generation.max(rival);
         if self.outdo(highest) {

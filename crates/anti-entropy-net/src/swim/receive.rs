@@ -101,7 +101,7 @@ impl Node {
         let address = self.hellos.answered(reply.answers).ok_or(RefusalReason::Unasked)?;
         self.begin_session(now, header, &reply)?;
         let waiting = self.hellos.end(address, header.sender);
-        self.outdo(reply.known_generation);
+        self.outdo_now_or_later(now, reply.known_generation);
         let confirm = self.introduce(header.counter, &reply.identity, MAX_CONTENTS_BYTES);
         self.send(Kind::Confirm, header.sender, reply.identity.address, &confirm);
         for (to, message) in waiting {
@@ -127,7 +127,7 @@ impl Node {
             self.send_message(now, &to, message);
         }
         self.learn_announced(now, header, &confirm.announcements);
-        if self.outdo(confirm.known_generation) {
+        if self.outdo_now_or_later(now, confirm.known_generation) {
             self.meet(confirm.identity);
         }
         Ok(())
@@ -215,11 +215,11 @@ impl Node {
         let key = BootKey::derive(&self.config.key, header.sender);
         let known = &self.known;
         let spare = |identity: &Identity| known.get(&identity.name).is_none_or(|k| k.identity.boot != identity.boot);
-        if !self.sessions.begin(now, introduction.identity.clone(), key, |session| spare(&session.identity)) {
+        let peer = (introduction.identity.clone(), key);
+        if !self.sessions.begin(now, header.counter, peer, |session| spare(&session.identity)) {
             return Err(RefusalReason::NoRoom);
         }
         self.shared.stats.count(|stats| stats.sessions += 1);
-        self.sessions.get_mut(header.sender).map_or(Ok(()), |session| session.take(now, header.counter))?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes a counter, once.
+    /// Takes a counter, once, and none from before the session.
     pub(super) fn take(&mut self, now: Duration, counter: u64) -> Result<(), Used> {
         self.window.take(counter)?;
         self.heard_at = now;
@@ -59,17 +59,23 @@ impl Sessions {
         self.sessions.get_mut(&boot)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub(super) fn remove(&mut self, boot: BootId) {
         self.sessions.remove(&boot);
     }
 
     /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes room;
-    /// without one, none begins. Ending a session is safe: only a fresh introduction begins it again.
+    /// without one, none begins. Ending a session is safe: only a fresh introduction begins it
+    /// again, and nothing from before that is taken.
     pub(super) fn begin(
         &mut self,
         now: Duration,
-        identity: Identity,
-        key: BootKey,
+        counter: u64,
+        (identity, key): (Identity, BootKey),
         spare: impl Fn(&Session) -> bool,
     ) -> bool {
         if self.sessions.len() >= self.max {
@@ -80,7 +86,7 @@ impl Sessions {
         let session = Session {
             key,
             announced: BTreeMap::new(),
-            window: Window::new(),
+            window: Window::starting_with(counter),
             heard_at: now,
             announced_by: None,
             identity,

@@ -22,8 +22,9 @@ impl Window {
     pub(super) const WIDTH: u64 = 1_024;
     const WORDS: usize = (Self::WIDTH / 64) as usize;
 
-    pub(super) fn new() -> Self {
-        Self { end: 0, taken: [0; Self::WORDS] }
+    /// Takes the first counter, and none of those before it.
+    pub(super) fn starting_with(counter: u64) -> Self {
+        Self { end: counter.saturating_add(1), taken: [u64::MAX; Self::WORDS] }
     }
 
     /// Takes a counter, once.
@@ -73,8 +74,8 @@ mod tests {
     fn each_counter_is_taken_once_in_any_order_within_the_width() {
         let mut random = fastrand::Rng::with_seed(1);
         for start in [0, 5_000, u64::MAX - 10_000] {
-            let mut window = Window::new();
-            let mut counters: Vec<u64> = (start..start + 4_000).collect();
+            let mut window = Window::starting_with(start);
+            let mut counters: Vec<u64> = (start + 1..start + 4_001).collect();
             for block in counters.chunks_mut(500) {
                 random.shuffle(block);
             }
@@ -82,19 +83,28 @@ mod tests {
                 assert_eq!(window.take(counter), Ok(()), "{counter}");
                 assert_eq!(window.take(counter), Err(Used::Already), "{counter}");
             }
-            assert_eq!(window.take(start + 4_000 - Window::WIDTH), Err(Used::Already));
-            assert_eq!(window.take(start + 3_999 - Window::WIDTH), Err(Used::Forgotten));
+            assert_eq!(window.take(start + 4_001 - Window::WIDTH), Err(Used::Already));
+            assert_eq!(window.take(start + 4_000 - Window::WIDTH), Err(Used::Forgotten));
         }
     }
 
     #[test]
     fn a_jump_forgets_what_lies_further_back_and_nothing_else() {
-        let mut window = Window::new();
-        assert_eq!([0, 1, 1_500].map(|counter| window.take(counter)), [Ok(()); 3]);
+        let mut window = Window::starting_with(0);
+        assert_eq!([0, 1, 1_500].map(|counter| window.take(counter)), [Err(Used::Already), Ok(()), Ok(())]);
         assert_eq!(window.take(476), Err(Used::Forgotten));
         // 477 shares no bit with 1,500, and 1,024 shares one with 0.
         assert_eq!([477, 1_024, 1_025].map(|counter| window.take(counter)), [Ok(()); 3]);
-        assert_eq!(window.take(u64::MAX), Ok(()));
+        assert_eq!(window.take(u64::MAX - 1), Ok(()));
         assert_eq!(window.take(1_499), Err(Used::Forgotten));
+    }
+
+    #[test]
+    fn what_came_before_the_first_is_not_taken() {
+        let mut window = Window::starting_with(5_000);
+        assert_eq!([4_999, 3_977].map(|counter| window.take(counter)), [Err(Used::Already); 2]);
+        assert_eq!(window.take(3_976), Err(Used::Forgotten));
+        assert_eq!(window.take(5_001), Ok(()));
+        assert_eq!([5_000, 4_999].map(|counter| window.take(counter)), [Err(Used::Already); 2]);
     }
 }

@@ -1,6 +1,10 @@
 //! Nodes on a network that exists in memory only, with a time of its own.
 
+mod announcing;
+mod golden;
+mod hostile;
 mod joining;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -110,7 +114,6 @@ impl Net {
     /// Hands a datagram to the node that has the address, if any.
     fn deliver(&mut self, packet: Packet) {
         let Packet { from, to, mut bytes } = packet;
-        assert!(bytes.len() <= MAX_DATAGRAM_BYTES);
         if let Some(node) = self.nodes.get_mut(&to) {
             node.handle_datagram(self.now, from, &mut bytes);
             self.collect(to);
@@ -120,6 +123,7 @@ impl Net {
     /// Takes what a node sends; some of it is lost, and the rest is late.
     fn collect(&mut self, from: SocketAddr) {
         while let Some((to, bytes)) = self.nodes.get_mut(&from).unwrap().poll_transmit() {
+            assert!(bytes.len() <= MAX_DATAGRAM_BYTES);
             let packet = Packet { from, to, bytes };
             self.sent.push(packet.clone());
             if self.random.u8(..100) >= self.loss_percent && !(self.cut)(from, to) {
@@ -127,6 +131,10 @@ impl Net {
                 self.flying.insert((self.now + late, self.sent.len() as u64), packet);
             }
         }
+    }
+
+    fn node(&mut self, address: SocketAddr) -> &mut Node {
+        self.nodes.get_mut(&address).unwrap()
     }
 
     fn leave(&mut self, address: SocketAddr) {

@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anti_entropy::driver::{Handle, HandleError};
+use anti_entropy::gossip::{Engine, PeerId, StateDigest};
+use anti_entropy::replica::Replicated;
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::error::AnnounceError;
+use super::event::{Event, Member};
+use super::membership::Membership;
+use crate::error::PeerError;
+use crate::transport::TcpTransport;
+
+/// A transport that is told where peers are.
+pub trait Routes: Send + Sync {
+    /// Adds a peer, or moves it to another address.
+    ///
+    /// # Errors
+    /// [`PeerError`] if the peer is refused; the peers are as they were.
+    fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError>;
+
+    /// Removes a peer; `false` if it was not known.
+    fn remove_peer(&self, peer: &PeerId) -> bool;
+}
+
+impl Routes for TcpTransport {
+    fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
+        self.set_peer(peer, address)
+    }
+
+    fn remove_peer(&self, peer: &PeerId) -> bool {
+        self.remove_peer(peer)
+    }
+}
+
+/// A replica that is told of peers, whatever it holds: its driver's [`Handle`].
+#[async_trait]
+pub trait Space: Send + Sync {
+    /// Adds a peer, or gives a known one another zone; together with what it announces, if anything is known of that.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the peer is added the next time.
+    async fn set_peer(
+        &self,
+        peer: PeerId,
+        zone: Option<String>,
+        announced: Option<StateDigest>,
+    ) -> Result<(), HandleError>;
+
+    /// Forgets a peer.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the peer is removed the next time.
+    async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError>;
+
+    /// What this replica has to announce.
+    ///
+    /// # Errors
+    /// [`HandleError`]; what was announced before stays until the next time.
+    async fn announcement(&self) -> Result<StateDigest, HandleError>;
+}
+
+#[async_trait]
+impl<V: Replicated, E: AsMut<Engine<V>> + 'static> Space for Handle<V, E> {
+    async fn set_peer(
+        &self,
+        peer: PeerId,
+        zone: Option<String>,
+        announced: Option<StateDigest>,
+    ) -> Result<(), HandleError> {
+        // In one call, so that the engine begins nothing with the peer before it knows what that has announced.
+        self.with(move |driven, now| {
+            let engine = driven.as_mut();
+            engine.add_peer(peer.clone(), zone);
+            if let Some(state) = announced {
+                engine.handle_announcement(&peer, state, now);
+            }
+        })
+        .await
+    }
+
+    async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.remove_peer(peer).await
+    }
+
+    async fn announcement(&self) -> Result<StateDigest, HandleError> {
+        self.announcement().await
+    }
+}
+
+/// Tells a transport and the replicas of some spaces who is there and what that announces, and announces their states:
+/// until the membership has left. Members that go are removed from all of them; peers that no member ever was stay.
+///
+/// Each space is served by a task of its own, so that one whose engine is busy holds up neither the others nor the
+/// membership; it is told how things are once it has time. What fails is tried again each probe interval, except with
+/// engines that have stopped. A member that the transport refuses is told to no space.
+///
+/// It takes the membership's events; [`members`](Membership::members) tells others. Dropping the future ends it. The
+/// documentation of the [module](super) has an example.
+///
+/// # Errors
+/// [`AnnounceError::TooManySpaces`], before anything is done.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub async fn follow(
+    membership: Arc<Membership>,
+    routes: Arc<dyn Routes>,
+    spaces: BTreeMap<u64, Arc<dyn Space>>,
+) -> Result<(), AnnounceError> {
+    if spaces.len() > membership.max_spaces() {
+        return Err(AnnounceError::TooManySpaces { max: membership.max_spaces() });
+    }
+    let mut tasks = JoinSet::new();
+    let mut views = BTreeMap::new();
+    for (id, space) in spaces {
+        let (publish, view) = watch::channel(View::default());
+        views.insert(id, publish);
+        tasks.spawn(Follower { id, space, membership: Arc::clone(&membership), done: View::default() }.run(view));
+    }
+    let mut table = Table { routes, members: BTreeMap::new() };
+    loop {
+        let waited = timeout(membership.probe_interval(), membership.next_event()).await;
+        if let Ok(None) = waited {
+            break;
+        }
+        // What has happened at once is told at once: a member together with what it announces.
+        let events = waited.ok().flatten().into_iter().chain(std::iter::from_fn(|| membership.try_next_event()));
+        for event in events {
+            match event {
+                Event::Up { member } | Event::Changed { member } => table.set(member),
+                Event::Down { peer } => table.remove(&peer, &views),
+                Event::Announced { peer, space, state } => announced(&views, &peer, space, state),
+            }
+        }
+        table.publish(&views);
+    }
+    // The last events are told too: each task ends once it has seen that there will be no more.
+    drop(views);
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// What one space is to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct View {
+    zones: BTreeMap<PeerId, Option<String>>,
+    /// What peers announce, and how often that was told.
+    announced: BTreeMap<PeerId, (StateDigest, u64)>,
+}
+
+type Views = BTreeMap<u64, watch::Sender<View>>;
+
+fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
+    if let Some(view) = views.get(&space) {
+        view.send_modify(|view| {
+            let told = view.announced.get(peer).map_or(0, |(_, told)| told + 1);
+            view.announced.insert(peer.clone(), (StateDigest(state), told));
+        });
+    }
+}
+
+/// The members and whether the transport has taken them.
+struct Table {
+    routes: Arc<dyn Routes>,
+    members: BTreeMap<PeerId, (Member, bool)>,
+}
+
+impl Table {
+    fn set(&mut self, member: Member) {
+        let moved = self.members.get(&member.name).is_none_or(|(before, _)| before.transport != member.transport);
+        let routed = !moved && self.members.get(&member.name).is_some_and(|(_, routed)| *routed);
+        self.members.insert(member.name.clone(), (member, routed));
+    }
+
+    fn remove(&mut self, peer: &PeerId, views: &Views) {
+        if let Some((_, true)) = self.members.remove(peer) {
+            self.routes.remove_peer(peer);
+        }
+        for view in views.values() {
+            view.send_if_modified(|view| view.announced.remove(peer).is_some());
+        }
+    }
+
+    /// Tells the transport what it was not told, and then the spaces.
+    fn publish(&mut self, views: &Views) {
+        for (peer, (member, routed)) in &mut self.members {
+            if !*routed {
+                let taken = self.routes.set_peer(peer.clone(), member.transport);
+                #[cfg(feature = "tracing")]
+                if let Err(error) = &taken {
+                    tracing::warn!(%peer, "the transport refuses a member: {error}");
+                }
+                *routed = taken.is_ok();
+            }
+        }
+        let routed = self.members.values().filter(|(_, routed)| *routed);
+        let zones: BTreeMap<_, _> = routed.map(|(member, _)| (member.name.clone(), member.zone.clone())).collect();
+        for view in views.values() {
+            view.send_if_modified(|view| {
+                let changed = view.zones != zones;
+                view.zones.clone_from(&zones);
+                changed
+            });
+        }
+    }
+}
+
+/// Serves one space.
+struct Follower {
+    id: u64,
+    space: Arc<dyn Space>,
+    membership: Arc<Membership>,
+    /// What the space knows.
+    done: View,
+}
+
+impl Follower {
+    async fn run(mut self, mut wanted: watch::Receiver<View>) {
+        loop {
+            let view = wanted.borrow_and_update().clone();
+            if let Err(HandleError::Stopped) = self.serve(&view).await {
+                self.membership.retract(self.id);
+                return;
+            }
+            if let Ok(Err(_)) = timeout(self.membership.probe_interval(), wanted.changed()).await {
+                return;
+            }
+        }
+    }
+
+    /// Does what there is to do, up to the first failure.
+    async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
+        let state = self.space.announcement().await?;
+        // There is room, since there are no more spaces than that; unless the application announces others, too.
+        let _ = self.membership.announce(self.id, state.0);
+        let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();
+        for peer in gone.collect::<Vec<_>>() {
+            self.space.remove_peer(peer.clone()).await?;
+            self.done.zones.remove(&peer);
+            self.done.announced.remove(&peer);
+        }
+        for (peer, zone) in &view.zones {
+            let announced = view.announced.get(peer);
+            if self.done.zones.get(peer) == Some(zone) && self.done.announced.get(peer) == announced {
+                continue;
+            }
+            self.space.set_peer(peer.clone(), zone.clone(), announced.map(|(state, _)| *state)).await?;
+            self.done.zones.insert(peer.clone(), zone.clone());
+            if let Some(&announced) = announced {
+                self.done.announced.insert(peer.clone(), announced);
+            }
+        }
+        Ok(())
+    }
+}

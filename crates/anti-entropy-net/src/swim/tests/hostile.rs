@@ -1,0 +1,202 @@
+//! What strangers send, with recordings of what members sent.
+
+use super::{Net, Packet, address, cluster, config, secs};
+use crate::swim::config::SwimConfig;
+use crate::swim::datagram::{HELLO_BYTES, Kind};
+use crate::swim::key::ClusterKey;
+use crate::swim::stats::RefusalReason::{self, *};
+
+const REASONS: [RefusalReason; 12] = [
+    Length,
+    OtherVersion,
+    UnknownKind,
+    NotOpened,
+    Replayed,
+    TooOld,
+    NoSession,
+    Unasked,
+    OwnEcho,
+    Malformed,
+    TooMany,
+    NoRoom,
+];
+
+fn refused(net: &Net, number: u16) -> u64 {
+    REASONS.iter().map(|&reason| net.stats(address(number)).refused.count(reason)).sum()
+}
+
+/// Hands over a datagram and returns why it was refused, and how many bytes were sent because of it.
+fn hand_over(net: &mut Net, packet: &Packet) -> (Option<RefusalReason>, usize) {
+    let (before, sent) = (net.stats(packet.to), net.sent.len());
+    net.deliver(packet.clone());
+    let after = net.stats(packet.to);
+    let reason = (before.refused != after.refused).then(|| after.last_refusal.unwrap().reason);
+    if let Some(reason) = reason {
+        assert_eq!(after.refused.count(reason), before.refused.count(reason) + 1);
+    }
+    let answers = net.sent.split_off(sent);
+    (reason, answers.iter().map(|answer| answer.bytes.len()).sum())
+}
+
+fn is_hello(packet: &Packet) -> bool {
+    packet.bytes[1] == Kind::Hello as u8
+}
+
+#[test]
+fn another_cluster_key_stays_out() {
+    let mut net = cluster(1, 3);
+    net.start(SwimConfig { key: ClusterKey::new([8; 32]), ..config(4) });
+    net.run(secs(120));
+    assert!(net.members(address(4)).is_empty());
+    assert_eq!(net.members(address(1)), ["node-2", "node-3"]);
+    let refused = net.stats(address(1)).refused;
+    assert!(refused.not_opened > 0 && refused.length == 0, "{refused:?}");
+}
+
+#[test]
+fn what_is_not_whole_is_refused() {
+    let mut net = cluster(2, 2);
+    net.run(secs(10));
+    let data = net.sent.iter().rfind(|packet| packet.to == address(2)).unwrap().clone();
+    let mut changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut packet = data.clone();
+        change(&mut packet.bytes);
+        let (reason, answered) = hand_over(&mut net, &packet);
+        assert!(answered <= packet.bytes.len(), "{packet:?}");
+        reason
+    };
+    for end in 0..data.bytes.len() {
+        let reason = if end < 34 { Length } else { NotOpened };
+        assert_eq!(changed(&|bytes| bytes.truncate(end)), Some(reason), "{end}");
+    }
+    for bit in 16..data.bytes.len() * 8 {
+        assert_eq!(changed(&|bytes| bytes[bit / 8] ^= 1 << (bit % 8)), Some(NotOpened), "{bit}");
+    }
+    assert_eq!(changed(&|bytes| bytes[0] = 2), Some(OtherVersion));
+    assert_eq!(changed(&|bytes| bytes[1] = 6), Some(UnknownKind));
+    for kind in [1, 2, 3, 5] {
+        assert_eq!(changed(&|bytes| bytes[1] = kind), Some(NotOpened), "{kind}");
+    }
+    assert_eq!(changed(&|bytes| bytes.resize(1_232, 0)), Some(NotOpened));
+    assert_eq!(changed(&|bytes| bytes.resize(1_233, 0)), Some(Length));
+    assert_eq!(changed(&|_| ()), Some(Replayed));
+}
+
+#[test]
+fn recordings_change_nothing_in_the_same_life() {
+    let mut net = cluster(3, 3);
+    net.run(secs(100));
+    (1..=3).for_each(|number| drop(net.events(address(number))));
+    net.flying.clear();
+    let recorded = net.sent.clone();
+    // What overtook its sender's introduction was not taken then, and is taken now.
+    let taken = recorded.iter().filter(|packet| hand_over(&mut net, packet).0.is_none()).count();
+    assert!(taken < 10, "{taken}");
+    for packet in recorded {
+        let (reason, answered) = hand_over(&mut net, &packet);
+        let expected = match packet.bytes[1] {
+            // Introductions are refused for what they answer, before anything else is looked at.
+            2 | 3 => matches!(reason, Some(Replayed | TooOld | Unasked)),
+            _ => matches!(reason, Some(Replayed | TooOld)),
+        };
+        assert!(expected, "{reason:?} {packet:?}");
+        assert_eq!(answered, 0);
+        // To somebody else it is nothing, or a hello that was never meant for it.
+        let other = Packet { to: address(1 + (packet.to.port() - 7_000) % 3), ..packet };
+        let (reason, answered) = hand_over(&mut net, &other);
+        assert!(matches!(reason, Some(NotOpened | OwnEcho | Replayed | TooOld)) || is_hello(&other), "{reason:?}");
+        assert!(answered <= other.bytes.len());
+    }
+    net.run(secs(1));
+    assert!((1..=3).all(|number| net.events(address(number)).is_empty()));
+}
+
+#[test]
+fn recordings_change_nothing_in_the_next_life() {
+    let mut net = cluster(4, 3);
+    net.run(secs(100));
+    let recorded: Vec<_> = net.sent.iter().filter(|packet| packet.to == address(2)).cloned().collect();
+    net.flying.clear();
+    // It restarts, and nobody can be reached.
+    net.cut = Box::new(|_, _| true);
+    net.start(SwimConfig { seeds: Vec::new(), ..config(2) });
+    for packet in recorded {
+        net.now += secs(1);
+        let (reason, answered) = hand_over(&mut net, &packet);
+        assert!(answered <= packet.bytes.len(), "{answered} to {packet:?}");
+        let expected = match packet.bytes[1] {
+            1 => None,
+            5 => Some(Unasked),
+            _ => Some(NotOpened),
+        };
+        assert_eq!(reason, expected, "{packet:?}");
+    }
+    let stats = net.stats(address(2));
+    assert_eq!((stats.sessions, stats.hellos_sent), (0, 0));
+    assert!(net.node(address(2)).known.is_empty() && net.events(address(2)).is_empty());
+    assert_eq!(net.node(address(2)).foca.iter_membership_state().len(), 0);
+}
+
+#[test]
+fn recordings_of_an_earlier_life_do_not_bring_it_back() {
+    let mut net = cluster(5, 3);
+    net.run(secs(100));
+    let recorded: Vec<_> = net.sent.iter().filter(|packet| packet.from == address(2)).cloned().collect();
+    net.start(config(2));
+    net.run(secs(30));
+    (1..=3).for_each(|number| drop(net.events(address(number))));
+    net.flying.clear();
+    for packet in recorded {
+        let (reason, answered) = hand_over(&mut net, &packet);
+        assert!(answered <= packet.bytes.len());
+        let harmless = matches!(reason, Some(NoSession | Unasked)) || is_hello(&packet);
+        assert!(harmless, "{reason:?} {packet:?}");
+        net.now += secs(1);
+    }
+    assert!([1, 3].iter().all(|&number| net.events(address(number)).is_empty()));
+    let members = net.nodes[&address(1)].shared.mailbox.members();
+    assert_eq!(members[0].generation, 2, "{members:?}");
+}
+
+#[test]
+fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
+    let mut net = cluster(6, 2);
+    let hello = net.sent.iter().find(|packet| is_hello(packet)).unwrap().clone();
+    assert_eq!(hello.bytes.len(), HELLO_BYTES);
+    let data = net.sent.iter().rfind(|packet| packet.to == address(1)).unwrap().clone();
+    // Node 1 restarts without knowing anybody; there is more to announce than fits into a reply.
+    let mut config = SwimConfig { seeds: Vec::new(), ..config(1) };
+    config.limits.max_replies_per_second = 10;
+    config.limits.max_notices_per_second = 5;
+    net.cut = Box::new(|_, _| true);
+    net.flying.clear();
+    net.start(config);
+    for space in 0..60 {
+        net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
+    }
+    net.now += secs(10);
+    for (packet, limit, full) in [(hello, 10, Some(TooMany)), (data, 5, Some(NotOpened))] {
+        let answers: Vec<_> = (0..100).map(|_| hand_over(&mut net, &packet)).collect();
+        assert!(answers.iter().all(|(_, bytes)| *bytes <= packet.bytes.len()));
+        assert_eq!(answers.iter().filter(|(_, bytes)| *bytes > 0).count(), limit);
+        assert_eq!(answers[99], (full, 0));
+    }
+    assert_eq!(refused(&net, 1), 190);
+}
+
+#[test]
+fn a_notice_makes_nobody_say_hello_to_strangers() {
+    let mut net = cluster(7, 2);
+    net.run(secs(10));
+    // Node 2 restarts, and tells node 1 that it could not open what was meant for its earlier life.
+    net.start(SwimConfig { seeds: Vec::new(), ..config(2) });
+    let sent = net.sent.len();
+    net.run_until(|net| net.sent[sent..].iter().any(|packet| packet.bytes[1] == Kind::Lost as u8));
+    let notice = net.sent.last().unwrap().clone();
+    assert_eq!(notice.bytes.len(), 34);
+    let moved = Packet { from: address(77), ..notice };
+    assert_eq!(hand_over(&mut net, &moved), (Some(Unasked), 0));
+    net.run(secs(1));
+    assert!(net.is_complete(), "the notice itself has led to a new session");
+    assert_eq!(hand_over(&mut net, &moved).0, Some(Replayed));
+}
