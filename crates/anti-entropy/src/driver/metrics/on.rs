@@ -29,14 +29,19 @@ pub(in crate::driver) struct Metrics {
     peers: BTreeSet<PeerId>,
     frames_compared: u64,
     frames_joined: u64,
+    /// The histograms of frames, which are told most often.
+    compare_seconds: Key,
+    join_seconds: Key,
 }
 
 impl Metrics {
     pub(in crate::driver) fn of<V: Replicated>(engine: &Engine<V>) -> Self {
         super::describe_metrics();
-        let stats = engine.stats();
+        let (stats, space) = (engine.stats(), engine.space());
         let this = Self {
-            space: Arc::clone(engine.space()),
+            space: Arc::clone(space),
+            compare_seconds: key(space, names::COMPARE_SECONDS, &[]),
+            join_seconds: key(space, names::JOIN_SECONDS, &[]),
             due: Duration::ZERO,
             counted: [0; counts::LEN],
             peers: BTreeSet::new(),
@@ -64,7 +69,7 @@ impl Metrics {
         match event {
             Event::SessionEnded { finished, .. } => {
                 let outcome = finished.outcome.name();
-                self.observe(names::SESSION_SECONDS, &[("outcome", outcome)], finished.stats.duration);
+                observe(&self.key(names::SESSION_SECONDS, &[("outcome", outcome)]), finished.stats.duration);
                 if let Some(reason) = reasons::of_outcome(&finished.outcome) {
                     self.count(names::SESSION_FAILURES, &[("outcome", outcome), ("reason", reason)], 1);
                 }
@@ -82,9 +87,9 @@ impl Metrics {
     pub(in crate::driver) fn handled<V: Replicated>(&mut self, engine: &Engine<V>, took: Duration) {
         let stats = engine.stats();
         if stats.frames_joined > self.frames_joined {
-            self.observe(names::JOIN_SECONDS, &[], took);
+            observe(&self.join_seconds, took);
         } else if stats.frames_compared > self.frames_compared {
-            self.observe(names::COMPARE_SECONDS, &[], took);
+            observe(&self.compare_seconds, took);
         }
         (self.frames_compared, self.frames_joined) = (stats.frames_compared, stats.frames_joined);
     }
@@ -156,9 +161,8 @@ impl Metrics {
     }
 
     fn set_of_peer(&self, name: &'static str, peer: &PeerId, value: f64) {
-        let mut labels = self.labels(&[]);
-        labels.push(Label::new("peer", peer.as_str().to_string()));
-        with_recorder(|recorder| recorder.register_gauge(&Key::from_parts(name, labels), &METADATA).set(value));
+        let key = self.key(name, &[]).with_extra_labels(vec![Label::new("peer", peer.as_str().to_string())]);
+        with_recorder(|recorder| recorder.register_gauge(&key, &METADATA).set(value));
     }
 
     fn set(&self, name: &'static str, own: &[(&'static str, &'static str)], value: f64) {
@@ -169,20 +173,8 @@ impl Metrics {
         with_recorder(|recorder| recorder.register_counter(&self.key(name, own), &METADATA).increment(more));
     }
 
-    fn observe(&self, name: &'static str, own: &[(&'static str, &'static str)], took: Duration) {
-        with_recorder(|recorder| {
-            recorder.register_histogram(&self.key(name, own), &METADATA).record(took.as_secs_f64());
-        });
-    }
-
     fn key(&self, name: &'static str, own: &[(&'static str, &'static str)]) -> Key {
-        Key::from_parts(name, self.labels(own))
-    }
-
-    fn labels(&self, own: &[(&'static str, &'static str)]) -> Vec<Label> {
-        let space = Label::new("space", Arc::clone(&self.space));
-        let own = own.iter().map(|(key, value)| Label::from_static_parts(key, value));
-        std::iter::once(space).chain(own).collect()
+        key(&self.space, name, own)
     }
 }
 
@@ -207,6 +199,16 @@ impl Drop for Metrics {
             self.forget_peer(peer);
         }
     }
+}
+
+fn key(space: &Arc<str>, name: &'static str, own: &[(&'static str, &'static str)]) -> Key {
+    let space = Label::new("space", Arc::clone(space));
+    let own = own.iter().map(|(key, value)| Label::from_static_parts(key, value));
+    Key::from_parts(name, std::iter::once(space).chain(own).collect::<Vec<_>>())
+}
+
+fn observe(key: &Key, took: Duration) {
+    with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(took.as_secs_f64()));
 }
 
 /// Seconds since something happened; infinite if it never did, which is beyond every alarm's bound.
