@@ -10,7 +10,7 @@ pub enum BindError {
     /// The listening address can be reached from other machines, and plain TCP protects nothing.
     #[error(
         "listening on {address} was refused: plain TCP proves no sender and protects no frame, so it stays on \
-         loopback; listen on a loopback address, or set allow_non_loopback if the network itself is private"
+         loopback; use TLS, listen on a loopback address, or set allow_non_loopback if the network itself is private"
     )]
     ListenNotLoopback {
         /// The address that was asked for.
@@ -19,7 +19,7 @@ pub enum BindError {
     /// A limit makes no sense.
     #[error("the limit {limit} {rule}; nothing was opened; correct the configuration")]
     Limit {
-        /// The field of [`TcpLimits`](crate::TcpLimits).
+        /// The field of [`TcpLimits`](crate::Limits).
         limit: &'static str,
         /// What it must be.
         rule: &'static str,
@@ -27,6 +27,10 @@ pub enum BindError {
     /// A peer, or this node's own name, was refused.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// The certificates cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("{0} (nothing was opened)")]
+    Tls(#[from] crate::tls::TlsError),
     /// The operating system refused the address.
     #[error("cannot listen on {address}: {source}; nothing was opened; choose an address that is this node's and free")]
     Listen {
@@ -44,7 +48,7 @@ pub enum PeerError {
     /// The peer's address is on another machine, and plain TCP protects nothing.
     #[error(
         "the address {address} of peer {peer} was refused: plain TCP proves no sender and protects no frame, so it \
-         stays on loopback; use a loopback address, or set allow_non_loopback if the network itself is private"
+         stays on loopback; use TLS or a loopback address, or set allow_non_loopback if the network itself is private"
     )]
     NotLoopback {
         /// The peer.

@@ -16,26 +16,28 @@ pub(crate) enum ReadError {
     TooLong,
     /// Nothing arrived for too long.
     Stalled,
-    /// The connection ended.
-    Ended,
+    /// The other side has said all that it wanted to, or was cut off in the middle of a frame.
+    Finished,
+    /// The connection broke.
+    Broken,
 }
 
 impl From<io::Error> for ReadError {
-    fn from(_: io::Error) -> Self {
-        Self::Ended
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Finished } else { Self::Broken }
     }
 }
 
 /// Reads a frame. The buffer's room is at most twice what has arrived, or 4 KiB, so announcing is free of charge.
 ///
-/// `patience` is how long nothing may arrive.
+/// `patience` is how long nothing may arrive, before the frame and in the middle of it.
 pub(crate) async fn read_frame(
     reader: &mut (impl AsyncRead + Unpin),
     max_bytes: usize,
-    patience: Duration,
+    patience: [Duration; 2],
 ) -> Result<Vec<u8>, ReadError> {
     let stalled = |_| ReadError::Stalled;
-    let announced = timeout(patience, reader.read_u32()).await.map_err(stalled)??;
+    let announced = timeout(patience[0], reader.read_u32()).await.map_err(stalled)??;
     let bytes = usize::try_from(announced).ok().filter(|bytes| *bytes <= max_bytes).ok_or(ReadError::TooLong)?;
     let mut frame = Vec::new();
     while frame.len() < bytes {
@@ -46,8 +48,8 @@ pub(crate) async fn read_frame(
         // As much as there is room for, and never bytes of the next frame.
         let room = missing.min(frame.capacity() - frame.len());
         let mut part = (&mut *reader).take(room as u64);
-        if timeout(patience, part.read_buf(&mut frame)).await.map_err(stalled)?? == 0 {
-            return Err(ReadError::Ended);
+        if timeout(patience[1], part.read_buf(&mut frame)).await.map_err(stalled)?? == 0 {
+            return Err(ReadError::Finished);
         }
     }
     Ok(frame)
@@ -68,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: [Duration; 2] = [Duration::from_secs(60); 2];
 
     #[tokio::test]
     async fn a_frame_has_these_bytes() {
@@ -79,14 +81,14 @@ mod tests {
         let mut reader = &wire[..];
         assert_eq!(read_frame(&mut reader, 3, PATIENCE).await.unwrap(), b"abc");
         assert_eq!(read_frame(&mut reader, 3, PATIENCE).await.unwrap(), b"");
-        assert!(matches!(read_frame(&mut reader, 3, PATIENCE).await, Err(ReadError::Ended)));
+        assert!(matches!(read_frame(&mut reader, 3, PATIENCE).await, Err(ReadError::Finished)));
     }
 
     #[tokio::test]
     async fn truncated_and_too_long_frames_are_refused() {
         let wire = b"\x00\x00\x00\x03abc";
         for end in 0..wire.len() {
-            assert!(matches!(read_frame(&mut &wire[..end], 3, PATIENCE).await, Err(ReadError::Ended)), "{end}");
+            assert!(matches!(read_frame(&mut &wire[..end], 3, PATIENCE).await, Err(ReadError::Finished)), "{end}");
         }
         assert!(matches!(read_frame(&mut &wire[..], 2, PATIENCE).await, Err(ReadError::TooLong)));
         assert!(matches!(read_frame(&mut &[0xFF; 4][..], 1 << 20, PATIENCE).await, Err(ReadError::TooLong)));
@@ -97,7 +99,7 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(1_024);
         let mut near = near;
         far.write_all(b"\x00\x00\x00\x03ab").await.unwrap();
-        let read = read_frame(&mut near, 3, Duration::from_millis(10)).await;
+        let read = read_frame(&mut near, 3, [Duration::from_secs(60), Duration::from_millis(10)]).await;
         assert!(matches!(read, Err(ReadError::Stalled)));
     }
 

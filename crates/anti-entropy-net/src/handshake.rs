@@ -5,6 +5,8 @@ use std::io;
 use anti_entropy::gossip::PeerId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::refusal::RefusalReason;
+
 /// The longest name that its length of one byte can announce.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 
@@ -20,6 +22,25 @@ pub(crate) enum Status {
     UnknownSender = 2,
     WrongReceiver = 3,
     TooManyConnections = 4,
+    /// Over TLS: the certificate is not that of the sender named.
+    WrongName = 5,
+    #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "only over QUIC"))]
+    /// Over QUIC: the other side has dialled as well, and that connection is kept.
+    Crossed = 6,
+}
+
+impl Status {
+    /// What is counted, if it is a refusal.
+    pub(crate) fn refusal(self) -> Option<RefusalReason> {
+        match self {
+            Self::Accepted | Self::Crossed => None,
+            Self::OtherVersion => Some(RefusalReason::Version),
+            Self::UnknownSender => Some(RefusalReason::UnknownPeer),
+            Self::WrongReceiver => Some(RefusalReason::WrongReceiver),
+            Self::TooManyConnections => Some(RefusalReason::TooManyConnections),
+            Self::WrongName => Some(RefusalReason::WrongName),
+        }
+    }
 }
 
 /// The names in a hello.
@@ -48,12 +69,58 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     stream.write_all(&encode_hello(from, to)?).await?;
+    stream.flush().await?;
     let mut answer = [0; 6];
     stream.read_exact(&mut answer).await?;
     if answer == encode_answer(Status::Accepted) {
         return Ok(());
     }
     Err(io::Error::other("the peer refused the connection"))
+}
+
+/// Over QUIC: says hello, and who of its name it is, and waits for the answer.
+#[cfg(feature = "quic")]
+pub(crate) async fn greet_as<W, R>(
+    (writer, reader): (&mut W, &mut R),
+    hello: &Hello,
+    incarnation: Incarnation,
+) -> io::Result<Answer>
+where
+    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
+{
+    let mut bytes = encode_hello(&hello.from, &hello.to)?;
+    bytes.extend_from_slice(&incarnation);
+    writer.write_all(&bytes).await?;
+    let mut answer = [0; 6];
+    reader.read_exact(&mut answer).await?;
+    if answer == encode_answer(Status::Accepted) {
+        return Ok(Answer::Accepted(read_incarnation(reader).await?));
+    }
+    if answer == encode_answer(Status::Crossed) {
+        return Ok(Answer::Crossed);
+    }
+    Ok(Answer::Refused(answer[5]))
+}
+
+/// Which process a node is: drawn anew when a transport is bound.
+#[cfg(feature = "quic")]
+pub(crate) type Incarnation = [u8; 8];
+
+/// What the other side says over QUIC.
+#[cfg(feature = "quic")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accepted(Incarnation),
+    Crossed,
+    Refused(u8),
+}
+
+#[cfg(feature = "quic")]
+pub(crate) async fn read_incarnation(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Incarnation> {
+    let mut incarnation = Incarnation::default();
+    reader.read_exact(&mut incarnation).await?;
+    Ok(incarnation)
 }
 
 /// Reads a hello. Memory is bounded by the two lengths of one byte.
@@ -71,7 +138,8 @@ pub(crate) async fn read_hello(stream: &mut (impl AsyncRead + Unpin)) -> Result<
 
 /// Answers a hello.
 pub(crate) async fn answer(stream: &mut (impl AsyncWrite + Unpin), status: Status) -> io::Result<()> {
-    stream.write_all(&encode_answer(status)).await
+    stream.write_all(&encode_answer(status)).await?;
+    stream.flush().await
 }
 
 async fn read_name(stream: &mut (impl AsyncRead + Unpin)) -> Result<PeerId, HelloError> {

@@ -34,32 +34,47 @@
 //! connection that it needs, and a half-broken link costs one direction only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod address;
 mod backoff;
-mod config;
 mod error;
 mod frame;
 mod handshake;
-mod inbound;
+mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
-mod outbound;
 mod peers;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod queue;
+#[cfg(feature = "quic")]
+mod quic;
+mod receive;
+mod refusal;
 mod stats;
 #[cfg(feature = "swim")]
 pub mod swim;
 mod task;
-mod transport;
+mod tcp;
+#[cfg(feature = "test-ca")]
+mod test_ca;
+#[cfg(feature = "tls")]
+mod tls;
 
-pub use config::{TcpConfig, TcpLimits};
+pub use address::{Address, AddressError};
 pub use error::{BindError, PeerError};
+pub use limits::Limits;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub use metrics::{TransportCount, TransportMetrics, TransportStats, describe_metrics};
+pub use metrics::{TransportMetrics, describe_metrics};
 #[cfg(feature = "prometheus")]
 #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
 pub use prometheus::{PrometheusConfig, PrometheusEndpoint, PrometheusError};
-pub use stats::{DroppedFrames, RefusedConnections, TcpStats};
-pub use transport::TcpTransport;
+#[cfg(feature = "quic")]
+pub use quic::{QuicConfig, QuicTransport};
+pub use refusal::{Refusal, RefusalReason};
+pub use stats::{DroppedFrames, RefusedConnections, TransportStats};
+pub use tcp::{TcpConfig, TcpTransport};
+#[cfg(feature = "test-ca")]
+pub use test_ca::{TestAuthority, TestAuthorityError, TestCertificate, TestFiles};
+#[cfg(feature = "tls")]
+pub use tls::{Fingerprint, FingerprintError, Pem, TlsConfig, TlsError, Trust};

@@ -1,12 +1,11 @@
 //! The counters of transports as metrics.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use ::metrics::{Key, Label, Level, Metadata, Unit, with_recorder};
 use anti_entropy::gossip::PeerId;
 
-use crate::stats::TcpStats;
+use crate::stats::TransportStats;
 
 /// How often [`TransportMetrics::run`] tells the counters: as often as the driver does with its own.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,58 +38,53 @@ const ALL: &[(&str, Unit, &str)] = &[
 ];
 
 /// A counter's name, its own label if it has one, and its value.
-pub type TransportCount = (&'static str, Option<(&'static str, &'static str)>, u64);
+type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
 
-/// Counters of a transport that can be told as metrics.
-pub trait TransportStats {
-    /// The kind of transport, for the label `transport`.
-    const TRANSPORT: &'static str;
-
-    /// All counters, always in the same order.
-    fn counts(&self) -> Vec<TransportCount>;
+/// All counters, always in the same order.
+fn counts(stats: &TransportStats) -> Vec<Count> {
+    let TransportStats { dropped, refused, .. } = stats;
+    let connections = |by, count| (CONNECTIONS, Some(("by", by)), count);
+    let closed = |cause, count| (CLOSED_CONNECTIONS, Some(("cause", cause)), count);
+    let lost = |cause, count| (DROPPED_FRAMES, Some(("cause", cause)), count);
+    let turned_away = |cause, count| (REFUSED_CONNECTIONS, Some(("cause", cause)), count);
+    vec![
+        (SENT_FRAMES, None, stats.frames_sent),
+        (SENT_BYTES, None, stats.bytes_sent),
+        (RECEIVED_FRAMES, None, stats.frames_received),
+        (RECEIVED_BYTES, None, stats.bytes_received),
+        (RECEIVE_WAITS, None, stats.receive_waits),
+        (CONNECT_FAILURES, None, stats.connect_failures),
+        connections("opened", stats.connected),
+        connections("accepted", stats.accepted),
+        closed("idle", stats.closed_idle),
+        closed("write_timeout", stats.write_timeouts),
+        closed("superseded", stats.superseded),
+        closed("inbound_idle", stats.inbound_idle),
+        lost("queue_full", dropped.queue_full),
+        lost("not_connected", dropped.not_connected),
+        lost("too_long", dropped.too_long),
+        lost("unknown_peer", dropped.unknown_peer),
+        turned_away("too_many_handshakes", refused.too_many_handshakes),
+        turned_away("too_many_connections", refused.too_many_connections),
+        turned_away("handshake_timeout", refused.handshake_timeout),
+        turned_away("malformed", refused.malformed),
+        turned_away("version", refused.version),
+        turned_away("unknown_peer", refused.unknown_peer),
+        turned_away("wrong_receiver", refused.wrong_receiver),
+        turned_away("frame_too_long", refused.frame_too_long),
+        turned_away("stream", refused.stream),
+        turned_away("not_tls", refused.not_tls),
+        turned_away("protocol", refused.protocol),
+        turned_away("no_certificate", refused.no_certificate),
+        turned_away("unknown_issuer", refused.unknown_issuer),
+        turned_away("unlisted", refused.unlisted),
+        turned_away("outside_validity", refused.outside_validity),
+        turned_away("wrong_name", refused.wrong_name),
+        turned_away("bad_certificate", refused.bad_certificate),
+        turned_away("refused_by_peer", refused.refused_by_peer),
+        turned_away("no_longer_trusted", refused.no_longer_trusted),
+    ]
 }
-
-/// Names the metric, and its own label, that each field of a transport's counters is told as.
-macro_rules! tell {
-    ($stats:ty as $transport:literal { $($($field:ident).+ => $name:ident $([$key:literal = $value:literal])?,)+ }) => {
-        impl TransportStats for $stats {
-            const TRANSPORT: &'static str = $transport;
-
-            fn counts(&self) -> Vec<TransportCount> {
-                vec![$(($name, tell!(@label $($key, $value)?), self.$($field).+)),+]
-            }
-        }
-    };
-    (@label) => { None };
-    (@label $key:literal, $value:literal) => { Some(($key, $value)) };
-}
-
-tell! { TcpStats as "tcp" {
-    frames_sent => SENT_FRAMES,
-    bytes_sent => SENT_BYTES,
-    frames_received => RECEIVED_FRAMES,
-    bytes_received => RECEIVED_BYTES,
-    receive_waits => RECEIVE_WAITS,
-    connect_failures => CONNECT_FAILURES,
-    connected => CONNECTIONS["by" = "opened"],
-    accepted => CONNECTIONS["by" = "accepted"],
-    closed_idle => CLOSED_CONNECTIONS["cause" = "idle"],
-    write_timeouts => CLOSED_CONNECTIONS["cause" = "write_timeout"],
-    superseded => CLOSED_CONNECTIONS["cause" = "superseded"],
-    inbound_idle => CLOSED_CONNECTIONS["cause" = "inbound_idle"],
-    dropped.queue_full => DROPPED_FRAMES["cause" = "queue_full"],
-    dropped.not_connected => DROPPED_FRAMES["cause" = "not_connected"],
-    dropped.too_long => DROPPED_FRAMES["cause" = "too_long"],
-    dropped.unknown_peer => DROPPED_FRAMES["cause" = "unknown_peer"],
-    refused.too_many_handshakes => REFUSED_CONNECTIONS["cause" = "too_many_handshakes"],
-    refused.too_many_connections => REFUSED_CONNECTIONS["cause" = "too_many_connections"],
-    refused.handshake_timeout => REFUSED_CONNECTIONS["cause" = "handshake_timeout"],
-    refused.malformed => REFUSED_CONNECTIONS["cause" = "malformed"],
-    refused.version => REFUSED_CONNECTIONS["cause" = "version"],
-    refused.unknown_peer => REFUSED_CONNECTIONS["cause" = "unknown_peer"],
-    refused.wrong_receiver => REFUSED_CONNECTIONS["cause" = "wrong_receiver"],
-    refused.frame_too_long => REFUSED_CONNECTIONS["cause" = "frame_too_long"],
-} }
 
 /// Tells a transport's counters as metrics, with the labels `transport` and `node`: its kind, and its own name.
 ///
@@ -103,7 +97,7 @@ tell! { TcpStats as "tcp" {
 /// let name = anti_entropy::gossip::PeerId::from("node-1");
 /// let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.clone(), "127.0.0.1:0".parse()?)).await?);
 /// let counters = Arc::clone(&transport);
-/// let telling = tokio::spawn(TransportMetrics::new(&name).run(move || counters.stats()));
+/// let telling = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));
 /// // Drive a replica over `transport`; at the end:
 /// telling.abort();
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -111,27 +105,27 @@ tell! { TcpStats as "tcp" {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct TransportMetrics<S> {
+pub struct TransportMetrics {
+    transport: &'static str,
     node: String,
     /// The counters as they were told last.
     told: Vec<u64>,
-    stats: PhantomData<fn(&S)>,
 }
 
-impl<S: TransportStats> TransportMetrics<S> {
-    /// Nothing of a transport of this name was told yet.
-    pub fn new(node: &PeerId) -> Self {
+impl TransportMetrics {
+    /// Nothing of a transport of this kind and name was told yet.
+    pub fn new(transport: &'static str, node: &PeerId) -> Self {
         describe_metrics();
-        Self { node: node.as_str().to_string(), told: Vec::new(), stats: PhantomData }
+        Self { transport, node: node.as_str().to_string(), told: Vec::new() }
     }
 
     /// Tells what was counted since the last time.
-    pub fn publish(&mut self, stats: &S) {
-        let counts = stats.counts();
+    pub fn publish(&mut self, stats: &TransportStats) {
+        let counts = counts(stats);
         self.told.resize(counts.len(), 0);
         for ((name, label, value), told) in counts.into_iter().zip(&mut self.told) {
             let mut labels =
-                vec![Label::from_static_parts("transport", S::TRANSPORT), Label::new("node", self.node.clone())];
+                vec![Label::from_static_parts("transport", self.transport), Label::new("node", self.node.clone())];
             labels.extend(label.map(|(key, value)| Label::from_static_parts(key, value)));
             let more = value.saturating_sub(*told);
             *told = value.max(*told);
@@ -144,7 +138,7 @@ impl<S: TransportStats> TransportMetrics<S> {
     ///
     /// # Panics
     /// Outside of a tokio runtime with its time driver enabled.
-    pub async fn run(mut self, stats: impl Fn() -> S) {
+    pub async fn run(mut self, stats: impl Fn() -> TransportStats) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -1,16 +1,15 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::driver::SendError;
 use anti_entropy::gossip::PeerId;
-use tokio::runtime::Handle;
 
-use crate::config::TcpConfig;
+use crate::address::Address;
 use crate::error::PeerError;
-use crate::outbound::Link;
+use crate::handshake::MAX_NAME_BYTES;
+use crate::limits::Limits;
 use crate::queue::{PushError, SendQueue};
 use crate::stats::Stats;
 use crate::task::Task;
@@ -18,40 +17,60 @@ use crate::task::Task;
 /// The peers, each with its address, its queue and the task that sends what is in it.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    config: Arc<TcpConfig>,
+    own_name: PeerId,
+    limits: Limits,
+    seed: u64,
     stats: Arc<Stats>,
-    runtime: Handle,
     /// `None` once the transport is closed.
     known: Mutex<Option<BTreeMap<PeerId, Peer>>>,
 }
 
 #[derive(Debug)]
 struct Peer {
-    address: SocketAddr,
+    address: Address,
     queue: Arc<SendQueue>,
     task: Task,
 }
 
+/// What the task that sends to a peer starts from.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) peer: PeerId,
+    pub(crate) address: Address,
+    pub(crate) queue: Arc<SendQueue>,
+    /// Different for each pair of names, so that nobody moves in step.
+    pub(crate) seed: u64,
+}
+
 impl Peers {
-    pub(crate) fn new(config: Arc<TcpConfig>, stats: Arc<Stats>, runtime: Handle) -> Self {
-        Self { config, stats, runtime, known: Mutex::new(Some(BTreeMap::new())) }
+    /// Nobody yet.
+    pub(crate) fn new(own_name: PeerId, limits: Limits, seed: u64, stats: Arc<Stats>) -> Self {
+        Self { own_name, limits, seed, stats, known: Mutex::new(Some(BTreeMap::new())) }
     }
 
-    /// Adds a peer or moves it to another address, which ends its connection.
-    pub(crate) fn set(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
-        self.config.check_peer(&peer, address)?;
+    /// Adds a peer or moves it to another address, which ends the task that sends to it.
+    pub(crate) fn set(
+        &self,
+        peer: PeerId,
+        address: Address,
+        start: impl FnOnce(Destination) -> Task,
+    ) -> Result<(), PeerError> {
+        check_name(&peer)?;
+        if peer == self.own_name {
+            return Err(PeerError::OwnName(peer));
+        }
         let mut guard = self.lock();
         let peers = guard.as_mut().ok_or(PeerError::Closed)?;
-        let (max, count) = (self.config.limits.max_peers, peers.len());
+        let (max, count) = (self.limits.max_peers, peers.len());
         match peers.entry(peer) {
             Entry::Occupied(known) if known.get().address == address => {}
             Entry::Occupied(mut known) => {
-                let moved = self.start(known.key().clone(), address);
+                let moved = self.start(known.key().clone(), address, start);
                 known.insert(moved);
             }
             Entry::Vacant(_) if count >= max => return Err(PeerError::TooMany { max }),
             Entry::Vacant(place) => {
-                let added = self.start(place.key().clone(), address);
+                let added = self.start(place.key().clone(), address, start);
                 place.insert(added);
             }
         }
@@ -69,7 +88,7 @@ impl Peers {
 
     /// Queues a frame for a peer.
     pub(crate) fn push(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
-        let (bytes, max) = (frame.len(), self.config.limits.max_frame_bytes);
+        let (bytes, max) = (frame.len(), self.limits.max_frame_bytes);
         let guard = self.lock();
         let peers = guard.as_ref().ok_or(SendError::Closed)?;
         if bytes > max {
@@ -98,29 +117,28 @@ impl Peers {
         peers.unwrap_or_default().into_values().map(|peer| peer.task).collect()
     }
 
-    fn start(&self, peer: PeerId, address: SocketAddr) -> Peer {
-        let limits = self.config.limits.clone();
-        let queue = Arc::new(SendQueue::new(limits.send_queue_frames, limits.send_queue_bytes));
-        let link = Link {
-            own_name: self.config.name.clone(),
-            seed: self.seed_for(&peer),
-            peer,
-            address,
-            queue: Arc::clone(&queue),
-            stats: Arc::clone(&self.stats),
-            limits,
-        };
-        Peer { address, queue, task: Task::spawn(&self.runtime, link.run()) }
+    fn start(&self, peer: PeerId, address: Address, start: impl FnOnce(Destination) -> Task) -> Peer {
+        let queue = Arc::new(SendQueue::new(&self.limits));
+        let seed = self.seed_for(&peer);
+        let task = start(Destination { peer, address: address.clone(), queue: Arc::clone(&queue), seed });
+        Peer { address, queue, task }
     }
 
-    /// Different for each pair of names, so that nobody moves in step.
     fn seed_for(&self, peer: &PeerId) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.config.seed, &self.config.name, peer).hash(&mut hasher);
+        (self.seed, &self.own_name, peer).hash(&mut hasher);
         hasher.finish()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<PeerId, Peer>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the handshake can carry a name.
+pub(crate) fn check_name(name: &PeerId) -> Result<(), PeerError> {
+    match name.as_str().len() {
+        1..=MAX_NAME_BYTES => Ok(()),
+        bytes => Err(PeerError::NameLength { bytes }),
     }
 }

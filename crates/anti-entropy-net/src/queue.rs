@@ -3,13 +3,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The frames that wait for one peer: many may push, one task pops. Bounded in frames and in bytes.
+use crate::limits::Limits;
+
+/// Which frames one task takes from a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Up to `short_frame_bytes`.
+    #[cfg(feature = "quic")]
+    Short,
+    /// Longer ones.
+    #[cfg(feature = "quic")]
+    Long,
+    /// All, in the order in which they were pushed.
+    All,
+}
+
+/// The frames that wait for one peer: many may push, one task a lane pops. Bounded in frames and in bytes.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
     waiting: Mutex<Waiting>,
     pushed: Notify,
     max_frames: usize,
     max_bytes: usize,
+    #[cfg(feature = "quic")]
+    short_frame_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -28,9 +45,15 @@ pub(crate) enum PushError {
 }
 
 impl SendQueue {
-    pub(crate) fn new(max_frames: usize, max_bytes: usize) -> Self {
-        let waiting = Mutex::new(Waiting { frames: VecDeque::new(), bytes: 0, shut: false });
-        Self { waiting, pushed: Notify::new(), max_frames, max_bytes }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting { frames: VecDeque::new(), bytes: 0, shut: false }),
+            pushed: Notify::new(),
+            max_frames: limits.send_queue_frames,
+            max_bytes: limits.send_queue_bytes,
+            #[cfg(feature = "quic")]
+            short_frame_bytes: limits.short_frame_bytes,
+        }
     }
 
     pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
@@ -45,37 +68,43 @@ impl SendQueue {
         waiting.bytes += frame.len();
         waiting.frames.push_back(frame);
         drop(waiting);
-        self.pushed.notify_one();
+        self.pushed.notify_waiters();
         Ok(())
     }
 
-    fn try_pop(&self) -> Option<Vec<u8>> {
+    fn try_pop(&self, lane: Lane) -> Option<Vec<u8>> {
         let mut waiting = self.lock();
-        let frame = waiting.frames.pop_front()?;
+        let place = waiting.frames.iter().position(|frame| self.is_in(lane, frame))?;
+        let frame = waiting.frames.remove(place)?;
         waiting.bytes -= frame.len();
         Some(frame)
     }
 
-    /// Waits for the next frame. Dropping this before it is ready loses none.
-    pub(crate) async fn pop(&self) -> Vec<u8> {
+    /// Waits for the next frame of a lane. Dropping this before it is ready loses none.
+    pub(crate) async fn pop(&self, lane: Lane) -> Vec<u8> {
         loop {
-            self.filled().await;
-            if let Some(frame) = self.try_pop() {
+            // Registered before the look, so that no push after it is missed.
+            let pushed = self.pushed.notified();
+            if let Some(frame) = self.try_pop(lane) {
                 return frame;
             }
+            pushed.await;
         }
     }
 
     /// Waits until there is a frame.
     pub(crate) async fn filled(&self) {
-        while self.is_empty() {
-            // A push since the look above has left its permit, so it is not missed.
-            self.pushed.notified().await;
+        loop {
+            let pushed = self.pushed.notified();
+            if !self.is_empty(Lane::All) {
+                return;
+            }
+            pushed.await;
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().frames.is_empty()
+    pub(crate) fn is_empty(&self, lane: Lane) -> bool {
+        !self.lock().frames.iter().any(|frame| self.is_in(lane, frame))
     }
 
     /// Refuses frames until [`open`](Self::open), and drops those that wait; says how many.
@@ -91,6 +120,21 @@ impl SendQueue {
         self.lock().shut = false;
     }
 
+    #[cfg(feature = "quic")]
+    fn is_in(&self, lane: Lane, frame: &[u8]) -> bool {
+        match lane {
+            Lane::All => true,
+            Lane::Short => frame.len() <= self.short_frame_bytes,
+            Lane::Long => frame.len() > self.short_frame_bytes,
+        }
+    }
+
+    #[cfg(not(feature = "quic"))]
+    #[allow(clippy::unused_self, reason = "with QUIC it is used")]
+    fn is_in(&self, Lane::All: Lane, _: &[u8]) -> bool {
+        true
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,23 +144,39 @@ impl SendQueue {
 mod tests {
     use super::*;
 
+    fn queue(send_queue_frames: usize, send_queue_bytes: usize) -> SendQueue {
+        SendQueue::new(&Limits { send_queue_frames, send_queue_bytes, short_frame_bytes: 4, ..Limits::default() })
+    }
+
     #[tokio::test]
     async fn bounded_in_frames_and_bytes() {
-        let queue = SendQueue::new(2, 10);
+        let queue = queue(2, 10);
         assert_eq!([6, 5].map(|bytes| queue.push(vec![0; bytes])), [Ok(()), Err(PushError::Full)]);
         assert_eq!([4, 0].map(|bytes| queue.push(vec![0; bytes])), [Ok(()), Err(PushError::Full)]);
         queue.filled().await;
-        assert_eq!(queue.try_pop().map(|frame| frame.len()), Some(6));
+        assert_eq!(queue.try_pop(Lane::All).map(|frame| frame.len()), Some(6));
         assert_eq!(queue.push(vec![0; 6]), Ok(()));
     }
 
     #[test]
     fn shut_means_empty_and_refusing() {
-        let queue = SendQueue::new(10, 10);
+        let queue = queue(10, 10);
         queue.push(vec![1]).unwrap();
         assert_eq!(queue.shut(), 1);
-        assert_eq!((queue.try_pop(), queue.push(vec![2])), (None, Err(PushError::Shut)));
+        assert_eq!((queue.try_pop(Lane::All), queue.push(vec![2])), (None, Err(PushError::Shut)));
         queue.open();
-        assert_eq!((queue.push(vec![3; 10]), queue.try_pop()), (Ok(()), Some(vec![3; 10])));
+        assert_eq!((queue.push(vec![3; 10]), queue.try_pop(Lane::All)), (Ok(()), Some(vec![3; 10])));
+    }
+
+    #[cfg(feature = "quic")]
+    #[test]
+    fn a_long_frame_is_not_in_the_way_of_short_ones() {
+        let queue = queue(10, 100);
+        for bytes in [5, 4, 6, 1] {
+            queue.push(vec![0; bytes]).unwrap();
+        }
+        let pop = |lane| queue.try_pop(lane).map(|frame| frame.len());
+        assert_eq!([Lane::Short, Lane::Short, Lane::Short].map(pop), [Some(4), Some(1), None]);
+        assert_eq!([Lane::Long, Lane::All, Lane::Long].map(pop), [Some(5), Some(6), None]);
     }
 }

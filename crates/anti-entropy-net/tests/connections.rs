@@ -3,7 +3,7 @@
 mod common;
 
 use anti_entropy::driver::{SendError, Transport};
-use anti_entropy_net::{BindError, PeerError, TcpConfig, TcpTransport};
+use anti_entropy_net::{Address, BindError, PeerError, TcpConfig, TcpTransport};
 use common::{bind, closed, config, connect, deliver, in_time, let_in, loopback, pair, peer, put, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +37,8 @@ async fn a_peer_that_restarts_is_found_again() {
         }
     })
     .await;
-    let b = bind(TcpConfig { listen: address, peers: [(peer("a"), a.local_addr())].into(), ..config("b") }).await;
+    let b =
+        bind(TcpConfig { listen: address, peers: [(peer("a"), a.local_addr().into())].into(), ..config("b") }).await;
     deliver(&a, "b", &b, b"after").await;
     deliver(&b, "a", &a, b"back").await;
     assert!(a.stats().connected >= 2 && a.stats().dropped.not_connected > 0);
@@ -50,7 +51,7 @@ async fn a_peer_that_moves_is_found_by_its_new_address() {
     // Dropping it frees the port too.
     let address = b.local_addr();
     drop(b);
-    let b = bind(TcpConfig { peers: [(peer("a"), a.local_addr())].into(), ..config("b") }).await;
+    let b = bind(TcpConfig { peers: [(peer("a"), a.local_addr().into())].into(), ..config("b") }).await;
     a.set_peer(peer("b"), b.local_addr()).unwrap();
     deliver(&a, "b", &b, b"after").await;
     in_time(async { while TcpListener::bind(address).await.is_err() {} }).await;
@@ -76,7 +77,7 @@ async fn a_newer_connection_of_a_peer_ends_the_older() {
 #[tokio::test]
 async fn dropping_the_transport_ends_its_connections_both_ways() {
     let listener = TcpListener::bind(loopback()).await.unwrap();
-    let a = bind(TcpConfig { peers: [(peer("b"), listener.local_addr().unwrap())].into(), ..config("a") }).await;
+    let a = bind(TcpConfig { peers: [(peer("b"), listener.local_addr().unwrap().into())].into(), ..config("a") }).await;
     let (mut inbound, accepted) = connect(&a, "b", "a").await;
     assert_eq!(accepted, 0);
     a.send(&peer("b"), b"x".to_vec()).await.unwrap();
@@ -152,7 +153,7 @@ async fn garbage_is_refused_and_does_no_harm() {
 #[tokio::test]
 async fn a_peer_that_says_more_than_its_answer_is_dropped_and_called_again() {
     let listener = TcpListener::bind(loopback()).await.unwrap();
-    let a = bind(TcpConfig { peers: [(peer("b"), listener.local_addr().unwrap())].into(), ..config("a") }).await;
+    let a = bind(TcpConfig { peers: [(peer("b"), listener.local_addr().unwrap().into())].into(), ..config("a") }).await;
     a.send(&peer("b"), b"x".to_vec()).await.unwrap();
     let mut chatty = let_in(&listener).await;
     chatty.write_all(b"!").await.unwrap();
@@ -169,18 +170,18 @@ async fn a_peer_that_says_more_than_its_answer_is_dropped_and_called_again() {
 #[tokio::test]
 async fn other_machines_are_refused_unless_allowed() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
-    let elsewhere = "192.0.2.1:7000".parse().unwrap();
+    let elsewhere: std::net::SocketAddr = "192.0.2.1:7000".parse().unwrap();
     let refused = TcpTransport::bind(TcpConfig::new(peer("a"), everywhere)).await.unwrap_err();
     assert!(matches!(refused, BindError::ListenNotLoopback { .. }));
     assert!(refused.to_string().contains("allow_non_loopback"), "{refused}");
-    let with_peer = TcpConfig { peers: [(peer("b"), elsewhere)].into(), ..config("a") };
+    let with_peer = TcpConfig { peers: [(peer("b"), elsewhere.into())].into(), ..config("a") };
     let not_loopback = PeerError::NotLoopback { peer: peer("b"), address: elsewhere };
     let refused = TcpTransport::bind(with_peer.clone()).await.unwrap_err();
     assert!(matches!(refused, BindError::Peer(error) if error == not_loopback));
     let a = bind(config("a")).await;
     assert_eq!(a.set_peer(peer("b"), elsewhere), Err(not_loopback));
-    assert_eq!(a.set_peer(peer("b"), "[::1]:7000".parse().unwrap()), Ok(()));
-    assert_eq!(a.set_peer(peer("b"), "[::ffff:127.0.0.1]:7000".parse().unwrap()), Ok(()));
+    assert_eq!(a.set_peer(peer("b"), "[::1]:7000".parse::<Address>().unwrap()), Ok(()));
+    assert_eq!(a.set_peer(peer("b"), "[::ffff:127.0.0.1]:7000".parse::<Address>().unwrap()), Ok(()));
     bind(TcpConfig { allow_non_loopback: true, ..with_peer }).await;
 }
 

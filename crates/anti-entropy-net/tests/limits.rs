@@ -2,31 +2,32 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::driver::{SendError, Transport};
-use anti_entropy_net::{BindError, PeerError, TcpConfig, TcpLimits, TcpTransport};
+use anti_entropy_net::{BindError, Limits, PeerError, TcpConfig, TcpTransport};
 use common::{bind, closed, config, connect, in_time, let_in, loopback, peer, put, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-fn limited(name: &str, set: impl FnOnce(&mut TcpLimits)) -> TcpConfig {
+fn limited(name: &str, set: impl FnOnce(&mut Limits)) -> TcpConfig {
     let mut config = config(name);
     set(&mut config.limits);
     config
 }
 
 /// "a", and a listener by hand that it takes for "b".
-async fn with_peer_by_hand(set: impl FnOnce(&mut TcpLimits)) -> (TcpTransport, TcpListener) {
+async fn with_peer_by_hand(set: impl FnOnce(&mut Limits)) -> (TcpTransport, TcpListener) {
     let listener = TcpListener::bind(loopback()).await.expect("loopback can be listened on");
     let mut config = limited("a", set);
-    config.peers.insert(peer("b"), listener.local_addr().expect("it is listening"));
+    config.peers.insert(peer("b"), listener.local_addr().expect("it is listening").into());
     let a = bind(config).await;
     (a, listener)
 }
 
 /// "b", which takes anybody in.
-async fn open_to_all(set: impl FnOnce(&mut TcpLimits)) -> TcpTransport {
+async fn open_to_all(set: impl FnOnce(&mut Limits)) -> TcpTransport {
     bind(TcpConfig { accept_unknown_peers: true, ..limited("b", set) }).await
 }
 
@@ -95,13 +96,13 @@ async fn receive_queue_bytes() {
 #[tokio::test]
 async fn max_peers() {
     let a = bind(limited("a", |limits| limits.max_peers = 2)).await;
-    let set = |name, port| a.set_peer(peer(name), ([127, 0, 0, 1], port).into());
+    let set = |name, port: u16| a.set_peer(peer(name), SocketAddr::from(([127, 0, 0, 1], port)));
     assert_eq!([set("b", 1), set("c", 1), set("d", 1)], [Ok(()), Ok(()), Err(PeerError::TooMany { max: 2 })]);
     assert_eq!(set("c", 2), Ok(()), "one that is there may move");
     assert!(a.remove_peer(&peer("b")));
     assert_eq!(set("d", 1), Ok(()));
     let mut config = limited("a", |limits| limits.max_peers = 1);
-    config.peers = ["b", "c"].map(|name| (peer(name), loopback())).into();
+    config.peers = ["b", "c"].map(|name| (peer(name), loopback().into())).into();
     assert!(matches!(TcpTransport::bind(config).await, Err(BindError::Peer(PeerError::TooMany { max: 1 }))));
 }
 
@@ -136,7 +137,7 @@ async fn max_handshakes() {
 
 #[tokio::test]
 async fn handshake_timeout() {
-    let brief = |limits: &mut TcpLimits| limits.handshake_timeout = Duration::from_millis(20);
+    let brief = |limits: &mut Limits| limits.handshake_timeout = Duration::from_millis(20);
     let b = open_to_all(brief).await;
     let mut silent = TcpStream::connect(b.local_addr()).await.unwrap();
     closed(&mut silent).await;
@@ -149,7 +150,7 @@ async fn handshake_timeout() {
 
 #[tokio::test]
 async fn idle_timeout() {
-    let brief = |limits: &mut TcpLimits| limits.idle_timeout = Duration::from_millis(20);
+    let brief = |limits: &mut Limits| limits.idle_timeout = Duration::from_millis(20);
     let (a, listener) = with_peer_by_hand(brief).await;
     for round in 1..=2 {
         // After the first round the connection is gone, and a frame opens another, with nothing lost.

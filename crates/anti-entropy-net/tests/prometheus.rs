@@ -124,7 +124,7 @@ async fn prometheus_reads_what_is_documented() {
     let (a, b) = (Arc::new(a), Arc::new(b));
     for (name, transport) in [("a", &a), ("b", &b)] {
         let counters = Arc::clone(transport);
-        tokio::spawn(TransportMetrics::new(&peer(name)).run(move || counters.stats()));
+        tokio::spawn(TransportMetrics::new("tcp", &peer(name)).run(move || counters.stats()));
     }
     let (alice, bob) = (start(Arc::clone(&a), "a", "b"), start(Arc::clone(&b), "b", "a"));
     alice.write(Keyed::new(1, "one".into())).await.unwrap();

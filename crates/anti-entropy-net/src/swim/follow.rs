@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::error::AnnounceError;
 use super::event::{Event, Member};
 use super::membership::Membership;
+use crate::TcpTransport;
 use crate::error::PeerError;
-use crate::transport::TcpTransport;
 
 /// A transport that is told where peers are.
 pub trait Routes: Send + Sync {
@@ -29,6 +29,17 @@ pub trait Routes: Send + Sync {
 }
 
 impl Routes for TcpTransport {
+    fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
+        self.set_peer(peer, address)
+    }
+
+    fn remove_peer(&self, peer: &PeerId) -> bool {
+        self.remove_peer(peer)
+    }
+}
+
+#[cfg(feature = "quic")]
+impl Routes for crate::QuicTransport {
     fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
         self.set_peer(peer, address)
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anti_entropy::driver::Transport;
 use anti_entropy::gossip::PeerId;
-use anti_entropy_net::{TcpConfig, TcpLimits, TcpStats, TcpTransport};
+use anti_entropy_net::{
+    Limits, QuicConfig, QuicTransport, Refusal, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
+    TransportStats,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,10 +26,10 @@ pub(crate) fn peer(name: &str) -> PeerId {
 
 /// A configuration whose back-off is short, since tests wait for it.
 pub(crate) fn config(name: &str) -> TcpConfig {
-    let limits = TcpLimits {
+    let limits = Limits {
         reconnect_min: Duration::from_millis(5),
         reconnect_max: Duration::from_millis(50),
-        ..TcpLimits::default()
+        ..Limits::default()
     };
     TcpConfig { limits, ..TcpConfig::new(peer(name), loopback()) }
 }
@@ -35,23 +38,93 @@ pub(crate) async fn bind(config: TcpConfig) -> TcpTransport {
     TcpTransport::bind(config).await.expect("loopback can be listened on")
 }
 
+/// The same with TLS.
+pub(crate) fn tls_config(authority: &TestAuthority, name: &str) -> TcpConfig {
+    TcpConfig { tls: Some(authority.issue(name).expect("a DNS name").config()), ..config(name) }
+}
+
+pub(crate) fn quic_config(authority: &TestAuthority, name: &str) -> QuicConfig {
+    let tls = authority.issue(name).expect("a DNS name").config();
+    QuicConfig { limits: config(name).limits, ..QuicConfig::new(peer(name), loopback(), tls) }
+}
+
+pub(crate) async fn bind_quic(config: QuicConfig) -> QuicTransport {
+    QuicTransport::bind(config).await.expect("loopback can be listened on")
+}
+
+pub(crate) fn authority() -> TestAuthority {
+    TestAuthority::new().expect("there are random numbers")
+}
+
+fn introduce<T: Node>(a: &T, b: &T) {
+    a.add_peer("b", b.address());
+    b.add_peer("a", a.address());
+}
+
 /// Transports "a" and "b" that know each other.
 pub(crate) async fn pair() -> (TcpTransport, TcpTransport) {
     let (a, b) = (bind(config("a")).await, bind(config("b")).await);
-    a.set_peer(peer("b"), b.local_addr()).expect("b is a peer like any other");
-    b.set_peer(peer("a"), a.local_addr()).expect("a is a peer like any other");
+    introduce(&a, &b);
     (a, b)
 }
+
+pub(crate) async fn tls_pair() -> (TcpTransport, TcpTransport) {
+    let authority = authority();
+    let (a, b) = (bind(tls_config(&authority, "a")).await, bind(tls_config(&authority, "b")).await);
+    introduce(&a, &b);
+    (a, b)
+}
+
+pub(crate) async fn quic_pair() -> (QuicTransport, QuicTransport) {
+    let authority = authority();
+    let (a, b) = (bind_quic(quic_config(&authority, "a")).await, bind_quic(quic_config(&authority, "b")).await);
+    introduce(&a, &b);
+    (a, b)
+}
+
+/// What both transports can.
+pub(crate) trait Node: Transport {
+    fn address(&self) -> SocketAddr;
+    fn add_peer(&self, name: &str, address: SocketAddr);
+    fn counters(&self) -> TransportStats;
+    fn refusals(&self) -> Vec<Refusal>;
+    fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError>;
+}
+
+macro_rules! node {
+    ($transport:ty) => {
+        impl Node for $transport {
+            fn address(&self) -> SocketAddr {
+                self.local_addr()
+            }
+            fn add_peer(&self, name: &str, address: SocketAddr) {
+                self.set_peer(peer(name), address).expect("a peer like any other");
+            }
+            fn counters(&self) -> TransportStats {
+                self.stats()
+            }
+            fn refusals(&self) -> Vec<Refusal> {
+                self.last_refusals()
+            }
+            fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError> {
+                self.set_tls(config)
+            }
+        }
+    };
+}
+
+node!(TcpTransport);
+node!(QuicTransport);
 
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.expect("it must not take that long")
 }
 
 /// Waits until the counters say so, and returns them.
-pub(crate) async fn until(transport: &TcpTransport, reached: impl Fn(&TcpStats) -> bool) -> TcpStats {
+pub(crate) async fn until(transport: &impl Node, reached: impl Fn(&TransportStats) -> bool) -> TransportStats {
     in_time(async {
         loop {
-            let stats = transport.stats();
+            let stats = transport.counters();
             if reached(&stats) {
                 return stats;
             }
@@ -62,7 +135,7 @@ pub(crate) async fn until(transport: &TcpTransport, reached: impl Fn(&TcpStats) 
 }
 
 /// Sends frames until one arrives: while connections break and come back, some are lost.
-pub(crate) async fn deliver(from: &TcpTransport, to_name: &str, to: &TcpTransport, frame: &[u8]) {
+pub(crate) async fn deliver<T: Node>(from: &T, to_name: &str, to: &T, frame: &[u8]) {
     in_time(async {
         loop {
             let _ = from.send(&peer(to_name), frame.to_vec()).await;

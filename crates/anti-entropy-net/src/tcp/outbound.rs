@@ -1,31 +1,29 @@
 //! The connection over which frames go to one peer.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anti_entropy::gossip::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::channel::{Channel, Security, refusal};
+use super::config::TcpConfig;
 use crate::backoff::Backoff;
-use crate::config::TcpLimits;
 use crate::frame::write_frame;
 use crate::handshake::greet;
-use crate::queue::SendQueue;
+use crate::peers::Destination;
+use crate::queue::Lane;
+use crate::refusal::RefusalReason;
 use crate::stats::Stats;
 
 /// All that the task which sends to one peer needs.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) own_name: PeerId,
-    pub(crate) peer: PeerId,
-    pub(crate) address: SocketAddr,
-    pub(crate) queue: Arc<SendQueue>,
+    pub(crate) to: Destination,
+    pub(crate) config: Arc<TcpConfig>,
+    pub(crate) security: Arc<Security>,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) limits: TcpLimits,
-    pub(crate) seed: u64,
 }
 
 /// How a connection ended.
@@ -39,12 +37,13 @@ enum End {
 impl Link {
     /// Connects when there is a frame to send, carries frames, and connects again; never ends by itself.
     pub(crate) async fn run(self) {
-        let mut backoff = Backoff::new(self.limits.reconnect_min, self.limits.reconnect_max, self.seed);
+        let limits = &self.config.limits;
+        let mut backoff = Backoff::new(limits.reconnect_min, limits.reconnect_max, self.to.seed);
         loop {
-            self.queue.filled().await;
-            let stream = self.connect(&mut backoff).await;
+            self.to.queue.filled().await;
+            let channel = self.connect(&mut backoff).await;
             let since = Instant::now();
-            match self.carry(stream).await {
+            match self.carry(channel).await {
                 End::Idle => backoff.reset(),
                 End::Lost => {
                     backoff.connected_for(since.elapsed());
@@ -55,52 +54,86 @@ impl Link {
     }
 
     /// Tries until it works. Frames are taken during an attempt and refused between two.
-    async fn connect(&self, backoff: &mut Backoff) -> TcpStream {
+    async fn connect(&self, backoff: &mut Backoff) -> Channel {
         loop {
-            if let Ok(Ok(stream)) = timeout(self.limits.handshake_timeout, self.attempt()).await {
+            if let Ok(Ok(channel)) = timeout(self.config.limits.handshake_timeout, self.attempt()).await {
                 self.stats.count(|stats| stats.connected += 1);
-                return stream;
+                return channel;
             }
             self.stats.count(|stats| stats.connect_failures += 1);
             self.pause(backoff).await;
         }
     }
 
-    async fn attempt(&self) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(self.address).await?;
+    async fn attempt(&self) -> io::Result<Channel> {
+        let stream = self.dial().await?;
+        let remote = stream.peer_addr()?;
         // Frames are whole messages that somebody waits for; holding them back to fill a packet only costs time.
         stream.set_nodelay(true)?;
-        greet(&mut stream, &self.own_name, &self.peer).await?;
-        Ok(stream)
+        let refuse = |error: io::Error| {
+            if let Some(reason) = refusal(&error) {
+                self.stats.refuse(reason, remote, error.to_string());
+            }
+            error
+        };
+        let mut channel = self.security.connect(stream).await.map_err(refuse)?;
+        if !self.security.proves(&channel, &self.to.peer) {
+            self.stats.refuse(RefusalReason::WrongName, remote, self.to.peer.as_str());
+            return Err(io::Error::other("the peer has another name"));
+        }
+        greet(&mut channel.stream, &self.config.name, &self.to.peer).await.map_err(refuse)?;
+        Ok(channel)
+    }
+
+    /// Tries all that the address stands for, in order.
+    async fn dial(&self) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in self.to.address.resolve().await? {
+            // A name may stand for anything.
+            if !self.config.may_reach(address) {
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// Drops what waits, since it would be stale by then, and waits before the next attempt.
     async fn pause(&self, backoff: &mut Backoff) {
-        let dropped = self.queue.shut();
+        let dropped = self.to.queue.shut();
         self.stats.count(|stats| stats.dropped.not_connected += dropped);
         sleep(backoff.delay()).await;
-        self.queue.open();
+        self.to.queue.open();
     }
 
-    async fn carry(&self, mut stream: TcpStream) -> End {
-        let (mut from_peer, to_peer) = stream.split();
+    async fn carry(&self, channel: Channel) -> End {
+        let distrusted = self.security.distrusted(&channel, &self.to.peer);
+        let (mut from_peer, to_peer) = tokio::io::split(channel.stream);
         let mut writer = BufWriter::new(to_peer);
         let mut byte = [0];
         tokio::select! {
             // After its answer the peer says nothing more: whatever can be read means that the connection is over.
             // Without this look, the first frame after the peer's end would be written into the void.
             _ = from_peer.read(&mut byte) => End::Lost,
-            end = self.write_all(&mut writer) => end,
+            end = self.write_all(&mut writer) => {
+                // Over TLS this says that nothing was cut off; whether it arrives does not matter.
+                let _ = timeout(self.config.limits.write_timeout, writer.shutdown()).await;
+                end
+            }
+            () = distrusted => End::Lost,
         }
     }
 
     async fn write_all(&self, writer: &mut (impl AsyncWrite + Unpin)) -> End {
         loop {
-            let Ok(frame) = timeout(self.limits.idle_timeout, self.queue.pop()).await else {
+            let Ok(frame) = timeout(self.config.limits.idle_timeout, self.to.queue.pop(Lane::All)).await else {
                 self.stats.count(|stats| stats.closed_idle += 1);
                 return End::Idle;
             };
-            let written = timeout(self.limits.write_timeout, self.write(writer, &frame)).await;
+            let written = timeout(self.config.limits.write_timeout, self.write(writer, &frame)).await;
             self.stats.count(|stats| match written {
                 Ok(Ok(())) => {
                     stats.frames_sent += 1;
@@ -121,7 +154,7 @@ impl Link {
     /// Writes a frame, and flushes if no other follows at once.
     async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> io::Result<()> {
         write_frame(writer, frame).await?;
-        if self.queue.is_empty() {
+        if self.to.queue.is_empty(Lane::All) {
             writer.flush().await?;
         }
         Ok(())

@@ -1,100 +1,13 @@
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{BindError, PeerError};
-use crate::handshake::MAX_NAME_BYTES;
+use crate::error::BindError;
 
-/// What a [`TcpTransport`](crate::TcpTransport) is called, where it listens, and whom it talks to.
-///
-/// ```
-/// use anti_entropy_net::{TcpConfig, TcpLimits};
-///
-/// let config = TcpConfig {
-///     peers: [("node-2".into(), "127.0.0.1:7002".parse().unwrap())].into(),
-///     limits: TcpLimits { max_frame_bytes: 256 << 10, ..TcpLimits::default() },
-///     ..TcpConfig::new("node-1".into(), "127.0.0.1:7001".parse().unwrap())
-/// };
-/// let same: TcpConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
-/// assert_eq!(same, config);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TcpConfig {
-    /// This node's name, by which its peers know it: 1 to 255 bytes.
-    pub name: PeerId,
-    /// Where to listen. Port 0 takes any that is free; see [`local_addr`](crate::TcpTransport::local_addr).
-    pub listen: SocketAddr,
-    /// The peers and their addresses. They may be changed later.
-    #[serde(default)]
-    pub peers: BTreeMap<PeerId, SocketAddr>,
-    /// The limits of everything that takes memory or time.
-    #[serde(default)]
-    pub limits: TcpLimits,
-    /// Whether addresses other than loopback are allowed. Off by default, because plain TCP neither proves who sends
-    /// nor hides or protects what is sent: turn it on only where the network itself does, as a VPN or a private
-    /// segment between the nodes.
-    #[serde(default)]
-    pub allow_non_loopback: bool,
-    /// Whether nodes that are not among the peers may connect and send. Off by default, since names are not proven;
-    /// answering them needs their address, with [`set_peer`](crate::TcpTransport::set_peer).
-    #[serde(default)]
-    pub accept_unknown_peers: bool,
-    /// Seed of the jitter. The names are mixed in, so that nodes with the same seed do not move in step; there is
-    /// reason to set it only for repeating a test.
-    #[serde(default)]
-    pub seed: u64,
-}
-
-impl TcpConfig {
-    /// A node without peers, with the default limits.
-    pub fn new(name: PeerId, listen: SocketAddr) -> Self {
-        Self {
-            name,
-            listen,
-            peers: BTreeMap::new(),
-            limits: TcpLimits::default(),
-            allow_non_loopback: false,
-            accept_unknown_peers: false,
-            seed: 0,
-        }
-    }
-
-    /// Checks everything that can be checked without opening a socket.
-    pub(crate) fn validate(&self) -> Result<(), BindError> {
-        self.limits.validate()?;
-        check_name(&self.name)?;
-        if !self.allow_non_loopback && !is_loopback(self.listen) {
-            return Err(BindError::ListenNotLoopback { address: self.listen });
-        }
-        if self.peers.len() > self.limits.max_peers {
-            return Err(PeerError::TooMany { max: self.limits.max_peers }.into());
-        }
-        for (peer, address) in &self.peers {
-            self.check_peer(peer, *address)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn check_peer(&self, peer: &PeerId, address: SocketAddr) -> Result<(), PeerError> {
-        check_name(peer)?;
-        if *peer == self.name {
-            return Err(PeerError::OwnName(peer.clone()));
-        }
-        if !self.allow_non_loopback && !is_loopback(address) {
-            return Err(PeerError::NotLoopback { peer: peer.clone(), address });
-        }
-        Ok(())
-    }
-}
-
-/// The limits of a [`TcpTransport`](crate::TcpTransport). Each has a default for a few dozen peers in one data centre.
+/// The limits of a transport. Each has a default for a few dozen peers in one data centre.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct TcpLimits {
+pub struct Limits {
     /// The longest frame, either way; at least 1,024. Default 1 MiB: long against the cost of a frame, short against
     /// the time and memory that one frame may take.
     pub max_frame_bytes: usize,
@@ -108,8 +21,14 @@ pub struct TcpLimits {
     /// connections are read no further, and their senders' queues fill.
     pub receive_queue_frames: usize,
     /// How many bytes of received frames wait for `receive`; at least `max_frame_bytes`. Default 16 MiB. On top of it
-    /// each connection may hold the one frame that it is receiving.
+    /// each connection may hold the one frame that it is receiving; over QUIC, one on each of its streams.
     pub receive_queue_bytes: usize,
+    /// How many of the received frames that wait may be of one peer. Default 256: a quarter of all, so that a peer that
+    /// sends faster than this node takes in holds itself up, and not the others.
+    pub peer_queue_frames: usize,
+    /// How many bytes of the received frames that wait may be of one peer; at least `max_frame_bytes`. Default 4 MiB: a
+    /// quarter of all.
+    pub peer_queue_bytes: usize,
     /// How many peers may be configured, each with a queue and a task. Default 1,024.
     pub max_peers: usize,
     /// How many inbound connections are open after their handshake. Default 1,024: one a peer.
@@ -133,9 +52,25 @@ pub struct TcpLimits {
     /// How long to wait before connecting again at most. Default 10 seconds: what an attempt costs hardly counts any
     /// more, and a peer that comes back is found soon.
     pub reconnect_max: Duration,
+    /// How many refusals are logged in a second, with feature `tracing`; all are counted. Default 10: enough to see what
+    /// goes on, and strangers cannot fill a disk.
+    pub refusals_logged_per_second: u32,
+    /// QUIC only: the longest frame that goes on the stream of short frames; a longer one has a stream of its own, so
+    /// that it holds up none. Default 16 KiB: about a dozen packets.
+    pub short_frame_bytes: usize,
+    /// QUIC only: how many streams a peer may have open, one of them for short frames; at least 2. Default 4: a long
+    /// frame follows another without a pause. Each may hold a frame that is being received.
+    pub max_streams: u32,
+    /// QUIC only: how many bytes a peer may send before they are read, on all streams of a connection together, and how
+    /// many this node keeps until the peer has them; at least 16,384. Default 2 MiB: 160 Mbit/s over a round trip of
+    /// 100 milliseconds.
+    pub window_bytes: u32,
+    /// QUIC only: after how long without a packet a peer counts as gone. Default 15 seconds. While a connection is
+    /// open, each side sends one at least every third of it, which also keeps address translations alive.
+    pub lost_after: Duration,
 }
 
-impl Default for TcpLimits {
+impl Default for Limits {
     fn default() -> Self {
         Self {
             max_frame_bytes: 1 << 20,
@@ -143,6 +78,8 @@ impl Default for TcpLimits {
             send_queue_bytes: 4 << 20,
             receive_queue_frames: 1_024,
             receive_queue_bytes: 16 << 20,
+            peer_queue_frames: 256,
+            peer_queue_bytes: 4 << 20,
             max_peers: 1_024,
             max_connections: 1_024,
             max_handshakes: 128,
@@ -151,15 +88,23 @@ impl Default for TcpLimits {
             write_timeout: Duration::from_secs(30),
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(10),
+            refusals_logged_per_second: 10,
+            short_frame_bytes: 16 << 10,
+            max_streams: 4,
+            window_bytes: 2 << 20,
+            lost_after: Duration::from_secs(15),
         }
     }
 }
 
-impl TcpLimits {
+impl Limits {
     /// What the queues' counters, and a frame's length of four bytes, can express.
     const MOST: usize = u32::MAX as usize >> 3;
 
-    fn validate(&self) -> Result<(), BindError> {
+    /// What QUIC can tell its peer, and more than anybody waits for one.
+    const LONGEST_SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+    pub(crate) fn validate(&self) -> Result<(), BindError> {
         let rules = [
             (self.max_frame_bytes >= 1_024, "max_frame_bytes", "must be at least 1,024"),
             (self.send_queue_frames >= 1, "send_queue_frames", "must be at least 1"),
@@ -168,6 +113,10 @@ impl TcpLimits {
             (self.receive_queue_frames <= Self::MOST, "receive_queue_frames", "must be less than 2^29"),
             (self.receive_queue_bytes >= self.max_frame_bytes, "receive_queue_bytes", "must hold the longest frame"),
             (self.receive_queue_bytes <= Self::MOST, "receive_queue_bytes", "must be less than 2^29"),
+            (self.peer_queue_frames >= 1, "peer_queue_frames", "must be at least 1"),
+            (self.peer_queue_frames <= Self::MOST, "peer_queue_frames", "must be less than 2^29"),
+            (self.peer_queue_bytes >= self.max_frame_bytes, "peer_queue_bytes", "must hold the longest frame"),
+            (self.peer_queue_bytes <= Self::MOST, "peer_queue_bytes", "must be less than 2^29"),
             (self.max_connections >= 1, "max_connections", "must be at least 1"),
             (self.max_handshakes >= 1, "max_handshakes", "must be at least 1"),
             (self.max_handshakes <= Self::MOST, "max_handshakes", "must be less than 2^29"),
@@ -176,6 +125,10 @@ impl TcpLimits {
             (!self.write_timeout.is_zero(), "write_timeout", "must not be zero"),
             (!self.reconnect_min.is_zero(), "reconnect_min", "must not be zero"),
             (self.reconnect_min <= self.reconnect_max, "reconnect_max", "must not be less than reconnect_min"),
+            (self.max_streams >= 2, "max_streams", "must be at least 2"),
+            (self.window_bytes >= 16 << 10, "window_bytes", "must be at least 16,384"),
+            (self.lost_after >= Duration::from_millis(3), "lost_after", "must be at least 3 milliseconds"),
+            (self.lost_after <= Self::LONGEST_SILENCE, "lost_after", "must be at most a day"),
         ];
         match rules.into_iter().find(|(kept, ..)| !kept) {
             Some((_, limit, rule)) => Err(BindError::Limit { limit, rule }),
@@ -184,36 +137,14 @@ impl TcpLimits {
     }
 }
 
-fn check_name(name: &PeerId) -> Result<(), PeerError> {
-    match name.as_str().len() {
-        1..=MAX_NAME_BYTES => Ok(()),
-        bytes => Err(PeerError::NameLength { bytes }),
-    }
-}
-
-/// Also if the address is an IPv4 one in IPv6's clothes.
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid_and_fill_a_short_file() {
-        let written = r#"{ "name": "a", "listen": "127.0.0.1:0", "limits": { "max_peers": 7 } }"#;
-        let config: TcpConfig = serde_json::from_str(written).unwrap();
-        assert!(config.validate().is_ok());
-        assert_eq!(config.limits, TcpLimits { max_peers: 7, ..TcpLimits::default() });
-        assert!(!config.allow_non_loopback && !config.accept_unknown_peers && config.peers.is_empty());
-        assert!(serde_json::from_str::<TcpConfig>(&written.replace("max_peers", "max_piers")).is_err());
-    }
-
-    #[test]
     fn limits_that_make_no_sense_are_refused_by_name() {
-        type Spoil = fn(&mut TcpLimits);
-        let spoils: [(&str, Spoil); 15] = [
+        type Spoil = fn(&mut Limits);
+        let spoils: [(&str, Spoil); 23] = [
             ("max_frame_bytes", |limits| limits.max_frame_bytes = 1_023),
             ("send_queue_frames", |limits| limits.send_queue_frames = 0),
             ("send_queue_bytes", |limits| limits.send_queue_bytes = limits.max_frame_bytes - 1),
@@ -221,6 +152,10 @@ mod tests {
             ("receive_queue_frames", |limits| limits.receive_queue_frames = usize::MAX),
             ("receive_queue_bytes", |limits| limits.receive_queue_bytes = limits.max_frame_bytes - 1),
             ("receive_queue_bytes", |limits| limits.receive_queue_bytes = usize::MAX),
+            ("peer_queue_frames", |limits| limits.peer_queue_frames = 0),
+            ("peer_queue_frames", |limits| limits.peer_queue_frames = usize::MAX),
+            ("peer_queue_bytes", |limits| limits.peer_queue_bytes = limits.max_frame_bytes - 1),
+            ("peer_queue_bytes", |limits| limits.peer_queue_bytes = usize::MAX),
             ("max_connections", |limits| limits.max_connections = 0),
             ("max_handshakes", |limits| limits.max_handshakes = 0),
             ("max_handshakes", |limits| limits.max_handshakes = usize::MAX),
@@ -229,9 +164,13 @@ mod tests {
             ("write_timeout", |limits| limits.write_timeout = Duration::ZERO),
             ("reconnect_min", |limits| limits.reconnect_min = Duration::ZERO),
             ("reconnect_max", |limits| limits.reconnect_max = limits.reconnect_min / 2),
+            ("max_streams", |limits| limits.max_streams = 1),
+            ("window_bytes", |limits| limits.window_bytes = 16_383),
+            ("lost_after", |limits| limits.lost_after = Duration::from_millis(2)),
+            ("lost_after", |limits| limits.lost_after = Duration::from_secs(100_000)),
         ];
         for (name, spoil) in spoils {
-            let mut limits = TcpLimits::default();
+            let mut limits = Limits::default();
             spoil(&mut limits);
             let refused = limits.validate();
             assert!(matches!(refused, Err(BindError::Limit { limit, .. }) if limit == name), "{name}: {refused:?}");

@@ -1,0 +1,222 @@
+//! The task that sends to one peer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use quinn::{Connection, ConnectionError};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::connection::{Live, Long, Short, WriteEnd, Writer, certificates, in_time};
+use super::endpoint;
+use super::hub::{Hub, REFUSED};
+use crate::backoff::Backoff;
+use crate::handshake::{Answer, Hello, greet_as};
+use crate::peers::Destination;
+use crate::queue::Lane;
+use crate::refusal::RefusalReason;
+use crate::tls::reason_of_alert;
+
+/// What quinn wants to be given and nobody is told; names are proven after the handshake.
+const SERVER_NAME: &str = "anti-entropy";
+
+/// All that the task which sends to one peer needs.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) to: Destination,
+    pub(super) hub: Arc<Hub>,
+}
+
+/// How sending over a connection ended.
+enum End {
+    /// It was given up in good order, for being idle or for a newer one.
+    Retired,
+    /// The peer ended it, or it broke.
+    Lost,
+}
+
+struct Lost;
+
+impl Link {
+    /// Connects when there is a frame to send and no connection, carries frames, and connects again; never ends by
+    /// itself.
+    pub(super) async fn run(self) {
+        let limits = &self.hub.config.limits;
+        let mut backoff = Backoff::new(limits.reconnect_min, limits.reconnect_max, self.to.seed);
+        loop {
+            self.to.queue.filled().await;
+            let live = self.connection(&mut backoff).await;
+            let since = Instant::now();
+            match self.carry(&live).await {
+                End::Retired => backoff.reset(),
+                End::Lost => {
+                    backoff.connected_for(since.elapsed());
+                    self.pause(&mut backoff).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the connection that there is, or tries until there is one. Frames are taken during an attempt and refused
+    /// between two.
+    async fn connection(&self, backoff: &mut Backoff) -> Arc<Live> {
+        loop {
+            tokio::select! {
+                biased;
+                live = self.hub.wait_for(&self.to.peer) => return live,
+                dialled = timeout(self.hub.config.limits.handshake_timeout, self.dial()) => {
+                    if let Ok(Ok(live)) = dialled {
+                        return live;
+                    }
+                }
+            }
+            self.hub.stats.count(|stats| stats.connect_failures += 1);
+            self.pause(backoff).await;
+        }
+    }
+
+    /// Drops what waits, since it would be stale by then, and waits before the next attempt, or until the peer has
+    /// connected.
+    async fn pause(&self, backoff: &mut Backoff) {
+        let dropped = self.to.queue.shut();
+        self.hub.stats.count(|stats| stats.dropped.not_connected += dropped);
+        tokio::select! {
+            () = sleep(backoff.delay()) => {}
+            _ = self.hub.wait_for(&self.to.peer) => {}
+        }
+        self.to.queue.open();
+    }
+
+    /// Tries all that the address stands for, in order.
+    async fn dial(&self) -> io::Result<Arc<Live>> {
+        let dialling = self.hub.dialling(&self.to.peer);
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in self.to.address.resolve().await? {
+            match self.attempt(address).await {
+                Ok(Some(live)) => return Ok(live),
+                Ok(None) => {
+                    // The peer's own attempt prevails, and must not be turned away.
+                    drop(dialling);
+                    return Ok(self.hub.wait_for(&self.to.peer).await);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// `None`: the peer has dialled as well.
+    async fn attempt(&self, address: SocketAddr) -> io::Result<Option<Arc<Live>>> {
+        let hub = &self.hub;
+        let endpoint = hub.endpoint().ok_or(io::ErrorKind::NotConnected)?;
+        let client = endpoint::client(&hub.tls.current(), &hub.config.limits).map_err(io::Error::other)?;
+        let connecting = endpoint.connect_with(client, address, SERVER_NAME).map_err(io::Error::other)?;
+        drop(endpoint);
+        let connection = connecting.await.map_err(|error| self.failed(address, error))?;
+        if !hub.tls.current().proves(&certificates(&connection), &self.to.peer) {
+            hub.stats.refuse(RefusalReason::WrongName, address, self.to.peer.as_str());
+            connection.close(REFUSED, b"refused");
+            return Err(io::Error::other("the certificate is not the peer's"));
+        }
+        match self.greet(&connection).await {
+            Ok(Answer::Accepted(incarnation)) => {
+                let registered = hub.register(self.to.peer.clone(), connection, incarnation, true);
+                let live = registered.map_err(|status| io::Error::other(format!("{status:?}")))?;
+                hub.stats.count(|stats| stats.connected += 1);
+                Ok(Some(live))
+            }
+            Ok(Answer::Crossed) => Ok(None),
+            Ok(Answer::Refused(status)) => Err(io::Error::other(format!("the peer refused with status {status}"))),
+            Err(error) => Err(match connection.close_reason() {
+                Some(reason) => self.failed(address, reason),
+                None => error,
+            }),
+        }
+    }
+
+    async fn greet(&self, connection: &Connection) -> io::Result<Answer> {
+        let hello = Hello { from: self.hub.config.name.clone(), to: self.to.peer.clone() };
+        let (mut writer, mut reader) = connection.open_bi().await?;
+        greet_as((&mut writer, &mut reader), &hello, self.hub.incarnation).await
+    }
+
+    fn failed(&self, address: SocketAddr, error: ConnectionError) -> io::Error {
+        if let Some(reason) = refusal(&error) {
+            self.hub.stats.refuse(reason, address, error.to_string());
+        }
+        error.into()
+    }
+
+    async fn carry(&self, live: &Live) -> End {
+        let mut writer = live.writer.lock().await;
+        let Writer { short, long } = &mut *writer;
+        match tokio::try_join!(self.carry_short(live, short), self.carry_long(live, long)) {
+            Ok(_) => End::Retired,
+            Err(Lost) => End::Lost,
+        }
+    }
+
+    async fn carry_short(&self, live: &Live, stream: &mut Short) -> Result<(), Lost> {
+        while let Some(frame) = self.next(live, Lane::Short).await? {
+            let written = stream.write(&live.connection, &frame);
+            let written = in_time(self.hub.config.limits.write_timeout, written).await;
+            self.written(live, &frame, &written)?;
+        }
+        Ok(())
+    }
+
+    async fn carry_long(&self, live: &Live, streams: &mut Long) -> Result<(), Lost> {
+        let limits = &self.hub.config.limits;
+        while let Some(frame) = self.next(live, Lane::Long).await? {
+            let written = streams.write(&live.connection, &frame, limits.max_streams as usize);
+            let written = in_time(limits.write_timeout, written).await;
+            self.written(live, &frame, &written)?;
+        }
+        Ok(())
+    }
+
+    /// The next frame of a lane; `None` if nothing more is to be sent over this connection.
+    async fn next(&self, live: &Live, lane: Lane) -> Result<Option<Vec<u8>>, Lost> {
+        tokio::select! {
+            biased;
+            _ = live.connection.closed() => Err(Lost),
+            () = live.retired() => Ok(None),
+            frame = self.to.queue.pop(lane) => Ok(Some(frame)),
+        }
+    }
+
+    fn written(&self, live: &Live, frame: &[u8], written: &Result<(), WriteEnd>) -> Result<(), Lost> {
+        live.touch();
+        self.hub.stats.count(|stats| match written {
+            Ok(()) => {
+                stats.frames_sent += 1;
+                stats.bytes_sent += frame.len() as u64;
+            }
+            Err(end) => {
+                stats.dropped.not_connected += 1;
+                stats.write_timeouts += u64::from(*end == WriteEnd::TimedOut);
+            }
+        });
+        if written.is_err() {
+            live.connection.close(REFUSED, b"not taken in");
+            return Err(Lost);
+        }
+        Ok(())
+    }
+}
+
+/// Why a handshake failed, if somebody is to blame.
+pub(super) fn refusal(error: &ConnectionError) -> Option<RefusalReason> {
+    // QUIC's codes from here on are TLS alerts.
+    let alert = |code: u64| u8::try_from(code.checked_sub(0x100)?).ok();
+    match error {
+        ConnectionError::TransportError(error) => {
+            Some(alert(error.code.into()).map_or(RefusalReason::NotTls, |alert| reason_of_alert(alert.into())))
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            alert(close.error_code.into()).map(|_| RefusalReason::RefusedByPeer)
+        }
+        ConnectionError::VersionMismatch => Some(RefusalReason::NotTls),
+        _ => None,
+    }
+}

@@ -1,0 +1,114 @@
+//! What quinn is told, from the limits.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    AsyncTimer, AsyncUdpSocket, ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
+use ring::hmac;
+use tokio::task::JoinSet;
+
+use crate::limits::Limits;
+use crate::tls::{Identity, TlsError};
+
+/// Opens the socket.
+pub(super) fn open(
+    listen: SocketAddr,
+    identity: &Identity,
+    limits: &Limits,
+) -> io::Result<(Endpoint, Arc<TrackedRuntime>)> {
+    let socket = UdpSocket::bind(listen)?;
+    // After a restart, what peers still send to the earlier process is answered with a token that they know, so that
+    // they notice at once. That takes a key which is the same as before.
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &identity.secret)));
+    // The default, said here since the receive buffers follow from it.
+    config.max_udp_payload_size(1_472).map_err(io::Error::other)?;
+    let server = server(identity, limits).map_err(io::Error::other)?;
+    let runtime = Arc::new(TrackedRuntime::default());
+    let endpoint = Endpoint::new(config, Some(server), socket, Arc::<TrackedRuntime>::clone(&runtime))?;
+    Ok((endpoint, runtime))
+}
+
+pub(super) fn server(identity: &Identity, limits: &Limits) -> Result<ServerConfig, TlsError> {
+    let crypto = QuicServerConfig::try_from(Arc::clone(&identity.server)).map_err(setup)?;
+    let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+    server.transport_config(Arc::new(transport(limits)));
+    server.max_incoming(limits.max_handshakes);
+    // A peer whose address changes connects anew.
+    server.migration(false);
+    // What arrives before a connection is accepted, which is at once: a first flight at most.
+    server.incoming_buffer_size(16 << 10).incoming_buffer_size_total(1 << 20);
+    Ok(server)
+}
+
+pub(super) fn client(identity: &Identity, limits: &Limits) -> Result<ClientConfig, TlsError> {
+    let crypto = QuicClientConfig::try_from(Arc::clone(&identity.client)).map_err(setup)?;
+    let mut client = ClientConfig::new(Arc::new(crypto));
+    client.transport_config(Arc::new(transport(limits)));
+    Ok(client)
+}
+
+fn setup(error: impl std::error::Error) -> TlsError {
+    TlsError::Setup(error.to_string())
+}
+
+fn transport(limits: &Limits) -> TransportConfig {
+    let window = VarInt::from_u32(limits.window_bytes);
+    let mut transport = TransportConfig::default();
+    transport
+        // The hello's; the side that accepts a connection opens none.
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_streams))
+        .stream_receive_window(window)
+        .receive_window(window)
+        .send_window(limits.window_bytes.into())
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(IdleTimeout::try_from(limits.lost_after).ok())
+        .keep_alive_interval(Some(limits.lost_after / 3));
+    transport
+}
+
+/// Tokio, which remembers what it runs, so that closing can wait until the socket is let go of.
+#[derive(Debug, Default)]
+pub(super) struct TrackedRuntime(Mutex<JoinSet<()>>);
+
+impl TrackedRuntime {
+    /// Ends all that runs.
+    pub(super) async fn shutdown(&self) {
+        let mut tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+    }
+}
+
+impl Drop for TrackedRuntime {
+    fn drop(&mut self) {
+        // What runs still tells the peers goodbye.
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).detach_all();
+    }
+}
+
+impl Runtime for TrackedRuntime {
+    fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
+        TokioRuntime.new_timer(at)
+    }
+
+    fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        TokioRuntime.wrap_udp_socket(socket)
+    }
+
+    fn now(&self) -> Instant {
+        TokioRuntime.now()
+    }
+}

@@ -1,0 +1,247 @@
+//! The connections that are open, and which of two is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anti_entropy::gossip::PeerId;
+use quinn::{Connection, Endpoint, VarInt};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::config::QuicConfig;
+use super::connection::{Live, serve};
+use crate::handshake::{Incarnation, Status};
+use crate::peers::Peers;
+use crate::receive::ReceiveQueue;
+use crate::stats::Stats;
+use crate::tls::TlsHandle;
+
+/// All that the tasks of a transport share.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) config: QuicConfig,
+    pub(super) tls: TlsHandle,
+    pub(super) peers: Peers,
+    pub(super) stats: Arc<Stats>,
+    pub(super) incarnation: Incarnation,
+    /// `None` once the transport is closed.
+    state: Mutex<Option<State>>,
+    /// Told of each new connection.
+    opened: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    endpoint: Endpoint,
+    queue: ReceiveQueue,
+    open: BTreeMap<PeerId, Entry>,
+    /// The peers that are being dialled.
+    dialling: BTreeSet<PeerId>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    live: Arc<Live>,
+    task: AbortHandle,
+    /// The connection before this one, while what has arrived over it is still being read.
+    before: Option<AbortHandle>,
+}
+
+/// What was open when a transport was closed.
+pub(super) struct Closed {
+    pub(super) endpoint: Endpoint,
+    pub(super) tasks: JoinSet<()>,
+}
+
+impl Hub {
+    pub(super) fn new(
+        config: QuicConfig,
+        tls: TlsHandle,
+        stats: Arc<Stats>,
+        endpoint: Endpoint,
+        queue: ReceiveQueue,
+        incarnation: Incarnation,
+    ) -> Self {
+        let peers = Peers::new(config.name.clone(), config.limits.clone(), config.seed, Arc::clone(&stats));
+        let (open, dialling, tasks) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new());
+        let all = State { endpoint, queue, open, dialling, tasks };
+        Self { config, tls, peers, stats, incarnation, state: Mutex::new(Some(all)), opened: watch::Sender::new(()) }
+    }
+
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+        self.lock().as_ref().map(|state| state.endpoint.clone())
+    }
+
+    /// Runs a task until the transport is closed.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(state) = self.lock().as_mut() {
+            spawn(&mut state.tasks, work);
+        }
+    }
+
+    /// A new connection of a peer, whose certificate has proven its name. An error says why it is not wanted.
+    ///
+    /// An established connection is worth more than one in the making, so a crossing is decided before either is
+    /// established: while the peer with the lesser name dials, it turns the other's hello away. A hello that arrives
+    /// although there is a connection means that the peer has none any more, unless it was on its way when the peer
+    /// accepted this side's.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        peer: PeerId,
+        connection: Connection,
+        incarnation: Incarnation,
+        dialled: bool,
+    ) -> Result<Arc<Live>, Status> {
+        let mut guard = self.lock();
+        let state = guard.as_mut().ok_or(Status::TooManyConnections)?;
+        if !dialled {
+            self.check(state, &peer, incarnation)?;
+        }
+        let live = Arc::new(Live::new(peer.clone(), connection, incarnation, dialled));
+        let work = serve(Arc::clone(self), Arc::clone(&live), state.queue.of(&peer));
+        let task = spawn(&mut state.tasks, work);
+        let older = state.open.insert(peer, Entry { live: Arc::clone(&live), task, before: None });
+        if let Some(older) = older {
+            let before = self.supersede(older, incarnation);
+            if let Some(entry) = state.open.get_mut(&live.peer) {
+                entry.before = before;
+            }
+        }
+        drop(guard);
+        self.opened.send_replace(());
+        Ok(live)
+    }
+
+    fn check(&self, state: &State, peer: &PeerId, incarnation: Incarnation) -> Result<(), Status> {
+        // Asked under the lock: if the peer is being removed, either this sees it, or `disconnect` sees this.
+        if !self.config.accept_unknown_peers && !self.peers.knows(peer) {
+            return Err(Status::UnknownSender);
+        }
+        let first = self.config.name < *peer;
+        if first && state.dialling.contains(peer) {
+            return Err(Status::Crossed);
+        }
+        match state.open.get(peer) {
+            Some(Entry { live, .. })
+                if first && live.dialled && live.incarnation == incarnation && live.is_usable() =>
+            {
+                Err(Status::Crossed)
+            }
+            Some(_) => Ok(()),
+            None => {
+                let inbound = state.open.values().filter(|entry| !entry.live.dialled).count();
+                let full = inbound >= self.config.limits.max_connections;
+                if full { Err(Status::TooManyConnections) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Ends a connection that a newer one replaces; if it may still have something to read, gently.
+    fn supersede(&self, older: Entry, incarnation: Incarnation) -> Option<AbortHandle> {
+        // Never more than two of a peer.
+        if let Some(oldest) = older.before {
+            oldest.abort();
+        }
+        if older.live.is_usable() {
+            self.stats.count(|stats| stats.superseded += 1);
+        }
+        if older.live.incarnation == incarnation {
+            older.live.retire();
+            return Some(older.task);
+        }
+        older.live.connection.close(SUPERSEDED, b"superseded");
+        older.task.abort();
+        None
+    }
+
+    /// Forgets a connection that has ended, unless a newer one has its place.
+    pub(super) fn forget(&self, live: &Arc<Live>) {
+        if let Some(state) = self.lock().as_mut()
+            && state.open.get(&live.peer).is_some_and(|entry| Arc::ptr_eq(&entry.live, live))
+        {
+            state.open.remove(&live.peer);
+        }
+    }
+
+    /// The connection over which to send to a peer, if there is one.
+    pub(super) fn usable(&self, peer: &PeerId) -> Option<Arc<Live>> {
+        let guard = self.lock();
+        let live = &guard.as_ref()?.open.get(peer)?.live;
+        live.is_usable().then(|| Arc::clone(live))
+    }
+
+    /// Waits until there is one.
+    pub(super) async fn wait_for(&self, peer: &PeerId) -> Arc<Live> {
+        let mut opened = self.opened.subscribe();
+        loop {
+            if let Some(live) = self.usable(peer) {
+                return live;
+            }
+            // The sender is `self`'s.
+            let _ = opened.changed().await;
+        }
+    }
+
+    /// Notes that a peer is being dialled, until the value is dropped.
+    pub(super) fn dialling<'a>(&'a self, peer: &'a PeerId) -> Dialling<'a> {
+        if let Some(state) = self.lock().as_mut() {
+            state.dialling.insert(peer.clone());
+        }
+        Dialling { hub: self, peer }
+    }
+
+    /// Ends the connection of a peer.
+    pub(super) fn disconnect(&self, peer: &PeerId) {
+        if let Some(Entry { live, task, before }) = self.lock().as_mut().and_then(|state| state.open.remove(peer)) {
+            live.connection.close(REMOVED, b"removed");
+            task.abort();
+            if let Some(before) = before {
+                before.abort();
+            }
+        }
+    }
+
+    /// How many connections are open.
+    pub(super) fn connections(&self) -> usize {
+        self.lock().as_ref().map_or(0, |state| {
+            state.open.values().filter(|entry| entry.live.connection.close_reason().is_none()).count()
+        })
+    }
+
+    pub(super) fn close(&self) -> Option<Closed> {
+        let State { endpoint, mut tasks, .. } = self.lock().take()?;
+        tasks.abort_all();
+        endpoint.close(CLOSED, b"closed");
+        Some(Closed { endpoint, tasks })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn spawn(tasks: &mut JoinSet<()>, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn(work)
+}
+
+pub(super) struct Dialling<'a> {
+    hub: &'a Hub,
+    peer: &'a PeerId,
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        if let Some(state) = self.hub.lock().as_mut() {
+            state.dialling.remove(self.peer);
+        }
+    }
+}
+
+// What a connection is closed with. The other side treats all alike; they help whoever looks at the packets.
+pub(super) const CLOSED: VarInt = VarInt::from_u32(0);
+pub(super) const IDLE: VarInt = VarInt::from_u32(1);
+pub(super) const SUPERSEDED: VarInt = VarInt::from_u32(2);
+pub(super) const REMOVED: VarInt = VarInt::from_u32(3);
+pub(super) const REFUSED: VarInt = VarInt::from_u32(4);

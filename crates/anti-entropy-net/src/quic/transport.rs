@@ -1,0 +1,208 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::gossip::PeerId;
+use async_trait::async_trait;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::admit::accept_all;
+use super::config::QuicConfig;
+use super::dial::Link;
+use super::endpoint::{self, TrackedRuntime};
+use super::hub::Hub;
+use crate::address::Address;
+use crate::error::{BindError, PeerError};
+use crate::handshake::Incarnation;
+use crate::peers::check_name;
+use crate::receive::{ReceiveQueue, Received};
+use crate::refusal::Refusal;
+use crate::stats::{Stats, TransportStats};
+use crate::task::Task;
+use crate::tls::{TlsConfig, TlsError, TlsHandle};
+
+/// How long closing waits until the peers have been told.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Carries frames over QUIC, with mutual TLS; runs on tokio.
+///
+/// There is one connection between two nodes, used both ways. Whoever has something to send opens it; after
+/// [`idle_timeout`](crate::Limits::idle_timeout) without a frame it is closed, and no frame is lost by that. Short
+/// frames arrive in the order in which they were sent; a frame longer than
+/// [`short_frame_bytes`](crate::Limits::short_frame_bytes) goes beside them, so that it holds none up. A frame is lost
+/// if its connection breaks, and while there is none: in the time between two attempts to connect,
+/// [`send`](Transport::send) returns [`SendError::NotConnected`].
+///
+/// It is [`authenticated`](Transport::authenticated): both sides prove their names by certificates before either reads
+/// anything else. The crate's documentation has an example, and the bytes on the wire.
+#[derive(Debug)]
+pub struct QuicTransport {
+    local_addr: SocketAddr,
+    runtime: Handle,
+    drivers: Arc<TrackedRuntime>,
+    hub: Arc<Hub>,
+    /// Ends when all connections have, since each has a sender to it.
+    received: tokio::sync::Mutex<mpsc::Receiver<Received>>,
+}
+
+impl QuicTransport {
+    /// Listens for peers, and makes ready to send to those that the configuration names.
+    ///
+    /// # Errors
+    /// [`BindError`] if the configuration makes no sense, the certificates cannot be used, or the address cannot be
+    /// listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its I/O and time drivers enabled.
+    #[allow(clippy::unused_async, reason = "it needs a runtime, and may come to wait")]
+    pub async fn bind(config: QuicConfig) -> Result<Self, BindError> {
+        config.limits.validate()?;
+        check_name(&config.name)?;
+        let tls = TlsHandle::new(config.tls.clone(), &config.name)?;
+        let failed = |source| BindError::Listen { address: config.listen, source };
+        let (endpoint, drivers) = endpoint::open(config.listen, &tls.current(), &config.limits).map_err(failed)?;
+        let local_addr = endpoint.local_addr().map_err(failed)?;
+        let (queue, received) = ReceiveQueue::new(&config.limits);
+        let stats = Arc::new(Stats::new(config.limits.refusals_logged_per_second));
+        let peers = config.peers.clone();
+        let hub = Arc::new(Hub::new(config, tls, stats, endpoint.clone(), queue, incarnation()?));
+        hub.spawn(accept_all(Arc::clone(&hub), endpoint));
+        let received = tokio::sync::Mutex::new(received);
+        let transport = Self { local_addr, runtime: Handle::current(), drivers, hub, received };
+        for (peer, address) in peers {
+            transport.set_peer(peer, address)?;
+        }
+        Ok(transport)
+    }
+
+    /// The address that peers connect to, with the port that was taken if the configuration left it open.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Adds a peer, or moves it to another address: its connection is then ended, with what waits for it.
+    ///
+    /// # Errors
+    /// [`PeerError`] if the peer is refused; the peers are as they were.
+    pub fn set_peer(&self, peer: PeerId, address: impl Into<Address>) -> Result<(), PeerError> {
+        let mut moved = None;
+        self.hub.peers.set(peer, address.into(), |to| {
+            moved = Some(to.peer.clone());
+            Task::spawn(&self.runtime, Link { to, hub: Arc::clone(&self.hub) }.run())
+        })?;
+        if let Some(moved) = moved {
+            self.hub.disconnect(&moved);
+        }
+        Ok(())
+    }
+
+    /// Removes a peer and ends its connection; `false` if it was not known.
+    pub fn remove_peer(&self, peer: &PeerId) -> bool {
+        let known = self.hub.peers.remove(peer);
+        self.hub.disconnect(peer);
+        known
+    }
+
+    /// Uses other certificates from now on: for all connections to come, both ways; open ones whose peer is no longer
+    /// trusted are closed, and the others go on.
+    ///
+    /// It reads files, so it blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`TlsError`] if they cannot be used; nothing has changed.
+    pub fn set_tls(&self, config: TlsConfig) -> Result<(), TlsError> {
+        self.load_tls(Some(config))
+    }
+
+    /// Reads the files of the certificates again, and uses what is in them now, as [`set_tls`](Self::set_tls).
+    ///
+    /// # Errors
+    /// As `set_tls`.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.load_tls(None)
+    }
+
+    fn load_tls(&self, config: Option<TlsConfig>) -> Result<(), TlsError> {
+        let hub = &self.hub;
+        hub.tls.load(config, &hub.config.name, |identity| {
+            let server = endpoint::server(identity, &hub.config.limits)?;
+            if let Some(endpoint) = hub.endpoint() {
+                endpoint.set_server_config(Some(server));
+            }
+            Ok(())
+        })
+    }
+
+    /// The counters as they are now.
+    pub fn stats(&self) -> TransportStats {
+        self.hub.stats.snapshot()
+    }
+
+    /// The last few refusals, the latest at the end.
+    pub fn last_refusals(&self) -> Vec<Refusal> {
+        self.hub.stats.last_refusals()
+    }
+
+    /// How many connections are open now.
+    pub fn connections(&self) -> usize {
+        self.hub.connections()
+    }
+
+    /// Ends all connections, drops what waits to be sent, and frees the port, all before this completes. What was
+    /// received before can still be taken; then receiving ends. Dropping the transport does the same, without waiting.
+    pub async fn close(&self) {
+        for sender in self.hub.peers.close() {
+            sender.stop().await;
+        }
+        let Some(mut closed) = self.hub.close() else { return };
+        closed.tasks.shutdown().await;
+        // Whoever cannot be told notices by itself.
+        let _ = timeout(GOODBYE, closed.endpoint.wait_idle()).await;
+        drop(closed);
+        self.drivers.shutdown().await;
+    }
+}
+
+/// Drawn, not counted: the earlier process may have been on another machine.
+fn incarnation() -> Result<Incarnation, TlsError> {
+    let mut drawn = Incarnation::default();
+    let filled = SystemRandom::new().fill(&mut drawn);
+    filled.map_err(|_| TlsError::Setup("the system has no random numbers".into()))?;
+    Ok(drawn)
+}
+
+impl Drop for QuicTransport {
+    fn drop(&mut self) {
+        self.hub.peers.close();
+        self.hub.close();
+    }
+}
+
+#[async_trait]
+impl Transport for QuicTransport {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        self.hub.peers.push(to, frame)
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        // Both awaits are cancellation-safe: a frame leaves the queue in the poll that returns it.
+        let received = self.received.lock().await.recv().await?;
+        Some((received.from, received.frame))
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        self.hub.config.limits.max_frame_bytes
+    }
+
+    fn authenticated(&self) -> bool {
+        true
+    }
+
+    fn local_name(&self) -> Option<PeerId> {
+        Some(self.hub.config.name.clone())
+    }
+}

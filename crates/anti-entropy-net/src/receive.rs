@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use anti_entropy::gossip::PeerId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::limits::Limits;
+use crate::stats::Stats;
+
+/// A frame that waits for `receive`, with the room that it takes in the queue.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) from: PeerId,
+    pub(crate) frame: Vec<u8>,
+    _room: [OwnedSemaphorePermit; 3],
+    _peer: Arc<PeerRoom>,
+}
+
+/// Where the frames of all connections wait for `receive`; bounded in frames and in bytes, of all and of each peer.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceiveQueue {
+    frames: mpsc::Sender<Received>,
+    room: Arc<Semaphore>,
+    peers: Arc<Mutex<BTreeMap<PeerId, Weak<PeerRoom>>>>,
+    limits: (usize, usize),
+}
+
+/// What one peer's frames may take. It outlives the peer's connections as long as frames of it wait.
+#[derive(Debug)]
+struct PeerRoom {
+    frames: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl ReceiveQueue {
+    pub(crate) fn new(limits: &Limits) -> (Self, mpsc::Receiver<Received>) {
+        let (frames, receiver) = mpsc::channel(limits.receive_queue_frames);
+        let room = Arc::new(Semaphore::new(limits.receive_queue_bytes));
+        let limits = (limits.peer_queue_frames, limits.peer_queue_bytes);
+        (Self { frames, room, peers: Arc::default(), limits }, receiver)
+    }
+
+    /// The part of the queue that takes a peer's frames.
+    pub(crate) fn of(&self, peer: &PeerId) -> PeerQueue {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        // So there are never more than there are connections and frames.
+        peers.retain(|_, room| room.strong_count() > 0);
+        let room = peers.get(peer).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let (frames, bytes) = self.limits;
+            Arc::new(PeerRoom { frames: Arc::new(Semaphore::new(frames)), bytes: Arc::new(Semaphore::new(bytes)) })
+        });
+        peers.insert(peer.clone(), Arc::downgrade(&room));
+        PeerQueue { peer: peer.clone(), room, all: self.clone() }
+    }
+}
+
+/// Takes the frames of one peer.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerQueue {
+    peer: PeerId,
+    room: Arc<PeerRoom>,
+    all: ReceiveQueue,
+}
+
+impl PeerQueue {
+    /// Queues a frame, as soon as there is room. Waiting holds up its connection, and so in the end its sender, which
+    /// drops frames where that costs least.
+    pub(crate) async fn put(&self, frame: Vec<u8>, stats: &Stats) {
+        let bytes = u32::try_from(frame.len()).expect("a frame is as long as four bytes could announce");
+        let full = self.all.frames.capacity() == 0
+            || self.room.frames.available_permits() == 0
+            || [&self.room.bytes, &self.all.room].iter().any(|room| room.available_permits() < frame.len());
+        if full {
+            stats.count(|stats| stats.receive_waits += 1);
+        }
+        // None fails while the transport is open: no semaphore is ever closed, and the receiver outlives this. The
+        // peer's own room comes first, so that a peer without any takes none of the others'.
+        let Ok(place) = Arc::clone(&self.room.frames).acquire_owned().await else { return };
+        let Ok(own) = Arc::clone(&self.room.bytes).acquire_many_owned(bytes).await else { return };
+        let Ok(room) = Arc::clone(&self.all.room).acquire_many_owned(bytes).await else { return };
+        let (from, peer) = (self.peer.clone(), Arc::clone(&self.room));
+        let received = Received { from, frame, _room: [place, own, room], _peer: peer };
+        if self.all.frames.send(received).await.is_ok() {
+            stats.count(|stats| {
+                stats.frames_received += 1;
+                stats.bytes_received += u64::from(bytes);
+            });
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A TCP connection, inside TLS or not.
+
+use std::io;
+
+use anti_entropy::gossip::PeerId;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::refusal::RefusalReason;
+#[cfg(feature = "tls")]
+use crate::tls::{TlsHandle, reason_of};
+
+/// What both kinds of connections are.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What connections are put into.
+#[derive(Debug)]
+pub(crate) enum Security {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(TlsHandle),
+}
+
+/// A connection, and what the other side has proven.
+pub(crate) struct Channel {
+    pub(crate) stream: Box<dyn Stream>,
+    #[cfg(feature = "tls")]
+    certificates: Vec<rustls::pki_types::CertificateDer<'static>>,
+}
+
+impl Channel {
+    fn plain(stream: TcpStream) -> Self {
+        Self {
+            stream: Box::new(stream),
+            #[cfg(feature = "tls")]
+            certificates: Vec::new(),
+        }
+    }
+}
+
+impl Security {
+    pub(crate) fn authenticates(&self) -> bool {
+        !matches!(self, Self::Plain)
+    }
+
+    /// Secures a connection that the other side has opened.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Channel> {
+        match self {
+            Self::Plain => Ok(Channel::plain(stream)),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => {
+                let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::clone(&tls.current().server));
+                let stream = acceptor.accept(stream).await?;
+                let certificates = proven(stream.get_ref().1)?;
+                Ok(Channel { stream: Box::new(stream), certificates })
+            }
+        }
+    }
+
+    /// Secures a connection that this side has opened.
+    pub(crate) async fn connect(&self, stream: TcpStream) -> io::Result<Channel> {
+        match self {
+            Self::Plain => Ok(Channel::plain(stream)),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => {
+                let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::clone(&tls.current().client));
+                let stream = connector.connect(crate::tls::no_name(), stream).await?;
+                let certificates = proven(stream.get_ref().1)?;
+                Ok(Channel { stream: Box::new(stream), certificates })
+            }
+        }
+    }
+
+    /// Whether the other side may have this name: without TLS, whatever it says.
+    #[cfg_attr(not(feature = "tls"), allow(unused_variables, clippy::unused_self))]
+    pub(crate) fn proves(&self, channel: &Channel, name: &PeerId) -> bool {
+        match self {
+            Self::Plain => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.current().proves(&channel.certificates, name),
+        }
+    }
+
+    /// Waits until the other side's certificate is trusted no longer.
+    #[cfg(feature = "tls")]
+    pub(crate) fn distrusted<'s>(&'s self, channel: &Channel, name: &PeerId) -> impl Future<Output = ()> + use<'s> {
+        let certificates = channel.certificates.clone();
+        let name = name.clone();
+        async move {
+            match self {
+                Self::Plain => std::future::pending().await,
+                Self::Tls(tls) => tls.distrusted(&certificates, &name).await,
+            }
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn distrusted(&self, _: &Channel, _: &PeerId) -> impl Future<Output = ()> + use<> {
+        std::future::pending()
+    }
+}
+
+/// Why TLS refused, if it did.
+pub(crate) fn refusal(error: &io::Error) -> Option<RefusalReason> {
+    #[cfg(feature = "tls")]
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return Some(reason_of(error));
+    }
+    let _ = error;
+    None
+}
+
+#[cfg(feature = "tls")]
+fn proven(connection: &rustls::CommonState) -> io::Result<Vec<rustls::pki_types::CertificateDer<'static>>> {
+    if connection.alpn_protocol() != Some(crate::tls::ALPN) {
+        return Err(io::Error::other(rustls::Error::NoApplicationProtocol));
+    }
+    Ok(connection.peer_certificates().unwrap_or_default().to_vec())
+}

@@ -1,0 +1,207 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::gossip::PeerId;
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::channel::Security;
+use super::config::TcpConfig;
+use super::inbound::Inbound;
+use super::outbound::Link;
+use crate::address::Address;
+use crate::error::{BindError, PeerError};
+use crate::peers::{Destination, Peers};
+use crate::receive::{ReceiveQueue, Received};
+use crate::refusal::Refusal;
+use crate::stats::{Stats, TransportStats};
+use crate::task::Task;
+
+/// Carries frames over TCP, inside TLS if the configuration has certificates; runs on tokio.
+///
+/// One connection a peer is opened when there is something to send to it, and is used for sending only; frames arrive
+/// over the connections that peers open. A frame is lost if its connection breaks, and while there is none: in the
+/// time between two attempts to connect, [`send`](Transport::send) returns [`SendError::NotConnected`].
+///
+/// Without TLS it is not [`authenticated`](Transport::authenticated): a peer's name is what it says. A newer connection
+/// of a name ends the older one, as is right for a peer that has restarted.
+///
+/// The crate's documentation has an example, and the bytes on the wire.
+#[derive(Debug)]
+pub struct TcpTransport {
+    config: Arc<TcpConfig>,
+    local_addr: SocketAddr,
+    security: Arc<Security>,
+    runtime: Handle,
+    peers: Arc<Peers>,
+    inbound: Arc<Inbound>,
+    stats: Arc<Stats>,
+    /// `None` once the transport is closed.
+    accepting: Mutex<Option<Task>>,
+    /// Ends when all connections have, since each has a sender to it.
+    received: tokio::sync::Mutex<mpsc::Receiver<Received>>,
+}
+
+impl TcpTransport {
+    /// Listens for peers, and makes ready to send to those that the configuration names.
+    ///
+    /// # Errors
+    /// [`BindError`] if the configuration makes no sense or the address cannot be listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its I/O and time drivers enabled.
+    pub async fn bind(config: TcpConfig) -> Result<Self, BindError> {
+        config.validate()?;
+        let security = Arc::new(security(&config)?);
+        let failed = |source| BindError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
+        let config = Arc::new(config);
+        let limits = &config.limits;
+        let stats = Arc::new(Stats::new(limits.refusals_logged_per_second));
+        let peers = Arc::new(Peers::new(config.name.clone(), limits.clone(), config.seed, Arc::clone(&stats)));
+        let (queue, received) = ReceiveQueue::new(limits);
+        let inbound = Inbound::new(Arc::clone(&config), Arc::clone(&peers), Arc::clone(&security), Arc::clone(&stats));
+        let inbound = Arc::new(inbound);
+        let runtime = Handle::current();
+        let accepting = Task::spawn(&runtime, Arc::clone(&inbound).accept_all(listener, queue));
+        let transport = Self {
+            local_addr,
+            security,
+            runtime,
+            peers,
+            inbound,
+            stats,
+            accepting: Mutex::new(Some(accepting)),
+            received: tokio::sync::Mutex::new(received),
+            config,
+        };
+        for (peer, address) in &transport.config.peers {
+            transport.set_peer(peer.clone(), address.clone())?;
+        }
+        Ok(transport)
+    }
+
+    /// The address that peers connect to, with the port that was taken if the configuration left it open.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Adds a peer, or moves it to another address: its connection is then ended, with what waits for it.
+    ///
+    /// # Errors
+    /// [`PeerError`] if the peer is refused; the peers are as they were.
+    pub fn set_peer(&self, peer: PeerId, address: impl Into<Address>) -> Result<(), PeerError> {
+        let address = address.into();
+        self.config.check_address(&peer, &address)?;
+        self.peers.set(peer, address, |to| self.start(to))
+    }
+
+    /// Removes a peer and ends its connections both ways; `false` if it was not known.
+    pub fn remove_peer(&self, peer: &PeerId) -> bool {
+        let known = self.peers.remove(peer);
+        self.inbound.disconnect(peer);
+        known
+    }
+
+    fn start(&self, to: Destination) -> Task {
+        let (config, security) = (Arc::clone(&self.config), Arc::clone(&self.security));
+        Task::spawn(&self.runtime, Link { to, config, security, stats: Arc::clone(&self.stats) }.run())
+    }
+
+    /// Uses other certificates from now on: for all connections to come, both ways; open ones whose peer is no longer
+    /// trusted are closed, and the others go on.
+    ///
+    /// It reads files, so it blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`TlsError`](crate::TlsError) if they cannot be used, or the transport was bound without TLS; nothing has
+    /// changed.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, config: crate::TlsConfig) -> Result<(), crate::TlsError> {
+        self.load_tls(Some(config))
+    }
+
+    /// Reads the files of the certificates again, and uses what is in them now, as [`set_tls`](Self::set_tls).
+    ///
+    /// # Errors
+    /// As `set_tls`.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<(), crate::TlsError> {
+        self.load_tls(None)
+    }
+
+    #[cfg(feature = "tls")]
+    fn load_tls(&self, config: Option<crate::TlsConfig>) -> Result<(), crate::TlsError> {
+        match &*self.security {
+            Security::Plain => Err(crate::TlsError::NoTls),
+            Security::Tls(tls) => tls.load(config, &self.config.name, |_| Ok(())),
+        }
+    }
+
+    /// The last few refusals, the latest at the end.
+    pub fn last_refusals(&self) -> Vec<Refusal> {
+        self.stats.last_refusals()
+    }
+
+    /// The counters as they are now.
+    pub fn stats(&self) -> TransportStats {
+        self.stats.snapshot()
+    }
+
+    /// Ends all connections, drops what waits to be sent, and frees the port, all before this completes. What was
+    /// received before can still be taken; then receiving ends. Dropping the transport does the same, without waiting.
+    pub async fn close(&self) {
+        let senders = self.peers.close();
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.inbound.closing.notify_one();
+        for sender in senders {
+            sender.stop().await;
+        }
+        if let Some(accepting) = accepting {
+            accepting.ended().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for TcpTransport {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        self.peers.push(to, frame)
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        // Both awaits are cancellation-safe: a frame leaves the queue in the poll that returns it.
+        let received = self.received.lock().await.recv().await?;
+        Some((received.from, received.frame))
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        self.config.limits.max_frame_bytes
+    }
+
+    fn authenticated(&self) -> bool {
+        self.security.authenticates()
+    }
+
+    fn local_name(&self) -> Option<PeerId> {
+        Some(self.config.name.clone())
+    }
+}
+
+#[cfg(feature = "tls")]
+fn security(config: &TcpConfig) -> Result<Security, BindError> {
+    match &config.tls {
+        None => Ok(Security::Plain),
+        Some(tls) => Ok(Security::Tls(crate::tls::TlsHandle::new(tls.clone(), &config.name)?)),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[allow(clippy::unnecessary_wraps, reason = "with TLS it may fail")]
+fn security(_: &TcpConfig) -> Result<Security, BindError> {
+    Ok(Security::Plain)
+}
