@@ -292,7 +292,32 @@ pub fn serde_decode<T: Serialize + DeserializeOwned>(encoded: &Encoded) -> Resul
 /// Reads a postcard value and insists on the canonical form: writing it again gives the same bytes.
 pub(crate) fn canonical_from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let value: T = postcard::from_bytes(bytes).map_err(|_| DecodeError::new("it does not parse"))?;
-    if serde_encode(&value) == bytes { Ok(value) } else { Err(DecodeError::new("it is not in canonical form")) }
+    match postcard::serialize_with_flavor(&value, Comparison { expected: bytes }) {
+        Ok(true) => Ok(value),
+        _ => Err(DecodeError::new("it is not in canonical form")),
+    }
+}
+
+/// Compares what is written with what is expected, instead of keeping it: every record is read when a store is opened.
+struct Comparison<'a> {
+    expected: &'a [u8],
+}
+
+impl postcard::ser_flavors::Flavor for Comparison<'_> {
+    type Output = bool;
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.expected = self.expected.strip_prefix(data).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.try_extend(&[data])
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.expected.is_empty())
+    }
 }
 
 /// The first bytes of everything that is hashed here; the Merkle tree's own are 0x00 and 0x01.
