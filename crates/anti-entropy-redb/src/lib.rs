@@ -32,6 +32,7 @@ mod file;
 mod held;
 mod maintenance;
 mod marker;
+mod read_ahead;
 #[cfg(feature = "simulated-disk")]
 pub mod simulated_disk;
 mod store;

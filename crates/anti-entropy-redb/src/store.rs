@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
 use anti_entropy::{KeyHash, KeyRange};
-use redb::{CommitError, ReadTransaction, ReadableTable, StorageError, TableError, WriteTransaction};
+use redb::{CommitError, ReadTransaction, StorageError, TableError, WriteTransaction};
 
 use crate::file::Shared;
+use crate::read_ahead;
 use crate::tables::{self, SpaceTables};
 
 /// A durable [`Store`]: one space of a [`RedbFile`](crate::RedbFile).
@@ -90,13 +91,8 @@ impl Store for RedbStore {
         let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(()) };
         let (low, high) = range.bounds();
         let bounds = (low.as_ref().map(|key| &key.0), high.as_ref().map(|key| &key.0));
-        for entry in ReadableTable::range::<&[u8; KeyHash::LEN]>(&records, bounds).map_err(unreadable)? {
-            let (key, record) = entry.map_err(unreadable)?;
-            if visit(KeyHash(*key.value()), record.value()).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        let records = records.range::<&[u8; KeyHash::LEN]>(bounds).map_err(unreadable)?;
+        read_ahead::visit_all(records, visit).map_err(unreadable)
     }
 
     fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {

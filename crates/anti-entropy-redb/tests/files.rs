@@ -230,3 +230,24 @@ fn compaction_saves_room_when_it_is_worth_it() {
     // Now there is nothing to gain.
     assert_eq!(file.compact().unwrap().saved_bytes(), 0);
 }
+
+/// As many as are read ahead on another thread, in several chunks; short scans are in the conformance tests.
+#[test]
+fn long_scans_are_whole_and_stop_anywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = RedbFile::create(directory.path().join("file"), config()).unwrap();
+    let mut store = file.space("s").unwrap();
+    let mut commit = Commit::default();
+    commit.records.extend((0..20_000_u32).map(|number| (KeyHash::of(&number), Some(vec![1; number as usize % 100]))));
+    let records = commit.records.clone();
+    store.commit(commit).unwrap();
+    for stop in [1, 1_999, 2_000, 2_001, 2_002, 9_000, 19_999, 20_000, 30_000] {
+        let mut seen = Vec::new();
+        let scanned = store.scan(KeyRange::ALL, &mut |key, record| {
+            seen.push((key, Some(record.to_vec())));
+            if seen.len() == stop { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+        });
+        scanned.unwrap();
+        assert!(seen.iter().map(|(key, record)| (key, record)).eq(records.iter().take(stop)), "{stop}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading a long run of records on a thread of its own: redb fetches pages while the caller works on records.
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+
+use anti_entropy::KeyHash;
+use redb::StorageError;
+
+/// Up to how many records are handed over without another thread: most scans are short.
+const INLINE_RECORDS: usize = 2_000;
+/// How many bytes of records a chunk has before it is handed over, about.
+const CHUNK_BYTES: usize = 128 << 10;
+/// How many chunks wait at most.
+const CHUNKS: usize = 4;
+
+type Range = redb::Range<'static, &'static [u8; KeyHash::LEN], &'static [u8]>;
+type Visit<'a> = &'a mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>;
+
+/// Records one behind the other, each with its key and where it ends.
+#[derive(Default)]
+struct Chunk {
+    records: Vec<(KeyHash, usize)>,
+    bytes: Vec<u8>,
+}
+
+/// Hands every record of `range` to `visit` until it breaks.
+pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), StorageError> {
+    for _ in 0..INLINE_RECORDS {
+        let Some(entry) = range.next() else { return Ok(()) };
+        let (key, record) = entry?;
+        if visit(KeyHash(*key.value()), record.value()).is_break() {
+            return Ok(());
+        }
+    }
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(CHUNKS);
+        let reader = thread::Builder::new().spawn_scoped(scope, move || send_all(range, &sender))?;
+        for chunk in receiver {
+            if chunk.visit(visit).is_break() {
+                // The reader stops when nobody receives.
+                return Ok(());
+            }
+        }
+        reader.join().expect("the reader does not panic")
+    })
+}
+
+fn send_all(range: Range, sender: &SyncSender<Chunk>) -> Result<(), StorageError> {
+    let mut chunk = Chunk::default();
+    for entry in range {
+        let (key, record) = entry?;
+        chunk.bytes.extend_from_slice(record.value());
+        chunk.records.push((KeyHash(*key.value()), chunk.bytes.len()));
+        if chunk.bytes.len() >= CHUNK_BYTES && sender.send(std::mem::take(&mut chunk)).is_err() {
+            return Ok(());
+        }
+    }
+    // Where nobody receives any more, nobody wants the rest.
+    let _ = sender.send(chunk);
+    Ok(())
+}
+
+impl Chunk {
+    fn visit(&self, visit: Visit<'_>) -> ControlFlow<()> {
+        let mut start = 0;
+        for (key, end) in &self.records {
+            visit(*key, &self.bytes[start..*end])?;
+            start = *end;
+        }
+        ControlFlow::Continue(())
+    }
+}
