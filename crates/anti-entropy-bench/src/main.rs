@@ -4,6 +4,7 @@ mod compression;
 mod crossover;
 mod digest;
 mod draws;
+mod durable;
 mod engram;
 mod measure;
 mod peers;
@@ -74,6 +75,18 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// The durable store: opening, committing, the size of its file.
+    Durable {
+        /// Numbers of entries, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "10000,1000000", value_parser = entries())]
+        entries: Vec<u64>,
+        /// Where the files are put for a while, instead of the directory for temporary files.
+        #[arg(long)]
+        directory: Option<PathBuf>,
+        /// Print one JSON object a line instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
     /// Finding what differs, beside other libraries that do.
     Peers {
         /// Numbers of entries, separated by commas.
@@ -122,6 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Report::Reconcile { entries, differences, json, .. } => report_reconcile(&entries, &differences, json)?,
         Report::Sketch { entries, differences, json } => report_sketch(&entries, &differences, json),
+        Report::Durable { entries, directory, json } => report_durable(&entries, directory.as_deref(), json)?,
         Report::Peers { entries, differences, plot, json } => {
             report_peers(&entries, &differences, plot.as_deref(), json)?;
         }
@@ -226,6 +240,31 @@ fn report_sketch(entries: &[u64], differences: &[u64], json: bool) {
         println!("{}", table::format(&sketch::Row::HEADERS, &rows));
         print!("{}", table::format(&sketch::FindingRow::HEADERS, &finding_rows));
     }
+}
+
+fn report_durable(entries: &[u64], directory: Option<&Path>, json: bool) -> Result<(), Box<dyn Error>> {
+    let mut rows = vec![durable::Row::GOALS.map(String::from).to_vec()];
+    let mut writing_rows = vec![durable::WritingRow::GOALS.map(String::from).to_vec()];
+    for &entries in entries {
+        let progress = Progress::new();
+        let row = durable::measure(entries, directory, &progress, |row| {
+            if json {
+                progress.clear();
+                print_json(&row);
+            }
+            writing_rows.push(row.cells());
+        })?;
+        progress.clear();
+        if json {
+            print_json(&row);
+        }
+        rows.push(row.cells());
+    }
+    if !json {
+        println!("{}", table::format(&durable::Row::HEADERS, &rows));
+        print!("{}", table::format(&durable::WritingRow::HEADERS, &writing_rows));
+    }
+    Ok(())
 }
 
 fn report_peers(entries: &[u64], differences: &[u64], plot: Option<&Path>, json: bool) -> Result<(), Box<dyn Error>> {
