@@ -1,0 +1,84 @@
+//! Replicas that find each other by membership, and become equal over TCP.
+#![cfg(feature = "swim")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anti_entropy::clock::Seed;
+use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
+use anti_entropy::gossip::{Engine, GossipConfig, PeerId};
+use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+use anti_entropy_net::swim::{AnnounceError, ClusterKey, Membership, Space, SwimConfig, SwimTimings, follow};
+use anti_entropy_net::{TcpConfig, TcpTransport};
+
+type Value = Keyed<u32, String>;
+
+/// How long a test waits for what must happen; never reached when all is well.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+struct Node {
+    membership: Arc<Membership>,
+    transport: Arc<TcpTransport>,
+    handle: Handle<Value>,
+    following: tokio::task::JoinHandle<Result<(), AnnounceError>>,
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn start(name: &str, seeds: Vec<String>) -> Node {
+    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback())).await.unwrap());
+    let (clock, seed) = (SystemClock::new(), name.len() as u8);
+    let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap();
+    let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now());
+    let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
+    tokio::spawn(driver);
+    let timings = SwimTimings { seed_retry_min: Duration::from_millis(50), ..SwimTimings::default() };
+    let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));
+    let membership = Arc::new(Membership::join(SwimConfig { seeds, timings, ..config }).await.unwrap());
+    let space: Arc<dyn Space> = Arc::new(handle.clone());
+    let following = follow(Arc::clone(&membership), Arc::clone(&transport) as _, [(1, space)].into());
+    Node { membership, transport, handle, following: tokio::spawn(following) }
+}
+
+impl Node {
+    async fn until(&self, what: impl AsyncFn(&Self) -> bool) {
+        tokio::time::timeout(DEADLINE, async {
+            while !what(self).await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("it must not take that long");
+    }
+
+    async fn peers(&self) -> Vec<PeerId> {
+        self.handle.status().await.unwrap().peers.into_iter().map(|peer| peer.peer).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_find_each_other_become_equal_and_part() {
+    let a = start("a", Vec::new()).await;
+    a.handle.write(Keyed::new(1, "one".to_owned())).await.unwrap();
+    let b = start("bb", vec![a.membership.local_addr().to_string()]).await;
+    b.until(async |b| b.handle.read(1).await.unwrap().value().is_some()).await;
+    a.until(async |a| a.peers().await == ["bb".into()]).await;
+    b.handle.write(Keyed::new(2, "two".to_owned())).await.unwrap();
+    a.until(async |a| a.handle.read(2).await.unwrap().value().is_some()).await;
+
+    b.membership.leave().await;
+    tokio::time::timeout(DEADLINE, b.following).await.unwrap().unwrap().unwrap();
+    a.until(async |a| a.peers().await.is_empty()).await;
+    assert!(!a.transport.remove_peer(&"bb".into()), "the transport has forgotten it, too");
+}
+
+#[tokio::test]
+async fn more_spaces_than_can_be_announced_are_refused() {
+    let a = start("a", Vec::new()).await;
+    let spaces = (0..65).map(|id| (id, Arc::new(a.handle.clone()) as Arc<dyn Space>)).collect();
+    let refused = follow(Arc::clone(&a.membership), Arc::clone(&a.transport) as _, spaces).await;
+    assert_eq!(refused, Err(AnnounceError::TooManySpaces { max: 64 }));
+}
