@@ -29,15 +29,16 @@ fn loopback() -> SocketAddr {
 }
 
 async fn start(name: &str, seeds: Vec<String>) -> Node {
-    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback())).await.unwrap());
-    let (clock, seed) = (SystemClock::new(), name.len() as u8);
-    let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap();
+    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback())).await.expect("loopback"));
+    let (clock, seed) = (SystemClock::new(), name.as_bytes()[0]);
+    let replica =
+        Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).expect("an empty store");
     let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now());
     let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
     tokio::spawn(driver);
     let timings = SwimTimings { seed_retry_min: Duration::from_millis(50), ..SwimTimings::default() };
     let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));
-    let membership = Arc::new(Membership::join(SwimConfig { seeds, timings, ..config }).await.unwrap());
+    let membership = Arc::new(Membership::join(SwimConfig { seeds, timings, ..config }).await.expect("loopback"));
     let space: Arc<dyn Space> = Arc::new(handle.clone());
     let following = follow(Arc::clone(&membership), Arc::clone(&transport) as _, [(1, space)].into());
     Node { membership, transport, handle, following: tokio::spawn(following) }
@@ -55,7 +56,7 @@ impl Node {
     }
 
     async fn peers(&self) -> Vec<PeerId> {
-        self.handle.status().await.unwrap().peers.into_iter().map(|peer| peer.peer).collect()
+        self.handle.status().await.expect("it runs").peers.into_iter().map(|peer| peer.peer).collect()
     }
 }
 
@@ -63,16 +64,16 @@ impl Node {
 async fn replicas_find_each_other_become_equal_and_part() {
     let a = start("a", Vec::new()).await;
     a.handle.write(Keyed::new(1, "one".to_owned())).await.unwrap();
-    let b = start("bb", vec![a.membership.local_addr().to_string()]).await;
+    let b = start("b", vec![a.membership.local_addr().to_string()]).await;
     b.until(async |b| b.handle.read(1).await.unwrap().value().is_some()).await;
-    a.until(async |a| a.peers().await == ["bb".into()]).await;
+    a.until(async |a| a.peers().await == ["b".into()]).await;
     b.handle.write(Keyed::new(2, "two".to_owned())).await.unwrap();
     a.until(async |a| a.handle.read(2).await.unwrap().value().is_some()).await;
 
     b.membership.leave().await;
     tokio::time::timeout(DEADLINE, b.following).await.unwrap().unwrap().unwrap();
     a.until(async |a| a.peers().await.is_empty()).await;
-    assert!(!a.transport.remove_peer(&"bb".into()), "the transport has forgotten it, too");
+    assert!(!a.transport.remove_peer(&"b".into()), "the transport has forgotten it, too");
 }
 
 #[tokio::test]

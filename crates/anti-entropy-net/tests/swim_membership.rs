@@ -74,6 +74,37 @@ async fn strangers_are_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn what_the_system_does_not_send_is_lost_and_no_more() {
+    // From a socket of IPv4 there is no way to an address of IPv6.
+    let seeds = ["[::1]:9".to_owned()];
+    let a = Membership::join(config("a", &seeds)).await.unwrap();
+    let refused = async {
+        while a.stats().send_errors < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, refused).await.unwrap();
+    let b = Membership::join(config("b", &[a.local_addr().to_string()])).await.unwrap();
+    assert!(matches!(next(&b).await, Some(Event::Up { .. })));
+}
+
+#[tokio::test]
+async fn a_wildcard_of_ipv6_takes_ipv4_too() {
+    let any = SocketAddr::from(([0_u16; 8], 0));
+    // A free port of both, as far as that can be known; a machine without IPv6 has nothing to show here.
+    let Ok(probe) = std::net::UdpSocket::bind(any) else { return };
+    let port = probe.local_addr().unwrap().port();
+    drop(probe);
+    let listen = SocketAddr::new(any.ip(), port);
+    let advertise = Some(SocketAddr::from(([127, 0, 0, 1], port)));
+    let a = Membership::join(SwimConfig { listen, advertise, ..config("a", &[]) }).await.unwrap();
+    let b = Membership::join(config("b", &[format!("127.0.0.1:{port}")])).await.unwrap();
+    for node in [&a, &b] {
+        assert!(matches!(next(node).await, Some(Event::Up { .. })));
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_crashes_is_missed_and_comes_back_under_its_name() {
     let fast = |config: SwimConfig| {
         let timings = SwimTimings { suspect_for: Duration::from_millis(500), ..config.timings.clone() };
@@ -99,13 +130,16 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
             .await
             .is_ok()
     );
-    let spoils: [(&str, Spoil); 28] = [
+    let spoils: [(&str, Spoil); 31] = [
         ("name", |c| c.name = "".into()),
         ("name", |c| c.name = "n".repeat(256).as_str().into()),
         ("zone", |c| c.zone = Some(String::new())),
         ("zone", |c| c.zone = Some("z".repeat(33))),
         ("advertise", |c| c.listen = ([0, 0, 0, 0], 0).into()),
         ("advertise", |c| c.advertise = Some(([127, 0, 0, 1], 0).into())),
+        ("seeds", |c| c.seeds = vec!["node-1".into()]),
+        ("seeds", |c| c.seeds = vec!["node-1:0".into()]),
+        ("seeds", |c| c.seeds = vec!["node-1:1".into(); 65]),
         ("transport", |c| c.transport = ([0, 0, 0, 0], 1).into()),
         ("transport", |c| c.transport.set_port(0)),
         ("probe_timeout", |c| c.timings.probe_timeout = Duration::ZERO),

@@ -73,11 +73,17 @@ impl SwimConfig {
     pub(super) fn validate(&self) -> Result<(), JoinError> {
         let advertised = self.advertise.unwrap_or(self.listen);
         let zone_fits = self.zone.as_ref().is_none_or(|zone| (1..=MAX_ZONE_BYTES).contains(&zone.len()));
+        let has_port = |seed: &String| {
+            seed.rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0))
+        };
         let rules = [
             ((1..=MAX_NAME_BYTES).contains(&self.name.as_str().len()), "name", "must have 1 to 255 bytes"),
             (zone_fits, "zone", "must have 1 to 32 bytes, or be left out"),
             (!advertised.ip().is_unspecified(), "advertise", "must be an address that peers reach, not a wildcard"),
             (self.advertise.is_none_or(|address| address.port() != 0), "advertise", "must have a port"),
+            (self.seeds.iter().all(has_port), "seeds", "must each be a host and a port, as \"node-1.example:7946\""),
+            (self.seeds.len() <= self.limits.max_seed_addresses, "seeds", "must not be more than max_seed_addresses"),
             (!self.transport.ip().is_unspecified(), "transport", "must be an address that peers reach, not a wildcard"),
             (self.transport.port() != 0, "transport", "must have a port: bind the transport first"),
         ];

@@ -7,6 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::announce::Announcements;
@@ -70,7 +71,15 @@ impl Membership {
         let (probe_interval, max_spaces) = (config.timings.probe_interval, config.limits.max_spaces);
         let address = config.advertise.unwrap_or(local_addr);
         let node = Node::new(config, address, drawn, Arc::clone(&shared), Duration::ZERO);
-        let run = Run { node, socket, shared: Arc::clone(&shared), began: Instant::now(), orders: orders.downgrade() };
+        let run = Run {
+            node,
+            socket,
+            takes_ipv6: local_addr.is_ipv6(),
+            shared: Arc::clone(&shared),
+            began: Instant::now(),
+            orders: orders.downgrade(),
+            resolving: JoinSet::new(),
+        };
         let running = Mutex::new(Some(Task::spawn(&Handle::current(), run.run(given))));
         Ok(Self { local_addr, shared, orders, running, probe_interval, max_spaces })
     }
@@ -150,9 +159,11 @@ fn draw() -> Result<(BootId, u64), JoinError> {
 struct Run {
     node: Node,
     socket: UdpSocket,
+    takes_ipv6: bool,
     shared: Arc<Shared>,
     began: Instant,
     orders: mpsc::WeakSender<Order>,
+    resolving: JoinSet<()>,
 }
 
 impl Run {
@@ -190,6 +201,8 @@ impl Run {
         for _ in 0..BURST {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
+                    // Members know each other by their IPv4 addresses, if they have any.
+                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                     self.shared.stats.count(|stats| {
                         stats.datagrams_received += 1;
                         stats.bytes_received += length as u64;
@@ -206,6 +219,10 @@ impl Run {
     /// A datagram that the system does not take, for whatever reason, is one that was lost.
     fn transmit(&mut self) {
         while let Some((to, datagram)) = self.node.poll_transmit() {
+            let to = match to {
+                SocketAddr::V4(to) if self.takes_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
+                to => to,
+            };
             let sent = self.socket.try_send_to(&datagram, to);
             self.shared.stats.count(|stats| match sent {
                 Ok(_) => {
@@ -217,22 +234,27 @@ impl Run {
         }
     }
 
-    /// Resolves the seeds beside the node, which must not wait for name servers.
-    fn resolve(&self) {
-        let (seeds, within) = (self.node.config.seeds.clone(), self.node.config.timings.resolve_timeout);
-        let max = self.node.config.limits.max_seed_addresses;
-        let orders = self.orders.clone();
-        tokio::spawn(async move {
-            let mut addresses = Vec::new();
-            for seed in seeds {
+    /// Resolves the seeds beside the node, which must not wait for name servers; each is asked as soon as it is found.
+    fn resolve(&mut self) {
+        while self.resolving.try_join_next().is_some() {}
+        if !self.resolving.is_empty() {
+            // Name servers are slower than we ask; those that wait now will do.
+            return;
+        }
+        let within = self.node.config.timings.resolve_timeout;
+        for seed in self.node.config.seeds.clone() {
+            let orders = self.orders.clone();
+            self.resolving.spawn(async move {
                 // What cannot be resolved may be so the next time.
-                if let Ok(Ok(found)) = timeout(within, lookup_host(seed)).await {
-                    addresses.extend(found.take(max - addresses.len().min(max)));
+                let Ok(Ok(found)) = timeout(within, lookup_host(&seed)).await else {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!(seed, "a seed cannot be resolved now");
+                    return;
+                };
+                if let Some(orders) = orders.upgrade() {
+                    let _ = orders.send(Order::Seeds(found.collect())).await;
                 }
-            }
-            if let Some(orders) = orders.upgrade() {
-                let _ = orders.send(Order::Seeds(addresses)).await;
-            }
-        });
+            });
+        }
     }
 }

@@ -1,23 +1,23 @@
 //! One node's membership, without a socket or a clock: datagrams, addresses and the time go in, datagrams come out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::gossip::PeerId;
 use bytes::Bytes;
-use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification, PeriodicParams};
+use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification};
 
-use super::announce::{ANNOUNCEMENT_BYTES, Announcements};
+use super::announce::Announcements;
 use super::bucket::Bucket;
 use super::codec::Codec;
 use super::config::SwimConfig;
 use super::datagram::{Kind, MAX_CONTENTS_BYTES, encode_announcements};
+use super::detector::{Random, foca_config};
 use super::hellos::Hellos;
 use super::identity::Identity;
+use super::lives::Rejoining;
 use super::mailbox::Mailbox;
 use super::seal::{BootId, Sealer};
 use super::sessions::Sessions;
@@ -77,13 +77,6 @@ pub(super) struct Seeds {
     pub(super) asked: BTreeSet<SocketAddr>,
 }
 
-/// When to come back.
-#[derive(Debug)]
-pub(super) struct Rejoining {
-    backoff: Backoff,
-    last: Option<Duration>,
-}
-
 impl Node {
     /// The addresses are final: `advertise` is set, and no port is 0.
     pub(super) fn new(
@@ -123,10 +116,7 @@ impl Node {
                 own: [address].into(),
                 asked: BTreeSet::new(),
             },
-            rejoining: Rejoining {
-                backoff: Backoff::new(timings.probe_interval, timings.rejoin_max.max(timings.probe_interval), seed ^ 2),
-                last: None,
-            },
+            rejoining: Rejoining::new(timings, seed ^ 2),
             out: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed ^ 3),
             leaving: false,
@@ -165,6 +155,7 @@ impl Node {
             Some(Timer::Hello(address)) => self.repeat_hello(now, address),
             Some(Timer::Seeds { plan }) if plan == self.seeds.plan => {
                 self.seeds.wanted = !self.config.seeds.is_empty() && !self.leaving;
+                self.seeds.asked.clear();
                 let delay = self.seed_delay();
                 self.plan_seeds(now + delay);
             }
@@ -174,11 +165,14 @@ impl Node {
         }
     }
 
-    /// Says hello to the seeds that are not among the members.
+    /// Says hello to those seeds that are not among the members. They may come one after the other.
     pub(super) fn handle_seeds(&mut self, now: Duration, addresses: impl IntoIterator<Item = SocketAddr>) {
-        self.seeds.asked = addresses.into_iter().take(self.config.limits.max_seed_addresses).collect();
-        for address in self.seeds.asked.clone() {
-            if !self.seeds.own.contains(&address) && !self.is_members(address) {
+        for address in addresses {
+            if self.seeds.asked.len() >= self.config.limits.max_seed_addresses {
+                return;
+            }
+            let is_new = self.seeds.asked.insert(address);
+            if is_new && !self.seeds.own.contains(&address) && !self.is_members(address) {
                 self.say_hello(now, address);
             }
         }
@@ -262,70 +256,6 @@ impl Node {
         self.known.values().any(|known| known.identity.address == address)
     }
 
-    /// Sees to it that this life replaces the earlier ones of its name that others know of: at once, as when it has just
-    /// begun, or after a while, for two lives at the same time would outdo each other for ever. Says whether it was done.
-    pub(super) fn outdo_now_or_later(&mut self, now: Duration, known_generation: u32) -> bool {
-        let mut context = self.codec.context();
-        context.rival_generation = context.rival_generation.max(known_generation);
-        drop(context);
-        if known_generation < self.foca.identity().generation {
-            return false;
-        }
-        if self.rejoining.last.is_some_and(|last| now < last) {
-            // It is planned already.
-            return false;
-        }
-        let delay = self.rejoin_delay(now);
-        if delay.is_zero() {
-            return self.outdo(known_generation);
-        }
-        self.timers.push(now + delay, Timer::Rejoin);
-        false
-    }
-
-    /// Takes a generation above one that others know of our name. Says whether that went well.
-    fn outdo(&mut self, known_generation: u32) -> bool {
-        let own = self.foca.identity();
-        if self.leaving {
-            return false;
-        }
-        // The last generation has no successor; lives that have it are told apart by their boot ids.
-        let own = Identity { generation: known_generation.saturating_add(1), ..own.clone() };
-        let changed = self.foca.change_identity(own.clone(), &mut self.wishes).is_ok();
-        if changed {
-            self.codec.context().own = own;
-        }
-        changed
-    }
-
-    /// How long to wait until coming back.
-    fn rejoin_delay(&mut self, now: Duration) -> Duration {
-        let rest = 4 * self.config.timings.rejoin_max;
-        let delay = if self.rejoining.last.is_none_or(|last| now >= last + rest) {
-            self.rejoining.backoff.reset();
-            Duration::ZERO
-        } else {
-            self.rejoining.backoff.delay()
-        };
-        self.rejoining.last = Some(now + delay);
-        delay
-    }
-
-    fn rejoin(&mut self, now: Duration) {
-        let rival = self.codec.context().rival_generation;
-        let highest = self.foca.identity().generation.max(rival);
-        if self.outdo(highest) {
-            self.shared.stats.count(|stats| stats.rejoins += 1);
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                name = %self.config.name,
-                "this node was declared down and comes back; if that repeats, its name is used twice, or the network \
-                 loses much"
-            );
-        }
-        self.settle(now);
-    }
-
     fn plan_seeds(&mut self, at: Duration) {
         self.seeds.plan += 1;
         self.timers.push(at, Timer::Seeds { plan: self.seeds.plan });
@@ -338,47 +268,5 @@ impl Node {
         self.seeds.alone.reset();
         // Between three quarters and all of the interval, so that nodes do not ask in step.
         self.config.timings.seed_interval.mul_f64(1.0 - self.random.f64() / 4.0)
-    }
-}
-
-/// Foca's packets leave room for the header, the tag, and at least one announcement.
-fn foca_config(config: &SwimConfig) -> foca::Config {
-    let (timings, limits) = (&config.timings, &config.limits);
-    let one = |frequency| Some(PeriodicParams { frequency, num_members: NonZeroUsize::MIN });
-    foca::Config {
-        probe_period: timings.probe_interval,
-        probe_rtt: timings.probe_timeout,
-        num_indirect_probes: limits.indirect_probes,
-        max_transmissions: limits.news_repeats,
-        suspect_to_down_after: timings.suspect_for,
-        remove_down_after: Some(timings.forget_down_after),
-        max_packet_size: NonZeroUsize::new(MAX_CONTENTS_BYTES - 1 - ANNOUNCEMENT_BYTES).expect("it is a constant"),
-        notify_down_members: true,
-        periodic_announce: one(timings.exchange_interval),
-        periodic_announce_to_down_members: one(timings.look_for_down_interval),
-        periodic_gossip: Some(PeriodicParams {
-            frequency: timings.gossip_interval,
-            num_members: limits.indirect_probes,
-        }),
-    }
-}
-
-/// Foca's source of randomness.
-pub(super) struct Random(fastrand::Rng);
-
-impl rand_core::TryRng for Random {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(self.0.u32(..))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.0.u64(..))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(bytes);
-        Ok(())
     }
 }

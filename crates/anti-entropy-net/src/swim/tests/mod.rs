@@ -5,6 +5,7 @@ mod golden;
 mod hostile;
 mod joining;
 mod limits;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
