@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::config::SwimLimits;
 use super::datagram::{Kind, encode_hello};
 use super::identity::Identity;
 use super::node::Node;
@@ -23,6 +24,9 @@ pub(super) struct Hellos {
     pending: BTreeMap<SocketAddr, Pending>,
     max_pending: usize,
     max_waiting: usize,
+    /// The newest hello of each life that was replied to, of those that had no session.
+    replied: BTreeMap<BootId, u64>,
+    max_replied: usize,
     /// Replies with counters from the first of these on are fresh; the second takes its place when time has passed.
     fresh_from: (u64, u64),
     turned_at: Duration,
@@ -37,9 +41,29 @@ struct Pending {
 }
 
 impl Hellos {
-    pub(super) fn new(max_pending: usize, max_waiting: usize) -> Self {
-        let (fresh_from, turned_at) = ((0, 0), Duration::ZERO);
-        Self { pending: BTreeMap::new(), max_pending, max_waiting, fresh_from, turned_at }
+    pub(super) fn new(limits: &SwimLimits) -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            max_pending: limits.max_pending_hellos,
+            max_waiting: limits.max_waiting_datagrams,
+            replied: BTreeMap::new(),
+            max_replied: limits.max_sessions,
+            fresh_from: (0, 0),
+            turned_at: Duration::ZERO,
+        }
+    }
+
+    /// Whether this hello is to be replied to: not if it or a later one was, or recordings could use up the replies that
+    /// those need who join. Of too many lives, one is forgotten; then its recordings count once more.
+    pub(super) fn is_new(&self, asker: BootId, counter: u64) -> bool {
+        self.replied.get(&asker).is_none_or(|&newest| counter > newest)
+    }
+
+    pub(super) fn reply(&mut self, asker: BootId, counter: u64) {
+        if self.replied.len() >= self.max_replied && !self.replied.contains_key(&asker) {
+            self.replied.pop_first();
+        }
+        self.replied.insert(asker, counter);
     }
 
     /// Keeps a message for a peer until it replies. The newest are kept: what is older was asked in vain.
@@ -108,5 +132,36 @@ impl Node {
         self.send(Kind::Hello, BootId::UNKNOWN, address, &contents);
         self.shared.stats.count(|stats| stats.hellos_sent += 1);
         self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello(address));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_may_be_confirmed_for_a_while_and_not_for_ever() {
+        let mut hellos = Hellos::new(&SwimLimits::default());
+        let at = Duration::from_secs;
+        // Counter 10 is the reply's.
+        hellos.turn(at(100), 10);
+        let fresh = [100, 109, 111, 119].map(|now| hellos.is_fresh(at(now), 10, 20));
+        assert_eq!(fresh, [true; 4]);
+        assert!(!hellos.is_fresh(at(119), 20, 20), "not sent yet");
+        assert!(!hellos.is_fresh(at(121), 10, 30));
+        assert!(hellos.is_fresh(at(121), 25, 30));
+        assert!(!hellos.is_fresh(at(1_000), 29, 30), "a long time has passed at once");
+    }
+
+    #[test]
+    fn hellos_that_were_replied_to_are_remembered_of_so_many_lives() {
+        let mut hellos = Hellos::new(&SwimLimits { max_sessions: 3, ..SwimLimits::default() });
+        for life in 1..=4 {
+            assert!(hellos.is_new(BootId([life; 8]), 5));
+            hellos.reply(BootId([life; 8]), 5);
+        }
+        let new = [1, 2, 3, 4].map(|life| hellos.is_new(BootId([life; 8]), 5));
+        assert_eq!(new, [true, false, false, false]);
+        assert!(hellos.is_new(BootId([4; 8]), 6) && !hellos.is_new(BootId([4; 8]), 4));
     }
 }

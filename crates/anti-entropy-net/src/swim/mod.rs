@@ -105,8 +105,9 @@
 //! A session is what a node keeps of one life of a peer: its identity, and a window of 1,024 counters, each of which is
 //! taken once. It begins with an introduction that is known to be fresh, and takes no counter from before that:
 //!
-//! 1. A says *hello* to an address. B replies to where it came from and remembers nothing, for it may be a recording. The
-//!    reply is no longer than the hello, which is padded for that, and replies are limited by the second.
+//! 1. A says *hello* to an address. B replies to where it came from and believes nothing, for it may be a recording; one
+//!    that B has replied to is refused. The reply is no longer than the hello, which is padded for that, and replies are
+//!    limited by the second.
 //! 2. A takes the *reply* if it names a hello that A waits for, and has a session with B's life.
 //! 3. A *confirms*. B takes that if it names a reply of its last 10 to 20 seconds, and has a session with A's life.
 //!

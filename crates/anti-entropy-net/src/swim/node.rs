@@ -103,7 +103,7 @@ impl Node {
             codec,
             sealer: Sealer::new(&config.key, boot),
             sessions: Sessions::new(limits.max_sessions),
-            hellos: Hellos::new(limits.max_pending_hellos, limits.max_waiting_datagrams),
+            hellos: Hellos::new(limits),
             timers: Timers::default(),
             replies: Bucket::new(limits.max_replies_per_second),
             notices: Bucket::new(limits.max_notices_per_second),

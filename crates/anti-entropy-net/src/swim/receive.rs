@@ -79,16 +79,19 @@ impl Node {
         Ok(())
     }
 
-    /// Answers, and remembers nothing of who asked: it may be a recording.
+    /// Answers, and believes nothing of who asked: it may be a recording.
     fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
         let asker = asker.ok_or(RefusalReason::Malformed)?;
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
+        } else if !self.hellos.is_new(header.sender, header.counter) {
+            return Err(RefusalReason::Replayed);
         }
         if !self.replies.allow(now) {
             return Err(RefusalReason::TooMany);
         }
+        self.hellos.reply(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
         let reply = self.introduce(header.counter, &asker, HELLO_BYTES - HEADER_BYTES - TAG_BYTES);
         self.send(Kind::Reply, header.sender, from, &reply);

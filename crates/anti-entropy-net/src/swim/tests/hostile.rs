@@ -2,8 +2,9 @@
 
 use super::{Net, Packet, address, cluster, config, secs};
 use crate::swim::config::SwimConfig;
-use crate::swim::datagram::{HELLO_BYTES, Kind};
+use crate::swim::datagram::{HELLO_BYTES, Kind, encode_hello};
 use crate::swim::key::ClusterKey;
+use crate::swim::seal::{BootId, Sealer};
 use crate::swim::stats::RefusalReason::{self, *};
 
 const REASONS: [RefusalReason; 12] = [
@@ -164,6 +165,7 @@ fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
     let hello = net.sent.iter().find(|packet| is_hello(packet)).unwrap().clone();
     assert_eq!(hello.bytes.len(), HELLO_BYTES);
     let data = net.sent.iter().rfind(|packet| packet.to == address(1)).unwrap().clone();
+    let asker = net.node(address(2)).foca.identity().clone();
     // Node 1 restarts without knowing anybody; there is more to announce than fits into a reply.
     let mut config = SwimConfig { seeds: Vec::new(), ..config(1) };
     config.limits.max_replies_per_second = 10;
@@ -175,13 +177,27 @@ fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
         net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
     }
     net.now += secs(10);
-    for (packet, limit, full) in [(hello, 10, Some(TooMany)), (data, 5, Some(NotOpened))] {
-        let answers: Vec<_> = (0..100).map(|_| hand_over(&mut net, &packet)).collect();
-        assert!(answers.iter().all(|(_, bytes)| *bytes <= packet.bytes.len()));
+    // A hundred hellos, each of another life.
+    let hellos = (100..200_u64).map(|boot| {
+        let boot = BootId(boot.to_be_bytes());
+        let mut asker = asker.clone();
+        asker.boot = boot;
+        let sealed =
+            Sealer::new(&ClusterKey::new([7; 32]), boot).seal(Kind::Hello, BootId::UNKNOWN, &encode_hello(&asker));
+        Packet { bytes: sealed.unwrap(), ..hello.clone() }
+    });
+    for (packets, limit, full) in [(hellos.collect(), 10, TooMany), (vec![data; 100], 5, NotOpened)] {
+        let answers: Vec<_> = packets.iter().map(|packet| hand_over(&mut net, packet)).collect();
+        assert!(answers.iter().zip(&packets).all(|((_, bytes), packet)| *bytes <= packet.bytes.len()));
         assert_eq!(answers.iter().filter(|(_, bytes)| *bytes > 0).count(), limit);
-        assert_eq!(answers[99], (full, 0));
+        assert_eq!(answers[99], (Some(full), 0));
     }
     assert_eq!(refused(&net, 1), 190);
+    // A recording is replied to once, and uses up nothing that those who join need.
+    net.now += secs(10);
+    let answers: Vec<_> = (0..100).map(|_| hand_over(&mut net, &hello)).collect();
+    assert_eq!((answers[0].0, answers[0].1 > 0), (None, true));
+    assert!(answers[1..].iter().all(|answer| *answer == (Some(Replayed), 0)));
 }
 
 #[test]
