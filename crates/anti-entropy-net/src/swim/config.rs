@@ -186,7 +186,8 @@ impl SwimTimings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwimLimits {
-    /// How many names are remembered, of members that are up or down; further ones are not let in. Default 1,024.
+    /// How many names are remembered, of members that are up or down; further ones are not let in.
+    /// The same on every node, or nodes that are let in by some only are taken for dead. Default 1,024.
     pub max_members: usize,
     /// How many lives of peers there is a session with; one that is no member's makes room for a new one. Default 2,048:
     /// twice the members, some of which have just restarted.

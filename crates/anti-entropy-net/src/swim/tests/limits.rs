@@ -32,6 +32,25 @@ fn further_names_than_allowed_are_not_let_in() {
 }
 
 #[test]
+fn news_of_further_names_are_left_out() {
+    let mut net = Net::new(7);
+    let mut few = config(1);
+    few.limits.max_members = 2;
+    net.start(few);
+    net.start(config(2));
+    net.start(config(3));
+    net.run_until(|net| net.is_complete());
+    // Node 4 reaches the others only, and node 1 hears of it from them.
+    net.cut = Box::new(|from, to| [from, to].contains(&address(1)) && [from, to].contains(&address(4)));
+    net.start(SwimConfig { seeds: vec![address(2).to_string()], ..config(4) });
+    net.run(secs(30));
+    assert_eq!(net.members(address(2)), [name(1), name(3), name(4)]);
+    assert_eq!(net.members(address(1)), [name(2), name(3)]);
+    assert_eq!(net.node(address(1)).foca.iter_membership_state().len(), 2);
+    assert!(net.stats(address(1)).refused.no_room > 0);
+}
+
+#[test]
 fn sessions_that_are_no_members_make_room() {
     let mut net = Net::new(2);
     let mut first = config(1);
