@@ -7,6 +7,7 @@ mod draws;
 mod durable;
 mod engram;
 mod measure;
+mod membership;
 mod peers;
 mod reconcile;
 mod sketch;
@@ -111,6 +112,21 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// What an idle cluster on loopback sends to watch itself.
+    Membership {
+        /// How many nodes there are.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
+        nodes: u16,
+        /// How many spaces each announces.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=64))]
+        spaces: u64,
+        /// For how many probe intervals, of a tenth of a second here, to count.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        intervals: u64,
+        /// Print one JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Patterns: voting, taking in snapshots, the semantic view, what replicas send each other.
     Engram {
         /// How many patterns there are.
@@ -140,6 +156,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             report_peers(&entries, &differences, plot.as_deref(), json)?;
         }
         Report::Compression { data, json } => report_compression(&data, json)?,
+        Report::Membership { nodes, spaces, intervals, json } => {
+            report_membership(nodes.into(), spaces, intervals, json)?;
+        }
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
     }
     Ok(())
@@ -304,6 +323,18 @@ fn report_compression(data: &Path, json: bool) -> Result<(), Box<dyn Error>> {
         println!("{}", table::format(&compression::Row::HEADERS, &cells));
         let cells: Vec<_> = lossy_rows.iter().map(compression::LossyRow::cells).collect();
         print!("{}", table::format(&compression::LossyRow::HEADERS, &cells));
+    }
+    Ok(())
+}
+
+fn report_membership(nodes: usize, spaces: u64, intervals: u64, json: bool) -> Result<(), Box<dyn Error>> {
+    let measured = membership::measure(nodes, spaces, intervals)?;
+    if json {
+        measured.iter().for_each(print_json);
+    } else {
+        let mut rows = vec![membership::Row::GOALS.map(String::from).to_vec()];
+        rows.extend(measured.iter().map(membership::Row::cells));
+        print!("{}", table::format(&membership::Row::HEADERS, &rows));
     }
     Ok(())
 }
