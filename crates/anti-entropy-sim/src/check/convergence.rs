@@ -24,13 +24,17 @@ impl Checker for Convergence {
     }
 }
 
-/// What is wrong with the convergence, if this record tells that it was late or did not come. The first one after healing
-/// counts.
+/// What is wrong with the convergence, if this record tells that it was late or did not come. The first one after each
+/// healing counts.
 pub(super) fn late(record: &Record, knowledge: &Knowledge, done: &mut bool) -> Option<String> {
     let (start, healed) = (knowledge.start()?, knowledge.healed()?);
     let deadline = healed.at.saturating_add(bound(start, healed));
     let rounds = |time: u64| time.saturating_sub(healed.at) / start.interval_us.max(1);
     match record {
+        Record::Healed(_) => {
+            *done = false;
+            None
+        }
         Record::Converged(converged) if !core::mem::replace(done, true) && converged.at > deadline => {
             let (took, bound) = (rounds(converged.at), rounds(deadline));
             Some(format!("the core of {} became equal after {took} rounds, not {bound}", healed.core.len()))
@@ -57,6 +61,7 @@ pub(super) fn scale_by_loss(amount: u64, start: &Start) -> u64 {
 mod tests {
     use super::super::testing::{History, ROUND, finds, judge};
     use super::*;
+    use crate::history::Fault;
 
     /// Two core nodes may take 12 rounds.
     fn after(rounds: u64, loss: u16) -> History {
@@ -80,6 +85,16 @@ mod tests {
         for (rounds, loss) in [(13, 0), (19, 100), (25, 300)] {
             finds(Convergence::default(), &after(rounds, loss), "became equal after");
         }
+    }
+
+    #[test]
+    fn each_healing_is_judged() {
+        let fault = Fault { at: 0, fault: "again".into(), begins: true, partitions: true, crashes: false };
+        let mut history = after(12, 0);
+        history.push(Record::Fault(fault)).healed(&[0, 1]).converged(12 * ROUND).end(0, vec![]);
+        assert_eq!(judge(Convergence::default(), &history), None);
+        history.healed(&[0, 1]).converged(13 * ROUND);
+        finds(Convergence::default(), &history, "became equal after 13 rounds");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Knowledge {
         self.nodes.get(&node)
     }
 
-    /// The healing of the network, once it has happened.
+    /// The last healing of the network, if no fault has begun since.
     pub fn healed(&self) -> Option<&Healed> {
         self.healed.as_ref()
     }
@@ -160,8 +160,10 @@ impl Knowledge {
             Record::Healed(healed) => self.healed = Some(healed.clone()),
             Record::Converged(converged) => self.converged = Some(converged.at),
             Record::End(end) => self.apply_end(end),
-            Record::Delivery(_)
-            | Record::Fault(_)
+            // Whatever was whole is so no more, until it heals again.
+            Record::Fault(fault) if fault.begins => (self.healed, self.converged) = (None, None),
+            Record::Fault(_)
+            | Record::Delivery(_)
             | Record::Session(_)
             | Record::Traffic(_)
             | Record::Usage(_)

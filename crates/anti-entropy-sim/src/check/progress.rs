@@ -20,6 +20,7 @@ impl Checker for Progress {
 
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
         match record {
+            Record::Healed(_) => self.uncertified = 0,
             Record::Usage(usage) => self.check_age(usage, knowledge)?,
             Record::Session(session) => self.check_outcome(session, knowledge)?,
             _ => {}
