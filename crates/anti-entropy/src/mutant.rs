@@ -59,7 +59,7 @@ pub(crate) const fn active(_mutant: Mutant) -> bool {
 #[cfg(any(test, feature = "mutants"))]
 pub(crate) use planted::active;
 #[cfg(any(test, feature = "mutants"))]
-pub use planted::with;
+pub use planted::{plant, with};
 
 #[cfg(any(test, feature = "mutants"))]
 mod planted {
@@ -73,6 +73,11 @@ mod planted {
 
     pub(crate) fn active(mutant: Mutant) -> bool {
         PLANTED.get() == Some(mutant)
+    }
+
+    /// Plants a bug on this thread, for as long as it runs: for threads that somebody else runs.
+    pub fn plant(mutant: Mutant) {
+        PLANTED.set(Some(mutant));
     }
 
     /// Runs `body` with a bug planted on this thread, or with none.
