@@ -1,0 +1,96 @@
+//! What a node is made of: its store, its randomness, its transport, and what is broken of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anti_entropy::clock::{RandomnessUnavailable, Seed};
+use anti_entropy::driver::{Handle, Transport};
+use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
+use anti_entropy_net::{BindError, TcpConfig, TcpLimits, TcpTransport};
+use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
+
+use super::driven::Driven;
+use super::{Item, NodeError, name_of};
+use crate::wire::{Broken, Options};
+
+/// The file of a node's database, in the directory of its store.
+pub fn database(store: &Path) -> PathBuf {
+    store.join("replica.redb")
+}
+
+fn marker(options: &Options) -> MarkerFile {
+    MarkerFile::new(options.store.join("marker"))
+}
+
+pub(super) fn open_store(options: &Options) -> Result<Box<dyn Store>, FileError> {
+    if options.broken == Some(Broken::VolatileStore) {
+        return Ok(Box::new(MemoryStore::new()));
+    }
+    let (path, config) = (database(&options.store), RedbConfig::new(Schema::new("process tests", 1)));
+    let file = if path.exists() { RedbFile::open(path, config)? } else { RedbFile::create(path, config)? };
+    Ok(Box::new(file.space("all")?))
+}
+
+/// Fresh randomness, and the marker of the last closing if there is one: it is taken away before the store is opened.
+pub(super) fn opening(options: &Options) -> Result<Opening, NodeError> {
+    let marker = marker(options).take().map_err(NodeError::Marker)?;
+    let continuity = if options.broken == Some(Broken::VouchesForItsStore) { Continuity::Vouched } else { marker };
+    Ok(Opening { seed: Seed::from_os()?, continuity, config: ReplicaConfig::default() })
+}
+
+pub(super) fn keep_marker(options: &Options, proof: Marker) -> Result<(), NodeError> {
+    marker(options).keep(proof).map_err(NodeError::Marker)
+}
+
+pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
+    Ok(Seed::from_os()?.derive_u64("engine"))
+}
+
+pub(super) async fn bind(options: &Options) -> Result<impl Transport + use<>, BindError> {
+    let limits = TcpLimits {
+        reconnect_max: Duration::from_secs(1),
+        handshake_timeout: Duration::from_secs(2),
+        write_timeout: Duration::from_secs(3),
+        ..TcpLimits::default()
+    };
+    TcpTransport::bind(TcpConfig {
+        peers: options.peers.iter().map(|(peer, address)| (name_of(*peer), *address)).collect(),
+        limits,
+        // The namespaces' network has nobody else in it.
+        allow_non_loopback: true,
+        ..TcpConfig::new(name_of(options.node), options.listen)
+    })
+    .await
+}
+
+/// Plants a bug of the core on the engine's thread, if one is wanted.
+pub(super) async fn plant(handle: &Handle<Item, Driven>, broken: Option<&Broken>) -> Result<(), NodeError> {
+    let Some(Broken::Mutant(name)) = broken else { return Ok(()) };
+    let Some(mutant) = mutant(name) else { return Err(NodeError::NoSuchBug(name.clone())) };
+    Ok(handle.with(move |_, _| mutant()).await?)
+}
+
+#[cfg(not(feature = "mutants"))]
+fn mutant(_name: &str) -> Option<fn()> {
+    None
+}
+
+/// What plants the bug of this name on the thread that calls it.
+#[cfg(feature = "mutants")]
+fn mutant(name: &str) -> Option<fn()> {
+    use anti_entropy::mutant::{Mutant, plant};
+    Some(match name {
+        "PushRemovesAllHeld" => || plant(Mutant::PushRemovesAllHeld),
+        "PushIgnoresWhatItReplaces" => || plant(Mutant::PushIgnoresWhatItReplaces),
+        "PushAcceptedWhateverItsCounter" => || plant(Mutant::PushAcceptedWhateverItsCounter),
+        "LiveOverwrittenInsteadOfJoined" => || plant(Mutant::LiveOverwrittenInsteadOfJoined),
+        "ContextForgets" => || plant(Mutant::ContextForgets),
+        "FingerprintBlindToVersions" => || plant(Mutant::FingerprintBlindToVersions),
+        "SessionConvergesUnchecked" => || plant(Mutant::SessionConvergesUnchecked),
+        "EqualRootsSkipContexts" => || plant(Mutant::EqualRootsSkipContexts),
+        "PushesRepeatedEveryRound" => || plant(Mutant::PushesRepeatedEveryRound),
+        "LastRangeExchangedForEver" => || plant(Mutant::LastRangeExchangedForEver),
+        "WholeClockJoinedOutsideTheRange" => || plant(Mutant::WholeClockJoinedOutsideTheRange),
+        _ => return None,
+    })
+}
