@@ -104,9 +104,9 @@ impl Active {
         format!("{:?} at {:?}", self.nemesis, self.some)
     }
 
-    /// Two sides neither of which hears of the other, if there are such for as long as this is on.
+    /// Nodes of which no other hears for as long as this is on, and those others.
     pub fn apart(&self) -> Option<(&[NodeIndex], &[NodeIndex])> {
-        let apart = matches!(self.nemesis, Nemesis::Halves | Nemesis::Isolate | Nemesis::LinkDown);
+        let apart = matches!(self.nemesis, Nemesis::Halves | Nemesis::Isolate | Nemesis::LinkDown | Nemesis::Pause);
         apart.then_some((self.some.as_slice(), self.others.as_slice()))
     }
 

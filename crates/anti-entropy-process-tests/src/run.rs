@@ -14,9 +14,6 @@ use crate::time::monotonic_us;
 /// How often faults go on.
 const STEP: Duration = Duration::from_millis(400);
 
-/// How long those who are parted have been so at least when it is seen whether they are, with nobody writing.
-const SETTLE: Duration = Duration::from_millis(1500);
-
 /// A cluster, and what is drawn for it.
 #[derive(Debug)]
 pub struct Run {
@@ -54,7 +51,7 @@ impl Run {
     /// Clients work, and these faults happen for so long, all at once; then all is healed, and the nodes become equal.
     ///
     /// # Panics
-    /// If nodes that are parted hear of each other all the same: then there was no fault.
+    /// If nodes that are parted hear of each other all the same, or do not notice it.
     pub fn round(&mut self, nemeses: &[Nemesis], faulty: Duration) {
         self.rounds += 1;
         let load = self.cluster.load();
@@ -74,10 +71,8 @@ impl Run {
             }
         }
         load.stop();
-        std::thread::sleep(SETTLE);
-        for (one, other) in active.iter().filter_map(|(_, fault)| fault.apart()) {
-            let apart = self.cluster.log().look(|live| live.differ(one, other) || nemeses.len() > 1);
-            assert!(apart, "{one:?} and {other:?} have become equal although nothing can pass between them");
+        if let [(_, fault)] = active.as_slice() {
+            self.demand_apart(fault);
         }
         for (nemesis, fault) in active {
             self.note_fault(nemesis, &fault, false);
@@ -85,6 +80,15 @@ impl Run {
         }
         self.heal();
         self.partitions += u32::from(nemeses.iter().any(|nemesis| nemesis.partitions()));
+    }
+
+    /// If a fault keeps nodes apart, they have to know nothing of each other's writes, and to have each other for down: that
+    /// is waited for.
+    fn demand_apart(&self, fault: &Active) {
+        let Some((some, others)) = fault.apart() else { return };
+        self.cluster.wait_down(others, some);
+        let apart = self.cluster.log().look(|live| live.differ(some, others));
+        assert!(apart, "{some:?} and {others:?} have become equal although nothing can pass between them");
     }
 
     fn note_fault(&self, nemesis: Nemesis, fault: &Active, begins: bool) {

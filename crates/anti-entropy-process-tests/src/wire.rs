@@ -16,10 +16,14 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// Its place in the cluster.
     pub node: NodeIndex,
-    /// Where it listens.
+    /// Where it takes the frames of its peers.
     pub listen: SocketAddr,
-    /// All other nodes.
-    pub peers: BTreeMap<NodeIndex, SocketAddr>,
+    /// Where it takes datagrams of the membership.
+    pub swim: SocketAddr,
+    /// Where all nodes take them.
+    pub seeds: Vec<SocketAddr>,
+    /// The key of the cluster.
+    pub key: [u8; 32],
     /// The directory of its store.
     pub store: PathBuf,
     /// How it gossips.
@@ -213,6 +217,8 @@ pub struct Tick {
     pub queued_frames: u64,
     /// Peers.
     pub peers: u64,
+    /// Those that the membership has for alive.
+    pub members: Vec<NodeIndex>,
     /// Pieces of the context.
     pub context_pieces: u64,
     /// The age of the oldest session.

@@ -17,7 +17,7 @@ impl Pair {
     fn new(firewall: Firewall) -> Self {
         let network = Network::with_firewall(2, firewall).unwrap_or_else(|error| panic!("{error}"));
         let socket =
-            |node| network.within(node, || UdpSocket::bind(network.address(node)).expect("nobody else is there"));
+            |node| network.within(node, || UdpSocket::bind((network.address(node), 0)).expect("nobody else is there"));
         let sockets = [socket(0), socket(1)];
         Self { network, sockets }
     }

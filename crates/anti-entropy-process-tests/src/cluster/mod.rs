@@ -28,6 +28,12 @@ use crate::wire::{Broken, Command, Options, Request, Tick};
 /// How long to wait for what must happen: never reached when all is well, even where everything is slow.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Where nodes take the frames of their peers.
+const TRANSPORT_PORT: u16 = 7400;
+
+/// Where nodes take the datagrams of the membership.
+const SWIM_PORT: u16 = 7946;
+
 /// How many keys clients write.
 pub const KEYS: u32 = 24;
 
@@ -46,14 +52,15 @@ impl Ground {
         Self::Loopback([fastrand::u8(1..255), fastrand::u8(..)])
     }
 
-    fn address(&self, node: NodeIndex) -> SocketAddr {
-        match self {
+    fn address(&self, node: NodeIndex, port: u16) -> SocketAddr {
+        let address = match self {
             Self::Namespaces(network) => network.address(node),
             Self::Loopback([a, b]) => {
                 let last = u8::try_from(node + 1).expect("a cluster has a few nodes");
-                SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, *a, *b, last)), 7400)
+                IpAddr::V4(Ipv4Addr::new(127, *a, *b, last))
             }
-        }
+        };
+        SocketAddr::new(address, port)
     }
 
     fn command(&self, node: NodeIndex, program: &str) -> Program {
@@ -117,6 +124,8 @@ pub struct Cluster {
     /// What each node had sent when it was asked last.
     ticks: BTreeMap<NodeIndex, Tick>,
     ticked: u64,
+    /// Other clusters on this machine have another one.
+    key: [u8; 32],
     /// Behind the processes, so that it is dropped after them.
     ground: Ground,
     stores: TempDir,
@@ -132,7 +141,8 @@ impl Cluster {
         let log = Arc::new(Log::default());
         let nodes = (0..setup.nodes).map(|node| Arc::new(Process::new(node, Arc::clone(&log)))).collect();
         let (ops, ticks) = (Arc::default(), BTreeMap::new());
-        let mut cluster = Self { setup, nodes, log, ops, ticks, ticked: 0, ground, stores };
+        let key = std::array::from_fn(|_| fastrand::u8(..));
+        let mut cluster = Self { setup, nodes, log, ops, ticks, ticked: 0, key, ground, stores };
         (0..cluster.setup.nodes).for_each(|node| cluster.start_node(node, Opened::New));
         cluster.wait_up();
         cluster
@@ -179,11 +189,12 @@ impl Cluster {
         std::fs::create_dir_all(self.store(node)).expect("there is room for a directory");
         self.note(Happening::Started(node, opened));
         let program = self.setup.program.to_str().expect("cargo's paths are text");
-        let others = (0..self.setup.nodes).filter(|other| *other != node);
         let options = Options {
             node,
-            listen: self.ground.address(node),
-            peers: others.map(|other| (other, self.ground.address(other))).collect(),
+            listen: self.ground.address(node, TRANSPORT_PORT),
+            swim: self.ground.address(node, SWIM_PORT),
+            seeds: (0..self.setup.nodes).map(|other| self.ground.address(other, SWIM_PORT)).collect(),
+            key: self.key,
             store: self.store(node),
             gossip: self.setup.gossip.clone(),
             clock_offset_ms: 0,
@@ -250,17 +261,7 @@ impl Cluster {
 
     /// Asks all nodes what they have sent, and notes how much that is since they were asked last.
     pub fn tick(&mut self) {
-        let ticks: Vec<(NodeIndex, Tick)> = (0..self.setup.nodes)
-            .filter_map(|node| {
-                let before = self.log.look(|live| live.node(node).ticks);
-                self.nodes[node as usize].tell(&Command::Tick);
-                let ticked = |live: &Live| {
-                    let said = live.node(node);
-                    (said.ticks > before).then(|| said.tick.clone()).flatten()
-                };
-                Some((node, self.log.wait_for(PATIENCE, ticked)?))
-            })
-            .collect();
+        let ticks: Vec<(NodeIndex, Tick)> = (0..self.setup.nodes).map(|node| (node, self.tick_of(node))).collect();
         let mut traffic = Traffic { from: self.ticked, to: monotonic_us(), ..Traffic::default() };
         for (node, tick) in ticks {
             let before = self.ticks.insert(node, tick.clone()).unwrap_or_default();
@@ -273,6 +274,27 @@ impl Cluster {
             self.log.push(traffic.to, Happening::Traffic(traffic.clone()));
         }
         self.ticked = traffic.to;
+    }
+
+    fn tick_of(&self, node: NodeIndex) -> Tick {
+        let before = self.log.look(|live| live.node(node).ticks);
+        self.nodes[node as usize].tell(&Command::Tick);
+        self.log.wait(PATIENCE, "a node says what it has sent", |live| {
+            let said = live.node(node);
+            (said.ticks > before).then_some(said.tick).flatten()
+        })
+    }
+
+    /// Waits until these nodes have the others for down.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    pub fn wait_down(&self, nodes: &[NodeIndex], others: &[NodeIndex]) {
+        let deadline = Instant::now() + PATIENCE;
+        while nodes.iter().any(|node| self.tick_of(*node).members.iter().any(|member| others.contains(member))) {
+            assert!(Instant::now() < deadline, "{nodes:?} do not notice that {others:?} are down");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// The stretch that the next tick measures begins with it.

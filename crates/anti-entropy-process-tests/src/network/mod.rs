@@ -7,7 +7,7 @@ mod tools;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::process::Command;
 
@@ -16,9 +16,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 pub use self::firewall::Firewall;
 use self::tools::ip;
-
-/// The port at which every node listens.
-const PORT: u16 = 7400;
 
 /// A network that cannot be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +78,7 @@ impl Network {
 
     fn join(&self, node: NodeIndex, middle: &str) -> Result<(), NetworkError> {
         let (space, port) = (self.space(node), format!("port{node}"));
-        let address = format!("{}/24", self.address(node).ip());
+        let address = format!("{}/24", self.address(node));
         ip(&["netns", "add", &space])?;
         ip(&["-n", middle, "link", "add", &port, "type", "veth", "peer", "name", "wire", "netns", &space])?;
         ip(&["-n", middle, "link", "set", "dev", &port, "master", "bridge", "up"])?;
@@ -103,10 +100,10 @@ impl Network {
         (0..self.nodes).map(|node| self.space(node)).chain([self.middle()]).collect()
     }
 
-    /// Where a node listens.
-    pub fn address(&self, node: NodeIndex) -> SocketAddr {
+    /// The address of a node.
+    pub fn address(&self, node: NodeIndex) -> IpAddr {
         let last = u8::try_from(node + 1).expect("a network has a few nodes");
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, last)), PORT)
+        IpAddr::V4(Ipv4Addr::new(10, 77, 0, last))
     }
 
     /// A command that runs this program in the namespace of a node.
@@ -127,7 +124,7 @@ impl Network {
             };
             let now = unheard(cuts);
             if now != unheard(&self.cuts) {
-                let addresses: Vec<IpAddr> = now.iter().map(|from| self.address(*from).ip()).collect();
+                let addresses: Vec<IpAddr> = now.iter().map(|from| self.address(*from)).collect();
                 self.firewall.drop_from(&self.space(node), &addresses)?;
             }
         }

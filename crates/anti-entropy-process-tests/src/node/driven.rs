@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anti_entropy::clock::{Dot, Now};
 use anti_entropy::gossip::Engine;
 use anti_entropy::replica::{Error, Seen, Written};
-use anti_entropy_sim::history::{Acknowledged, KeyIndex, OpKind};
+use anti_entropy_sim::history::{Acknowledged, KeyIndex, NodeIndex, OpKind};
 
 use super::Item;
 use super::look::{Watch, final_look, value_hash};
@@ -57,7 +57,7 @@ impl Driven {
         self.voice.say(report);
     }
 
-    pub(super) fn say_tick(&mut self, now: Now) {
+    pub(super) fn say_tick(&mut self, members: Vec<NodeIndex>, now: Now) {
         let (stats, context) = (self.engine.stats(), self.engine.replica().context().pieces_len());
         let oldest = self.engine.oldest_session(now).unwrap_or_default();
         let tick = Tick {
@@ -68,6 +68,7 @@ impl Driven {
             sessions: self.engine.sessions_len() as u64,
             queued_frames: self.engine.queued_len() as u64,
             peers: self.engine.status(now).peers.len() as u64,
+            members,
             context_pieces: context as u64,
             oldest_session_us: u64::try_from(oldest.as_micros()).unwrap_or(u64::MAX),
         };

@@ -8,13 +8,16 @@ mod parts;
 mod voice;
 mod watched;
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::driver::{DriverConfig, Handle, drive};
 use anti_entropy::gossip::{Engine, Event, PeerId};
 use anti_entropy::replica::{Keyed, LastWriterWins, Notice, Replica};
 use anti_entropy::session::{Finished, Outcome};
+use anti_entropy_net::swim::{Membership, Space, follow};
 use anti_entropy_sim::history::NodeIndex;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -53,6 +56,9 @@ pub enum NodeError {
     /// The transport.
     #[error(transparent)]
     Bind(#[from] anti_entropy_net::BindError),
+    /// The membership.
+    #[error(transparent)]
+    Join(#[from] anti_entropy_net::swim::JoinError),
     /// The engine.
     #[error(transparent)]
     Handle(#[from] anti_entropy::driver::HandleError),
@@ -95,7 +101,9 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let clock = SkewedClock::new(options.clock_offset_ms);
     let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now());
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
-    let (transport, watcher) = Watched::new(parts::bind(&options).await?, options.broken.as_ref());
+    let transport = Arc::new(parts::bind(&options).await?);
+    let routes = Arc::clone(&transport);
+    let (transport, watcher) = Watched::new(transport, options.broken.as_ref());
     let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default());
     watcher.look_through(handle.clone());
     parts::plant(&handle, options.broken.as_ref()).await?;
@@ -103,17 +111,23 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let events = handle.events().await?;
     handle.with(|driven, _| driven.look()).await?;
     tokio::spawn(report_events(events, handle.clone()));
-    let peers: Vec<PeerId> = options.peers.keys().map(|peer| name_of(*peer)).collect();
-    handle.with(|driven, _| peers.into_iter().for_each(|peer| driven.engine.add_peer(peer, None))).await?;
+    let membership = Arc::new(Membership::join(parts::swim(&options)).await?);
+    let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn Space>)]);
+    tokio::spawn(follow(Arc::clone(&membership), routes, spaces));
     while let Some(line) = lines.recv().await {
         let command = serde_json::from_str(&line).map_err(|error| NodeError::Options(error.to_string()))?;
         match command {
             Command::Op(request) => handle.with(move |driven, now| driven.perform(&request, now)).await?,
-            Command::Tick => handle.with(Driven::say_tick).await?,
+            Command::Tick => {
+                let members = membership.members();
+                let members = members.iter().filter_map(|member| index_of(&member.name)).collect();
+                handle.with(|driven, now| driven.say_tick(members, now)).await?;
+            }
             Command::End => handle.with(|driven, _| driven.say_end()).await?,
             Command::Clock { offset_ms } => clock.set_offset(offset_ms),
             Command::Sync { peer } => handle.sync_now(name_of(peer)).await?,
             Command::Shutdown => {
+                membership.leave().await;
                 let marker = handle.shutdown(DRAIN).await?;
                 parts::keep_marker(&options, marker)?;
                 voice.say(Report::Closed);

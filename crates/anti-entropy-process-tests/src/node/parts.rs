@@ -6,6 +6,7 @@ use std::time::Duration;
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::driver::{Handle, Transport};
 use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
+use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
 use anti_entropy_net::{BindError, TcpConfig, TcpLimits, TcpTransport};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
@@ -46,7 +47,8 @@ pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
     Ok(Seed::from_os()?.derive_u64("engine"))
 }
 
-pub(super) async fn bind(options: &Options) -> Result<impl Transport + use<>, BindError> {
+/// The transport. Who its peers are the membership tells it.
+pub(super) async fn bind(options: &Options) -> Result<impl Transport + Routes + use<>, BindError> {
     let limits = TcpLimits {
         reconnect_max: Duration::from_secs(1),
         handshake_timeout: Duration::from_secs(2),
@@ -54,13 +56,30 @@ pub(super) async fn bind(options: &Options) -> Result<impl Transport + use<>, Bi
         ..TcpLimits::default()
     };
     TcpTransport::bind(TcpConfig {
-        peers: options.peers.iter().map(|(peer, address)| (name_of(*peer), *address)).collect(),
         limits,
         // The namespaces' network has nobody else in it.
         allow_non_loopback: true,
         ..TcpConfig::new(name_of(options.node), options.listen)
     })
     .await
+}
+
+/// A membership that finds failures, and nodes that come back, within a few seconds.
+pub(super) fn swim(options: &Options) -> SwimConfig {
+    let timings = SwimTimings {
+        suspect_for: Duration::from_secs(2),
+        look_for_down_interval: Duration::from_secs(1),
+        exchange_interval: Duration::from_secs(5),
+        seed_retry_max: Duration::from_secs(1),
+        seed_interval: Duration::from_secs(5),
+        rejoin_max: Duration::from_secs(2),
+        ..SwimTimings::default()
+    };
+    SwimConfig {
+        seeds: options.seeds.iter().map(ToString::to_string).collect(),
+        timings,
+        ..SwimConfig::new(name_of(options.node), options.swim, options.listen, ClusterKey::new(options.key))
+    }
 }
 
 /// Plants a bug of the core on the engine's thread, if one is wanted.
