@@ -51,5 +51,7 @@ fn processes_that_are_restarted_in_order_go_on_under_their_ids() {
 #[test]
 #[ignore = "needs root and network namespaces; see docs/testing.md"]
 fn clocks_that_jump_by_hours_change_nothing() {
-    heals("skewed", Nemesis::Skew, Duration::from_secs(4));
+    let verdict = heals("skewed", Nemesis::Skew, Duration::from_secs(4));
+    let noticed = |record: &Record| matches!(record, Record::Alarm(alarm) if alarm.alarm == "clock_skew");
+    assert!(verdict.history.iter().any(noticed), "no node has noticed clocks that are far ahead");
 }
