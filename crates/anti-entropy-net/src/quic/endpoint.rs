@@ -4,14 +4,15 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    AsyncTimer, AsyncUdpSocket, ClientConfig, Endpoint, EndpointConfig, IdleTimeout, Runtime, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    AsyncTimer, AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
+    IdleTimeout, Runtime, ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
 use crate::limits::Limits;
@@ -27,12 +28,36 @@ pub(super) fn open(
     // After a restart, what peers still send to the earlier process is answered with a token that they know, so that
     // they notice at once. That takes a key which is the same as before.
     let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &identity.secret)));
-    // The default, said here since the receive buffers follow from it.
-    config.max_udp_payload_size(1_472).map_err(io::Error::other)?;
+    // quinn's own identifiers are only known to the process that has made them.
+    config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
     let server = server(identity, limits).map_err(io::Error::other)?;
     let runtime = Arc::new(TrackedRuntime::default());
     let endpoint = Endpoint::new(config, Some(server), socket, Arc::<TrackedRuntime>::clone(&runtime))?;
     Ok((endpoint, runtime))
+}
+
+/// Names connections at random.
+#[derive(Debug)]
+struct RandomIds(SystemRandom);
+
+impl RandomIds {
+    const BYTES: usize = 8;
+}
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; Self::BYTES];
+        self.0.fill(&mut id).expect("the system has had random numbers for the handshake's keys");
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        Self::BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 pub(super) fn server(identity: &Identity, limits: &Limits) -> Result<ServerConfig, TlsError> {

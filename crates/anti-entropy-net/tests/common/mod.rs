@@ -1,6 +1,8 @@
 //! What the tests share: transports on loopback, and peers that speak the protocol by hand.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub(crate) mod raw;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ pub(crate) fn authority() -> TestAuthority {
     TestAuthority::new().expect("there are random numbers")
 }
 
-fn introduce<T: Node>(a: &T, b: &T) {
+pub(crate) fn introduce<T: Node>(a: &T, b: &T) {
     a.add_peer("b", b.address());
     b.add_peer("a", a.address());
 }

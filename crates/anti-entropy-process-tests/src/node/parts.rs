@@ -7,7 +7,7 @@ use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::driver::{Handle, Transport};
 use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
-use anti_entropy_net::{BindError, TcpConfig, TcpLimits, TcpTransport};
+use anti_entropy_net::{BindError, TcpConfig, Limits, TcpTransport};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
 use super::driven::Driven;
@@ -49,11 +49,11 @@ pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
 
 /// The transport. Who its peers are the membership tells it.
 pub(super) async fn bind(options: &Options) -> Result<impl Transport + Routes + use<>, BindError> {
-    let limits = TcpLimits {
+    let limits = Limits {
         reconnect_max: Duration::from_secs(1),
         handshake_timeout: Duration::from_secs(2),
         write_timeout: Duration::from_secs(3),
-        ..TcpLimits::default()
+        ..Limits::default()
     };
     TcpTransport::bind(TcpConfig {
         limits,
