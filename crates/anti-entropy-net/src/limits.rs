@@ -52,8 +52,8 @@ pub struct Limits {
     /// How long to wait before connecting again at most. Default 10 seconds: what an attempt costs hardly counts any
     /// more, and a peer that comes back is found soon.
     pub reconnect_max: Duration,
-    /// How many refusals are logged in a second, with feature `tracing`; all are counted. Default 10: enough to see what
-    /// goes on, and strangers cannot fill a disk.
+    /// How many refusals are logged in a second, with feature `tracing`; all are counted. Default 10: enough to see
+    /// what goes on, and strangers cannot fill a disk.
     pub refusals_logged_per_second: u32,
     /// QUIC only: the longest frame that goes on the stream of short frames; a longer one has a stream of its own, so
     /// that it holds up none. Default 16 KiB: about a dozen packets.

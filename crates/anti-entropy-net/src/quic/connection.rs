@@ -231,7 +231,10 @@ async fn receive(hub: &Arc<Hub>, live: &Arc<Live>, queue: &PeerQueue, readers: &
             () = &mut idle, if !is_idle => {
                 is_idle = true;
                 live.retire();
-                hub.stats.count(|stats| *(if live.dialled { &mut stats.closed_idle } else { &mut stats.inbound_idle }) += 1);
+                hub.stats.count(|stats| {
+                    let counter = if live.dialled { &mut stats.closed_idle } else { &mut stats.inbound_idle };
+                    *counter += 1;
+                });
                 continue;
             }
             left = &mut leave, if !this_left => {

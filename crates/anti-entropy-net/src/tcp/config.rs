@@ -41,9 +41,9 @@ pub struct TcpConfig {
     #[cfg(feature = "tls")]
     #[serde(default)]
     pub tls: Option<TlsConfig>,
-    /// Whether addresses other than loopback are allowed without TLS. Off by default, because plain TCP neither proves who sends
-    /// nor hides or protects what is sent: turn it on only where the network itself does, as a VPN or a private
-    /// segment between the nodes.
+    /// Whether addresses other than loopback are allowed without TLS. Off by default, because plain TCP neither proves
+    /// who sends nor hides or protects what is sent: turn it on only where the network itself does, as a VPN or a
+    /// private segment between the nodes.
     #[serde(default)]
     pub allow_non_loopback: bool,
     /// Whether nodes that are not among the peers may connect and send. Off by default, since names are not proven;
