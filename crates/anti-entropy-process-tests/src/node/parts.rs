@@ -7,7 +7,7 @@ use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::driver::{Handle, Transport};
 use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
-use anti_entropy_net::{BindError, TcpConfig, Limits, TcpTransport};
+use anti_entropy_net::{BindError, Limits, TcpConfig, TcpTransport};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
 use super::driven::Driven;
