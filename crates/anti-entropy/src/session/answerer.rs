@@ -18,6 +18,9 @@ use crate::summary::compare::{Ask, Width, answer, first_answer};
 use crate::summary::{Fingerprint, Root};
 use crate::{KeyHash, KeyRange};
 
+/// The least number of differences that are looked up for a batch.
+const LEAST_LOOK_AHEAD: usize = 64;
+
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Answerer {
     nonce: u64,
@@ -34,6 +37,8 @@ pub(super) struct Answerer {
     is_through: bool,
     /// Whether it was so and was asked for more: then it is a transfer to the end, for it might be asked again and again.
     was_through: bool,
+    /// How many differences are looked up for the next batch: about twice as many as the last one had room for.
+    look_ahead: usize,
     /// The root that both sides were found to have at the end.
     certified: Option<Root>,
 }
@@ -49,6 +54,7 @@ impl Answerer {
             reopened: false,
             is_through: false,
             was_through: false,
+            look_ahead: BULK_GAPS,
             certified: None,
         }
     }
@@ -211,10 +217,12 @@ impl Answerer {
             return Ok(out_of_turn());
         };
         // With cuts, only all of the differences tell where the batch may end.
-        let most = if self.cuts.is_some() { usize::MAX - 1 } else { BULK_GAPS };
+        let most = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
         let live = turn.replica.summary();
         let differences = live.diff_range(&joined.theirs, &rest).take(most + 1);
         let mut gaps: Vec<Gap> = differences.map(|gap| Gap::new(gap.key, TheirEntry::of(gap.theirs))).collect();
+        // Of those that were not looked up nobody knows how many there are: many, for the limits.
+        let found = if gaps.len() > most { BULK_GAPS.max(most) } else { gaps.len() };
         let rest = end_before_last(&mut gaps, rest, most);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
         if gaps.is_empty() && turn.replica.context().pieces(range) == *clocks {
@@ -224,7 +232,7 @@ impl Answerer {
         let plan = BatchPlan {
             range: rest,
             base: BatchBase::Snapshot,
-            limits: limits(turn.config, gaps.len() as u64),
+            limits: limits(turn.config, found as u64),
             gaps,
             compared: None,
             seen: None,
@@ -234,6 +242,7 @@ impl Answerer {
         };
         let batch = turn.replica.make_batch(&plan)?;
         turn.stats.count_sent(batch.value_bytes());
+        self.look_ahead = (2 * batch.changes.len()).clamp(LEAST_LOOK_AHEAD, BULK_GAPS);
         let up_to = batch.range().hi();
         Ok(self.say_joined(Some(batch), up_to, turn))
     }
