@@ -44,8 +44,8 @@ pub enum Broken {
     VouchesForItsStore,
     /// It writes something else than it was asked to.
     WritesAnotherValue,
-    /// It drops every frame that comes.
-    HearsNobody,
+    /// It is not told of its peers.
+    KnowsNobody,
     /// It has a planted bug of the core, by its name. Only with the feature `mutants`.
     Mutant(String),
 }
@@ -209,8 +209,6 @@ pub struct Tick {
     pub bytes: u64,
     /// Bytes of values among them.
     pub value_bytes: u64,
-    /// The longest of them.
-    pub frame_bytes: u64,
     /// Sessions.
     pub sessions: u64,
     /// Frames that wait to be sent.

@@ -13,7 +13,7 @@ use anti_entropy_process_tests::nemesis::Nemesis;
 use anti_entropy_process_tests::node::database;
 use anti_entropy_process_tests::run::Run;
 use anti_entropy_process_tests::wire::Broken;
-use anti_entropy_sim::history::Opened;
+use anti_entropy_sim::history::{OpKind, Opened};
 
 const SHORT: Duration = Duration::from_secs(1);
 const FAULTY: Duration = Duration::from_secs(3);
@@ -45,10 +45,10 @@ fn another_value_is_found() {
 }
 
 #[test]
-fn a_node_that_hears_nobody_is_found() {
+fn a_node_that_knows_nobody_is_found() {
     let _alone = common::alone();
-    let mut setup = common::on_loopback("hears nobody");
-    setup.broken = [(0, Broken::HearsNobody)].into();
+    let mut setup = common::on_loopback("knows nobody");
+    setup.broken = [(0, Broken::KnowsNobody)].into();
     // The bound is in rounds, and waited for.
     setup.gossip.interval = Duration::from_millis(400);
     let mut run = Run::new(setup, Ground::loopback());
@@ -65,9 +65,14 @@ fn rolled_back(mut run: Run) -> Run {
     fs::copy(&file, &backup).expect("there is room for a backup");
     run.cluster.start_node(0, Opened::Restarted);
     run.round(&[], SHORT);
-    run.cluster.kill(0);
+    (0..run.cluster.nodes()).for_each(|node| run.cluster.kill(node));
     fs::copy(&backup, &file).expect("the node is down");
     run.cluster.start_node(0, Opened::Restored);
+    // Nobody is there who could tell it that it has forgotten something.
+    for key in 0..5 {
+        run.cluster.ask(0, OpKind::Write, key, Some(format!("restored {key}"))).expect("it answers");
+    }
+    (1..run.cluster.nodes()).for_each(|node| run.cluster.start_node(node, Opened::Restarted));
     run.round(&[], SHORT);
     run
 }

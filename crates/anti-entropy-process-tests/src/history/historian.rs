@@ -275,7 +275,8 @@ impl Historian {
         self.records.push(Record::Usage(Usage {
             at: self.now,
             node,
-            frame_bytes: tick.frame_bytes,
+            // Frames are not seen from outside.
+            frame_bytes: 0,
             sessions: tick.sessions,
             queued_frames: tick.queued_frames,
             peers: tick.peers,

@@ -22,12 +22,13 @@ pub(super) struct Driven {
     broken: Option<Broken>,
     /// Whether it has said what it found when it was started.
     lives: bool,
-    /// The longest frame that was handed to the transport.
-    pub(super) frame_bytes: usize,
 }
 
+/// The driver reaches for the engine once for each thing that it does: handing it a frame, letting it do what is due, and
+/// asking it for what it sends. So what came of each is told before anything else is done or sent.
 impl AsMut<Engine<Item>> for Driven {
     fn as_mut(&mut self) -> &mut Engine<Item> {
+        self.look();
         &mut self.engine
     }
 }
@@ -41,7 +42,7 @@ impl From<Driven> for Engine<Item> {
 impl Driven {
     pub(super) fn new(engine: Engine<Item>, voice: Voice, broken: Option<Broken>) -> Self {
         let (watch, tokens) = (Watch::default(), BTreeMap::new());
-        Self { engine, voice, watch, tokens, broken, lives: false, frame_bytes: 0 }
+        Self { engine, voice, watch, tokens, broken, lives: false }
     }
 
     /// Says what it holds, at first all of it, then what changed, if anything did.
@@ -64,7 +65,6 @@ impl Driven {
             frames: stats.frames_sent,
             bytes: stats.bytes_sent,
             value_bytes: stats.value_bytes_sent,
-            frame_bytes: self.frame_bytes as u64,
             sessions: self.engine.sessions_len() as u64,
             queued_frames: self.engine.queued_len() as u64,
             peers: self.engine.status(now).peers.len() as u64,

@@ -6,7 +6,6 @@ mod driven;
 mod look;
 mod parts;
 mod voice;
-mod watched;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -26,8 +25,7 @@ use self::clock::SkewedClock;
 use self::driven::Driven;
 pub use self::parts::database;
 use self::voice::Voice;
-use self::watched::Watched;
-use crate::wire::{Command, Options, Report, SessionEnd};
+use crate::wire::{Broken, Command, Options, Report, SessionEnd};
 
 /// What nodes keep.
 pub type Item = Keyed<u32, String>;
@@ -103,17 +101,16 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
     let transport = Arc::new(parts::bind(&options).await?);
     let routes = Arc::clone(&transport);
-    let (transport, watcher) = Watched::new(transport, options.broken.as_ref());
     let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default());
-    watcher.look_through(handle.clone());
     parts::plant(&handle, options.broken.as_ref()).await?;
     tokio::spawn(carrying);
     let events = handle.events().await?;
-    handle.with(|driven, _| driven.look()).await?;
     tokio::spawn(report_events(events, handle.clone()));
     let membership = Arc::new(Membership::join(parts::swim(&options)).await?);
     let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn Space>)]);
-    tokio::spawn(follow(Arc::clone(&membership), routes, spaces));
+    if options.broken != Some(Broken::KnowsNobody) {
+        tokio::spawn(follow(Arc::clone(&membership), routes, spaces));
+    }
     while let Some(line) = lines.recv().await {
         let command = serde_json::from_str(&line).map_err(|error| NodeError::Options(error.to_string()))?;
         match command {
