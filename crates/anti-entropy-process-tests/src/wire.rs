@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anti_entropy::clock::Context;
 use anti_entropy::gossip::GossipConfig;
+use anti_entropy_net::TlsConfig;
 use anti_entropy_sim::history::{Acknowledged, Dot, Held, KeyIndex, NodeIndex, OpKind, ValueHash};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,10 @@ pub struct Options {
     pub node: NodeIndex,
     /// Where it takes the frames of its peers.
     pub listen: SocketAddr,
+    /// What carries them.
+    pub carrier: Carrier,
+    /// What it proves its name by.
+    pub tls: TlsConfig,
     /// Where it takes datagrams of the membership.
     pub swim: SocketAddr,
     /// Where all nodes take them.
@@ -32,6 +37,16 @@ pub struct Options {
     pub clock_offset_ms: i64,
     /// What is broken on purpose.
     pub broken: Option<Broken>,
+}
+
+/// A transport. Both have mutual TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// [`QuicTransport`](anti_entropy_net::QuicTransport).
+    Quic,
+    /// [`TcpTransport`](anti_entropy_net::TcpTransport).
+    Tcp,
 }
 
 /// A way in which a node is broken on purpose, for the checkers to find.

@@ -22,7 +22,7 @@ const FAULTY: Duration = Duration::from_secs(3);
 #[test]
 fn a_sound_cluster_passes() {
     let _alone = common::alone();
-    let mut run = Run::new(common::on_loopback("sound"), Ground::loopback());
+    let mut run = Run::new(common::setup("sound", common::seed()), Ground::loopback());
     run.round(&[Nemesis::Kill], FAULTY);
     run.rest(Duration::from_secs(12));
     run.judge().assert_sound();
@@ -47,7 +47,7 @@ fn another_value_is_found() {
 #[test]
 fn a_node_that_knows_nobody_is_found() {
     let _alone = common::alone();
-    let mut setup = common::on_loopback("knows nobody");
+    let mut setup = common::setup("knows nobody", common::seed());
     setup.broken = [(0, Broken::KnowsNobody)].into();
     // The bound is in rounds, and waited for.
     setup.gossip.interval = Duration::from_millis(400);
@@ -80,7 +80,7 @@ fn rolled_back(mut run: Run) -> Run {
 #[test]
 fn a_store_that_was_rolled_back_is_sound_under_a_new_id() {
     let _alone = common::alone();
-    let run = Run::new(common::on_loopback("restored"), Ground::loopback());
+    let run = Run::new(common::setup("restored", common::seed()), Ground::loopback());
     rolled_back(run).judge().assert_sound();
 }
 
@@ -98,7 +98,7 @@ mod mutants {
 
     fn find(mutant: &str, invariants: &[&str], rest: Duration) {
         let _alone = common::alone();
-        let mut setup = common::on_loopback(mutant);
+        let mut setup = common::setup(mutant, common::seed());
         // Some never become equal, which is waited for.
         setup.gossip.interval = Duration::from_millis(400);
         setup.broken = (0..setup.nodes).map(|node| (node, Broken::Mutant(mutant.to_owned()))).collect();

@@ -7,6 +7,7 @@ mod common;
 use std::time::Duration;
 
 use anti_entropy_process_tests::nemesis::{NETWORK, PROCESSES};
+use anti_entropy_process_tests::run::Run;
 
 /// How many rounds a cluster has before another one takes its place, so that histories stay short.
 const ROUNDS: u64 = 10;
@@ -19,7 +20,7 @@ fn mixed_faults_heal() {
     let wanted = common::number("PARTITIONS").unwrap_or(4);
     let (mut done, mut slowest) = (0, Duration::ZERO);
     while done < wanted {
-        let mut run = common::run_seeded("mixed", random.u64(..));
+        let mut run = Run::new(common::setup("mixed", random.u64(..)), common::namespaces());
         for _ in 0..ROUNDS.min(wanted - done) {
             let mut nemeses = vec![*random.choice(NETWORK.as_slice()).expect("there are some")];
             nemeses.extend(random.choice(PROCESSES.as_slice()).filter(|_| random.clone().bool()));

@@ -5,7 +5,10 @@ mod common;
 
 use std::time::Duration;
 
+use anti_entropy_process_tests::cluster::Setup;
 use anti_entropy_process_tests::nemesis::Nemesis;
+use anti_entropy_process_tests::run::Run;
+use anti_entropy_process_tests::wire::Carrier;
 
 const FAULTY: Duration = Duration::from_secs(4);
 
@@ -23,6 +26,16 @@ fn heals(name: &str, nemeses: &[Nemesis]) {
 #[ignore = "needs root and network namespaces; see docs/testing.md"]
 fn clean_partitions_heal() {
     heals("clean", &[Nemesis::Halves, Nemesis::Isolate]);
+}
+
+#[test]
+#[ignore = "needs root and network namespaces; see docs/testing.md"]
+fn clean_partitions_heal_over_tcp_with_tls() {
+    let _alone = common::alone();
+    let mut run =
+        Run::new(Setup { carrier: Carrier::Tcp, ..common::setup("tcp", common::seed()) }, common::namespaces());
+    run.round(&[Nemesis::Halves], FAULTY);
+    run.judge().assert_sound();
 }
 
 #[test]

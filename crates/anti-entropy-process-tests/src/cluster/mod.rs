@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::ReplicaConfig;
+use anti_entropy_net::{TestAuthority, TlsConfig, Trust};
 use anti_entropy_sim::history::{Limits, NodeIndex, OpKind, Opened, Record, Start, Traffic};
 use anti_entropy_sim::rounds_allowed;
 use tempfile::TempDir;
@@ -22,8 +23,9 @@ pub use self::log::{Live, Log};
 use self::process::Process;
 use crate::history::{Happening, records};
 use crate::network::Network;
+use crate::node::name_of;
 use crate::time::monotonic_us;
-use crate::wire::{Broken, Command, Options, Request, Tick};
+use crate::wire::{Broken, Carrier, Command, Options, Request, Tick};
 
 /// How long to wait for what must happen: never reached when all is well, even where everything is slow.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -82,6 +84,8 @@ pub struct Setup {
     pub seed: u64,
     /// The program of a node.
     pub program: PathBuf,
+    /// What carries frames.
+    pub carrier: Carrier,
     /// How nodes gossip.
     pub gossip: GossipConfig,
     /// Which nodes are broken on purpose.
@@ -92,7 +96,8 @@ impl Setup {
     /// Five sound nodes that gossip quickly.
     pub fn new(name: &str, seed: u64, program: &str) -> Self {
         let (name, program) = (name.to_owned(), program.into());
-        Self { name, nodes: 5, seed, program, gossip: gossip(), broken: BTreeMap::new() }
+        let carrier = Carrier::Quic;
+        Self { name, nodes: 5, seed, program, carrier, gossip: gossip(), broken: BTreeMap::new() }
     }
 }
 
@@ -126,6 +131,7 @@ pub struct Cluster {
     ticked: u64,
     /// Other clusters on this machine have another one.
     key: [u8; 32],
+    authority: TestAuthority,
     /// Behind the processes, so that it is dropped after them.
     ground: Ground,
     stores: TempDir,
@@ -142,7 +148,8 @@ impl Cluster {
         let nodes = (0..setup.nodes).map(|node| Arc::new(Process::new(node, Arc::clone(&log)))).collect();
         let (ops, ticks) = (Arc::default(), BTreeMap::new());
         let key = std::array::from_fn(|_| fastrand::u8(..));
-        let mut cluster = Self { setup, nodes, log, ops, ticks, ticked: 0, key, ground, stores };
+        let authority = TestAuthority::new().expect("there is randomness");
+        let mut cluster = Self { setup, nodes, log, ops, ticks, ticked: 0, key, authority, ground, stores };
         (0..cluster.setup.nodes).for_each(|node| cluster.start_node(node, Opened::New));
         cluster.wait_up();
         cluster
@@ -192,6 +199,8 @@ impl Cluster {
         let options = Options {
             node,
             listen: self.ground.address(node, TRANSPORT_PORT),
+            carrier: self.setup.carrier,
+            tls: self.tls(node),
             swim: self.ground.address(node, SWIM_PORT),
             seeds: (0..self.setup.nodes).map(|other| self.ground.address(other, SWIM_PORT)).collect(),
             key: self.key,
@@ -202,6 +211,16 @@ impl Cluster {
         };
         self.ticks.remove(&node);
         self.nodes[node as usize].start(self.ground.command(node, program), &options);
+    }
+
+    /// A certificate of a node's name, another one each time.
+    fn tls(&self, node: NodeIndex) -> TlsConfig {
+        let issued = self.authority.issue(name_of(node).as_str()).expect("the name is one of DNS");
+        TlsConfig {
+            certificates: issued.certificate.into(),
+            key: issued.key.into(),
+            trust: Trust::Authorities(issued.authority.into()),
+        }
     }
 
     /// Kills a node's process; nothing of it is asked before.

@@ -99,8 +99,7 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let clock = SkewedClock::new(options.clock_offset_ms);
     let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now());
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
-    let transport = Arc::new(parts::bind(&options).await?);
-    let routes = Arc::clone(&transport);
+    let (transport, routes) = parts::bind(&options).await?;
     let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default());
     parts::plant(&handle, options.broken.as_ref()).await?;
     tokio::spawn(carrying);

@@ -1,18 +1,19 @@
 //! What a node is made of: its store, its randomness, its transport, and what is broken of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::driver::{Handle, Transport};
 use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
-use anti_entropy_net::{BindError, Limits, TcpConfig, TcpTransport};
+use anti_entropy_net::{BindError, Limits, QuicConfig, QuicTransport, TcpConfig, TcpTransport};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
 use super::driven::Driven;
 use super::{Item, NodeError, name_of};
-use crate::wire::{Broken, Options};
+use crate::wire::{Broken, Carrier, Options};
 
 /// The file of a node's database, in the directory of its store.
 pub fn database(store: &Path) -> PathBuf {
@@ -47,21 +48,29 @@ pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
     Ok(Seed::from_os()?.derive_u64("engine"))
 }
 
-/// The transport. Who its peers are the membership tells it.
-pub(super) async fn bind(options: &Options) -> Result<impl Transport + Routes + use<>, BindError> {
+/// The transport, and what tells it who its peers are: the membership does.
+pub(super) async fn bind(options: &Options) -> Result<(Arc<dyn Transport>, Arc<dyn Routes>), BindError> {
+    let (name, tls) = (name_of(options.node), options.tls.clone());
+    // A peer that is gone is noticed while the test still runs.
     let limits = Limits {
         reconnect_max: Duration::from_secs(1),
         handshake_timeout: Duration::from_secs(2),
         write_timeout: Duration::from_secs(3),
+        lost_after: Duration::from_secs(3),
         ..Limits::default()
     };
-    TcpTransport::bind(TcpConfig {
-        limits,
-        // The namespaces' network has nobody else in it.
-        allow_non_loopback: true,
-        ..TcpConfig::new(name_of(options.node), options.listen)
+    Ok(match options.carrier {
+        Carrier::Quic => {
+            let config = QuicConfig { limits, ..QuicConfig::new(name, options.listen, tls) };
+            let transport = Arc::new(QuicTransport::bind(config).await?);
+            (Arc::clone(&transport) as _, transport)
+        }
+        Carrier::Tcp => {
+            let config = TcpConfig { limits, tls: Some(tls), ..TcpConfig::new(name, options.listen) };
+            let transport = Arc::new(TcpTransport::bind(config).await?);
+            (Arc::clone(&transport) as _, transport)
+        }
     })
-    .await
 }
 
 /// A membership that finds failures, and nodes that come back, within a few seconds.

@@ -27,26 +27,22 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
 }
 
+/// Five sound nodes.
+pub(crate) fn setup(name: &str, seed: u64) -> Setup {
+    Setup::new(name, seed, NODE)
+}
+
+/// A network for them; the test fails where there can be none.
+pub(crate) fn namespaces() -> Ground {
+    Ground::Namespaces(Network::new(5).unwrap_or_else(|error| panic!("{error}")))
+}
+
 /// Five nodes in namespaces.
 pub(crate) fn run(name: &str) -> Run {
-    run_seeded(name, seed())
-}
-
-/// The same, drawn from this seed.
-pub(crate) fn run_seeded(name: &str, seed: u64) -> Run {
-    let setup = Setup::new(name, seed, NODE);
-    let network = Network::new(setup.nodes).unwrap_or_else(|error| panic!("{error}"));
-    Run::new(setup, Ground::Namespaces(network))
-}
-
-/// A cluster on loopback.
-pub(crate) fn on_loopback(name: &str) -> Setup {
-    Setup::new(name, seed(), NODE)
+    Run::new(setup(name, seed()), namespaces())
 }
 
 /// Five nodes on loopback, the first of them broken in this way.
 pub(crate) fn broken(name: &str, broken: Broken) -> Run {
-    let mut setup = on_loopback(name);
-    setup.broken = [(0, broken)].into();
-    Run::new(setup, Ground::loopback())
+    Run::new(Setup { broken: [(0, broken)].into(), ..setup(name, seed()) }, Ground::loopback())
 }
