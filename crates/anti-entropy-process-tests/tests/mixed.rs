@@ -16,14 +16,18 @@ const ROUNDS: u64 = 10;
 #[ignore = "needs root and network namespaces; see docs/testing.md"]
 fn mixed_faults_heal() {
     let _alone = common::alone();
-    let mut random = fastrand::Rng::with_seed(common::seed());
+    let seed = common::seed();
+    eprintln!("campaign: SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
     let wanted = common::number("PARTITIONS").unwrap_or(4);
     let (mut done, mut slowest) = (0, Duration::ZERO);
     while done < wanted {
         let mut run = Run::new(common::setup("mixed", random.u64(..)), common::namespaces());
         for _ in 0..ROUNDS.min(wanted - done) {
             let mut nemeses = vec![*random.choice(NETWORK.as_slice()).expect("there are some")];
-            nemeses.extend(random.choice(PROCESSES.as_slice()).filter(|_| random.clone().bool()));
+            if random.bool() {
+                nemeses.push(*random.choice(PROCESSES.as_slice()).expect("there are some"));
+            }
             run.round(&nemeses, Duration::from_millis(random.u64(2000..6000)));
         }
         run.rest(Duration::from_secs(9));

@@ -36,8 +36,7 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let client = |process: &Arc<Process>| {
             let (stop, process, log, ops) = (Arc::clone(&stop), Arc::clone(process), Arc::clone(log), Arc::clone(ops));
-            // Each load draws something else, since operations are counted over all of them.
-            let seed = seed ^ ops.next() << 8 ^ u64::from(process.node());
+            let seed = seed ^ u64::from(process.node());
             std::thread::spawn(move || work(&stop, &process, &log, &ops, fastrand::Rng::with_seed(seed)))
         };
         let clients = nodes.iter().map(client).collect();

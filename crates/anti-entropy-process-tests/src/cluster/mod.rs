@@ -126,6 +126,8 @@ pub struct Cluster {
     nodes: Vec<Arc<Process>>,
     log: Arc<Log>,
     ops: Arc<load::Counter>,
+    /// How often clients were set to work: each time they do something else.
+    loads: u64,
     /// What each node had sent when it was asked last.
     ticks: BTreeMap<NodeIndex, Tick>,
     ticked: u64,
@@ -149,7 +151,7 @@ impl Cluster {
         let (ops, ticks) = (Arc::default(), BTreeMap::new());
         let key = std::array::from_fn(|_| fastrand::u8(..));
         let authority = TestAuthority::new().expect("there is randomness");
-        let mut cluster = Self { setup, nodes, log, ops, ticks, ticked: 0, key, authority, ground, stores };
+        let mut cluster = Self { setup, nodes, log, ops, loads: 0, ticks, ticked: 0, key, authority, ground, stores };
         (0..cluster.setup.nodes).for_each(|node| cluster.start_node(node, Opened::New));
         cluster.wait_up();
         cluster
@@ -267,8 +269,9 @@ impl Cluster {
     }
 
     /// Lets clients work at all nodes until the load is stopped.
-    pub fn load(&self) -> Load {
-        Load::start(&self.nodes, &self.log, &self.ops, self.setup.seed)
+    pub fn load(&mut self) -> Load {
+        self.loads += 1;
+        Load::start(&self.nodes, &self.log, &self.ops, self.setup.seed ^ self.loads << 8)
     }
 
     /// Does one thing at a node for a client, and waits for the answer; nothing if the node ended meanwhile.

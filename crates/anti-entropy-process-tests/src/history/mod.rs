@@ -1,6 +1,8 @@
 //! What happened in a run, and how it becomes a history that the simulator's checkers take.
 
 mod historian;
+#[cfg(test)]
+mod tests;
 
 use anti_entropy_sim::check::{Suite, Violation};
 use anti_entropy_sim::history::{Fault, NodeIndex, Opened, Record, Start, Traffic};
