@@ -125,6 +125,12 @@ impl Run {
         }
     }
 
+    /// Whether all these checkers have found something so far.
+    pub fn has_found(&self, invariants: &[&str]) -> bool {
+        let found = violations(&self.cluster.history());
+        invariants.iter().all(|invariant| found.iter().any(|violation| violation.invariant == *invariant))
+    }
+
     /// What the checkers say of it all.
     pub fn judge(self) -> Verdict {
         let history = self.cluster.history();
