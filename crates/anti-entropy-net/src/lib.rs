@@ -54,16 +54,17 @@
 //!
 //! | kind | then |
 //! |---|---|
-//! | 1 | frames in their order, each after its length of 4 bytes; the end of the stream says that its sender sends nothing more over this connection |
-//! | 2 | one frame after its length of 4 bytes |
+//! | 1 | short frames, in their order, each after its length of 4 bytes |
+//! | 2 | long frames, in the same way |
 //!
-//! Any other kind, or a length of more than the receiver's `max_frame_bytes`, ends the connection. This side has at most
-//! one stream of kind 1, and sends frames of more than `short_frame_bytes` as kind 2; others need not, and every frame is
-//! welcome on either. A stream of its own costs a long frame a few bytes, and what is sent after it need not wait.
+//! A side opens at most one of each kind, when it has a first frame for it. Which frames are long is the sender's to say,
+//! by its `short_frame_bytes`: they are apart so that short ones, such as pushes, need not wait behind them. Any other
+//! kind, or a length of more than the receiver's `max_frame_bytes`, ends the connection.
 //!
-//! A connection is given up in good order: a side that has nothing more to send over it waits until all its streams of
-//! kind 2 have arrived, ends that of kind 1 (having opened one for this if need be) and waits for its arrival too. The
-//! other side then does the same. Whoever sees both ends closes the connection.
+//! A connection is given up in good order: a side that has nothing more to send over it ends its stream of kind 2, if
+//! there is one, waits until all of it has arrived, ends that of kind 1 (having opened it for this if need be) and waits
+//! for its arrival too. The end of the other side's stream of kind 1 is reason to do the same. Whoever has done so and
+//! seen that end closes the connection.
 //!
 //! There is one connection between two nodes. Two in the making may cross: while the node with the lesser name has an
 //! attempt under way, it answers the other's hello with status 6, and the other waits. An established connection is not

@@ -21,7 +21,7 @@ pub struct Limits {
     /// connections are read no further, and their senders' queues fill.
     pub receive_queue_frames: usize,
     /// How many bytes of received frames wait for `receive`; at least `max_frame_bytes`. Default 16 MiB. On top of it
-    /// each connection may hold the one frame that it is receiving; over QUIC, one on each of its streams.
+    /// each connection may hold the one frame that it is receiving; over QUIC, one short and one long.
     pub receive_queue_bytes: usize,
     /// How many of the received frames that wait may be of one peer. Default 256: a quarter of all, so that a peer that
     /// sends faster than this node takes in holds itself up, and not the others.
@@ -55,13 +55,10 @@ pub struct Limits {
     /// How many refusals are logged in a second, with feature `tracing`; all are counted. Default 10: enough to see
     /// what goes on, and strangers cannot fill a disk.
     pub refusals_logged_per_second: u32,
-    /// QUIC only: the longest frame that goes on the stream of short frames; a longer one has a stream of its own, so
-    /// that it holds up none. Default 16 KiB: about a dozen packets.
+    /// QUIC only: the longest frame that goes on the stream of short frames; longer ones have another, so that they hold
+    /// up none. Default 16 KiB: about a dozen packets.
     pub short_frame_bytes: usize,
-    /// QUIC only: how many streams a peer may have open, one of them for short frames; at least 2. Default 4: a long
-    /// frame follows another without a pause. Each may hold a frame that is being received.
-    pub max_streams: u32,
-    /// QUIC only: how many bytes a peer may send before they are read, on all streams of a connection together, and how
+    /// QUIC only: how many bytes a peer may send before they are read, on both streams of a connection together, and how
     /// many this node keeps until the peer has them; at least 16,384. Default 2 MiB: 160 Mbit/s over a round trip of
     /// 100 milliseconds.
     pub window_bytes: u32,
@@ -90,7 +87,6 @@ impl Default for Limits {
             reconnect_max: Duration::from_secs(10),
             refusals_logged_per_second: 10,
             short_frame_bytes: 16 << 10,
-            max_streams: 4,
             window_bytes: 2 << 20,
             lost_after: Duration::from_secs(15),
         }
@@ -125,7 +121,6 @@ impl Limits {
             (!self.write_timeout.is_zero(), "write_timeout", "must not be zero"),
             (!self.reconnect_min.is_zero(), "reconnect_min", "must not be zero"),
             (self.reconnect_min <= self.reconnect_max, "reconnect_max", "must not be less than reconnect_min"),
-            (self.max_streams >= 2, "max_streams", "must be at least 2"),
             (self.window_bytes >= 16 << 10, "window_bytes", "must be at least 16,384"),
             (self.lost_after >= Duration::from_millis(3), "lost_after", "must be at least 3 milliseconds"),
             (self.lost_after <= Self::LONGEST_SILENCE, "lost_after", "must be at most a day"),
@@ -144,7 +139,7 @@ mod tests {
     #[test]
     fn limits_that_make_no_sense_are_refused_by_name() {
         type Spoil = fn(&mut Limits);
-        let spoils: [(&str, Spoil); 23] = [
+        let spoils: [(&str, Spoil); 22] = [
             ("max_frame_bytes", |limits| limits.max_frame_bytes = 1_023),
             ("send_queue_frames", |limits| limits.send_queue_frames = 0),
             ("send_queue_bytes", |limits| limits.send_queue_bytes = limits.max_frame_bytes - 1),
@@ -164,7 +159,6 @@ mod tests {
             ("write_timeout", |limits| limits.write_timeout = Duration::ZERO),
             ("reconnect_min", |limits| limits.reconnect_min = Duration::ZERO),
             ("reconnect_max", |limits| limits.reconnect_max = limits.reconnect_min / 2),
-            ("max_streams", |limits| limits.max_streams = 1),
             ("window_bytes", |limits| limits.window_bytes = 16_383),
             ("lost_after", |limits| limits.lost_after = Duration::from_millis(2)),
             ("lost_after", |limits| limits.lost_after = Duration::from_secs(100_000)),

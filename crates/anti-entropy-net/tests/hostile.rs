@@ -41,10 +41,7 @@ fn limits() -> Limits {
 /// frame on each stream, and the same to be sent; and for each connection and handshake what TLS and QUIC take
 /// themselves.
 fn bound_mib(limits: &Limits, connections: usize) -> usize {
-    let each = 2 * limits.window_bytes as usize
-        + limits.max_streams as usize * limits.max_frame_bytes
-        + limits.send_queue_bytes
-        + (128 << 10);
+    let each = 2 * limits.window_bytes as usize + 2 * limits.max_frame_bytes + limits.send_queue_bytes + (128 << 10);
     let handshakes = limits.max_handshakes * (192 << 10);
     (limits.receive_queue_bytes + connections * each + handshakes) >> 20
 }
@@ -98,7 +95,7 @@ impl Attackers {
         if raw::greet_quic(&connection, &name, "b", incarnation).await != Some(0) {
             return;
         }
-        for _ in 0..4 {
+        for _ in 0..2 {
             let Ok(mut stream) = connection.open_uni().await else { return };
             let _ = stream.write_all(says).await;
         }

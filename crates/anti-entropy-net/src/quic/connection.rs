@@ -1,6 +1,5 @@
 //! One connection: the streams that arrive over it, those that leave, and its end.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,12 +20,15 @@ use crate::receive::PeerQueue;
 use crate::refusal::RefusalReason;
 use crate::stats::Stats;
 
-/// The first byte of a stream of short frames.
+/// The first byte of the stream of short frames.
 const SHORT: u8 = 1;
-/// The first byte of a stream that is one long frame.
+/// The first byte of the stream of long frames.
 const LONG: u8 = 2;
 
-/// How much of a stream of short frames is read at a time.
+/// How many streams a peer may open: one of each kind.
+pub(super) const STREAMS: u32 = 2;
+
+/// How much of a stream is read at a time, and up to where a frame is written in one piece.
 const READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// A connection past its handshake.
@@ -106,72 +108,65 @@ pub(super) fn certificates(connection: &Connection) -> Vec<CertificateDer<'stati
 }
 
 /// The streams that leave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) short: Short,
-    pub(super) long: Long,
+    pub(super) short: FrameStream,
+    pub(super) long: FrameStream,
 }
 
-/// The stream of short frames.
-#[derive(Debug, Default)]
-pub(super) struct Short(Option<SendStream>);
+impl Default for Writer {
+    fn default() -> Self {
+        let stream = |kind, priority| FrameStream { kind, priority, stream: None };
+        Self { short: stream(SHORT, 1), long: stream(LONG, 0) }
+    }
+}
 
-/// The streams of long frames that may not have arrived yet.
-#[derive(Debug, Default)]
-pub(super) struct Long(VecDeque<SendStream>);
+/// A stream of frames, opened when there is a first one.
+#[derive(Debug)]
+pub(super) struct FrameStream {
+    kind: u8,
+    priority: i32,
+    stream: Option<SendStream>,
+}
 
-impl Short {
+impl FrameStream {
     pub(super) async fn write(&mut self, connection: &Connection, frame: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(frame.len()).map_err(io::Error::other)?.to_be_bytes();
+        let stream = self.open(connection).await?;
+        if frame.len() > READ_AHEAD_BYTES {
+            stream.write_all(&length).await?;
+            return Ok(stream.write_all(frame).await?);
+        }
         // In one piece, which is one packet if it is short enough.
-        let mut bytes = Vec::with_capacity(4 + frame.len());
-        bytes.extend_from_slice(&length(frame)?);
-        bytes.extend_from_slice(frame);
-        Ok(self.stream(connection).await?.write_all(&bytes).await?)
+        Ok(stream.write_all(&[&length, frame].concat()).await?)
     }
 
-    async fn stream(&mut self, connection: &Connection) -> io::Result<&mut SendStream> {
-        if self.0.is_none() {
+    async fn open(&mut self, connection: &Connection) -> io::Result<&mut SendStream> {
+        let stream = if let Some(stream) = self.stream.take() {
+            stream
+        } else {
             let mut stream = connection.open_uni().await?;
-            stream.set_priority(1).map_err(io::Error::other)?;
-            stream.write_all(&[SHORT]).await?;
-            self.0 = Some(stream);
-        }
-        self.0.as_mut().ok_or_else(|| io::Error::other("it was opened above"))
+            stream.set_priority(self.priority).map_err(io::Error::other)?;
+            stream.write_all(&[self.kind]).await?;
+            stream
+        };
+        Ok(self.stream.insert(stream))
     }
-}
 
-impl Long {
-    /// Writes a frame on a stream of its own; returns once all of it is on its way.
-    pub(super) async fn write(&mut self, connection: &Connection, frame: &[u8], max: usize) -> io::Result<()> {
-        let mut stream = connection.open_uni().await?;
-        let [a, b, c, d] = length(frame)?;
-        stream.write_all(&[LONG, a, b, c, d]).await?;
-        stream.write_all(frame).await?;
+    /// Ends the stream, and waits until all of it has arrived.
+    async fn finish(&mut self, connection: &Connection) -> io::Result<()> {
+        let stream = self.open(connection).await?;
         stream.finish().map_err(io::Error::other)?;
-        self.0.push_back(stream);
-        while self.0.len() > max {
-            self.first_arrived().await?;
-        }
-        Ok(())
-    }
-
-    async fn first_arrived(&mut self) -> io::Result<()> {
-        if let Some(stream) = self.0.front_mut() {
-            arrived(stream).await?;
-            self.0.pop_front();
-        }
-        Ok(())
+        arrived(stream).await
     }
 }
 
 impl Writer {
     async fn finish(&mut self, connection: &Connection) -> io::Result<()> {
-        while !self.long.0.is_empty() {
-            self.long.first_arrived().await?;
+        if self.long.stream.is_some() {
+            self.long.finish(connection).await?;
         }
-        let short = self.short.stream(connection).await?;
-        short.finish().map_err(io::Error::other)?;
-        arrived(short).await
+        self.short.finish(connection).await
     }
 }
 
@@ -183,13 +178,9 @@ async fn arrived(stream: &mut SendStream) -> io::Result<()> {
     }
 }
 
-fn length(frame: &[u8]) -> io::Result<[u8; 4]> {
-    Ok(u32::try_from(frame.len()).map_err(io::Error::other)?.to_be_bytes())
-}
-
 /// How a stream that arrived has ended.
 enum StreamEnd {
-    /// A long frame is through.
+    /// No long frame is to follow.
     Through,
     /// The other side sends nothing more over this connection.
     Left,
@@ -274,30 +265,21 @@ async fn read_stream(
     stats: Arc<Stats>,
     limits: Limits,
 ) -> StreamEnd {
-    let patience = limits.write_timeout.saturating_mul(2);
-    match stream.read_u8().await {
-        Ok(SHORT) => {
-            let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
-            // Between two frames the connection's own limit counts, with what its other streams do.
-            let patience = [Duration::MAX, patience];
-            loop {
-                match read_frame(&mut reader, limits.max_frame_bytes, patience).await {
-                    Ok(frame) => queue.put(frame, &stats).await,
-                    Err(error) => return StreamEnd::of(&error, StreamEnd::Left),
-                }
-                live.touch();
-            }
+    let finished = match stream.read_u8().await {
+        Ok(SHORT) => StreamEnd::Left,
+        Ok(LONG) => StreamEnd::Through,
+        Ok(_) => return StreamEnd::Refused(RefusalReason::Stream),
+        Err(_) => return StreamEnd::Broken,
+    };
+    let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
+    // Between two frames the connection's own limit counts, with what its other stream does.
+    let patience = [Duration::MAX, limits.write_timeout.saturating_mul(2)];
+    loop {
+        match read_frame(&mut reader, limits.max_frame_bytes, patience).await {
+            Ok(frame) => queue.put(frame, &stats).await,
+            Err(error) => return StreamEnd::of(&error, finished),
         }
-        Ok(LONG) => match read_frame(&mut stream, limits.max_frame_bytes, [patience; 2]).await {
-            Ok(frame) => {
-                queue.put(frame, &stats).await;
-                live.touch();
-                StreamEnd::Through
-            }
-            Err(error) => StreamEnd::of(&error, StreamEnd::Broken),
-        },
-        Ok(_) => StreamEnd::Refused(RefusalReason::Stream),
-        Err(_) => StreamEnd::Broken,
+        live.touch();
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{Live, Long, Short, WriteEnd, Writer, certificates, in_time};
+use super::connection::{FrameStream, Live, WriteEnd, Writer, certificates, in_time};
 use super::endpoint;
 use super::hub::{Hub, REFUSED};
 use crate::backoff::Backoff;
@@ -150,26 +150,16 @@ impl Link {
     async fn carry(&self, live: &Live) -> End {
         let mut writer = live.writer.lock().await;
         let Writer { short, long } = &mut *writer;
-        match tokio::try_join!(self.carry_short(live, short), self.carry_long(live, long)) {
+        match tokio::try_join!(self.carry_lane(live, short, Lane::Short), self.carry_lane(live, long, Lane::Long)) {
             Ok(_) => End::Retired,
             Err(Lost) => End::Lost,
         }
     }
 
-    async fn carry_short(&self, live: &Live, stream: &mut Short) -> Result<(), Lost> {
-        while let Some(frame) = self.next(live, Lane::Short).await? {
+    async fn carry_lane(&self, live: &Live, stream: &mut FrameStream, lane: Lane) -> Result<(), Lost> {
+        while let Some(frame) = self.next(live, lane).await? {
             let written = stream.write(&live.connection, &frame);
             let written = in_time(self.hub.config.limits.write_timeout, written).await;
-            self.written(live, &frame, &written)?;
-        }
-        Ok(())
-    }
-
-    async fn carry_long(&self, live: &Live, streams: &mut Long) -> Result<(), Lost> {
-        let limits = &self.hub.config.limits;
-        while let Some(frame) = self.next(live, Lane::Long).await? {
-            let written = streams.write(&live.connection, &frame, limits.max_streams as usize);
-            let written = in_time(limits.write_timeout, written).await;
             self.written(live, &frame, &written)?;
         }
         Ok(())

@@ -15,6 +15,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
+use super::connection::STREAMS;
 use crate::limits::Limits;
 use crate::tls::{Identity, TlsError};
 
@@ -89,7 +90,7 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
         // The hello's; the side that accepts a connection opens none.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
-        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(STREAMS))
         .stream_receive_window(window)
         .receive_window(window)
         .send_window(limits.window_bytes.into())

@@ -32,9 +32,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 ///
 /// There is one connection between two nodes, used both ways. Whoever has something to send opens it; after
 /// [`idle_timeout`](crate::Limits::idle_timeout) without a frame it is closed, and no frame is lost by that. Short
-/// frames arrive in the order in which they were sent; a frame longer than
-/// [`short_frame_bytes`](crate::Limits::short_frame_bytes) goes beside them, so that it holds none up. A frame is lost
-/// if its connection breaks, and while there is none: in the time between two attempts to connect,
+/// frames arrive in the order in which they were sent; those longer than
+/// [`short_frame_bytes`](crate::Limits::short_frame_bytes) go beside them, so that they hold none up. A frame is lost if
+/// its connection breaks, and while there is none: in the time between two attempts to connect,
 /// [`send`](Transport::send) returns [`SendError::NotConnected`].
 ///
 /// It is [`authenticated`](Transport::authenticated): both sides prove their names by certificates before either reads
