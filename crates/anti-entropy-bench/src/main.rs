@@ -12,6 +12,7 @@ mod peers;
 mod reconcile;
 mod sketch;
 mod table;
+mod transport;
 mod whole;
 
 use std::alloc::System;
@@ -127,6 +128,15 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// Frames over QUIC: how soon a write is seen, and how fast an empty replica fills, beside a bare stream.
+    Transport {
+        /// How many entries the replica has.
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        entries: u64,
+        /// Print a JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Patterns: voting, taking in snapshots, the semantic view, what replicas send each other.
     Engram {
         /// How many patterns there are.
@@ -159,6 +169,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Report::Membership { nodes, spaces, intervals, json } => {
             report_membership(nodes.into(), spaces, intervals, json)?;
         }
+        Report::Transport { entries, json } => report_transport(entries, json)?,
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
     }
     Ok(())
@@ -176,6 +187,16 @@ fn report_digest(entries: &[u64], json: bool) {
     if !json {
         print!("{}", table::format(&digest::Row::HEADERS, &rows));
     }
+}
+
+fn report_transport(entries: u64, json: bool) -> Result<(), Box<dyn Error>> {
+    let row = transport::measure(entries, &Progress::new())?;
+    if json {
+        print_json(&row);
+    } else {
+        print!("{}", table::format(&transport::Row::HEADERS, &[row.cells()]));
+    }
+    Ok(())
 }
 
 fn report_reconcile(entries: &[u64], differences: &[u64], json: bool) -> Result<(), Box<dyn Error>> {
