@@ -56,6 +56,9 @@ impl Node {
         let changed = self.foca.change_identity(own.clone(), &mut self.wishes).is_ok();
         if changed {
             self.codec.context().own = own;
+            // Foca 2.0 would probe nobody until it hears from somebody, and so never miss members that are gone. An error
+            // could only come of news, and there is none.
+            let _ = self.foca.apply_many(std::iter::empty(), true, &mut self.wishes);
         }
         changed
     }

@@ -158,3 +158,18 @@ fn two_processes_of_one_name_get_in_each_others_way_seldom() {
     assert!(before > 2 && after - before <= 2 * 600 / 30, "{before} {after}");
     assert_eq!(net.members(address(1)), [name(2), name(3)]);
 }
+
+#[test]
+fn one_that_comes_back_and_hears_nobody_misses_the_others() {
+    let mut net = cluster(9, 3);
+    // Nobody hears it, and so it is told that it is down.
+    net.cut = Box::new(|from, _| from == address(3));
+    net.run_until(|net| net.stats(address(3)).rejoins == 1);
+    net.cut = Box::new(|from, to| [from, to].contains(&address(3)));
+    net.flying.clear();
+    net.run(secs(60));
+    assert_eq!(net.members(address(3)), [""; 0]);
+    net.cut = Box::new(|_, _| false);
+    net.run(secs(120));
+    assert!(net.is_complete());
+}
