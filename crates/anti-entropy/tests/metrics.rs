@@ -80,6 +80,7 @@ fn what_is_told_of_two_nodes_that_converged_is_right() {
     let (a, b) = converge(&MemoryNetwork::new(1), ["left", "right"]);
     await_gauge("anti_entropy_entries{space=left}", |entries| entries.to_bits() == 3_f64.to_bits());
     await_gauge("anti_entropy_conflicts{space=right}", |conflicts| conflicts.to_bits() == 1_f64.to_bits());
+    await_gauge("anti_entropy_clock_replicas{space=left}", |replicas| replicas.to_bits() == 2_f64.to_bits());
     await_gauge("anti_entropy_peers{space=left}", |peers| peers.to_bits() == 1_f64.to_bits());
     await_gauge("anti_entropy_peer_lag_seconds{peer=node-2,space=left}", |lag| (0.0..60.0).contains(&lag));
     await_gauge("anti_entropy_peer_differences{peer=node-2,space=left}", |keys| keys.to_bits() == 3_f64.to_bits());

@@ -49,6 +49,7 @@ metrics! {
     MISSED_EVENTS = Counter "anti_entropy_missed_events_total" Count "events dropped, and missing where events are counted";
     ENTRIES = Gauge "anti_entropy_entries" Count "keys that hold something";
     CONFLICTS = Gauge "anti_entropy_conflicts" Count "keys that hold concurrent versions";
+    CLOCK_REPLICAS = Gauge "anti_entropy_clock_replicas" Count "replica ids that the clock names";
     SESSIONS = Gauge "anti_entropy_open_sessions" Count "sessions open";
     OLDEST_SESSION = Gauge "anti_entropy_oldest_session_seconds" Seconds "how long the oldest session has been open";
     LAST_JOINED = Gauge "anti_entropy_last_joined_seconds" Seconds "since something of a peer was taken in";

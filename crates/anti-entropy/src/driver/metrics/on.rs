@@ -116,6 +116,7 @@ impl Metrics {
             self.counted[index] = value.max(self.counted[index]);
         }
         self.tell_state(&status);
+        self.set(names::CLOCK_REPLICAS, &[], number(engine.replica().context().replicas_len()));
         self.set(names::OLDEST_SESSION, &[], engine.oldest_session(now).unwrap_or_default().as_secs_f64());
         self.set(names::QUEUED, &[("kind", "sends")], number(engine.queued_len()));
         self.set(names::QUEUED, &[("kind", "frames")], number(queued.frames.load(Ordering::Relaxed)));
@@ -184,6 +185,7 @@ impl Drop for Metrics {
         for name in [
             names::ENTRIES,
             names::CONFLICTS,
+            names::CLOCK_REPLICAS,
             names::SESSIONS,
             names::LAST_JOINED,
             names::PEERS,
