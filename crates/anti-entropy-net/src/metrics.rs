@@ -1,4 +1,4 @@
-//! The counters of transports as metrics.
+//! The counters of transports as metrics, and what counters have in common.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use anti_entropy::gossip::PeerId;
 
 use crate::stats::TransportStats;
 
-/// How often [`TransportMetrics::run`] tells the counters: as often as the driver does with its own.
+/// How often counters are told: as often as the driver does with its own.
 const EVERY: Duration = Duration::from_secs(1);
 
-static METADATA: Metadata<'static> = Metadata::new("anti_entropy_net", Level::INFO, Some("anti_entropy_net"));
+pub(crate) static METADATA: Metadata<'static> =
+    Metadata::new("anti_entropy_net", Level::INFO, Some("anti_entropy_net"));
 
 const SENT_FRAMES: &str = "anti_entropy_net_sent_frames_total";
 const SENT_BYTES: &str = "anti_entropy_net_sent_bytes_total";
@@ -38,7 +39,7 @@ const ALL: &[(&str, Unit, &str)] = &[
 ];
 
 /// A counter's name, its own label if it has one, and its value.
-type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
+pub(crate) type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
 
 /// All counters, always in the same order.
 fn counts(stats: &TransportStats) -> Vec<Count> {
@@ -106,32 +107,21 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
 /// ```
 #[derive(Debug)]
 pub struct TransportMetrics {
-    transport: &'static str,
-    node: String,
-    /// The counters as they were told last.
-    told: Vec<u64>,
+    counters: Counters,
 }
 
 impl TransportMetrics {
     /// Nothing of a transport of this kind and name was told yet.
     pub fn new(transport: &'static str, node: &PeerId) -> Self {
         describe_metrics();
-        Self { transport, node: node.as_str().to_string(), told: Vec::new() }
+        let labels =
+            vec![Label::from_static_parts("transport", transport), Label::new("node", node.as_str().to_string())];
+        Self { counters: Counters::new(labels) }
     }
 
     /// Tells what was counted since the last time.
     pub fn publish(&mut self, stats: &TransportStats) {
-        let counts = counts(stats);
-        self.told.resize(counts.len(), 0);
-        for ((name, label, value), told) in counts.into_iter().zip(&mut self.told) {
-            let mut labels =
-                vec![Label::from_static_parts("transport", self.transport), Label::new("node", self.node.clone())];
-            labels.extend(label.map(|(key, value)| Label::from_static_parts(key, value)));
-            let more = value.saturating_sub(*told);
-            *told = value.max(*told);
-            let key = Key::from_parts(name, labels);
-            with_recorder(|recorder| recorder.register_counter(&key, &METADATA).increment(more));
-        }
+        self.counters.tell(counts(stats));
     }
 
     /// Tells once a second, until it is dropped.
@@ -139,11 +129,44 @@ impl TransportMetrics {
     /// # Panics
     /// Outside of a tokio runtime with its time driver enabled.
     pub async fn run(mut self, stats: impl Fn() -> TransportStats) {
-        let mut ticks = tokio::time::interval(EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = ticks();
         loop {
             ticks.tick().await;
             self.publish(&stats());
+        }
+    }
+}
+
+/// When to tell counters.
+pub(crate) fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Counters that are told by how much they have grown.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    /// What all have in common.
+    labels: Vec<Label>,
+    /// The counters as they were told last.
+    told: Vec<u64>,
+}
+
+impl Counters {
+    pub(crate) fn new(labels: Vec<Label>) -> Self {
+        Self { labels, told: Vec::new() }
+    }
+
+    /// Tells what was counted since the last time. The counters come in the same order each time.
+    pub(crate) fn tell(&mut self, counts: Vec<Count>) {
+        self.told.resize(counts.len(), 0);
+        for ((name, label, value), told) in counts.into_iter().zip(&mut self.told) {
+            let own = label.map(|(key, value)| Label::from_static_parts(key, value));
+            let key = Key::from_parts(name, self.labels.iter().cloned().chain(own).collect::<Vec<_>>());
+            let more = value.saturating_sub(*told);
+            *told = value.max(*told);
+            with_recorder(|recorder| recorder.register_counter(&key, &METADATA).increment(more));
         }
     }
 }
@@ -155,4 +178,6 @@ pub fn describe_metrics() {
     for (name, unit, description) in ALL {
         with_recorder(|recorder| recorder.describe_counter((*name).into(), Some(*unit), (*description).into()));
     }
+    #[cfg(feature = "swim")]
+    crate::swim::describe_metrics();
 }

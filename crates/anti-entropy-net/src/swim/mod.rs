@@ -138,6 +138,8 @@ mod lives;
 mod mailbox;
 mod members;
 mod membership;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod node;
 mod receive;
 mod seal;
@@ -155,4 +157,9 @@ pub use event::{Event, Member};
 pub use follow::{Routes, Space, follow};
 pub use key::{ClusterKey, KeyError};
 pub use membership::Membership;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use metrics::MembershipMetrics;
+#[cfg(feature = "metrics")]
+pub(crate) use metrics::describe_metrics;
 pub use stats::{Refusal, RefusalReason, RefusedDatagrams, SwimStats};

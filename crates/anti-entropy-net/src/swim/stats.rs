@@ -76,6 +76,12 @@ macro_rules! reasons {
                 }
             }
 
+            /// All counters with the names of their causes, always in the same order.
+            #[cfg(feature = "metrics")]
+            pub(super) fn by_cause(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($field), self.$field),)*]
+            }
+
             fn add(&mut self, reason: RefusalReason) {
                 match reason {
                     $(RefusalReason::$variant => self.$field += 1,)*
