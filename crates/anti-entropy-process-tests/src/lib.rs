@@ -9,6 +9,7 @@ pub mod history;
 pub mod nemesis;
 pub mod network;
 pub mod node;
+pub mod operated;
 pub mod run;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,175 @@
+//! The node: what it is made of, and what it does when it is asked.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anti_entropy::clock::Seed;
+use anti_entropy::driver::{Channels, ChannelsConfig, Clock, DriverConfig, Handle, SystemClock, drive};
+use anti_entropy::gossip::{Engine, GossipConfig};
+use anti_entropy::replica::{KeepAll, Keyed, Opening, Replica, Replicated};
+use anti_entropy::session::SessionConfig;
+use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, Space, SwimConfig, follow};
+use anti_entropy_net::{Limits, PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportMetrics};
+use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+
+use super::Failure;
+use super::space::Spoken;
+use super::wire::{Answer, PLAYS, Request, SONGS, Settings};
+
+/// Each space's name, by the number that it has in channels and announcements.
+const SPACES: [(u64, &str); 2] = [(1, SONGS), (2, PLAYS)];
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+struct Node {
+    spaces: BTreeMap<&'static str, Arc<dyn Spoken>>,
+    file: RedbFile,
+    settings: Settings,
+    transport: Arc<QuicTransport>,
+    membership: Arc<Membership>,
+    /// Ends when it is dropped.
+    _endpoint: PrometheusEndpoint,
+}
+
+/// Runs a node until it is told to shut down, or nobody is there to tell it.
+///
+/// # Errors
+/// [`Failure`] if it cannot be what it is told to be, or is told what it does not understand.
+pub async fn run() -> Result<(), Failure> {
+    let mut lines = BufReader::new(stdin()).lines();
+    let settings = lines.next_line().await?.ok_or("nobody said what this node is")?;
+    let (node, ready) = Node::start(serde_json::from_str(&settings)?).await?;
+    say(&ready)?;
+    while let Some(line) = lines.next_line().await? {
+        let request = serde_json::from_str(&line)?;
+        let last = matches!(request, Request::Shutdown);
+        say(&node.answer(request).await.unwrap_or_else(|error| Answer::Failed { reason: error.to_string() }))?;
+        if last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Node {
+    async fn start(settings: Settings) -> Result<(Self, Answer), Failure> {
+        // Before anything that tells metrics.
+        let endpoint =
+            PrometheusEndpoint::bind(PrometheusConfig { listen: LOOPBACK, ..PrometheusConfig::default() }).await?;
+        let file = RedbFile::create(&settings.database, RedbConfig::new(Schema::new("operated", 1)))?;
+        let transport = Arc::new(QuicTransport::bind(quic(&settings)).await?);
+        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default());
+        tokio::spawn(carry);
+
+        let parts = Parts { settings: &settings, file: &file, channels: &channels };
+        let songs: Opened<Keyed<String, String>> = parts.open(SPACES[0])?;
+        let plays: Opened<Keyed<u32, u64>> = parts.open(SPACES[1])?;
+        let replicas = [(SONGS.to_owned(), songs.replica), (PLAYS.to_owned(), plays.replica)].into();
+        let spaces: BTreeMap<_, Arc<dyn Spoken>> =
+            [(SONGS, Arc::new(songs.handle) as Arc<dyn Spoken>), (PLAYS, Arc::new(plays.handle))].into();
+
+        let membership = Arc::new(Membership::join(swim(&settings, transport.local_addr())?).await?);
+        let followed = SPACES.map(|(number, name)| (number, Arc::clone(&spaces[name]) as Arc<dyn Space>));
+        tokio::spawn(follow(Arc::clone(&membership), transport.clone(), followed.into()));
+
+        let counters = Arc::clone(&transport);
+        tokio::spawn(TransportMetrics::new("quic", &settings.name).run(move || counters.stats()));
+        tokio::spawn(MembershipMetrics::new(&settings.name).run(Arc::clone(&membership)));
+        let ready = Answer::Ready { swim: membership.local_addr(), metrics: endpoint.local_addr(), replicas };
+        Ok((Self { spaces, file, settings, transport, membership, _endpoint: endpoint }, ready))
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Write { space, key, value } => self.space(&space)?.put(&key, &value).await?,
+            Request::Delete { space, key } => self.space(&space)?.take_away(&key).await?,
+            Request::Look => {
+                let mut looked = BTreeMap::new();
+                for (name, space) in &self.spaces {
+                    looked.insert((*name).to_owned(), space.look().await?);
+                }
+                return Ok(Answer::Looked(looked));
+            }
+            Request::ReloadTls => self.transport.reload_tls()?,
+            Request::SetTls(config) => self.transport.set_tls(config)?,
+            Request::Backup(path) => self.file.backup(path)?,
+            Request::Shutdown => self.stop().await?,
+        }
+        Ok(Answer::Done)
+    }
+
+    fn space(&self, name: &str) -> Result<&Arc<dyn Spoken>, Failure> {
+        Ok(self.spaces.get(name).ok_or_else(|| format!("there is no space {name}"))?)
+    }
+
+    async fn stop(&self) -> Result<(), Failure> {
+        self.membership.leave().await;
+        for (name, space) in &self.spaces {
+            marker(&self.settings, name).keep(space.close().await?)?;
+        }
+        self.transport.close().await;
+        Ok(())
+    }
+}
+
+/// A replica's id as it was opened, and the way to it.
+struct Opened<V: Replicated> {
+    replica: String,
+    handle: Handle<V>,
+}
+
+/// What the spaces of a node share.
+struct Parts<'a> {
+    settings: &'a Settings,
+    file: &'a RedbFile,
+    channels: &'a Channels,
+}
+
+impl Parts<'_> {
+    fn open<V: Replicated>(&self, (number, name): (u64, &str)) -> Result<Opened<V>, Failure> {
+        let opening = Opening { continuity: marker(self.settings, name).take()?, ..Seed::from_os()?.into() };
+        let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
+        let id = replica.id().to_string();
+        let agreement = self.settings.agreements.get(name).copied().unwrap_or_default();
+        let gossip = GossipConfig::test();
+        let gossip = GossipConfig { session: SessionConfig { agreement, ..gossip.session }, ..gossip };
+        let clock = SystemClock::new();
+        let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now());
+        engine.set_space(name);
+        let (handle, driver) = drive(engine, self.channels.open(number)?, clock, DriverConfig::default());
+        tokio::spawn(driver);
+        Ok(Opened { replica: id, handle })
+    }
+}
+
+fn marker(settings: &Settings, space: &str) -> MarkerFile {
+    MarkerFile::new(settings.markers.join(format!("{space}.marker")))
+}
+
+/// Peers that were refused are tried again soon, since tests wait for it.
+fn quic(settings: &Settings) -> QuicConfig {
+    let limits = Limits { reconnect_max: Duration::from_millis(500), ..Limits::default() };
+    QuicConfig { limits, ..QuicConfig::new(settings.name.clone(), LOOPBACK, settings.tls.clone()) }
+}
+
+fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
+    let key = ClusterKey::from_hex(&settings.key)?;
+    Ok(SwimConfig {
+        seeds: settings.seeds.clone(),
+        timings: settings.timings.clone(),
+        ..SwimConfig::new(settings.name.clone(), settings.swim, transport, key)
+    })
+}
+
+/// A whole line at once.
+fn say(answer: &Answer) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line)?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,12 @@
+//! Each step of the runbook, docs/operations.md, with real processes on loopback, without privileges.
+#![cfg(target_os = "linux")]
+
+mod alarms;
+mod backup;
+mod certificates;
+mod cluster;
+mod deploy;
+mod membership;
+mod page;
+mod partition;
+mod replace;
