@@ -86,11 +86,7 @@ impl RedbFile {
     /// # Errors
     /// See [`FileError`]. What is refused stays as it was.
     pub fn with_backend(backend: impl StorageBackend, config: RedbConfig) -> Result<Self, FileError> {
-        let unfinished = never_finished(&backend).map_err(FileError::io("the file cannot be read"))?;
-        let backend = Held::new(backend).map_err(FileError::io("the file cannot be read"))?;
-        if unfinished {
-            backend.set_len(0).map_err(FileError::io("the file cannot be written"))?;
-        }
+        let backend = Held::new(backend);
         let database = open_checked(&backend, config.cache_bytes)?;
         let found = tables::check_header(&database.begin_read()?, &config)?;
         backend.release().map_err(FileError::io("the file cannot be written"))?;
@@ -159,34 +155,6 @@ fn open_checked(backend: &Held, cache_bytes: usize) -> Result<Database, FileErro
         Ok(opened) => Ok(opened?),
         Err(_) => Err(FileError::Damaged("it makes no sense to redb".to_string())),
     }
-}
-
-/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after the first
-/// page, where the first transaction puts its data.
-fn never_finished(backend: &impl StorageBackend) -> io::Result<bool> {
-    const MAGIC_BYTES: usize = 9;
-    const FIRST_PAGE: u64 = 4096;
-    const PIECE: usize = 1 << 16;
-    let len = backend.len()?;
-    let mut magic = [0; MAGIC_BYTES];
-    if len == 0 || len < FIRST_PAGE {
-        return Ok(false);
-    }
-    backend.read(0, &mut magic)?;
-    if magic != [0; MAGIC_BYTES] {
-        return Ok(false);
-    }
-    let mut piece = vec![0; PIECE];
-    let mut offset = FIRST_PAGE;
-    while offset < len {
-        let bytes = usize::try_from(len - offset).map_or(PIECE, |rest| rest.min(PIECE));
-        backend.read(offset, &mut piece[..bytes])?;
-        if piece[..bytes].iter().any(|byte| *byte != 0) {
-            return Ok(false);
-        }
-        offset += bytes as u64;
-    }
-    Ok(true)
 }
 
 impl Shared {

@@ -18,10 +18,21 @@ pub(crate) struct Held {
 #[derive(Debug)]
 struct Shared {
     inner: Box<dyn StorageBackend>,
-    /// What waits, in order; `None` once it was released.
-    waiting: Mutex<Option<Waiting>>,
+    state: Mutex<State>,
 }
 
+#[derive(Debug)]
+enum State {
+    /// Nobody has looked at the file yet. redb does when it has locked it: what was seen before might be gone by then.
+    Unseen,
+    Waiting(Waiting),
+    /// What waited was passed on, and so is everything else.
+    Released,
+    /// Passing it on failed in the middle. redb does not know, and must not build on it.
+    Failed,
+}
+
+/// What waits, in order.
 #[derive(Debug)]
 struct Waiting {
     changes: Vec<Change>,
@@ -36,30 +47,53 @@ enum Change {
 }
 
 impl Held {
-    pub(crate) fn new(inner: impl StorageBackend) -> io::Result<Self> {
-        let waiting = Waiting { changes: Vec::new(), len: inner.len()? };
-        Ok(Self { shared: Arc::new(Shared { inner: Box::new(inner), waiting: Mutex::new(Some(waiting)) }) })
+    pub(crate) fn new(inner: impl StorageBackend) -> Self {
+        Self { shared: Arc::new(Shared { inner: Box::new(inner), state: Mutex::new(State::Unseen) }) }
     }
 
     /// Makes the changes that wait, in the order in which they were asked for, and every later one at once.
     pub(crate) fn release(&self) -> io::Result<()> {
-        let mut waiting = self.waiting();
-        for change in waiting.take().map(|waiting| waiting.changes).unwrap_or_default() {
+        let mut state = self.seen()?;
+        if let State::Waiting(waiting) = std::mem::replace(&mut *state, State::Failed) {
+            waiting.pass_on(&*self.shared.inner)?;
+        }
+        *state = State::Released;
+        Ok(())
+    }
+
+    /// The state, after the first look at the file.
+    fn seen(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            State::Unseen => *state = State::Waiting(Waiting::on(&*self.shared.inner)?),
+            State::Failed => return Err(io::Error::other("the file failed while it was opened")),
+            State::Waiting(_) | State::Released => {}
+        }
+        Ok(state)
+    }
+}
+
+impl Waiting {
+    /// A creation that was never finished begins anew.
+    fn on(inner: &dyn StorageBackend) -> io::Result<Self> {
+        if never_finished(inner)? {
+            Ok(Self { changes: vec![Change::SetLen(0)], len: 0 })
+        } else {
+            Ok(Self { changes: Vec::new(), len: inner.len()? })
+        }
+    }
+
+    fn pass_on(self, inner: &dyn StorageBackend) -> io::Result<()> {
+        for change in self.changes {
             match change {
-                Change::Write { offset, data } => self.shared.inner.write(offset, &data)?,
-                Change::SetLen(len) => self.shared.inner.set_len(len)?,
-                Change::Sync => self.shared.inner.sync_data()?,
+                Change::Write { offset, data } => inner.write(offset, &data)?,
+                Change::SetLen(len) => inner.set_len(len)?,
+                Change::Sync => inner.sync_data()?,
             }
         }
         Ok(())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
     /// Reads what the file would hold.
     fn read(&self, inner: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.len);
@@ -90,6 +124,34 @@ impl Waiting {
     }
 }
 
+/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after the first
+/// page, where the first transaction puts its data.
+fn never_finished(backend: &dyn StorageBackend) -> io::Result<bool> {
+    const MAGIC_BYTES: usize = 9;
+    const FIRST_PAGE: u64 = 4096;
+    const PIECE: usize = 1 << 16;
+    let len = backend.len()?;
+    let mut magic = [0; MAGIC_BYTES];
+    if len == 0 || len < FIRST_PAGE {
+        return Ok(false);
+    }
+    backend.read(0, &mut magic)?;
+    if magic != [0; MAGIC_BYTES] {
+        return Ok(false);
+    }
+    let mut piece = vec![0; PIECE];
+    let mut offset = FIRST_PAGE;
+    while offset < len {
+        let bytes = usize::try_from(len - offset).map_or(PIECE, |rest| rest.min(PIECE));
+        backend.read(offset, &mut piece[..bytes])?;
+        if piece[..bytes].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += bytes as u64;
+    }
+    Ok(true)
+}
+
 /// Puts the part of `data`, which lies at `at`, into `out`, which lies at `offset`.
 fn overlay(offset: u64, out: &mut [u8], at: u64, data: &[u8]) {
     let (start, end) = (offset.max(at), (offset + out.len() as u64).min(at + data.len() as u64));
@@ -102,52 +164,52 @@ fn overlay(offset: u64, out: &mut [u8], at: u64, data: &[u8]) {
 
 impl StorageBackend for Held {
     fn len(&self) -> io::Result<u64> {
-        match &*self.waiting() {
-            Some(waiting) => Ok(waiting.len),
-            None => self.shared.inner.len(),
+        match &*self.seen()? {
+            State::Waiting(waiting) => Ok(waiting.len),
+            _ => self.shared.inner.len(),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let waiting = self.waiting();
-        match &*waiting {
-            Some(waiting) if !waiting.changes.is_empty() => waiting.read(&*self.shared.inner, offset, out),
+        let state = self.seen()?;
+        match &*state {
+            State::Waiting(waiting) if !waiting.changes.is_empty() => waiting.read(&*self.shared.inner, offset, out),
             _ => {
-                drop(waiting);
+                drop(state);
                 self.shared.inner.read(offset, out)
             }
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        match &mut *self.waiting() {
-            Some(waiting) => {
+        match &mut *self.seen()? {
+            State::Waiting(waiting) => {
                 waiting.changes.push(Change::SetLen(len));
                 waiting.len = len;
                 Ok(())
             }
-            None => self.shared.inner.set_len(len),
+            _ => self.shared.inner.set_len(len),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match &mut *self.waiting() {
-            Some(waiting) => {
+        match &mut *self.seen()? {
+            State::Waiting(waiting) => {
                 waiting.changes.push(Change::Sync);
                 Ok(())
             }
-            None => self.shared.inner.sync_data(),
+            _ => self.shared.inner.sync_data(),
         }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        match &mut *self.waiting() {
-            Some(waiting) => {
+        match &mut *self.seen()? {
+            State::Waiting(waiting) => {
                 waiting.len = waiting.len.max(offset + data.len() as u64);
                 waiting.changes.push(Change::Write { offset, data: data.to_vec() });
                 Ok(())
             }
-            None => self.shared.inner.write(offset, data),
+            _ => self.shared.inner.write(offset, data),
         }
     }
 
