@@ -48,7 +48,9 @@ struct Pipes {
 impl Cluster {
     /// Makes certificates and a directory; starts nothing yet.
     pub(crate) fn new(nodes: usize) -> Result<Self, Failure> {
-        let (authority, directory) = (TestAuthority::new()?, tempfile::tempdir()?);
+        let authority = TestAuthority::new()?;
+        let directory = tempfile::tempdir()
+            .map_err(|error| format!("no directory could be made: {error}; let TMPDIR name one to write to"))?;
         let node = |number: usize| {
             let name = format!("node-{number}");
             let files = authority.issue(&name)?.write(directory.path())?;
@@ -82,7 +84,7 @@ impl Cluster {
         self.nodes[node].start(&settings).await
     }
 
-    /// The directory's databases, in bytes.
+    /// How long a node's database is.
     pub(crate) fn database_bytes(&self, node: usize) -> Result<u64, Failure> {
         let file = self.directory.path().join(format!("{}.redb", self.nodes[node].name));
         Ok(std::fs::metadata(file)?.len())

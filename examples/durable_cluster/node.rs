@@ -54,10 +54,11 @@ pub(crate) async fn run() -> Result<bool, Failure> {
 
 impl Node {
     async fn start(settings: Settings) -> Result<Self, Failure> {
-        let marker = MarkerFile::new(settings.marker);
-        // After a crash there is no marker, and the replica takes a new id: what the old one wrote is its past.
-        let opening = Opening { continuity: marker.take()?, ..Seed::from_os()?.into() };
         let file = RedbFile::create(&settings.database, RedbConfig::new(Schema::new("durable-cluster", 1)))?;
+        let marker = MarkerFile::new(settings.marker);
+        // Good for one opening, so not before the file is open. After a crash there is none, and the replica takes a new id:
+        // what the old one wrote is its past.
+        let opening = Opening { continuity: marker.take()?, ..Seed::from_os()?.into() };
         let replica: Replica<Item> = Replica::open(file.space("items")?, KeepAll, opening)?;
 
         let loopback = "127.0.0.1:0".parse()?;
@@ -85,7 +86,7 @@ impl Node {
             Request::Write { key, value } => drop(self.replica.write(Keyed::new(key, value)).await?),
             Request::Delete { key } => drop(self.replica.delete(key).await?),
             Request::Converge => {
-                let peers = self.membership.members().into_iter().map(|member| member.name);
+                let peers = self.replica.status().await?.peers.into_iter().map(|peer| peer.peer);
                 self.replica.wait_converged(peers).await?;
             }
             Request::Status => return Ok(Answer::Status(self.status().await?)),
@@ -101,7 +102,8 @@ impl Node {
         Ok(Status {
             root: status.root.to_string(),
             entries: status.entries,
-            up: self.membership.members().into_iter().map(|member| member.name).collect(),
+            // Whom the replica was told of: the membership knows a moment before.
+            up: status.peers.into_iter().map(|peer| peer.peer).collect(),
             connections: transport.connected + transport.accepted,
             converged: status.engine.converged,
             bytes_sent: status.engine.bytes_sent,

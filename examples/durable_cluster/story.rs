@@ -37,7 +37,7 @@ pub(crate) async fn tell(terminal: &mut Terminal) -> Result<Report, Failure> {
     }
     wait_for_members(terminal, &cluster, NODES - 1).await?;
     table(terminal, &cluster).await?;
-    terminal.line("  All hold the same, as their failure detectors announce: there was no need for a connection.");
+    terminal.line("  All hold the same, as their failure detectors announce: who has heard so opens no connection.");
 
     terminal.stage(
         "Work",
@@ -175,9 +175,9 @@ where
     let started = Instant::now();
     while !condition().await? {
         if started.elapsed() > PATIENCE {
-            return Err(
-                "the nodes did not get there within a minute; is there a firewall on the loopback interface?".into()
-            );
+            let seconds = PATIENCE.as_secs();
+            let question = "is there a firewall on the loopback interface?";
+            return Err(format!("{seconds} seconds were too few for the nodes {what}; {question}").into());
         }
         terminal.progress(&format!("{:.1} s {what}", started.elapsed().as_secs_f64()));
         sleep(Duration::from_millis(20)).await;
