@@ -124,15 +124,15 @@ impl Waiting {
     }
 }
 
-/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after the first
-/// page, where the first transaction puts its data.
+/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after redb's
+/// header.
 fn never_finished(backend: &dyn StorageBackend) -> io::Result<bool> {
     const MAGIC_BYTES: usize = 9;
-    const FIRST_PAGE: u64 = 4096;
+    const HEADER_BYTES: u64 = 320;
     const PIECE: usize = 1 << 16;
     let len = backend.len()?;
     let mut magic = [0; MAGIC_BYTES];
-    if len == 0 || len < FIRST_PAGE {
+    if len < HEADER_BYTES {
         return Ok(false);
     }
     backend.read(0, &mut magic)?;
@@ -140,7 +140,7 @@ fn never_finished(backend: &dyn StorageBackend) -> io::Result<bool> {
         return Ok(false);
     }
     let mut piece = vec![0; PIECE];
-    let mut offset = FIRST_PAGE;
+    let mut offset = HEADER_BYTES;
     while offset < len {
         let bytes = usize::try_from(len - offset).map_or(PIECE, |rest| rest.min(PIECE));
         backend.read(offset, &mut piece[..bytes])?;

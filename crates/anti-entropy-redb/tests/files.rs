@@ -42,6 +42,10 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     let path = |name: &str| directory.path().join(name);
     fs::write(path("text"), "Dear diary, ".repeat(1_000)).unwrap();
     fs::write(path("short"), "x").unwrap();
+    // Begins with zeros, as a database does of which the creation was cut off.
+    let mut image = vec![0; 1 << 16];
+    image[446..512].fill(0x80);
+    fs::write(path("image"), image).unwrap();
     let other = Database::create(path("other")).unwrap();
     let writing = other.begin_write().unwrap();
     writing.open_table(TableDefinition::<u8, u8>::new("theirs")).unwrap().insert(1, 1).unwrap();
@@ -49,6 +53,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     drop(other);
     assert!(matches!(refused(&path("text"), config()), FileError::NotRedb));
     assert!(matches!(refused(&path("short"), config()), FileError::NotRedb));
+    assert!(matches!(refused(&path("image"), config()), FileError::NotRedb));
     assert!(matches!(refused(&path("other"), config()), FileError::NotOurs));
     assert!(matches!(RedbFile::open(path("none"), config()), Err(FileError::Missing(_))));
     assert!(!path("none").exists());
