@@ -76,8 +76,8 @@ impl Hellos {
         }
     }
 
-    /// Ends the wait for the reply to a hello; says where that was sent.
-    pub(super) fn answered(&mut self, counter: u64) -> Option<SocketAddr> {
+    /// Where the hello was sent that has this counter, if it waits for its reply.
+    pub(super) fn answered(&self, counter: u64) -> Option<SocketAddr> {
         self.pending.iter().find(|(_, pending)| pending.counters.contains(&counter)).map(|(&address, _)| address)
     }
 

@@ -72,8 +72,6 @@ pub(super) struct Seeds {
     alone: Backoff,
     plan: u64,
     wanted: bool,
-    /// Addresses of this node's own, found by saying hello to them.
-    pub(super) own: BTreeSet<SocketAddr>,
     pub(super) asked: BTreeSet<SocketAddr>,
 }
 
@@ -113,7 +111,6 @@ impl Node {
                 alone: Backoff::new(timings.seed_retry_min, timings.seed_retry_max, seed ^ 1),
                 plan: 0,
                 wanted: false,
-                own: [address].into(),
                 asked: BTreeSet::new(),
             },
             rejoining: Rejoining::new(timings, seed ^ 2),
@@ -172,7 +169,7 @@ impl Node {
                 return;
             }
             let is_new = self.seeds.asked.insert(address);
-            if is_new && !self.seeds.own.contains(&address) && !self.is_members(address) {
+            if is_new && address != self.foca.identity().address && !self.is_members(address) {
                 self.say_hello(now, address);
             }
         }

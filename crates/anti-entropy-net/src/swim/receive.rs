@@ -70,13 +70,11 @@ impl Node {
         }
     }
 
-    /// A hello of our own means that a seed is ourselves.
-    fn take_echo(&mut self, header: Header) -> Handled {
-        let address = self.hellos.answered(header.counter).filter(|_| header.kind == Kind::Hello);
-        let address = address.ok_or(RefusalReason::OwnEcho)?;
-        self.hellos.end(address, header.sender);
-        self.seeds.own.insert(address);
-        Ok(())
+    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so. Nothing
+    /// follows from it: saying hello to ourselves costs little, and who replies besides is heard.
+    fn take_echo(&self, header: Header) -> Handled {
+        let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
+        if is_expected { Ok(()) } else { Err(RefusalReason::OwnEcho) }
     }
 
     /// Answers, and believes nothing of who asked: it may be a recording.

@@ -216,3 +216,24 @@ fn a_notice_makes_nobody_say_hello_to_strangers() {
     assert!(net.is_complete(), "the notice itself has led to a new session");
     assert_eq!(hand_over(&mut net, &moved).0, Some(Replayed));
 }
+
+#[test]
+fn hellos_that_are_sent_back_keep_nobody_from_its_seeds() {
+    let mut net = Net::new(8);
+    net.start(config(1));
+    net.start(config(2));
+    let mut seen = 0;
+    net.run_until(|net| {
+        let new: Vec<_> = net.sent[seen..].iter().filter(|packet| is_hello(packet)).cloned().collect();
+        seen = net.sent.len();
+        for hello in new {
+            // From anywhere, and at once from where it was sent to.
+            for from in [address(77), hello.to] {
+                let back = Packet { from, to: hello.from, ..hello.clone() };
+                assert_eq!(hand_over(net, &back).1, 0);
+            }
+        }
+        net.is_complete()
+    });
+    assert!(seen > 0);
+}
