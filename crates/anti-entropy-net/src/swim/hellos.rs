@@ -24,9 +24,9 @@ pub(super) struct Hellos {
     pending: BTreeMap<SocketAddr, Pending>,
     max_pending: usize,
     max_waiting: usize,
-    /// The newest hello of each life that was replied to, of those that had no session.
-    replied: BTreeMap<BootId, u64>,
-    max_replied: usize,
+    /// The newest hello or notice of each life that something was sent because of.
+    heeded: BTreeMap<BootId, u64>,
+    max_heeded: usize,
     /// Replies with counters from the first of these on are fresh; the second takes its place when time has passed.
     fresh_from: (u64, u64),
     turned_at: Duration,
@@ -46,24 +46,25 @@ impl Hellos {
             pending: BTreeMap::new(),
             max_pending: limits.max_pending_hellos,
             max_waiting: limits.max_waiting_datagrams,
-            replied: BTreeMap::new(),
-            max_replied: limits.max_sessions,
+            heeded: BTreeMap::new(),
+            max_heeded: limits.max_sessions,
             fresh_from: (0, 0),
             turned_at: Duration::ZERO,
         }
     }
 
-    /// Whether this hello is to be replied to: not if it or a later one was, or recordings could use up the replies that
-    /// those need who join. Of too many lives, one is forgotten; then its recordings count once more.
-    pub(super) fn is_new(&self, asker: BootId, counter: u64) -> bool {
-        self.replied.get(&asker).is_none_or(|&newest| counter > newest)
+    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or recordings
+    /// could use up the replies that those need who join. Of too many lives, one is forgotten; then its recordings count
+    /// once more.
+    pub(super) fn is_new(&self, sender: BootId, counter: u64) -> bool {
+        self.heeded.get(&sender).is_none_or(|&newest| counter > newest)
     }
 
-    pub(super) fn reply(&mut self, asker: BootId, counter: u64) {
-        if self.replied.len() >= self.max_replied && !self.replied.contains_key(&asker) {
-            self.replied.pop_first();
+    pub(super) fn heed(&mut self, sender: BootId, counter: u64) {
+        if self.heeded.len() >= self.max_heeded && !self.heeded.contains_key(&sender) {
+            self.heeded.pop_first();
         }
-        self.replied.insert(asker, counter);
+        self.heeded.insert(sender, counter);
     }
 
     /// Keeps a message for a peer until it replies. The newest are kept: what is older was asked in vain.
@@ -154,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn hellos_that_were_replied_to_are_remembered_of_so_many_lives() {
+    fn hellos_that_were_heeded_are_remembered_of_so_many_lives() {
         let mut hellos = Hellos::new(&SwimLimits { max_sessions: 3, ..SwimLimits::default() });
         for life in 1..=4 {
             assert!(hellos.is_new(BootId([life; 8]), 5));
-            hellos.reply(BootId([life; 8]), 5);
+            hellos.heed(BootId([life; 8]), 5);
         }
         let new = [1, 2, 3, 4].map(|life| hellos.is_new(BootId([life; 8]), 5));
         assert_eq!(new, [true, false, false, false]);

@@ -113,7 +113,8 @@
 //!
 //! Data without a session is refused, and so is what does not open because it was meant for an earlier life. If the sender
 //! has no session here, it is told so by *lost*, which is shorter than all else. Who gets that from the address of a
-//! member or a seed says hello there. So it does not matter which of the three gets lost, or which side restarts, or both.
+//! member or a seed says hello there, once for each such datagram. So it does not matter which of the three gets lost, or
+//! which side restarts, or both.
 //!
 //! A session ends when the peer's next life is known, or when there is no room for another and the peer is no member:
 //! only those who have the key can fill the table. Ending one is safe, since only a fresh introduction begins it again.

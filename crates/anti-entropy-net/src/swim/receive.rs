@@ -89,7 +89,7 @@ impl Node {
         if !self.replies.allow(now) {
             return Err(RefusalReason::TooMany);
         }
-        self.hellos.reply(header.sender, header.counter);
+        self.hellos.heed(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
         let reply = self.introduce(header.counter, &asker, HELLO_BYTES - HEADER_BYTES - TAG_BYTES);
         self.send(Kind::Reply, header.sender, from, &reply);
@@ -161,7 +161,7 @@ impl Node {
     }
 
     /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that can
-    /// make us say hello, but to no address except those that we talk to anyway.
+    /// make us say hello, but once, and to no address except those that we talk to anyway.
     fn take_lost(&mut self, now: Duration, from: SocketAddr, header: Header) -> Handled {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
@@ -169,6 +169,10 @@ impl Node {
         if !self.is_members(from) && !self.seeds.asked.contains(&from) {
             return Err(RefusalReason::Unasked);
         }
+        if !self.hellos.is_new(header.sender, header.counter) {
+            return Err(RefusalReason::Replayed);
+        }
+        self.hellos.heed(header.sender, header.counter);
         self.say_hello(now, from);
         Ok(())
     }

@@ -237,3 +237,27 @@ fn hellos_that_are_sent_back_keep_nobody_from_its_seeds() {
     });
     assert!(seen > 0);
 }
+
+#[test]
+fn a_notice_is_heeded_once() {
+    let mut net = cluster(9, 3);
+    net.run(secs(10));
+    net.start(SwimConfig { seeds: Vec::new(), ..config(2) });
+    let sent = net.sent.len();
+    let is_notice = |packet: &&Packet| packet.bytes[1] == Kind::Lost as u8 && packet.to == address(1);
+    net.run_until(|net| net.sent[sent..].iter().any(|packet| is_notice(&packet)));
+    let notice = net.sent.iter().rfind(is_notice).unwrap().clone();
+    // The life that sent it ends, and with it the session that knows its counters.
+    net.start(config(2));
+    net.run(secs(60));
+    let before = net.stats(address(1)).hellos_sent;
+    let copies = 100;
+    for _ in 0..copies {
+        // As if another member had sent it.
+        net.deliver(Packet { from: address(3), ..notice.clone() });
+        net.run(secs(1));
+    }
+    let stats = net.stats(address(1));
+    assert!(stats.hellos_sent <= before + 1, "{} hellos", stats.hellos_sent - before);
+    assert!(stats.refused.replayed >= copies - 1, "{:?}", stats.refused);
+}
