@@ -130,7 +130,7 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
             .await
             .is_ok()
     );
-    let spoils: [(&str, Spoil); 31] = [
+    let spoils: [(&str, Spoil); 34] = [
         ("name", |c| c.name = "".into()),
         ("name", |c| c.name = "n".repeat(256).as_str().into()),
         ("zone", |c| c.zone = Some(String::new())),
@@ -155,6 +155,10 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
         ("seed_interval", |c| c.timings.seed_interval = Duration::ZERO),
         ("resolve_timeout", |c| c.timings.resolve_timeout = Duration::ZERO),
         ("rejoin_max", |c| c.timings.rejoin_max = Duration::ZERO),
+        // Times that would overflow when they are added to others.
+        ("rejoin_max", |c| c.timings.rejoin_max = Duration::MAX),
+        ("up_wait", |c| c.timings.up_wait = Duration::MAX),
+        ("announce_refresh", |c| c.timings.announce_refresh = Duration::from_secs(366 * 24 * 60 * 60 + 1)),
         ("max_members", |c| c.limits.max_members = 0),
         ("max_sessions", |c| c.limits.max_sessions = c.limits.max_members - 1),
         ("max_pending_hellos", |c| c.limits.max_pending_hellos = 0),

@@ -94,7 +94,7 @@ impl SwimConfig {
 }
 
 /// How often a [`Membership`](super::Membership) does what, and how long it waits. For a data centre; between continents
-/// probes may take longer.
+/// probes may take longer. None may be longer than 366 days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwimTimings {
@@ -162,23 +162,33 @@ impl Default for SwimTimings {
 }
 
 impl SwimTimings {
+    /// Each of them at most: longer than anybody waits, and far from where adding times overflows.
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
     fn validate(&self) -> Result<(), JoinError> {
-        const NOT_ZERO: &str = "must not be zero";
+        let not_zero = [
+            ("probe_interval", self.probe_interval),
+            ("probe_timeout", self.probe_timeout),
+            ("suspect_for", self.suspect_for),
+            ("forget_down_after", self.forget_down_after),
+            ("look_for_down_interval", self.look_for_down_interval),
+            ("exchange_interval", self.exchange_interval),
+            ("gossip_interval", self.gossip_interval),
+            ("hello_retry", self.hello_retry),
+            ("seed_retry_min", self.seed_retry_min),
+            ("seed_retry_max", self.seed_retry_max),
+            ("seed_interval", self.seed_interval),
+            ("resolve_timeout", self.resolve_timeout),
+            ("rejoin_max", self.rejoin_max),
+        ];
+        let any = [("up_wait", self.up_wait), ("announce_refresh", self.announce_refresh)];
         check([
-            (!self.probe_timeout.is_zero(), "probe_timeout", NOT_ZERO),
             (self.probe_timeout < self.probe_interval, "probe_timeout", "must be less than probe_interval"),
-            (!self.suspect_for.is_zero(), "suspect_for", NOT_ZERO),
-            (!self.forget_down_after.is_zero(), "forget_down_after", NOT_ZERO),
-            (!self.look_for_down_interval.is_zero(), "look_for_down_interval", NOT_ZERO),
-            (!self.exchange_interval.is_zero(), "exchange_interval", NOT_ZERO),
-            (!self.gossip_interval.is_zero(), "gossip_interval", NOT_ZERO),
-            (!self.hello_retry.is_zero(), "hello_retry", NOT_ZERO),
-            (!self.seed_retry_min.is_zero(), "seed_retry_min", NOT_ZERO),
             (self.seed_retry_min <= self.seed_retry_max, "seed_retry_max", "must not be less than seed_retry_min"),
-            (!self.seed_interval.is_zero(), "seed_interval", NOT_ZERO),
-            (!self.resolve_timeout.is_zero(), "resolve_timeout", NOT_ZERO),
-            (!self.rejoin_max.is_zero(), "rejoin_max", NOT_ZERO),
-        ])
+        ])?;
+        check(not_zero.map(|(name, time)| (!time.is_zero(), name, "must not be zero")))?;
+        let all = not_zero.into_iter().chain(any);
+        check(all.map(|(name, time)| (time <= Self::LONGEST, name, "must be at most 366 days")))
     }
 }
 
