@@ -82,6 +82,30 @@ async fn with_authorities_whoever_proves_its_name_is_let_in_and_nobody_else() {
     assert_eq!((quic.stats().frames_received, tcp.stats().frames_received), (0, 0));
 }
 
+/// Or one certificate would take the places of many peers, or that of any other.
+#[tokio::test]
+async fn a_certificate_proves_no_name_but_the_one_in_it() {
+    let authority = authority();
+    let b = authority.issue("b").unwrap().config();
+    for (issued, name, proven) in [
+        ("a.example.net", "a.example.net", true),
+        ("*.example.net", "a.example.net", false),
+        ("a.example.net", "A.example.net", false),
+        ("a.example.net", "a.example.net.", false),
+    ] {
+        let (quic, tcp) = (quic_node("b", b.clone()).await, tcp_node("b", b.clone()).await);
+        quic.add_peer(name, loopback());
+        tcp.add_peer(name, loopback());
+        let client = raw::client(Some(&authority.issue(issued).unwrap()), raw::ALPN);
+        let endpoint = raw::endpoint();
+        let connection = raw::quic(&endpoint, quic.local_addr(), client.clone()).await.unwrap();
+        let mut stream = raw::tls(tcp.local_addr(), client).await.unwrap();
+        let status = Some(if proven { 0 } else { 5 });
+        assert_eq!(raw::greet_quic(&connection, name, "b", 1).await, status, "{issued} as {name}");
+        assert_eq!(raw::greet_tls(&mut stream, name, "b").await, status, "{issued} as {name}");
+    }
+}
+
 #[tokio::test]
 async fn with_fingerprints_the_listed_are_let_in_and_nobody_else() {
     let authority = authority();

@@ -42,6 +42,7 @@ pub enum Trust {
     /// beside the old one first.
     Fingerprints(BTreeMap<PeerId, BTreeSet<Fingerprint>>),
     /// Certificates of authorities. A node's certificate must be issued by one of them, for clients and servers, and
-    /// have the node's name as a DNS name among its subject alternative names. So names are DNS names here.
+    /// have the node's name, letter for letter, as a DNS name among its subject alternative names; wildcards prove none.
+    /// So names are DNS names here.
     Authorities(Pem),
 }

@@ -75,6 +75,9 @@ impl Verifier {
     }
 
     /// Whether a certificate is that of a name. That it is believed has to be asked as well.
+    ///
+    /// The name must be in it letter for letter. By the rules of DNS a certificate would prove further names, which are
+    /// other peers here: those that a wildcard covers, and its own with capital letters or a dot at the end.
     pub(crate) fn proves(&self, certificate: &CertificateDer<'_>, name: &PeerId) -> bool {
         match &self.trusted {
             Trusted::Fingerprints(listed) => {
@@ -82,8 +85,7 @@ impl Verifier {
             }
             Trusted::Authorities(_) => {
                 let Ok(certificate) = EndEntityCert::try_from(certificate) else { return false };
-                let Some(name) = dns_name(name) else { return false };
-                certificate.verify_is_valid_for_subject_name(&name).is_ok()
+                dns_name(name).is_some() && certificate.valid_dns_names().any(|own| own == name.as_str())
             }
         }
     }
