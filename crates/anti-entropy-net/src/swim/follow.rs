@@ -176,21 +176,20 @@ fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
     }
 }
 
-/// The members and whether the transport has taken them.
+/// The members, each with the address that the transport has taken for it, if any.
 struct Table {
     routes: Arc<dyn Routes>,
-    members: BTreeMap<PeerId, (Member, bool)>,
+    members: BTreeMap<PeerId, (Member, Option<SocketAddr>)>,
 }
 
 impl Table {
     fn set(&mut self, member: Member) {
-        let moved = self.members.get(&member.name).is_none_or(|(before, _)| before.transport != member.transport);
-        let routed = !moved && self.members.get(&member.name).is_some_and(|(_, routed)| *routed);
-        self.members.insert(member.name.clone(), (member, routed));
+        let taken = self.members.get(&member.name).and_then(|(_, taken)| *taken);
+        self.members.insert(member.name.clone(), (member, taken));
     }
 
     fn remove(&mut self, peer: &PeerId, views: &Views) {
-        if let Some((_, true)) = self.members.remove(peer) {
+        if let Some((_, Some(_))) = self.members.remove(peer) {
             self.routes.remove_peer(peer);
         }
         for view in views.values() {
@@ -200,17 +199,19 @@ impl Table {
 
     /// Tells the transport what it was not told, and then the spaces.
     fn publish(&mut self, views: &Views) {
-        for (peer, (member, routed)) in &mut self.members {
-            if !*routed {
-                let taken = self.routes.set_peer(peer.clone(), member.transport);
-                #[cfg(feature = "tracing")]
-                if let Err(error) = &taken {
-                    tracing::warn!(%peer, "the transport refuses a member: {error}");
+        for (peer, (member, taken)) in &mut self.members {
+            if *taken != Some(member.transport) {
+                match self.routes.set_peer(peer.clone(), member.transport) {
+                    Ok(()) => *taken = Some(member.transport),
+                    #[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "it is only logged"))]
+                    Err(error) => {
+                        #[cfg(feature = "tracing")]
+                        tracing::warn!(%peer, "the transport refuses a member: {error}");
+                    }
                 }
-                *routed = taken.is_ok();
             }
         }
-        let routed = self.members.values().filter(|(_, routed)| *routed);
+        let routed = self.members.values().filter(|(member, taken)| *taken == Some(member.transport));
         let zones: BTreeMap<_, _> = routed.map(|(member, _)| (member.name.clone(), member.zone.clone())).collect();
         for view in views.values() {
             view.send_if_modified(|view| {
@@ -268,5 +269,50 @@ impl Follower {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes ports below 100.
+    #[derive(Default)]
+    struct LowPorts(Mutex<BTreeSet<PeerId>>);
+
+    impl Routes for LowPorts {
+        fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
+            if address.port() >= 100 {
+                return Err(PeerError::NotLoopback { peer, address });
+            }
+            self.0.lock().unwrap().insert(peer);
+            Ok(())
+        }
+
+        fn remove_peer(&self, peer: &PeerId) -> bool {
+            self.0.lock().unwrap().remove(peer)
+        }
+    }
+
+    #[test]
+    fn a_member_that_moves_where_the_transport_refuses_it_is_forgotten_when_it_goes() {
+        let routes = Arc::new(LowPorts::default());
+        let mut table = Table { routes: Arc::clone(&routes) as _, members: BTreeMap::new() };
+        let (publish, view) = watch::channel(View::default());
+        let views = BTreeMap::from([(1, publish)]);
+        let at = |port| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            Member { name: "a".into(), address, transport: address, zone: None, generation: 1 }
+        };
+        for (port, told) in [(1, 1), (100, 0), (1, 1), (100, 0)] {
+            table.set(at(port));
+            table.publish(&views);
+            assert_eq!(view.borrow().zones.len(), told, "{port}");
+        }
+        table.remove(&"a".into(), &views);
+        assert!(routes.0.lock().unwrap().is_empty());
     }
 }
