@@ -55,7 +55,12 @@ impl RedbFile {
                 directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
                 Ok(created)
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open(path, config),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let opened = Self::open(path, config)?;
+                // Whoever created it may have died before it did so.
+                directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
+                Ok(opened)
+            }
             Err(error) => Err(FileError::io("the file was not created")(error)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
@@ -55,28 +55,45 @@ impl RedbFile {
     /// [`Continuity::Unproven`](anti_entropy::replica::Continuity::Unproven), and with any marker too, since the backup
     /// of an open replica matches none.
     ///
+    /// It is written beside `path`, with `.part` behind the name, and gets its name when all of it is on disk. What a crash
+    /// leaves under the longer name can be removed.
+    ///
     /// # Errors
-    /// [`FileError::Exists`] if there is a file at `path`; others if reading or writing fails. Then there is no backup,
+    /// [`FileError::Exists`] if there is a file at `path`, or one that a crash left; others if reading or writing fails. Then there is no backup,
     /// and the file itself is as it was.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<(), FileError> {
         let path = path.as_ref();
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let failed = |error| FileError::io("the backup was not created")(error);
+        if path.try_exists().map_err(failed)? {
+            return Err(FileError::Exists(path.display().to_string()));
+        }
+        // Under another name until all of it is there: what a crash leaves must not pass for a backup.
+        let part = part_of(path);
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&part);
         let file = opened.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => FileError::Exists(path.display().to_string()),
-            _ => FileError::io("the backup was not created")(error),
+            io::ErrorKind::AlreadyExists => FileError::Exists(part.display().to_string()),
+            _ => failed(error),
         })?;
         let copied = FileBackend::new(file).map_err(FileError::from).and_then(|backend| {
             let backup = Self::with_backend(backend, self.config().clone())?;
             copy(&self.shared.begin_read()?, &backup)?;
             drop(backup);
+            std::fs::rename(&part, path).map_err(FileError::io("the backup was not given its name"))?;
             directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))
         });
         if copied.is_err() {
-            // What is not a whole backup must not pass for one; if it cannot be removed either, the error says enough.
-            let _ = std::fs::remove_file(path);
+            // If it cannot be removed either, the error says enough.
+            let _ = std::fs::remove_file(&part);
         }
         copied
     }
+}
+
+/// What a backup is called while it is made.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
 }
 
 /// Copies every space in one transaction.

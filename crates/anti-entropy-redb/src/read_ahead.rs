@@ -7,6 +7,8 @@ use std::thread;
 use anti_entropy::KeyHash;
 use redb::StorageError;
 
+use crate::store::guarded;
+
 /// Up to how many records are handed over without another thread: most scans are short.
 const INLINE_RECORDS: usize = 2_000;
 /// How many bytes of records a chunk has before it is handed over, about.
@@ -27,7 +29,7 @@ struct Chunk {
 /// Hands every record of `range` to `visit` until it breaks.
 pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), StorageError> {
     for _ in 0..INLINE_RECORDS {
-        let Some(entry) = range.next() else { return Ok(()) };
+        let Some(entry) = guarded(|| range.next()).ok_or_else(damaged)? else { return Ok(()) };
         let (key, record) = entry?;
         if visit(KeyHash(*key.value()), record.value()).is_break() {
             return Ok(());
@@ -35,15 +37,21 @@ pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), Storag
     }
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(CHUNKS);
-        let reader = thread::Builder::new().spawn_scoped(scope, move || send_all(range, &sender))?;
+        let read = move || guarded(|| send_all(range, &sender)).unwrap_or_else(|| Err(damaged()));
+        let reader = thread::Builder::new().spawn_scoped(scope, read)?;
         for chunk in receiver {
             if chunk.visit(visit).is_break() {
                 // The reader stops when nobody receives.
                 return Ok(());
             }
         }
-        reader.join().expect("the reader does not panic")
+        reader.join().unwrap_or_else(|_| Err(damaged()))
     })
+}
+
+/// What redb would say if it did not panic.
+fn damaged() -> StorageError {
+    StorageError::Corrupted("it makes no sense to redb".to_string())
 }
 
 fn send_all(range: Range, sender: &SyncSender<Chunk>) -> Result<(), StorageError> {

@@ -1,11 +1,12 @@
 //! One replica's records and metadata.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
 use anti_entropy::{KeyHash, KeyRange};
-use redb::{CommitError, ReadTransaction, StorageError, TableError, WriteTransaction};
+use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
 use crate::file::Shared;
 use crate::read_ahead;
@@ -73,12 +74,14 @@ impl Drop for RedbStore {
 
 impl Store for RedbStore {
     fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        let database = self.file.database();
-        let reading = redb::ReadableDatabase::begin_read(&*database).map_err(unreadable)?;
-        match table(reading.open_table(self.tables.records()))? {
-            Some(records) => Ok(records.get(&key.0).map_err(unreadable)?.map(|record| record.value().to_vec())),
-            None => Ok(None),
-        }
+        guarded(|| {
+            let reading = self.file.begin_read().map_err(unreadable)?;
+            match table(reading.open_table(self.tables.records()))? {
+                Some(records) => Ok(records.get(&key.0).map_err(unreadable)?.map(|record| record.value().to_vec())),
+                None => Ok(None),
+            }
+        })
+        .unwrap_or_else(|| Err(damaged()))
     }
 
     fn scan(
@@ -87,37 +90,50 @@ impl Store for RedbStore {
         visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         // The lock is not held while the visitor runs: it may use the store.
-        let reading: ReadTransaction = self.file.begin_read().map_err(unreadable)?;
-        let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(()) };
         let (low, high) = range.bounds();
         let bounds = (low.as_ref().map(|key| &key.0), high.as_ref().map(|key| &key.0));
-        let records = records.range::<&[u8; KeyHash::LEN]>(bounds).map_err(unreadable)?;
-        read_ahead::visit_all(records, visit).map_err(unreadable)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        let database = self.file.database();
-        let reading = redb::ReadableDatabase::begin_read(&*database).map_err(unreadable)?;
-        match table(reading.open_table(self.tables.meta()))? {
-            Some(meta) => {
-                let held = meta.get(tables::slot_key(slot)).map_err(unreadable)?;
-                Ok(held.map(|bytes| bytes.value().to_vec()))
-            }
-            None => Ok(None),
+        let records = guarded(|| {
+            let reading = self.file.begin_read().map_err(unreadable)?;
+            let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(None) };
+            records.range::<&[u8; KeyHash::LEN]>(bounds).map(Some).map_err(unreadable)
+        });
+        match records.unwrap_or_else(|| Err(damaged()))? {
+            Some(records) => read_ahead::visit_all(records, visit).map_err(unreadable),
+            None => Ok(()),
         }
     }
 
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        guarded(|| {
+            let reading = self.file.begin_read().map_err(unreadable)?;
+            match table(reading.open_table(self.tables.meta()))? {
+                Some(meta) => {
+                    let held = meta.get(tables::slot_key(slot)).map_err(unreadable)?;
+                    Ok(held.map(|bytes| bytes.value().to_vec()))
+                }
+                None => Ok(None),
+            }
+        })
+        .unwrap_or_else(|| Err(damaged()))
+    }
+
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        let refused = || StoreError::unchanged("the file failed before; drop all its handles and open it again");
         if self.file.failed() {
             return Err(refused());
         }
         if commit.records.is_empty() && commit.meta.is_empty() {
             return Ok(());
         }
+        guarded(|| self.commit_all(&commit)).unwrap_or_else(|| Err(self.unknown("the file makes no sense to redb")))
+    }
+}
+
+impl RedbStore {
+    /// One transaction with all changes.
+    fn commit_all(&self, commit: &Commit) -> Result<(), StoreError> {
         let database = self.file.database();
         let writing = Shared::begin_write(&database).map_err(|error| refused().with_source(error))?;
-        match self.write(&writing, &commit) {
+        match self.write(&writing, commit) {
             Ok(()) => {}
             // Not written at all, and redb goes on.
             Err(TableError::Storage(error @ StorageError::ValueTooLarge(_))) => {
@@ -133,6 +149,19 @@ impl Store for RedbStore {
             Err(error) => Err(self.unknown(error)),
         }
     }
+}
+
+fn refused() -> StoreError {
+    StoreError::unchanged("the file failed before; drop all its handles and open it again")
+}
+
+/// Where a page went bad under an open file, redb may panic instead of saying so: that is an answer too. `None` then.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+fn damaged() -> StoreError {
+    StoreError::unchanged("the file is damaged; restore a backup, or start empty and let the peers fill it")
 }
 
 /// A table, if it was ever written to.

@@ -1,7 +1,9 @@
 //! Files as a whole: which are refused, spaces, backups, compaction, markers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anti_entropy::clock::{Now, Seed};
@@ -255,4 +257,54 @@ fn long_scans_are_whole_and_stop_anywhere() {
         scanned.unwrap();
         assert!(seen.iter().map(|(key, record)| (key, record)).eq(records.iter().take(stop)), "{stop}");
     }
+}
+
+#[test]
+fn what_goes_bad_under_an_open_file_is_an_error() {
+    const PAGE_BYTES: usize = 4096;
+    let mut failed = 0;
+    for seed in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        // Without a cache all is read from the file.
+        let file = RedbFile::create(&path, RedbConfig { cache_bytes: 0, ..config() }).unwrap();
+        let mut store = file.space("s").unwrap();
+        for numbers in (0..4_000).collect::<Vec<_>>().chunks(1_000) {
+            let mut commit = Commit::default();
+            commit.records.extend(numbers.iter().flat_map(|number| record(*number, 200).records));
+            store.commit(commit).unwrap();
+        }
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut disk = OpenOptions::new().write(true).open(&path).unwrap();
+        let pages = disk.metadata().unwrap().len() / PAGE_BYTES as u64;
+        for _ in 0..40 {
+            disk.seek(SeekFrom::Start(random.u64(1..pages) * PAGE_BYTES as u64)).unwrap();
+            disk.write_all(&std::array::from_fn::<u8, PAGE_BYTES, _>(|_| random.u8(..))).unwrap();
+        }
+        // Found or not found, but never a panic.
+        let scanned = store.scan(KeyRange::ALL, &mut |_, _| ControlFlow::Continue(()));
+        let loaded = (0..4_000).filter(|number| {
+            let key = *record(*number, 1).records.first_key_value().unwrap().0;
+            store.load(key).is_err()
+        });
+        failed += usize::from(scanned.is_err()) + loaded.count();
+        let _ = store.meta(MetaSlot::Identity);
+        let _ = store.commit(record(1, 300));
+    }
+    assert!(failed > 0, "nothing was damaged");
+}
+
+#[test]
+fn a_backup_has_its_name_once_it_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, copy, part] = ["file", "copy", "copy.part"].map(|name| directory.path().join(name));
+    let file = RedbFile::create(&path, config()).unwrap();
+    // What a crash has left is not taken for one, nor overwritten.
+    fs::write(&part, b"left over").unwrap();
+    let Err(FileError::Exists(found)) = file.backup(&copy) else { panic!("something was overwritten") };
+    assert_eq!(found, part.display().to_string());
+    assert!(!copy.exists());
+    fs::remove_file(&part).unwrap();
+    file.backup(&copy).unwrap();
+    assert!(copy.exists() && !part.exists());
 }

@@ -14,9 +14,10 @@ pub(super) const LEN: usize = 33;
 pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u64) -> [Count; LEN] {
     let EngineStats { bytes_sent, push_bytes_sent, value_bytes_sent, part_bytes_sent, .. } = *engine;
     // Values count when their first frame leaves, so that for a moment they may be ahead of the bytes.
-    let (by_sessions, overhead) = (bytes_sent - push_bytes_sent, bytes_sent.saturating_sub(value_bytes_sent));
-    let written_here = engine.pushes_sent - engine.pushes_relayed;
-    let needed_bodies = replica.value_bytes_needed - replica.part_bytes_needed;
+    let (by_sessions, overhead) =
+        (bytes_sent.saturating_sub(push_bytes_sent), bytes_sent.saturating_sub(value_bytes_sent));
+    let written_here = engine.pushes_sent.saturating_sub(engine.pushes_relayed);
+    let needed_bodies = replica.value_bytes_needed.saturating_sub(replica.part_bytes_needed);
     [
         (names::ROUNDS, None, engine.rounds),
         (names::SESSIONS_STARTED, Some(("by", "opened")), engine.sessions_opened),
@@ -28,7 +29,7 @@ pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u
         (names::SENT_FRAMES, None, engine.frames_sent),
         (names::SENT_BYTES, Some(("by", "session")), by_sessions),
         (names::SENT_BYTES, Some(("by", "push")), push_bytes_sent),
-        (names::SENT_CONTENT, Some(("content", "body")), value_bytes_sent - part_bytes_sent),
+        (names::SENT_CONTENT, Some(("content", "body")), value_bytes_sent.saturating_sub(part_bytes_sent)),
         (names::SENT_CONTENT, Some(("content", "part")), part_bytes_sent),
         (names::SENT_CONTENT, Some(("content", "overhead")), overhead),
         (names::RECEIVED_FRAMES, None, engine.frames_received),
