@@ -60,7 +60,10 @@ fn in_runtime(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool,
 /// Tells the story; whether it ended well.
 async fn tell(json: bool) -> Result<bool, Failure> {
     let mut terminal = Terminal::new(json);
-    let report = story::tell(&mut terminal).await?;
+    let report = tokio::select! {
+        report = story::tell(&mut terminal) => report?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted; the processes and their files are gone".into()),
+    };
     report.show(&mut terminal);
     if json {
         println!("{}", report.to_json());
