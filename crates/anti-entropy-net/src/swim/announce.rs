@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::error::AnnounceError;
 
@@ -13,6 +14,45 @@ pub struct Announcement {
     pub space: u64,
     /// The digest of the replica's state: equal digests are equal replicas.
     pub state: [u8; 32],
+}
+
+/// What one peer announces, by space, and when that was heard or told. Nobody says that a space is retracted, so one that
+/// has not come up for longest makes room for another.
+#[derive(Debug)]
+pub(super) struct Announced {
+    states: BTreeMap<u64, ([u8; 32], Duration)>,
+    max_spaces: usize,
+}
+
+impl Announced {
+    pub(super) fn new(max_spaces: usize) -> Self {
+        Self { states: BTreeMap::new(), max_spaces }
+    }
+
+    pub(super) fn get(&self, space: u64) -> Option<([u8; 32], Duration)> {
+        self.states.get(&space).copied()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.states.clear();
+    }
+
+    pub(super) fn all(&self) -> Vec<Announcement> {
+        self.states.iter().map(|(&space, &(state, _))| Announcement { space, state }).collect()
+    }
+
+    /// Remembers a state. If there are too many spaces, the oldest makes room, unless it came up less than `keep` ago;
+    /// `false` if there is no room. Takes time in proportion to the spaces if there are too many.
+    pub(super) fn set(&mut self, now: Duration, announcement: Announcement, keep: Duration) -> bool {
+        let Announcement { space, state } = announcement;
+        if self.states.len() >= self.max_spaces && !self.states.contains_key(&space) {
+            let oldest = self.states.iter().map(|(&space, &(_, at))| (at, space)).min();
+            let Some((_, oldest)) = oldest.filter(|&(at, _)| now >= at + keep) else { return false };
+            self.states.remove(&oldest);
+        }
+        self.states.insert(space, (state, now));
+        true
+    }
 }
 
 /// What goes along with our datagrams.

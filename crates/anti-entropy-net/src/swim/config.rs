@@ -202,7 +202,8 @@ pub struct SwimLimits {
     /// How many lives of peers there is a session with; one that is no member's makes room for a new one. Default 2,048:
     /// twice the members, some of which have just restarted.
     pub max_sessions: usize,
-    /// How many spaces are announced, and taken from one member. Default 64: 40 bytes each, for each member.
+    /// How many spaces are announced, and taken from one member; of more, the one that did not come up for longest is
+    /// forgotten. The same on every node. Default 64: 40 bytes each, for each member.
     pub max_spaces: usize,
     /// How many hellos wait for a reply at a time. Default 256.
     pub max_pending_hellos: usize,

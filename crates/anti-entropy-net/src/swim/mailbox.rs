@@ -8,10 +8,11 @@ use super::event::{Event, Member};
 
 /// What the consumer has not been told yet. It keeps what is so and what was told, not what happened, so it is bounded by
 /// the members and their spaces however slow the consumer is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Mailbox {
     state: Mutex<State>,
     changed: Notify,
+    max_spaces: usize,
 }
 
 #[derive(Debug, Default)]
@@ -20,14 +21,18 @@ struct State {
     members: BTreeMap<PeerId, Member>,
     /// The members as the consumer knows them.
     told: BTreeMap<PeerId, Member>,
-    /// What members announced since.
-    announced: BTreeMap<PeerId, BTreeMap<u64, [u8; 32]>>,
+    /// What members announced since, the oldest news first.
+    announced: BTreeMap<PeerId, VecDeque<(u64, [u8; 32])>>,
     /// The names that there is something to tell of, the oldest news first.
     news: VecDeque<PeerId>,
     closed: bool,
 }
 
 impl Mailbox {
+    pub(super) fn new(max_spaces: usize) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), max_spaces }
+    }
+
     pub(super) fn up(&self, member: Member) {
         let mut state = self.lock();
         let name = member.name.clone();
@@ -43,11 +48,18 @@ impl Mailbox {
         }
     }
 
-    /// Nothing, if the member is not up.
+    /// Nothing, if the member is not up. Of too many spaces, the one with the oldest news makes room.
     pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: [u8; 32]) {
         let mut state = self.lock();
         if state.members.contains_key(peer) {
-            state.announced.entry(peer.clone()).or_default().insert(space, digest);
+            let announced = state.announced.entry(peer.clone()).or_default();
+            match announced.iter_mut().find(|(before, _)| *before == space) {
+                Some((_, state)) => *state = digest,
+                None => announced.push_back((space, digest)),
+            }
+            if announced.len() > self.max_spaces {
+                announced.pop_front();
+            }
             self.news(state, peer.clone());
         }
     }
@@ -117,7 +129,7 @@ impl State {
                 }
                 _ => {}
             }
-            let announced = self.announced.get_mut(peer).and_then(BTreeMap::pop_first);
+            let announced = self.announced.get_mut(peer).and_then(VecDeque::pop_front);
             if let Some((space, state)) = announced {
                 return Some(Event::Announced { peer: peer.clone(), space, state });
             }
@@ -139,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_consumer_is_told_how_it_is_and_not_how_it_came_about() {
-        let mailbox = Mailbox::default();
+        let mailbox = Mailbox::new(64);
         mailbox.announced(&"a".into(), 1, [9; 32]);
         for round in 0..100_u8 {
             mailbox.up(member("a", round.into()));
@@ -156,5 +168,17 @@ mod tests {
         mailbox.close();
         assert_eq!(mailbox.next().await, Some(Event::Down { peer: "a".into() }));
         assert_eq!((mailbox.next().await, mailbox.next().await), (None, None));
+    }
+
+    #[test]
+    fn of_spaces_that_come_and_go_while_nobody_listens_the_newest_are_told() {
+        let mailbox = Mailbox::new(3);
+        mailbox.up(member("a", 1));
+        for space in 0..100 {
+            mailbox.announced(&"a".into(), space, [7; 32]);
+        }
+        let events: Vec<_> = std::iter::from_fn(|| mailbox.try_next()).skip(1).collect();
+        let newest = [97, 98, 99].map(|space| Event::Announced { peer: "a".into(), space, state: [7; 32] });
+        assert_eq!(events, newest);
     }
 }

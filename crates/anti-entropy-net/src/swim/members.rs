@@ -1,11 +1,10 @@
 //! What is told of members, and when.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anti_entropy::gossip::PeerId;
 
-use super::announce::Announcement;
+use super::announce::{Announced, Announcement};
 use super::identity::Identity;
 use super::node::{Known, Node};
 use super::seal::BootId;
@@ -15,7 +14,8 @@ impl Node {
     /// A member is told of together with what it announces, so it is asked for that first.
     pub(super) fn member_up(&mut self, now: Duration, identity: Identity) {
         let (name, boot, address) = (identity.name.clone(), identity.boot, identity.address);
-        let known = Known { identity, told: false, announced: BTreeMap::new() };
+        let announced = Announced::new(self.config.limits.max_spaces);
+        let known = Known { identity, told: false, announced };
         self.known.insert(name.clone(), known);
         if self.sessions.contains(boot) {
             self.tell_up(now, &name);
@@ -61,8 +61,7 @@ impl Node {
         }
         let boot = known.identity.boot;
         let Some(session) = self.sessions.get_mut(boot) else { return };
-        let announced = session.announced.iter().map(|(&space, &state)| Announcement { space, state });
-        let announced: Vec<_> = announced.collect();
+        let announced = session.announced.all();
         self.announced(now, name, boot, &announced);
     }
 
@@ -73,14 +72,15 @@ impl Node {
             // Its introduction has just arrived.
             return self.tell_up(now, name);
         }
-        for &Announcement { space, state } in announcements {
-            let told = known.announced.get(&space);
-            let refresh = self.config.timings.announce_refresh;
-            if told.is_some_and(|(before, at)| *before == state && now < *at + refresh) {
+        let refresh = self.config.timings.announce_refresh;
+        for &announcement in announcements {
+            let Announcement { space, state } = announcement;
+            let told = known.announced.get(space);
+            if told.is_some_and(|(before, at)| before == state && now < at + refresh) {
                 continue;
             }
-            if known.announced.len() < self.config.limits.max_spaces || known.announced.contains_key(&space) {
-                known.announced.insert(space, (state, now));
+            // One that was told just now stays, or a member with too many spaces would have all of them told all the time.
+            if known.announced.set(now, announcement, refresh) {
                 self.shared.mailbox.announced(name, space, state);
             }
         }

@@ -64,7 +64,7 @@ impl Membership {
         let local_addr = socket.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared {
             announcements: Announcements::new(config.limits.max_spaces),
-            mailbox: Mailbox::default(),
+            mailbox: Mailbox::new(config.limits.max_spaces),
             stats: Stats::default(),
         });
         let (orders, given) = mpsc::channel(1);

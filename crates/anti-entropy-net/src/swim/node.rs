@@ -9,7 +9,7 @@ use anti_entropy::gossip::PeerId;
 use bytes::Bytes;
 use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification};
 
-use super::announce::Announcements;
+use super::announce::{Announced, Announcements};
 use super::bucket::Bucket;
 use super::codec::Codec;
 use super::config::SwimConfig;
@@ -63,7 +63,7 @@ pub(super) struct Known {
     pub(super) identity: Identity,
     pub(super) told: bool,
     /// What was told that it announces, and when.
-    pub(super) announced: BTreeMap<u64, ([u8; 32], Duration)>,
+    pub(super) announced: Announced,
 }
 
 /// When to ask the seeds.
@@ -100,7 +100,7 @@ impl Node {
             wishes: AccumulatingRuntime::new(),
             codec,
             sealer: Sealer::new(&config.key, boot),
-            sessions: Sessions::new(limits.max_sessions),
+            sessions: Sessions::new(limits.max_sessions, limits.max_spaces),
             hellos: Hellos::new(limits),
             timers: Timers::default(),
             replies: Bucket::new(limits.max_replies_per_second),

@@ -247,9 +247,8 @@ impl Node {
     }
 
     fn learn_announced(&mut self, now: Duration, header: Header, announcements: &[Announcement]) {
-        let max_spaces = self.config.limits.max_spaces;
         let Some(session) = self.sessions.get_mut(header.sender) else { return };
-        if session.announce(header.counter, announcements, max_spaces) {
+        if session.announce(now, header.counter, announcements) {
             let name = session.identity.name.clone();
             self.announced(now, &name, header.sender, announcements);
         }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::announce::Announcement;
+use super::announce::{Announced, Announcement};
 use super::identity::Identity;
 use super::seal::{BootId, BootKey};
 use super::window::{Used, Window};
@@ -10,7 +10,7 @@ use super::window::{Used, Window};
 pub(super) struct Session {
     pub(super) key: BootKey,
     pub(super) identity: Identity,
-    pub(super) announced: BTreeMap<u64, [u8; 32]>,
+    pub(super) announced: Announced,
     window: Window,
     heard_at: Duration,
     /// The counter of the newest datagram with announcements; an older one that comes late changes nothing.
@@ -26,15 +26,13 @@ impl Session {
     }
 
     /// Remembers what is announced; says whether it is news.
-    pub(super) fn announce(&mut self, counter: u64, announcements: &[Announcement], max_spaces: usize) -> bool {
+    pub(super) fn announce(&mut self, now: Duration, counter: u64, announcements: &[Announcement]) -> bool {
         if self.announced_by.is_some_and(|newest| counter < newest) {
             return false;
         }
         self.announced_by = Some(counter);
-        for announcement in announcements {
-            if self.announced.len() < max_spaces || self.announced.contains_key(&announcement.space) {
-                self.announced.insert(announcement.space, announcement.state);
-            }
+        for &announcement in announcements {
+            self.announced.set(now, announcement, Duration::ZERO);
         }
         true
     }
@@ -42,30 +40,31 @@ impl Session {
 
 /// Sessions by the peer's life.
 pub(super) struct Sessions {
-    sessions: BTreeMap<BootId, Session>,
+    by_boot: BTreeMap<BootId, Session>,
     max: usize,
+    max_spaces: usize,
 }
 
 impl Sessions {
-    pub(super) fn new(max: usize) -> Self {
-        Self { sessions: BTreeMap::new(), max }
+    pub(super) fn new(max: usize, max_spaces: usize) -> Self {
+        Self { by_boot: BTreeMap::new(), max, max_spaces }
     }
 
     pub(super) fn contains(&self, boot: BootId) -> bool {
-        self.sessions.contains_key(&boot)
+        self.by_boot.contains_key(&boot)
     }
 
     pub(super) fn get_mut(&mut self, boot: BootId) -> Option<&mut Session> {
-        self.sessions.get_mut(&boot)
+        self.by_boot.get_mut(&boot)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.sessions.len()
+        self.by_boot.len()
     }
 
     pub(super) fn remove(&mut self, boot: BootId) {
-        self.sessions.remove(&boot);
+        self.by_boot.remove(&boot);
     }
 
     /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes room;
@@ -78,20 +77,20 @@ impl Sessions {
         (identity, key): (Identity, BootKey),
         spare: impl Fn(&Session) -> bool,
     ) -> bool {
-        if self.sessions.len() >= self.max {
-            let silent = self.sessions.iter().filter(|(_, session)| spare(session)).min_by_key(|(_, s)| s.heard_at);
+        if self.by_boot.len() >= self.max {
+            let silent = self.by_boot.iter().filter(|(_, session)| spare(session)).min_by_key(|(_, s)| s.heard_at);
             let Some(boot) = silent.map(|(&boot, _)| boot) else { return false };
-            self.sessions.remove(&boot);
+            self.by_boot.remove(&boot);
         }
         let session = Session {
             key,
-            announced: BTreeMap::new(),
+            announced: Announced::new(self.max_spaces),
             window: Window::starting_with(counter),
             heard_at: now,
             announced_by: None,
             identity,
         };
-        self.sessions.insert(session.identity.boot, session);
+        self.by_boot.insert(session.identity.boot, session);
         true
     }
 }

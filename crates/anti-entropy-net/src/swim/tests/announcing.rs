@@ -94,3 +94,16 @@ fn a_late_datagram_does_not_bring_an_old_state_back() {
     assert_eq!(net.stats(address(1)).refused, refused, "it is a good datagram");
     assert!(net.events(address(1)).is_empty());
 }
+
+#[test]
+fn spaces_that_come_and_go_are_told_however_many_there_were() {
+    let mut net = cluster(12, 2);
+    for space in 0..200 {
+        net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
+        net.run(secs(5));
+        let events = net.events(address(2));
+        let told = |event: &Event| matches!(event, Event::Announced { space: told, .. } if *told == space);
+        assert!(events.iter().any(told), "{space}: {events:?}");
+        assert!(net.nodes[&address(1)].shared.announcements.remove(space));
+    }
+}

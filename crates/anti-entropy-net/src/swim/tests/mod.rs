@@ -65,7 +65,7 @@ impl Net {
         self.boots += 1;
         let shared = Arc::new(Shared {
             announcements: Announcements::new(config.limits.max_spaces),
-            mailbox: Mailbox::default(),
+            mailbox: Mailbox::new(config.limits.max_spaces),
             stats: Stats::default(),
         });
         let boot = BootId(self.boots.to_be_bytes());
