@@ -214,7 +214,8 @@ pub struct SwimLimits {
     /// How many hellos are answered a second. Default 64: a cluster that starts all at once, and no more, since recorded
     /// hellos can be sent again by anybody.
     pub max_replies_per_second: u32,
-    /// How many senders a second are told that they are not known here. Default 16.
+    /// How many senders a second are told that they are not known here, and as many again at the addresses of members and
+    /// seeds, so that garbage from other addresses does not keep these from finding a node that has restarted. Default 16.
     pub max_notices_per_second: u32,
     /// How many refused datagrams a second are logged, with the feature `tracing`. Default 5.
     pub max_warnings_per_second: u32,

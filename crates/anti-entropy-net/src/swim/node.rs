@@ -45,7 +45,10 @@ pub(super) struct Node {
     pub(super) hellos: Hellos,
     pub(super) timers: Timers,
     pub(super) replies: Bucket,
+    /// For strangers.
     pub(super) notices: Bucket,
+    /// For the addresses of members and seeds.
+    pub(super) notices_to_peers: Bucket,
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only refusals that are logged count"))]
     pub(super) warnings: Bucket,
     /// The members of which foca says that they are up.
@@ -105,6 +108,7 @@ impl Node {
             timers: Timers::default(),
             replies: Bucket::new(limits.max_replies_per_second),
             notices: Bucket::new(limits.max_notices_per_second),
+            notices_to_peers: Bucket::new(limits.max_notices_per_second),
             warnings: Bucket::new(limits.max_warnings_per_second),
             known: BTreeMap::new(),
             seeds: Seeds {
@@ -251,6 +255,11 @@ impl Node {
     /// Whether a member says that this is its address.
     pub(super) fn is_members(&self, address: SocketAddr) -> bool {
         self.known.values().any(|known| known.identity.address == address)
+    }
+
+    /// Whether we talk to this address anyway.
+    pub(super) fn is_peers(&self, address: SocketAddr) -> bool {
+        self.is_members(address) || self.seeds.asked.contains(&address)
     }
 
     fn plan_seeds(&mut self, at: Duration) {

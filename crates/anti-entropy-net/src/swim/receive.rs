@@ -166,7 +166,7 @@ impl Node {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
         }
-        if !self.is_members(from) && !self.seeds.asked.contains(&from) {
+        if !self.is_peers(from) {
             return Err(RefusalReason::Unasked);
         }
         if !self.hellos.is_new(header.sender, header.counter) {
@@ -177,9 +177,11 @@ impl Node {
         Ok(())
     }
 
-    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent.
+    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage from
+    /// elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
     fn notify_lost(&mut self, now: Duration, to: SocketAddr, sender: BootId) {
-        if !self.sessions.contains(sender) && self.notices.allow(now) {
+        let notices = if self.is_peers(to) { &mut self.notices_to_peers } else { &mut self.notices };
+        if !self.sessions.contains(sender) && notices.allow(now) {
             self.send(Kind::Lost, BootId::UNKNOWN, to, &[]);
         }
     }

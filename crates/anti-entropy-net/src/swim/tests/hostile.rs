@@ -261,3 +261,34 @@ fn a_notice_is_heeded_once() {
     assert!(stats.hellos_sent <= before + 1, "{} hellos", stats.hellos_sent - before);
     assert!(stats.refused.replayed >= copies - 1, "{:?}", stats.refused);
 }
+
+#[test]
+fn garbage_from_strangers_does_not_use_up_what_peers_are_told() {
+    let found_after = |garbage: bool| {
+        let mut net = cluster(10, 2);
+        net.run(secs(10));
+        // Its first seed is silent, and as long as it waits for that it says hello to nobody else.
+        let mut restarted = config(2);
+        restarted.seeds.insert(0, address(50).to_string());
+        restarted.limits.max_pending_hellos = 1;
+        net.start(restarted);
+        let began = net.now;
+        let mut lost = 0;
+        while net.members(address(2)).is_empty() {
+            if garbage {
+                let mut bytes = vec![1; 34];
+                bytes[1] = Kind::Data as u8;
+                let strangers = Packet { from: address(77), to: address(2), bytes };
+                (0..20).for_each(|_| net.deliver(strangers.clone()));
+            }
+            net.run(std::time::Duration::from_millis(20));
+            lost = net.sent.iter().filter(|packet| packet.bytes[1] == Kind::Lost as u8).count();
+            assert!(net.now < began + secs(60));
+        }
+        (net.now.checked_sub(began).unwrap(), lost)
+    };
+    let (without, _) = found_after(false);
+    let (with, lost) = found_after(true);
+    assert!(lost > 16, "the strangers' share is used up: {lost}");
+    assert!(with <= without + std::time::Duration::from_millis(500), "{with:?} instead of {without:?}");
+}
