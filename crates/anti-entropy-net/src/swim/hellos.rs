@@ -34,6 +34,8 @@ pub(super) struct Hellos {
 
 #[derive(Debug, Default)]
 struct Pending {
+    /// The counter of the first hello, which tells this wait from an earlier one for the same address.
+    first: u64,
     /// The counters of the hellos that were sent.
     counters: Vec<u64>,
     /// Messages of foca's that wait for the session.
@@ -115,14 +117,16 @@ impl Node {
         {
             return;
         }
-        self.hellos.pending.insert(address, Pending::default());
-        self.repeat_hello(now, address);
+        let first = self.sealer.next();
+        self.hellos.pending.insert(address, Pending { first, ..Pending::default() });
+        self.repeat_hello(now, address, first);
     }
 
     /// Says hello once more, and plans the next time; or gives up.
-    pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr) {
+    pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr, first: u64) {
         let counter = self.sealer.next();
-        let Some(pending) = self.hellos.pending.get_mut(&address) else { return };
+        let pending = self.hellos.pending.get_mut(&address).filter(|pending| pending.first == first);
+        let Some(pending) = pending else { return };
         let attempts = pending.counters.len();
         if attempts >= ATTEMPTS {
             self.hellos.pending.remove(&address);
@@ -132,7 +136,7 @@ impl Node {
         let contents = encode_hello(self.foca.identity());
         self.send(Kind::Hello, BootId::UNKNOWN, address, &contents);
         self.shared.stats.count(|stats| stats.hellos_sent += 1);
-        self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello(address));
+        self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello { address, first });
     }
 }
 

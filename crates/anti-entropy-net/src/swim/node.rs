@@ -153,7 +153,7 @@ impl Node {
                 let _ = self.foca.handle_timer(timer, &mut self.wishes);
                 self.settle(now);
             }
-            Some(Timer::Hello(address)) => self.repeat_hello(now, address),
+            Some(Timer::Hello { address, first }) => self.repeat_hello(now, address, first),
             Some(Timer::Seeds { plan }) if plan == self.seeds.plan => {
                 self.seeds.wanted = !self.config.seeds.is_empty() && !self.leaving;
                 self.seeds.asked.clear();

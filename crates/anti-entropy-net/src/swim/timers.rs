@@ -12,8 +12,8 @@ use super::identity::Identity;
 pub(super) enum Timer {
     /// What foca asked for.
     Foca(foca::Timer<Identity>),
-    /// Say hello again, unless it was answered.
-    Hello(SocketAddr),
+    /// Say hello again to an address, unless the hello that began with this counter was answered.
+    Hello { address: SocketAddr, first: u64 },
     /// Ask the seeds, if this is still the newest plan.
     Seeds { plan: u64 },
     /// Tell that a member is up, whether it has announced anything or not.

@@ -3,6 +3,7 @@
 use super::{Net, address, cluster, config, name, secs};
 use crate::swim::config::SwimConfig;
 use crate::swim::event::{Event, Member};
+use crate::swim::seal::BootId;
 
 #[test]
 fn all_find_each_other_through_one_seed() {
@@ -172,4 +173,25 @@ fn one_that_comes_back_and_hears_nobody_misses_the_others() {
     net.cut = Box::new(|_, _| false);
     net.run(secs(120));
     assert!(net.is_complete());
+}
+
+#[test]
+fn a_hello_that_was_answered_uses_up_no_attempts_of_the_next_one() {
+    let mut net = Net::new(10);
+    net.start(SwimConfig { seeds: Vec::new(), ..config(1) });
+    net.run(secs(10));
+    // The first is answered at once, as it were, and nobody is there for the second.
+    let now = net.now;
+    let node = net.node(address(1));
+    node.say_hello(now, address(9));
+    node.hellos.end(address(9), BootId::UNKNOWN);
+    node.say_hello(now, address(9));
+    net.collect(address(1));
+    assert_eq!(net.sent.len(), 2);
+    let mut times = Vec::new();
+    while net.step(now + secs(60)) {
+        let sent = net.sent.len() - 2;
+        times.resize(sent, net.now.checked_sub(now).unwrap().as_millis());
+    }
+    assert_eq!(times, [250, 750, 1_750]);
 }
