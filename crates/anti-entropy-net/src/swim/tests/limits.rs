@@ -152,3 +152,23 @@ fn the_longest_names_fit() {
     net.run(secs(60));
     assert!(net.is_complete());
 }
+
+#[cfg(feature = "tracing")]
+#[test]
+fn so_many_refused_datagrams_a_second_are_logged() {
+    let mut net = Net::new(8);
+    let mut config = config(1);
+    config.limits.max_warnings_per_second = 3;
+    net.start(config);
+    for seconds in [1, 2] {
+        net.now = secs(seconds);
+        let warnings = super::log::warnings(|| {
+            for _ in 0..100 {
+                net.deliver(super::Packet { from: address(77), to: address(1), bytes: vec![1] });
+            }
+        });
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings.iter().all(|line| line.contains(&address(77).to_string())), "{warnings:?}");
+    }
+    assert_eq!(net.stats(address(1)).refused.length, 200);
+}

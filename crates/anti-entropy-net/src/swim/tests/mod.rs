@@ -5,6 +5,8 @@ mod golden;
 mod hostile;
 mod joining;
 mod limits;
+#[cfg(feature = "tracing")]
+pub(super) mod log;
 mod traffic;
 
 use std::collections::BTreeMap;
