@@ -176,20 +176,36 @@ fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
     }
 }
 
-/// The members, each with the address that the transport has taken for it, if any.
+/// The members, and what the transport says of them.
 struct Table {
     routes: Arc<dyn Routes>,
-    members: BTreeMap<PeerId, (Member, Option<SocketAddr>)>,
+    members: BTreeMap<PeerId, Row>,
+}
+
+struct Row {
+    member: Member,
+    /// The address that the transport has taken for it.
+    taken: Option<SocketAddr>,
+    /// The address that it refused last, which is logged once.
+    refused: Option<SocketAddr>,
+}
+
+impl Row {
+    fn is_routed(&self) -> bool {
+        self.taken == Some(self.member.transport)
+    }
 }
 
 impl Table {
     fn set(&mut self, member: Member) {
-        let taken = self.members.get(&member.name).and_then(|(_, taken)| *taken);
-        self.members.insert(member.name.clone(), (member, taken));
+        match self.members.get_mut(&member.name) {
+            Some(row) => row.member = member,
+            None => drop(self.members.insert(member.name.clone(), Row { member, taken: None, refused: None })),
+        }
     }
 
     fn remove(&mut self, peer: &PeerId, views: &Views) {
-        if let Some((_, Some(_))) = self.members.remove(peer) {
+        if self.members.remove(peer).is_some_and(|row| row.taken.is_some()) {
             self.routes.remove_peer(peer);
         }
         for view in views.values() {
@@ -199,20 +215,22 @@ impl Table {
 
     /// Tells the transport what it was not told, and then the spaces.
     fn publish(&mut self, views: &Views) {
-        for (peer, (member, taken)) in &mut self.members {
-            if *taken != Some(member.transport) {
-                match self.routes.set_peer(peer.clone(), member.transport) {
-                    Ok(()) => *taken = Some(member.transport),
-                    #[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "it is only logged"))]
-                    Err(error) => {
-                        #[cfg(feature = "tracing")]
+        for (peer, row) in self.members.iter_mut().filter(|(_, row)| !row.is_routed()) {
+            let address = row.member.transport;
+            match self.routes.set_peer(peer.clone(), address) {
+                Ok(()) => (row.taken, row.refused) = (Some(address), None),
+                #[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "it is only logged"))]
+                Err(error) => {
+                    #[cfg(feature = "tracing")]
+                    if row.refused != Some(address) {
                         tracing::warn!(%peer, "the transport refuses a member: {error}");
                     }
+                    row.refused = Some(address);
                 }
             }
         }
-        let routed = self.members.values().filter(|(member, taken)| *taken == Some(member.transport));
-        let zones: BTreeMap<_, _> = routed.map(|(member, _)| (member.name.clone(), member.zone.clone())).collect();
+        let routed = self.members.values().filter(|row| row.is_routed()).map(|row| &row.member);
+        let zones: BTreeMap<_, _> = routed.map(|member| (member.name.clone(), member.zone.clone())).collect();
         for view in views.values() {
             view.send_if_modified(|view| {
                 let changed = view.zones != zones;
@@ -297,16 +315,17 @@ mod tests {
         }
     }
 
+    fn at(port: u16) -> Member {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Member { name: "a".into(), address, transport: address, zone: None, generation: 1 }
+    }
+
     #[test]
     fn a_member_that_moves_where_the_transport_refuses_it_is_forgotten_when_it_goes() {
         let routes = Arc::new(LowPorts::default());
         let mut table = Table { routes: Arc::clone(&routes) as _, members: BTreeMap::new() };
         let (publish, view) = watch::channel(View::default());
         let views = BTreeMap::from([(1, publish)]);
-        let at = |port| {
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            Member { name: "a".into(), address, transport: address, zone: None, generation: 1 }
-        };
         for (port, told) in [(1, 1), (100, 0), (1, 1), (100, 0)] {
             table.set(at(port));
             table.publish(&views);
@@ -314,5 +333,19 @@ mod tests {
         }
         table.remove(&"a".into(), &views);
         assert!(routes.0.lock().unwrap().is_empty());
+    }
+
+    #[cfg(feature = "tracing")]
+    #[test]
+    fn an_address_that_the_transport_refuses_is_logged_once() {
+        let mut table = Table { routes: Arc::<LowPorts>::default(), members: BTreeMap::new() };
+        for (port, logged) in [(100, 1), (100, 0), (101, 1), (1, 0), (101, 1)] {
+            let warnings = crate::swim::tests::log::warnings(|| {
+                table.set(at(port));
+                // As often as it is tried again.
+                (0..10).for_each(|_| table.publish(&BTreeMap::new()));
+            });
+            assert_eq!(warnings.len(), logged, "{port}: {warnings:?}");
+        }
     }
 }
