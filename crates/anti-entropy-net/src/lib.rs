@@ -99,6 +99,7 @@ mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod peers;
+mod places;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod queue;

@@ -33,9 +33,13 @@ pub struct Limits {
     pub max_peers: usize,
     /// How many inbound connections are open after their handshake. Default 1,024: one a peer.
     pub max_connections: usize,
-    /// How many inbound connections are in their handshake; further ones are closed at once. Default 128: strangers
-    /// that connect and say nothing take few places, and those are not the peers'.
+    /// How many inbound connections are in their handshake; further ones are closed at once, and peers come again.
+    /// Default 128: what strangers that connect and say nothing can make this node hold is small.
     pub max_handshakes: usize,
+    /// How many of these may be of one IP address; IPv6 addresses with the same first 64 bits count as one. Default
+    /// 16: an eighth of all, so that strangers need eight addresses to keep peers out, and enough for many nodes on one
+    /// host, since a handshake takes a few round trips.
+    pub max_handshakes_per_address: usize,
     /// How long connecting, or being connected to, may take until the handshake is through. Default 5 seconds: a few
     /// lost packets.
     pub handshake_timeout: Duration,
@@ -80,6 +84,7 @@ impl Default for Limits {
             max_peers: 1_024,
             max_connections: 1_024,
             max_handshakes: 128,
+            max_handshakes_per_address: 16,
             handshake_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
@@ -116,6 +121,7 @@ impl Limits {
             (self.max_connections >= 1, "max_connections", "must be at least 1"),
             (self.max_handshakes >= 1, "max_handshakes", "must be at least 1"),
             (self.max_handshakes <= Self::MOST, "max_handshakes", "must be less than 2^29"),
+            (self.max_handshakes_per_address >= 1, "max_handshakes_per_address", "must be at least 1"),
             (!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be zero"),
             (!self.idle_timeout.is_zero(), "idle_timeout", "must not be zero"),
             (!self.write_timeout.is_zero(), "write_timeout", "must not be zero"),
@@ -139,7 +145,7 @@ mod tests {
     #[test]
     fn limits_that_make_no_sense_are_refused_by_name() {
         type Spoil = fn(&mut Limits);
-        let spoils: [(&str, Spoil); 22] = [
+        let spoils: [(&str, Spoil); 23] = [
             ("max_frame_bytes", |limits| limits.max_frame_bytes = 1_023),
             ("send_queue_frames", |limits| limits.send_queue_frames = 0),
             ("send_queue_bytes", |limits| limits.send_queue_bytes = limits.max_frame_bytes - 1),
@@ -154,6 +160,7 @@ mod tests {
             ("max_connections", |limits| limits.max_connections = 0),
             ("max_handshakes", |limits| limits.max_handshakes = 0),
             ("max_handshakes", |limits| limits.max_handshakes = usize::MAX),
+            ("max_handshakes_per_address", |limits| limits.max_handshakes_per_address = 0),
             ("handshake_timeout", |limits| limits.handshake_timeout = Duration::ZERO),
             ("idle_timeout", |limits| limits.idle_timeout = Duration::ZERO),
             ("write_timeout", |limits| limits.write_timeout = Duration::ZERO),

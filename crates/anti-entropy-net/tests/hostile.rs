@@ -31,6 +31,8 @@ fn limits() -> Limits {
         window_bytes: 128 << 10,
         max_connections: 64,
         max_handshakes: 64,
+        // All are on one host.
+        max_handshakes_per_address: 64,
         write_timeout: Duration::from_secs(2),
         handshake_timeout: Duration::from_secs(2),
         ..Limits::default()

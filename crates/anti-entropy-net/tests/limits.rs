@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anti_entropy::driver::{SendError, Transport};
 use anti_entropy_net::{BindError, Limits, PeerError, TcpConfig, TcpTransport};
-use common::{bind, closed, config, connect, in_time, let_in, loopback, peer, put, until};
-use tokio::io::AsyncReadExt;
+use common::{bind, closed, config, connect, hello, in_time, let_in, loopback, peer, put, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 fn limited(name: &str, set: impl FnOnce(&mut Limits)) -> TcpConfig {
@@ -42,7 +42,7 @@ async fn max_frame_bytes() {
     let (mut sender, _) = connect(&b, "a", "b").await;
     put(&mut sender, &[1; 2_000]).await;
     assert_eq!(in_time(b.receive()).await, Some((peer("a"), vec![1; 2_000])));
-    tokio::io::AsyncWriteExt::write_u32(&mut sender, 2_001).await.unwrap();
+    sender.write_u32(2_001).await.unwrap();
     closed(&mut sender).await;
     assert_eq!(b.stats().refused.frame_too_long, 1);
 }
@@ -133,6 +133,28 @@ async fn max_handshakes() {
     drop(silent);
     until(&b, |stats| stats.refused.malformed == 2).await;
     assert_eq!(connect(&b, "a", "b").await.1, 0);
+}
+
+/// Other addresses of loopback than the first are Linux's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn max_handshakes_per_address() {
+    let b = open_to_all(|limits| limits.max_handshakes_per_address = 2).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(b.local_addr()).await.unwrap());
+    }
+    let mut third = TcpStream::connect(b.local_addr()).await.unwrap();
+    closed(&mut third).await;
+    assert_eq!(b.stats().refused.too_many_handshakes, 1);
+    // A peer elsewhere does not notice.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut elsewhere = in_time(socket.connect(b.local_addr())).await.unwrap();
+    elsewhere.write_all(&hello("a", "b")).await.unwrap();
+    put(&mut elsewhere, b"x").await;
+    assert_eq!(in_time(b.receive()).await, Some((peer("a"), b"x".to_vec())));
+    assert_eq!((b.stats().refused.too_many_handshakes, b.stats().refused.malformed), (1, 0));
 }
 
 #[tokio::test]

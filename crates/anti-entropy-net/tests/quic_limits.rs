@@ -110,6 +110,24 @@ async fn max_handshakes_and_handshake_timeout() {
     assert_eq!(connect(&b, &authority, &endpoint, "c").await.1, Some(0));
 }
 
+/// Other addresses of loopback than the first are Linux's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn max_handshakes_per_address() {
+    let (b, authority, endpoint) = open_to_all(|limits| limits.max_handshakes_per_address = 2).await;
+    let client = || raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(raw::quic(&endpoint, b.local_addr(), client()).await.unwrap());
+    }
+    assert!(raw::quic(&endpoint, b.local_addr(), client()).await.is_err(), "there is no place for it");
+    assert_eq!(b.stats().refused.too_many_handshakes, 1);
+    // A peer elsewhere does not notice.
+    let elsewhere = Endpoint::client(([127, 0, 0, 2], 0).into()).unwrap();
+    assert_eq!(connect(&b, &authority, &elsewhere, "c").await.1, Some(0));
+    assert_eq!(b.stats().refused.too_many_handshakes, 1);
+}
+
 /// A first packet from an invented address gets a token to show again, and takes no place.
 #[tokio::test]
 async fn when_many_handshakes_are_under_way_addresses_are_validated() {

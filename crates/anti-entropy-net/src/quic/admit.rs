@@ -4,29 +4,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn::{Connection, ConnectionError, Endpoint, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::connection::certificates;
 use super::dial::refusal;
 use super::hub::{Hub, REFUSED};
 use crate::handshake::{HelloError, Incarnation, Status, answer, read_hello, read_incarnation};
+use crate::places::{Place, Places};
 use crate::refusal::RefusalReason;
 
 /// Accepts connections until the transport is closed.
 pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
-    let max = hub.config.limits.max_handshakes;
-    let handshakes = Arc::new(Semaphore::new(max));
+    let handshakes = Places::new(&hub.config.limits);
     while let Some(incoming) = endpoint.accept().await {
         let remote = incoming.remote_address();
         // When many are on their way, each has to show first that it receives what is sent to its address, so that
-        // whoever invents addresses takes no places.
-        if handshakes.available_permits() <= max / 2 && !incoming.remote_address_validated() {
+        // whoever invents addresses takes no places, neither all nor those of the address.
+        if handshakes.are_scarce(remote) && !incoming.remote_address_validated() {
             // It cannot fail, since the address is not validated.
             let _ = incoming.retry();
             continue;
         }
-        if let Ok(place) = Arc::clone(&handshakes).try_acquire_owned() {
+        if let Some(place) = handshakes.take(remote) {
             hub.spawn(serve(Arc::clone(&hub), incoming, remote, place));
         } else {
             incoming.refuse();
@@ -35,7 +34,7 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
     }
 }
 
-async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: OwnedSemaphorePermit) {
+async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Place) {
     if timeout(hub.config.limits.handshake_timeout, admit(&hub, incoming, remote)).await.is_err() {
         hub.stats.refuse(RefusalReason::HandshakeTimeout, remote, "");
     }

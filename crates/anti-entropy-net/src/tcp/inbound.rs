@@ -8,7 +8,7 @@ use std::time::Duration;
 use anti_entropy::gossip::PeerId;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -17,6 +17,7 @@ use super::config::TcpConfig;
 use crate::frame::{ReadError, read_frame};
 use crate::handshake::{HelloError, Status, answer, read_hello};
 use crate::peers::Peers;
+use crate::places::{Place, Places};
 use crate::receive::ReceiveQueue;
 use crate::refusal::RefusalReason;
 use crate::stats::Stats;
@@ -32,7 +33,7 @@ pub(crate) struct Inbound {
     peers: Arc<Peers>,
     security: Arc<Security>,
     stats: Arc<Stats>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Places>,
     /// The connections past their handshake, and how to end each.
     open: Mutex<BTreeMap<PeerId, Arc<Notify>>>,
     pub(crate) closing: Notify,
@@ -40,7 +41,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new(config: Arc<TcpConfig>, peers: Arc<Peers>, security: Arc<Security>, stats: Arc<Stats>) -> Self {
-        let handshakes = Arc::new(Semaphore::new(config.limits.max_handshakes));
+        let handshakes = Places::new(&config.limits);
         Self { config, peers, security, stats, handshakes, open: Mutex::default(), closing: Notify::new() }
     }
 
@@ -75,19 +76,13 @@ impl Inbound {
         queue: &ReceiveQueue,
         connections: &mut JoinSet<()>,
     ) {
-        match Arc::clone(&self.handshakes).try_acquire_owned() {
-            Ok(place) => drop(connections.spawn(Arc::clone(self).serve(stream, remote, place, queue.clone()))),
-            Err(_) => self.stats.refuse(RefusalReason::TooManyHandshakes, remote, ""),
+        match self.handshakes.take(remote) {
+            Some(place) => drop(connections.spawn(Arc::clone(self).serve(stream, remote, place, queue.clone()))),
+            None => self.stats.refuse(RefusalReason::TooManyHandshakes, remote, ""),
         }
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        place: OwnedSemaphorePermit,
-        queue: ReceiveQueue,
-    ) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: Place, queue: ReceiveQueue) {
         let admitted = timeout(self.config.limits.handshake_timeout, self.admit(stream, remote)).await;
         drop(place);
         let Ok(admitted) = admitted else {

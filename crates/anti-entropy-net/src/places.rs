@@ -1,0 +1,125 @@
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::limits::Limits;
+
+/// The places of inbound connections in their handshake: so many in all, and so many of one address.
+#[derive(Debug)]
+pub(crate) struct Places {
+    all: usize,
+    of_one: usize,
+    /// Only of addresses that have any, so never more than there are places.
+    taken: Mutex<BTreeMap<IpAddr, usize>>,
+}
+
+/// A place, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    address: IpAddr,
+}
+
+impl Places {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        let (all, of_one) = (limits.max_handshakes, limits.max_handshakes_per_address);
+        Arc::new(Self { all, of_one, taken: Mutex::default() })
+    }
+
+    /// A place, if there is one for this address. O(n) in the number of addresses.
+    pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<Place> {
+        let address = counted_as(remote);
+        let mut taken = self.lock();
+        let (all, own) = count(&taken, address);
+        if all >= self.all || own >= self.of_one {
+            return None;
+        }
+        taken.insert(address, own + 1);
+        drop(taken);
+        Some(Place { places: Arc::clone(self), address })
+    }
+
+    /// Whether half of all places are taken, or half of those of this address.
+    #[cfg(feature = "quic")]
+    pub(crate) fn are_scarce(&self, remote: SocketAddr) -> bool {
+        let (all, own) = count(&self.lock(), counted_as(remote));
+        let scarce = |taken, max: usize| max.saturating_sub(taken) <= max / 2;
+        scarce(all, self.all) || scarce(own, self.of_one)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        if let Some(own) = taken.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn count(taken: &BTreeMap<IpAddr, usize>, address: IpAddr) -> (usize, usize) {
+    (taken.values().sum(), taken.get(&address).copied().unwrap_or(0))
+}
+
+/// Whoever has one IPv6 address commonly has all of its first 64 bits, so they count as one.
+fn counted_as(remote: SocketAddr) -> IpAddr {
+    match remote.ip().to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(all: usize, of_one: usize) -> Arc<Places> {
+        Places::new(&Limits { max_handshakes: all, max_handshakes_per_address: of_one, ..Limits::default() })
+    }
+
+    fn remote(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_leaves_places_to_the_others_and_gets_its_own_back() {
+        let places = places(3, 2);
+        let first = places.take(remote("192.0.2.1:1")).unwrap();
+        let _second = places.take(remote("192.0.2.1:2")).unwrap();
+        assert!(places.take(remote("192.0.2.1:3")).is_none(), "the address has its two");
+        let other = places.take(remote("192.0.2.2:1")).unwrap();
+        assert!(places.take(remote("192.0.2.3:1")).is_none(), "there are three in all");
+        drop(first);
+        drop(other);
+        assert!(places.take(remote("192.0.2.1:4")).is_some());
+        assert_eq!(places.lock().len(), 1, "addresses without a place are forgotten");
+    }
+
+    #[test]
+    fn addresses_that_one_host_has_count_as_one() {
+        let places = places(9, 1);
+        let _held = ["192.0.2.1:1", "[2001:db8::1]:1"].map(|text| places.take(remote(text)).unwrap());
+        assert!(places.take(remote("[::ffff:192.0.2.1]:1")).is_none());
+        assert!(places.take(remote("[2001:db8::ffff:1]:1")).is_none());
+        assert!(places.take(remote("[2001:db8:0:1::1]:1")).is_some());
+    }
+
+    #[cfg(feature = "quic")]
+    #[test]
+    fn places_are_scarce_when_half_are_taken() {
+        let places = places(6, 2);
+        let (a, b) = (remote("192.0.2.1:1"), remote("192.0.2.2:1"));
+        assert!(!places.are_scarce(a));
+        let _first = places.take(a).unwrap();
+        assert!(places.are_scarce(a) && !places.are_scarce(b));
+        let _more = [places.take(a).unwrap(), places.take(b).unwrap()];
+        assert!(places.are_scarce(remote("192.0.2.3:1")));
+    }
+}
