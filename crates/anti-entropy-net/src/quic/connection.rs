@@ -212,13 +212,17 @@ async fn receive(hub: &Arc<Hub>, live: &Arc<Live>, queue: &PeerQueue, readers: &
     let (mut is_idle, mut this_left, mut other_left) = (false, false, false);
     while !(this_left && other_left) {
         let end = tokio::select! {
+            // The trust may have changed since the handshake: then no stream is read.
+            biased;
+            () = &mut distrusted => StreamEnd::Refused(RefusalReason::NoLongerTrusted),
+            // A stream that has broken a rule ends the connection before another is taken.
+            Some(Ok(end)) = readers.join_next() => end,
             stream = live.connection.accept_uni() => {
                 let Ok(stream) = stream else { return };
                 let (live, queue, stats) = (Arc::clone(live), queue.clone(), Arc::clone(&hub.stats));
                 readers.spawn(read_stream(live, stream, queue, stats, limits.clone()));
                 continue;
             }
-            Some(Ok(end)) = readers.join_next() => end,
             () = &mut idle, if !is_idle => {
                 is_idle = true;
                 live.retire();
@@ -236,7 +240,6 @@ async fn receive(hub: &Arc<Hub>, live: &Arc<Live>, queue: &PeerQueue, readers: &
                 continue;
             }
             () = &mut overdue => break,
-            () = &mut distrusted => StreamEnd::Refused(RefusalReason::NoLongerTrusted),
         };
         match end {
             StreamEnd::Through | StreamEnd::Broken => {}

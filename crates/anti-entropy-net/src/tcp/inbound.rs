@@ -91,10 +91,12 @@ impl Inbound {
         let Some((connection, channel)) = admitted else { return };
         let distrusted = self.security.distrusted(&channel, &connection.from);
         tokio::select! {
-            () = connection.end.notified() => {}
+            // The trust may have changed since the handshake: then no frame is read.
+            biased;
             () = distrusted => {
                 self.stats.refuse(RefusalReason::NoLongerTrusted, remote, connection.from.as_str());
             }
+            () = connection.end.notified() => {}
             () = self.read_all(&connection.from, remote, channel, &queue) => {}
         }
     }

@@ -115,6 +115,9 @@ impl Link {
         let mut writer = BufWriter::new(to_peer);
         let mut byte = [0];
         tokio::select! {
+            // The trust may have changed since the handshake: then no frame is written.
+            biased;
+            () = distrusted => End::Lost,
             // After its answer the peer says nothing more: whatever can be read means that the connection is over.
             // Without this look, the first frame after the peer's end would be written into the void.
             _ = from_peer.read(&mut byte) => End::Lost,
@@ -123,7 +126,6 @@ impl Link {
                 let _ = timeout(self.config.limits.write_timeout, writer.shutdown()).await;
                 end
             }
-            () = distrusted => End::Lost,
         }
     }
 

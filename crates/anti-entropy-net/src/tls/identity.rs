@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anti_entropy::gossip::PeerId;
 use rustls::client::Resumption;
@@ -9,6 +10,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use webpki::EndEntityCert;
 
 use super::config::{TlsConfig, Trust};
@@ -18,6 +20,10 @@ use super::verifier::{Role, Trusted, Verifier, dns_name, webpki_error};
 
 /// What TLS calls the protocol, so that a connection meant for another is refused.
 pub(crate) const ALPN: &[u8] = b"anti-entropy/1";
+
+/// How often open connections are asked again whether their certificates are still valid, since time passes without a
+/// word: soon enough for certificates that live for hours, and the few signatures to check cost nothing.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13];
 
@@ -62,10 +68,10 @@ impl Identity {
         certificates.first().is_some_and(|own| self.verifier.proves(own, name))
     }
 
-    /// Whether certificates that an earlier identity believed are believed by this one too.
-    fn still_trusts(&self, certificates: &[CertificateDer<'_>], name: &PeerId) -> bool {
+    /// Whether certificates that were believed before are believed at this time too.
+    fn still_trusts(&self, certificates: &[CertificateDer<'_>], name: &PeerId, now: UnixTime) -> bool {
         let Some((own, others)) = certificates.split_first() else { return false };
-        let verified = |role| self.verifier.verify(own, others, role, UnixTime::now()).is_ok();
+        let verified = |role| self.verifier.verify(own, others, role, now).is_ok();
         self.verifier.proves(own, name) && (verified(Role::Client) || verified(Role::Server))
     }
 }
@@ -105,17 +111,26 @@ impl TlsHandle {
     }
 
     /// Waits until certificates are no longer those of a name that is trusted. Which identity believed them at first
-    /// does not matter: the present one is asked at once.
+    /// does not matter: the present one is asked at once, each new one as soon as it is there, and all of them again
+    /// while time passes.
     pub(crate) async fn distrusted(&self, certificates: &[CertificateDer<'_>], name: &PeerId) {
+        self.distrusted_by(UnixTime::now, certificates, name).await;
+    }
+
+    async fn distrusted_by(
+        &self,
+        now: impl Fn() -> UnixTime + Send,
+        certificates: &[CertificateDer<'_>],
+        name: &PeerId,
+    ) {
         let mut current = self.current.subscribe();
         loop {
             let identity = Arc::clone(&current.borrow_and_update());
-            if !identity.still_trusts(certificates, name) {
+            if !identity.still_trusts(certificates, name, now()) {
                 return;
             }
-            if current.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+            // The sender is `self`'s.
+            let _ = timeout(CHECK_EVERY, current.changed()).await;
         }
     }
 }
@@ -231,4 +246,32 @@ fn secret_of(key: &PrivateKeyDer<'_>) -> [u8; 32] {
     let mut secret = [0; 32];
     secret.copy_from_slice(sign(&Key::new(HMAC_SHA256, key.secret_der()), b"anti-entropy/1 reset").as_ref());
     secret
+}
+
+#[cfg(all(test, feature = "test-ca"))]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::test_ca::TestAuthority;
+
+    /// In 4096, as all certificates for tests.
+    const EXPIRY: Duration = Duration::from_secs(67_090_118_400);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_is_trusted_until_it_expires_and_a_minute_longer_at_most() {
+        let authority = TestAuthority::new().unwrap();
+        let handle = TlsHandle::new(authority.issue("b").unwrap().config(), &"b".into()).unwrap();
+        let issued = authority.issue("a").unwrap();
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let (start, lead) = (Instant::now(), Duration::from_secs(200));
+        let now = || UnixTime::since_unix_epoch(EXPIRY - lead + start.elapsed());
+        handle.distrusted_by(now, &chain, &"a".into()).await;
+        assert!((lead..=lead + CHECK_EVERY).contains(&start.elapsed()), "{:?}", start.elapsed());
+        // One that is over is not waited for.
+        let again = Instant::now();
+        handle.distrusted_by(now, &chain, &"a".into()).await;
+        assert_eq!(again.elapsed(), Duration::ZERO);
+    }
 }
