@@ -2,8 +2,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// The longest name that the domain name system has.
 const MAX_HOST_BYTES: usize = 253;
@@ -41,6 +43,20 @@ impl Address {
             Self::Name { host, port } => Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect()),
         }
     }
+}
+
+/// Each address with the time to try it for: an equal share of what is left of `whole` since `start` when its turn comes,
+/// so that those that do not answer leave some to the others.
+pub(crate) fn in_turn(
+    addresses: Vec<SocketAddr>,
+    start: Instant,
+    whole: Duration,
+) -> impl Iterator<Item = (SocketAddr, Duration)> {
+    let count = addresses.len();
+    addresses.into_iter().enumerate().map(move |(tried, address)| {
+        let to_try = u32::try_from(count - tried).unwrap_or(u32::MAX);
+        (address, whole.saturating_sub(start.elapsed()) / to_try)
+    })
 }
 
 impl From<SocketAddr> for Address {
@@ -118,6 +134,20 @@ mod tests {
             let refused = text.parse::<Address>().unwrap_err();
             assert!(refused.to_string().contains("a colon and a port"), "{text}: {refused}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_addresses_of_a_name_share_the_time() {
+        let secs = Duration::from_secs;
+        let addresses: Vec<SocketAddr> = (1..=4).map(|port| ([127, 0, 0, 1], port).into()).collect();
+        let mut shares = in_turn(addresses.clone(), Instant::now(), secs(8));
+        assert_eq!(shares.next(), Some((addresses[0], secs(2))));
+        tokio::time::sleep(secs(2)).await;
+        assert_eq!(shares.next(), Some((addresses[1], secs(2))));
+        assert_eq!(shares.next(), Some((addresses[2], secs(3))), "what one has not used is the others'");
+        tokio::time::sleep(secs(9)).await;
+        assert_eq!(shares.next(), Some((addresses[3], secs(0))));
+        assert_eq!(shares.next(), None);
     }
 
     #[tokio::test]

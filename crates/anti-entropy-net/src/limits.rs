@@ -40,8 +40,8 @@ pub struct Limits {
     /// 16: an eighth of all, so that strangers need eight addresses to keep peers out, and enough for many nodes on one
     /// host, since a handshake takes a few round trips.
     pub max_handshakes_per_address: usize,
-    /// How long connecting, or being connected to, may take until the handshake is through. Default 5 seconds: a few
-    /// lost packets.
+    /// How long connecting, or being connected to, may take until the handshake is through; the addresses of
+    /// a name, which are tried in order, share it. Default 5 seconds: a few lost packets.
     pub handshake_timeout: Duration,
     /// After how long without a frame a connection is closed by the side that sends; the receiving side waits twice as
     /// long, so that it does not close one that is about to be used. Default 60 seconds: longer than between two

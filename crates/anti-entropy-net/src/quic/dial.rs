@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::{FrameStream, Live, WriteEnd, Writer, certificates, in_time};
 use super::endpoint;
 use super::hub::{Hub, REFUSED};
+use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::handshake::{Answer, Hello, greet_as};
 use crate::peers::Destination;
@@ -89,17 +90,19 @@ impl Link {
 
     /// Tries all that the address stands for, in order.
     async fn dial(&self) -> io::Result<Arc<Live>> {
-        let dialling = self.hub.dialling(&self.to.peer);
+        let (start, dialling) = (Instant::now(), self.hub.dialling(&self.to.peer));
+        let addresses = self.to.address.resolve().await?;
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in self.to.address.resolve().await? {
-            match self.attempt(address).await {
-                Ok(Some(live)) => return Ok(live),
-                Ok(None) => {
+        for (address, share) in in_turn(addresses, start, self.hub.config.limits.handshake_timeout) {
+            match timeout(share, self.attempt(address)).await {
+                Ok(Ok(Some(live))) => return Ok(live),
+                Ok(Ok(None)) => {
                     // The peer's own attempt prevails, and must not be turned away.
                     drop(dialling);
                     return Ok(self.hub.wait_for(&self.to.peer).await);
                 }
-                Err(error) => last = error,
+                Ok(Err(error)) => last = error,
+                Err(elapsed) => last = elapsed.into(),
             }
         }
         Err(last)

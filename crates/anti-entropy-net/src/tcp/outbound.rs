@@ -1,6 +1,7 @@
 //! The connection over which frames go to one peer.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::channel::{Channel, Security, refusal};
 use super::config::TcpConfig;
+use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::frame::write_frame;
 use crate::handshake::greet;
@@ -56,7 +58,7 @@ impl Link {
     /// Tries until it works. Frames are taken during an attempt and refused between two.
     async fn connect(&self, backoff: &mut Backoff) -> Channel {
         loop {
-            if let Ok(Ok(channel)) = timeout(self.config.limits.handshake_timeout, self.attempt()).await {
+            if let Ok(Ok(channel)) = timeout(self.config.limits.handshake_timeout, self.dial()).await {
                 self.stats.count(|stats| stats.connected += 1);
                 return channel;
             }
@@ -65,9 +67,29 @@ impl Link {
         }
     }
 
-    async fn attempt(&self) -> io::Result<Channel> {
-        let stream = self.dial().await?;
-        let remote = stream.peer_addr()?;
+    /// Tries all that the address stands for, in order.
+    async fn dial(&self) -> io::Result<Channel> {
+        let start = Instant::now();
+        let mut addresses = self.to.address.resolve().await?;
+        // A name may stand for anything.
+        addresses.retain(|address| self.config.may_reach(*address));
+        self.try_all(addresses, start).await
+    }
+
+    async fn try_all(&self, addresses: Vec<SocketAddr>, start: Instant) -> io::Result<Channel> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (address, share) in in_turn(addresses, start, self.config.limits.handshake_timeout) {
+            match timeout(share, self.attempt(address)).await {
+                Ok(Ok(channel)) => return Ok(channel),
+                Ok(Err(error)) => last = error,
+                Err(elapsed) => last = elapsed.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn attempt(&self, remote: SocketAddr) -> io::Result<Channel> {
+        let stream = TcpStream::connect(remote).await?;
         // Frames are whole messages that somebody waits for; holding them back to fill a packet only costs time.
         stream.set_nodelay(true)?;
         let refuse = |error: io::Error| {
@@ -83,22 +105,6 @@ impl Link {
         }
         greet(&mut channel.stream, &self.config.name, &self.to.peer).await.map_err(refuse)?;
         Ok(channel)
-    }
-
-    /// Tries all that the address stands for, in order.
-    async fn dial(&self) -> io::Result<TcpStream> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in self.to.address.resolve().await? {
-            // A name may stand for anything.
-            if !self.config.may_reach(address) {
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// Drops what waits, since it would be stale by then, and waits before the next attempt.
@@ -160,5 +166,39 @@ impl Link {
             writer.flush().await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::handshake::{Status, answer, read_hello};
+    use crate::queue::SendQueue;
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {
+        let mut config = TcpConfig::new("a".into(), ([127, 0, 0, 1], 0).into());
+        config.limits.handshake_timeout = std::time::Duration::from_secs(2);
+        let [silent, good] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let (silent, good) = (silent.await.unwrap(), good.await.unwrap());
+        let addresses = vec![silent.local_addr().unwrap(), good.local_addr().unwrap()];
+        let queue = Arc::new(SendQueue::new(&config.limits));
+        let link = Link {
+            to: Destination { peer: "b".into(), address: addresses[1].into(), queue, seed: 0 },
+            config: Arc::new(config),
+            security: Arc::new(Security::Plain),
+            stats: Arc::new(Stats::new(0)),
+        };
+        let answering = async {
+            let (mut stream, _) = good.accept().await.unwrap();
+            assert!(read_hello(&mut stream).await.is_ok());
+            answer(&mut stream, Status::Accepted).await.unwrap();
+            stream
+        };
+        let dialling = timeout(link.config.limits.handshake_timeout, link.try_all(addresses, Instant::now()));
+        let (channel, _stream) = tokio::join!(dialling, answering);
+        assert!(channel.unwrap().is_ok());
     }
 }
