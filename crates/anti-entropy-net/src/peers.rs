@@ -42,6 +42,14 @@ pub(crate) struct Destination {
     pub(crate) seed: u64,
 }
 
+/// What setting a peer has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    Kept,
+    Added,
+    Moved,
+}
+
 impl Peers {
     /// Nobody yet.
     pub(crate) fn new(own_name: PeerId, limits: Limits, seed: u64, stats: Arc<Stats>) -> Self {
@@ -54,7 +62,7 @@ impl Peers {
         peer: PeerId,
         address: Address,
         start: impl FnOnce(Destination) -> Task,
-    ) -> Result<(), PeerError> {
+    ) -> Result<Set, PeerError> {
         check_name(&peer)?;
         if peer == self.own_name {
             return Err(PeerError::OwnName(peer));
@@ -63,18 +71,19 @@ impl Peers {
         let peers = guard.as_mut().ok_or(PeerError::Closed)?;
         let (max, count) = (self.limits.max_peers, peers.len());
         match peers.entry(peer) {
-            Entry::Occupied(known) if known.get().address == address => {}
+            Entry::Occupied(known) if known.get().address == address => Ok(Set::Kept),
             Entry::Occupied(mut known) => {
                 let moved = self.start(known.key().clone(), address, start);
                 known.insert(moved);
+                Ok(Set::Moved)
             }
-            Entry::Vacant(_) if count >= max => return Err(PeerError::TooMany { max }),
+            Entry::Vacant(_) if count >= max => Err(PeerError::TooMany { max }),
             Entry::Vacant(place) => {
                 let added = self.start(place.key().clone(), address, start);
                 place.insert(added);
+                Ok(Set::Added)
             }
         }
-        Ok(())
     }
 
     /// Removes a peer; `false` if it was not known.

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::driver::{SendError, Transport};
@@ -267,6 +268,26 @@ async fn peers_move_and_have_names() {
     assert!(a.remove_peer(&peer("b")) && !a.remove_peer(&peer("b")));
     assert_eq!(a.send(&peer("b"), Vec::new()).await, Err(SendError::UnknownPeer(peer("b"))));
     until_open(&b, 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_outlives_that_its_peer_becomes_known() {
+    let authority = authority();
+    let b = bind_quic(QuicConfig { accept_unknown_peers: true, ..quic_config(&authority, "b") }).await;
+    let client = raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
+    let endpoint = raw::endpoint();
+    let connection = raw::quic(&endpoint, b.local_addr(), client).await.unwrap();
+    assert_eq!(raw::greet_quic(&connection, "c", "b", 1).await, Some(0));
+    for _ in 0..2 {
+        b.set_peer(peer("c"), SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
+        assert_eq!(b.connections(), 1);
+    }
+    b.send(&peer("c"), b"y".to_vec()).await.unwrap();
+    let mut frame = [0; 6];
+    in_time(raw::accept(&connection).await.read_exact(&mut frame)).await.unwrap();
+    assert_eq!(&frame, b"\x01\x00\x00\x00\x01y");
+    b.set_peer(peer("c"), SocketAddr::from(([127, 0, 0, 1], 2))).unwrap();
+    in_time(connection.closed()).await;
 }
 
 #[tokio::test]

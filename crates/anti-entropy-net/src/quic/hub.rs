@@ -1,6 +1,6 @@
 //! The connections that are open, and which of two is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::gossip::PeerId;
@@ -35,8 +35,8 @@ struct State {
     endpoint: Endpoint,
     queue: ReceiveQueue,
     open: BTreeMap<PeerId, Entry>,
-    /// The peers that are being dialled.
-    dialling: BTreeSet<PeerId>,
+    /// The peers that are being dialled, and by how many tasks: while a peer moves, the one that ends may still be there.
+    dialling: BTreeMap<PeerId, usize>,
     tasks: JoinSet<()>,
 }
 
@@ -64,7 +64,7 @@ impl Hub {
         incarnation: Incarnation,
     ) -> Self {
         let peers = Peers::new(config.name.clone(), config.limits.clone(), config.seed, Arc::clone(&stats));
-        let (open, dialling, tasks) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new());
+        let (open, dialling, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
         let all = State { endpoint, queue, open, dialling, tasks };
         Self { config, tls, peers, stats, incarnation, state: Mutex::new(Some(all)), opened: watch::Sender::new(()) }
     }
@@ -119,7 +119,7 @@ impl Hub {
             return Err(Status::UnknownSender);
         }
         let first = self.config.name < *peer;
-        if first && state.dialling.contains(peer) {
+        if first && state.dialling.contains_key(peer) {
             return Err(Status::Crossed);
         }
         match state.open.get(peer) {
@@ -186,7 +186,7 @@ impl Hub {
     /// Notes that a peer is being dialled, until the value is dropped.
     pub(super) fn dialling<'a>(&'a self, peer: &'a PeerId) -> Dialling<'a> {
         if let Some(state) = self.lock().as_mut() {
-            state.dialling.insert(peer.clone());
+            *state.dialling.entry(peer.clone()).or_default() += 1;
         }
         Dialling { hub: self, peer }
     }
@@ -233,9 +233,21 @@ pub(super) struct Dialling<'a> {
 
 impl Drop for Dialling<'_> {
     fn drop(&mut self) {
-        if let Some(state) = self.hub.lock().as_mut() {
-            state.dialling.remove(self.peer);
+        if let Some(state) = self.hub.lock().as_mut()
+            && let Some(count) = state.dialling.get_mut(self.peer)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.dialling.remove(self.peer);
+            }
         }
+    }
+}
+
+#[cfg(all(test, feature = "test-ca"))]
+impl Hub {
+    pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
+        self.lock().as_ref().is_some_and(|state| state.dialling.contains_key(peer))
     }
 }
 

@@ -7,7 +7,7 @@ use anti_entropy::gossip::PeerId;
 use async_trait::async_trait;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::admit::accept_all;
@@ -18,7 +18,7 @@ use super::hub::Hub;
 use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::handshake::Incarnation;
-use crate::peers::check_name;
+use crate::peers::{Set, check_name};
 use crate::receive::{ReceiveQueue, Received};
 use crate::refusal::Refusal;
 use crate::stats::{Stats, TransportStats};
@@ -89,14 +89,21 @@ impl QuicTransport {
     /// # Errors
     /// [`PeerError`] if the peer is refused; the peers are as they were.
     pub fn set_peer(&self, peer: PeerId, address: impl Into<Address>) -> Result<(), PeerError> {
-        let mut moved = None;
-        self.hub.peers.set(peer, address.into(), |to| {
-            moved = Some(to.peer.clone());
-            Task::spawn(&self.runtime, Link { to, hub: Arc::clone(&self.hub) }.run())
+        // The new link starts when the old connection is gone, so that it neither uses that nor loses its own.
+        let (go, wait) = oneshot::channel();
+        let set = self.hub.peers.set(peer.clone(), address.into(), |to| {
+            let link = Link { to, hub: Arc::clone(&self.hub) };
+            Task::spawn(&self.runtime, async {
+                if wait.await.is_ok() {
+                    link.run().await;
+                }
+            })
         })?;
-        if let Some(moved) = moved {
-            self.hub.disconnect(&moved);
+        if set == Set::Moved {
+            self.hub.disconnect(&peer);
         }
+        // Nobody waits if nothing has changed.
+        let _ = go.send(());
         Ok(())
     }
 
@@ -204,5 +211,24 @@ impl Transport for QuicTransport {
 
     fn local_name(&self) -> Option<PeerId> {
         Some(self.hub.config.name.clone())
+    }
+}
+
+#[cfg(all(test, feature = "test-ca"))]
+mod tests {
+    use super::*;
+    use crate::test_ca::TestAuthority;
+
+    #[tokio::test]
+    async fn a_peer_is_dialled_until_the_last_who_does_has_stopped() {
+        let tls = TestAuthority::new().unwrap().issue("a").unwrap().config();
+        let config = QuicConfig::new("a".into(), ([127, 0, 0, 1], 0).into(), tls);
+        let transport = QuicTransport::bind(config).await.unwrap();
+        let (hub, peer) = (&transport.hub, PeerId::from("b"));
+        let (older, newer) = (hub.dialling(&peer), hub.dialling(&peer));
+        drop(older);
+        assert!(hub.is_dialling(&peer));
+        drop(newer);
+        assert!(!hub.is_dialling(&peer));
     }
 }

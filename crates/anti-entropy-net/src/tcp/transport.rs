@@ -97,7 +97,7 @@ impl TcpTransport {
     pub fn set_peer(&self, peer: PeerId, address: impl Into<Address>) -> Result<(), PeerError> {
         let address = address.into();
         self.config.check_address(&peer, &address)?;
-        self.peers.set(peer, address, |to| self.start(to))
+        self.peers.set(peer, address, |to| self.start(to)).map(drop)
     }
 
     /// Removes a peer and ends its connections both ways; `false` if it was not known.
