@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use quinn::{Connection, ConnectionError, Endpoint, Incoming};
-use tokio::time::timeout;
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, SendStream};
+use tokio::time::{Instant, timeout};
 
 use super::connection::certificates;
 use super::dial::refusal;
@@ -35,29 +35,48 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
 }
 
 async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Place) {
-    if timeout(hub.config.limits.handshake_timeout, admit(&hub, incoming, remote)).await.is_err() {
-        hub.stats.refuse(RefusalReason::HandshakeTimeout, remote, "");
+    let (start, limit) = (Instant::now(), hub.config.limits.handshake_timeout);
+    match timeout(limit, admit(&hub, incoming, remote)).await {
+        Ok(None) => {}
+        Ok(Some(TurnedAway { connection, writer })) => {
+            // The other side closes the connection when it has the answer; not closing it first, lest the answer be
+            // lost. The handshake's limit of time holds for this too.
+            let _ = timeout(limit.saturating_sub(start.elapsed()), writer.stopped()).await;
+            connection.close(REFUSED, b"refused");
+        }
+        Err(_) => hub.stats.refuse(RefusalReason::HandshakeTimeout, remote, ""),
     }
     drop(place);
 }
 
-async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) {
+/// A connection that is not wanted; the answer that says so is on its way, and the refusal is counted.
+struct TurnedAway {
+    connection: Connection,
+    writer: SendStream,
+}
+
+async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option<TurnedAway> {
     let connected = match incoming.accept() {
         Ok(connecting) => connecting.await,
         Err(error) => Err(error),
     };
     let connection = match connected {
         Ok(connection) => connection,
-        Err(error) => return failed(hub, remote, &error),
-    };
-    if let Err((reason, detail)) = greeted(hub, &connection).await {
-        match connection.close_reason() {
-            // The hello was not to be had because the handshake failed after all.
-            Some(error) if reason == RefusalReason::Malformed => failed(hub, remote, &error),
-            _ => hub.stats.refuse(reason, remote, detail),
+        Err(error) => {
+            failed(hub, remote, &error);
+            return None;
         }
-        connection.close(REFUSED, b"refused");
+    };
+    if let Ok(turned_away) = greeted(hub, &connection, remote).await {
+        return turned_away.map(|writer| TurnedAway { connection, writer });
     }
+    match connection.close_reason() {
+        // The hello was not to be had because the handshake failed after all.
+        Some(error) => failed(hub, remote, &error),
+        None => hub.stats.refuse(RefusalReason::Malformed, remote, ""),
+    }
+    connection.close(REFUSED, b"refused");
+    None
 }
 
 fn failed(hub: &Hub, remote: SocketAddr, error: &ConnectionError) {
@@ -68,14 +87,16 @@ fn failed(hub: &Hub, remote: SocketAddr, error: &ConnectionError) {
     hub.stats.refuse(reason, remote, error.to_string());
 }
 
-/// Reads the hello and answers it. The error is a refusal.
-async fn greeted(hub: &Arc<Hub>, connection: &Connection) -> Result<(), (RefusalReason, String)> {
-    let malformed = || (RefusalReason::Malformed, String::new());
-    let (mut writer, mut reader) = connection.accept_bi().await.map_err(|_| malformed())?;
+/// There was no hello.
+struct Malformed;
+
+/// Reads the hello and answers it. If the other side is turned away, that is counted, and the answer's stream returned.
+async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) -> Result<Option<SendStream>, Malformed> {
+    let (mut writer, mut reader) = connection.accept_bi().await.map_err(|_| Malformed)?;
     let hello = match read_hello(&mut reader).await {
-        Ok(hello) => Ok((read_incarnation(&mut reader).await.map_err(|_| malformed())?, hello)),
+        Ok(hello) => Ok((read_incarnation(&mut reader).await.map_err(|_| Malformed)?, hello)),
         Err(HelloError::OtherVersion) => Err(Status::OtherVersion),
-        Err(HelloError::Malformed) => return Err(malformed()),
+        Err(HelloError::Malformed) => return Err(Malformed),
     };
     let mut named = String::new();
     let admitted = hello.and_then(|(incarnation, hello)| {
@@ -89,6 +110,9 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection) -> Result<(), (Refusal
         hub.register(hello.from, connection.clone(), incarnation, false)
     });
     let status = admitted.as_ref().err().copied().unwrap_or(Status::Accepted);
+    if let Some(reason) = status.refusal() {
+        hub.stats.refuse(reason, remote, named);
+    }
     // If the answer does not arrive, the connection is broken, and whoever uses it notices.
     let _ = answer(&mut writer, status).await;
     if admitted.is_ok() {
@@ -97,14 +121,5 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection) -> Result<(), (Refusal
         let _ = writer.write_all(&incarnation).await;
     }
     let _ = writer.finish();
-    match status.refusal() {
-        None if admitted.is_ok() => Ok(()),
-        refusal => {
-            // The other side closes the connection when it has the answer; not closing it first, lest the answer be
-            // lost. The handshake's limit of time holds for this too.
-            let _ = writer.stopped().await;
-            connection.close(REFUSED, b"refused");
-            refusal.map_or(Ok(()), |reason| Err((reason, named)))
-        }
-    }
+    Ok(admitted.is_err().then_some(writer))
 }
