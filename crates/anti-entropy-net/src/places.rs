@@ -72,7 +72,7 @@ fn count(taken: &BTreeMap<IpAddr, usize>, address: IpAddr) -> (usize, usize) {
 fn counted_as(remote: SocketAddr) -> IpAddr {
     match remote.ip().to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -180,12 +180,38 @@ async fn a_peer_that_says_nothing_is_let_go() {
 
 #[tokio::test]
 async fn lost_after() {
-    let (b, authority, endpoint) = open_to_all(|limits| limits.lost_after = Duration::from_millis(200)).await;
-    let (_connection, _) = connect(&b, &authority, &endpoint, "c").await;
-    assert_eq!(b.connections(), 1);
+    let (b, authority, endpoint) = open_to_all(|limits| limits.lost_after = Duration::from_secs(1)).await;
+    let relay = raw::Relay::new(b.local_addr()).await;
+    let client = raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
+    let connection = raw::quic(&endpoint, relay.address, client).await.unwrap();
+    assert_eq!(raw::greet_quic(&connection, "c", "b", 1).await, Some(0));
     // While both are there, the connection lives; the keep-alives are the only packets.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(b.connections(), 1);
+    relay.swallow_all();
+    // Without this limit it would be quinn's own, of half a minute, or the one for idle connections, of two.
+    let lost = async {
+        while b.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), lost).await.expect("it counts as gone");
+    assert_eq!(b.stats().inbound_idle, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_is_counted_also_if_its_answer_does_not_arrive() {
+    let (b, authority, endpoint) = open_to_all(|limits| limits.handshake_timeout = Duration::from_secs(3)).await;
+    let relay = raw::Relay::new(b.local_addr()).await;
+    let client = raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
+    let connection = raw::quic(&endpoint, relay.address, client).await.unwrap();
+    relay.swallow_to_client();
+    let greeting = raw::greet_quic(&connection, "c", "somebody else", 1);
+    let refused = until(&b, |stats| stats.refused.wrong_receiver + stats.refused.handshake_timeout > 0);
+    tokio::select! {
+        _ = greeting => panic!("there is no answer"),
+        stats = refused => assert_eq!((stats.refused.wrong_receiver, stats.refused.handshake_timeout), (1, 0)),
+    }
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ impl QuicTransport {
     /// [`PeerError`] if the peer is refused; the peers are as they were.
     pub fn set_peer(&self, peer: PeerId, address: impl Into<Address>) -> Result<(), PeerError> {
         // The new link starts when the old connection is gone, so that it neither uses that nor loses its own.
-        let (go, wait) = oneshot::channel();
-        let set = self.hub.peers.set(peer.clone(), address.into(), |to| {
+        let (name, (go, wait)) = (peer.clone(), oneshot::channel());
+        let set = self.hub.peers.set(peer, address.into(), |to| {
             let link = Link { to, hub: Arc::clone(&self.hub) };
             Task::spawn(&self.runtime, async {
                 if wait.await.is_ok() {
@@ -100,7 +100,7 @@ impl QuicTransport {
             })
         })?;
         if set == Set::Moved {
-            self.hub.disconnect(&peer);
+            self.hub.disconnect(&name);
         }
         // Nobody waits if nothing has changed.
         let _ = go.send(());

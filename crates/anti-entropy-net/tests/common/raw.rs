@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anti_entropy_net::TestCertificate;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -12,7 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -90,6 +92,8 @@ pub(crate) async fn quic(
     let mut transport = quinn::TransportConfig::default();
     // Little, so that whoever sends to a node that reads nothing is soon held up.
     transport.stream_receive_window((64_u32 << 10).into());
+    // When the connection ends is for the node to say.
+    transport.max_idle_timeout(None);
     client.transport_config(Arc::new(transport));
     in_time(endpoint.connect_with(client, to, "x").expect("a valid address")).await
 }
@@ -133,4 +137,56 @@ pub(crate) async fn stream(connection: &Connection, bytes: &[u8]) -> SendStream 
 /// Accepts a stream by hand.
 pub(crate) async fn accept(connection: &Connection) -> RecvStream {
     in_time(connection.accept_uni()).await.expect("a stream")
+}
+
+/// Passes datagrams on between one client and a node, until told to swallow them.
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    swallows_to_node: Arc<AtomicBool>,
+    swallows_to_client: Arc<AtomicBool>,
+    _task: JoinSet<()>,
+}
+
+impl Relay {
+    pub(crate) async fn new(node: SocketAddr) -> Self {
+        let front = UdpSocket::bind(loopback()).await.expect("loopback has ports");
+        let back = UdpSocket::bind(loopback()).await.expect("loopback has ports");
+        back.connect(node).await.expect("a valid address");
+        let address = front.local_addr().expect("it is bound");
+        let [swallows_to_node, swallows_to_client] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let swallows = [&swallows_to_node, &swallows_to_client].map(Arc::clone);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (mut client, mut there, mut here) = (None, vec![0; 1 << 16], vec![0; 1 << 16]);
+            loop {
+                // Errors are lost datagrams.
+                tokio::select! {
+                    Ok((bytes, from)) = front.recv_from(&mut there) => {
+                        client = Some(from);
+                        if !swallows[0].load(Ordering::Relaxed) {
+                            let _ = back.send(&there[..bytes]).await;
+                        }
+                    }
+                    Ok(bytes) = back.recv(&mut here) => {
+                        if let Some(client) = client.filter(|_| !swallows[1].load(Ordering::Relaxed)) {
+                            let _ = front.send_to(&here[..bytes], client).await;
+                        }
+                    }
+                    else => tokio::task::yield_now().await,
+                }
+            }
+        });
+        Self { address, swallows_to_node, swallows_to_client, _task: task }
+    }
+
+    /// The client hears nothing more.
+    pub(crate) fn swallow_to_client(&self) {
+        self.swallows_to_client.store(true, Ordering::Relaxed);
+    }
+
+    /// Nor does the node.
+    pub(crate) fn swallow_all(&self) {
+        self.swallow_to_client();
+        self.swallows_to_node.store(true, Ordering::Relaxed);
+    }
 }
