@@ -10,7 +10,7 @@ use serde::Serialize;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, Unit, processor_time, time};
+use crate::measure::{Progress, Samples, Unit, live_bytes, processor_time, time};
 
 /// What was measured at one number of entries. Times are medians; units are times of SHA-256 over 64 bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -130,7 +130,7 @@ fn measure_memory(count: u64) -> (MerkleTree, f64) {
     let region = Region::new(ALLOCATOR);
     let tree = hashed(entries(0..count, 0).into_iter());
     let change = region.change();
-    let live = change.bytes_allocated - change.bytes_deallocated;
+    let live = live_bytes(change);
     (tree, float(live as u64) / float(count))
 }
 

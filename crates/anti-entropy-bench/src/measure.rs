@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 use sha2::{Digest, Sha256};
+use stats_alloc::Stats;
 
 /// The processor time that `work` takes, in nanoseconds: for what takes longer than the machine leaves a thread alone.
 pub(crate) fn processor_time<T>(work: impl FnOnce() -> T) -> (f64, T) {
@@ -19,6 +20,11 @@ pub(crate) fn time<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let started = Instant::now();
     let result = work();
     (started.elapsed().as_secs_f64() * 1e9, result)
+}
+
+/// What is on the heap more than before. Where other threads work too, as in tests, it is no measurement.
+pub(crate) fn live_bytes(change: Stats) -> usize {
+    change.bytes_allocated.saturating_sub(change.bytes_deallocated)
 }
 
 /// Times of one thing, repeated.

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, processor_time};
+use crate::measure::{Progress, Samples, live_bytes, processor_time};
 
 /// A library as this benchmark uses it. Each has a file of its own, so that it is easy to see whether it is used well.
 pub(crate) trait Peer {
@@ -333,7 +333,7 @@ fn measure_side<P: Peer>(count: u64) -> Side {
     for _ in 0..2 {
         build.add(processor_time(|| P::build(&entries)).0);
     }
-    let live = change.bytes_allocated - change.bytes_deallocated;
+    let live = live_bytes(change);
     Side {
         build_ns_per_entry: build.median() / float(count),
         upsert_root_ns: measure_upserts::<P>(&mut side, count),

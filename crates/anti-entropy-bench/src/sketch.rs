@@ -10,7 +10,7 @@ use serde::Serialize;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, Unit, processor_time, time};
+use crate::measure::{Progress, Samples, Unit, live_bytes, processor_time, time};
 
 /// What keeping a sketch of so many entries costs. Times are medians; units are times of SHA-256 over 64 bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -137,7 +137,7 @@ pub(crate) fn measure(count: u64, differences: &[u64], progress: &Progress, mut 
     let region = Region::new(ALLOCATOR);
     let sketch = build();
     let change = region.change();
-    let live = change.bytes_allocated - change.bytes_deallocated;
+    let live = live_bytes(change);
     let mut side = Side { tree, sketch };
     let double_ns_per_entry = measure_doubling(count, &mut side);
     let batched_upsert_ns = measure_batches(count, &mut side, &mut unit);
