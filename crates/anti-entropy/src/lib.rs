@@ -22,6 +22,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
+mod config_error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "std")]
@@ -34,6 +35,7 @@ pub mod replica;
 pub mod session;
 pub mod summary;
 
+pub use config_error::ConfigError;
 pub use hash::{KeyHash, KeyRange};
 
 /// What the macros of this crate expand to; no part of its API.
