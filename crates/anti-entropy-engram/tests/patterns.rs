@@ -126,7 +126,7 @@ fn the_digest_is_fed_these_bytes() {
     for sample in samples() {
         let Encoded { body, parts } = sample.encode();
         let with_length = |bytes: &[u8]| [&(bytes.len() as u64).to_be_bytes(), bytes].concat();
-        let hashes = parts.iter().flat_map(|part| part.hash().0).collect();
+        let hashes = parts.iter().flat_map(|part| part.hash().to_bytes()).collect();
         let mut fed = Fed(Vec::new());
         sample.digest(&mut fed);
         assert_eq!(fed.0, [with_length(sample.id().as_bytes()), with_length(&body), hashes].concat());

@@ -117,7 +117,7 @@ impl From<PeerStatus> for PeerConsolidationStatus {
 }
 
 fn hex(root: Root) -> String {
-    root.0.iter().fold(String::new(), |mut hex, byte| {
+    root.as_bytes().iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a string takes everything");
         hex
     })

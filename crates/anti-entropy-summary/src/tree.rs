@@ -6,7 +6,6 @@ use core::marker::PhantomData;
 
 use sha2::Sha256;
 
-use crate::mutant::{self, Mutant};
 use crate::{KeyHash, KeyRange};
 
 use super::build::{build, sort};
@@ -18,23 +17,22 @@ use super::update::{insert, rehash, remove, replace};
 /// A set of entries, each a key's hash and a fingerprint, under a digest that is a pure function of the set.
 ///
 /// Changes are cheap and are hashed together when the root is next asked for. What is hashed is defined byte by byte
-/// in the [module's documentation](super).
+/// in the [crate's documentation](crate).
 ///
 /// ```
-/// use anti_entropy::KeyHash;
-/// use anti_entropy::summary::{Fingerprint, MerkleTree};
+/// use anti_entropy_summary::{Fingerprint, KeyHash, MerkleTree};
 ///
 /// let (apple, pear) = (KeyHash::from_u128(1), KeyHash::from_u128(2));
 /// let mut ours: MerkleTree = MerkleTree::new();
-/// ours.insert(apple, Fingerprint([1; 32]));
-/// ours.insert(pear, Fingerprint([2; 32]));
+/// ours.insert(apple, Fingerprint::from_bytes([1; 32]));
+/// ours.insert(pear, Fingerprint::from_bytes([2; 32]));
 /// let before = ours.snapshot();
 ///
 /// // The same entries have the same root, however they came there.
-/// let mut theirs: MerkleTree = MerkleTree::from_entries([(pear, Fingerprint([2; 32])), (apple, Fingerprint([1; 32]))]);
+/// let mut theirs: MerkleTree = MerkleTree::from_entries([(pear, Fingerprint::from_bytes([2; 32])), (apple, Fingerprint::from_bytes([1; 32]))]);
 /// assert_eq!(ours.root(), theirs.root());
 ///
-/// assert_eq!(ours.remove(pear), Some(Fingerprint([2; 32])));
+/// assert_eq!(ours.remove(pear), Some(Fingerprint::from_bytes([2; 32])));
 /// assert_ne!(ours.root(), theirs.root());
 /// assert_eq!(before.root(), theirs.root(), "a snapshot stays what it was");
 /// ```
@@ -87,7 +85,7 @@ impl<D: HashFunction> MerkleTree<D> {
     pub fn remove(&mut self, key: KeyHash) -> Option<Fingerprint> {
         let before = self.get(key)?;
         remove(&mut self.top.node, key);
-        self.dirty |= !mutant::active(Mutant::DigestBlindToDeletions);
+        self.dirty = true;
         Some(before)
     }
 
@@ -118,7 +116,7 @@ impl<D: HashFunction> MerkleTree<D> {
             self.top.digest = rehash::<D>(&mut self.top.node);
             self.dirty = false;
         }
-        Root(self.top.digest)
+        Root::from_bytes(self.top.digest)
     }
 
     /// The entries as they are now, for as long as the snapshot is kept. Costs what [`root`](Self::root) costs, and

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::summary::span::{Span, bits_behind};
+use crate::span::{Span, bits_behind};
 use crate::{KeyHash, KeyRange};
 
 /// All key hashes that start with certain bits: an even number of them, since the tree splits by two bits.
@@ -14,10 +14,10 @@ use crate::{KeyHash, KeyRange};
 /// when decoding.
 ///
 /// ```
-/// use anti_entropy::KeyHash;
-/// use anti_entropy::summary::compare::Prefix;
+/// use anti_entropy_summary::KeyHash;
+/// use anti_entropy_summary::compare::Prefix;
 ///
-/// let prefix = Prefix::new(4, KeyHash([0xab; 16])).unwrap();
+/// let prefix = Prefix::new(4, KeyHash::from_bytes([0xab; 16])).unwrap();
 /// assert_eq!(prefix.to_range().lo(), KeyHash::from_u128(0xa << 124));
 /// assert_eq!(prefix.to_range().hi(), Some(KeyHash::from_u128(0xb << 124)));
 /// assert_eq!(Prefix::new(5, KeyHash::MIN), None);
@@ -89,8 +89,8 @@ pub struct PrefixError;
 impl From<Prefix> for Vec<u8> {
     fn from(prefix: Prefix) -> Self {
         let whole = prefix.whole_bytes();
-        let mut bytes = prefix.start.0[..whole].to_vec();
-        let last = prefix.start.0.get(whole).copied().unwrap_or(0);
+        let mut bytes = prefix.start.as_bytes()[..whole].to_vec();
+        let last = prefix.start.as_bytes().get(whole).copied().unwrap_or(0);
         bytes.push(last | 0x80 >> (prefix.bits % 8));
         bytes
     }
@@ -112,7 +112,7 @@ impl TryFrom<Vec<u8>> for Prefix {
             *to = *from;
         }
         // Masking takes the marker bit off.
-        Self::new(bits, KeyHash(start)).ok_or(PrefixError)
+        Self::new(bits, KeyHash::from_bytes(start)).ok_or(PrefixError)
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn every_length_survives_encoding_and_is_short() {
         for bits in (0..=128).step_by(2) {
-            for hash in [KeyHash::MIN, KeyHash::MAX, KeyHash([0x5a; 16])] {
+            for hash in [KeyHash::MIN, KeyHash::MAX, KeyHash::from_bytes([0x5a; 16])] {
                 let prefix = Prefix::new(bits, hash).unwrap();
                 let bytes = postcard::to_allocvec(&prefix).unwrap();
                 assert_eq!(bytes.len(), usize::from(bits) / 8 + 2);

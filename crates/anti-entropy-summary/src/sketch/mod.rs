@@ -19,44 +19,39 @@
 //! summed up and sent is defined byte by byte in docs/protocol.md, "Sketch".
 //!
 //! ```
-//! use anti_entropy::KeyHash;
-//! use anti_entropy::summary::sketch::{Chunk, Decoder, DecoderLimits, Encoder, Status};
-//! use anti_entropy::summary::{Fingerprint, MerkleTree};
+//! use anti_entropy_summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder};
+//! use anti_entropy_summary::{Fingerprint, KeyHash, MerkleTree};
 //!
-//! let entries = (0..10_000).map(|number| (KeyHash::from_u128(number << 100), Fingerprint([7; 32])));
+//! let entries = (0..10_000).map(|number| (KeyHash::from_u128(number << 100), Fingerprint::from_bytes([7; 32])));
 //! let mut tree: MerkleTree = MerkleTree::from_entries(entries);
 //! let theirs = tree.snapshot();
 //! let (changed, added) = (KeyHash::from_u128(5 << 100), KeyHash::from_u128(1 << 64));
-//! tree.insert(changed, Fingerprint([8; 32]));
-//! tree.insert(added, Fingerprint([9; 32]));
+//! tree.insert(changed, Fingerprint::from_bytes([8; 32]));
+//! tree.insert(added, Fingerprint::from_bytes([9; 32]));
 //!
 //! let mut peer = Encoder::new(theirs);
 //! let sent = peer.chunk(0, 16).to_bytes();
 //!
 //! let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default());
-//! assert_eq!(decoder.handle_chunk(&Chunk::from_bytes(&sent)?), Status::Complete);
-//! let found: Vec<_> = decoder.differing_keys().unwrap().into_iter().map(|found| (found.ours, found.theirs)).collect();
-//! assert_eq!(found, [
-//!     (Some((added, Fingerprint([9; 32]))), None),
-//!     (Some((changed, Fingerprint([8; 32]))), Some(0x0707_0707_0707_0707)),
-//! ]);
-//! # Ok::<(), anti_entropy::summary::sketch::ChunkError>(())
+//! assert_eq!(decoder.handle_chunk(&Chunk::from_bytes(&sent)?), DecodeStatus::Complete);
+//! let found: Vec<_> = decoder.differences().unwrap().into_iter().map(|found| (found.key, found.theirs.is_some())).collect();
+//! assert_eq!(found, [(added, false), (changed, true)]);
+//! # Ok::<(), anti_entropy_summary::sketch::ChunkError>(())
 //! ```
 
 mod cell;
 mod census;
 mod chunk;
 mod decoder;
-mod differing;
+mod differences;
 mod encoder;
 mod maintained;
 mod symbol;
 
 pub use cell::Cell;
-pub(crate) use census::cells_for;
+pub use census::cells_for;
 pub use chunk::{Chunk, ChunkError};
-pub use decoder::{Decoder, DecoderLimits, Failure, Found, Side, Status};
-pub use differing::DifferingKey;
+pub use decoder::{DecodeFailure, DecodeStatus, DecodedSymbol, Decoder, DecoderLimits, Side};
 pub use encoder::Encoder;
 pub use maintained::{Sketch, SketchConfig};
 pub use symbol::{Indices, Symbol};

@@ -7,7 +7,7 @@ use core::fmt::Debug;
 /// A setting that is out of its range, or that contradicts another one. Nothing was started.
 ///
 /// ```
-/// use anti_entropy::ConfigError;
+/// use anti_entropy_summary::ConfigError;
 ///
 /// let error = ConfigError::at_most("random_percent", 200, 100).unwrap_err().within("gossip");
 /// assert_eq!(error.field, "gossip.random_percent");

@@ -122,7 +122,7 @@ impl Node {
             paths.retain_mut(|(key, node)| match node {
                 Self::Leaf(items) => {
                     for item in items.iter() {
-                        black_box(item.key.0[0]);
+                        black_box(item.key.as_bytes()[0]);
                     }
                     false
                 }

@@ -8,7 +8,7 @@ use core::ops::Range;
 use sha2::Sha256;
 
 use crate::KeyRange;
-use crate::summary::{HashFunction, Snapshot};
+use crate::{HashFunction, Snapshot};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE, toggle};

@@ -24,10 +24,10 @@ use super::view::View;
 /// A clone costs O(1) and shares everything. Memory goes only into nodes that the tree has changed since.
 ///
 /// ```
-/// use anti_entropy::summary::{Difference, Fingerprint, MerkleTree, Snapshot};
-/// use anti_entropy::{KeyHash, KeyRange};
+/// use anti_entropy_summary::{Difference, Fingerprint, MerkleTree, Snapshot};
+/// use anti_entropy_summary::{KeyHash, KeyRange};
 ///
-/// let entries = (0..1_000).map(|number| (KeyHash::from_u128(number << 100), Fingerprint([7; 32])));
+/// let entries = (0..1_000).map(|number| (KeyHash::from_u128(number << 100), Fingerprint::from_bytes([7; 32])));
 /// let mut tree: MerkleTree = MerkleTree::from_entries(entries);
 /// let before = tree.snapshot();
 /// let key = KeyHash::from_u128(500 << 100);
@@ -35,7 +35,7 @@ use super::view::View;
 /// let after = tree.snapshot();
 ///
 /// let found: Vec<Difference> = after.diff(&before).collect();
-/// assert_eq!(found, [Difference { key, ours: None, theirs: Some(Fingerprint([7; 32])) }]);
+/// assert_eq!(found, [Difference::at(key, None, Some(Fingerprint::from_bytes([7; 32]).into()))]);
 ///
 /// let below = KeyRange::new(KeyHash::MIN, Some(key)).unwrap();
 /// assert_eq!(after.range_digest(&below), before.range_digest(&below));
@@ -54,7 +54,7 @@ impl<D: HashFunction> Snapshot<D> {
 
     /// The digest of all entries.
     pub fn root(&self) -> Root {
-        Root(self.top.digest)
+        Root::from_bytes(self.top.digest)
     }
 
     /// The number of entries.
@@ -152,7 +152,7 @@ impl<D> Hash for Snapshot<D> {
 
 impl<D> fmt::Debug for Snapshot<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, root) = (Node::count(&self.top.node), Root(self.top.digest));
+        let (count, root) = (Node::count(&self.top.node), Root::from_bytes(self.top.digest));
         f.debug_struct("Snapshot").field("len", &count).field("root", &root).finish_non_exhaustive()
     }
 }

@@ -6,17 +6,16 @@
 //! A [`Comparison`] is the comparer's side. It works in ascending order of the key hashes, so that what has been found
 //! can be dealt with before the rest is known.
 //!
-//! Digests and fingerprints are cut to eight bytes ([`Width::Short`]). Someone with much patience can make two sets
+//! Digests and fingerprints are cut to eight bytes ([`Width::Short`](crate::Width::Short)). Someone with much patience can make two sets
 //! whose short digests are equal; the comparison then misses a difference. It only ever *finds*: whether two
 //! replicas are equal is decided by full roots, and where these disagree with what was found, the comparison is made
-//! again with [`Width::Full`].
+//! again with [`Width::Full`](crate::Width::Full).
 //!
 //! ```
-//! use anti_entropy::KeyHash;
-//! use anti_entropy::summary::compare::{Comparison, Width, answer, first_answer};
-//! use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
+//! use anti_entropy_summary::compare::{Comparison, answer, first_answer};
+//! use anti_entropy_summary::{Fingerprint, KeyHash, MerkleTree, Snapshot, Width};
 //!
-//! let entry = |number: u64| (KeyHash::from_u128(u128::from(number) << 70), Fingerprint([1; 32]));
+//! let entry = |number: u64| (KeyHash::from_u128(u128::from(number) << 70), Fingerprint::from_bytes([1; 32]));
 //! let ours: Snapshot = MerkleTree::from_entries((0..10_000).map(entry)).snapshot();
 //! let theirs: Snapshot = MerkleTree::from_entries((1..10_000).map(entry)).snapshot();
 //!
@@ -29,7 +28,7 @@
 //! let found = comparison.take_found(None, 1000);
 //! assert_eq!(found.len(), 1);
 //! assert_eq!((found[0].key, found[0].theirs), (entry(0).0, None));
-//! # Ok::<(), anti_entropy::summary::compare::AnswerError>(())
+//! # Ok::<(), anti_entropy_summary::compare::AnswerError>(())
 //! ```
 
 mod answer;
@@ -38,6 +37,6 @@ mod prefix;
 mod wire;
 
 pub use answer::{answer, first_answer};
-pub use comparison::{AnswerError, Comparison, Found};
+pub use comparison::{AnswerError, Comparison};
 pub use prefix::{Prefix, PrefixError};
-pub use wire::{Answer, Ask, TruncatedFingerprint, Width};
+pub use wire::{Answer, Ask};

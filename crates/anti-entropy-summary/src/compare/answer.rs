@@ -4,12 +4,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::KeyHash;
-use crate::summary::node::FAN_OUT;
-use crate::summary::view::View;
-use crate::summary::{HashFunction, Snapshot};
+use crate::node::FAN_OUT;
+use crate::view::View;
+use crate::{HashFunction, Snapshot, Width};
 
 use super::prefix::Prefix;
-use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part, Width};
+use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part};
 
 /// Up to so many prefixes, round trips are what counts; above, bytes do.
 const FEW: usize = 32;
@@ -135,8 +135,8 @@ impl Plan {
         let mut bytes = Vec::new();
         view.for_each_leaf(&mut |items| {
             for item in items {
-                bytes.extend_from_slice(&item.key.0[prefix.whole_bytes()..]);
-                bytes.extend_from_slice(&item.fingerprint.0[..self.width.bytes()]);
+                bytes.extend_from_slice(&item.key.as_bytes()[prefix.whole_bytes()..]);
+                bytes.extend_from_slice(&item.fingerprint.as_bytes()[..self.width.bytes()]);
             }
         });
         bytes

@@ -1,32 +1,12 @@
 //! What goes between the two sides of a comparison.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::summary::Fingerprint;
+use crate::Width;
 
 use super::prefix::Prefix;
-
-/// How much of each digest and fingerprint is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Width {
-    /// The first eight bytes: safe against accidents, not against someone who searches for collisions.
-    Short,
-    /// All 32 bytes.
-    Full,
-}
-
-impl Width {
-    /// Bytes of a digest or fingerprint.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::Short => 8,
-            Self::Full => 32,
-        }
-    }
-}
 
 /// A question for what is under some prefixes; answered by [`answer`](super::answer()).
 ///
@@ -82,48 +62,3 @@ pub(super) const MAX_LEVELS: u8 = 3;
 
 /// The most entries that are listed for one prefix.
 pub(super) const MAX_LISTED: usize = 32;
-
-/// As much of a fingerprint as was sent.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TruncatedFingerprint {
-    /// Zeros behind the width.
-    bytes: [u8; Fingerprint::LEN],
-    width: Width,
-}
-
-impl TruncatedFingerprint {
-    /// A fingerprint cut to a width.
-    pub fn new(fingerprint: &Fingerprint, width: Width) -> Self {
-        Self::from_prefix(&fingerprint.0[..width.bytes()], width)
-    }
-
-    /// The fingerprint that starts with these 64 bits.
-    pub(crate) fn short(prefix: u64) -> Self {
-        Self::from_prefix(&prefix.to_be_bytes(), Width::Short)
-    }
-
-    /// From as many bytes as the width says, or fewer.
-    pub(super) fn from_prefix(prefix: &[u8], width: Width) -> Self {
-        let mut bytes = [0; Fingerprint::LEN];
-        bytes.iter_mut().zip(prefix).for_each(|(to, from)| *to = *from);
-        Self { bytes, width }
-    }
-
-    /// The bytes that were sent.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.width.bytes()]
-    }
-
-    /// Whether a fingerprint starts with these bytes.
-    pub fn matches(&self, fingerprint: &Fingerprint) -> bool {
-        fingerprint.0.starts_with(self.as_bytes())
-    }
-}
-
-impl fmt::Debug for TruncatedFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TruncatedFingerprint(")?;
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
-    }
-}

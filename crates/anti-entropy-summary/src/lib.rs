@@ -1,10 +1,4 @@
-//! Layer 2, summary: a digest of a set of entries and of every range of it, and a way to find what differs.
-//!
-//! An entry is a key's hash and the [`Fingerprint`] of what is stored under the key. A [`MerkleTree`] takes
-//! changes and gives the [`Root`], the digest of the whole set; a [`Snapshot`] of it stands still while changes go
-//! on, and answers for any [`KeyRange`](crate::KeyRange). Two local snapshots are compared with
-//! [`Snapshot::diff`], two remote ones with the state machine in [`compare`], which goes down the tree, or by a
-//! [`sketch`], which finds few differences in one round trip.
+#![doc = include_str!("../README.md")]
 //!
 //! # The digest, byte by byte
 //!
@@ -33,11 +27,22 @@
 //! nodes with one child is never there) makes it pointless to grind keys to one branch: no tree is deeper than
 //! 64 nodes, and none has more nodes than entries.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
 mod build;
 pub mod compare;
+mod config_error;
 mod diff;
+mod difference;
 mod hashing;
+mod key_hash;
 mod node;
+mod opaque_bytes;
 mod restrict;
 pub mod sketch;
 mod snapshot;
@@ -46,8 +51,12 @@ mod tree;
 mod update;
 mod view;
 
-pub use diff::{Diff, Difference};
+pub use config_error::ConfigError;
+pub use diff::Diff;
+pub use difference::{Difference, KeyBits, TruncatedFingerprint, Width};
+pub use digest;
 pub use hashing::{Fingerprint, HashFunction, Root};
+pub use key_hash::{KeyHash, KeyRange};
 pub use node::BUCKET;
 pub use snapshot::{Entries, Snapshot};
 pub use tree::MerkleTree;

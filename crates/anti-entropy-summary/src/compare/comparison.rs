@@ -10,23 +10,11 @@ use core::hash::{Hash, Hasher};
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::summary::{Fingerprint, HashFunction, Snapshot};
-use crate::{KeyHash, KeyRange};
+use crate::{Difference, HashFunction, KeyHash, KeyRange, Snapshot, TruncatedFingerprint, Width};
 
 use super::answer::split;
 use super::prefix::Prefix;
-use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part, TruncatedFingerprint, Width};
-
-/// A key that differs between the two sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Found {
-    /// The key's hash.
-    pub key: KeyHash,
-    /// The fingerprint in the comparer's snapshot; `None` if the key is not there.
-    pub ours: Option<Fingerprint>,
-    /// What the answering side said of its fingerprint; `None` if it does not have the key.
-    pub theirs: Option<TruncatedFingerprint>,
-}
+use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part};
 
 /// Why an answer was refused. The comparison is as it was before; the same question may be asked again, but a peer
 /// that sends such answers is broken or hostile.
@@ -154,7 +142,7 @@ impl<D: HashFunction> Comparison<D> {
 
     /// The differing keys below `up_to` (`None`: all) that are known and were not taken before, in ascending order, but
     /// no more than `max` of them. Nothing is taken at or above [`resolved_up_to`](Self::resolved_up_to).
-    pub fn take_found(&mut self, up_to: Option<KeyHash>, max: usize) -> Vec<Found> {
+    pub fn take_found(&mut self, up_to: Option<KeyHash>, max: usize) -> Vec<Difference> {
         let limit = lower_end(up_to, self.resolved_up_to());
         let mut found = Vec::new();
         while found.len() < max {
@@ -177,7 +165,7 @@ impl<D: HashFunction> Comparison<D> {
         mut resolved: Resolved,
         limit: Option<KeyHash>,
         max: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Difference>,
     ) -> Option<(KeyHash, Resolved)> {
         let end = lower_end(resolved.end, limit);
         let mut ours = self.snapshot.range(&KeyRange::new(start, end)?).peekable();
@@ -198,7 +186,7 @@ impl<D: HashFunction> Comparison<D> {
             let ours = if side.is_le() { ours.next().map(|(_, fingerprint)| fingerprint) } else { None };
             let equal = ours.zip(theirs).is_some_and(|(ours, theirs)| theirs.matches(&ours));
             if !equal {
-                found.push(Found { key, ours, theirs });
+                found.push(Difference::at(key, ours, theirs));
             }
         };
         // Where both ends are the top there is no rest.
@@ -267,9 +255,9 @@ fn read_entries(
         .chunks_exact(entry_bytes)
         .map(|entry| {
             let (tail, fingerprint) = entry.split_at(key_bytes);
-            let mut key = prefix.start();
-            key.0[implied..].copy_from_slice(tail);
-            (key, TruncatedFingerprint::from_prefix(fingerprint, width))
+            let mut key = prefix.start().to_bytes();
+            key[implied..].copy_from_slice(tail);
+            (KeyHash::from_bytes(key), TruncatedFingerprint::from_prefix(fingerprint, width))
         })
         .collect();
     let inside = entries.iter().all(|(key, _)| prefix.span().contains(*key));

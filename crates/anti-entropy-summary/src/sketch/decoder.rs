@@ -9,13 +9,13 @@ use core::{fmt, mem};
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::summary::HashFunction;
+use crate::{Difference, HashFunction};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE};
 use super::census::{Census, cells_by_progress, cells_for};
 use super::chunk::Chunk;
-use super::differing::{DifferingKey, differing_keys};
+use super::differences::differences;
 use super::encoder::Encoder;
 use super::symbol::{Indices, Symbol};
 
@@ -41,7 +41,7 @@ impl Default for DecoderLimits {
 /// How far decoding has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Status {
+pub enum DecodeStatus {
     /// Nothing is left in any cell: what was found is the difference of the sets whose cells these were.
     ///
     /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols
@@ -53,13 +53,13 @@ pub enum Status {
         cells: usize,
     },
     /// The cells lead nowhere. What was found may be wrong, and more cells do not help: compare the trees.
-    Failed(Failure),
+    Failed(DecodeFailure),
 }
 
 /// Why cells led nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum DecodeFailure {
     /// A chunk started behind the cells that were taken in so far.
     #[error("cells are missing before those that came")]
     Gap,
@@ -92,7 +92,7 @@ pub enum Side {
 
 /// A symbol that only one side has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Found {
+pub struct DecodedSymbol {
     /// The symbol.
     pub symbol: Symbol,
     /// Who has it.
@@ -117,14 +117,14 @@ pub struct Decoder<D = Sha256> {
     states: Vec<State>,
     /// Cells to be looked at.
     queue: VecDeque<u32>,
-    found: Vec<Found>,
+    found: Vec<DecodedSymbol>,
     /// What was found and is in cells to come.
     waiting: BinaryHeap<Waiting>,
     /// Cells in which something is left.
     open: usize,
     steps: u64,
     census: Census,
-    failure: Option<Failure>,
+    failure: Option<DecodeFailure>,
     /// Indices of the symbol at hand; kept for its memory.
     touched: Vec<usize>,
 }
@@ -167,26 +167,26 @@ impl<D: HashFunction> Decoder<D> {
     }
 
     /// Takes in the next cells. Those that were taken in before are passed over, and so are all once decoding is
-    /// [complete](Status::Complete) or has failed.
+    /// [complete](DecodeStatus::Complete) or has failed.
     ///
     /// Own cells that are not there yet are made for as many as the chunk has, so that the caller is to bound chunks by
     /// what it asked for.
-    pub fn handle_chunk(&mut self, chunk: &Chunk) -> Status {
+    pub fn handle_chunk(&mut self, chunk: &Chunk) -> DecodeStatus {
         if !self.is_over() {
             self.failure = self.take_in(chunk).and_then(|()| self.peel()).err();
             if !self.is_over() && self.cells.len() >= self.max_cells() {
-                self.failure = Some(Failure::TooManyCells);
+                self.failure = Some(DecodeFailure::TooManyCells);
             }
         }
         self.status()
     }
 
     /// How far decoding has come.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> DecodeStatus {
         match self.failure {
-            Some(failure) => Status::Failed(failure),
-            None if self.is_over() => Status::Complete,
-            None => Status::NeedsMore { cells: self.cells_needed() },
+            Some(failure) => DecodeStatus::Failed(failure),
+            None if self.is_over() => DecodeStatus::Complete,
+            None => DecodeStatus::NeedsMore { cells: self.cells_needed() },
         }
     }
 
@@ -195,8 +195,8 @@ impl<D: HashFunction> Decoder<D> {
         self.cells.len()
     }
 
-    /// The symbols found so far, in no order. All of them only once decoding is [complete](Status::Complete).
-    pub fn found(&self) -> &[Found] {
+    /// The symbols found so far, in no order. All of them only once decoding is [complete](DecodeStatus::Complete).
+    pub fn found(&self) -> &[DecodedSymbol] {
         &self.found
     }
 
@@ -205,10 +205,10 @@ impl<D: HashFunction> Decoder<D> {
     /// O(d log d) for d symbols, and a look-up in the tree for each.
     ///
     /// # Errors
-    /// [`Failure::Inconsistent`] if a symbol contradicts what this side holds, [`Failure::SharedPrefix`] if symbols
+    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts what this side holds, [`DecodeFailure::SharedPrefix`] if symbols
     /// cannot be told apart by their keys. What differs is then to be found by other means.
-    pub fn differing_keys(&self) -> Result<Vec<DifferingKey>, Failure> {
-        differing_keys(&self.found, self.ours.snapshot(), self.ours.range())
+    pub fn differences(&self) -> Result<Vec<Difference>, DecodeFailure> {
+        differences(&self.found, self.ours.snapshot(), self.ours.range())
     }
 
     /// The source of the own cells.
@@ -222,7 +222,8 @@ impl<D: HashFunction> Decoder<D> {
     }
 
     /// Hashes what decides what this decoder says from here on: its own cells are a function of their snapshot.
-    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+    #[doc(hidden)]
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
         (&self.cells, &self.found, self.failure).hash(hasher);
     }
 
@@ -258,13 +259,13 @@ impl<D: HashFunction> Decoder<D> {
     }
 
     /// Adds the chunk's cells that are new, less the own ones and what was found.
-    fn take_in(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+    fn take_in(&mut self, chunk: &Chunk) -> Result<(), DecodeFailure> {
         let start = self.cells.len();
-        let known = start.checked_sub(chunk.start()).ok_or(Failure::Gap)?;
+        let known = start.checked_sub(chunk.start()).ok_or(DecodeFailure::Gap)?;
         let theirs = chunk.cells().get(known..).unwrap_or(&[]);
         let end = start + theirs.len();
         if end > self.max_cells() {
-            return Err(Failure::TooManyCells);
+            return Err(DecodeFailure::TooManyCells);
         }
         for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {
             let difference = ours.minus(theirs);
@@ -276,7 +277,7 @@ impl<D: HashFunction> Decoder<D> {
         while let Some(mut waiting) = self.waiting.peek_mut().filter(|waiting| waiting.indices.peek() < end) {
             self.steps += 1;
             if self.steps > most_steps {
-                return Err(Failure::TooManySteps);
+                return Err(DecodeFailure::TooManySteps);
             }
             let Waiting { symbol, checksum, sign, .. } = *waiting;
             if let Some(cell) = waiting.indices.next().and_then(|index| self.cells.get_mut(index)) {
@@ -299,7 +300,7 @@ impl<D: HashFunction> Decoder<D> {
     }
 
     /// Reads off symbols as long as there are cells that give one away.
-    fn peel(&mut self) -> Result<(), Failure> {
+    fn peel(&mut self) -> Result<(), DecodeFailure> {
         let most_steps = self.most_steps();
         while let Some(index) = self.queue.pop_front() {
             let index = index as usize;
@@ -321,20 +322,20 @@ impl<D: HashFunction> Decoder<D> {
                 self.touched = touched;
             }
             if self.steps > most_steps {
-                return Err(Failure::TooManySteps);
+                return Err(DecodeFailure::TooManySteps);
             }
         }
         Ok(())
     }
 
     /// Takes a symbol that was read off at `index` out of all cells.
-    fn take_out(&mut self, index: usize, found: Waiting, touched: &[usize]) -> Result<(), Failure> {
+    fn take_out(&mut self, index: usize, found: Waiting, touched: &[usize]) -> Result<(), DecodeFailure> {
         if self.found.len() >= self.limits.max_symbols {
-            return Err(Failure::TooManySymbols);
+            return Err(DecodeFailure::TooManySymbols);
         }
         for &at in touched {
             if self.states[at] == State::Spent {
-                return Err(Failure::Inconsistent);
+                return Err(DecodeFailure::Inconsistent);
             }
             let cell = &mut self.cells[at];
             let before = cell.is_zero();
@@ -345,7 +346,7 @@ impl<D: HashFunction> Decoder<D> {
         }
         self.states[index] = State::Spent;
         let side = if found.sign == ONE { Side::Ours } else { Side::Theirs };
-        self.found.push(Found { symbol: found.symbol, side });
+        self.found.push(DecodedSymbol { symbol: found.symbol, side });
         self.waiting.push(found);
         Ok(())
     }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::summary::sketch::{
-    Cell, Chunk, ChunkError, Decoder, DecoderLimits, DifferingKey, Encoder, Failure, MAX_CELLS, Sketch, SketchConfig,
-    Status, Symbol,
+use anti_entropy_summary::sketch::{
+    Cell, Chunk, ChunkError, DecodeFailure, DecodeStatus, Decoder, DecoderLimits, Encoder, MAX_CELLS, Sketch,
+    SketchConfig, Symbol,
 };
-use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy_summary::{Difference, Fingerprint, KeyHash, KeyRange, MerkleTree, Snapshot, TruncatedFingerprint};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -20,7 +19,7 @@ fn spread(number: u128) -> KeyHash {
 }
 
 fn fingerprint(number: u8) -> Fingerprint {
-    Fingerprint([number; 32])
+    Fingerprint::from_bytes([number; 32])
 }
 
 fn snapshot(model: &Model) -> Snapshot {
@@ -32,17 +31,19 @@ fn encoder(model: &Model) -> Encoder {
 }
 
 fn prefix(fingerprint: &Fingerprint) -> u64 {
-    u64::from_be_bytes(*fingerprint.0.first_chunk().expect("32 bytes start with 8"))
+    u64::from_be_bytes(*fingerprint.as_bytes().first_chunk().expect("32 bytes start with 8"))
 }
 
 /// What a decoder is to find.
-fn differing(ours: &Model, theirs: &Model) -> Vec<DifferingKey> {
+fn differing(ours: &Model, theirs: &Model) -> Vec<Difference> {
     let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).copied().collect();
     let differ = keys.into_iter().filter(|key| ours.get(key) != theirs.get(key));
-    let found = |key: KeyHash| DifferingKey {
-        prefix: key.prefix_u64(),
-        ours: ours.get(&key).map(|fingerprint| (key, *fingerprint)),
-        theirs: theirs.get(&key).map(prefix),
+    let found = |key: KeyHash| {
+        let theirs = theirs.get(&key).map(|theirs| TruncatedFingerprint::short(prefix(theirs)));
+        match (ours.get(&key), theirs) {
+            (None, Some(theirs)) => Difference::under(key.prefix_u64(), theirs),
+            (ours, theirs) => Difference::at(key, ours.copied(), theirs),
+        }
     };
     differ.map(found).collect()
 }
@@ -55,7 +56,7 @@ fn decode(ours: Encoder, theirs: &mut Encoder, sizes: &[usize]) -> Decoder {
         let sent = Chunk::from_bytes(&chunk.to_bytes()).expect("a chunk can be read");
         assert_eq!(sent, chunk);
         match decoder.handle_chunk(&sent) {
-            Status::NeedsMore { .. } => assert!(decoder.cells() < 100_000, "it does not end"),
+            DecodeStatus::NeedsMore { .. } => assert!(decoder.cells() < 100_000, "it does not end"),
             _ => break,
         }
     }
@@ -81,9 +82,9 @@ proptest! {
     ) {
         let decoder = decode(encoder(&ours), &mut encoder(&theirs), &sizes);
         // Cells of differences that are known only by 16 bits of checksum mislead one decoder of a thousand.
-        if decoder.status() != Status::Failed(Failure::Inconsistent) {
-            prop_assert_eq!(decoder.status(), Status::Complete);
-            prop_assert_eq!(decoder.differing_keys().unwrap(), differing(&ours, &theirs));
+        if decoder.status() != DecodeStatus::Failed(DecodeFailure::Inconsistent) {
+            prop_assert_eq!(decoder.status(), DecodeStatus::Complete);
+            prop_assert_eq!(decoder.differences().unwrap(), differing(&ours, &theirs));
         }
     }
 
@@ -99,13 +100,13 @@ proptest! {
             let start = decoder.cells().saturating_sub(back);
             let end = decoder.cells().max(start + size);
             let _ = decoder.handle_chunk(&peer.chunk(start, size));
-            prop_assert!(decoder.cells() == end || decoder.status() == Status::Complete);
+            prop_assert!(decoder.cells() == end || decoder.status() == DecodeStatus::Complete);
         }
         let mut fresh = Decoder::new(encoder(&ours), DecoderLimits::default());
         let status = fresh.handle_chunk(&peer.chunk(0, decoder.cells()));
-        if status == Status::Complete {
+        if status == DecodeStatus::Complete {
             prop_assert_eq!(decoder.status(), status);
-            prop_assert_eq!(decoder.differing_keys(), fresh.differing_keys());
+            prop_assert_eq!(decoder.differences(), fresh.differences());
         }
     }
 
@@ -182,8 +183,8 @@ proptest! {
         let mut peer = Encoder::of_range(snapshot(&theirs), range);
         let decoder = decode(Encoder::of_range(snapshot(&ours), range), &mut peer, &[20]);
         let inside = |model: &Model| model.range(range.bounds()).map(|(key, value)| (*key, *value)).collect();
-        if decoder.status() == Status::Complete {
-            prop_assert_eq!(decoder.differing_keys().unwrap(), differing(&inside(&ours), &inside(&theirs)));
+        if decoder.status() == DecodeStatus::Complete {
+            prop_assert_eq!(decoder.differences().unwrap(), differing(&inside(&ours), &inside(&theirs)));
         }
     }
 
@@ -200,12 +201,12 @@ proptest! {
         for (kind, seed, size) in chunks {
             let honest = peer.chunk(decoder.cells(), size.min(400 - decoder.cells()));
             let forged = forge(kind, seed, honest.cells());
-            if decoder.handle_chunk(&Chunk::new(honest.start(), forged).unwrap()) == Status::Complete {
+            if decoder.handle_chunk(&Chunk::new(honest.start(), forged).unwrap()) == DecodeStatus::Complete {
                 break;
             }
             prop_assert!(decoder.found().len() <= decoder.cells() && decoder.cells() <= 400);
         }
-        let _ = decoder.differing_keys();
+        let _ = decoder.differences();
     }
 
     #[test]
@@ -242,7 +243,7 @@ fn single(symbol: Symbol, count: u8) -> Cell {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&symbol.fingerprint.to_be_bytes());
     let mut alone: MerkleTree = MerkleTree::new();
-    alone.insert(key, Fingerprint(bytes));
+    alone.insert(key, Fingerprint::from_bytes(bytes));
     let mut cell = Encoder::new(alone.snapshot()).cells(0..1)[0].to_bytes();
     cell[18] = count;
     Cell::from_bytes(cell)
@@ -256,7 +257,7 @@ fn decoder_of_nothing() -> Decoder {
     Decoder::new(nothing(), DecoderLimits::default())
 }
 
-fn feed(decoder: &mut Decoder, cells: Vec<Cell>) -> Status {
+fn feed(decoder: &mut Decoder, cells: Vec<Cell>) -> DecodeStatus {
     decoder.handle_chunk(&Chunk::new(decoder.cells(), cells).expect("there are few cells"))
 }
 
@@ -268,7 +269,7 @@ fn one_symbol_in_cells_that_it_is_not_in_is_not_read_off_there() {
     let mut cells = vec![Cell::default()];
     cells.extend(vec![single(symbol, 1); 99]);
     // Where it belongs it is read off, and then cell 0 gives it away again.
-    assert_eq!(feed(&mut decoder, cells), Status::Failed(Failure::Inconsistent));
+    assert_eq!(feed(&mut decoder, cells), DecodeStatus::Failed(DecodeFailure::Inconsistent));
     assert!(decoder.found().len() <= 2);
 }
 
@@ -280,7 +281,7 @@ fn a_symbol_that_comes_back_ends_the_decoding() {
     let mut cells: Vec<_> =
         (0..50).map(|index| if inside.contains(&index) { single(symbol, 1) } else { Cell::default() }).collect();
     let mut honest = decoder_of_nothing();
-    assert_eq!(feed(&mut honest, cells.clone()), Status::Complete);
+    assert_eq!(feed(&mut honest, cells.clone()), DecodeStatus::Complete);
 
     let last = *inside.last().unwrap();
     for wrong in [Cell::default(), single(symbol, 255), single(symbol, 2)] {
@@ -288,7 +289,7 @@ fn a_symbol_that_comes_back_ends_the_decoding() {
         cells[last] = wrong;
         let mut decoder = decoder_of_nothing();
         let status = feed(&mut decoder, cells.clone());
-        assert_ne!(status, Status::Complete, "{wrong:?}");
+        assert_ne!(status, DecodeStatus::Complete, "{wrong:?}");
         assert!(decoder.found().len() <= 2);
         cells[last] = honest;
     }
@@ -304,11 +305,11 @@ fn symbols_that_share_all_cells_are_given_up_at_the_limit() {
     loop {
         rounds += 1;
         match decoder.status() {
-            Status::NeedsMore { cells } => {
+            DecodeStatus::NeedsMore { cells } => {
                 let _ = feed(&mut decoder, vec![cell; cells]);
             }
             status => {
-                assert_eq!(status, Status::Failed(Failure::TooManyCells));
+                assert_eq!(status, DecodeStatus::Failed(DecodeFailure::TooManyCells));
                 break;
             }
         }
@@ -327,14 +328,14 @@ fn limits_hold() {
         (status, decoder.found().len())
     };
     let default = DecoderLimits::default();
-    assert_eq!(end(default.clone(), &mut peer), (Status::Complete, 2000));
+    assert_eq!(end(default.clone(), &mut peer), (DecodeStatus::Complete, 2000));
     let limits = DecoderLimits { max_symbols: 700, ..default.clone() };
-    assert_eq!(end(limits, &mut peer), (Status::Failed(Failure::TooManySymbols), 700));
+    assert_eq!(end(limits, &mut peer), (DecodeStatus::Failed(DecodeFailure::TooManySymbols), 700));
     let limits = DecoderLimits { max_cells: 3999, ..default.clone() };
-    assert_eq!(end(limits, &mut peer), (Status::Failed(Failure::TooManyCells), 0));
+    assert_eq!(end(limits, &mut peer), (DecodeStatus::Failed(DecodeFailure::TooManyCells), 0));
     let limits = DecoderLimits { max_steps_per_cell: 1, ..default };
     let (status, found) = end(limits, &mut peer);
-    assert_eq!(status, Status::Failed(Failure::TooManySteps));
+    assert_eq!(status, DecodeStatus::Failed(DecodeFailure::TooManySteps));
     assert!(found < 1000);
 }
 
@@ -343,8 +344,8 @@ fn a_gap_fails() {
     let mut peer = encoder(&(0..20_u128).map(|number| (spread(number), fingerprint(1))).collect());
     let mut decoder = decoder_of_nothing();
     let _ = decoder.handle_chunk(&peer.chunk(0, 5));
-    assert_eq!(decoder.handle_chunk(&peer.chunk(6, 100)), Status::Failed(Failure::Gap));
-    assert_eq!(decoder.handle_chunk(&peer.chunk(5, 100)), Status::Failed(Failure::Gap), "it stays so");
+    assert_eq!(decoder.handle_chunk(&peer.chunk(6, 100)), DecodeStatus::Failed(DecodeFailure::Gap));
+    assert_eq!(decoder.handle_chunk(&peer.chunk(5, 100)), DecodeStatus::Failed(DecodeFailure::Gap), "it stays so");
 }
 
 /// A peer that has the own entries passed off for missing, or made up, or that has two keys under one prefix.
@@ -361,19 +362,19 @@ fn symbols_that_contradict_the_own_set_are_refused() {
         cells[index] = Cell::from_bytes(cell);
     }
     let mut decoder = Decoder::new(encoder(&ours), DecoderLimits::default());
-    assert_eq!(feed(&mut decoder, cells), Status::Complete);
-    assert_eq!(decoder.differing_keys(), Err(Failure::Inconsistent));
+    assert_eq!(feed(&mut decoder, cells), DecodeStatus::Complete);
+    assert_eq!(decoder.differences(), Err(DecodeFailure::Inconsistent));
 
     let close = |low: u8| KeyHash::from_u128(7 << 64 | u128::from(low));
     let theirs: Model = [(close(1), fingerprint(1)), (close(2), fingerprint(2))].into();
     let decoder = decode(nothing(), &mut encoder(&theirs), &[40]);
-    assert_eq!((decoder.status(), decoder.differing_keys()), (Status::Complete, Err(Failure::SharedPrefix)));
+    assert_eq!((decoder.status(), decoder.differences()), (DecodeStatus::Complete, Err(DecodeFailure::SharedPrefix)));
     let decoder = decode(encoder(&theirs), &mut nothing(), &[40]);
-    assert_eq!((decoder.status(), decoder.differing_keys()), (Status::Complete, Err(Failure::SharedPrefix)));
+    assert_eq!((decoder.status(), decoder.differences()), (DecodeStatus::Complete, Err(DecodeFailure::SharedPrefix)));
     // One of the two is the same on both sides.
     let ours: Model = [(close(1), fingerprint(1)), (close(2), fingerprint(3))].into();
     let decoder = decode(encoder(&ours), &mut encoder(&theirs), &[40]);
-    assert_eq!((decoder.status(), decoder.differing_keys()), (Status::Complete, Err(Failure::SharedPrefix)));
+    assert_eq!((decoder.status(), decoder.differences()), (DecodeStatus::Complete, Err(DecodeFailure::SharedPrefix)));
 }
 
 /// Worked out by another program, in Python, from docs/protocol.md.
@@ -400,7 +401,10 @@ fn chunks_have_the_defined_bytes() {
         )
     );
     let digest: [u8; 32] = Sha256::digest(encoder.chunk(0, 1000).to_bytes()).into();
-    assert_eq!(Fingerprint(digest).to_string(), "c7dedfb042aabfc40478ea08cecdc81b192b0209fca42bbb0fe735bbbb95a8fa");
+    assert_eq!(
+        Fingerprint::from_bytes(digest).to_string(),
+        "c7dedfb042aabfc40478ea08cecdc81b192b0209fca42bbb0fe735bbbb95a8fa"
+    );
 }
 
 #[test]
@@ -446,13 +450,13 @@ fn overhead_is_that_of_the_paper() {
             let mut any = |_| {
                 let mut bytes = [0; 32];
                 random.fill(&mut bytes);
-                (KeyHash::from_u128(random.u128(..)), Fingerprint(bytes))
+                (KeyHash::from_u128(random.u128(..)), Fingerprint::from_bytes(bytes))
             };
             let ours: Model = (0..symbols - symbols / 2).map(&mut any).collect();
             let theirs: Model = (0..symbols / 2).map(&mut any).collect();
             let step = usize::try_from(symbols / 200 + 1).unwrap();
             let decoder = decode(encoder(&ours), &mut encoder(&theirs), &[step]);
-            assert_eq!(decoder.status(), Status::Complete, "run {run} of {symbols}");
+            assert_eq!(decoder.status(), DecodeStatus::Complete, "run {run} of {symbols}");
             cells += decoder.cells() as u64;
         }
         let mean = cells * 1000 / (runs * symbols);
@@ -470,9 +474,9 @@ fn few_decoders_are_misled() {
         let theirs: Model = ours.keys().map(|key| (*key, fingerprint(2))).collect();
         let decoder = decode(encoder(&ours), &mut encoder(&theirs), &[1]);
         match decoder.status() {
-            Status::Complete => assert_eq!(decoder.differing_keys().unwrap().len(), 60),
+            DecodeStatus::Complete => assert_eq!(decoder.differences().unwrap().len(), 60),
             status => {
-                assert_eq!(status, Status::Failed(Failure::Inconsistent));
+                assert_eq!(status, DecodeStatus::Failed(DecodeFailure::Inconsistent));
                 misled += 1;
             }
         }
@@ -493,8 +497,8 @@ fn estimates_take_few_round_trips() {
         loop {
             trips += 1;
             match decoder.handle_chunk(&peer.chunk(decoder.cells(), asked)) {
-                Status::NeedsMore { cells } => asked = cells,
-                status => break assert_eq!(status, Status::Complete),
+                DecodeStatus::NeedsMore { cells } => asked = cells,
+                status => break assert_eq!(status, DecodeStatus::Complete),
             }
         }
         assert!(trips <= most_trips && decoder.cells() <= most_cells, "{differences}: {trips}, {}", decoder.cells());

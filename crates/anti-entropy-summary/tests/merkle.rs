@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anti_entropy::summary::{Difference, Fingerprint, HashFunction, MerkleTree, Snapshot};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy_summary::{Difference, Fingerprint, HashFunction, KeyHash, KeyRange, MerkleTree, Snapshot};
 use blake2::Blake2s256;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,7 +15,7 @@ fn key(number: u128) -> KeyHash {
 }
 
 fn fingerprint(number: u8) -> Fingerprint {
-    Fingerprint([number; 32])
+    Fingerprint::from_bytes([number; 32])
 }
 
 fn tree_of(model: &Model) -> MerkleTree {
@@ -66,7 +65,7 @@ fn model_diff(ours: &Model, theirs: &Model, range: &KeyRange) -> Vec<Difference>
     keys.dedup();
     keys.into_iter()
         .filter(|key| range.contains(*key) && ours.get(key) != theirs.get(key))
-        .map(|key| Difference { key, ours: ours.get(&key).copied(), theirs: theirs.get(&key).copied() })
+        .map(|key| Difference::at(key, ours.get(&key).copied(), theirs.get(&key).map(|theirs| (*theirs).into())))
         .collect()
 }
 
@@ -228,7 +227,7 @@ fn roots_of_different_small_sets_differ() {
             name.push(base.len());
             states += 1;
             let root = MerkleTree::<D>::from_entries(entries).root();
-            if let Some(other) = roots.insert(root.0, name.clone()) {
+            if let Some(other) = roots.insert(root.to_bytes(), name.clone()) {
                 panic!("{other:?} and {name:?} have one root");
             }
         }

@@ -2,8 +2,7 @@
 
 use core::iter::FusedIterator;
 
-use crate::KeyHash;
-use crate::summary::Fingerprint;
+use crate::{Fingerprint, KeyHash};
 
 /// What a sketch knows of an entry: the first eight bytes of the key's hash and of the fingerprint, as big-endian
 /// numbers.
@@ -19,15 +18,8 @@ pub struct Symbol {
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Symbol {
-    /// The cell in which only this symbol is.
-    #[cfg(test)]
-    pub(crate) fn cell_for_test(self) -> super::Cell {
-        let mut cell = super::Cell::default();
-        cell.add(self, self.spread().0, super::cell::ONE);
-        cell
-    }
-
     /// The symbol of an entry.
+    #[inline]
     pub fn new(key: KeyHash, fingerprint: Fingerprint) -> Self {
         Self { key: key.prefix_u64(), fingerprint: prefix_u64(fingerprint) }
     }
@@ -47,7 +39,7 @@ impl Symbol {
 
 /// The first eight bytes of a fingerprint as a number.
 pub(super) fn prefix_u64(fingerprint: Fingerprint) -> u64 {
-    fingerprint.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    fingerprint.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Indices of cells, strictly ascending; made by [`Symbol::indices`].

@@ -71,7 +71,7 @@ impl Census {
 /// How many cells are enough for so many symbols 95 % of the time, or more often.
 ///
 /// It takes 1.36 each where they are many, on average; docs/benchmarks.md, "The sketch", has the distributions.
-pub(crate) fn cells_for(symbols: usize) -> usize {
+pub fn cells_for(symbols: usize) -> usize {
     const FEW: usize = 60;
     let for_few = |symbols: usize| symbols + (32 * symbols).isqrt();
     if symbols <= FEW {
@@ -123,8 +123,8 @@ mod tests {
     use std::vec;
 
     use super::*;
-    use crate::summary::sketch::cell::{MINUS_ONE, ONE, toggle};
-    use crate::summary::sketch::symbol::Symbol;
+    use crate::sketch::cell::{MINUS_ONE, ONE, toggle};
+    use crate::sketch::symbol::Symbol;
 
     #[test]
     fn logarithms_are_close() {

@@ -3,21 +3,20 @@
 #[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
 mod arbitrary;
 
-use core::fmt;
 use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-/// The place of a key in the key-hash space: 128 bits, ordered as a big-endian number.
-///
-/// A replica takes the first 16 bytes of SHA-256 over the encoded key (docs/protocol.md, "Key hash"). The hash is
-/// not keyed, so that all replicas agree on the place of a key without having met.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyHash(pub [u8; KeyHash::LEN]);
+crate::__opaque_bytes! {
+    /// The place of a key in the key-hash space: 128 bits, ordered as a big-endian number.
+    ///
+    /// A replica takes the first 16 bytes of SHA-256 over the encoded key (docs/protocol.md, "Key hash"). The hash is
+    /// not keyed, so that all replicas agree on the place of a key without having met.
+    pub struct KeyHash(16)
+}
 
 impl KeyHash {
-    /// Length in bytes.
-    pub const LEN: usize = 16;
     /// Length in bits.
     pub const BITS: u32 = 128;
     /// The lowest hash, where every complete range starts.
@@ -25,17 +24,43 @@ impl KeyHash {
     /// The highest hash.
     pub const MAX: Self = Self([0xff; Self::LEN]);
 
+    /// The place of a key: the first 16 bytes of SHA-256 over a tag and the key in postcard's encoding.
+    ///
+    /// O(length of the encoding).
+    ///
+    /// # Panics
+    /// If the key's `Serialize` fails of itself, or writes a sequence without saying its length first.
+    pub fn of<K: Serialize + ?Sized>(key: &K) -> Self {
+        Self::of_encoded(&postcard::to_allocvec(key).expect("a key serialises without failing, with lengths known"))
+    }
+
+    /// The place of a key of which these bytes are the encoding.
+    pub fn of_encoded(key: &[u8]) -> Self {
+        const TAG: u8 = 0x10;
+        let hash: [u8; 32] = Sha256::new().chain_update([TAG]).chain_update(key).finalize().into();
+        Self::from_bytes(*hash.first_chunk().expect("32 bytes start with 16"))
+    }
+
     /// The hash as a number, most significant byte first.
+    #[inline]
     pub const fn to_u128(self) -> u128 {
         u128::from_be_bytes(self.0)
     }
 
     /// The hash that a number stands for.
+    #[inline]
     pub const fn from_u128(number: u128) -> Self {
         Self(number.to_be_bytes())
     }
 
+    /// The lowest hash that starts with these 64 bits, most significant byte first.
+    #[inline]
+    pub const fn from_prefix(prefix: u64) -> Self {
+        Self::from_u128((prefix as u128) << 64)
+    }
+
     /// The first eight bytes as a number, most significant byte first.
+    #[inline]
     pub const fn prefix_u64(self) -> u64 {
         (self.to_u128() >> 64) as u64
     }
@@ -47,6 +72,7 @@ impl KeyHash {
     ///
     /// # Panics
     /// Never; if `next` is not greater than `self`, `next` is returned.
+    #[inline]
     pub fn boundary_before(self, next: Self) -> Self {
         if next <= self {
             return next;
@@ -56,18 +82,6 @@ impl KeyHash {
         let shared = (low ^ high).leading_zeros();
         let kept = u128::MAX << (Self::BITS - 1 - shared);
         Self::from_u128(high & kept)
-    }
-}
-
-impl fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyHash({self})")
-    }
-}
-
-impl fmt::Display for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.to_u128())
     }
 }
 
@@ -84,6 +98,7 @@ impl KeyRange {
     pub const ALL: Self = Self { lo: KeyHash::MIN, hi: None };
 
     /// The range from `lo` up to, and without, `hi` (`None`: up to the top). `None` is returned where it would be empty.
+    #[inline]
     pub fn new(lo: KeyHash, hi: Option<KeyHash>) -> Option<Self> {
         match hi {
             Some(hi) if hi <= lo => None,
@@ -92,26 +107,31 @@ impl KeyRange {
     }
 
     /// The first hash of the range.
+    #[inline]
     pub const fn lo(&self) -> KeyHash {
         self.lo
     }
 
     /// The first hash behind the range; `None` if it reaches the top.
+    #[inline]
     pub const fn hi(&self) -> Option<KeyHash> {
         self.hi
     }
 
     /// Whether `hash` lies in the range.
+    #[inline]
     pub fn contains(&self, hash: KeyHash) -> bool {
         self.lo <= hash && self.hi.is_none_or(|hi| hash < hi)
     }
 
     /// Whether all of `other` lies in this range.
+    #[inline]
     pub fn includes(&self, other: &Self) -> bool {
         self.lo <= other.lo && end_at_most(other.hi, self.hi)
     }
 
     /// What two ranges have in common; `None` if that is nothing.
+    #[inline]
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let hi = if end_at_most(self.hi, other.hi) { self.hi } else { other.hi };
         Self::new(self.lo.max(other.lo), hi)

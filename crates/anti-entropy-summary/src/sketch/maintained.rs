@@ -8,12 +8,11 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::summary::{Difference, Fingerprint};
-use crate::{KeyHash, KeyRange};
+use crate::{Difference, Fingerprint, KeyHash, KeyRange};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, MINUS_ONE, ONE, toggle};
-use super::symbol::Symbol;
+use super::symbol::{Symbol, prefix_u64};
 
 /// How many cells a [`Sketch`] keeps: the least number, doubled as often as the entries allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,14 +55,14 @@ impl SketchConfig {
 /// the more entries there are; see [`SketchConfig`]. New ones are made little by little:
 ///
 /// ```
-/// use anti_entropy::KeyHash;
-/// use anti_entropy::summary::sketch::{Sketch, SketchConfig};
-/// use anti_entropy::summary::{Fingerprint, MerkleTree};
+/// use anti_entropy_summary::KeyHash;
+/// use anti_entropy_summary::sketch::{Sketch, SketchConfig};
+/// use anti_entropy_summary::{Fingerprint, MerkleTree};
 ///
 /// let mut tree: MerkleTree = MerkleTree::new();
 /// let mut sketch = Sketch::new(SketchConfig::default());
 /// for number in 0..10_000 {
-///     let (key, fingerprint) = (KeyHash::from_u128(number << 64), Fingerprint([3; 32]));
+///     let (key, fingerprint) = (KeyHash::from_u128(number << 64), Fingerprint::from_bytes([3; 32]));
 ///     let before = tree.insert(key, fingerprint);
 ///     sketch.update(key, before, Some(fingerprint));
 ///     // Sixteen entries a change are enough to keep up.
@@ -124,10 +123,12 @@ impl Sketch {
     pub fn cells_before(&self, indices: Range<usize>, since: impl IntoIterator<Item = Difference>) -> Vec<Cell> {
         let end = indices.end.min(self.cells.len());
         let mut cells = self.cells.get(indices.start..end).unwrap_or(&[]).to_vec();
-        for Difference { key, ours, theirs } in since {
+        for Difference { key, ours, theirs, .. } in since {
+            let (ours, theirs) = (ours.map(prefix_u64), theirs.map(|theirs| theirs.prefix_u64()));
             for (fingerprint, sign) in [(ours, MINUS_ONE), (theirs, ONE)] {
                 if let Some(fingerprint) = fingerprint {
-                    toggle(&mut cells, indices.start, Symbol::new(key, fingerprint), sign);
+                    let symbol = Symbol { key: key.prefix_u64(), fingerprint };
+                    toggle(&mut cells, indices.start, symbol, sign);
                 }
             }
         }
@@ -142,7 +143,7 @@ impl Sketch {
     /// Follows a change at a key: `before` is what the set held there, `after` what it holds now. O(log m) for m cells,
     /// for each of the two.
     ///
-    /// `before` must be right, as what [`MerkleTree::insert`](crate::summary::MerkleTree::insert) returns is. Otherwise
+    /// `before` must be right, as what [`MerkleTree::insert`](crate::MerkleTree::insert) returns is. Otherwise
     /// the cells are those of no set from here on, and peers find differences that there are not.
     pub fn update(&mut self, key: KeyHash, before: Option<Fingerprint>, after: Option<Fingerprint>) {
         if before == after {

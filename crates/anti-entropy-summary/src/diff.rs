@@ -5,23 +5,10 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::iter::FusedIterator;
 
-use crate::KeyHash;
-
-use super::hashing::Fingerprint;
+use super::difference::Difference;
 use super::node::{FAN_OUT, Item, Link};
 use super::span::{Span, slot_span};
 use super::view::{Body, View};
-
-/// A key whose fingerprints are not equal on the two sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Difference {
-    /// The key's hash.
-    pub key: KeyHash,
-    /// The fingerprint in the snapshot that was asked; `None` if the key is not there.
-    pub ours: Option<Fingerprint>,
-    /// The fingerprint in the other snapshot; `None` if the key is not there.
-    pub theirs: Option<Fingerprint>,
-}
 
 /// The differences between two snapshots, in ascending order of the key hashes; made by
 /// [`Snapshot::diff`](super::Snapshot::diff).
@@ -58,7 +45,7 @@ impl<'a> Diff<'a> {
             if fingerprints.0 != fingerprints.1 {
                 self.stack.push((View::items(ours), View::items(theirs)));
                 let key = mine.or(other)?.key;
-                return Some(Difference { key, ours: fingerprints.0, theirs: fingerprints.1 });
+                return Some(Difference::at(key, fingerprints.0, fingerprints.1.map(Into::into)));
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What is hashed, and with what. The byte-exact definition is in the documentation of the module above.
 
 use core::any::TypeId;
-use core::fmt;
 
 use digest::Digest;
 use digest::consts::U32;
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+
+use crate::KeyHash;
 
 use super::node::{BUCKET, FAN_OUT, Inner, Item};
 
@@ -19,50 +19,14 @@ pub trait HashFunction: Digest<OutputSize = U32> + 'static {}
 
 impl<D: Digest<OutputSize = U32> + 'static> HashFunction for D {}
 
-/// The digest of what is stored under one key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Fingerprint(pub [u8; Fingerprint::LEN]);
-
-impl Fingerprint {
-    /// Length in bytes.
-    pub const LEN: usize = 32;
+crate::__opaque_bytes! {
+    /// The digest of what is stored under one key.
+    pub struct Fingerprint(32)
 }
 
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
-    }
-}
-
-/// The digest of a set of entries: equal roots mean equal sets.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Root(pub [u8; Root::LEN]);
-
-impl Root {
-    /// Length in bytes.
-    pub const LEN: usize = 32;
-}
-
-impl fmt::Debug for Root {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Root({self})")
-    }
-}
-
-impl fmt::Display for Root {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
-    }
-}
-
-fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+crate::__opaque_bytes! {
+    /// The digest of a set of entries: equal roots mean equal sets.
+    pub struct Root(32)
 }
 
 const LEAF_TAG: u8 = 0;
@@ -81,9 +45,9 @@ pub(super) fn leaf_digest<D: HashFunction>(items: &[Item]) -> [u8; 32] {
     message[0] = LEAF_TAG;
     message[HEADER - 4..HEADER].copy_from_slice(&u32::try_from(items.len()).unwrap_or(u32::MAX).to_be_bytes());
     for (item, out) in items.iter().zip(message[HEADER..].chunks_exact_mut(Item::LEN)) {
-        let (key, fingerprint) = out.split_at_mut(item.key.0.len());
-        key.copy_from_slice(&item.key.0);
-        fingerprint.copy_from_slice(&item.fingerprint.0);
+        let (key, fingerprint) = out.split_at_mut(KeyHash::LEN);
+        key.copy_from_slice(item.key.as_bytes());
+        fingerprint.copy_from_slice(item.fingerprint.as_bytes());
     }
     digest::<D>(&mut message, HEADER + items.len() * Item::LEN)
 }

@@ -4,11 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use anti_entropy::KeyHash;
-use anti_entropy::summary::compare::{
-    Answer, AnswerError, Ask, Comparison, Found, Prefix, TruncatedFingerprint, Width, answer, first_answer,
-};
-use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
+use anti_entropy_summary::compare::{Answer, AnswerError, Ask, Comparison, Prefix, answer, first_answer};
+use anti_entropy_summary::{Difference, Fingerprint, KeyHash, MerkleTree, Snapshot, TruncatedFingerprint, Width};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -32,7 +29,7 @@ fn any_key() -> impl Strategy<Value = KeyHash> {
 }
 
 fn any_model(most: usize) -> impl Strategy<Value = Model> {
-    vec((any_key(), (0..3_u8).prop_map(|byte| Fingerprint([byte; 32]))), 0..most)
+    vec((any_key(), (0..3_u8).prop_map(|byte| Fingerprint::from_bytes([byte; 32]))), 0..most)
         .prop_map(|entries| entries.into_iter().collect())
 }
 
@@ -63,7 +60,7 @@ struct Cost {
 }
 
 /// Compares to the end, encoding all messages, draining what is found as it goes.
-fn compare(ours: &Snapshot, theirs: &Snapshot, limits: Limits) -> (Vec<Found>, Cost) {
+fn compare(ours: &Snapshot, theirs: &Snapshot, limits: Limits) -> (Vec<Difference>, Cost) {
     let mut comparison = Comparison::new(ours.clone(), limits.width);
     let (mut found, mut cost) = (Vec::new(), Cost::default());
     let mut reply = first_answer(theirs, limits.width, limits.max_bytes);
@@ -94,10 +91,10 @@ fn compare(ours: &Snapshot, theirs: &Snapshot, limits: Limits) -> (Vec<Found>, C
     (found, cost)
 }
 
-fn expected(ours: &Snapshot, theirs: &Snapshot, width: Width) -> Vec<Found> {
+fn expected(ours: &Snapshot, theirs: &Snapshot, width: Width) -> Vec<Difference> {
     let cut = |fingerprint| TruncatedFingerprint::new(&fingerprint, width);
     ours.diff(theirs)
-        .map(|difference| Found { key: difference.key, ours: difference.ours, theirs: difference.theirs.map(cut) })
+        .map(|found| Difference { theirs: found.theirs.and_then(|theirs| theirs.full()).map(cut), ..found })
         .collect()
 }
 
@@ -162,7 +159,7 @@ proptest! {
 }
 
 fn numbers(count: u128) -> Model {
-    (0..count).map(|number| (spread(number), Fingerprint([1; 32]))).collect()
+    (0..count).map(|number| (spread(number), Fingerprint::from_bytes([1; 32]))).collect()
 }
 
 #[test]
@@ -204,7 +201,7 @@ fn costs() {
     let ours = numbers(100_000);
     let cost = |differences: u128, width| {
         let mut theirs = ours.clone();
-        theirs.extend((0..differences).map(|number| (spread(number * 97), Fingerprint([2; 32]))));
+        theirs.extend((0..differences).map(|number| (spread(number * 97), Fingerprint::from_bytes([2; 32]))));
         let limits = Limits { width, max_prefixes: 2048, max_bytes: 1 << 18, max_found: usize::MAX };
         let (found, cost) = compare(&snapshot(&ours), &snapshot(&theirs), limits);
         assert_eq!(found.len() as u128, differences);
