@@ -22,8 +22,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 #[cfg(feature = "std")]
 pub mod driver;
 pub mod gossip;

@@ -3,12 +3,12 @@
 /// The laws by name, to compare with [`Violation::law`].
 pub mod law;
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::vec::Vec;
+use std::collections::BTreeMap;
+use std::format;
+use std::vec::Vec;
 
 use super::Violation;
-use crate::replica::Semilattice;
+use anti_entropy::replica::Semilattice;
 
 /// How many triples of one key are joined, at most; more than that many are chosen from at random.
 const TRIPLES: usize = 4_096;
@@ -24,7 +24,7 @@ const TRIPLES: usize = 4_096;
 /// - [`law::ASSOCIATIVE`]: `a.join(b).join(c)` is `a.join(b.join(c))`.
 ///
 /// ```
-/// use anti_entropy::conformance::check_semilattice;
+/// use anti_entropy_conformance::check_semilattice;
 /// use anti_entropy::replica::Semilattice;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -38,7 +38,7 @@ const TRIPLES: usize = 4_096;
 ///     }
 /// }
 /// check_semilattice(&[Span(1, 0, 0), Span(1, 3, 9), Span(1, -2, 4)])?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors

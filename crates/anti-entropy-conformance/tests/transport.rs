@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use anti_entropy::conformance::transport::law;
-use anti_entropy::conformance::{Violation, check_transport};
 use anti_entropy::driver::{Channels, ChannelsConfig, MemoryNetwork, MemoryTransport, SendError, Transport};
 use anti_entropy::gossip::PeerId;
+use anti_entropy_conformance::transport::law;
+use anti_entropy_conformance::{Violation, check_transport};
 use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt};

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anti_entropy::conformance::resolver::law;
-use anti_entropy::conformance::semilattice::law as semilattice_law;
-use anti_entropy::conformance::{check_resolver, check_semilattice};
 use anti_entropy::replica::{
     DecodeError, Digest, Encoded, KeepAll, Keyed, LastWriterWins, Replicated, Resolver, Semilattice, SemilatticeJoin,
     Version, serde_decode, serde_encode,
 };
+use anti_entropy_conformance::resolver::law;
+use anti_entropy_conformance::semilattice::law as semilattice_law;
+use anti_entropy_conformance::{check_resolver, check_semilattice};
 use digest::Update;
 use serde::{Deserialize, Serialize};
 

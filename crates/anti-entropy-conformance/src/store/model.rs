@@ -1,13 +1,13 @@
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::format;
+use std::string::String;
+use std::vec::Vec;
 
 use super::law;
-use crate::conformance::Violation;
-use crate::replica::{Commit, MetaSlot, Store, StoreError};
-use crate::{KeyHash, KeyRange};
+use crate::Violation;
+use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
+use anti_entropy::{KeyHash, KeyRange};
 
 pub(super) const SLOTS: [MetaSlot; 2] = [MetaSlot::Identity, MetaSlot::Context];
 

@@ -1,6 +1,6 @@
-use crate::clock::Now;
-use crate::replica::{Error, Replica, Replicated};
-use crate::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
+use anti_entropy::clock::Now;
+use anti_entropy::replica::{Error, Replica, Replicated};
+use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
 
 /// Runs one session between two replicas of the same process, over a link without faults, to its end.
 ///
@@ -9,7 +9,7 @@ use crate::session::{Frame, Outcome, Output, PartialReason, Session, SessionConf
 ///
 /// ```
 /// use anti_entropy::clock::{Now, Seed};
-/// use anti_entropy::conformance::exchange;
+/// use anti_entropy_conformance::exchange;
 /// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
 /// use anti_entropy::session::Outcome;
 ///

@@ -1,13 +1,13 @@
-use alloc::format;
-use alloc::vec::Vec;
 use core::fmt::Display;
 use core::time::Duration;
+use std::format;
+use std::vec::Vec;
 
 use super::law;
-use crate::clock::{Now, Seed};
-use crate::conformance::{Violation, exchange};
-use crate::replica::{Encoded, MemoryStore, Replica, Replicated, Resolver};
-use crate::session::Outcome;
+use crate::{Violation, exchange};
+use anti_entropy::clock::{Now, Seed};
+use anti_entropy::replica::{Encoded, MemoryStore, Replica, Replicated, Resolver};
+use anti_entropy::session::Outcome;
 
 /// How often three values of a key are written concurrently.
 const ROUNDS: u8 = 8;

@@ -4,14 +4,14 @@ mod convergence;
 /// The laws by name, to compare with [`Violation::law`].
 pub mod law;
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::vec::Vec;
+use std::collections::BTreeMap;
+use std::format;
+use std::vec::Vec;
 
 use self::convergence::check_convergence;
 use super::Violation;
-use crate::clock::{Dot, ReplicaId, Timestamp};
-use crate::replica::{Encoded, Replicated, Resolver, Version};
+use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
+use anti_entropy::replica::{Encoded, Replicated, Resolver, Version};
 
 /// How many sets of versions are resolved for each key.
 const SETS: usize = 32;
@@ -34,7 +34,7 @@ const KEYS: usize = 32;
 /// they came follows from these.
 ///
 /// ```
-/// use anti_entropy::conformance::check_resolver;
+/// use anti_entropy_conformance::check_resolver;
 /// use anti_entropy::replica::{Keyed, Resolver, Version};
 ///
 /// /// The longest text wins; among equally long ones, the later write.
@@ -47,7 +47,7 @@ const KEYS: usize = 32;
 /// }
 /// let note = |text: &str| Keyed::new(1, text.to_string());
 /// check_resolver(|| Longest, &[note("milk"), note("bread"), note("eggs"), note("")])?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors

@@ -1,24 +1,24 @@
-//! The laws of [`Replicated`] and [`Digest`](crate::replica::Digest).
+//! The laws of [`Replicated`] and [`Digest`](anti_entropy::replica::Digest).
 
 /// The laws by name, to compare with [`Violation::law`].
 pub mod law;
 mod mutations;
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::vec::Vec;
+use std::collections::BTreeMap;
+use std::format;
+use std::vec::Vec;
 
 use self::mutations::each_mutation;
 use super::Violation;
-use crate::clock::Timestamp;
-use crate::replica::{ContentHash, DecodeError, Encoded, Replicated, serde_decode, serde_encode};
+use anti_entropy::clock::Timestamp;
+use anti_entropy::replica::{ContentHash, DecodeError, Encoded, Replicated, serde_decode, serde_encode};
 
 /// How often each value is decoded: an order that is random differs in one of them.
 const REPETITIONS: usize = 8;
 /// The encodings of so many samples are damaged, and each sample is compared with so many others.
 const CLOSELY: usize = 64;
 
-/// Checks the laws of [`Replicated`] and [`Digest`](crate::replica::Digest) on these samples, and on what their
+/// Checks the laws of [`Replicated`] and [`Digest`](anti_entropy::replica::Digest) on these samples, and on what their
 /// encodings turn into when they are damaged.
 ///
 /// Good samples are few and different: empty and long ones, extreme numbers, several values of one key that differ in one
@@ -38,7 +38,7 @@ const CLOSELY: usize = 64;
 ///   of its digest on purpose goes through [`check_items_by`].
 ///
 /// ```
-/// use anti_entropy::conformance::check_items;
+/// use anti_entropy_conformance::check_items;
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Clone, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ const CLOSELY: usize = 64;
 ///
 /// let note = |id, text: &str| Note { id, text: text.to_string() };
 /// check_items(&[note(1, ""), note(1, "milk"), note(u32::MAX, "milk")])?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub fn check_items<V: Replicated>(samples: &[V]) -> Result<(), Violation> {
 /// their digest if it says that they differ.
 ///
 /// ```
-/// use anti_entropy::conformance::check_items_by;
+/// use anti_entropy_conformance::check_items_by;
 /// use anti_entropy::replica::{DecodeError, Digest, Encoded, Replicated, serde_decode, serde_encode};
 /// # use digest::Update;
 ///
@@ -84,7 +84,7 @@ pub fn check_items<V: Replicated>(samples: &[V]) -> Result<(), Violation> {
 /// }
 /// let page = |text: &str, reads| Page { name: "start".to_string(), text: text.to_string(), reads };
 /// check_items_by(&[page("hello", 0), page("hello", 7), page("hi", 7)], |a, b| a.text == b.text)?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors
@@ -230,14 +230,7 @@ fn decode<V: Replicated>(key: &V::Key, encoded: &Encoded) -> Result<Result<V, De
     caught(|| V::decode(key, encoded), "decode")
 }
 
-#[cfg(feature = "std")]
 fn caught<T>(call: impl FnOnce() -> T, what: &str) -> Result<T, Violation> {
     let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
     called.map_err(|_| Violation::new(law::NO_PANIC, format!("{what} panicked")))
-}
-
-#[cfg(not(feature = "std"))]
-#[allow(clippy::unnecessary_wraps, reason = "with std, a panic is an error")]
-fn caught<T>(call: impl FnOnce() -> T, _what: &str) -> Result<T, Violation> {
-    Ok(call())
 }

@@ -1,8 +1,8 @@
-use alloc::vec;
-use alloc::vec::Vec;
+use std::vec;
+use std::vec::Vec;
 
-use crate::conformance::Violation;
-use crate::replica::{Encoded, Part};
+use crate::Violation;
+use anti_entropy::replica::{Encoded, Part};
 
 /// At how many places an encoding is changed, at most; the beginning and the end are always among them.
 const PLACES: usize = 96;

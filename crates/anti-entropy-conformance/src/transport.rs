@@ -18,8 +18,8 @@ use futures::future::{self, BoxFuture, Either};
 
 use self::link::Link;
 use super::Violation;
-use crate::driver::{SendError, Transport};
-use crate::gossip::PeerId;
+use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::gossip::PeerId;
 
 /// How long the kit waits for what must happen. Long, since only a broken transport makes it wait to the end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ const LAST_FRAMES: usize = 1 << 17;
 /// - [`law::CLOSED`]: once closed, `receive` returns `None`, also one that was waiting, and `send` fails.
 ///
 /// ```
-/// use anti_entropy::conformance::check_transport;
+/// use anti_entropy_conformance::check_transport;
 /// use anti_entropy::driver::MemoryNetwork;
 /// use anti_entropy::gossip::PeerId;
 /// use futures::FutureExt;

@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 
 use super::ledger::{Fate, Key, Ledger, key_of};
 use super::{PATIENCE, law, within};
-use crate::conformance::Violation;
-use crate::driver::{SendError, Transport};
-use crate::gossip::PeerId;
+use crate::Violation;
+use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::gossip::PeerId;
 
 /// How often a frame is sent again until it arrives: connecting takes its time.
 const RESENDINGS: u32 = 20;

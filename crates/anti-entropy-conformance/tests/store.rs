@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use anti_entropy::conformance::store::law;
-use anti_entropy::conformance::{check_failed_commits, check_store};
 use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy_conformance::store::law;
+use anti_entropy_conformance::{check_failed_commits, check_store};
 
 type Visit<'a> = &'a mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>;
 

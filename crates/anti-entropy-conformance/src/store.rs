@@ -4,15 +4,15 @@
 pub mod law;
 mod model;
 
-use alloc::format;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::ops::ControlFlow;
+use std::format;
+use std::vec;
+use std::vec::Vec;
 
 use self::model::{Model, SLOTS, failed};
 use super::Violation;
-use crate::replica::{Commit, MetaSlot, Store};
-use crate::{KeyHash, KeyRange};
+use anti_entropy::replica::{Commit, MetaSlot, Store};
+use anti_entropy::{KeyHash, KeyRange};
 
 /// Lengths of records at which length prefixes, pages and buffers change over, up to a large value.
 const LENGTHS: [usize; 13] = [0, 1, 127, 128, 255, 256, 4_095, 4_096, 16_383, 16_384, 65_535, 65_536, 1 << 20];
@@ -45,12 +45,12 @@ const FAILURES: u32 = 24;
 /// [`check_failed_commits`] goes further, with the author's help.
 ///
 /// ```
-/// use anti_entropy::conformance::check_store;
+/// use anti_entropy_conformance::check_store;
 /// use anti_entropy::replica::MemoryStore;
 ///
 /// // A store in a file would be closed and opened again by the second closure.
 /// check_store(MemoryStore::new, |store| store)?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors
@@ -75,7 +75,7 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 ///
 /// The laws, by the names in [`law`]:
 ///
-/// - [`law::UNCHANGED`]: after an error of [`StoreError::unchanged`](crate::replica::StoreError::unchanged) the store is
+/// - [`law::UNCHANGED`]: after an error of [`StoreError::unchanged`](anti_entropy::replica::StoreError::unchanged) the store is
 ///   as before, at once and after reopening.
 /// - [`law::ALL_OR_NOTHING`]: after any other error, reopening finds the whole commit or nothing of it.
 /// - [`law::WHOLE_COMMIT`], [`law::REOPENING`]: after `Ok` all of it is there.
@@ -83,7 +83,7 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 /// - [`law::FAILURE_INJECTED`]: at least one commit failed.
 ///
 /// ```
-/// use anti_entropy::conformance::check_failed_commits;
+/// use anti_entropy_conformance::check_failed_commits;
 /// use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 /// # use anti_entropy::{KeyHash, KeyRange};
 /// # use core::ops::ControlFlow;
@@ -101,7 +101,7 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 /// }
 /// let open = || FullDisk(MemoryStore::new(), false);
 /// check_failed_commits(open, |store, _point| store.1 = true, |store| FullDisk(store.0, false))?;
-/// # Ok::<(), anti_entropy::conformance::Violation>(())
+/// # Ok::<(), anti_entropy_conformance::Violation>(())
 /// ```
 ///
 /// # Errors
