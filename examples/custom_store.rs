@@ -60,7 +60,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut new_store = || open(files.next().expect("numbers do not end")).expect("a new file opens");
 
     // 3. Both keep the laws of their traits. This is what a test of an own store or item asserts.
-    anti_entropy_conformance::check_items(&[Note(1, "milk".into()), Note(1, "bread".into()), Note(u32::MAX, String::new())])?;
+    anti_entropy_conformance::check_items(&[
+        Note(1, "milk".into()),
+        Note(1, "bread".into()),
+        Note(u32::MAX, String::new()),
+    ])?;
     anti_entropy_conformance::check_store(&mut new_store, |store| open(store.0).expect("the same file opens again"))?;
     println!("The item and the store keep their laws.");
 
