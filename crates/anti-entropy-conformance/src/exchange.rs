@@ -1,6 +1,6 @@
 use anti_entropy::clock::Now;
-use anti_entropy::replica::{Error, Replica, Replicated};
-use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
+use anti_entropy::session::{Frame, Outcome, PartialReason, Session, SessionOutput};
+use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
 /// Runs one session between two replicas of the same process, over a link without faults, to its end.
 ///
@@ -10,7 +10,7 @@ use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, Sess
 /// ```
 /// use anti_entropy::clock::{Now, Seed};
 /// use anti_entropy_conformance::exchange;
-/// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+/// use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
 /// use anti_entropy::session::Outcome;
 ///
 /// let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
@@ -19,7 +19,7 @@ use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, Sess
 /// alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 /// assert_eq!(exchange(&mut alice, &mut bob, now)?, Outcome::Converged);
 /// assert_eq!(bob.read(&"colour".to_string())?.value().unwrap().value, "green");
-/// # Ok::<(), anti_entropy::replica::Error>(())
+/// # Ok::<(), anti_entropy::Error>(())
 /// ```
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn exchange<V: Replicated>(opener: &mut Replica<V>, answerer: &mut Replica<V
     let mut answering: Option<Session> = None;
     loop {
         match asking.poll_output() {
-            Output::Send(bytes) => {
+            SessionOutput::Send(bytes) => {
                 let Ok(frame) = Frame::decode(&bytes, config.checksum) else { continue };
                 if answering.is_none() {
                     answering = Session::accept(&frame, 2, config, now);
@@ -39,10 +39,10 @@ pub fn exchange<V: Replicated>(opener: &mut Replica<V>, answerer: &mut Replica<V
                     session.handle_frame(frame, answerer, true, now)?;
                 }
             }
-            Output::Done(finished) => return Ok(finished.outcome),
-            Output::Wait(_) => {
+            SessionOutput::Done(finished) => return Ok(finished.outcome),
+            SessionOutput::Wait(_) => {
                 let mut progress = false;
-                while let Some(Output::Send(bytes)) = answering.as_mut().map(Session::poll_output) {
+                while let Some(SessionOutput::Send(bytes)) = answering.as_mut().map(Session::poll_output) {
                     let Ok(frame) = Frame::decode(&bytes, config.checksum) else { continue };
                     asking.handle_frame(frame, opener, true, now)?;
                     progress = true;

@@ -13,11 +13,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, VectorClock};
 use crate::gossip::{Engine, StateDigest};
-use crate::replica::{
-    Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Continuity, Error, Gap, HeldByPeer, Push, Replica, Replicated,
-    TheirEntry, Written,
-};
-use crate::summary::{Fingerprint, Root, Snapshot};
+use crate::replica::{Continuity, Error, Replica, Replicated, Written};
+use crate::summary::{Difference, Fingerprint, Root, Snapshot};
+use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan};
+use crate::sync::wire::{Batch, BatchBase, Inventory, Push};
 use crate::{KeyHash, KeyRange};
 
 /// A rule of the data model or of gossip, broken in one way. The names say what the broken code does.
@@ -162,9 +161,9 @@ pub(crate) fn is_theirs(mine: Option<Fingerprint>) -> Option<bool> {
     (active(Mutant::AbsenceNotExpressible) && mine.is_none()).then_some(true)
 }
 
-pub(crate) fn with_changes_since(gaps: &[Gap]) -> Option<Vec<Gap>> {
+pub(crate) fn with_changes_since(found: &[Difference]) -> Option<Vec<Difference>> {
     let left_out = active(Mutant::ChangedSinceComparisonLeftOut) || active(Mutant::EntriesOlderThanTheInstant);
-    left_out.then(|| gaps.to_vec())
+    left_out.then(|| found.to_vec())
 }
 
 pub(crate) fn make_batch(mut batch: Batch, plan: &BatchPlan<'_>, live: &Snapshot, sender: ReplicaId) -> Batch {
@@ -177,7 +176,7 @@ pub(crate) fn make_batch(mut batch: Batch, plan: &BatchPlan<'_>, live: &Snapshot
         && active(Mutant::EntriesOlderThanTheInstant)
         && plan.base == BatchBase::Snapshot
     {
-        batch.digest = digest_of_compared(&range, compared, &plan.gaps, live);
+        batch.digest = digest_of_compared(&range, compared, &plan.differences, live);
     }
     batch
 }
@@ -217,12 +216,12 @@ fn clocks_of_sender(live: RangeClocks, sender: ReplicaId) -> RangeClocks {
 
 /// The digest of entries that are as they were at the comparison, but for those that it found to differ: older than the
 /// batch's clocks, and certified all the same.
-fn digest_of_compared(range: &KeyRange, compared: &Baseline, gaps: &[Gap], live: &Snapshot) -> Root {
+fn digest_of_compared(range: &KeyRange, compared: &Baseline, found: &[Difference], live: &Snapshot) -> Root {
     let mut tree = compared.summary.restrict(range).to_tree();
-    for gap in gaps.iter().filter(|gap| range.contains(gap.key)) {
-        match live.get(gap.key) {
-            Some(fingerprint) => tree.insert(gap.key, fingerprint),
-            None => tree.remove(gap.key),
+    for found in found.iter().filter(|found| range.contains(found.key)) {
+        match live.get(found.key) {
+            Some(fingerprint) => tree.insert(found.key, fingerprint),
+            None => tree.remove(found.key),
         };
     }
     tree.root()
@@ -235,8 +234,8 @@ pub(crate) fn certify<E>() -> Option<Result<(), E>> {
     skipped.then_some(Ok(()))
 }
 
-pub(crate) fn notice_claim<E>() -> Option<Result<Result<(), E>, Error>> {
-    active(Mutant::OwnWritesUnknownToThePeerNotNoticed).then_some(Ok(Ok(())))
+pub(crate) fn notice_claim<E>() -> Option<Result<(), E>> {
+    active(Mutant::OwnWritesUnknownToThePeerNotNoticed).then_some(Ok(()))
 }
 
 pub(crate) fn joined_context<E>(before: &Context, batch: &Batch) -> Option<Result<Context, E>> {
@@ -322,13 +321,17 @@ pub(crate) fn stale_reply<V: Replicated>(
         return Ok(None);
     }
     // What is no entry's fingerprint, so that the entry is always sent.
-    let theirs = TheirEntry::Full(Fingerprint::from_bytes([0; Fingerprint::LEN]));
+    let theirs = Fingerprint::from_bytes([0; Fingerprint::LEN]);
     let plan = BatchPlan {
         range: batch.range(),
         base: BatchBase::Snapshot,
-        gaps: batch.changes.iter().map(|change| Gap::new(change.key(), theirs)).collect(),
+        differences: batch
+            .changes
+            .iter()
+            .map(|change| Difference::at(change.key(), None, Some(theirs.into())))
+            .collect(),
         compared: Some(compared),
-        held: &HeldByPeer::new(),
+        held: &Inventory::new(),
         seen: None,
         inline: true,
         cuts: None,

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{PeerId, PeerStatus};
 use anti_entropy::summary::Root;
+use anti_entropy::{PeerId, PeerStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 

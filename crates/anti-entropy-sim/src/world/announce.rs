@@ -1,6 +1,6 @@
 //! Failure detectors, as far as they carry what replicas announce.
 
-use anti_entropy::gossip::StateDigest;
+use anti_entropy::engine::StateDigest;
 
 use super::World;
 use super::queue::What;

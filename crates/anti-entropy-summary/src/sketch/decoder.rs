@@ -21,6 +21,7 @@ use super::symbol::{Indices, Symbol};
 
 /// What a [`Decoder`] spends at most, whatever a peer sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecoderLimits {
     /// Cells taken in; never more than [`MAX_CELLS`]. Each costs some 120 bytes of memory. 2^17 find 48,000 changed
     /// keys.
@@ -30,6 +31,14 @@ pub struct DecoderLimits {
     /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol,
     /// 20 of 27,000.
     pub max_steps_per_cell: u32,
+}
+
+impl DecoderLimits {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for DecoderLimits {

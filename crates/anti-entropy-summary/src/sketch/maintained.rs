@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Difference, Fingerprint, KeyHash, KeyRange};
+use crate::{ConfigError, Difference, Fingerprint, KeyHash, KeyRange};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, MINUS_ONE, ONE, toggle};
@@ -17,6 +17,7 @@ use super::symbol::{Symbol, prefix_u64};
 /// How many cells a [`Sketch`] keeps: the least number, doubled as often as the entries allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct SketchConfig {
     /// Never fewer than these, however few entries there are. 64 find some 40 symbols, which is as much as small stores
     /// differ in most of the time; they take 1.5 KB.
@@ -37,6 +38,21 @@ impl Default for SketchConfig {
 }
 
 impl SketchConfig {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks every field's range, and the relations between fields. What takes a configuration calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_most("max_cells", self.max_cells.get() as usize, MAX_CELLS)?;
+        ConfigError::at_most_field("min_cells", self.min_cells, "max_cells", self.max_cells)
+    }
+
     /// The number of cells for so many entries.
     fn cells(&self, entries: u64) -> usize {
         let most = u64::from(self.max_cells.get()).min(MAX_CELLS as u64);

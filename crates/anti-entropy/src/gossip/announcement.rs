@@ -42,14 +42,15 @@ impl<V: Replicated> Engine<V> {
     ///
     /// ```
     /// # use anti_entropy::clock::{Now, Seed};
-    /// # use anti_entropy::gossip::{Engine, GossipConfig};
-    /// # use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
-    /// use anti_entropy::gossip::{Announced, PeerId};
+    /// # use anti_entropy::engine::Engine;
+    /// # use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, Replica};
+    /// use anti_entropy::engine::Announced;
+    /// use anti_entropy::PeerId;
     ///
     /// # let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
     /// # let engine = |seed| {
     /// #     let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]))?;
-    /// #     Ok::<_, anti_entropy::replica::Error>(Engine::new(replica, GossipConfig::default(), seed.into(), now))
+    /// #     Ok::<_, anti_entropy::Error>(Engine::new(replica, GossipConfig::default(), seed.into(), now))
     /// # };
     /// let (mut alice, mut bob) = (engine(1)?, engine(2)?);
     /// let peer = PeerId::from("alice");
@@ -58,12 +59,12 @@ impl<V: Replicated> Engine<V> {
     ///
     /// alice.write(Keyed::new(1u32, "one".to_string()), now)?;
     /// assert_eq!(bob.handle_announcement(&peer, alice.announcement(), now), Announced::Differs);
-    /// # Ok::<(), anti_entropy::replica::Error>(())
+    /// # Ok::<(), anti_entropy::Error>(())
     /// ```
     pub fn announcement(&mut self) -> StateDigest {
         let held = Sha256::new()
             .chain_update(b"anti-entropy state")
-            .chain_update(self.config.session.agreement.to_be_bytes())
+            .chain_update(self.config.session.schema_id.to_be_bytes())
             .chain_update(self.replica.root().as_bytes());
         plant!(announcement(&held));
         StateDigest(held.chain_update(self.replica.context_hash().to_bytes()).finalize().into())

@@ -8,8 +8,9 @@ use super::push_queue::QueuedPush;
 use super::tree::neighbours;
 use super::{Engine, PeerId, PushRoute};
 use crate::clock::Now;
-use crate::replica::{Push, Replicated, ValueBytes, Written};
-use crate::session::{encode_push, encode_push_frame, max_push_bytes};
+use crate::replica::{Replicated, ValueBytes, Written};
+use crate::sync::session::{encode_push, encode_push_frame, max_push_bytes};
+use crate::sync::wire::Push;
 
 impl<V: Replicated> Engine<V> {
     /// Pushes the first of what was just written to a few peers that are not failing. The first, since a push is taken only

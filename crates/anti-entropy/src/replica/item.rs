@@ -158,13 +158,13 @@ impl DecodeError {
 /// A set is a map without values: `Keyed<K, ()>`.
 ///
 /// ```
-/// use anti_entropy::replica::{Keyed, Replicated};
+/// use anti_entropy::{Keyed, Replicated};
 ///
 /// let entry = Keyed::new("colour".to_string(), "green".to_string());
 /// assert_eq!(entry.key(), "colour");
 /// let copy = Keyed::decode(&entry.key(), &entry.encode())?;
 /// assert_eq!(copy, entry);
-/// # Ok::<(), anti_entropy::replica::DecodeError>(())
+/// # Ok::<(), anti_entropy::value::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keyed<K, V> {

@@ -12,7 +12,7 @@ use crate::clock::{Context, Dot, VectorClock};
 /// Commutative, associative and idempotent together with the pointwise maximum of the clocks (Almeida, Shoker,
 /// Baquero, "Delta State Replicated Data Types", 2018). O(m + n) for sorted siblings, and returns them sorted. `clash` is
 /// told of dots that both hold with different content.
-pub(super) fn join<V>(
+pub(crate) fn join<V>(
     mine: Vec<Sibling<V>>,
     mine_covers: impl Fn(Dot) -> bool,
     theirs: Vec<Sibling<V>>,
@@ -37,7 +37,7 @@ pub(super) fn join<V>(
 }
 
 /// Joins a sender's clock into the context, inside the range that it holds for and nowhere else.
-pub(super) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) {
+pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) {
     plant!(join_clock(context, range, clock));
     context.join_range(range, clock);
 }

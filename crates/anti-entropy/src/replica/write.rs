@@ -11,7 +11,7 @@ use crate::clock::{Context, Dot, Now, Timestamp};
 /// Writes and deletes of several keys that are committed together.
 ///
 /// ```
-/// use anti_entropy::replica::{Keyed, Transaction};
+/// use anti_entropy::{Keyed, Transaction};
 ///
 /// let transaction = Transaction::new()
 ///     .write(Keyed::new(1u32, "one".to_string()))
