@@ -57,7 +57,7 @@ impl Node {
         let marker = MarkerFile::new(settings.marker);
         // Good for one opening, so not before the file is open. After a crash there is none, and the replica takes a new id:
         // what the old one wrote is its past.
-        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker.take()?);
+        let opening = Opening::from(Seed::from_os()?).with(|config| config.continuity = marker.take()?);
         let replica: Replica<Item> = Replica::open(file.space("items")?, KeepAll, opening)?;
 
         let loopback = "127.0.0.1:0".parse()?;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::hint::black_box;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 use anti_entropy::summary::MerkleTree;
 use anti_entropy_bench::{Entry, Item, Pair, entries, filled, item, now, synchronise};
 use clap::ValueEnum;
@@ -88,7 +88,7 @@ fn write() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn replica(store: MemoryStore) -> Result<Replica<Item>, anti_entropy::replica::Error> {
+fn replica(store: MemoryStore) -> Result<Replica<Item>, anti_entropy::Error> {
     Replica::open(store, LastWriterWins, Seed::from_bytes([1; 32]))
 }
 

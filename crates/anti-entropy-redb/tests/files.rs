@@ -25,7 +25,7 @@ fn record(number: u32, bytes: usize) -> Commit {
 }
 
 fn replica(store: RedbStore, continuity: Continuity) -> Replica<Item> {
-    let opening = Seed::from_os().unwrap().into().with(|config| config.continuity = continuity);
+    let opening = Opening::from(Seed::from_os().unwrap()).with(|config| config.continuity = continuity);
     Replica::open(store, LastWriterWins, opening).unwrap()
 }
 

@@ -42,7 +42,7 @@ fn a_gossiper_is_driven_like_an_engine() {
 
         // Closed in order, and opened again.
         let marker = nodes[0].shutdown(Duration::from_secs(20)).await.unwrap();
-        let opening = seed(9).into().with(|config| config.continuity = Continuity::Marker(marker));
+        let opening = Opening::from(seed(9)).with(|config| config.continuity = Continuity::Marker(marker));
         let again = launch(&network, 0, &disks[0], opening);
         let rebuild = again.with(move |gossiper, now| gossiper.rebuild_from_snapshot(&both, now));
         assert_eq!(counts(&rebuild.await.unwrap().unwrap()), [0, 2, 0, 0, 0]);

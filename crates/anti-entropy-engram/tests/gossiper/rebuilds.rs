@@ -168,7 +168,7 @@ fn narrow() -> ConsolidationGossiper {
         config.max_key_bytes = 50;
         config.max_value_bytes = 1000;
     });
-    let opening = seed(1).into().with(|changed| changed.config = config);
+    let opening = Opening::from(seed(1)).with(|changed| changed.config = config);
     open(0, 1, space(), MemoryStore::new(), opening, GossipConfig::default(), start())
 }
 

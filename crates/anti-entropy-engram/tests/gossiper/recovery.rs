@@ -163,7 +163,7 @@ fn patterns_are_written_again_in_an_encoding_that_the_space_has_changed_to() {
 fn restored_with(config: ReplicaConfig) -> Cluster {
     let mut cluster = restored();
     let (disk, seed) = (cluster.disks[0].clone(), cluster.fresh_seed());
-    cluster.restart(0, disk, seed.into().with(|changed| changed.config = config));
+    cluster.restart(0, disk, Opening::from(seed).with(|changed| changed.config = config));
     cluster
 }
 
@@ -195,7 +195,7 @@ fn a_replica_that_takes_another_id_while_it_runs_goes_on_under_its_name() {
     cluster.rebuild(0, &new());
     cluster.converge();
     // Somebody vouches for what is not the latest state; the node's next writes get names that are taken.
-    let opening = cluster.fresh_seed().into().with(|config| config.continuity = Continuity::Vouched);
+    let opening = Opening::from(cluster.fresh_seed()).with(|config| config.continuity = Continuity::Vouched);
     cluster.restart(0, backup, opening);
     let id = cluster.nodes[0].engine().replica().id();
     let said = snapshot([pattern("a", 12), pattern("b", 10), pattern("c", 10)]);

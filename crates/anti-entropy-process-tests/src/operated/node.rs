@@ -132,7 +132,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn open<V: Replicated>(&self, (number, name): (u64, &str)) -> Result<Opened<V>, Failure> {
-        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker(self.settings, name).take()?);
+        let opening = Opening::from(Seed::from_os()?).with(|config| config.continuity = marker(self.settings, name).take()?);
         let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
         let id = replica.id().to_string();
         let agreement = self.settings.agreements.get(name).copied().unwrap_or_default();
