@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
 use anti_entropy::replica::Version;
-use anti_entropy_engram::{Pattern, SemanticPattern, Space};
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern, SemanticPattern, Thresholds};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -56,8 +56,21 @@ fn pattern_of(line: &str) -> SemanticPattern {
 }
 
 /// A space of few dimensions.
-pub(crate) fn space(dimension: usize) -> Space {
-    Space { dimension: dimension.try_into().unwrap(), ..Space::new("test") }
+pub(crate) fn space(dimension: usize) -> MemorySpace {
+    MemorySpace::new("test").with(|space| space.dimension = dimension.try_into().unwrap())
+}
+
+/// The same with another encoding.
+pub(crate) fn encoded_space(dimension: usize, encoding: Encoding) -> MemorySpace {
+    space(dimension).with(|space| space.encoding = encoding)
+}
+
+/// Thresholds in the order of their fields.
+pub(crate) fn thresholds([merge_overlap, merge_cosine, link_cosine]: [f64; 3]) -> Thresholds {
+    let mut thresholds = Thresholds::default();
+    (thresholds.merge_overlap, thresholds.merge_cosine, thresholds.link_cosine) =
+        (merge_overlap, merge_cosine, link_cosine);
+    thresholds
 }
 
 /// A pattern as plain data.

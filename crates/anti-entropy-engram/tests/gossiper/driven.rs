@@ -6,7 +6,7 @@ use anti_entropy::driver::{Clock, DriverConfig, Handle, MemoryNetwork, SystemClo
 use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::{Continuity, Opening};
 use anti_entropy_engram::Pattern;
-use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
+use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper};
 use futures::executor::block_on;
 
 use crate::cluster::{Disk, counts, name, open, pattern, seed, snapshot, space};
@@ -34,7 +34,7 @@ fn a_gossiper_is_driven_like_an_engine() {
         let announcement = nodes[0].with(|gossiper, _| gossiper.root_announcement().to_bytes()).await.unwrap();
         let announced =
             nodes[1].with(move |gossiper, now| gossiper.handle_root_announcement(&name(0), &announcement, now));
-        assert_eq!(announced.await.unwrap(), Announced::Equal);
+        assert_eq!(announced.await.unwrap(), AnnouncementOutcome::Equal);
         let statuses = nodes.each_ref().map(|node| node.with(ConsolidationGossiper::status));
         let [one, other] = statuses;
         let (one, other) = (one.await.unwrap(), other.await.unwrap());
