@@ -73,7 +73,7 @@ fn encode(value: &impl serde::Serialize) -> Vec<u8> {
 /// The place of a key that encodes as one byte.
 fn place(key: u8) -> KeyHash {
     let hash = Sha256::digest([0x10, key]);
-    KeyHash(*hash.first_chunk().expect("32 bytes start with 16"))
+    KeyHash::from_bytes(*hash.first_chunk().expect("32 bytes start with 16"))
 }
 
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
 //! Where comparing trees becomes cheaper than a sketch, and how well sessions choose between the two.
 
 use anti_entropy::replica::{Error, Transaction};
-use anti_entropy::summary::sketch::{Cell, Decoder, DecoderLimits, Encoder, Status};
+use anti_entropy::summary::sketch::{Cell, DecodeStatus, Decoder, DecoderLimits, Encoder};
 use anti_entropy_bench::{Finding, Pair, by_tree, find, find_with, item, now};
 use serde::Serialize;
 
@@ -130,7 +130,7 @@ fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
     loop {
         trips += 1;
         match decoder.handle_chunk(&peer.chunk(decoder.cells(), wanted)) {
-            Status::NeedsMore { cells } => wanted = cells,
+            DecodeStatus::NeedsMore { cells } => wanted = cells,
             _ => break,
         }
     }

@@ -47,15 +47,15 @@ pub fn entry_of(item: &Item, dot: Dot, timestamp: Timestamp) -> Entry {
     message[25..33].copy_from_slice(&1_u64.to_be_bytes());
     message[33..49].copy_from_slice(&dot.replica.to_bytes());
     message[49..57].copy_from_slice(&dot.counter.to_be_bytes());
-    message[57..].copy_from_slice(&content.0);
-    (key_hash(&item.key), Fingerprint(Sha256::digest(message).into()))
+    message[57..].copy_from_slice(content.as_bytes());
+    (key_hash(&item.key), Fingerprint::from_bytes(Sha256::digest(message).into()))
 }
 
 fn key_hash(key: &Key) -> KeyHash {
     let mut message = [0x10; 17];
     message[1..].copy_from_slice(key);
     let full: [u8; 32] = Sha256::digest(message).into();
-    KeyHash(*full.first_chunk().expect("32 bytes start with 16"))
+    KeyHash::from_bytes(*full.first_chunk().expect("32 bytes start with 16"))
 }
 
 /// The summary's entries of the items with these numbers.

@@ -272,7 +272,7 @@ fn commit_bare(database: &Database, commit: &Commit) -> Result<(), Failure> {
     {
         let mut records = writing.open_table(RECORDS)?;
         for (key, record) in &commit.records {
-            records.insert(&key.0, record.as_deref().unwrap_or_default())?;
+            records.insert(key.as_bytes(), record.as_deref().unwrap_or_default())?;
         }
         let mut meta = writing.open_table(META)?;
         for (slot, bytes) in &commit.meta {

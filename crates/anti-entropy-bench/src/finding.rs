@@ -32,7 +32,7 @@ impl Finding {
 
 /// The first 64 bits of a key's hash, by which a sketch names it.
 pub fn short(key: KeyHash) -> u64 {
-    key.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    key.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Runs a session with the default settings from its opening frame until the opener knows all keys that differ.

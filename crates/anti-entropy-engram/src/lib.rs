@@ -4,7 +4,6 @@
 mod encoding;
 mod error;
 pub mod gossiper;
-mod hex;
 mod pattern;
 mod resolve;
 mod space;

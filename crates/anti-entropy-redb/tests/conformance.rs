@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use anti_entropy::conformance::check_store;
+use anti_entropy_conformance::check_store;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 
 fn config() -> RedbConfig {
@@ -58,7 +58,7 @@ fn spaces_of_one_file_keep_the_laws() {
 fn failed_commits_are_whole_or_not_there() {
     use std::cell::RefCell;
 
-    use anti_entropy::conformance::check_failed_commits;
+    use anti_entropy_conformance::check_failed_commits;
     use anti_entropy_redb::simulated_disk::SimulatedDisk;
 
     for cut in [false, true] {

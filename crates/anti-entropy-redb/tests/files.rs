@@ -124,7 +124,7 @@ fn tables_are_as_documented() {
     let database = Database::open(&path).unwrap();
     let reading = redb::ReadableDatabase::begin_read(&database).unwrap();
     let records = reading.open_table(TableDefinition::<&[u8; 16], &[u8]>::new("records/ä")).unwrap();
-    assert_eq!(records.get(&KeyHash::of(&7_u32).0).unwrap().unwrap().value(), [1, 1, 1]);
+    assert_eq!(records.get(KeyHash::of(&7_u32).as_bytes()).unwrap().unwrap().value(), [1, 1, 1]);
     let meta = reading.open_table(TableDefinition::<u8, &[u8]>::new("meta/ä")).unwrap();
     assert_eq!([0, 1].map(|slot| meta.get(slot).unwrap().unwrap().value().to_vec()), [[2], [3]]);
 }

@@ -13,7 +13,7 @@ use anti_entropy_redb::simulated_disk::{SimulatedBackend, SimulatedDisk};
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema, StorageBackend};
 use redb::BackendError;
 
-const KEY: KeyHash = KeyHash([7; KeyHash::LEN]);
+const KEY: KeyHash = KeyHash::from_bytes([7; KeyHash::LEN]);
 
 fn open(backend: impl StorageBackend) -> RedbFile {
     RedbFile::with_backend(backend, config()).unwrap()

@@ -173,7 +173,7 @@ impl Digest for Item {
     fn digest<H: anti_entropy::__private::Update>(&self, hash: &mut H) {
         hash.update(&(self.body.len() as u64).to_be_bytes());
         hash.update(&self.body);
-        hash.update(&self.part.hash().0);
+        hash.update(self.part.hash().as_bytes());
     }
 }
 

@@ -22,21 +22,16 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
-mod config_error;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 #[cfg(feature = "std")]
 pub mod driver;
 pub mod gossip;
-mod hash;
 #[doc(hidden)]
 pub mod mutant;
 pub mod replica;
 pub mod session;
-pub mod summary;
 
-pub use config_error::ConfigError;
-pub use hash::{KeyHash, KeyRange};
+pub use anti_entropy_summary as summary;
+pub use anti_entropy_summary::{ConfigError, KeyHash, KeyRange};
 
 /// What the macros of this crate expand to; no part of its API.
 #[doc(hidden)]

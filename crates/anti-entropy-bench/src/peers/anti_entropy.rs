@@ -116,7 +116,7 @@ fn hashed((key, value): Entry) -> anti_entropy_bench::Entry {
 }
 
 fn named(key: KeyHash) -> u128 {
-    u128::from_be_bytes(key.0)
+    key.to_u128()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::MemorySpace;
 /// use anti_entropy::summary::Root;
 /// use anti_entropy_engram::{MemorySpace, gossiper::RootAnnouncement};
 ///
-/// let announcement = RootAnnouncement::new(&MemorySpace::new("default"), Root([1; 32]), 7);
+/// let announcement = RootAnnouncement::new(&MemorySpace::new("default"), Root::from_bytes([1; 32]), 7);
 /// let bytes = announcement.to_bytes();
 /// assert!(bytes.len() <= 64);
 /// assert_eq!(RootAnnouncement::from_bytes(&bytes), Ok(announcement));
@@ -67,7 +67,7 @@ impl RootAnnouncement {
 
     /// The announcement of a node in this space that has this root.
     pub fn new(space: &MemorySpace, root: Root, generation: u64) -> Self {
-        Self { channel: space.channel(), schema_id: space.schema_id(), root_prefix: first(&root.0), generation }
+        Self { channel: space.channel(), schema_id: space.schema_id(), root_prefix: first(root.as_bytes()), generation }
     }
 
     /// Encodes the announcement.

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anti_entropy::clock::Now;
 use anti_entropy::gossip::{PeerId, PeerStatus};
-use anti_entropy::summary::Root;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::consolidation_gossiper::ConsolidationGossiper;
-use crate::hex::Hex;
 use crate::view::ConflictCounts;
 
 /// The state of a node in its space as plain data, for an endpoint such as engram's `/cluster/consolidation`.
@@ -81,7 +79,7 @@ impl ConsolidationGossiper {
         ConsolidationStatus {
             space: self.space.id.clone(),
             node: self.node.clone(),
-            root: hex(status.root),
+            root: status.root.to_string(),
             generation: self.generation,
             snapshot_generated_at: self.last_snapshot,
             patterns: status.entries,
@@ -111,13 +109,9 @@ impl From<PeerStatus> for PeerConsolidationStatus {
             failures: status.failures,
             backoff_seconds: status.backoff.as_secs_f64(),
             differences: status.differences,
-            root: status.root.map(hex),
+            root: status.root.map(|root| root.to_string()),
         }
     }
-}
-
-fn hex(root: Root) -> String {
-    Hex(&root.0).to_string()
 }
 
 /// The wall-clock time `ago` before now; `None` if it is out of the calendar's range.

@@ -40,8 +40,8 @@ impl Digest for Pattern {
             hash.update(&(bytes.len() as u64).to_be_bytes());
             hash.update(bytes);
         }
-        hash.update(&self.embedding.part().hash().0);
-        hash.update(&self.episodes.part().hash().0);
+        hash.update(self.embedding.part().hash().as_bytes());
+        hash.update(self.episodes.part().hash().as_bytes());
     }
 }
 

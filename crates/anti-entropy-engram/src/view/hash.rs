@@ -1,41 +1,14 @@
 //! The hash of a view (docs/protocol.md, "The semantic view").
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 
 use super::item::ViewItem;
 use super::relation::{Kind, overlap};
 use super::semantic_view::SemanticView;
-use crate::hex::Hex;
 
-/// The SHA-256 hash of all items and conflicts of a view. Views with equal hashes are equal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ViewHash([u8; 32]);
-
-impl ViewHash {
-    /// The hash with these bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The hash as bytes.
-    pub const fn to_bytes(self) -> [u8; 32] {
-        self.0
-    }
-}
-
-/// In hexadecimal.
-impl fmt::Display for ViewHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hex(&self.0).fmt(f)
-    }
-}
-
-impl fmt::Debug for ViewHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ViewHash({self})")
-    }
+anti_entropy::summary::__opaque_bytes! {
+    /// The SHA-256 hash of all items and conflicts of a view. Views with equal hashes are equal.
+    pub struct ViewHash(32)
 }
 
 impl SemanticView {
@@ -50,7 +23,7 @@ impl SemanticView {
         for slot in self.patterns.iter() {
             self.hash_conflicts(slot, &mut bytes);
         }
-        ViewHash(bytes.0.finalize().into())
+        ViewHash::from_bytes(bytes.0.finalize().into())
     }
 
     /// Hashes the conflicts in which this pattern has the smaller id, in the order of [`conflicts`](Self::conflicts), and
@@ -104,7 +77,7 @@ impl Canonical {
         self.count(item.patterns().len());
         item.patterns().iter().for_each(|id| self.string(id));
         self.0.update([item.embedding().encoding().code()]);
-        item.part_hashes().iter().for_each(|hash| self.0.update(hash.0));
+        item.part_hashes().iter().for_each(|hash| self.0.update(hash.as_bytes()));
         for number in [item.strength(), item.confidence(), item.base_confidence()] {
             self.0.update(number.to_bits().to_be_bytes());
         }

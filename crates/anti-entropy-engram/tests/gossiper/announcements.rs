@@ -15,7 +15,7 @@ fn golden_vectors() {
     let hex = |announcement: RootAnnouncement| {
         announcement.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     };
-    let root = Root(std::array::from_fn(|index| u8::try_from(index).unwrap()));
+    let root = Root::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()));
     assert_eq!(
         hex(RootAnnouncement::new(&MemorySpace::new("default"), root, 258)),
         "011fc0e70f2a56982818f084c43a2c3116000102030405060708090a0b0c0d0e0f00000000000001020a017f8000bc4867"
@@ -29,7 +29,8 @@ fn golden_vectors() {
 
 #[test]
 fn an_announcement_fits_beside_a_ping_however_long_the_name_of_the_space() {
-    let announcement = RootAnnouncement::new(&MemorySpace::new("é".repeat(127) + "s"), Root([7; 32]), u64::MAX);
+    let announcement =
+        RootAnnouncement::new(&MemorySpace::new("é".repeat(127) + "s"), Root::from_bytes([7; 32]), u64::MAX);
     assert!(announcement.to_bytes().len() <= 64);
     assert_eq!(RootAnnouncement::from_bytes(&announcement.to_bytes()), Ok(announcement));
 }
@@ -136,12 +137,12 @@ fn repeated_announcements_begin_one_comparison_in_each_pause() {
 #[test]
 fn strangers_begin_nothing() {
     let mut node = alone();
-    let other = RootAnnouncement::new(&space(), Root([9; 32]), 1).to_bytes();
+    let other = RootAnnouncement::new(&space(), Root::from_bytes([9; 32]), 1).to_bytes();
     assert_eq!(
         node.handle_root_announcement(&PeerId::from("stranger"), &other, start()),
         AnnouncementOutcome::UnknownPeer
     );
-    let elsewhere = RootAnnouncement::new(&MemorySpace::new("elsewhere"), Root([9; 32]), 1).to_bytes();
+    let elsewhere = RootAnnouncement::new(&MemorySpace::new("elsewhere"), Root::from_bytes([9; 32]), 1).to_bytes();
     assert_eq!(node.handle_root_announcement(&name(1), &elsewhere, start()), AnnouncementOutcome::OtherSpace);
     assert_eq!(node.engine().stats().sessions_opened, 0);
 }

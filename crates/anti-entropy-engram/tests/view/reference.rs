@@ -236,7 +236,7 @@ fn hash(items: &[Item], conflicts: &[Conflict]) -> [u8; 32] {
             Encoding::F16 => 1,
             _ => 2,
         });
-        bytes.extend(pattern.encode().parts.iter().flat_map(|part| part.hash().0));
+        bytes.extend(pattern.encode().parts.iter().flat_map(|part| part.hash().to_bytes()));
         let numbers = [pattern.strength(), *confidence, pattern.confidence()];
         bytes.extend(numbers.iter().flat_map(|number| number.to_bits().to_be_bytes()));
         bytes.extend(pattern.last_consolidated().timestamp().to_be_bytes());

@@ -33,7 +33,7 @@ impl Watch {
         let changed = now.iter().filter(|(key, held)| self.held.get(key) != Some(held));
         let keys = gone.chain(changed.map(|(key, held)| (*key, held.clone()))).collect();
         self.held = now;
-        Some(Look { root: first_bytes(&root.0), context, keys })
+        Some(Look { root: first_bytes(root.as_bytes()), context, keys })
     }
 }
 
@@ -79,7 +79,8 @@ fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entrop
     let (mut state, mut view) = (Vec::new(), Vec::new());
     replica.for_each(|key, read| {
         let versions = read.siblings().iter();
-        let versions = versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).0));
+        let versions =
+            versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).to_bytes()));
         state.push((*key, versions.collect::<Vec<_>>()));
         view.push((*key, read.value().map(|value| value_hash(value).0)));
         ControlFlow::Continue(())
@@ -93,7 +94,7 @@ fn hash_of(what: &impl serde::Serialize) -> ValueHash {
 
 /// A hash of what counts of a value, whenever it was written.
 pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    first_bytes(&ContentHash::of(Timestamp::MIN, value).0)
+    first_bytes(ContentHash::of(Timestamp::MIN, value).as_bytes())
 }
 
 /// Enough of a hash to tell it from others.

@@ -196,6 +196,6 @@ fn session_end(peer: NodeIndex, finished: &Finished) -> Report {
         changed: finished.stats.changed,
         value_bytes: finished.stats.value_bytes_sent,
         round_trips: finished.stats.round_trips,
-        root: finished.root.map(|root| look::first_bytes(&root.0)),
+        root: finished.root.map(|root| look::first_bytes(root.as_bytes())),
     })
 }

@@ -65,7 +65,7 @@ impl<S: Subject> World<S> {
         if !explained || self.keys.len() <= 3 {
             self.record_unexplained(at, &mut keys);
         }
-        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown, root }));
     }
 
@@ -142,7 +142,7 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].seen.held[key] = held;
         }
         let keys = self.key_states(at);
-        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost, root }));
         self.note_agreement();
     }
@@ -284,7 +284,7 @@ impl<S: Subject> World<S> {
             changed: stats.changed,
             value_bytes: stats.value_bytes_sent,
             round_trips: stats.round_trips,
-            root: root.map(|root| first_bytes(&root.0)),
+            root: root.map(|root| first_bytes(root.as_bytes())),
         }));
     }
 
@@ -401,7 +401,7 @@ fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
 
 /// A hash of what counts of a value, whenever it was written.
 pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    let ContentHash(bytes) = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value);
+    let bytes = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value).to_bytes();
     first_bytes(&bytes)
 }
 
@@ -419,7 +419,7 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
         for version in read.siblings() {
             state.write(&version.dot.replica.to_bytes());
             state.write(&version.dot.counter.to_be_bytes());
-            state.write(&ContentHash::of(version.timestamp, &version.value).0);
+            state.write(ContentHash::of(version.timestamp, &version.value).as_bytes());
         }
         view.write(&place);
         view.write(&read.value().map_or(0, |value| value_hash(value).0).to_be_bytes());

@@ -8,9 +8,9 @@ use core::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::KeyHash;
 use crate::clock::vector::side_by_side;
 use crate::clock::{ReplicaId, VectorClock};
-use crate::hash::KeyHash;
 
 /// Why clocks in sparse form are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::peers::Peer;
@@ -11,10 +10,11 @@ use crate::clock::Now;
 use crate::mutant::{self, Mutant};
 use crate::replica::Replicated;
 
-/// All that a replica holds and has seen, and the settings that it goes by, in 32 bytes: replicas with equal ones have
-/// nothing to tell each other (docs/protocol.md, "Announcements").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct StateDigest(pub [u8; 32]);
+anti_entropy_summary::__opaque_bytes! {
+    /// All that a replica holds and has seen, and the settings that it goes by, in 32 bytes: replicas with equal ones have
+    /// nothing to tell each other (docs/protocol.md, "Announcements").
+    pub struct StateDigest(32)
+}
 
 /// What a peer's announcement led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl<V: Replicated> Engine<V> {
         let mut hash = Sha256::new()
             .chain_update(b"anti-entropy state")
             .chain_update(self.config.session.agreement.to_be_bytes())
-            .chain_update(self.replica.root().0);
+            .chain_update(self.replica.root().as_bytes());
         if !mutant::active(Mutant::AnnouncementBlindToClocks) {
             hash.update(self.replica.context_hash().to_bytes());
         }

@@ -30,7 +30,7 @@ impl Cluster<Item> {
 #[test]
 fn a_state_has_this_digest() {
     let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &GossipConfig::default(), 1);
-    let first = |digest: StateDigest| u64::from_be_bytes(*digest.0.first_chunk().unwrap());
+    let first = |digest: StateDigest| u64::from_be_bytes(*digest.as_bytes().first_chunk().unwrap());
     assert_eq!(first(cluster.engine(0).announcement()), 0x3413_e209_60a7_04cf);
     cluster.write(0, 7, "value");
     assert_eq!(first(cluster.engine(0).announcement()), 0x7b32_f8fe_2614_17f0);
@@ -110,7 +110,7 @@ fn comparisons_are_begun_once_in_a_pause_and_not_with_those_that_fail() {
 fn strangers_announce_nothing() {
     let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &announcements_only(), 1);
     let now = cluster.now;
-    let announced = cluster.engine(0).handle_announcement(&"stranger".into(), StateDigest([1; 32]), now);
+    let announced = cluster.engine(0).handle_announcement(&"stranger".into(), StateDigest::from_bytes([1; 32]), now);
     assert_eq!(announced, Announced::UnknownPeer);
     assert_eq!(cluster.engine(0).handle_difference(&"stranger".into(), now), Announced::UnknownPeer);
 }

@@ -7,7 +7,7 @@ use super::batch::{
     Batch, BatchBase, HeldByPeer, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
 };
 use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
-use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
+use super::version::{ContentHash, Record, Sibling, fingerprint};
 use super::{Change, Error, Notice, Replica, ReplicaConfig, Replicated, Staged, join};
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
@@ -269,7 +269,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn rebuild_present(&self, entry: WireEntry) -> Result<Checked<Received<V>>, Error> {
-        let hash = key_hash(&entry.key);
+        let hash = KeyHash::of_encoded(&entry.key);
         let Ok(key) = canonical_from_bytes::<V::Key>(&entry.key) else {
             return Ok(Err(Rejection::Malformed("a key is not in canonical form")));
         };

@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Baseline;
 use super::item::{Part, PartHash, bytes};
-use super::version::{ContentHash, Record, Sibling, fingerprint, key_hash};
+use super::version::{ContentHash, Record, Sibling, fingerprint};
 use super::{Error, Replica, Replicated, ValueBytes};
 use crate::clock::{Dot, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::mutant::{self, Mutant};
-use crate::summary::compare::TruncatedFingerprint;
-use crate::summary::{Fingerprint, Root, Snapshot};
+use crate::summary::{Fingerprint, Root, Snapshot, TruncatedFingerprint};
 use crate::{KeyHash, KeyRange};
 
 /// The sender's state of a range, as the difference to a base. Clocks, digest and entries are read at one instant.
@@ -167,8 +166,8 @@ pub(crate) enum TheirEntry {
 }
 
 impl TheirEntry {
-    pub(crate) fn of(fingerprint: Option<Fingerprint>) -> Self {
-        fingerprint.map_or(Self::Absent, Self::Full)
+    pub(crate) fn of(fingerprint: Option<TruncatedFingerprint>) -> Self {
+        fingerprint.map_or(Self::Absent, Self::Truncated)
     }
 
     fn is(self, mine: Option<Fingerprint>) -> bool {
@@ -224,7 +223,7 @@ impl Batch {
             if entry.value_bytes().parts < WORTH_ASKING_BYTES {
                 return false;
             }
-            let key = key_hash(&entry.key);
+            let key = KeyHash::of_encoded(&entry.key);
             let gap = gaps.binary_search_by_key(&key, |gap| gap.key).ok().map(|index| gaps[index]);
             gap.is_some_and(|gap| gap.is_held_otherwise()) && !known.contains_key(&key)
         })
@@ -250,7 +249,7 @@ impl KeyState {
     pub(crate) fn key(&self) -> KeyHash {
         match self {
             Self::Absent(key) => *key,
-            Self::Present(entry) => key_hash(&entry.key),
+            Self::Present(entry) => KeyHash::of_encoded(&entry.key),
             Self::AbsentUnder(prefix) => prefix.lowest(),
         }
     }

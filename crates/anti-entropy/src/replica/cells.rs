@@ -2,6 +2,7 @@
 
 use super::{Replica, Replicated};
 use crate::KeyHash;
+use crate::mutant::{self, Mutant};
 use crate::summary::Fingerprint;
 use crate::summary::sketch::Encoder;
 
@@ -12,6 +13,7 @@ impl<V: Replicated> Replica<V> {
         const GROWN_AT_A_TIME: usize = 16;
         let before = match after {
             Some(fingerprint) => self.tree.insert(key, fingerprint),
+            None if mutant::active(Mutant::DigestBlindToDeletions) => self.tree.get(key),
             None => self.tree.remove(key),
         };
         self.sketch.update(key, before, after);

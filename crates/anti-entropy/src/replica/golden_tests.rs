@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::format::{self, Identity};
 use super::item::serde_encode;
 use super::test_pattern::Pattern;
-use super::version::{Record, Sibling, fingerprint, key_hash};
+use super::version::{Record, Sibling, fingerprint};
 use super::*;
 use crate::clock::{Dot, Now, Timestamp, VectorClock};
 use crate::summary::Fingerprint;
@@ -39,31 +39,32 @@ fn green() -> Record<Item> {
 
 #[test]
 fn hashes_have_these_values() {
-    assert_eq!(key_hash(&serde_encode("colour")).0[..], bytes("e569b20c286b630fb505b08f28deb4d6"));
+    assert_eq!(KeyHash::of_encoded(&serde_encode("colour")).as_bytes()[..], bytes("e569b20c286b630fb505b08f28deb4d6"));
     let green = ContentHash::of(FIRST, &colour("green"));
     let red = ContentHash::of(SECOND, &colour("red"));
-    assert_eq!(green.0[..], bytes("a3aeec4dc64c6b6172cfc6ac2a88cb977b9182b2018a5a06a285ada8b50b579f"));
-    assert_eq!(red.0[..], bytes("613f7e80e25f30a81970155157c4dfda40c2979abb8da2d7f7bb7ea48e608082"));
+    assert_eq!(green.as_bytes()[..], bytes("a3aeec4dc64c6b6172cfc6ac2a88cb977b9182b2018a5a06a285ada8b50b579f"));
+    assert_eq!(red.as_bytes()[..], bytes("613f7e80e25f30a81970155157c4dfda40c2979abb8da2d7f7bb7ea48e608082"));
     let one = fingerprint(&serde_encode("colour"), [(dot(1, 300), green)].into_iter());
-    assert_eq!(one.0[..], bytes("c7136e65fb904643d556ac78cb534c240d0ec013a47729e1e899897562c367e8"));
+    assert_eq!(one.as_bytes()[..], bytes("c7136e65fb904643d556ac78cb534c240d0ec013a47729e1e899897562c367e8"));
     let two = fingerprint(&serde_encode("colour"), [(dot(1, 300), green), (dot(2, 1), red)].into_iter());
-    assert_eq!(two.0[..], bytes("5e05ffaf38926ce6a8f52bb1b76c1b256fe3542287aeaee3531497618da42203"));
+    assert_eq!(two.as_bytes()[..], bytes("5e05ffaf38926ce6a8f52bb1b76c1b256fe3542287aeaee3531497618da42203"));
     let part = Part::from(&b"embedding"[..]).hash();
-    assert_eq!(part.0[..], bytes("f5d413442e6caaff95dc08a8dd63655a0b615d0b0969733fa1e66a81bf5165fb"));
+    assert_eq!(part.as_bytes()[..], bytes("f5d413442e6caaff95dc08a8dd63655a0b615d0b0969733fa1e66a81bf5165fb"));
 }
 
 #[test]
 fn roots_have_these_values() {
     let root = |entries: &[(KeyHash, Fingerprint)]| {
         let mut tree: MerkleTree = MerkleTree::from_entries(entries.iter().copied());
-        tree.root().0.to_vec()
+        tree.root().as_bytes().to_vec()
     };
     assert_eq!(root(&[]), bytes("374708fff7719dd5979ec875d56cd2286f6d3cf7ec317a3b25632aab28ec37bb"));
     assert_eq!(
         root(&[(green().key_hash(), green().fingerprint())]),
         bytes("0bdd9a66d9a26849d12023e45118e0077c5e3a7b7c6ca3dbea86150c6c980a3b")
     );
-    let many: Vec<_> = (0..17u8).map(|n| (KeyHash::from_u128(u128::from(n) << 120), Fingerprint([n; 32]))).collect();
+    let many: Vec<_> =
+        (0..17u8).map(|n| (KeyHash::from_u128(u128::from(n) << 120), Fingerprint::from_bytes([n; 32]))).collect();
     assert_eq!(root(&many), bytes("9fa14ef438363f4bb45d4b1e8eef2680345d55f9dffb118d72b29d85e0ab9e8b"));
 }
 

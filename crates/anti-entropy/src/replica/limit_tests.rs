@@ -117,7 +117,11 @@ fn forged_pushes_are_refused_and_change_nothing() {
     let other_hash = Rejection::Malformed("a key has another hash than is said");
     let no_value = Rejection::Malformed("a value does not decode, or not to a value of its key");
     for (what, push, outcome) in [
-        ("another place", forge(&|push| push.key.0[0] ^= 1), PushOutcome::Rejected(other_hash)),
+        (
+            "another place",
+            forge(&|push| push.key = KeyHash::from_u128(push.key.to_u128() ^ 1 << 120)),
+            PushOutcome::Rejected(other_hash),
+        ),
         (
             "no dot",
             forge(&|push| push.dot.counter = 0),

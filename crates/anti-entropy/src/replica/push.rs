@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::{Checked, HeldParts, Rejection, rebuild_value};
 use super::batch::WireValue;
 use super::item::{bytes, canonical_from_bytes};
-use super::version::{Record, Sibling, key_hash};
+use super::version::{Record, Sibling};
 use super::{Change, Error, Replica, Replicated, Staged, ValueBytes, Written};
 use crate::clock::{Context, Dot, Now, Timestamp};
 use crate::mutant::{self, Mutant};
@@ -147,7 +147,7 @@ impl<V: Replicated> Replica<V> {
             return Ok(Err(Rejection::Malformed("a key is not in canonical form")));
         };
         let mut record = held.unwrap_or_else(|| Record::empty(key));
-        if record.key_bytes != write.key || key_hash(&write.key) != hash {
+        if record.key_bytes != write.key || KeyHash::of_encoded(&write.key) != hash {
             return Ok(Err(Rejection::Malformed("a key has another hash than is said")));
         }
         let sibling = match rebuild_value(dot, write.timestamp, write.value, &mut HeldParts::of(&record), &[]) {

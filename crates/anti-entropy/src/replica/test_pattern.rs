@@ -13,7 +13,7 @@ pub(crate) struct Pattern {
 impl Digest for Pattern {
     fn digest<H: digest::Update>(&self, hash: &mut H) {
         hash.update(&[self.confidence]);
-        hash.update(&self.embedding.hash().0);
+        hash.update(self.embedding.hash().as_bytes());
     }
 }
 

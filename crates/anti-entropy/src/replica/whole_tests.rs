@@ -12,6 +12,7 @@ use core::time::Duration;
 use super::*;
 use crate::KeyRange;
 use crate::clock::{Now, RangeClocks, VectorClock};
+use crate::summary::Fingerprint;
 
 type Item = Keyed<u32, String>;
 
@@ -349,7 +350,9 @@ fn no_batch_ends_at_a_key_that_it_names_by_its_prefix() {
     let (mut sender, mut receiver) = (replica(1), replica(2));
     write(&mut receiver, 0..20, "held");
     let theirs = receiver.summary();
-    let under = |(key, theirs): (KeyHash, _)| Gap::under(KeyPrefix(key.prefix_u64()), TheirEntry::of(Some(theirs)));
+    let under = |(key, theirs): (KeyHash, Fingerprint)| {
+        Gap::under(KeyPrefix(key.prefix_u64()), TheirEntry::of(Some(theirs.into())))
+    };
     let gaps: Vec<Gap> = theirs.range(&KeyRange::ALL).map(under).collect();
     let keys: Vec<KeyHash> = theirs.range(&KeyRange::ALL).map(|(key, _)| key).collect();
     let (nothing, limits) = (HeldByPeer::new(), BatchLimits { max_entries: 1, ..NO_LIMITS });

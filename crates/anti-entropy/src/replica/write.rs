@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::version::{Record, Sibling, key_hash};
+use super::version::{Record, Sibling};
 use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
@@ -172,7 +172,7 @@ impl<V: Replicated> Replica<V> {
         if key_bytes.len() > self.config.max_key_bytes {
             return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
         }
-        let hash = key_hash(&key_bytes);
+        let hash = KeyHash::of_encoded(&key_bytes);
         let mut record = self.load(hash)?.unwrap_or_else(|| Record::empty(operation.key.clone()));
         if record.key_bytes != key_bytes {
             return Err(Error::KeyCollision(hash));

@@ -18,8 +18,8 @@ use crate::replica::{
     Batch, BatchBase, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyState, Keyed, LastWriterWins, MemoryStore, Notice,
     Opening, Part, PartHash, Rejection, ReplicaConfig, Resolver, TheirEntry, WireContent, WirePart,
 };
-use crate::summary::compare::{Width, first_answer};
-use crate::summary::{Root, Snapshot};
+use crate::summary::compare::first_answer;
+use crate::summary::{Root, Snapshot, Width};
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
@@ -80,7 +80,7 @@ const NONCE: u64 = 5;
 
 /// An opening whose sender wants no sketch.
 fn any_open() -> Open {
-    let state = State { root: Root([9; 32]), context: 0 };
+    let state = State { root: Root::from_bytes([9; 32]), context: 0 };
     let tally = Tally::default();
     Open { agreement: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0 }
 }
@@ -187,7 +187,7 @@ fn the_honest_batch_is_taken() {
 #[test]
 fn a_wrong_digest_is_not_certified() {
     let (_, mut victim, mut batch) = stage(ReplicaConfig::default());
-    batch.digest.0[31] ^= 1;
+    batch.digest = with_a_bit_flipped(batch.digest, 31);
     refused(&mut victim, batch.clone(), &Verdict::NotCertified, None);
     // Nor is a right digest of other entries.
     let (_, mut victim, mut batch) = stage(ReplicaConfig::default());
@@ -379,7 +379,7 @@ fn a_part_that_does_not_match_is_refused() {
     refused(&mut victim, other, &Verdict::NotCertified, None);
     let held = with_parts(vec![WirePart::Held(Part::from(&b"held"[..]).hash())]);
     refused(&mut victim, held, &Verdict::NotCertified, None);
-    let unknown = with_parts(vec![WirePart::Held(PartHash([7; 32]))]);
+    let unknown = with_parts(vec![WirePart::Held(PartHash::from_bytes([7; 32]))]);
     refused(&mut victim, unknown, &Verdict::MissingContent, None);
     // Naming a part very often costs its hash once, and not a hash each time.
     let part = Part::from(vec![1; 1 << 20]);
@@ -412,7 +412,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
         let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
-        batch.digest.0[0] ^= 1;
+        batch.digest = with_a_bit_flipped(batch.digest, 0);
         let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch), state: None });
         let next: Option<Request> = lie(&mut session, exchange + 1, &reply, &mut victim);
         match width {
@@ -430,7 +430,7 @@ fn replies_that_answer_nothing_end_the_session() {
     let before = (victim.root(), victim.context_hash());
     let range = KeyRange::new(KeyHash::from_u128(1), None).unwrap();
     let clocks = RangeClocks::new(range, vec![(KeyHash::from_u128(1), VectorClock::new())]).unwrap();
-    let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root([0; 32]), changes: Vec::new() };
+    let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
     let differs =
@@ -517,7 +517,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
             Batch {
                 clocks: RangeClocks::new(KeyRange::new(start, None).unwrap(), vec![(start, clock)]).unwrap(),
                 base: BatchBase::Snapshot,
-                digest: Root([0; 32]),
+                digest: Root::from_bytes([0; 32]),
                 changes: Vec::new(),
             }
         };
@@ -622,4 +622,10 @@ fn more_cuts_than_fit_into_an_opening_are_refused_before_memory_is_taken() {
     session.handle_frame(frame, &mut victim, true, now()).unwrap();
     assert_eq!(said(&mut session), Some(Reply::Refused(Refusal::MessageTooLong)));
     assert_eq!(outcome(&mut session), Some(Outcome::Refused(RefusedReason::MessageTooLong)));
+}
+
+fn with_a_bit_flipped(root: Root, byte: usize) -> Root {
+    let mut bytes = root.to_bytes();
+    bytes[byte] ^= 1;
+    Root::from_bytes(bytes)
 }

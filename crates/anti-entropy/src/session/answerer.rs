@@ -14,8 +14,8 @@ use crate::replica::{
     Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica,
     Replicated, TheirEntry,
 };
-use crate::summary::compare::{Ask, Width, answer, first_answer};
-use crate::summary::{Fingerprint, Root};
+use crate::summary::compare::{Ask, answer, first_answer};
+use crate::summary::{Fingerprint, Root, Width};
 use crate::{KeyHash, KeyRange};
 
 /// The least number of differences that are looked up for a batch.
@@ -278,7 +278,7 @@ fn planted_reply<V: Replicated>(
         return Ok(None);
     }
     // What is no entry's fingerprint, so that the entry is always sent.
-    let theirs = TheirEntry::Full(Fingerprint([0; Fingerprint::LEN]));
+    let theirs = TheirEntry::Full(Fingerprint::from_bytes([0; Fingerprint::LEN]));
     let plan = BatchPlan {
         range: batch.range(),
         base: BatchBase::Snapshot,

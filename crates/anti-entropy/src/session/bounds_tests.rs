@@ -16,7 +16,7 @@ use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
 use crate::replica::test_pattern::Pattern;
 use crate::replica::{Batch, BatchBase, LastWriterWins, MemoryStore, Opening, Part, Rejection, ReplicaConfig};
-use crate::summary::compare::Width;
+use crate::summary::Width;
 use crate::summary::sketch::{Cell, Chunk, Encoder, SketchConfig};
 
 const NONCE: u64 = 5;
@@ -98,7 +98,7 @@ impl Asked {
 
 /// Of a replica that has nothing in common with the answerer.
 fn any_open() -> Open {
-    let state = State { root: Root([9; 32]), context: 0 };
+    let state = State { root: Root::from_bytes([9; 32]), context: 0 };
     let (width, tally) = (Width::Short, Tally::default());
     Open { agreement: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16 }
 }

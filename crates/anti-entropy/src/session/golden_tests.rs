@@ -16,7 +16,8 @@ use crate::replica::{
     Batch, BatchBase, ContentHash, KeyPrefix, KeyState, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Push,
     PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
 };
-use crate::summary::compare::{Answer, Ask, Prefix, Width, first_answer};
+use crate::summary::Width;
+use crate::summary::compare::{Answer, Ask, Prefix, first_answer};
 use crate::summary::sketch::{Cell, Chunk};
 use crate::summary::{Fingerprint, MerkleTree, Root, Snapshot};
 use crate::{KeyHash, KeyRange};
@@ -45,7 +46,7 @@ fn clock(entries: &[(u128, u64)]) -> VectorClock {
 }
 
 fn state() -> State {
-    State { root: Root([0xaa; 32]), context: SESSION }
+    State { root: Root::from_bytes([0xaa; 32]), context: SESSION }
 }
 
 fn timestamp() -> Timestamp {
@@ -59,11 +60,17 @@ fn entries_answer() -> Answer {
 fn batch() -> Batch {
     let value = WireValue {
         body: GREEN.to_vec(),
-        parts: vec![WirePart::Held(PartHash([0xdd; 32])), WirePart::Sent(Part::from(&b"part"[..]))],
+        parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32])), WirePart::Sent(Part::from(&b"part"[..]))],
     };
     let version = |dot, content| WireVersion { dot, timestamp: timestamp(), content };
     let versions = vec![
-        version(dot(1, 300), WireContent::Seen { content: ContentHash([0xcc; 32]), parts: vec![PartHash([0x99; 32])] }),
+        version(
+            dot(1, 300),
+            WireContent::Seen {
+                content: ContentHash::from_bytes([0xcc; 32]),
+                parts: vec![PartHash::from_bytes([0x99; 32])],
+            },
+        ),
         version(dot(2, 7), WireContent::Sent(value)),
     ];
     let range = KeyRange::new(KeyHash::MIN, Some(MIDDLE)).unwrap();
@@ -72,7 +79,7 @@ fn batch() -> Batch {
     Batch {
         clocks: RangeClocks::new(range, pieces).unwrap(),
         base: BatchBase::Snapshot,
-        digest: Root([0xbb; 32]),
+        digest: Root::from_bytes([0xbb; 32]),
         changes: vec![
             KeyState::Absent(KeyHash::from_u128(5)),
             KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
@@ -84,7 +91,7 @@ fn batch() -> Batch {
 /// Of a replica that has seen nothing.
 fn empty_batch() -> Batch {
     let clocks = RangeClocks::new(KeyRange::ALL, vec![(KeyHash::MIN, VectorClock::new())]).unwrap();
-    Batch { clocks, base: BatchBase::Nothing, digest: Root([0xbb; 32]), changes: Vec::new() }
+    Batch { clocks, base: BatchBase::Nothing, digest: Root::from_bytes([0xbb; 32]), changes: Vec::new() }
 }
 
 fn requests() -> Vec<(Request, &'static str)> {
@@ -164,7 +171,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
             "01010203040506070800010000000000000000000000000000000000000000",
         ),
         (
-            Reply::Held([(MIDDLE, (vec![dot(2, 7)], vec![PartHash([0x99; 32])]))].into_iter().collect()),
+            Reply::Held([(MIDDLE, (vec![dot(2, 7)], vec![PartHash::from_bytes([0x99; 32])]))].into_iter().collect()),
             "\
          070180000000000000000000000000000000010000000000000000000000000000000207019999999999999999999999999999\
          999999999999999999999999999999999999",
@@ -203,7 +210,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
 }
 
 fn pushes() -> Vec<(Push, &'static str)> {
-    let value = WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash([0xdd; 32]))] };
+    let value = WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32]))] };
     let write = PushedWrite { key: COLOUR.to_vec(), timestamp: timestamp(), value };
     vec![
         (
@@ -268,7 +275,7 @@ fn several_pushes_of_a_frame_stand_one_behind_the_other() {
 
 #[test]
 fn an_answer_lists_what_the_tree_holds() {
-    let fingerprint = Fingerprint([0xee; 32]);
+    let fingerprint = Fingerprint::from_bytes([0xee; 32]);
     let tree: Snapshot = MerkleTree::from_entries([(KeyHash::from_u128(5), fingerprint)]).snapshot();
     let answer = first_answer(&tree, Width::Short, 100);
     let golden = "01001800000000000000000000000000000005eeeeeeeeeeeeeeee";

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::KeyHash;
 use crate::clock::{RangeClocks, Tally};
 use crate::replica::{Batch, HeldByPeer};
-use crate::summary::Root;
-use crate::summary::compare::{Answer, Ask, Width};
+use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
+use crate::summary::{Root, Width};
 
 /// What a side holds and has seen, in short. A short hash of the context is enough here: it only says whether contexts
 /// need joining, and a collision by chance is mended by the next write.

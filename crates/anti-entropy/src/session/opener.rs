@@ -13,9 +13,9 @@ use crate::mutant::{self, Mutant};
 use crate::replica::{
     Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Rejection, Replica, Replicated,
 };
-use crate::summary::Root;
-use crate::summary::compare::{Answer, Width};
+use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
+use crate::summary::{Root, Width};
 use crate::{KeyHash, KeyRange};
 
 #[derive(Clone, Debug, Hash)]

@@ -9,9 +9,9 @@ use super::SessionConfig;
 use super::finding::{is_dearer_than_trees, most_cells};
 use crate::KeyHash;
 use crate::replica::{Gap, KeyPrefix, Replica, Replicated, TheirEntry};
-use crate::summary::Snapshot;
-use crate::summary::compare::{Ask, Comparison, Found, TruncatedFingerprint, Width};
-use crate::summary::sketch::{Chunk, Decoder, DecoderLimits, DifferingKey, Encoder, Status, cells_for};
+use crate::summary::compare::{Ask, Comparison};
+use crate::summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, cells_for};
+use crate::summary::{Difference, KeyBits, Snapshot, Width};
 
 /// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
 const MAX_REQUESTS: u32 = 8;
@@ -44,8 +44,7 @@ impl Search {
     pub(super) fn take(&mut self, wanted: usize) -> (Vec<Gap>, Option<KeyHash>) {
         match self {
             Self::Trees(comparison) => {
-                let gap =
-                    |found: Found| Gap::new(found.key, found.theirs.map_or(TheirEntry::Absent, TheirEntry::Truncated));
+                let gap = |found: Difference| Gap::new(found.key, TheirEntry::of(found.theirs));
                 let found = comparison.take_found(None, wanted).into_iter().map(gap).collect();
                 (found, comparison.resolved_up_to())
             }
@@ -138,11 +137,11 @@ impl Sketching {
         }
         replica.provide_cells(self.decoder.ours_mut(), chunk.end());
         Some(match self.decoder.handle_chunk(chunk) {
-            Status::Complete => self.found(),
+            DecodeStatus::Complete => self.found(),
             // A peer that has no more cells to give.
-            Status::NeedsMore { .. } if chunk.end() == before => Progress::Failed,
-            Status::NeedsMore { cells } => self.ask(cells, most_cells(replica, config), replica.len()),
-            Status::Failed(_) => Progress::Failed,
+            DecodeStatus::NeedsMore { .. } if chunk.end() == before => Progress::Failed,
+            DecodeStatus::NeedsMore { cells } => self.ask(cells, most_cells(replica, config), replica.len()),
+            DecodeStatus::Failed(_) => Progress::Failed,
         })
     }
 
@@ -163,19 +162,18 @@ impl Sketching {
     }
 
     fn found(&self) -> Progress {
-        match self.decoder.differing_keys() {
+        match self.decoder.differences() {
             Ok(keys) => Progress::Found(keys.iter().map(gap).collect()),
             Err(_) => Progress::Failed,
         }
     }
 }
 
-fn gap(found: &DifferingKey) -> Gap {
-    let prefix = |prefix| TheirEntry::Truncated(TruncatedFingerprint::short(prefix));
-    let theirs = found.theirs.map_or(TheirEntry::Absent, prefix);
-    match found.ours {
-        Some((key, _)) => Gap::new(key, theirs),
-        None => Gap::under(KeyPrefix(found.prefix), theirs),
+fn gap(found: &Difference) -> Gap {
+    let theirs = TheirEntry::of(found.theirs);
+    match found.known {
+        KeyBits::All => Gap::new(found.key, theirs),
+        KeyBits::First64 => Gap::under(KeyPrefix(found.key.prefix_u64()), theirs),
     }
 }
 

@@ -11,7 +11,8 @@ use super::tests::{Item, Link, Pair, now, replica, write};
 use super::*;
 use crate::clock::Seed;
 use crate::replica::{BatchBase, LastWriterWins, MemoryStore, Opening, ReplicaConfig};
-use crate::summary::sketch::{Cell, Chunk, SketchConfig, Symbol};
+use crate::summary::Fingerprint;
+use crate::summary::sketch::{Cell, Chunk, Sketch, SketchConfig, Symbol};
 use crate::{KeyHash, KeyRange};
 
 /// Two replicas with the same entries.
@@ -178,11 +179,19 @@ fn poison(frame: &[u8], change: &mut dyn FnMut(&mut Vec<Cell>)) -> Vec<u8> {
     Header { kind: read.kind, session: read.session, exchange: read.exchange }.encode(0, 1, &message, true)
 }
 
+/// The cell in which only this symbol is: the first one of a set of one entry.
+fn cell_of(symbol: Symbol) -> Cell {
+    let mut fingerprint = [0; Fingerprint::LEN];
+    fingerprint[..8].copy_from_slice(&symbol.fingerprint.to_be_bytes());
+    let entry = (KeyHash::from_prefix(symbol.key), Fingerprint::from_bytes(fingerprint));
+    Sketch::from_entries([entry], SketchConfig::default()).cells()[0]
+}
+
 fn add(cells: &mut [Cell], symbol: Symbol) {
     let length = cells.len();
     for index in symbol.indices().take_while(|&index| index < length) {
         let mut bytes = cells[index].to_bytes();
-        let alone = symbol.cell_for_test().to_bytes();
+        let alone = cell_of(symbol).to_bytes();
         bytes[..18].iter_mut().zip(alone).for_each(|(byte, other)| *byte ^= other);
         bytes[18] = bytes[18].wrapping_add(alone[18]);
         cells[index] = Cell::from_bytes(bytes);

@@ -9,8 +9,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken, VectorClock};
-use crate::hash::{KeyHash, KeyRange};
 use crate::mutant::{self, Mutant};
+use crate::{KeyHash, KeyRange};
 
 pub use digest::ContextHash;
 pub(crate) use tally::Tally;

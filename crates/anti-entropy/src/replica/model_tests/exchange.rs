@@ -11,8 +11,7 @@ use crate::replica::{
     Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Continuity, Gap, HeldByPeer, Joined, KeyPrefix, Replica,
     TheirEntry,
 };
-use crate::summary::compare::{TruncatedFingerprint, Width};
-use crate::summary::{Difference, Fingerprint};
+use crate::summary::{Difference, Fingerprint, TruncatedFingerprint, Width};
 use crate::{KeyHash, KeyRange};
 
 /// Two replicas that have been compared.
@@ -307,8 +306,8 @@ impl World {
 
 /// What the comparison says of a difference: the opener learns short fingerprints, or whole ones the second time.
 fn short_gap(difference: &Difference) -> Gap {
-    let short = |fingerprint: Fingerprint| TheirEntry::Truncated(TruncatedFingerprint::new(&fingerprint, Width::Short));
-    let theirs = difference.theirs.map_or(TheirEntry::Absent, short);
+    let short = |fingerprint: Fingerprint| TruncatedFingerprint::new(&fingerprint, Width::Short);
+    let theirs = TheirEntry::of(difference.theirs.and_then(|theirs| theirs.full()).map(short));
     // As a sketch finds them.
     if difference.ours.is_none() {
         return Gap::under(KeyPrefix(difference.key.prefix_u64()), theirs);

@@ -7,9 +7,8 @@ use alloc::vec::Vec;
 
 use super::Item;
 use crate::KeyHash;
+use crate::KeyRange;
 use crate::clock::{Context, Dot};
-use crate::hash::KeyRange;
-use crate::replica::version::key_hash;
 use crate::replica::{Error, Replica, serde_encode};
 
 /// A check that failed.
@@ -72,7 +71,8 @@ impl Ghost {
 
 impl History {
     pub(super) fn new(keys: u8) -> Self {
-        let mut keys: Vec<(u8, KeyHash)> = (0..keys).map(|key| (key, key_hash(&serde_encode(&key)))).collect();
+        let mut keys: Vec<(u8, KeyHash)> =
+            (0..keys).map(|key| (key, KeyHash::of_encoded(&serde_encode(&key)))).collect();
         keys.sort_by_key(|(_, hash)| *hash);
         let events = keys.iter().map(|_| Vec::new()).collect();
         let excused = alloc::vec![0; keys.len()];

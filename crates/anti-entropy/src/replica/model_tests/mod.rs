@@ -43,7 +43,7 @@ struct Item {
 impl Digest for Item {
     fn digest<H: digest::Update>(&self, hash: &mut H) {
         hash.update(&[self.event]);
-        hash.update(&self.part.hash().0);
+        hash.update(self.part.hash().as_bytes());
     }
 }
 
