@@ -14,7 +14,7 @@ use anti_entropy::KeyHash;
 use anti_entropy::replica::{ChangedEntries, Entry, MemoryStore, Replica};
 use anti_entropy::summary::Snapshot;
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewItem};
-use anti_entropy_engram::{Pattern, Resolution, SemanticPattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, Resolution, SemanticPattern};
 use anti_entropy_sim::campaign;
 use anti_entropy_sim::scenario::Profile;
 use anti_entropy_sim::subject::Subject;
@@ -30,12 +30,12 @@ const ORIGINS: u64 = 5;
 type Entries = BTreeMap<KeyHash, Option<Entry<Pattern>>>;
 
 /// Semantic patterns, resolved by confidence voting.
-pub(crate) struct Patterns(pub(crate) Space);
+pub(crate) struct Patterns(pub(crate) MemorySpace);
 
 impl Patterns {
     pub(crate) fn new() -> Self {
         let dimension = DIMENSIONS.try_into().expect("not zero");
-        Self(Space { dimension, ..Space::new("simulated") })
+        Self(MemorySpace::new("simulated").with(|space| space.dimension = dimension))
     }
 
     /// Judges what the nodes of a converged core hold: that each has a sound view of it, and all the same.

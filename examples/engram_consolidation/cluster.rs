@@ -11,7 +11,7 @@ use anti_entropy::replica::{MemoryStore, Version};
 use anti_entropy::session::SessionConfig;
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{ConsolidationSnapshot, Pattern, Space};
+use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern};
 use futures::future::try_join_all;
 
 use crate::data::NODES;
@@ -27,7 +27,7 @@ const LEFT: usize = 2;
 /// The five, and the network between them.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
-    space: Space,
+    space: MemorySpace,
     network: MemoryNetwork,
     cut: bool,
 }
@@ -56,7 +56,7 @@ impl State {
 
 impl Cluster {
     /// Starts five empty nodes that know each other.
-    pub(crate) fn start(space: &Space) -> Result<Self, Failure> {
+    pub(crate) fn start(space: &MemorySpace) -> Result<Self, Failure> {
         let network = MemoryNetwork::new(1);
         let names: Vec<PeerId> = (1..=NODES).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
         // Rounds several times a second, for somebody is watching; engram would take `GossipConfig::lan()`. Without pushes

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern, Space};
+use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, SemanticPattern};
 use chrono::{DateTime, Utc};
 
 use crate::shared::lines::{self, DataError, Line};
@@ -13,7 +13,7 @@ pub(crate) const NODES: usize = 5;
 
 /// The space, and what each node consolidated: from the first part of its episodes, and from all.
 pub(crate) struct Data {
-    pub(crate) space: Space,
+    pub(crate) space: MemorySpace,
     pub(crate) generations: [[ConsolidationSnapshot; NODES]; 2],
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn load(directory: &Path) -> Result<Data, DataError> {
     }
     // Other files may come from another model. What is of other dimensions than the first pattern is refused by name.
     let first = generations.iter().flatten().flat_map(|snapshot| &snapshot.patterns).next();
-    let mut space = Space::new("default");
+    let mut space = MemorySpace::new("default");
     let dimension = first.and_then(|pattern| NonZeroUsize::new(pattern.embedding.len()));
     space.dimension = dimension.unwrap_or(space.dimension);
     Ok(Data { space, generations })

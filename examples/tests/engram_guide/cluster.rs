@@ -6,7 +6,7 @@ use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::{Opening, Store};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
-use anti_entropy_engram::{Pattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
 
 use crate::engram_core::{BeliefUpdateRecord, ConsolidationSnapshot};
@@ -24,7 +24,7 @@ pub(crate) struct SpaceReplica {
 impl SpaceReplica {
     /// Opens the space on this node, and starts to gossip. To be called in a tokio runtime.
     pub(crate) fn start(
-        space: Space,
+        space: MemorySpace,
         node: &str,
         store: impl Store + 'static,
         opening: Opening,

@@ -1,6 +1,6 @@
 use anti_entropy::driver::{Channels, ChannelsConfig, Transport};
 use anti_entropy::replica::{Opening, Store};
-use anti_entropy_engram::Space;
+use anti_entropy_engram::MemorySpace;
 
 use crate::cluster::{BoxError, SpaceReplica};
 
@@ -17,7 +17,7 @@ impl Spaces {
 
     pub(crate) fn start(
         &self,
-        space: Space,
+        space: MemorySpace,
         node: &str,
         store: impl Store + 'static,
         opening: Opening,
