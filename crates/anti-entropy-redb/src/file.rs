@@ -1,4 +1,4 @@
-//! A file, and the spaces in it.
+//! A file and the spaces in it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,14 +15,14 @@ use redb::{
     WriteTransaction,
 };
 
-use crate::held::Held;
+use crate::deferred::DeferredBackend;
 use crate::tables::{self, Found};
 use crate::{FileError, RedbConfig, RedbStore, directory};
 
-/// A file that holds the stores of one or more replicas, each in a space of its own.
+/// A file that contains the stores of one or more replicas, each in a space of its own.
 ///
-/// It is a handle: clones and stores share the file, which is closed when the last of them is dropped. All spaces share
-/// one writer, so their commits wait for each other.
+/// This is a handle. Clones and stores share the file, which is closed when the last of them is dropped. All spaces share
+/// one writer, so that their commits wait for each other.
 #[derive(Clone, Debug)]
 pub struct RedbFile {
     pub(crate) shared: Arc<Shared>,
@@ -30,9 +30,9 @@ pub struct RedbFile {
 
 /// What the handles of a file share.
 pub(crate) struct Shared {
-    /// Locked for writing by compaction alone; redb orders everything else itself.
+    /// Only compaction locks it for writing. redb orders everything else itself.
     database: RwLock<Database>,
-    backend: Held,
+    backend: DeferredBackend,
     config: RedbConfig,
     open_spaces: Mutex<BTreeSet<String>>,
     failed: AtomicBool,
@@ -41,23 +41,25 @@ pub(crate) struct Shared {
 impl RedbFile {
     /// Opens the file at `path`, and creates it if there is none.
     ///
-    /// The whole file is read, to verify it: O(n).
+    /// Reads the whole file to verify it: O(n).
     ///
     /// # Errors
-    /// See [`FileError`]. A file that is refused stays as it was.
+    /// See [`FileError`]. A file that is refused is unchanged.
     pub fn create(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
         let path = path.as_ref();
+        // Before a file is created that nobody could open.
+        config.validate()?;
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         match opened {
             Ok(file) => {
                 let created = Self::with_file(file, config)?;
-                // The file's name is to survive a power cut too.
+                // The file's name has to survive a power cut too.
                 directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
                 Ok(created)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let opened = Self::open(path, config)?;
-                // Whoever created it may have died before it did so.
+                // The process that created it may have died before it synced the directory.
                 directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
                 Ok(opened)
             }
@@ -67,10 +69,10 @@ impl RedbFile {
 
     /// Opens the file at `path`.
     ///
-    /// The whole file is read, to verify it: O(n).
+    /// Reads the whole file to verify it: O(n).
     ///
     /// # Errors
-    /// See [`FileError`]. A file that is refused stays as it was.
+    /// See [`FileError`]. A file that is refused is unchanged.
     pub fn open(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
         let path = path.as_ref();
         match OpenOptions::new().read(true).write(true).open(path) {
@@ -86,12 +88,13 @@ impl RedbFile {
         Self::with_backend(FileBackend::new(file)?, config)
     }
 
-    /// Opens what `backend` keeps, or creates it there if that is empty.
+    /// Opens the database in `backend`, and creates one if the backend is empty.
     ///
     /// # Errors
-    /// See [`FileError`]. What is refused stays as it was.
+    /// See [`FileError`]. A database that is refused is unchanged.
     pub fn with_backend(backend: impl StorageBackend, config: RedbConfig) -> Result<Self, FileError> {
-        let backend = Held::new(backend);
+        config.validate()?;
+        let backend = DeferredBackend::new(backend);
         let database = open_checked(&backend, config.cache_bytes)?;
         let found = tables::check_header(&database.begin_read()?, &config)?;
         backend.release().map_err(FileError::io("the file cannot be written"))?;
@@ -110,10 +113,11 @@ impl RedbFile {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Opens the space of that name, empty if it was never written to. It is open until the store is dropped.
+    /// Opens the store of the space `name`. A space that was never written to is empty. The space is in use until the store is
+    /// dropped.
     ///
     /// # Errors
-    /// [`FileError::SpaceInUse`], [`FileError::SpaceName`].
+    /// [`FileError::SpaceInUse`] if the space is open already, [`FileError::SpaceName`] if the name is empty or too long.
     pub fn space(&self, name: &str) -> Result<RedbStore, FileError> {
         let (bytes, limit) = (name.len(), self.shared.config.max_space_name_bytes);
         if bytes == 0 || bytes > limit {
@@ -125,7 +129,7 @@ impl RedbFile {
         Ok(RedbStore::new(Arc::clone(&self.shared), name.to_string()))
     }
 
-    /// The names of the spaces that were written to, in order.
+    /// The names of the spaces that were written to, in ascending order.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -133,7 +137,7 @@ impl RedbFile {
         tables::spaces(&self.shared.begin_read()?)
     }
 
-    /// How many bytes the file has.
+    /// The length of the file in bytes.
     ///
     /// # Errors
     /// If the file system fails.
@@ -146,11 +150,11 @@ impl RedbFile {
     }
 }
 
-/// Opens a database of which every page's checksum is verified, so that nothing in it surprises redb later.
-fn open_checked(backend: &Held, cache_bytes: usize) -> Result<Database, FileError> {
+/// Opens a database and verifies the checksum of every page, so that damage shows now and not later.
+fn open_checked(backend: &DeferredBackend, cache_bytes: usize) -> Result<Database, FileError> {
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-    // redb means to answer damage with an error. Should it panic all the same, that is an answer too.
+    // redb should answer damage with an error. If it panics instead, the file is damaged too.
     match catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend.clone()))) {
         Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
             if error.kind() == io::ErrorKind::InvalidData =>
@@ -167,7 +171,7 @@ impl Shared {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For compaction alone.
+    /// Waits until nobody else uses the database. For compaction only.
     pub(crate) fn with_database_alone<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
         work(&mut self.database.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -176,8 +180,8 @@ impl Shared {
         self.database().begin_read()
     }
 
-    /// A transaction that survives a power cut once it was committed, and that is not half there before, whoever chose
-    /// the bytes: in one phase, a checksum that is not cryptographic would have to tell.
+    /// Begins a transaction that survives a power cut once it is committed, and of which nothing is visible before. With one
+    /// phase, a checksum would have to detect a half-written commit; it is not cryptographic, and peers choose the bytes.
     pub(crate) fn begin_write(database: &Database) -> Result<WriteTransaction, TransactionError> {
         let mut writing = database.begin_write()?;
         writing.set_durability(Durability::Immediate).expect("a new transaction has no savepoints");
