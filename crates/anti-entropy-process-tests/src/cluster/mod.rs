@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anti_entropy::gossip::GossipConfig;
 use anti_entropy::replica::ReplicaConfig;
 use anti_entropy_net::{TestAuthority, TlsConfig, Trust};
-use anti_entropy_sim::history::{Limits, NodeIndex, OpKind, Opened, Record, Start, Traffic};
+use anti_entropy_sim::history::{NodeIndex, NodeLimits, OpKind, Opened, Record, Start, Traffic};
 use anti_entropy_sim::rounds_allowed;
 use tempfile::TempDir;
 
@@ -363,7 +363,7 @@ impl Cluster {
             fanout: u32::try_from(gossip.fanout).unwrap_or(u32::MAX),
             idle_timeout_us: us(gossip.session.idle_timeout),
             healed_loss_permille: 0,
-            limits: Limits {
+            limits: NodeLimits {
                 frame_bytes: gossip.session.max_frame_bytes as u64,
                 sessions: gossip.max_sessions.get() as u64,
                 queued_frames: gossip.max_queued_pushes as u64 + u64::from(*nodes),

@@ -5,7 +5,7 @@ mod historian;
 mod tests;
 
 use anti_entropy_sim::check::{Suite, Violation};
-use anti_entropy_sim::history::{Fault, NodeIndex, Opened, Record, Start, Traffic};
+use anti_entropy_sim::history::{FaultChange, NodeIndex, Opened, Record, Start, Traffic};
 
 use crate::wire::Report;
 
@@ -21,7 +21,7 @@ pub enum Happening {
     /// A node said something.
     Said(NodeIndex, Report),
     /// A fault began or ended.
-    Fault(Fault),
+    Fault(FaultChange),
     /// All is whole, all nodes are up, and clients have stopped. These have to become equal.
     Healed(Vec<NodeIndex>),
     /// What was sent in a stretch of time.

@@ -166,8 +166,8 @@ impl Driven {
         &mut self,
         request: &Request,
         ok: Acknowledged,
-        dot: Option<anti_entropy_sim::history::Dot>,
-        seen: Vec<anti_entropy_sim::history::Dot>,
+        dot: Option<anti_entropy_sim::history::WriteName>,
+        seen: Vec<anti_entropy_sim::history::WriteName>,
     ) {
         let Request { op_id, process, op, key, .. } = *request;
         self.voice.say(Report::Done(Done { op_id, process, op, key, ok, dot, seen }));

@@ -43,7 +43,7 @@ pub(super) fn final_look(replica: &mut Replica<Item>) -> Final {
     let mut afresh: MerkleTree = MerkleTree::from_entries(replica.summary().iter());
     let (state, view, mut discrepancies) = match hashes(replica) {
         Ok((state, view)) => (state, view, Vec::new()),
-        Err(error) => (ValueHash(0), ValueHash(0), vec![error.to_string()]),
+        Err(error) => (ValueHash::from_u64(0), ValueHash::from_u64(0), vec![error.to_string()]),
     };
     match replica.audit() {
         Ok(audit) => discrepancies.extend(audit.discrepancies.iter().map(|found| format!("{found:?}"))),
@@ -82,7 +82,7 @@ fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entrop
         let versions =
             versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).to_bytes()));
         state.push((*key, versions.collect::<Vec<_>>()));
-        view.push((*key, read.value().map(|value| value_hash(value).0)));
+        view.push((*key, read.value().map(|value| value_hash(value).to_u64())));
         ControlFlow::Continue(())
     })?;
     Ok((hash_of(&state), hash_of(&view)))
@@ -99,5 +99,5 @@ pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
 
 /// Enough of a hash to tell it from others.
 pub(super) fn first_bytes(hash: &[u8]) -> ValueHash {
-    ValueHash(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    ValueHash::from_u64(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }

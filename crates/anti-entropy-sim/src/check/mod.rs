@@ -1,4 +1,4 @@
-//! Checkers: each watches a history for one invariant, and says where it does not hold.
+//! Checkers: each watches a history for violations of one invariant.
 //!
 //! ```
 //! use anti_entropy_sim::check::Suite;
@@ -41,9 +41,9 @@ pub use convergence::Convergence;
 pub use dead_peers::DeadPeers;
 pub use determinism::same_trace;
 pub use durable::DurablePrefix;
-pub use events::{Attempt, Event, EventId, EventSet, Events, Fate, Reused};
+pub use events::{Attempt, EventId, EventSet, Events, Fate, Reused, WriteEvent};
 pub use growth::ContextGrowth;
-pub use knowledge::{AtKey, Change, Knowledge, Node, Version};
+pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
 pub use merge_laws::MergeLaws;
 pub use phantom::Phantom;
@@ -58,35 +58,34 @@ pub use suite::Suite;
 
 use crate::history::Record;
 
-/// Watches a history, record by record, for one invariant.
+/// Watches a history, record by record, for violations of one invariant.
 ///
-/// A checker sees what is recorded and nothing else, so that a run and the file that it left are judged alike. It is
-/// new for each run, and is not asked again once it has found a violation.
+/// A checker sees the records and nothing else, so that a run and its history file are judged alike. Each run has its own
+/// checkers. A checker that has found a violation is not called again.
 pub trait Checker {
     /// The invariant's short name: `S1`, `L1`.
     fn name(&self) -> &'static str;
 
-    /// Takes the next record. `knowledge` is what follows from all records, this one included; what was before it is in
-    /// [`Knowledge::changes`].
+    /// Checks the next record. `knowledge` is the state after this record; [`Knowledge::changes`] says what the record changed.
     ///
     /// # Errors
-    /// The first place where the invariant does not hold.
+    /// The first violation.
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation>;
 
-    /// A violation of this invariant, found now.
+    /// A violation of this invariant at the current time.
     fn violation(&self, knowledge: &Knowledge, detail: String) -> Violation {
         Violation { invariant: self.name(), at: knowledge.now(), detail }
     }
 }
 
-/// An invariant that does not hold.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which: [`Checker::name`].
+    /// The invariant's name: [`Checker::name`].
     pub invariant: &'static str,
     /// When, in microseconds of simulated time.
     pub at: u64,
-    /// What was found, with nodes, keys and dots.
+    /// A description, with nodes, keys and dots.
     pub detail: String,
 }
 
@@ -96,7 +95,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// One of each checker.
+/// One checker of each kind.
 pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(LostWrite::default()),
@@ -118,7 +117,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
-/// The checker of this name, in upper or lower case; nothing if there is none.
+/// The checker with this name, in upper or lower case; `None` if there is none.
 pub fn by_name(name: &str) -> Option<Box<dyn Checker>> {
     all().into_iter().find(|checker| checker.name().eq_ignore_ascii_case(name))
 }

@@ -32,7 +32,7 @@ use self::node::{Event, INBOX_FRAMES, Node};
 use self::poison::begins_a_sketch;
 use self::queue::{Queue, What};
 pub use self::sabotage::Sabotage;
-use crate::history::{Alarm, Converged, Delivery, Limits, NodeIndex, Record, Start, Traffic, ValueHash};
+use crate::history::{Alarm, Converged, Delivery, NodeIndex, NodeLimits, Record, Start, Traffic, ValueHash};
 use crate::random::stream;
 use crate::scenario::{Lie, Operation, Scenario};
 use crate::subject::Subject;
@@ -67,7 +67,7 @@ pub struct World<S: Subject> {
     keys: Vec<(Key<S>, KeyHash)>,
     ledger: Vec<Event>,
     /// What clients have read and may replace, by client and key.
-    tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::Dot>)>,
+    tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::WriteName>)>,
     random: fastrand::Rng,
     writes: u64,
     operations_done: u64,
@@ -262,7 +262,7 @@ impl<S: Subject> World<S> {
             fanout: u32::try_from(config.fanout).unwrap_or(u32::MAX),
             idle_timeout_us: us(config.session.idle_timeout),
             healed_loss_permille: self.scenario.healed_links.loss_permille,
-            limits: Limits {
+            limits: NodeLimits {
                 frame_bytes: config.session.max_frame_bytes as u64,
                 sessions: config.max_sessions.get().max(2) as u64,
                 queued_frames: config.max_queued_pushes as u64 + u64::from(self.scenario.nodes),
@@ -331,7 +331,7 @@ impl<S: Subject> World<S> {
         }
         self.note(&[1, u64::from(to), u64::from(from)], &frame);
         if self.detail == Detail::Deliveries && self.nodes[to as usize].is_up() {
-            let (bytes, hash) = (frame.len() as u64, ValueHash(XxHash3_64::oneshot(&frame)));
+            let (bytes, hash) = (frame.len() as u64, ValueHash::from_u64(XxHash3_64::oneshot(&frame)));
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();

@@ -10,7 +10,7 @@ use anti_entropy::summary::Root;
 use super::clock::NodeClock;
 use super::disk::Disk;
 use super::poison::Replies;
-use crate::history::{Dot, Held, NodeIndex, Opened};
+use crate::history::{Held, NodeIndex, Opened, WriteName};
 use crate::scenario::Lie;
 use crate::subject::Subject;
 
@@ -96,6 +96,6 @@ impl<S: Subject> Node<S> {
     }
 }
 
-pub(super) fn dots(held: &[Held]) -> Vec<Dot> {
+pub(super) fn dots(held: &[Held]) -> Vec<WriteName> {
     held.iter().map(|held| held.dot).collect()
 }

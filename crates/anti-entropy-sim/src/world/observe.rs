@@ -14,8 +14,8 @@ use super::node::Event;
 use super::queue::What;
 use super::{Detail, Key, World, index_of};
 use crate::history::{
-    Acknowledged, Dot, End, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Session, State, Traffic,
-    Usage, ValueHash,
+    Acknowledged, End, EndedSession, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, State, Traffic,
+    Usage, ValueHash, WriteName,
 };
 use crate::subject::Subject;
 
@@ -84,10 +84,10 @@ impl<S: Subject> World<S> {
         &mut self,
         at: NodeIndex,
         grown: bool,
-    ) -> std::collections::BTreeMap<usize, (Vec<Dot>, Vec<Dot>)> {
+    ) -> std::collections::BTreeMap<usize, (Vec<WriteName>, Vec<WriteName>)> {
         let (ledger, keys, node) = (&self.ledger, &self.keys, &mut self.nodes[at as usize]);
         let context = &node.seen.context;
-        let mut changes = std::collections::BTreeMap::<usize, (Vec<Dot>, Vec<Dot>)>::new();
+        let mut changes = std::collections::BTreeMap::<usize, (Vec<WriteName>, Vec<WriteName>)>::new();
         let covers = |event: &Event| context.covers(keys[event.key].1, event.dot);
         if !grown {
             let was_open: std::collections::BTreeSet<usize> = node.seen.open.iter().copied().collect();
@@ -148,7 +148,7 @@ impl<S: Subject> World<S> {
     }
 
     /// What became of operations that may have been done or not: those that the store knows were.
-    fn settle_unknown(&mut self, at: NodeIndex) -> Vec<Dot> {
+    fn settle_unknown(&mut self, at: NodeIndex) -> Vec<WriteName> {
         let node = &mut self.nodes[at as usize];
         let mut kept = Vec::new();
         for index in core::mem::take(&mut node.unknown) {
@@ -163,7 +163,7 @@ impl<S: Subject> World<S> {
     }
 
     /// Events that this node's store knew, and no store knows any more.
-    fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<Dot> {
+    fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<WriteName> {
         if matches!(opened, Opened::New | Opened::Restarted) {
             return Vec::new();
         }
@@ -275,7 +275,7 @@ impl<S: Subject> World<S> {
         self.counts.uncertified += u64::from(stats.uncertified);
         self.counts.bulk_sessions += u64::from(stats.whole_batches > 0);
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
-        self.records.push(Record::Session(Session {
+        self.records.push(Record::Session(EndedSession {
             at: self.now,
             node: at,
             peer,
@@ -366,7 +366,7 @@ impl<S: Subject> World<S> {
             }
         };
         let root_afresh = afresh.as_mut().map(|replica| format!("{:?}", replica.root())).unwrap_or_default();
-        let (mut state, mut view) = (ValueHash(0), ValueHash(0));
+        let (mut state, mut view) = (ValueHash::from_u64(0), ValueHash::from_u64(0));
         let (mut root, mut context) = (root_afresh.clone(), String::new());
         let disk = node.disk.handle();
         let live = node.engine.as_mut().map(Engine::replica_mut).or(afresh.as_mut());
@@ -407,7 +407,7 @@ pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
 
 /// Enough of a hash to tell it from others.
 fn first_bytes(hash: &[u8]) -> ValueHash {
-    ValueHash(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    ValueHash::from_u64(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
@@ -422,12 +422,12 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
             state.write(ContentHash::of(version.timestamp, &version.value).as_bytes());
         }
         view.write(&place);
-        view.write(&read.value().map_or(0, |value| value_hash(value).0).to_be_bytes());
+        view.write(&read.value().map_or(0, |value| value_hash(value).to_u64()).to_be_bytes());
         core::ops::ControlFlow::Continue(())
     });
     // A store that cannot be read holds nothing that could be equal to another's.
     let broken = u64::from(read.is_err());
-    (ValueHash(state.finish() ^ broken), ValueHash(view.finish() ^ broken))
+    (ValueHash::from_u64(state.finish() ^ broken), ValueHash::from_u64(view.finish() ^ broken))
 }
 
 fn number(index: usize) -> u32 {

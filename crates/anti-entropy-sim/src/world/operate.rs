@@ -6,7 +6,7 @@ use anti_entropy::replica::{Error, Transaction};
 use super::node::dots;
 use super::observe::value_hash;
 use super::{Detail, Sabotage, World};
-use crate::history::{Acknowledged, Dot, KeyIndex, Op, OpKind, Record, ValueHash};
+use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
 use crate::scenario::Operation;
 use crate::subject::Subject;
 
@@ -16,7 +16,7 @@ struct Change<V> {
     /// What is written; nothing for a delete.
     value: Option<V>,
     /// What it replaces.
-    seen: Vec<Dot>,
+    seen: Vec<WriteName>,
     /// Whether a dot is minted for it: a delete that finds nothing mints none.
     mints: bool,
 }
@@ -47,7 +47,7 @@ impl<S: Subject> World<S> {
             let Some(read) = engine.and_then(|engine| engine.replica().read(&self.keys[key as usize].0).ok()) else {
                 continue;
             };
-            let seen: Vec<Dot> = read.siblings().iter().map(|version| version.dot.into()).collect();
+            let seen: Vec<WriteName> = read.siblings().iter().map(|version| version.dot.into()).collect();
             self.tokens.insert((operation.process, key), (read.seen(), seen.clone()));
             let op = self.answer(operation, key, Acknowledged::Yes);
             self.push_op(Op { seen, ..op });
@@ -204,7 +204,7 @@ impl<S: Subject> World<S> {
             }
         }
         let op = self.answer(operation, change.key, ok);
-        self.push_op(Op { value, dot: dot.map(Dot::from), seen: change.seen, ..op });
+        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, ..op });
     }
 
     fn note_failure(&mut self, at: u32, error: &Error) {

@@ -345,7 +345,7 @@ impl<S: Subject> World<S> {
         }
         self.note(&[3, u64::from(begins)], format!("{:?}", step.fault).as_bytes());
         let fault = format!("{:?} at {:?}", step.fault, step.nodes);
-        self.records.push(Record::Fault(history::Fault { at: self.now, fault, begins, partitions, crashes }));
+        self.records.push(Record::Fault(history::FaultChange { at: self.now, fault, begins, partitions, crashes }));
     }
 }
 
