@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::thread;
@@ -137,7 +138,7 @@ fn main() -> ExitCode {
         eprintln!("usage: simulate_engram [SEEDS [FIRST_SEED]]");
         return ExitCode::from(2);
     };
-    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let range = first..first.saturating_add(seeds);
     let totals = campaign(range, threads, &Patterns::new(), |seed| Profile::Swarm.draw(seed, 3..=7), |_| true);
     println!("{} seeds, {} operations, {} crashes", totals.seeds, totals.operations, totals.crashes);

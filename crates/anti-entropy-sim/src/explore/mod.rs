@@ -1,19 +1,19 @@
-//! Every order of events that a small cluster can live through, tried on the real replicas and sessions.
+//! Model checking: every order of events in a small cluster, tried on the real replicas and sessions.
 //!
-//! A state is what all replicas hold and have seen, how far each side of each session has got, and which frames are on
-//! their way. From each state everything that can happen is tried: each write and delete of a client at each replica,
-//! following a read of all that is held or an earlier read; opening a session; the arrival of any frame that is on
-//! its way, whatever was sent before it; its loss, and its arrival twice. Pushes and crashes are not among it.
+//! A state consists of what all replicas hold and have seen, of the progress of each side of each session, and of the frames in
+//! flight. From each state, every possible event is tried: each write and delete of a client at each replica, after a read of
+//! everything held or after an earlier read; opening a session; the arrival of any frame in flight, in any order; the loss of a
+//! frame; and its arrival twice. Pushes and crashes are left out.
 //!
-//! What a replica or a session does depends on its own state and on what it is handed, and on nothing else: there are
-//! no clocks and no random numbers in them. So every step is executed once, by the code that everybody runs, and
-//! remembered; the states of the whole are combinations of what was remembered, and millions of them take seconds.
+//! The behaviour of a replica or a session depends only on its own state and its input, since they use no clock and no random
+//! numbers. Therefore each step is executed once, by the production code, and its result is stored. States of the whole cluster
+//! are combinations of stored results, so that millions of them take seconds.
 //!
-//! Held against, at every state: what a replica covers makes exactly what it holds, with the right values (S1, S2,
-//! S7); what is gone stays gone (S3); contexts grow (S4); tree and store agree (S6); no alarm goes off and no session
-//! is refused; a frame that comes twice changes nothing the second time (S7); a session that ends as converged had
-//! equal sides at one instant. When nothing can happen any more, undisturbed sessions have to make all replicas
-//! equal, with everything that was done, and whatever is done makes the same bytes in every order (S5).
+//! Checks at every state: a replica holds exactly what the events that it covers determine, with the right values (S1, S2, S7);
+//! what is gone stays gone (S3); contexts only grow (S4); tree and store agree (S6); no alarm is raised and no session is
+//! refused; a frame that arrives twice changes nothing the second time (S7); both sides of a session that ends as converged were
+//! equal at one instant. When no event is possible any more, sessions without disturbance have to make all replicas equal, with
+//! everything that was done, and every order of the same operations has to give the same bytes (S5).
 
 mod disk;
 mod ghost;
@@ -30,63 +30,64 @@ mod tests;
 use std::fmt;
 use std::ops::ControlFlow;
 
+use anti_entropy::ConfigError;
 use ghost::Violation;
 
-/// The most replicas.
+/// The greatest number of replicas.
 const MAX_REPLICAS: usize = 3;
-/// The most sessions.
+/// The greatest number of sessions.
 const MAX_SESSIONS: usize = 3;
-/// The most duplicated frames.
+/// The greatest number of duplicated frames.
 const MAX_DUPLICATES: usize = 2;
 
-/// How much happens at most.
+/// The bounds of an exploration: how many events of each kind happen at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bounds {
     /// How many replicas there are; 2 or 3.
     pub replicas: u8,
-    /// How many keys are written.
+    /// How many keys are written; at least 1.
     pub keys: u8,
-    /// How many writes and deletes there are.
+    /// How many writes and deletes there are at most.
     pub operations: u8,
-    /// How many sessions are opened; 3 at most.
+    /// How many sessions are opened at most; up to 3.
     pub sessions: u8,
-    /// How many frames are lost.
+    /// How many frames are lost at most.
     pub losses: u8,
-    /// How many frames are doubled; 2 at most.
+    /// How many frames are duplicated at most; up to 2.
     pub duplicates: u8,
 }
 
-/// What an exploration has seen.
+/// The size of an exploration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Different states that were reached.
+    /// How many different states were reached.
     pub states: u64,
-    /// Of these, how many were left again in every way that there is.
+    /// From how many of them every possible event was tried.
     pub expanded: u64,
-    /// Steps from a state to the next.
+    /// How many transitions between states there were.
     pub transitions: u64,
-    /// States in which nothing can happen any more.
+    /// How many states there were in which no event is possible.
     pub terminal_states: u64,
-    /// How many steps the state that is farthest away is from the first.
+    /// The greatest number of events between the first state and another one.
     pub deepest: u32,
-    /// How often the real code was run: a step that was taken once is remembered.
+    /// How many steps were executed by the production code. Each step is executed once and its result stored.
     pub executed: u64,
-    /// Whether all states within the bounds were reached and left.
+    /// Whether the exploration reached all states within the bounds and tried all events there.
     pub complete: bool,
 }
 
-/// A way into a state that must not be; there is no shorter one.
+/// A shortest sequence of events that leads to a violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counterexample {
-    /// What was explored.
+    /// The bounds of the exploration.
     pub bounds: Bounds,
     /// Which check failed.
     pub check: &'static str,
-    /// What was found.
+    /// A description of the violation.
     pub detail: String,
-    /// What happened, step by step.
+    /// The events, one by one.
     pub path: Vec<String>,
-    /// What had been seen until then.
+    /// The size of the exploration until then.
     pub report: Report,
 }
 
@@ -96,24 +97,48 @@ impl Counterexample {
     }
 }
 
-/// Explores everything within `bounds`, and calls `progress` now and then, which can end it.
-///
-/// # Errors
-/// The first state in which a check fails, with a shortest way there.
-///
-/// # Panics
-/// If the bounds are beyond what [`Bounds`] says.
-pub fn explore(bounds: Bounds, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, Counterexample> {
-    assert!(
-        (2..=MAX_REPLICAS).contains(&usize::from(bounds.replicas))
-            && usize::from(bounds.sessions) <= MAX_SESSIONS
-            && usize::from(bounds.duplicates) <= MAX_DUPLICATES,
-        "the bounds are too wide: {bounds}"
-    );
+/// Why an exploration ended without a report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExploreError {
+    /// A bound is out of its range. Nothing was explored.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A check failed.
+    #[error(transparent)]
+    Counterexample(#[from] Box<Counterexample>),
+}
+
+impl Bounds {
+    /// Checks that every bound is in its range.
+    ///
+    /// # Errors
+    /// The first bound that is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_least("replicas", self.replicas, 2)?;
+        ConfigError::at_most("replicas", usize::from(self.replicas), MAX_REPLICAS)?;
+        ConfigError::at_least("keys", self.keys, 1)?;
+        ConfigError::at_most("sessions", usize::from(self.sessions), MAX_SESSIONS)?;
+        ConfigError::at_most("duplicates", usize::from(self.duplicates), MAX_DUPLICATES)
+    }
+
+    /// Explores all states within the bounds. Calls `progress` now and then, which can end the exploration.
+    ///
+    /// # Errors
+    /// If a bound is out of its range; or the first state in which a check fails, with a shortest sequence of events that
+    /// leads to it.
+    pub fn explore(self, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, ExploreError> {
+        self.validate()?;
+        explore(self, progress).map_err(|found| Box::new(found).into())
+    }
+}
+
+/// Explores valid bounds.
+fn explore(bounds: Bounds, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, Counterexample> {
     search::Search::run(bounds, progress)
 }
 
-/// What is explored on every change: all of it complete, in less than a minute in all.
+/// The bounds that are explored on every change, all of them completely and together in less than a minute.
 pub fn standard() -> Vec<Bounds> {
     all_of(&[
         [2, 1, 2, 2, 1, 1],
@@ -129,7 +154,7 @@ pub fn standard() -> Vec<Bounds> {
     ])
 }
 
-/// What takes minutes and gigabytes of memory. The last ones are too large to be completed.
+/// Larger bounds, which take minutes and gigabytes of memory. The last ones are too large to be explored completely.
 pub fn deep() -> Vec<Bounds> {
     all_of(&[
         [2, 1, 3, 2, 1, 1],
@@ -175,3 +200,26 @@ impl fmt::Display for Counterexample {
 }
 
 impl std::error::Error for Counterexample {}
+
+#[cfg(test)]
+mod bounds_tests {
+    use super::*;
+
+    #[test]
+    fn bounds_out_of_range_are_refused_by_name() {
+        let refused = [
+            ([1, 1, 1, 1, 0, 0], "replicas"),
+            ([4, 1, 1, 1, 0, 0], "replicas"),
+            ([2, 0, 1, 1, 0, 0], "keys"),
+            ([2, 1, 1, 4, 0, 0], "sessions"),
+            ([2, 1, 1, 1, 0, 3], "duplicates"),
+        ];
+        for (numbers, field) in refused {
+            let explored = all_of(&[numbers])[0].explore(&mut |_| ControlFlow::Continue(()));
+            assert!(matches!(explored, Err(ExploreError::Config(error)) if error.field == field));
+        }
+        for bounds in standard().into_iter().chain(deep()) {
+            assert_eq!(bounds.validate(), Ok(()));
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Pictures of results, in SVG.
+//! Plots of results, in SVG.
 
 mod bandwidth;
 mod convergence;
@@ -8,10 +8,10 @@ pub(super) use convergence::draw as convergence;
 
 use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor};
 
-/// In pixels.
+/// The size of a plot in pixels.
 const SIZE: (u32, u32) = (1200, 800);
 
-/// Told apart by those who do not see all colours too (Okabe, Ito, "Color Universal Design", 2008).
+/// Colours that colour-blind people can distinguish (Okabe, Ito, "Color Universal Design", 2008).
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
