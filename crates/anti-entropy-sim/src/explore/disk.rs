@@ -1,4 +1,4 @@
-//! A store that can be copied while a replica has it, and hashes of 128 bits.
+//! A store that can be copied while a replica uses it, and hashes of 128 bits.
 
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;

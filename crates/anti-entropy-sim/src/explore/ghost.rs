@@ -1,4 +1,4 @@
-//! What is known of all writes and deletes from outside, and what it says of a replica.
+//! An outside view of all writes and deletes, and the checks of a replica against it.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use anti_entropy::replica::{Keyed, Replica};
 
 use super::MAX_REPLICAS;
 
-/// What is replicated: the value is the name of the event that wrote it, so that a wrong value shows.
+/// The replicated value: the name of the write that made it, so that a wrong value is detected.
 pub(super) type Item = Keyed<u8, Name>;
 
-/// The name of a write or delete: its replica, and the how-manieth of that replica it is.
+/// The name of a write or delete: its replica, and its number among the writes and deletes of that replica.
 pub(super) type Name = (u8, u8);
 
 /// A check that failed.

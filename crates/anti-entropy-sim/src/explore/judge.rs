@@ -1,4 +1,4 @@
-//! Whether a state may be.
+//! The checks of a state.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Every state that a replica has been in, each kept once, and the operations that lead on from it.
+//! All states of replicas, each stored once, and the operations that are possible in each.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Breadth-first over all states, so that the first violation has a shortest path.
+//! Breadth-first search over all states, so that the first violation has a shortest path.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

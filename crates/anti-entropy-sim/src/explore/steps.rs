@@ -1,4 +1,4 @@
-//! Every step that a session has taken, each executed once: the same frame in the same states has the same result.
+//! All steps of sessions, each executed once: the same frame in the same states has the same result.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The state of everything: replicas, sessions, frames on their way, and what may still happen.
+//! The state of the whole cluster: replicas, sessions and frames in flight, and the events that are possible.
 
 use super::disk::Wide;
 use super::ghost::{Named, Node};

@@ -1,4 +1,4 @@
-//! The network: what becomes of a frame between two nodes.
+//! The network: which frames arrive, when, and with which damage.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! A node: a disk that stays, an engine that comes and goes, and what the simulator has seen of it.
+//! A node: its disk, its engine while it is up, and what the simulator has observed of it.
 
 use std::collections::{BTreeSet, VecDeque};
 

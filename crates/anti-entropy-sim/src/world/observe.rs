@@ -1,7 +1,7 @@
-//! What the simulator sees of the replicas, and records for the checkers.
+//! Observing replicas, and recording what checkers need.
 //!
-//! It looks from outside: which of all writes and deletes ever made the context covers, and which versions a read returns.
-//! What a node knows is what its context covers at each key; so whether it holds what it should is for the checkers to say.
+//! The simulator observes replicas from outside: it records which of all writes and deletes a replica's context covers, and which
+//! versions a read returns. Checkers decide whether a replica holds what it should.
 
 use core::hash::Hasher;
 

@@ -1,4 +1,4 @@
-//! What clients do.
+//! The operations of clients.
 
 use anti_entropy::clock::Dot as CoreDot;
 use anti_entropy::replica::{Error, Transaction};

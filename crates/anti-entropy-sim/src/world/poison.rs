@@ -1,8 +1,8 @@
-//! Poisoned sketches: cells that say something else than what is held.
+//! Poisoned sketches, whose cells do not describe what the sender holds.
 //!
-//! They are poisoned where they leave a node, as a peer that lies would send them: in frames whose checksums fit, and
-//! which are of the protocol in all else (docs/protocol.md, "Frames" and "Messages"). What becomes of the cells of a
-//! session is drawn from its number, so that all that its opener gets goes together.
+//! Cells are poisoned when they leave a node, as a lying peer would send them: in frames with correct checksums that are valid in
+//! every other respect (docs/protocol.md, "Frames" and "Messages"). The kind of poison is drawn from the number of the session, so
+//! that all cells that an opener receives fit together.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Nodes come up and go down.
+//! Starting and stopping nodes.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What is to happen, in the order of time; at the same time, in the order in which it was decided.
+//! The queue of future events in the order of time. Events at the same time have the order in which they were queued.
 
 use core::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! What the steps of a scenario do when they begin and when they are over.
+//! The effects of a scenario's steps, when they begin and when they end.
 
 use anti_entropy::clock::Seed;
 use anti_entropy::gossip::Engine;

@@ -1,4 +1,4 @@
-//! What a lying member says.
+//! What a lying member sends.
 
 use anti_entropy::gossip::Engine;
 use sha2::{Digest, Sha256};

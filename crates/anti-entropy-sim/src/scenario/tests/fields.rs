@@ -6,6 +6,9 @@ use anti_entropy::gossip::PushRoute;
 
 use super::*;
 
+/// A field, and what puts it outside of its range.
+type Outside<T> = (&'static str, fn(&mut T));
+
 const TOO_MUCH: u64 = u64::MAX;
 
 /// Every setting of gossip, without `..`, so that a new one does not go unnoticed here.
@@ -67,7 +70,7 @@ fn numbers(of: &impl serde::Serialize) -> Vec<String> {
 fn all_refused<T: Clone + serde::Serialize>(
     full: &T,
     place: &str,
-    outside: &[(&str, fn(&mut T))],
+    outside: &[Outside<T>],
     scenario: impl Fn(T) -> Scenario,
 ) {
     scenario(full.clone()).check().unwrap();
@@ -85,7 +88,7 @@ fn all_refused<T: Clone + serde::Serialize>(
 #[test]
 fn every_setting_of_gossip_has_its_range() {
     const ALL_BITS: NonZeroUsize = NonZeroUsize::MAX;
-    let outside: &[(&str, fn(&mut Gossip))] = &[
+    let outside: &[Outside<Gossip>] = &[
         ("interval_ms", |gossip| gossip.interval_ms = Some(0)),
         ("interval_ms", |gossip| gossip.interval_ms = Some(TOO_MUCH)),
         ("min_interval_ms", |gossip| gossip.min_interval_ms = Some(0)),
@@ -126,7 +129,7 @@ fn a_shorter_interval_shortens_the_presets_shortest_but_none_that_is_set() {
 
 #[test]
 fn every_property_of_links_has_its_range() {
-    let outside: &[(&str, fn(&mut Links))] = &[
+    let outside: &[Outside<Links>] = &[
         ("loss_permille", |links| links.loss_permille = 1_001),
         ("duplicate_permille", |links| links.duplicate_permille = 1_001),
         ("replay_permille", |links| links.replay_permille = 1_001),
