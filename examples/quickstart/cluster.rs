@@ -4,25 +4,19 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anti_entropy::clock::{ContextHash, Seed};
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SendError, SystemClock, Transport, drive};
-use anti_entropy::gossip::{Engine, GossipConfig, PeerId, Status};
+use anti_entropy::driver::{Clock, DriverConfig, SendError, SystemClock, Transport, drive};
+use anti_entropy::gossip::{Engine, PeerId, Status};
 use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica, Version};
-use anti_entropy::session::SessionConfig;
 use anti_entropy::summary::Root;
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 
-use crate::data::NODES;
 use crate::pattern::Pattern;
+use crate::shared::five::{self, Failure};
 use crate::shared::sizes::value_bytes;
-use crate::story::Failure;
-
-/// How long convergence may take at most; it takes a second or so.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The five, and the switch that cuts the first two off from the others.
 pub(crate) struct Cluster {
@@ -31,10 +25,7 @@ pub(crate) struct Cluster {
 }
 
 /// One replica while its engine runs.
-pub(crate) struct Node {
-    pub(crate) name: PeerId,
-    pub(crate) handle: Handle<Pattern>,
-}
+type Node = five::Node<Pattern>;
 
 /// A replica's state at one instant.
 pub(crate) struct State {
@@ -51,26 +42,10 @@ impl State {
     }
 }
 
-fn config() -> GossipConfig {
-    GossipConfig {
-        // Without eager pushes, all that moves here was found missing by comparing, and no value is sent into the cut.
-        push: false,
-        // TCP loses no frame by itself, so a reply that is late is more likely on its way than lost: a repetition would
-        // move a batch twice.
-        session: SessionConfig {
-            resend_after: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(3),
-            ..SessionConfig::default()
-        },
-        // Rounds several times a second, for somebody is watching. A data centre would take `GossipConfig::lan()`.
-        ..GossipConfig::test()
-    }
-}
-
 impl Cluster {
     /// Starts five empty replicas that know each other.
     pub(crate) async fn start() -> Result<Self, Failure> {
-        let names: Vec<PeerId> = (1..=NODES).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
+        let names = five::names();
         let any_port = ([127, 0, 0, 1], 0).into();
         let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), any_port));
         let transports = try_join_all(names.iter().map(bind)).await?;
@@ -80,7 +55,7 @@ impl Cluster {
         for (name, transport) in names.iter().zip(transports) {
             let clock = SystemClock::new();
             let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
-            let mut engine = Engine::new(replica, config(), nodes.len() as u64, clock.now());
+            let mut engine = Engine::new(replica, five::config(), nodes.len() as u64, clock.now());
             for (peer, address) in names.iter().zip(&addresses).filter(|(peer, _)| *peer != name) {
                 transport.set_peer(peer.clone(), *address)?;
                 engine.add_peer(peer.clone(), None);
@@ -100,17 +75,7 @@ impl Cluster {
 
     /// Waits until all that can reach each other have certified one root. `false` if that takes too long.
     pub(crate) async fn converge(&self) -> Result<bool, Failure> {
-        let cut = self.cut.load(Ordering::SeqCst);
-        let converged = self.nodes.iter().map(|node| {
-            let reachable =
-                |peer: &&Node| peer.name != node.name && !(cut && on_left(&peer.name) != on_left(&node.name));
-            let peers: Vec<PeerId> = self.nodes.iter().filter(reachable).map(|peer| peer.name.clone()).collect();
-            node.handle.wait_converged(peers)
-        });
-        match tokio::time::timeout(PATIENCE, try_join_all(converged)).await {
-            Ok(converged) => Ok(converged.map(|_| true)?),
-            Err(_) => Ok(false),
-        }
+        five::converge(&self.nodes, self.cut.load(Ordering::SeqCst)).await
     }
 
     /// What every replica holds and has counted.
@@ -142,8 +107,7 @@ impl Cluster {
 
     /// Ends the engines.
     pub(crate) async fn shut_down(&self) -> Result<(), Failure> {
-        try_join_all(self.nodes.iter().map(|node| node.handle.shutdown(Duration::from_millis(100)))).await?;
-        Ok(())
+        five::shut_down(&self.nodes).await
     }
 }
 
@@ -154,7 +118,7 @@ pub(crate) fn roots<'a>(states: impl IntoIterator<Item = &'a State>) -> BTreeSet
 
 /// Whether a node is on the left of the cut: {1, 2} from {3, 4, 5}.
 fn on_left(name: &PeerId) -> bool {
-    matches!(name.as_str(), "node1" | "node2")
+    five::names()[..five::LEFT].contains(name)
 }
 
 /// A transport in which frames across the cut vanish, as in a network that is partitioned.
