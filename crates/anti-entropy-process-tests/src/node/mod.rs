@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use anti_entropy::driver::{DriverConfig, Handle, drive};
 use anti_entropy::gossip::{Engine, Event, PeerId};
-use anti_entropy::replica::{Keyed, LastWriterWins, Notice, Replica};
-use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::replica::{Keyed, LastWriterWins, Replica};
+use anti_entropy::session::Finished;
 use anti_entropy_net::swim::{Membership, Space, follow};
-use anti_entropy_sim::history::NodeIndex;
+use anti_entropy_sim::history::{NodeIndex, ValueHash, alarm_of, outcome_text};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
@@ -151,51 +151,30 @@ fn read_lines() -> mpsc::Receiver<String> {
 async fn report_events(events: impl futures::Stream<Item = Event<u32>>, handle: Handle<Item, Driven>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
-        let Some(report) = report_of(event) else { continue };
+        let Some(report) = report_of(&event) else { continue };
         if handle.with(move |driven, _| driven.say(report)).await.is_err() {
             return;
         }
     }
 }
 
-fn report_of(event: Event<u32>) -> Option<Report> {
+fn report_of(event: &Event<u32>) -> Option<Report> {
     let alarm = |alarm: &str, detail| Some(Report::Alarm { alarm: alarm.to_owned(), detail });
     match event {
-        Event::SessionEnded { peer, finished } => index_of(&peer).map(|peer| session_end(peer, &finished)),
-        Event::Refused { peer, reason } => alarm("refused", format!("{peer}: {reason}")),
-        Event::PushRejected { peer, rejection } => alarm("push_rejected", format!("{peer}: {rejection}")),
-        Event::FrameRefused { peer, error } => alarm("frame_refused", format!("{peer}: {error}")),
-        Event::StoreFailed { message } => alarm("store_failed", message),
+        Event::SessionEnded { peer, finished } => index_of(peer).map(|peer| session_end(peer, finished)),
         Event::Missed(events) => alarm("missed", format!("{events} events")),
-        Event::Notice(notice) => {
-            let kind = match notice {
-                Notice::Renamed { .. } => "renamed",
-                Notice::ContentClash { .. } => "content_clash",
-                Notice::HistoriesDiffer { .. } => "histories_differ",
-                Notice::ClockSkew(_) => "clock_skew",
-                _ => "notice",
-            };
-            alarm(kind, format!("{notice:?}"))
-        }
-        _ => None,
+        other => alarm_of(other).and_then(|(name, detail)| alarm(name, detail)),
     }
 }
 
 fn session_end(peer: NodeIndex, finished: &Finished) -> Report {
-    let outcome = match &finished.outcome {
-        Outcome::Converged => "converged".to_owned(),
-        Outcome::Progress => "progress".to_owned(),
-        Outcome::Partial(reason) => format!("partial: {reason}"),
-        Outcome::Refused(reason) => format!("refused: {reason}"),
-        other => format!("{other:?}"),
-    };
     Report::Session(SessionEnd {
         peer,
-        outcome,
+        outcome: outcome_text(&finished.outcome),
         differences: finished.stats.differences,
         changed: finished.stats.changed,
         value_bytes: finished.stats.value_bytes_sent,
         round_trips: finished.stats.round_trips,
-        root: finished.root.map(|root| look::first_bytes(root.as_bytes())),
+        root: finished.root.map(|root| ValueHash::first_of(root.as_bytes())),
     })
 }

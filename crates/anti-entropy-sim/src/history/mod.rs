@@ -3,6 +3,7 @@
 mod file;
 mod names;
 mod record;
+mod words;
 
 pub use file::{HistoryError, Records, read, read_file, write_line};
 pub use names::{InvalidName, ValueHash, WriteName};
@@ -10,3 +11,4 @@ pub use record::{
     Acknowledged, Alarm, Converged, Delivery, End, EndedSession, FaultChange, Healed, Held, KeyIndex, KeyState, Life,
     NodeIndex, NodeLimits, Op, OpKind, Opened, Record, Start, State, Traffic, Usage,
 };
+pub use words::{alarm_of, outcome_text};

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use anti_entropy::clock::Timestamp;
+use anti_entropy::replica::{ContentHash, Replicated};
 use serde::{Deserialize, Serialize};
 
 /// The name of a write or delete: the core's [dot](anti_entropy::clock::Dot) as plain data. As text it is `replica:counter`
@@ -34,6 +36,16 @@ impl ValueHash {
     /// The hash with this value.
     pub const fn from_u64(hash: u64) -> Self {
         Self(hash)
+    }
+
+    /// The first eight bytes of a longer hash.
+    pub fn first_of(hash: &[u8]) -> Self {
+        Self(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// The hash of a value, whenever it was written.
+    pub fn of_value<V: Replicated>(value: &V) -> Self {
+        Self::first_of(ContentHash::of(Timestamp::MIN, value).as_bytes())
     }
 
     /// The hash as a number.

@@ -388,7 +388,7 @@ impl<S: Subject> World<S> {
         }
         // A session that ends with what it brings says so of a state that has to be known by then.
         for event in events {
-            self.note_event(at, event);
+            self.note_event(at, &event);
         }
     }
 
@@ -434,7 +434,7 @@ impl<S: Subject> World<S> {
         self.network.send(self.now, from, to, frame, |at, frame| queue.push(at, What::Arrival { to, from, frame }));
     }
 
-    fn note_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
+    fn note_event(&mut self, at: NodeIndex, event: &EngineEvent<Key<S>>) {
         if self.detail != Detail::Roots && !self.is_forging(at) {
             self.record_event(at, event);
         }

@@ -6,8 +6,8 @@
 use core::hash::Hasher;
 
 use anti_entropy::gossip::{Engine, Event as EngineEvent};
-use anti_entropy::replica::{ContentHash, Continuity, Notice, Opening, Replica, Replicated};
-use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::replica::{ContentHash, Continuity, Opening, Replica, Replicated};
+use anti_entropy::session::Finished;
 use twox_hash::XxHash3_64;
 
 use super::node::Event;
@@ -15,7 +15,7 @@ use super::queue::What;
 use super::{Detail, Key, World, index_of};
 use crate::history::{
     Acknowledged, End, EndedSession, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, State, Traffic,
-    Usage, ValueHash, WriteName,
+    Usage, ValueHash, WriteName, alarm_of, outcome_text,
 };
 use crate::subject::Subject;
 
@@ -65,7 +65,7 @@ impl<S: Subject> World<S> {
         if !explained || self.keys.len() <= 3 {
             self.record_unexplained(at, &mut keys);
         }
-        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
+        let root = ValueHash::first_of(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown, root }));
     }
 
@@ -142,7 +142,7 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].seen.held[key] = held;
         }
         let keys = self.key_states(at);
-        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
+        let root = ValueHash::first_of(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost, root }));
         self.note_agreement();
     }
@@ -238,38 +238,15 @@ impl<S: Subject> World<S> {
         index
     }
 
-    pub(super) fn record_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
-        match event {
-            EngineEvent::SessionEnded { peer, finished } => self.record_session(at, index_of(&peer), &finished),
-            EngineEvent::Notice(notice) => {
-                let detail = format!("{notice:?}");
-                let alarm = match notice {
-                    Notice::Renamed { .. } => "renamed",
-                    Notice::ContentClash { .. } => "content_clash",
-                    Notice::HistoriesDiffer { .. } => "histories_differ",
-                    Notice::ClockSkew(_) => "clock_skew",
-                    _ => "notice",
-                };
-                self.alarm(at, alarm, detail);
-            }
-            EngineEvent::Refused { peer, reason } => self.alarm(at, "refused", format!("{peer}: {reason}")),
-            EngineEvent::PushRejected { peer, rejection } => {
-                self.alarm(at, "push_rejected", format!("{peer}: {rejection}"));
-            }
-            EngineEvent::FrameRefused { peer, error } => self.alarm(at, "frame_refused", format!("{peer}: {error}")),
-            EngineEvent::StoreFailed { message } => self.alarm(at, "store_failed", message),
-            _ => {}
+    pub(super) fn record_event(&mut self, at: NodeIndex, event: &EngineEvent<Key<S>>) {
+        if let EngineEvent::SessionEnded { peer, finished } = event {
+            self.record_session(at, index_of(peer), finished);
+        } else if let Some((alarm, detail)) = alarm_of(event) {
+            self.alarm(at, alarm, detail);
         }
     }
 
     fn record_session(&mut self, at: NodeIndex, peer: NodeIndex, finished: &Finished) {
-        let outcome = match &finished.outcome {
-            Outcome::Converged => "converged".to_owned(),
-            Outcome::Progress => "progress".to_owned(),
-            Outcome::Partial(reason) => format!("partial: {reason}"),
-            Outcome::Refused(reason) => format!("refused: {reason}"),
-            other => format!("{other:?}"),
-        };
         let stats = &finished.stats;
         self.counts.sketches_failed += u64::from(stats.sketches_failed);
         self.counts.uncertified += u64::from(stats.uncertified);
@@ -279,12 +256,12 @@ impl<S: Subject> World<S> {
             at: self.now,
             node: at,
             peer,
-            outcome,
+            outcome: outcome_text(&finished.outcome),
             differences: stats.differences,
             changed: stats.changed,
             value_bytes: stats.value_bytes_sent,
             round_trips: stats.round_trips,
-            root: root.map(|root| first_bytes(root.as_bytes())),
+            root: root.map(|root| ValueHash::first_of(root.as_bytes())),
         }));
     }
 
@@ -394,20 +371,9 @@ fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
     let Ok(read) = replica.read(key) else { return Vec::new() };
     let held = |version: &anti_entropy::replica::Version<V>| Held {
         dot: version.dot.into(),
-        value: value_hash(&version.value),
+        value: ValueHash::of_value(&version.value),
     };
     read.siblings().iter().map(held).collect()
-}
-
-/// A hash of what counts of a value, whenever it was written.
-pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    let bytes = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value).to_bytes();
-    first_bytes(&bytes)
-}
-
-/// Enough of a hash to tell it from others.
-fn first_bytes(hash: &[u8]) -> ValueHash {
-    ValueHash::from_u64(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
@@ -422,7 +388,7 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
             state.write(ContentHash::of(version.timestamp, &version.value).as_bytes());
         }
         view.write(&place);
-        view.write(&read.value().map_or(0, |value| value_hash(value).to_u64()).to_be_bytes());
+        view.write(&read.value().map_or(0, |value| ValueHash::of_value(value).to_u64()).to_be_bytes());
         core::ops::ControlFlow::Continue(())
     });
     // A store that cannot be read holds nothing that could be equal to another's.

@@ -4,7 +4,6 @@ use anti_entropy::clock::Dot as CoreDot;
 use anti_entropy::replica::{Error, Transaction};
 
 use super::node::dots;
-use super::observe::value_hash;
 use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
 use crate::scenario::Operation;
@@ -194,7 +193,7 @@ impl<S: Subject> World<S> {
         ok: Acknowledged,
         dot: Option<CoreDot>,
     ) {
-        let value = change.value.as_ref().map(value_hash);
+        let value = change.value.as_ref().map(ValueHash::of_value);
         if let Some(dot) = dot
             && self.detail != Detail::Roots
         {

@@ -7,7 +7,7 @@ use anti_entropy_sim::measure::bandwidth::{BandwidthReport, Minute};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::{COLOURS, SIZE, font, grouped};
+use super::style::{COLOURS, SIZE, font, grouped};
 
 type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Plane>;

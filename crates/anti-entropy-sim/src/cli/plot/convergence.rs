@@ -6,7 +6,7 @@ use std::path::Path;
 use anti_entropy_sim::measure::convergence::{ConvergenceRow, Writes};
 use plotters::prelude::*;
 
-use super::{COLOURS, SIZE, font};
+use super::style::{COLOURS, SIZE, font};
 
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
