@@ -61,8 +61,8 @@ pub enum Broken {
     WritesAnotherValue,
     /// It is not told of its peers.
     KnowsNobody,
-    /// It has a planted bug of the core, by its name. Only with the feature `mutants`.
-    Mutant(String),
+    /// It has a bug of the core, planted by its name, in builds with bugs to plant only.
+    Planted(String),
 }
 
 /// What a node is told.

@@ -21,12 +21,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+mod plant;
+
 pub mod clock;
 #[cfg(feature = "std")]
 pub mod driver;
 pub mod gossip;
-#[doc(hidden)]
-pub mod mutant;
+#[cfg(any(test, feature = "mutants"))]
+mod mutant;
 pub mod replica;
 pub mod session;
 
@@ -38,5 +41,7 @@ pub use anti_entropy_summary::{ConfigError, KeyHash, KeyRange};
 pub mod __private {
     pub use digest::Update;
 
+    #[cfg(any(test, feature = "mutants"))]
+    pub use crate::mutant::{Mutant, plant, with};
     pub use crate::replica::{serde_decode, serde_encode};
 }

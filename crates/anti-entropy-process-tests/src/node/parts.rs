@@ -93,20 +93,20 @@ pub(super) fn swim(options: &Options) -> SwimConfig {
 
 /// Plants a bug of the core on the engine's thread, if one is wanted.
 pub(super) async fn plant(handle: &Handle<Item, Driven>, broken: Option<&Broken>) -> Result<(), NodeError> {
-    let Some(Broken::Mutant(name)) = broken else { return Ok(()) };
-    let Some(mutant) = mutant(name) else { return Err(NodeError::NoSuchBug(name.clone())) };
-    Ok(handle.with(move |_, _| mutant()).await?)
+    let Some(Broken::Planted(name)) = broken else { return Ok(()) };
+    let Some(plant) = planting(name) else { return Err(NodeError::NoSuchBug(name.clone())) };
+    Ok(handle.with(move |_, _| plant()).await?)
 }
 
 #[cfg(not(feature = "mutants"))]
-fn mutant(_name: &str) -> Option<fn()> {
+fn planting(_name: &str) -> Option<fn()> {
     None
 }
 
 /// What plants the bug of this name on the thread that calls it.
 #[cfg(feature = "mutants")]
-fn mutant(name: &str) -> Option<fn()> {
-    use anti_entropy::mutant::{Mutant, plant};
+fn planting(name: &str) -> Option<fn()> {
+    use anti_entropy::__private::{Mutant, plant};
     Some(match name {
         "PushRemovesAllHeld" => || plant(Mutant::PushRemovesAllHeld),
         "PushIgnoresWhatItReplaces" => || plant(Mutant::PushIgnoresWhatItReplaces),

@@ -7,7 +7,6 @@ use sha2::{Digest as _, Sha256};
 use super::peers::Peer;
 use super::{Engine, PeerId};
 use crate::clock::Now;
-use crate::mutant::{self, Mutant};
 use crate::replica::Replicated;
 
 anti_entropy_summary::__opaque_bytes! {
@@ -62,14 +61,12 @@ impl<V: Replicated> Engine<V> {
     /// # Ok::<(), anti_entropy::replica::Error>(())
     /// ```
     pub fn announcement(&mut self) -> StateDigest {
-        let mut hash = Sha256::new()
+        let held = Sha256::new()
             .chain_update(b"anti-entropy state")
             .chain_update(self.config.session.agreement.to_be_bytes())
             .chain_update(self.replica.root().as_bytes());
-        if !mutant::active(Mutant::AnnouncementBlindToClocks) {
-            hash.update(self.replica.context_hash().to_bytes());
-        }
-        StateDigest(hash.finalize().into())
+        plant!(announcement(&held));
+        StateDigest(held.chain_update(self.replica.context_hash().to_bytes()).finalize().into())
     }
 
     /// Takes what a peer announces: compares with it at once if it holds something else; if it holds the same, rounds pass

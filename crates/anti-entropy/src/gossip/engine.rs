@@ -14,7 +14,6 @@ use super::push_queue::PushQueue;
 use super::trace::SessionSpan;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
 use crate::clock::{Now, ReplicaId};
-use crate::mutant::{self, Mutant};
 use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, ValueBytes, Written};
 use crate::session::Session;
 use crate::summary::Root;
@@ -359,9 +358,7 @@ impl<V: Replicated> Engine<V> {
         }
         self.handle_overdue_pushes(now);
         self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
-        let waits = mutant::active(Mutant::RoundWaitsForEverySession)
-            && self.sessions.iter().any(|open| open.opened && open.over_at.is_none());
-        if now.elapsed >= self.next_round && !self.draining && !waits {
+        if now.elapsed >= self.next_round && !self.draining {
             self.start_round(now);
         }
         self.open_due(now);
@@ -410,6 +407,7 @@ impl<V: Replicated> Engine<V> {
 
     /// One round: some peers are due now, and resolved conflicts are written back where the resolver asks for it.
     fn start_round(&mut self, now: Now) {
+        plant!(start_round(self.sessions.iter().any(|open| open.opened && open.over_at.is_none())));
         self.stats.rounds += 1;
         let own = self.announcement();
         let (zone, lifetime) = (self.zone.as_deref(), self.config.announcement_lifetime);
@@ -423,15 +421,16 @@ impl<V: Replicated> Engine<V> {
             self.make_due(peer, now.elapsed);
         }
         self.compact(now);
-        if mutant::active(Mutant::PushesRepeatedEveryRound) {
-            self.push_something_again(now);
-        }
+        plant!(push_again(self, now));
         let pace = self.pace;
-        self.pace = self.pace.saturating_mul(2).min(self.config.interval);
-        if mutant::active(Mutant::PaceNeverSlowsDown) {
-            self.pace = self.config.min_interval;
-        }
+        self.pace = self.slower(pace);
         self.next_round = now.elapsed.saturating_add(self.jittered(pace));
+    }
+
+    /// The time to the next round but one, while nothing changes.
+    fn slower(&self, pace: Duration) -> Duration {
+        plant!(slower(self.config.min_interval));
+        pace.saturating_mul(2).min(self.config.interval)
     }
 
     /// Something changes: rounds come faster for a while.

@@ -26,7 +26,7 @@ mod early_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
-mod mutant_tests;
+mod planted_tests;
 #[cfg(test)]
 mod push_tests;
 #[cfg(test)]

@@ -10,7 +10,6 @@ use super::item::{Encoded, Part, PartHash, canonical_from_bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint};
 use super::{Change, Error, Notice, Replica, ReplicaConfig, Replicated, Staged, join};
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
-use crate::mutant::{self, Mutant};
 use crate::summary::{Fingerprint, MerkleTree, Snapshot};
 use crate::{KeyHash, KeyRange};
 
@@ -178,8 +177,8 @@ impl<V: Replicated> Replica<V> {
             Err(rejection) => return Ok(Applied::Rejected(rejection)),
         };
         let theirs = state_of_sender(&batch, base, &received);
-        if theirs.root() != batch.digest && !certification_skipped() {
-            return Ok(Applied::Rejected(Rejection::NotCertified));
+        if let Err(rejection) = certify(&batch, &theirs) {
+            return Ok(Applied::Rejected(rejection));
         }
         if let Err(rejection) = self.admit_clocks(&batch)? {
             return Ok(Applied::Rejected(rejection));
@@ -296,8 +295,9 @@ impl<V: Replicated> Replica<V> {
     /// Rule 8: somebody has seen `claimed` writes under my present id. If that is more than I made, my store was rolled
     /// back without my noticing: from now on I write under another id. Once an opening, or liars would wear the clocks out.
     pub(super) fn notice_claim(&mut self, claimed: u64) -> Result<Checked<()>, Error> {
+        plant!(notice_claim());
         let made = self.context.own_counter();
-        if claimed <= made || mutant::active(Mutant::OwnWritesUnknownToThePeerNotNoticed) {
+        if claimed <= made {
             return Ok(Ok(()));
         }
         if self.alarmed {
@@ -344,10 +344,8 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn joined_context(&self, batch: &Batch) -> Result<Context, Rejection> {
+        plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
-        if mutant::active(Mutant::ClockHeldBackToTheLastBatch) && batch.range().hi().is_some() {
-            return Ok(context);
-        }
         for (range, clock) in batch.clocks.iter() {
             join::join_clock(&mut context, &range, clock);
         }
@@ -385,11 +383,7 @@ impl<V: Replicated> Replica<V> {
             let covers = |dot| self.context.covers(hash, dot);
             let sender_covers = |dot| batch.clocks.covers(hash, dot);
             let clash = |dot| clashes.push((record.key.clone(), dot));
-            record.siblings = if mutant::active(Mutant::LiveOverwrittenInsteadOfJoined) {
-                theirs
-            } else {
-                join::join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash)
-            };
+            record.siblings = join::join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
             if self.take_in(&old, &mut record.siblings, now) {
                 records.insert(hash, record);
             }
@@ -399,9 +393,7 @@ impl<V: Replicated> Replica<V> {
 
     /// Joins the keys that were not sent, and changed here since the comparison, with what the snapshot had.
     fn join_unsent(&mut self, batch: &Batch, base: &Baseline, sent: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
-        if mutant::active(Mutant::UnsentKeysNotJoined) {
-            return Ok(Records::new());
-        }
+        plant!(join_unsent());
         let (live, range) = (self.summary(), batch.range());
         let changed = live.diff_range(&base.summary, &range).map(|difference| difference.key);
         // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context covers.
@@ -412,9 +404,7 @@ impl<V: Replicated> Replica<V> {
     /// Joins the keys that a whole batch does not list with nothing: what its sender has seen there is dead. Where it
     /// cannot have seen anything that is held here, nothing is loaded.
     fn join_unlisted(&self, batch: &Batch, listed: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
-        if mutant::active(Mutant::WholeBatchKeepsUnlisted) {
-            return Ok(Records::new());
-        }
+        plant!(join_unlisted());
         let pieces = self.pieces_in_common(&batch.clocks);
         let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
         let stays = |key, dot| !batch.clocks.covers(key, dot);
@@ -497,6 +487,12 @@ fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Re
         };
     }
     tree.snapshot()
+}
+
+/// Whether a batch adds up to the state that its sender says it has.
+fn certify(batch: &Batch, theirs: &Snapshot) -> Checked<()> {
+    plant!(certify());
+    if theirs.root() == batch.digest { Ok(()) } else { Err(Rejection::NotCertified) }
 }
 
 fn held_by_sender<V: Replicated>(received: &[Received<V>]) -> HeldByPeer {
@@ -586,8 +582,4 @@ impl<'a, V: Replicated> HeldParts<'a, V> {
         self.came = earlier.len();
         parts.get(&hash).cloned()
     }
-}
-
-fn certification_skipped() -> bool {
-    mutant::active(Mutant::CertificationSkipped) || mutant::active(Mutant::ChangedSinceComparisonLeftOut)
 }

@@ -11,8 +11,7 @@ use super::apply::Baseline;
 use super::item::{Part, PartHash, bytes};
 use super::version::{ContentHash, Record, Sibling, fingerprint};
 use super::{Error, Replica, Replicated, ValueBytes};
-use crate::clock::{Dot, RangeClocks, ReplicaId, Timestamp, VectorClock};
-use crate::mutant::{self, Mutant};
+use crate::clock::{Dot, RangeClocks, Timestamp};
 use crate::summary::{Fingerprint, Root, Snapshot, TruncatedFingerprint};
 use crate::{KeyHash, KeyRange};
 
@@ -171,6 +170,7 @@ impl TheirEntry {
     }
 
     fn is(self, mine: Option<Fingerprint>) -> bool {
+        plant!(is_theirs(mine));
         match (self, mine) {
             (Self::Absent, mine) => mine.is_none(),
             (Self::Truncated(theirs), Some(mine)) => theirs.matches(&mine),
@@ -223,7 +223,7 @@ impl Batch {
             if entry.value_bytes().parts < WORTH_ASKING_BYTES {
                 return false;
             }
-            let key = KeyHash::of_encoded(&entry.key);
+            let key = change.key();
             let gap = gaps.binary_search_by_key(&key, |gap| gap.key).ok().map(|index| gaps[index]);
             gap.is_some_and(|gap| gap.is_held_otherwise()) && !known.contains_key(&key)
         })
@@ -315,7 +315,7 @@ impl<V: Replicated> Replica<V> {
             if gap.theirs.is(fingerprint) {
                 continue;
             }
-            let Some(state) = self.key_state(&gap, fingerprint, plan)? else { continue };
+            let state = self.key_state(&gap, fingerprint, plan)?;
             let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
             if full && !changes.is_empty() {
                 let cut = cut_between(before, gap.key, plan.cuts);
@@ -327,9 +327,10 @@ impl<V: Replicated> Replica<V> {
             bytes += state.len_bytes();
             changes.push(state);
         }
-        let clocks = self.clocks_of(&range, plan.compared);
-        let digest = planted_digest(&range, plan, &live).unwrap_or_else(|| live.range_digest(&range));
-        Ok(Batch { clocks, base: plan.base, digest, changes })
+        let (clocks, digest) = (self.context.pieces(&range), live.range_digest(&range));
+        let batch = Batch { clocks, base: plan.base, digest, changes };
+        plant!(let batch = make_batch(batch, plan, &live, self.id()));
+        Ok(batch)
     }
 
     /// The gaps of a comparison, and what changed here in a range since.
@@ -365,31 +366,16 @@ impl<V: Replicated> Replica<V> {
         Ok(held)
     }
 
-    /// What is held at a key, in the shortest form that the receiver can complete; `None` only where a mutant says so.
-    fn key_state(
-        &self,
-        gap: &Gap,
-        fingerprint: Option<Fingerprint>,
-        plan: &BatchPlan<'_>,
-    ) -> Result<Option<KeyState>, Error> {
-        let Some(fingerprint) = fingerprint else {
-            return Ok((!mutant::active(Mutant::AbsenceNotExpressible)).then(|| gap.absent()));
-        };
+    /// What is held at a key, in the shortest form that the receiver can complete.
+    fn key_state(&self, gap: &Gap, fingerprint: Option<Fingerprint>, plan: &BatchPlan<'_>) -> Result<KeyState, Error> {
+        let Some(fingerprint) = fingerprint else { return Ok(gap.absent()) };
         let record = self.load(gap.key)?.filter(|record| record.fingerprint() == fingerprint);
         let record = record.ok_or_else(|| Error::DamagedRecord {
             key: gap.key,
             reason: "its hash is not the one that it was written with".to_string(),
         })?;
         let versions = name_what_is_held(&record, gap, plan);
-        Ok(Some(KeyState::Present(WireEntry { key: record.key_bytes, versions })))
-    }
-
-    fn clocks_of(&self, range: &KeyRange, compared: Option<&Baseline>) -> RangeClocks {
-        let live = self.context.pieces(range);
-        match compared {
-            Some(compared) if mutant::active(Mutant::SnapshotClockInsteadOfLive) => compared.context.pieces(range),
-            _ => mutated_clocks(live, self.id()),
-        }
+        Ok(KeyState::Present(WireEntry { key: record.key_bytes, versions }))
     }
 }
 
@@ -405,10 +391,8 @@ fn gaps_to_base<'a>(plan: &'a BatchPlan<'_>, live: &'a Snapshot) -> Box<dyn Iter
 /// Adds to the gaps of a comparison what changed at the sender since: there the receiver's snapshot still has what the
 /// sender's had, unless the comparison found otherwise.
 fn with_changes_since(gaps: &[Gap], live: &Snapshot, compared: Option<&Baseline>, range: &KeyRange) -> Vec<Gap> {
+    plant!(with_changes_since(gaps));
     let Some(compared) = compared else { return gaps.to_vec() };
-    if mutant::active(Mutant::ChangedSinceComparisonLeftOut) || mutant::active(Mutant::EntriesOlderThanTheInstant) {
-        return gaps.to_vec();
-    }
     let changed = live.diff_range(&compared.summary, range);
     let mut all: BTreeMap<KeyHash, Gap> = changed
         .into_iter()
@@ -485,53 +469,4 @@ fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, theirs: TheirEntry
         }
     }
     Vec::new()
-}
-
-/// The digest of entries that are as they were at the comparison, but for those that it found to differ, where a mutant
-/// wants it so: older than the clocks, and certified all the same.
-fn planted_digest(range: &KeyRange, plan: &BatchPlan<'_>, live: &Snapshot) -> Option<Root> {
-    let planted = mutant::active(Mutant::EntriesOlderThanTheInstant) && plan.base == BatchBase::Snapshot;
-    let compared = plan.compared.filter(|_| planted)?;
-    let mut tree = compared.summary.restrict(range).to_tree();
-    for gap in plan.gaps.iter().filter(|gap| range.contains(gap.key)) {
-        match live.get(gap.key) {
-            Some(fingerprint) => tree.insert(gap.key, fingerprint),
-            None => tree.remove(gap.key),
-        };
-    }
-    Some(tree.root())
-}
-
-/// The sender's clocks; one for all of them, or ones that are a write off, where a mutant wants it so.
-fn mutated_clocks(live: RangeClocks, sender: ReplicaId) -> RangeClocks {
-    let moved = |counter: fn(u64) -> u64| {
-        let move_own = |(piece, clock): (KeyRange, &VectorClock)| {
-            let mut clock = clock.clone();
-            clock.set(sender, counter(clock.get(sender)));
-            (piece.lo(), clock)
-        };
-        RangeClocks::new(live.range(), live.iter().map(move_own).collect()).expect("the same pieces")
-    };
-    let one_for_all = |combine: fn(&mut VectorClock, &VectorClock)| {
-        let mut clocks = live.iter().map(|(_, clock)| clock.clone());
-        let first = clocks.next().unwrap_or_default();
-        let combined = clocks.fold(first, |mut combined, clock| {
-            combine(&mut combined, &clock);
-            combined
-        });
-        RangeClocks::new(live.range(), alloc::vec![(live.range().lo(), combined)]).expect("one piece for the range")
-    };
-    if mutant::active(Mutant::SenderClockOfFirstPiece) {
-        one_for_all(|_, _| {})
-    } else if mutant::active(Mutant::SenderClockOfPiecesByMaximum) {
-        one_for_all(VectorClock::join)
-    } else if mutant::active(Mutant::SenderClockOfPiecesByMinimum) {
-        one_for_all(|combined, clock| *combined = combined.iter().map(|(id, n)| (id, n.min(clock.get(id)))).collect())
-    } else if mutant::active(Mutant::ClockLaterThanTheInstant) {
-        moved(|counter| counter.saturating_add(1))
-    } else if mutant::active(Mutant::ClockEarlierThanTheInstant) {
-        moved(|counter| counter.saturating_sub(1))
-    } else {
-        live
-    }
 }

@@ -2,7 +2,6 @@
 
 use super::{Replica, Replicated};
 use crate::KeyHash;
-use crate::mutant::{self, Mutant};
 use crate::summary::Fingerprint;
 use crate::summary::sketch::Encoder;
 
@@ -11,9 +10,9 @@ impl<V: Replicated> Replica<V> {
     pub(super) fn summarise(&mut self, key: KeyHash, after: Option<Fingerprint>) {
         // So many entries a change are enough for new cells to be there before the store has doubled again.
         const GROWN_AT_A_TIME: usize = 16;
+        plant!(summarise(after));
         let before = match after {
             Some(fingerprint) => self.tree.insert(key, fingerprint),
-            None if mutant::active(Mutant::DigestBlindToDeletions) => self.tree.get(key),
             None => self.tree.remove(key),
         };
         self.sketch.update(key, before, after);

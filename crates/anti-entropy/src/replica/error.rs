@@ -78,4 +78,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// This crate has a bug: what its own rules exclude has happened. Nothing was changed; report it, and audit the
+    /// replica.
+    #[error("{0}, which is a bug of the crate anti-entropy; nothing was changed; report it, and audit the replica")]
+    BrokenInvariant(&'static str),
 }

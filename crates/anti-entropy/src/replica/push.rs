@@ -9,9 +9,8 @@ use super::batch::WireValue;
 use super::item::{bytes, canonical_from_bytes};
 use super::version::{Record, Sibling};
 use super::{Change, Error, Replica, Replicated, Staged, ValueBytes, Written};
+use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
-use crate::mutant::{self, Mutant};
-use crate::{KeyHash, KeyRange};
 
 /// A local write or delete, for peers that have everything before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +86,7 @@ impl<V: Replicated> Replica<V> {
             Err(rejection) => Ok(PushOutcome::Rejected(rejection)),
             Ok(record) => {
                 let mut context = self.context.clone();
-                raise(&mut context, key, dot);
+                raise(&mut context, key, dot)?;
                 let changed = record.as_ref().map(|record| record.key.clone());
                 let records = record.map(|record| (key, record)).into_iter().collect();
                 self.persist(Staged { records, context, context_changed: true })?;
@@ -119,16 +118,9 @@ impl<V: Replicated> Replica<V> {
 
     /// Exactly the next of its writer, and all that it replaces is known here; judged in the piece that holds its key.
     fn is_ready(&self, push: &Push) -> bool {
-        let Dot { replica, counter } = push.dot;
-        let (seen_of_writer, covers_seen) = if mutant::active(Mutant::PushJudgedByTheWholeContext) {
-            let covers = |dot: &Dot| self.context.max_counter(dot.replica) >= dot.counter;
-            (self.context.max_counter(replica), push.seen.iter().all(covers))
-        } else {
-            let covers = |dot: &Dot| self.context.covers(push.key, *dot);
-            (self.context.counter(push.key, replica), push.seen.iter().all(covers))
-        };
-        let next = mutant::active(Mutant::PushAcceptedWhateverItsCounter) || seen_of_writer == counter - 1;
-        next && (covers_seen || mutant::active(Mutant::PushIgnoresWhatItReplaces))
+        plant!(is_ready(&self.context, push));
+        let is_known = |dot: &Dot| self.context.covers(push.key, *dot);
+        self.context.is_next(push.key, push.dot) && push.seen.iter().all(is_known)
     }
 
     /// What a push makes of the record at its key; `Ok(None)` for a delete that removes nothing.
@@ -164,18 +156,33 @@ impl<V: Replicated> Replica<V> {
 }
 
 fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
-    siblings.retain(|held| !(seen.contains(&held.dot()) || mutant::active(Mutant::PushRemovesAllHeld)));
+    plant!(remove_seen(siblings));
+    siblings.retain(|held| !seen.contains(&held.dot()));
 }
 
-fn raise(context: &mut Context, key: KeyHash, dot: Dot) {
-    let clock = [(dot.replica, dot.counter)].into_iter().collect();
-    if mutant::active(Mutant::PushRaisesEveryPiece) {
-        context.join_range(&KeyRange::ALL, &clock);
-    } else if !context.raise(key, dot) {
-        // Only a mutant gets here: what is ready is the next of its writer in the piece that holds its key.
-        let pieces = context.pieces(&KeyRange::ALL);
-        if let Some((piece, _)) = pieces.iter().find(|(piece, _)| piece.contains(key)) {
-            context.join_range(&piece, &clock);
+/// Covers a push that is ready, which is the next of its writer in the piece that holds its key.
+fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Result<(), Error> {
+    plant!(raise(context, key, dot));
+    if !context.raise(key, dot) {
+        return Err(Error::BrokenInvariant("a push was ready, and is not the next of its writer"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ReplicaId;
+
+    #[test]
+    fn what_is_not_the_next_write_of_its_writer_raises_nothing() {
+        let mut context = Context::new(ReplicaId::from_u128(1));
+        let before = context.clone();
+        for (replica, counter) in [(2, 2), (1, 1)] {
+            let dot = Dot { replica: ReplicaId::from_u128(replica), counter };
+            let raised = raise(&mut context, KeyHash::MIN, dot);
+            assert!(matches!(raised, Err(Error::BrokenInvariant(_))), "{dot}");
+            assert_eq!(context, before);
         }
     }
 }

@@ -10,7 +10,6 @@ use super::ValueBytes;
 use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
-use crate::mutant::{self, Mutant};
 use crate::summary::Fingerprint;
 
 /// One write: which one it was, when, and what it wrote.
@@ -156,7 +155,8 @@ pub(crate) fn fingerprint(
     Update::update(&mut hash, &(key_bytes.len() as u64).to_be_bytes());
     Update::update(&mut hash, key_bytes);
     Update::update(&mut hash, &(siblings.len() as u64).to_be_bytes());
-    for (dot, content) in siblings.filter(|_| !mutant::active(Mutant::FingerprintBlindToVersions)) {
+    plant!(let siblings = fingerprint(siblings));
+    for (dot, content) in siblings {
         Update::update(&mut hash, &dot.replica.to_bytes());
         Update::update(&mut hash, &dot.counter.to_be_bytes());
         Update::update(&mut hash, content.as_bytes());

@@ -9,13 +9,12 @@ use super::message::{BatchReply, BatchRequest, Differs, First, Open, Refusal, Re
 use super::terms::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, RefusedReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
-use crate::mutant::{self, Mutant};
 use crate::replica::{
-    Applied, Baseline, Batch, BatchBase, BatchLimits, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica,
-    Replicated, TheirEntry,
+    Applied, Baseline, Batch, BatchBase, BatchPlan, Error, Gap, HeldByPeer, Joined, Rejection, Replica, Replicated,
+    TheirEntry,
 };
 use crate::summary::compare::{Ask, answer, first_answer};
-use crate::summary::{Fingerprint, Root, Width};
+use crate::summary::{Root, Width};
 use crate::{KeyHash, KeyRange};
 
 /// The least number of differences that are looked up for a batch.
@@ -104,8 +103,9 @@ impl Answerer {
         }
         self.reopened = self.compared.is_some();
         let state = state_of(turn.replica);
-        let skips_contexts = mutant::active(Mutant::EqualRootsSkipContexts) && state.root == open.state.root;
-        if state == open.state || skips_contexts {
+        let is_equal = state == open.state;
+        plant!(let is_equal = is_equal(is_equal, state.root, open.state.root));
+        if is_equal {
             self.certified = Some(state.root);
             return Step::say_and_end(Reply::Equal, Outcome::Converged);
         }
@@ -185,7 +185,7 @@ impl Answerer {
             turn.stats.differences += batch.changes.len() as u64;
         }
         let (range, clocks) = (batch.range(), batch.clocks.clone());
-        let planted = planted_reply(&batch, compared, turn.replica)?;
+        plant!(let stale = stale_reply(&batch, compared, turn.replica)?);
         turn.stats.value_bytes_received += batch.value_bytes().all;
         let joined = match turn.replica.apply(batch, compared, turn.now)? {
             Applied::Joined(joined) => joined,
@@ -193,10 +193,7 @@ impl Answerer {
         };
         turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some((joined, range, clocks));
-        if let Some(batch) = planted {
-            let batch = Some(Batch { clocks: turn.replica.context().pieces(&range), ..batch });
-            return Ok(self.say_joined(batch, range.hi(), turn));
-        }
+        plant!(say_stale(stale, |batch| self.say_joined(batch, range.hi(), turn)));
         let mut reply = self.reply_batch(range.lo(), false, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
         if let Some(theirs) = state.filter(|theirs| *theirs == state_of(turn.replica)) {
@@ -262,35 +259,11 @@ impl Answerer {
 
     fn converged_if<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
         let mine = state_of(turn.replica);
-        let equal = mine == theirs || mutant::active(Mutant::SessionConvergesUnchecked);
+        let equal = mine == theirs;
+        plant!(let equal = has_converged(equal));
         self.certified = equal.then_some(mine.root);
         if equal { Outcome::Converged } else { Outcome::Progress }
     }
-}
-
-/// Where a mutant wants it so, the reply as it is before the opener's batch is taken in; it is to go with the clocks after.
-fn planted_reply<V: Replicated>(
-    batch: &Batch,
-    compared: &Baseline,
-    replica: &mut Replica<V>,
-) -> Result<Option<Batch>, Error> {
-    if !mutant::active(Mutant::ReplyWithOldEntriesAndNewClock) {
-        return Ok(None);
-    }
-    // What is no entry's fingerprint, so that the entry is always sent.
-    let theirs = TheirEntry::Full(Fingerprint::from_bytes([0; Fingerprint::LEN]));
-    let plan = BatchPlan {
-        range: batch.range(),
-        base: BatchBase::Snapshot,
-        gaps: batch.changes.iter().map(|change| Gap::new(change.key(), theirs)).collect(),
-        compared: Some(compared),
-        held: &HeldByPeer::new(),
-        seen: None,
-        inline: true,
-        cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
-    };
-    replica.make_batch(&plan).map(Some)
 }
 
 /// If there are more differences than are handled at a time, ends the range before the first that is left out.

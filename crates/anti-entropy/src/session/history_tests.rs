@@ -14,7 +14,7 @@ use core::ops::Range;
 use super::tests::{now, replica};
 use super::*;
 use crate::clock::Dot;
-use crate::mutant::{self, Mutant};
+use crate::mutant::{Mutant, with};
 use crate::replica::model_tests::seeds;
 use crate::replica::{Keyed, Written};
 use crate::summary::Root;
@@ -243,10 +243,10 @@ const PLANTED: [(Mutant, u64); 12] = [
 
 #[test]
 fn every_planted_bug_of_sessions_is_found() {
-    for (mutant, within) in PLANTED {
-        let with_bug = |seed| mutant::with(Some(mutant), || run(seed));
+    for (bug, within) in PLANTED {
+        let with_bug = |seed| with(Some(bug), || run(seed));
         let found = seeds(0..within).find(|seed| with_bug(*seed).is_err());
-        assert!(found.is_some(), "{mutant:?} is not found");
+        assert!(found.is_some(), "{bug:?} is not found");
     }
 }
 
@@ -254,10 +254,10 @@ fn every_planted_bug_of_sessions_is_found() {
 #[test]
 #[ignore = "a measurement that takes minutes in debug builds"]
 fn how_often_planted_bugs_of_sessions_are_found() {
-    for (mutant, _) in PLANTED {
+    for (bug, _) in PLANTED {
         let wrong: Vec<(u64, String)> =
-            mutant::with(Some(mutant), || seeds(0..1000).filter_map(|seed| Some((seed, run(seed).err()?))).collect());
+            with(Some(bug), || seeds(0..1000).filter_map(|seed| Some((seed, run(seed).err()?))).collect());
         let by_held = wrong.iter().filter(|(_, wrong)| wrong.contains("is held and not")).count();
-        std::eprintln!("{mutant:?}: {}, by what is held: {by_held}; first {:?}", wrong.len(), wrong.first());
+        std::eprintln!("{bug:?}: {}, by what is held: {by_held}; first {:?}", wrong.len(), wrong.first());
     }
 }

@@ -90,7 +90,6 @@ use opener::Opener;
 
 use crate::KeyHash;
 use crate::clock::Now;
-use crate::mutant::{self, Mutant};
 use crate::replica::{Error, Replica, Replicated, ValueBytes};
 use crate::summary::Root;
 
@@ -290,13 +289,16 @@ impl Session {
 
     /// Repeats what was not answered, or gives up on a peer that has been silent for too long.
     pub fn handle_timeout(&mut self, now: Now) {
-        let patient = mutant::active(Mutant::SessionsNeverTimeOut)
-            || mutant::active(Mutant::RoundWaitsForEverySession) && matches!(self.role, Role::Opener(_));
-        if self.finished.is_none() && now.elapsed >= self.idle_deadline && !patient {
+        if self.finished.is_none() && self.is_overdue(now) {
             self.finish(self.role.end_by_silence(), now);
         } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
             self.stats.count_sent(self.last_sent);
         }
+    }
+
+    fn is_overdue(&self, now: Now) -> bool {
+        plant!(is_overdue(matches!(self.role, Role::Opener(_))));
+        now.elapsed >= self.idle_deadline
     }
 
     /// Gives up: what was joined stays. An opener tells the peer, which then need not wait for it.

@@ -6,7 +6,6 @@ use super::exchange::{BatchMessage, JoinedBatch, Message, Style, frozen};
 use super::ghost::Violation;
 use super::odds::Fault;
 use super::world::World;
-use crate::mutant::{self, Mutant};
 use crate::replica::{Applied, BatchBase, KeyState, Rejection};
 use crate::{KeyHash, KeyRange};
 
@@ -83,9 +82,13 @@ impl World {
 
     /// A complete session, as the session layer runs it.
     pub(super) fn synchronise(&mut self, opener: usize, answerer: usize) -> Result<(), Violation> {
-        let same_root = self.nodes[opener].replica.root() == self.nodes[answerer].replica.root();
-        let same_context = self.nodes[opener].replica.context_hash() == self.nodes[answerer].replica.context_hash();
-        if same_root && (same_context || mutant::active(Mutant::EqualRootsSkipContexts)) {
+        let [(mine, my_context), (theirs, their_context)] = [opener, answerer].map(|node| {
+            let replica = &mut self.nodes[node].replica;
+            (replica.root(), replica.context_hash())
+        });
+        let is_equal = mine == theirs && my_context == their_context;
+        plant!(let is_equal = is_equal(is_equal, mine, theirs));
+        if is_equal {
             return Ok(());
         }
         let session = self.open_session(opener, answerer);

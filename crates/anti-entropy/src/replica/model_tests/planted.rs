@@ -80,8 +80,8 @@ const PLANTED: [Planted; 40] = [
     driver(Fault::ClockLaterThanTheInstant, 100, &Boost::NONE),
 ];
 
-const fn core(mutant: Mutant, within: u64, boost: &'static Boost) -> Planted {
-    Planted { bug: Bug::InTheCore(mutant), boost, within }
+const fn core(bug: Mutant, within: u64, boost: &'static Boost) -> Planted {
+    Planted { bug: Bug::InTheCore(bug), boost, within }
 }
 
 const fn driver(fault: Fault, within: u64, boost: &'static Boost) -> Planted {

@@ -12,7 +12,7 @@ use super::ghost::{Events, Ghost, History, Violation};
 use super::odds::{Boost, Bug, Fault, Odds, Op};
 use super::{Item, Stats};
 use crate::clock::{Context, Now, Seed};
-use crate::mutant;
+use crate::mutant::with;
 use crate::replica::{
     Baseline, Continuity, LastWriterWins, Marker, MemoryStore, Opening, Replica, ReplicaConfig, Seen,
 };
@@ -85,7 +85,7 @@ pub(super) struct World {
 /// One run from a seed, with a bug planted or none.
 pub(super) fn run(seed: u64, boost: &Boost, bug: Bug) -> Result<Stats, Violation> {
     match bug {
-        Bug::InTheCore(mutant) => mutant::with(Some(mutant), || run_world(seed, boost, bug)),
+        Bug::InTheCore(planted) => with(Some(planted), || run_world(seed, boost, bug)),
         _ => run_world(seed, boost, bug),
     }
 }

@@ -4,12 +4,12 @@ use core::time::Duration;
 
 use super::tests::{Cluster, Item, name};
 use super::*;
-use crate::mutant::{self, Mutant};
+use crate::mutant::{Mutant, with};
 use crate::replica::LastWriterWins;
 
 /// What a check sees with a bug and without.
-fn both<T>(mutant: Mutant, see: impl Fn() -> T) -> (T, T) {
-    (mutant::with(Some(mutant), &see), mutant::with(None, &see))
+fn both<T>(bug: Mutant, see: impl Fn() -> T) -> (T, T) {
+    (with(Some(bug), &see), with(None, &see))
 }
 
 /// Three replicas after five minutes in which nobody heard the last of them.

@@ -1,6 +1,6 @@
 //! Every bug that there is to plant.
 
-use anti_entropy::mutant::Mutant as M;
+use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
     Announced, Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn,
@@ -15,8 +15,8 @@ pub fn planted() -> Vec<Planted> {
     PLANTED.to_vec()
 }
 
-const fn core(mutant: M, hunt: Hunt, killers: &'static [(&'static str, u64)]) -> Planted {
-    Planted { bug: Bug::Core(mutant), killers, hunt }
+const fn core(bug: M, hunt: Hunt, killers: &'static [(&'static str, u64)]) -> Planted {
+    Planted { bug: Bug::Core(bug), killers, hunt }
 }
 
 const fn around(sabotage: S, hunt: Hunt, killers: &'static [(&'static str, u64)]) -> Planted {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use anti_entropy_sim::mutants::{Hunt, Kill, planted};
+use anti_entropy_sim::planted::{Hunt, Kill, planted};
 
 use super::output;
 
@@ -33,11 +33,11 @@ impl Arguments {
         }
         let _ = std::panic::take_hook();
         bar.finish_and_clear();
-        output::print(&kills, self.json, &["mutant", "checker", "seeds", "within"]);
+        output::print(&kills, self.json, &["bug", "checker", "seeds", "within"]);
         let missed: Vec<String> = kills
             .iter()
             .filter(|kill| kill.is_missed())
-            .map(|kill| format!("{} by {}", kill.mutant, kill.checker))
+            .map(|kill| format!("{} by {}", kill.bug, kill.checker))
             .collect();
         eprintln!("{} bugs, {} of what has to find them did not: {missed:?}", all.len(), missed.len());
         if !missed.is_empty() {

@@ -9,7 +9,7 @@ use core::num::NonZeroUsize;
 use core::ops::Range;
 use std::collections::BTreeMap;
 
-use anti_entropy::mutant::{self, Mutant};
+use anti_entropy::__private::{Mutant, with};
 use serde::Serialize;
 
 pub use table::planted;
@@ -74,7 +74,7 @@ pub enum Hunt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kill {
     /// The bug.
-    pub mutant: String,
+    pub bug: String,
     /// The checker.
     pub checker: &'static str,
     /// How many seeds it took; nothing if it was not found.
@@ -98,7 +98,7 @@ impl Planted {
     /// The bug's name.
     pub fn name(&self) -> String {
         match self.bug {
-            Bug::Core(mutant) => format!("{mutant:?}"),
+            Bug::Core(bug) => format!("{bug:?}"),
             Bug::Around(sabotage) => format!("{sabotage:?}"),
         }
     }
@@ -108,7 +108,7 @@ impl Planted {
         let most = self.killers.iter().map(|(_, within)| *within).max().unwrap_or(0);
         let found = self.kills(0..most, |found| self.killers.iter().all(|(checker, _)| found.contains_key(checker)));
         let kill = |checker: &'static str, within| Kill {
-            mutant: self.name(),
+            bug: self.name(),
             checker,
             seeds: found.get(checker).copied(),
             within,
@@ -139,7 +139,7 @@ impl Planted {
     /// What the checkers find in one seed.
     pub fn run(&self, seed: u64) -> Vec<Violation> {
         match self.bug {
-            Bug::Core(mutant) => mutant::with(Some(mutant), || run(self.hunt, seed, None)),
+            Bug::Core(bug) => with(Some(bug), || run(self.hunt, seed, None)),
             Bug::Around(Sabotage::DrawsFromTheMachine) => differs_from_itself(self.hunt, seed),
             Bug::Around(sabotage) => run(self.hunt, seed, Some(sabotage)),
         }
