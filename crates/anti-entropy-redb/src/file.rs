@@ -1,21 +1,16 @@
 //! A file and the spaces in it.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, TransactionError,
-    WriteTransaction,
-};
+use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
 use crate::deferred::DeferredBackend;
+use crate::guard::guarded;
+use crate::shared::Shared;
 use crate::tables::{self, Found};
 use crate::{FileError, RedbConfig, RedbStore, directory};
 
@@ -26,16 +21,6 @@ use crate::{FileError, RedbConfig, RedbStore, directory};
 #[derive(Clone, Debug)]
 pub struct RedbFile {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What the handles of a file share.
-pub(crate) struct Shared {
-    /// Only compaction locks it for writing. redb orders everything else itself.
-    database: RwLock<Database>,
-    backend: DeferredBackend,
-    config: RedbConfig,
-    open_spaces: Mutex<BTreeSet<String>>,
-    failed: AtomicBool,
 }
 
 impl RedbFile {
@@ -103,14 +88,7 @@ impl RedbFile {
             tables::write_header(&writing, &config.schema)?;
             writing.commit()?;
         }
-        let shared = Shared {
-            database: RwLock::new(database),
-            backend,
-            config,
-            open_spaces: Mutex::default(),
-            failed: AtomicBool::new(false),
-        };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(Shared::new(database, backend, config)) })
     }
 
     /// Opens the store of the space `name`. A space that was never written to is empty. The space is in use until the store is
@@ -155,62 +133,13 @@ fn open_checked(backend: &DeferredBackend, cache_bytes: usize) -> Result<Databas
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
     // redb should answer damage with an error. If it panics instead, the file is damaged too.
-    match catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend.clone()))) {
-        Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
+    match guarded(|| builder.create_with_backend(backend.clone())) {
+        Some(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
             if error.kind() == io::ErrorKind::InvalidData =>
         {
             Err(FileError::NotRedb)
         }
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(FileError::Damaged("it makes no sense to redb".to_string())),
-    }
-}
-
-impl Shared {
-    pub(crate) fn database(&self) -> RwLockReadGuard<'_, Database> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until nobody else uses the database. For compaction only.
-    pub(crate) fn with_database_alone<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
-        work(&mut self.database.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
-        self.database().begin_read()
-    }
-
-    /// Begins a transaction that survives a power cut once it is committed, and of which nothing is visible before. With one
-    /// phase, a checksum would have to detect a half-written commit; it is not cryptographic, and peers choose the bytes.
-    pub(crate) fn begin_write(database: &Database) -> Result<WriteTransaction, TransactionError> {
-        let mut writing = database.begin_write()?;
-        writing.set_durability(Durability::Immediate).expect("a new transaction has no savepoints");
-        writing.set_two_phase_commit(true);
-        Ok(writing)
-    }
-
-    pub(crate) fn close_space(&self, name: &str) {
-        self.open_spaces().remove(name);
-    }
-
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    fn open_spaces(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.open_spaces.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("config", &self.config)
-            .field("open_spaces", &self.open_spaces())
-            .finish_non_exhaustive()
+        Some(opened) => Ok(opened?),
+        None => Err(FileError::Damaged("it makes no sense to redb".to_string())),
     }
 }

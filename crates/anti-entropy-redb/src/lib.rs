@@ -30,9 +30,11 @@ mod deferred;
 mod directory;
 mod error;
 mod file;
+mod guard;
 mod maintenance;
 mod marker;
 mod read_ahead;
+mod shared;
 #[cfg(feature = "simulated-disk")]
 pub mod simulated_disk;
 mod store;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
-use crate::file::Shared;
+use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
 use crate::{FileError, RedbFile, directory};
 

@@ -7,7 +7,7 @@ use std::thread;
 use anti_entropy::KeyHash;
 use redb::StorageError;
 
-use crate::store::guarded;
+use crate::guard::guarded;
 
 /// How many records are read before another thread is started: most scans are short.
 const INLINE_RECORDS: usize = 2_000;

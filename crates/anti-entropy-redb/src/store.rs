@@ -1,15 +1,15 @@
 //! The store of one replica.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
 use anti_entropy::{KeyHash, KeyRange};
 use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
-use crate::file::Shared;
+use crate::guard::guarded;
 use crate::read_ahead;
+use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
 
 /// A durable [`Store`]: one space of a [`RedbFile`](crate::RedbFile).
@@ -155,11 +155,6 @@ impl RedbStore {
 
 fn refused() -> StoreError {
     StoreError::unchanged("the file failed before; drop all its handles and open it again")
-}
-
-/// Runs `work`; `None` if redb panics, as it may if a page is damaged while the file is open.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 fn damaged() -> StoreError {
