@@ -6,7 +6,7 @@ use anti_entropy::KeyHash;
 use anti_entropy::clock::ReplicaId;
 use anti_entropy::replica::{Keyed, Replica};
 
-use super::MAX_REPLICAS;
+use super::bounds::MAX_REPLICAS;
 
 /// The replicated value: the name of the write that made it, so that a wrong value is detected.
 pub(super) type Item = Keyed<u8, Name>;

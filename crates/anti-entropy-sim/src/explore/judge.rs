@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::bounds::{Bounds, MAX_REPLICAS};
 use super::disk::{ByHash, Wide, side_by_side};
 use super::ghost::{self, Event, Named, Node, Violation};
 use super::replicas::ReplicaRef;
 use super::steps::Steps;
 use super::world::World;
-use super::{Bounds, MAX_REPLICAS};
 
 /// Checks states of the whole, each part of one once.
 pub(super) struct Judge {

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use super::bounds::{Bounds, MAX_REPLICAS};
 use super::disk::ByHash;
 use super::ghost::Violation;
 use super::judge::Judge;
 use super::replicas::Replicas;
+use super::report::{Counterexample, Report};
 use super::slot::Slot;
 use super::steps::{Step, Steps};
 use super::world::{Action, World};
-use super::{Bounds, Counterexample, MAX_REPLICAS, Report};
 
 /// How many states are looked at between two reports of progress.
 const STATES_PER_REPORT: u64 = 1 << 16;

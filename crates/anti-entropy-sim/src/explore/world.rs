@@ -1,11 +1,11 @@
 //! The state of the whole cluster: replicas, sessions and frames in flight, and the events that are possible.
 
+use super::bounds::{Bounds, MAX_DUPLICATES, MAX_REPLICAS, MAX_SESSIONS};
 use super::disk::Wide;
 use super::ghost::{Named, Node};
 use super::replicas::{Operation, ReplicaRef};
 use super::slot::Slot;
 use super::steps::{FrameRef, HalfRef, NONE, OVER, Steps};
-use super::{Bounds, MAX_DUPLICATES, MAX_REPLICAS, MAX_SESSIONS};
 
 /// Each session has one frame on its way, and each duplicate is one more.
 const MAX_FRAMES: usize = MAX_SESSIONS + MAX_DUPLICATES;

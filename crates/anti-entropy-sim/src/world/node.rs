@@ -9,7 +9,7 @@ use anti_entropy::summary::Root;
 
 use super::clock::NodeClock;
 use super::disk::Disk;
-use super::poison::Replies;
+use super::replies::Replies;
 use crate::history::{Held, NodeIndex, Opened, WriteName};
 use crate::scenario::Lie;
 use crate::subject::Subject;

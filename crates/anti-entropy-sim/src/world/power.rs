@@ -8,8 +8,8 @@ use anti_entropy::replica::{Continuity, Opening, Replica, ReplicaConfig};
 
 use super::clock::NodeClock;
 use super::node::{Node, Seen};
-use super::poison::Replies;
 use super::queue::What;
+use super::replies::Replies;
 use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
 use crate::random::stream;

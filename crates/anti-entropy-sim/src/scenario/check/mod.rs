@@ -1,32 +1,17 @@
 //! Checking that a scenario can be simulated.
 
 mod absence;
+mod refuse;
 mod steps;
 
 use std::collections::BTreeSet;
 
 pub(super) use absence::{Absence, absences, clashes};
+pub(super) use refuse::invalid;
+use refuse::{Checked, MAX_MS, MAX_NUMBER, require};
 
 use super::{Fault, Gossip, Links, Mix, Operation, Scenario, ScenarioError};
 use crate::history::{NodeIndex, OpKind};
-
-/// The longest time in a scenario: a hundred years.
-const MAX_MS: u64 = 100 * 365 * 24 * 3_600_000;
-
-/// The greatest number in TOML, whose integers are signed.
-const MAX_NUMBER: u64 = i64::MAX as u64;
-
-type Checked = Result<(), ScenarioError>;
-
-/// An error at a place.
-pub(super) fn invalid(place: impl Into<String>, problem: impl Into<String>) -> ScenarioError {
-    ScenarioError::Invalid { place: place.into(), problem: problem.into() }
-}
-
-/// Returns an error unless a condition holds. The message is only made if it does not.
-fn require(holds: bool, place: &str, problem: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(invalid(place, problem())) }
-}
 
 impl Scenario {
     /// The greatest number of nodes.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Checked, MAX_MS, absences, clashes, require};
+use super::absence::{absences, clashes};
+use super::refuse::{Checked, MAX_MS, require};
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Scenario, Step};
 

@@ -2,29 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::class::Class;
 use super::{SHORTEST_MS, Swarm, settings};
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Step};
 
 /// Ten years in milliseconds.
 pub(super) const TEN_YEARS: u64 = 10 * 365 * 24 * 3_600_000;
-
-/// A class of faults, which a run has or does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Partition,
-    Degrade,
-    Process,
-    Pause,
-    Disk,
-    Clock,
-    Membership,
-}
-
-impl Class {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Partition, Self::Degrade, Self::Process, Self::Pause, Self::Disk, Self::Clock, Self::Membership];
-}
 
 impl Swarm {
     /// Draws steps of some classes. Steps that would affect absent nodes are left out, so that there may be fewer.

@@ -3,6 +3,7 @@
 //! Each seed draws which kinds of faults there are, and how strong they are ("swarm testing", Groce et al., 2012). Some runs
 //! have many faults of a kind and others none, so that faults that would hide each other's bugs often occur alone.
 
+mod class;
 mod faults;
 mod settings;
 #[cfg(test)]
@@ -10,7 +11,7 @@ mod tests;
 
 use core::ops::RangeInclusive;
 
-use faults::Class;
+use class::Class;
 
 use super::check::{Absence, absences, clashes};
 use super::random::Random;
