@@ -18,7 +18,7 @@ use anti_entropy_sim::history::{NodeIndex, NodeLimits, OpKind, Opened, Record, S
 use anti_entropy_sim::rounds_allowed;
 use tempfile::TempDir;
 
-pub use self::load::Load;
+pub use self::load::{KEYS, Load};
 pub use self::log::{Live, Log};
 use self::process::Process;
 use crate::history::{Happening, records};
@@ -35,9 +35,6 @@ const TRANSPORT_PORT: u16 = 7400;
 
 /// Where nodes take the datagrams of the membership.
 const SWIM_PORT: u16 = 7946;
-
-/// How many keys clients write.
-pub const KEYS: u32 = 24;
 
 /// Where nodes run.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 
 mod clock;
 mod driven;
+mod error;
+mod item;
 mod look;
 mod parts;
 mod voice;
@@ -13,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::driver::{DriverConfig, Handle, drive};
-use anti_entropy::gossip::{Engine, Event, PeerId};
-use anti_entropy::replica::{Keyed, LastWriterWins, Replica};
+use anti_entropy::gossip::{Engine, Event};
+use anti_entropy::replica::{LastWriterWins, Replica};
 use anti_entropy::session::Finished;
 use anti_entropy_net::swim::{Membership, Space, follow};
 use anti_entropy_sim::history::{NodeIndex, ValueHash, alarm_of, outcome_text};
@@ -23,56 +25,15 @@ use tokio::sync::mpsc;
 
 use self::clock::SkewedClock;
 use self::driven::Driven;
+pub use self::error::NodeError;
+use self::item::index_of;
+pub use self::item::{Item, name_of};
 pub use self::parts::database;
 use self::voice::Voice;
 use crate::wire::{Broken, Command, Options, Report, SessionEnd};
 
-/// What nodes keep.
-pub type Item = Keyed<u32, String>;
-
 /// How long a shutdown waits for open sessions.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// Why a node ends before it is told to.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// It was not told what to be, or not in words that it knows.
-    #[error("the first line of standard input has to be the node's options: {0}")]
-    Options(String),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] anti_entropy_redb::FileError),
-    /// What proves that the store was not rolled back.
-    #[error("the marker cannot be taken or kept: {0}")]
-    Marker(#[source] std::io::Error),
-    /// The replica.
-    #[error(transparent)]
-    Replica(#[from] anti_entropy::replica::Error),
-    /// No randomness.
-    #[error(transparent)]
-    Seed(#[from] anti_entropy::clock::RandomnessUnavailable),
-    /// The transport.
-    #[error(transparent)]
-    Bind(#[from] anti_entropy_net::BindError),
-    /// The membership.
-    #[error(transparent)]
-    Join(#[from] anti_entropy_net::swim::JoinError),
-    /// The engine.
-    #[error(transparent)]
-    Handle(#[from] anti_entropy::driver::HandleError),
-    /// A bug is to be planted that this build does not have.
-    #[error("there is no bug {0:?} to plant; build with the feature `mutants`")]
-    NoSuchBug(String),
-}
-
-/// The name of a node, from which its place can be read.
-pub fn name_of(node: NodeIndex) -> PeerId {
-    PeerId::from(format!("n{node}").as_str())
-}
-
-fn index_of(name: &PeerId) -> Option<NodeIndex> {
-    name.as_str().strip_prefix('n')?.parse().ok()
-}
 
 /// Is a node until standard input ends, it is told to shut down, or it fails.
 ///

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::clock::{Context, ReplicaId};
-use anti_entropy_sim::history::{Acknowledged, Held, NodeLimits, OpKind, ValueHash, WriteName};
+use anti_entropy_sim::history::{Acknowledged, Held, NodeLimits, OpKind, Opened, ValueHash, WriteName};
 
 use super::*;
-use crate::wire::{Attempt, Done, Look};
+use crate::wire::{Attempt, Done, Look, Report};
 
 const VALUE: ValueHash = ValueHash::from_u64(7);
 const FIRST: WriteName = WriteName { replica: 1, counter: 1 };
