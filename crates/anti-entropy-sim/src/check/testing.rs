@@ -31,21 +31,21 @@ pub(super) fn op(node: NodeIndex, op: OpKind, dot: Option<WriteName>, seen: &[Wr
     Op { op_id, process, node, op, key, start, end, ok, value, dot, seen: seen.to_vec() }
 }
 
-/// What the first violation of a checker in a history is.
+/// The first violation that a checker finds in a history.
 pub(super) fn judge(checker: impl Checker + 'static, history: &History) -> Option<Violation> {
     let mut suite = Suite::of(vec![Box::new(checker)]);
     suite.extend(history.records.clone());
     suite.violations().next().cloned()
 }
 
-/// Demands that a violation is found, and told in these words.
+/// Asserts that a checker finds a violation whose description has these words.
 #[track_caller]
 pub(super) fn finds(checker: impl Checker + 'static, history: &History, words: &str) {
     let violation = judge(checker, history).expect("it is found");
     assert!(violation.detail.contains(words), "{violation}");
 }
 
-/// The names of all checkers that find something, in the order of finding.
+/// The names of all checkers that find something, in the order in which they do.
 pub(super) fn finds_all(history: &History) -> Vec<&'static str> {
     let mut suite = Suite::default();
     suite.extend(history.records.clone());
@@ -111,7 +111,7 @@ impl History {
         self.op(op(node, OpKind::Delete, Some(dot), seen))
     }
 
-    /// A write of which nobody knows whether it was done.
+    /// A write that may have been done or not.
     pub(super) fn doubtful(&mut self, node: NodeIndex, dot: WriteName) -> &mut Self {
         self.op(Op { ok: Acknowledged::Unknown, ..op(node, OpKind::Write, Some(dot), &[]) })
     }

@@ -27,14 +27,14 @@ impl Violation {
     }
 }
 
-/// Peers cannot make an operation fail, and the store does not: an error is damage.
+/// Neither peers nor the store can make an operation fail here, so an error is a violation.
 impl From<anti_entropy::replica::Error> for Violation {
     fn from(error: anti_entropy::replica::Error) -> Self {
         Self::new("an operation failed", error.to_string())
     }
 }
 
-/// A write or delete. Its name is the place where it stands.
+/// A write or delete. Its index is its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Event {
     pub(super) key: u8,
@@ -47,7 +47,7 @@ pub(super) struct Event {
 pub(super) struct KeyView {
     /// In ascending order.
     pub(super) held: Vec<Name>,
-    /// Of each replica, how many of its events are covered.
+    /// How many events of each replica are covered.
     pub(super) seen: [u8; MAX_REPLICAS],
 }
 
@@ -83,8 +83,8 @@ pub(super) fn view(replica: &Replica<Item>, keys: &[KeyHash], ids: &[ReplicaId])
     Ok(views)
 }
 
-/// Whether a replica is exactly what the events that it covers make of it (S1, S2, S7). `events` are each replica's
-/// own.
+/// Whether a replica holds exactly what the events that it covers determine (S1, S2, S7). `events` are by the replica that made
+/// them.
 pub(super) fn check(views: &[KeyView], events: &[&[Event]]) -> Result<(), Violation> {
     for (key, view) in (0u8..).zip(views) {
         for ((node, own), seen) in (0u8..).zip(events).zip(view.seen) {
@@ -112,7 +112,7 @@ pub(super) fn check(views: &[KeyView], events: &[&[Event]]) -> Result<(), Violat
     Ok(())
 }
 
-/// Whether a step kept what was seen, and brought nothing back that was gone (S3, S4).
+/// Whether a step kept everything that was seen, and brought nothing back (S3, S4).
 pub(super) fn check_step(before: &[KeyView], after: &[KeyView]) -> Result<(), Violation> {
     for (key, (before, after)) in before.iter().zip(after).enumerate() {
         if before.seen.iter().zip(after.seen).any(|(before, after)| *before > after) {

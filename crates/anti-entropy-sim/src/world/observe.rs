@@ -20,7 +20,7 @@ use crate::history::{
 use crate::subject::Subject;
 
 impl<S: Subject> World<S> {
-    /// Looks at a node that has just done something, and records what changed.
+    /// Observes a node after an event, and records what changed.
     pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
         if self.is_forging(at) {
             return;
@@ -79,7 +79,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Which events the context covers now and did not before, and the other way round, by key.
+    /// By key, the events that the context newly covers, and those that it no longer covers.
     fn coverage_changes(
         &mut self,
         at: NodeIndex,
@@ -109,14 +109,14 @@ impl<S: Subject> World<S> {
         changes
     }
 
-    /// The versions that a node holds at a key, as a reader sees them.
+    /// The versions that a read of a key returns.
     pub(super) fn held(&self, at: NodeIndex, key: usize) -> Vec<Held> {
         let node = &self.nodes[at as usize];
         let Some(engine) = &node.engine else { return Vec::new() };
         node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
     }
 
-    /// Records a node's start, and what it has then.
+    /// Records the opening of a node's store, and its state.
     pub(super) fn observe_life(&mut self, at: NodeIndex, opened: Opened) {
         let node = &mut self.nodes[at as usize];
         let Some(engine) = node.engine.as_mut() else { return };
@@ -147,7 +147,7 @@ impl<S: Subject> World<S> {
         self.note_agreement();
     }
 
-    /// What became of operations that may have been done or not: those that the store knows were.
+    /// Resolves operations that may have been done or not: those that the store has were done. Returns these.
     fn settle_unknown(&mut self, at: NodeIndex) -> Vec<WriteName> {
         let node = &mut self.nodes[at as usize];
         let mut kept = Vec::new();
@@ -162,7 +162,7 @@ impl<S: Subject> World<S> {
         kept
     }
 
-    /// Events that this node's store knew, and no store knows any more.
+    /// The events that this node's store had, and that no store has now.
     fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<WriteName> {
         if matches!(opened, Opened::New | Opened::Restarted) {
             return Vec::new();
@@ -179,7 +179,7 @@ impl<S: Subject> World<S> {
         gone.map(|index| self.ledger[*index].dot.into()).collect()
     }
 
-    /// All that a node holds and has seen.
+    /// Everything that a node holds and has seen.
     fn key_states(&self, at: NodeIndex) -> Vec<KeyState> {
         let node = &self.nodes[at as usize];
         let mut states: Vec<KeyState> = (0..self.keys.len())
@@ -198,7 +198,7 @@ impl<S: Subject> World<S> {
         states
     }
 
-    /// What the node wrote of itself: its resolver's decisions, in place of what it held.
+    /// Records the writes of the node itself: the decisions of its resolver.
     fn record_compactions(&mut self, at: NodeIndex) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
@@ -265,7 +265,7 @@ impl<S: Subject> World<S> {
         }));
     }
 
-    /// An interval is over.
+    /// Records traffic and resources at the end of an interval.
     pub(super) fn tick(&mut self) {
         for at in 0..self.scenario.nodes {
             self.count_value_bytes(at);
@@ -307,7 +307,7 @@ impl<S: Subject> World<S> {
         }));
     }
 
-    /// Asks the subject what it thinks of these nodes' replicas.
+    /// Lets the subject inspect the replicas of these nodes.
     pub(crate) fn inspect(&self, core: &[NodeIndex]) -> Result<(), String> {
         let look = |looked_at| core.iter().for_each(|at| self.nodes[*at as usize].disk.set_looked_at(looked_at));
         let replicas: Vec<&Replica<S::Value>> = core.iter().filter_map(|at| self.replica(*at)).collect();
@@ -376,7 +376,7 @@ fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
     read.siblings().iter().map(held).collect()
 }
 
-/// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
+/// Hashes of everything that a replica holds, and of everything that reads return, computed without the Merkle tree.
 fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
     let (mut state, mut view) = (XxHash3_64::new(), XxHash3_64::new());
     let read = replica.for_each(|key, read| {
@@ -406,7 +406,7 @@ mod tests {
     use crate::scenario::{Fault, Scenario};
     use crate::subject::Items;
 
-    /// What the engine knows, and not what it was told: a peer that it keeps for ever would not be noticed otherwise.
+    /// The peers that the engine has, and not those that it should have, so that one that it keeps for ever is noticed.
     #[test]
     fn peers_are_counted_by_the_engine() {
         let scenario = Scenario::new("", 4).duration_ms(60_000).step(15_000, 50_000, [3], Fault::Leave);

@@ -16,31 +16,31 @@ use crate::random::{place, stream};
 use crate::scenario::{Lie, Sketches};
 use crate::subject::Subject;
 
-/// Labels what is drawn for poison.
+/// The stream of draws for poison.
 const STREAM: u64 = 0x706f_6973_6f6e;
 
-/// What is done to cells.
+/// How cells are poisoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Poison {
-    /// They are noise.
+    /// They are random.
     Noise,
     /// All of their bits are set.
     Ones,
     /// One entry is made up.
     OneMadeUp,
-    /// Several are.
+    /// Several entries are made up.
     SeveralMadeUp,
-    /// They are the receiver's own: nothing seems to differ.
+    /// They are those of the receiver, so that nothing seems to differ.
     Mirror,
-    /// They are the receiver's own for half of the keys.
+    /// They are those of the receiver for half of the keys.
     HalfMirror,
     /// Half of them are missing.
     Short,
-    /// The last one is cut.
+    /// The last one is truncated.
     Cut,
 }
 
-/// All that a liar does.
+/// The kinds of poison that a liar uses.
 const LIES: [Poison; 8] = [
     Poison::Noise,
     Poison::Ones,
@@ -52,11 +52,11 @@ const LIES: [Poison; 8] = [
     Poison::Cut,
 ];
 
-/// What never leads to anything: what is noise cannot be read, and what is read off a mirror is not all that differs.
+/// The kinds that make every sketch fail: random cells cannot be decoded, and a mirror hides differences.
 const FATAL: [Poison; 2] = [Poison::Noise, Poison::Mirror];
 
 impl<S: Subject> World<S> {
-    /// The frame, or those of a message that is complete with it and whose cells are poisoned.
+    /// The frame itself, or the frames of the message that it completes, with poisoned cells.
     pub(super) fn with_poison(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) -> Vec<Vec<u8>> {
         let poisons: &[Poison] = match self.nodes[from as usize].lie {
             Some(Lie::Poison) => &LIES,
@@ -72,7 +72,7 @@ impl<S: Subject> World<S> {
         header.frames(&message, self.config.session.max_frame_bytes)
     }
 
-    /// A reply with poisoned cells. `None` if it has none.
+    /// A reply with poisoned cells; `None` if the reply has no cells.
     fn poisoned(
         &mut self,
         from: NodeIndex,
@@ -122,7 +122,7 @@ impl<S: Subject> World<S> {
     }
 }
 
-/// Other cells than these, whatever is drawn.
+/// Random cells, all of them different from these.
 fn noise(chunk: &Chunk, random: &mut fastrand::Rng) -> Vec<Cell> {
     let damaged = |cell: &Cell| Cell::from_bytes(cell.to_bytes().map(|byte| byte ^ random.u8(1..)));
     chunk.cells().iter().map(damaged).collect()
@@ -136,17 +136,17 @@ fn made_up(entries: usize, random: &mut fastrand::Rng) -> Snapshot {
     MerkleTree::from_entries(entries).snapshot()
 }
 
-/// The same cells of other entries.
+/// The cells of other entries at the same positions.
 fn cells_of(entries: &Snapshot, range: KeyRange, like: &Chunk) -> Vec<Cell> {
     Encoder::of_range(entries.clone(), range).cells(like.start()..like.end()).to_vec()
 }
 
-/// The cells of what they hold and more.
+/// The cells of the sender's entries and more.
 fn plus(chunk: &Chunk, entries: &Snapshot) -> Vec<Cell> {
     sum(chunk, &cells_of(entries, KeyRange::ALL, chunk))
 }
 
-/// Cell by cell: all is added by XOR but the count, which is the last byte.
+/// The sums of two lists of cells: XOR of all bytes except the last, which is the count.
 fn sum(chunk: &Chunk, others: &[Cell]) -> Vec<Cell> {
     let add = |(one, other): (&Cell, &Cell)| {
         let (one, other) = (one.to_bytes(), other.to_bytes());
