@@ -6,8 +6,8 @@
 
 use std::{env, error::Error, fs, ops::ControlFlow, path::PathBuf, process, time::Duration};
 
-use anti_entropy::replica::{Commit, LastWriterWins, MemoryStore, MetaSlot, Replica, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange, clock::Now, clock::Seed};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Store, clock::Now, clock::Seed};
 
 // 1. The item: a numbered note. The number is its key; its bytes and its digest come from serde.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

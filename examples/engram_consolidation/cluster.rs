@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, MemoryNetwork, SystemClock, drive};
-use anti_entropy::gossip::PeerId;
-use anti_entropy::replica::{MemoryStore, Version};
+use anti_entropy::engine::drive;
+use anti_entropy::{Clock, DriverConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock, Version};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
 use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern};
@@ -96,7 +95,7 @@ impl Cluster {
                 })?;
                 let engine = gossiper.engine();
                 let part_bytes = [engine.stats().part_bytes_sent, engine.replica().stats().part_bytes_needed];
-                Ok::<_, anti_entropy::replica::Error>(State { status: gossiper.status(now), part_bytes, entries })
+                Ok::<_, anti_entropy::Error>(State { status: gossiper.status(now), part_bytes, entries })
             })
         });
         Ok(try_join_all(states).await?.into_iter().collect::<Result<_, _>>()?)

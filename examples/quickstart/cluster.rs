@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anti_entropy::clock::{ContextHash, Seed};
-use anti_entropy::driver::{Clock, DriverConfig, SendError, SystemClock, Transport, drive};
-use anti_entropy::gossip::{Engine, PeerId, Status};
-use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica, Version};
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::summary::Root;
+use anti_entropy::transport::SendError;
+use anti_entropy::{
+    Clock, DriverConfig, LastWriterWins, MemoryStore, PeerId, Replica, Status, SystemClock, Transport, Version,
+};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use async_trait::async_trait;
 use futures::future::try_join_all;
@@ -89,7 +91,7 @@ impl Cluster {
                     ControlFlow::Continue(())
                 })?;
                 let context = engine.replica().context_hash();
-                Ok::<_, anti_entropy::replica::Error>(State { status: engine.status(now), context, entries })
+                Ok::<_, anti_entropy::Error>(State { status: engine.status(now), context, entries })
             });
             states.push(state.await??);
         }

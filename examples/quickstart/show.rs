@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anti_entropy::replica::Version;
+use anti_entropy::Version;
 
 use crate::cluster::{Cluster, State, roots};
 use crate::pattern::Pattern;

@@ -4,10 +4,8 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use anti_entropy::driver::Handle;
-use anti_entropy::gossip::{Engine, GossipConfig, PeerId};
-use anti_entropy::replica::Replicated;
-use anti_entropy::session::SessionConfig;
+use anti_entropy::engine::Engine;
+use anti_entropy::{GossipConfig, Handle, PeerId, Replicated, SessionConfig};
 use futures::future::try_join_all;
 
 use super::lines::{self, DataError, Line};
@@ -51,19 +49,13 @@ pub(crate) fn load<T>(
 
 /// Gossip settings for somebody who watches.
 pub(crate) fn config() -> GossipConfig {
-    GossipConfig {
-        // Without eager pushes, everything that moves was found missing by comparing, and no value is sent into the cut.
-        push: false,
-        // The network here loses no frames, so a late reply is more likely in flight than lost, and a repeated request would
-        // move a batch twice.
-        session: SessionConfig {
-            resend_after: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(3),
-            ..SessionConfig::default()
-        },
-        // Several rounds a second. A data centre would take `GossipConfig::lan()`.
-        ..GossipConfig::test()
-    }
+    GossipConfig::test().with(|config| {
+        config.push = false;
+        config.session = SessionConfig::default().with(|config| {
+            config.resend_after = Duration::from_secs(1);
+            config.idle_timeout = Duration::from_secs(3);
+        });
+    })
 }
 
 /// Waits until all nodes that reach each other have certified one root. `false` if that takes too long.

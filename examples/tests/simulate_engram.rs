@@ -6,7 +6,7 @@ mod simulate_engram;
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::replica::{MemoryStore, Replica};
+use anti_entropy::{MemoryStore, Replica};
 use anti_entropy_engram::{Pattern, Resolution};
 use anti_entropy_sim::campaign;
 use anti_entropy_sim::scenario::Profile;

@@ -1,9 +1,9 @@
 //! Made-up keys and values, the same in every run, and the digests that a replica makes of them.
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::{ContentHash, Keyed};
 use anti_entropy::summary::Fingerprint;
+use anti_entropy::value::ContentHash;
+use anti_entropy::{KeyHash, Keyed};
 use sha2::{Digest, Sha256};
 
 /// A key as the benchmarks use it.
@@ -69,7 +69,7 @@ pub fn entries(numbers: impl IntoIterator<Item = u64>, version: u64) -> Vec<Entr
 #[cfg(test)]
 mod tests {
     use anti_entropy::clock::Seed;
-    use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+    use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 
     use super::*;
 

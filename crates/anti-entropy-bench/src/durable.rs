@@ -8,10 +8,10 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Commit, Keyed, LastWriterWins, MetaSlot, Replica, Store, StoreError, Transaction};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::summary::MerkleTree;
 use anti_entropy::summary::sketch::{Sketch, SketchConfig};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::{KeyHash, KeyRange, Keyed, LastWriterWins, Replica, Store, Transaction};
 use anti_entropy_bench::{Key, key, now};
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, Durability, TableDefinition};

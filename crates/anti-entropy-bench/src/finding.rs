@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::Error;
-use anti_entropy::session::{Frame, Output, Session, SessionConfig};
+use anti_entropy::session::{Frame, Session, SessionOutput};
+use anti_entropy::{Error, KeyHash, SessionConfig};
 use cpu_time::ThreadTime;
 
 use super::pair::{Pair, now};
@@ -52,7 +51,7 @@ pub fn find(pair: &mut Pair) -> Result<Finding, Error> {
 
 /// The settings of sessions that compare trees whatever differs.
 pub fn by_tree() -> SessionConfig {
-    SessionConfig { max_sketch_cells: 0, ..SessionConfig::default() }
+    SessionConfig::default().with(|config| config.max_sketch_cells = 0)
 }
 
 /// Finds with settings other than the defaults; see [`find`].

@@ -1,6 +1,6 @@
 use anti_entropy::clock::Now;
-use anti_entropy::replica::{Error, Replica, Replicated};
-use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
+use anti_entropy::session::{Frame, Outcome, PartialReason, Session, SessionOutput};
+use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
 /// Runs one session between two replicas of the same process, over a link without faults, to its end.
 ///
@@ -10,7 +10,7 @@ use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, Sess
 /// ```
 /// use anti_entropy::clock::{Now, Seed};
 /// use anti_entropy_conformance::exchange;
-/// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+/// use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
 /// use anti_entropy::session::Outcome;
 ///
 /// let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
@@ -19,7 +19,7 @@ use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, Sess
 /// alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 /// assert_eq!(exchange(&mut alice, &mut bob, now)?, Outcome::Converged);
 /// assert_eq!(bob.read(&"colour".to_string())?.value().unwrap().value, "green");
-/// # Ok::<(), anti_entropy::replica::Error>(())
+/// # Ok::<(), anti_entropy::Error>(())
 /// ```
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The laws of [`Replicated`] and [`Digest`](anti_entropy::replica::Digest).
+//! The laws of [`Replicated`] and [`Digest`](anti_entropy::Digest).
 
 /// The laws by name, to compare with [`Violation::law`].
 pub mod law;
@@ -10,15 +10,17 @@ use std::vec::Vec;
 
 use self::mutations::each_mutation;
 use super::Violation;
+use anti_entropy::__private::{serde_decode, serde_encode};
+use anti_entropy::Replicated;
 use anti_entropy::clock::Timestamp;
-use anti_entropy::replica::{ContentHash, DecodeError, Encoded, Replicated, serde_decode, serde_encode};
+use anti_entropy::value::{ContentHash, DecodeError, Encoded};
 
 /// How often each value is decoded: an order that is random differs in one of them.
 const REPETITIONS: usize = 8;
 /// The encodings of so many samples are damaged, and each sample is compared with so many others.
 const CLOSELY: usize = 64;
 
-/// Checks the laws of [`Replicated`] and [`Digest`](anti_entropy::replica::Digest) on these samples, and on what their
+/// Checks the laws of [`Replicated`] and [`Digest`](anti_entropy::Digest) on these samples, and on what their
 /// encodings turn into when they are damaged.
 ///
 /// Good samples are few and different: empty and long ones, extreme numbers, several values of one key that differ in one
@@ -65,7 +67,9 @@ pub fn check_items<V: Replicated>(samples: &[V]) -> Result<(), Violation> {
 ///
 /// ```
 /// use anti_entropy_conformance::check_items_by;
-/// use anti_entropy::replica::{DecodeError, Digest, Encoded, Replicated, serde_decode, serde_encode};
+/// use anti_entropy::value::{DecodeError, Encoded};
+/// use anti_entropy::{Digest, Replicated};
+/// use anti_entropy::__private::{serde_decode, serde_encode};
 /// # use digest::Update;
 ///
 /// /// How often a page was read differs between replicas, and does not count.

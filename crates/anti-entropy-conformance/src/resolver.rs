@@ -11,7 +11,8 @@ use std::vec::Vec;
 use self::convergence::check_convergence;
 use super::Violation;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::{Encoded, Replicated, Resolver, Version};
+use anti_entropy::value::Encoded;
+use anti_entropy::{Replicated, Resolver, Version};
 
 /// How many sets of versions are resolved for each key.
 const SETS: usize = 32;
@@ -35,7 +36,7 @@ const KEYS: usize = 32;
 ///
 /// ```
 /// use anti_entropy_conformance::check_resolver;
-/// use anti_entropy::replica::{Keyed, Resolver, Version};
+/// use anti_entropy::{Keyed, Resolver, Version};
 ///
 /// /// The longest text wins; among equally long ones, the later write.
 /// struct Longest;

@@ -8,7 +8,7 @@ use std::format;
 use std::vec::Vec;
 
 use super::Violation;
-use anti_entropy::replica::Semilattice;
+use anti_entropy::Semilattice;
 
 /// How many triples of one key are joined, at most; more than that many are chosen from at random.
 const TRIPLES: usize = 4_096;
@@ -25,7 +25,7 @@ const TRIPLES: usize = 4_096;
 ///
 /// ```
 /// use anti_entropy_conformance::check_semilattice;
-/// use anti_entropy::replica::Semilattice;
+/// use anti_entropy::Semilattice;
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// A set that grows, as its least and greatest element.

@@ -11,8 +11,8 @@ use std::vec::Vec;
 
 use self::model::{Model, SLOTS, failed};
 use super::Violation;
-use anti_entropy::replica::{Commit, MetaSlot, Store};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{KeyHash, KeyRange, Store};
 
 /// Lengths of records at which length prefixes, pages and buffers change over, up to a large value.
 const LENGTHS: [usize; 13] = [0, 1, 127, 128, 255, 256, 4_095, 4_096, 16_383, 16_384, 65_535, 65_536, 1 << 20];
@@ -46,7 +46,7 @@ const FAILURES: u32 = 24;
 ///
 /// ```
 /// use anti_entropy_conformance::check_store;
-/// use anti_entropy::replica::MemoryStore;
+/// use anti_entropy::MemoryStore;
 ///
 /// // A store in a file would be closed and opened again by the second closure.
 /// check_store(MemoryStore::new, |store| store)?;
@@ -75,7 +75,7 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 ///
 /// The laws, by the names in [`law`]:
 ///
-/// - [`law::UNCHANGED`]: after an error of [`StoreError::unchanged`](anti_entropy::replica::StoreError::unchanged) the store is
+/// - [`law::UNCHANGED`]: after an error of [`StoreError::unchanged`](anti_entropy::store::StoreError::unchanged) the store is
 ///   as before, at once and after reopening.
 /// - [`law::ALL_OR_NOTHING`]: after any other error, reopening finds the whole commit or nothing of it.
 /// - [`law::WHOLE_COMMIT`], [`law::REOPENING`]: after `Ok` all of it is there.
@@ -84,7 +84,8 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 ///
 /// ```
 /// use anti_entropy_conformance::check_failed_commits;
-/// use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+/// use anti_entropy::store::{Commit, MetaSlot, StoreError};
+/// use anti_entropy::{MemoryStore, Store};
 /// # use anti_entropy::{KeyHash, KeyRange};
 /// # use core::ops::ControlFlow;
 ///

@@ -18,8 +18,8 @@ use futures::future::{self, BoxFuture, Either};
 
 use self::link::Link;
 use super::Violation;
-use anti_entropy::driver::{SendError, Transport};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::SendError;
+use anti_entropy::{PeerId, Transport};
 
 /// How long the kit waits for what must happen. Long, since only a broken transport makes it wait to the end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,8 +62,7 @@ const LAST_FRAMES: usize = 1 << 17;
 ///
 /// ```
 /// use anti_entropy_conformance::check_transport;
-/// use anti_entropy::driver::MemoryNetwork;
-/// use anti_entropy::gossip::PeerId;
+/// use anti_entropy::{MemoryNetwork, PeerId};
 /// use futures::FutureExt;
 ///
 /// let network = MemoryNetwork::new(1);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anti_entropy::replica::{DecodeError, Digest, Encoded, Keyed, Part, Replicated, serde_decode, serde_encode};
+use anti_entropy::__private::{serde_decode, serde_encode};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{Digest, Keyed, Replicated};
 use anti_entropy_conformance::item::law;
 use anti_entropy_conformance::{check_items, check_items_by};
 use digest::Update;

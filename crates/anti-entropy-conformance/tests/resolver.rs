@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anti_entropy::replica::{
-    DecodeError, Digest, Encoded, KeepAll, Keyed, LastWriterWins, Replicated, Resolver, Semilattice, SemilatticeJoin,
-    Version, serde_decode, serde_encode,
+use anti_entropy::__private::{serde_decode, serde_encode};
+use anti_entropy::value::{DecodeError, Encoded};
+use anti_entropy::{
+    Digest, KeepAll, Keyed, LastWriterWins, Replicated, Resolver, Semilattice, SemilatticeJoin, Version,
 };
 use anti_entropy_conformance::resolver::law;
 use anti_entropy_conformance::semilattice::law as semilattice_law;

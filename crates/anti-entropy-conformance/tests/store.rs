@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, MemoryStore, Store};
 use anti_entropy_conformance::store::law;
 use anti_entropy_conformance::{check_failed_commits, check_store};
 

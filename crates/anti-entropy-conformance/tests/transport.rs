@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use anti_entropy::driver::{Channels, ChannelsConfig, MemoryNetwork, MemoryTransport, SendError, Transport};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::{Channels, ChannelsConfig, MemoryTransport, SendError};
+use anti_entropy::{MemoryNetwork, PeerId, Transport};
 use anti_entropy_conformance::transport::law;
 use anti_entropy_conformance::{Violation, check_transport};
 use async_trait::async_trait;

@@ -109,7 +109,7 @@ pub enum PatternProblem {
         bytes: usize,
         /// The greatest length allowed.
         limit: usize,
-        /// The field of [`ReplicaConfig`](anti_entropy::replica::ReplicaConfig) that limits it.
+        /// The field of [`ReplicaConfig`](anti_entropy::ReplicaConfig) that limits it.
         setting: &'static str,
     },
     /// The time is a leap second at a moment that has none.
@@ -129,5 +129,5 @@ pub enum OpenError {
     NoName,
     /// The store failed, or a record in it is damaged. Nothing was opened.
     #[error(transparent)]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
 }

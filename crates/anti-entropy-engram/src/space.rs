@@ -77,7 +77,7 @@ pub enum Resolution {
     ConfidenceVoting,
     /// [`LastConsolidated`](crate::LastConsolidated).
     LastConsolidated,
-    /// [`KeepAll`](anti_entropy::replica::KeepAll): a read returns all versions.
+    /// [`KeepAll`](anti_entropy::KeepAll): a read returns all versions.
     KeepAll,
 }
 
@@ -129,7 +129,7 @@ impl MemorySpace {
     }
 
     /// The number of the space's channel, for spaces that share a transport by
-    /// [`Channels`](anti_entropy::driver::Channels): the first eight bytes of a hash of its id (docs/protocol.md, "Root
+    /// [`Channels`](anti_entropy::transport::Channels): the first eight bytes of a hash of its id (docs/protocol.md, "Root
     /// announcements").
     pub fn channel(&self) -> u64 {
         let hash = Sha256::new().chain_update(b"anti-entropy-engram/1 space id").chain_update(&self.id).finalize();

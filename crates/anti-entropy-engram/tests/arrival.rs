@@ -6,7 +6,7 @@ mod common;
 use std::sync::LazyLock;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{MemoryStore, Missing, Replica, Replicated};
+use anti_entropy::{MemoryStore, Missing, Replica, Replicated};
 use anti_entropy_conformance::exchange;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
 use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};

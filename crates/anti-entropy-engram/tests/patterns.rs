@@ -12,7 +12,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use anti_entropy::clock::Timestamp;
-use anti_entropy::replica::{ContentHash, Digest, Encoded, Replicated};
+use anti_entropy::value::{ContentHash, Encoded};
+use anti_entropy::{Digest, Replicated};
 use anti_entropy_conformance::check_items;
 use anti_entropy_engram::{
     Encoding, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, SemanticPattern,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::metrics::{Key, Label, Level, Metadata, Unit, with_recorder};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use crate::stats::TransportStats;
 
@@ -95,7 +95,7 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
 /// use anti_entropy_net::{TcpConfig, TcpTransport, TransportMetrics};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let name = anti_entropy::gossip::PeerId::from("node-1");
+/// let name = anti_entropy::PeerId::from("node-1");
 /// let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.clone(), "127.0.0.1:0".parse()?)).await?);
 /// let counters = Arc::clone(&transport);
 /// let telling = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));
@@ -174,7 +174,7 @@ impl Counters {
 /// Tells the present recorder what each metric of this crate and of the driver is. Only needed for a recorder that is
 /// installed after drivers and transports have started.
 pub fn describe_metrics() {
-    anti_entropy::driver::describe_metrics();
+    anti_entropy::describe_metrics();
     for (name, unit, description) in ALL {
         with_recorder(|recorder| recorder.describe_counter((*name).into(), Some(*unit), (*description).into()));
     }

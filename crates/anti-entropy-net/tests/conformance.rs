@@ -2,7 +2,7 @@
 
 mod common;
 
-use anti_entropy::driver::Transport;
+use anti_entropy::Transport;
 use anti_entropy_conformance::check_transport;
 use common::{pair, peer, quic_pair, tls_pair};
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anti_entropy::GossipConfig;
 use anti_entropy::clock::Context;
-use anti_entropy::gossip::GossipConfig;
 use anti_entropy_net::TlsConfig;
 use anti_entropy_sim::history::{Acknowledged, Held, KeyIndex, NodeIndex, OpKind, ValueHash, WriteName};
 use serde::{Deserialize, Serialize};

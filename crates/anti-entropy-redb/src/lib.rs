@@ -22,7 +22,7 @@
 //! Opening verifies the checksum of every page in use. The checksums are not cryptographic: they detect accidents, not
 //! forgeries. One bit of redb's header has no checksum: it says which of two commits is the last one. If it flips in a file
 //! that was not closed, the last commit is undone, as if a backup from just before it had been restored. A replica that is
-//! opened with [`Continuity::Unproven`](anti_entropy::replica::Continuity::Unproven) is safe from that too.
+//! opened with [`Continuity::Unproven`](anti_entropy::Continuity::Unproven) is safe from that too.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;

@@ -52,7 +52,7 @@ impl RedbFile {
     /// Copies a consistent snapshot of all spaces into a new file at `path`. The stores can be used meanwhile. O(n).
     ///
     /// A replica that is opened from a backup has to take a new id. It does with
-    /// [`Continuity::Unproven`](anti_entropy::replica::Continuity::Unproven), and with any marker too, since the backup of an
+    /// [`Continuity::Unproven`](anti_entropy::Continuity::Unproven), and with any marker too, since the backup of an
     /// open replica matches no marker.
     ///
     /// The backup is written to `path` with `.part` appended, and renamed when all of it is on disk. A crash may leave the

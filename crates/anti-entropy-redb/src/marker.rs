@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anti_entropy::replica::{Continuity, Marker};
+use anti_entropy::{Continuity, Marker};
 
 use crate::directory;
 
-/// A file that keeps the marker of [`Replica::close`](anti_entropy::replica::Replica::close) until the replica is opened
+/// A file that keeps the marker of [`Replica::close`](anti_entropy::Replica::close) until the replica is opened
 /// again. With it, a replica that was closed keeps its id, and one that crashed or comes from a backup takes a new id.
 ///
 /// **Keep the file out of backups**, and out of the directory of the database. An old database that is restored together with
@@ -18,7 +18,7 @@ use crate::directory;
 /// The file has the sixteen bytes of the marker. Any other content proves nothing.
 ///
 /// ```
-/// use anti_entropy::replica::{Continuity, Marker};
+/// use anti_entropy::{Continuity, Marker};
 /// use anti_entropy_redb::MarkerFile;
 ///
 /// # let directory = tempfile::tempdir()?;

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Store};
 use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
 use crate::guard::guarded;

@@ -31,7 +31,8 @@ fn the_store_keeps_the_laws() {
 /// A neighbour in the same file must not show.
 #[test]
 fn spaces_of_one_file_keep_the_laws() {
-    use anti_entropy::replica::{Commit, MetaSlot, Store};
+    use anti_entropy::Store;
+    use anti_entropy::store::{Commit, MetaSlot};
     let directory = tempfile::tempdir().unwrap();
     let file = RedbFile::create(directory.path().join("all"), config()).unwrap();
     let mut neighbour = file.space("0/neighbour").unwrap();

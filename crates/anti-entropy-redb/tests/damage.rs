@@ -4,8 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use anti_entropy::replica::{Commit, MetaSlot, Store};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{KeyHash, KeyRange, Store};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{FileError, RedbConfig, RedbFile, Schema};
 

@@ -2,8 +2,8 @@
 #![cfg(feature = "simulated-disk")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Commit, MetaSlot, Store};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{KeyHash, Store};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
 

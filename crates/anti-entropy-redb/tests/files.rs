@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{Commit, Continuity, Keyed, LastWriterWins, MetaSlot, Opening, Replica, Store};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{Continuity, KeyHash, KeyRange, Keyed, LastWriterWins, Opening, Replica, Store};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, TableDefinition};
 
@@ -25,7 +25,7 @@ fn record(number: u32, bytes: usize) -> Commit {
 }
 
 fn replica(store: RedbStore, continuity: Continuity) -> Replica<Item> {
-    let opening = Opening { continuity, ..Seed::from_os().unwrap().into() };
+    let opening = Opening::from(Seed::from_os().unwrap()).with(|config| config.continuity = continuity);
     Replica::open(store, LastWriterWins, opening).unwrap()
 }
 

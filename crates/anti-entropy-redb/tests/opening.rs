@@ -7,8 +7,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Commit, Store};
+use anti_entropy::store::Commit;
+use anti_entropy::{KeyHash, Store};
 use anti_entropy_redb::simulated_disk::{SimulatedBackend, SimulatedDisk};
 use anti_entropy_redb::{BackendError, FileError, RedbConfig, RedbFile, Schema, StorageBackend};
 

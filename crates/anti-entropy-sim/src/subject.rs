@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use anti_entropy::replica::{
-    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replica, Replicated, Resolver, Store,
-};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{Digest, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Store};
 
 /// The values that a simulated cluster replicates, its resolver, and its store.
 ///
@@ -70,7 +69,7 @@ impl<T: Subject + ?Sized> Subject for &T {
 /// A subject made of three functions, which return an empty store, a resolver, and the value of a write; see [`Subject`].
 ///
 /// ```
-/// use anti_entropy::replica::{KeepAll, Keyed, MemoryStore};
+/// use anti_entropy::{KeepAll, Keyed, MemoryStore};
 /// use anti_entropy_sim::scenario::Scenario;
 /// use anti_entropy_sim::{Judging, checkers_for, judge, subject};
 ///

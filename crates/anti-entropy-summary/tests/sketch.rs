@@ -70,7 +70,11 @@ fn any_model(most: usize) -> impl Strategy<Value = Model> {
 
 fn small_config() -> SketchConfig {
     let some = |number| std::num::NonZeroU32::new(number).expect("it is not zero");
-    SketchConfig { min_cells: some(3), max_cells: some(40), entries_per_cell: some(4) }
+    SketchConfig::default().with(|config| {
+        config.min_cells = some(3);
+        config.max_cells = some(40);
+        config.entries_per_cell = some(4);
+    })
 }
 
 proptest! {
@@ -196,7 +200,7 @@ proptest! {
         chunks in vec((0..4_u8, any::<u64>(), 1..50_usize), 1..20),
     ) {
         let mut peer = encoder(&theirs);
-        let limits = DecoderLimits { max_cells: 400, ..DecoderLimits::default() };
+        let limits = DecoderLimits::default().with(|config| config.max_cells = 400);
         let mut decoder = Decoder::new(encoder(&ours), limits);
         for (kind, seed, size) in chunks {
             let honest = peer.chunk(decoder.cells(), size.min(400 - decoder.cells()));
@@ -298,7 +302,7 @@ fn a_symbol_that_comes_back_ends_the_decoding() {
 /// Symbols in the same cells, of which nothing can be read off: more cells are asked for until there are too many.
 #[test]
 fn symbols_that_share_all_cells_are_given_up_at_the_limit() {
-    let limits = DecoderLimits { max_cells: 2000, ..DecoderLimits::default() };
+    let limits = DecoderLimits::default().with(|config| config.max_cells = 2000);
     let mut decoder = Decoder::new(nothing(), limits);
     let cell = Cell::from_bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 0, 2]);
     let mut rounds = 0;
@@ -329,11 +333,11 @@ fn limits_hold() {
     };
     let default = DecoderLimits::default();
     assert_eq!(end(default.clone(), &mut peer), (DecodeStatus::Complete, 2000));
-    let limits = DecoderLimits { max_symbols: 700, ..default.clone() };
+    let limits = default.clone().with(|config| config.max_symbols = 700);
     assert_eq!(end(limits, &mut peer), (DecodeStatus::Failed(DecodeFailure::TooManySymbols), 700));
-    let limits = DecoderLimits { max_cells: 3999, ..default.clone() };
+    let limits = default.clone().with(|config| config.max_cells = 3999);
     assert_eq!(end(limits, &mut peer), (DecodeStatus::Failed(DecodeFailure::TooManyCells), 0));
-    let limits = DecoderLimits { max_steps_per_cell: 1, ..default };
+    let limits = default.with(|config| config.max_steps_per_cell = 1);
     let (status, found) = end(limits, &mut peer);
     assert_eq!(status, DecodeStatus::Failed(DecodeFailure::TooManySteps));
     assert!(found < 1000);

@@ -2,7 +2,7 @@ use std::vec;
 use std::vec::Vec;
 
 use crate::Violation;
-use anti_entropy::replica::{Encoded, Part};
+use anti_entropy::value::{Encoded, Part};
 
 /// At how many places an encoding is changed, at most; the beginning and the end are always among them.
 const PLACES: usize = 96;

@@ -6,8 +6,9 @@ use std::vec::Vec;
 use super::law;
 use crate::{Violation, exchange};
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{Encoded, MemoryStore, Replica, Replicated, Resolver};
 use anti_entropy::session::Outcome;
+use anti_entropy::value::Encoded;
+use anti_entropy::{MemoryStore, Replica, Replicated, Resolver};
 
 /// How often three values of a key are written concurrently.
 const ROUNDS: u8 = 8;

@@ -6,8 +6,8 @@ use std::vec::Vec;
 
 use super::law;
 use crate::Violation;
-use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Store};
 
 pub(super) const SLOTS: [MetaSlot; 2] = [MetaSlot::Identity, MetaSlot::Context];
 

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use super::ledger::{Fate, Key, Ledger, key_of};
 use super::{PATIENCE, law, within};
 use crate::Violation;
-use anti_entropy::driver::{SendError, Transport};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::SendError;
+use anti_entropy::{PeerId, Transport};
 
 /// How often a frame is sent again until it arrives: connecting takes its time.
 const RESENDINGS: u32 = 20;

@@ -1,7 +1,8 @@
 //! Sending root announcements, and reacting to those of peers.
 
+use anti_entropy::PeerId;
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{Announced, PeerId};
+use anti_entropy::engine::Announced;
 
 use super::announcement::{MalformedAnnouncement, RootAnnouncement};
 use super::consolidation_gossiper::ConsolidationGossiper;
@@ -17,7 +18,7 @@ pub enum AnnouncementOutcome {
     #[error("the peer holds something else; a comparison with it was begun")]
     Differs,
     /// The roots differ, and the engine did not begin another comparison: it began one less than
-    /// [`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause) ago, or it backs off from the peer
+    /// [`announcement_pause`](anti_entropy::GossipConfig::announcement_pause) ago, or it backs off from the peer
     /// after failures.
     #[error("the peer holds something else; it was compared with a moment ago, or is left alone after failures")]
     DiffersStill,
@@ -48,7 +49,7 @@ impl ConsolidationGossiper {
     /// Handles an announcement from this peer: begins a comparison with the peer if the roots differ.
     ///
     /// However many announcements arrive, and whatever they say, the engine begins at most one comparison with a peer in each
-    /// [`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause), and none while it backs off from the
+    /// [`announcement_pause`](anti_entropy::GossipConfig::announcement_pause), and none while it backs off from the
     /// peer after failures.
     pub fn handle_root_announcement(&mut self, from: &PeerId, bytes: &[u8], now: Now) -> AnnouncementOutcome {
         let theirs = match RootAnnouncement::from_bytes(bytes) {

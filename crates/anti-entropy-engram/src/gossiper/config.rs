@@ -2,8 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::ConfigError;
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::{ConfigError, GossipConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::MemorySpace;
@@ -11,7 +10,7 @@ use crate::MemorySpace;
 /// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Every node may have its own.
 ///
 /// ```
-/// use anti_entropy::gossip::GossipConfig;
+/// use anti_entropy::GossipConfig;
 /// use anti_entropy_engram::gossiper::GossiperConfig;
 ///
 /// let config = GossiperConfig::from(GossipConfig::lan());

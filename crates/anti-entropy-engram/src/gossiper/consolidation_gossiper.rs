@@ -1,9 +1,9 @@
 //! One node's replica of a space, with its gossip.
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{Engine, PeerId};
-use anti_entropy::replica::{ChangedEntries, Error, Opening, Replica, Store};
+use anti_entropy::engine::Engine;
 use anti_entropy::summary::Snapshot;
+use anti_entropy::{ChangedEntries, Error, Opening, PeerId, Replica, Store};
 use chrono::{DateTime, Utc};
 
 use super::config::GossiperConfig;
@@ -35,8 +35,8 @@ impl ConsolidationGossiper {
     /// Opens a node's replica of a space, without peers.
     ///
     /// `opening` is a [`Seed`](anti_entropy::clock::Seed) where the defaults fit, `config` a
-    /// [`GossipConfig`](anti_entropy::gossip::GossipConfig). All nodes have to open the space with the same settings. Nodes
-    /// whose settings differ exchange nothing; each reports [`Event::Refused`](anti_entropy::gossip::Event::Refused) with
+    /// [`GossipConfig`](anti_entropy::GossipConfig). All nodes have to open the space with the same settings. Nodes
+    /// whose settings differ exchange nothing; each reports [`Event::Refused`](anti_entropy::Event::Refused) with
     /// [`RefusedReason::Agreement`](anti_entropy::session::RefusedReason::Agreement) until they are opened with the same
     /// dimension, encoding, resolution and thresholds. Reads the store twice, O(n).
     ///

@@ -1,13 +1,12 @@
 //! The gossiper: stores the patterns that a node consolidates, and synchronises them with all nodes of the space.
 //!
-//! A [`ConsolidationGossiper`] contains an [`Engine`](anti_entropy::gossip::Engine) and is driven like one: by hand, without
-//! IO, or by [`drive`](anti_entropy::driver::drive).
+//! A [`ConsolidationGossiper`] contains an [`Engine`](anti_entropy::engine::Engine) and is driven like one: by hand, without
+//! IO, or by [`drive`](anti_entropy::engine::drive).
 //!
 //! ```
 //! use anti_entropy::clock::Seed;
-//! use anti_entropy::driver::{Clock, MemoryNetwork, SystemClock, drive};
-//! use anti_entropy::gossip::{GossipConfig, PeerId};
-//! use anti_entropy::replica::MemoryStore;
+//! use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock};
+//! use anti_entropy::engine::drive;
 //! use anti_entropy_engram::gossiper::ConsolidationGossiper;
 //! use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern, MemorySpace};
 //! use chrono::DateTime;
@@ -40,7 +39,7 @@
 //!     bob.wait_converged([PeerId::from("alice")]).await?;
 //!     let read = bob.read("pattern_1f".to_string()).await?;
 //!     assert_eq!(read.value().unwrap().origin(), "alice");
-//!     Ok::<_, anti_entropy::driver::HandleError>(())
+//!     Ok::<_, anti_entropy::HandleError>(())
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

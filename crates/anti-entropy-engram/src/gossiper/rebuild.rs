@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use anti_entropy::clock::Now;
-use anti_entropy::replica::{Error, ReplicaConfig, Replicated, Transaction};
+use anti_entropy::{Error, ReplicaConfig, Replicated, Transaction};
 use postcard::experimental::serialized_size;
 
 use super::consolidation_gossiper::ConsolidationGossiper;
@@ -63,14 +63,14 @@ impl ConsolidationGossiper {
     /// - A pattern that is not valid is refused, and the others are written. Of two patterns with one id the first counts.
     ///
     /// All changes are one transaction, ordered by the importance of their [hints](Self::hint) and then by id. The engine
-    /// pushes the first [`max_pushes`](anti_entropy::gossip::GossipConfig::max_pushes) at once and leaves the others to the
+    /// pushes the first [`max_pushes`](anti_entropy::GossipConfig::max_pushes) at once and leaves the others to the
     /// rounds.
     ///
     /// O(size of the snapshot) to compare bytes. It hashes, encodes and writes only what changed since the last rebuild,
     /// here or at a peer.
     ///
     /// # Errors
-    /// As for [`Replica::commit`](anti_entropy::replica::Replica::commit), above all if the store fails or a record is
+    /// As for [`Replica::commit`](anti_entropy::Replica::commit), above all if the store fails or a record is
     /// damaged. Nothing was written, unless the error says that the store may have kept the change. The next rebuild starts
     /// from the same previous snapshot and the same hints.
     pub fn rebuild_with(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{PeerId, PeerStatus};
+use anti_entropy::{PeerId, PeerStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 

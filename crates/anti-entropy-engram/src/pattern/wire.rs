@@ -1,6 +1,7 @@
 //! The bytes of a pattern that are hashed and sent (docs/protocol.md, "Patterns").
 
-use anti_entropy::replica::{DecodeError, Digest, Encoded, Replicated};
+use anti_entropy::value::{DecodeError, Encoded};
+use anti_entropy::{Digest, Replicated};
 use chrono::DateTime;
 use digest::Update;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{ChangedEntries, Entry, Replica};
+use anti_entropy::{ChangedEntries, Entry, KeyHash, Replica};
 
 use super::config::{FollowError, ViewError};
 use super::cosine::{cosine, dot};

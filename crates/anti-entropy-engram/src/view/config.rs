@@ -70,7 +70,7 @@ pub enum ViewError {
 pub enum FollowError {
     /// The replica could not be read. The view is unchanged.
     #[error("the replica could not be read; the view is as it was: {0}")]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
     /// The view did not take in the changes.
     #[error(transparent)]
     View(#[from] ViewError),

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use anti_entropy::clock::{Now, Seed};
-//! use anti_entropy::replica::{KeepAll, MemoryStore, Replica};
+//! use anti_entropy::{KeepAll, MemoryStore, Replica};
 //! use anti_entropy_engram::view::{SemanticView, ViewConfig};
 //! use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 //! use chrono::DateTime;

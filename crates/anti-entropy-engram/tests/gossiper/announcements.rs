@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anti_entropy::gossip::{GossipConfig, PeerId};
 use anti_entropy::summary::Root;
+use anti_entropy::{GossipConfig, PeerId};
 use anti_entropy_engram::MemorySpace;
 use anti_entropy_engram::gossiper::{AnnouncementOutcome, MalformedAnnouncement, RootAnnouncement};
 use proptest::prelude::*;
@@ -87,7 +87,14 @@ proptest! {
 /// A cluster of two whose rounds and pushes do nothing for long.
 fn without_rounds() -> Cluster {
     let never = Duration::from_secs(1_000_000);
-    Cluster::new(2, GossipConfig { push: false, interval: never, min_interval: never, ..GossipConfig::lan() })
+    Cluster::new(
+        2,
+        GossipConfig::lan().with(|config| {
+            config.push = false;
+            config.interval = never;
+            config.min_interval = never;
+        }),
+    )
 }
 
 fn announce(cluster: &mut Cluster, from: usize, to: usize) -> AnnouncementOutcome {

@@ -2,9 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::gossip::{Event, GossipConfig};
-use anti_entropy::replica::MemoryStore;
 use anti_entropy::session::RefusedReason;
+use anti_entropy::{Event, GossipConfig, MemoryStore};
 use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper, GossiperConfig};
 use anti_entropy_engram::{Encoding, MemorySpace, OpenError, Resolution};
 
@@ -24,7 +23,8 @@ fn others() -> Vec<MemorySpace> {
 #[test]
 fn nothing_moves_between_nodes_whose_settings_differ() {
     for (other, push) in others().into_iter().flat_map(|other| [(other.clone(), true), (other, false)]) {
-        let mut cluster = Cluster::of_spaces(&[space(), other.clone()], GossipConfig { push, ..GossipConfig::lan() });
+        let mut cluster =
+            Cluster::of_spaces(&[space(), other.clone()], GossipConfig::lan().with(|config| config.push = push));
         let mut theirs = pattern("b", 20);
         theirs.embedding.truncate(other.dimension.get());
         // Before they have ever talked, and after.

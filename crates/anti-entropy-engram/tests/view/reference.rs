@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::replica::{Replicated, Resolver};
+use anti_entropy::{Replicated, Resolver};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewItem};
 use anti_entropy_engram::{Encoding, MemorySpace, Pattern, SemanticPattern, Thresholds, vote};
 use sha2::{Digest, Sha256};

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, BufReader};

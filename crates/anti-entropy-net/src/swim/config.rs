@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::error::JoinError;

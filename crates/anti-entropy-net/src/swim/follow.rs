@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anti_entropy::driver::{Handle, HandleError};
-use anti_entropy::gossip::{Engine, PeerId, StateDigest};
-use anti_entropy::replica::Replicated;
+use anti_entropy::engine::{Engine, StateDigest};
+use anti_entropy::{Handle, HandleError, PeerId, Replicated};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use tokio::sync::Notify;
 
 use super::event::{Event, Member};

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;

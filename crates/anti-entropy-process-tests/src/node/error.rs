@@ -14,7 +14,7 @@ pub enum NodeError {
     Marker(#[source] std::io::Error),
     /// The replica.
     #[error(transparent)]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
     /// No randomness.
     #[error(transparent)]
     Seed(#[from] anti_entropy::clock::RandomnessUnavailable),
@@ -26,7 +26,7 @@ pub enum NodeError {
     Join(#[from] anti_entropy_net::swim::JoinError),
     /// The engine.
     #[error(transparent)]
-    Handle(#[from] anti_entropy::driver::HandleError),
+    Handle(#[from] anti_entropy::HandleError),
     /// A bug is to be planted that this build does not have.
     #[error("there is no bug {0:?} to plant; build with the feature `mutants`")]
     NoSuchBug(String),

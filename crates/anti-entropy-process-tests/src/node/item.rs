@@ -1,7 +1,6 @@
 //! The values and the names of nodes.
 
-use anti_entropy::gossip::PeerId;
-use anti_entropy::replica::Keyed;
+use anti_entropy::{Keyed, PeerId};
 use anti_entropy_sim::history::NodeIndex;
 
 /// What nodes keep.

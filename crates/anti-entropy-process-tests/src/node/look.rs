@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::Context;
-use anti_entropy::replica::{ContentHash, Replica, Version};
 use anti_entropy::summary::{MerkleTree, Root};
+use anti_entropy::value::ContentHash;
+use anti_entropy::{KeyHash, Replica, Version};
 use anti_entropy_sim::history::{Held, KeyIndex, ValueHash};
 
 use super::Item;
@@ -78,7 +78,7 @@ pub(super) fn held(versions: &[Version<Item>]) -> Vec<Held> {
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
-fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entropy::replica::Error> {
+fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entropy::Error> {
     let (mut state, mut view) = (Vec::new(), Vec::new());
     replica.for_each(|key, read| {
         let versions = read.siblings().iter();

@@ -14,10 +14,9 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anti_entropy::driver::{DriverConfig, Handle, drive};
-use anti_entropy::gossip::{Engine, Event};
-use anti_entropy::replica::{LastWriterWins, Replica};
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::Finished;
+use anti_entropy::{DriverConfig, Event, Handle, LastWriterWins, Replica};
 use anti_entropy_net::swim::{Membership, Space, follow};
 use anti_entropy_sim::history::{NodeIndex, ValueHash, alarm_of, outcome_text};
 use futures::StreamExt;

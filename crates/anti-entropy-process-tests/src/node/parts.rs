@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
-use anti_entropy::driver::{Handle, Transport};
-use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
+use anti_entropy::{Continuity, Handle, Marker, MemoryStore, Opening, ReplicaConfig, Store, Transport};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
 use anti_entropy_net::{BindError, Limits, QuicConfig, QuicTransport, TcpConfig, TcpTransport};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
@@ -37,7 +36,10 @@ pub(super) fn open_store(options: &Options) -> Result<Box<dyn Store>, FileError>
 pub(super) fn opening(options: &Options) -> Result<Opening, NodeError> {
     let marker = marker(options).take().map_err(NodeError::Marker)?;
     let continuity = if options.broken == Some(Broken::VouchesForItsStore) { Continuity::Vouched } else { marker };
-    Ok(Opening { seed: Seed::from_os()?, continuity, config: ReplicaConfig::default() })
+    Ok(Opening::from(Seed::from_os()?).with(|config| {
+        config.continuity = continuity;
+        config.config = ReplicaConfig::default();
+    }))
 }
 
 pub(super) fn keep_marker(options: &Options, proof: Marker) -> Result<(), NodeError> {

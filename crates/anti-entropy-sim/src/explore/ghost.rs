@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::ReplicaId;
-use anti_entropy::replica::{Keyed, Replica};
+use anti_entropy::{KeyHash, Keyed, Replica};
 
 use super::bounds::MAX_REPLICAS;
 
@@ -28,8 +27,8 @@ impl Violation {
 }
 
 /// Neither peers nor the store can make an operation fail here, so an error is a violation.
-impl From<anti_entropy::replica::Error> for Violation {
-    fn from(error: anti_entropy::replica::Error) -> Self {
+impl From<anti_entropy::Error> for Violation {
+    fn from(error: anti_entropy::Error) -> Self {
         Self::new("an operation failed", error.to_string())
     }
 }

@@ -3,8 +3,9 @@
 use core::fmt;
 use core::str::FromStr;
 
+use anti_entropy::Replicated;
 use anti_entropy::clock::Timestamp;
-use anti_entropy::replica::{ContentHash, Replicated};
+use anti_entropy::value::ContentHash;
 use serde::{Deserialize, Serialize};
 
 /// The name of a write or delete: the core's [dot](anti_entropy::clock::Dot) as plain data. As text it is `replica:counter`

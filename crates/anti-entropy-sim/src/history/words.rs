@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use anti_entropy::gossip::Event;
-use anti_entropy::replica::Notice;
 use anti_entropy::session::Outcome;
+use anti_entropy::{Event, Notice};
 
 /// The name and the description of the alarm that an engine's event raises, for [`Alarm`](super::Alarm). `None` for events that
 /// raise none.

@@ -6,8 +6,7 @@
 //! until every write is everywhere, divided by the number of operations. The latency of a write is the time from its
 //! acknowledgement until it is readable on every node that is up.
 
-use anti_entropy::ConfigError;
-use anti_entropy::gossip::PushRoute;
+use anti_entropy::{ConfigError, PushRoute};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

@@ -12,8 +12,7 @@ mod spread;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anti_entropy::ConfigError;
-use anti_entropy::replica::Error;
+use anti_entropy::{ConfigError, Error};
 pub use blobs::{Blobs, SharedStore};
 
 use crate::scenario::{Gossip, Links, Scenario, Workload};

@@ -1,6 +1,6 @@
 //! Failure detectors, which carry root announcements.
 
-use anti_entropy::gossip::StateDigest;
+use anti_entropy::engine::StateDigest;
 
 use super::World;
 use super::queue::What;

@@ -5,9 +5,10 @@
 
 use core::hash::Hasher;
 
-use anti_entropy::gossip::{Engine, Event as EngineEvent};
-use anti_entropy::replica::{ContentHash, Continuity, Opening, Replica, Replicated};
+use anti_entropy::engine::Engine;
 use anti_entropy::session::Finished;
+use anti_entropy::value::ContentHash;
+use anti_entropy::{Continuity, Event as EngineEvent, Opening, Replica, Replicated};
 use twox_hash::XxHash3_64;
 
 use super::node::Event;
@@ -329,7 +330,10 @@ impl<S: Subject> World<S> {
     fn end_of(&mut self, at: NodeIndex) -> End {
         let copy = self.nodes[at as usize].disk.copy();
         let seed = self.fresh_seed();
-        let opening = Opening { seed, continuity: Continuity::Vouched, config: self.replica_config() };
+        let opening = Opening::from(seed).with(|config| {
+            config.continuity = Continuity::Vouched;
+            config.config = self.replica_config();
+        });
         let afresh = Replica::open(copy, self.subject.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();
@@ -369,7 +373,7 @@ impl<S: Subject> World<S> {
 
 fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
     let Ok(read) = replica.read(key) else { return Vec::new() };
-    let held = |version: &anti_entropy::replica::Version<V>| Held {
+    let held = |version: &anti_entropy::Version<V>| Held {
         dot: version.dot.into(),
         value: ValueHash::of_value(&version.value),
     };

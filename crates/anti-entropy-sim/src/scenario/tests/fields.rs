@@ -2,7 +2,7 @@
 
 use core::num::NonZeroUsize;
 
-use anti_entropy::gossip::PushRoute;
+use anti_entropy::PushRoute;
 
 use super::*;
 
