@@ -83,8 +83,8 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
     if early {
         disk.cut_power_after(random.u64(0..40));
     }
-    let config =
-        RedbConfig { compact_from_unused_percent: random.u8(0..100), ..RedbConfig::new(Schema::new("power-cuts", 1)) };
+    let config = RedbConfig::new(Schema::new("power-cuts", 1))
+        .with(|config| config.compact_from_unused_percent = random.u8(0..100));
     let file = match RedbFile::with_backend(backend, config) {
         Ok(file) => file,
         Err(error) => return by_cut("the file does not open", &error),

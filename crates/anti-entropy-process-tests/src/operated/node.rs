@@ -132,12 +132,13 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn open<V: Replicated>(&self, (number, name): (u64, &str)) -> Result<Opened<V>, Failure> {
-        let opening = Opening::from(Seed::from_os()?).with(|config| config.continuity = marker(self.settings, name).take()?);
+        let opening =
+            Opening::from(Seed::from_os()?).with(|config| config.continuity = marker(self.settings, name).take()?);
         let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
         let id = replica.id().to_string();
         let agreement = self.settings.agreements.get(name).copied().unwrap_or_default();
         let gossip = GossipConfig::test();
-        let gossip = gossip.with(|config| config.session = gossip.session.with(|config| config.schema_id = agreement));
+        let gossip = gossip.with(|config| config.session = gossip.session.with(|config| config.agreement = agreement));
         let clock = SystemClock::new();
         let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now());
         engine.set_space(name);
