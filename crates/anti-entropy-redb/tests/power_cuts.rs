@@ -91,9 +91,8 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
     };
     let store = file.space("s").map_err(|error| error.to_string())?;
     // Nothing is ever rolled back here, so the replica keeps its id, and would use a dot twice if it had forgotten it.
-    let opening = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)))
-        .into()
-        .with(|config| config.continuity = Continuity::Vouched);
+    let seed = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)));
+    let opening = Opening::from(seed).with(|opening| opening.continuity = Continuity::Vouched);
     let mut replica: Replica<Item> = match Replica::open(Broken { store, bug, late: None }, LastWriterWins, opening) {
         Ok(replica) => replica,
         Err(error) => return by_cut("the replica does not open", &error),

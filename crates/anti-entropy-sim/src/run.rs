@@ -159,6 +159,7 @@ mod tests {
         scenario.gossip = Gossip {
             interval_ms: Some(10_000),
             min_interval_ms: Some(10_000),
+            resend_after_ms: Some(50),
             idle_timeout_ms: Some(100),
             ..Gossip::default()
         };

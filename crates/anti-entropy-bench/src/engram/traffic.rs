@@ -138,9 +138,9 @@ fn by_pushes(
     ours.commit(transaction(numbers.iter().copied(), Changed::Metadata.revision(round)), now())?;
     loop {
         match ours.poll_output(now()) {
-            Output::Send { frame, .. } => theirs.handle_frame(&us, &frame, now()),
-            Output::Event(_) => {}
-            Output::Wait(_) => break,
+            EngineOutput::Send { frame, .. } => theirs.handle_frame(&us, &frame, now()),
+            EngineOutput::Event(_) => {}
+            EngineOutput::Wait(_) => break,
         }
     }
     assert_eq!(ours.replica_mut().root(), theirs.replica_mut().root(), "all pushes were taken in");

@@ -173,9 +173,9 @@ impl Cluster {
         for from in (0..self.nodes.len()).filter(|index| !self.down.contains(index)).collect::<Vec<_>>() {
             loop {
                 match self.nodes[from].engine_mut().poll_output(self.now) {
-                    Output::Send { to, frame } => self.fly(from, &to, &frame),
-                    Output::Event(event) => self.events.push((from, event)),
-                    Output::Wait(until) => {
+                    EngineOutput::Send { to, frame } => self.fly(from, &to, &frame),
+                    EngineOutput::Event(event) => self.events.push((from, event)),
+                    EngineOutput::Wait(until) => {
                         wake = wake.min(until);
                         break;
                     }

@@ -173,7 +173,7 @@ impl Steps {
             return Ok(*known);
         }
         let mut session = self.halves[half as usize].as_ref().expect("only who is not over waits").session.clone();
-        if let Output::Wait(until) = session.poll_output() {
+        if let SessionOutput::Wait(until) = session.poll_output() {
             session.handle_timeout(Now { elapsed: until, ..at_rest() });
         }
         // The replica is not asked.
@@ -195,9 +195,9 @@ impl Steps {
         let mut frames = Vec::new();
         let outcome = loop {
             match session.poll_output() {
-                Output::Send(bytes) => frames.push(bytes),
-                Output::Done(finished) => break Some(finished.outcome),
-                Output::Wait(_) => break None,
+                SessionOutput::Send(bytes) => frames.push(bytes),
+                SessionOutput::Done(finished) => break Some(finished.outcome),
+                SessionOutput::Wait(_) => break None,
             }
         };
         match &outcome {

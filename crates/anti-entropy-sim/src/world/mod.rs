@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anti_entropy::clock::{ContextHash, Now};
 use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::summary::Root;
-use anti_entropy::{Event as EngineEvent, KeyHash, PeerId, Replicated, Seen as SeenToken, replica};
+use anti_entropy::{Event as EngineEvent, KeyHash, PeerId, Replica, ReplicaConfig, Replicated, Seen as SeenToken};
 use twox_hash::XxHash3_64;
 
 use core::hash::Hasher;
@@ -244,14 +244,14 @@ impl<S: Subject> World<S> {
     }
 
     /// The replica of a node, if it is up.
-    pub fn replica(&self, node: NodeIndex) -> Option<&replica::Replica<S::Value>> {
+    pub fn replica(&self, node: NodeIndex) -> Option<&Replica<S::Value>> {
         self.nodes.get(node as usize)?.engine.as_ref().map(Engine::replica)
     }
 
     fn record_start(&mut self, seed: u64) {
         let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let config = &self.config;
-        let pieces = self.replica_config().max_context_pieces.get() * replica::ReplicaConfig::PIECES_OF_PEERS;
+        let pieces = self.replica_config().max_context_pieces.get() * ReplicaConfig::PIECES_OF_PEERS;
         self.records.push(Record::Start(Start {
             seed,
             scenario: self.scenario.name.clone(),
@@ -404,9 +404,9 @@ impl<S: Subject> World<S> {
             let node = &mut self.nodes[at as usize];
             let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
             match engine?.poll_output(now) {
-                Output::Send { to, frame } => self.send(at, &to, frame),
-                Output::Event(event) => events.push(event),
-                Output::Wait(deadline) => return Some(deadline),
+                EngineOutput::Send { to, frame } => self.send(at, &to, frame),
+                EngineOutput::Event(event) => events.push(event),
+                EngineOutput::Wait(deadline) => return Some(deadline),
             }
         }
     }

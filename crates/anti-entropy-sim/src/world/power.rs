@@ -154,7 +154,9 @@ impl<S: Subject> World<S> {
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, node.clock.now(self.now));
+        let now = node.clock.now(self.now);
+        let engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, now);
+        let mut engine = engine.expect("the settings of a scenario are checked before it runs");
         engine.set_name(Some(node.name.clone()));
         for peer in &node.peers {
             if self.nodes[*peer as usize].member {

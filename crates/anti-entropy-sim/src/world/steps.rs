@@ -311,7 +311,9 @@ impl<S: Subject> World<S> {
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, node.clock.now(self.now));
+        let now = node.clock.now(self.now);
+        let engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, now);
+        let mut engine = engine.expect("the settings of a scenario are checked before it runs");
         engine.set_name(Some(node.name.clone()));
         for other in 0..self.scenario.nodes {
             engine.add_peer(self.nodes[other as usize].name.clone(), None);

@@ -207,6 +207,9 @@ impl Gossip {
         })?;
         require(config.backoff_min <= config.backoff_max, "gossip", || {
             format!("backoff_min_ms, {:?}, is more than backoff_max_ms, {:?}", config.backoff_min, config.backoff_max)
-        })
+        })?;
+        // What the engine would refuse, in its own words.
+        let refused = config.validate().err();
+        require(refused.is_none(), "gossip", || refused.iter().map(ToString::to_string).collect())
     }
 }
