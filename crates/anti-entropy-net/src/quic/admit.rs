@@ -6,9 +6,9 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, SendStream};
 use tokio::time::{Instant, timeout};
 
-use super::connection::certificates;
-use super::dial::refusal;
-use super::hub::{Hub, REFUSED};
+use super::hub::Hub;
+use super::live::{Opener, REFUSED, certificates};
+use super::refusal::refusal;
 use crate::handshake::{HelloError, Incarnation, Status, answer, read_hello, read_incarnation};
 use crate::places::{Place, Places};
 use crate::refusal::RefusalReason;
@@ -107,7 +107,7 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) ->
         if !hub.tls.current().proves(&certificates(connection), &hello.from) {
             return Err(Status::WrongName);
         }
-        hub.register(hello.from, connection.clone(), incarnation, false)
+        hub.register(hello.from, connection.clone(), incarnation, Opener::Peer)
     });
     let status = admitted.as_ref().err().copied().unwrap_or(Status::Accepted);
     if let Some(reason) = status.refusal() {

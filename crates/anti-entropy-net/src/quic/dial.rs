@@ -7,16 +7,17 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{FrameStream, Live, WriteEnd, Writer, certificates, in_time};
 use super::endpoint;
-use super::hub::{Hub, REFUSED};
+use super::hub::Hub;
+use super::live::{Live, Opener, REFUSED, certificates};
+use super::refusal::refusal;
+use super::streams::{FrameStream, WriteEnd, Writer, in_time};
 use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::handshake::{Answer, Hello, greet_as};
 use crate::peers::Destination;
 use crate::queue::Lane;
 use crate::refusal::RefusalReason;
-use crate::tls::reason_of_alert;
 
 /// What quinn wants to be given and nobody is told; names are proven after the handshake.
 const SERVER_NAME: &str = "anti-entropy";
@@ -123,7 +124,7 @@ impl Link {
         }
         match self.greet(&connection).await {
             Ok(Answer::Accepted(incarnation)) => {
-                let registered = hub.register(self.to.peer.clone(), connection, incarnation, true);
+                let registered = hub.register(self.to.peer.clone(), connection, incarnation, Opener::ThisNode);
                 let live = registered.map_err(|status| io::Error::other(format!("{status:?}")))?;
                 hub.stats.count(|stats| stats.connected += 1);
                 Ok(Some(live))
@@ -195,21 +196,5 @@ impl Link {
             return Err(Lost);
         }
         Ok(())
-    }
-}
-
-/// Why a handshake failed, if somebody is to blame.
-pub(super) fn refusal(error: &ConnectionError) -> Option<RefusalReason> {
-    // QUIC's codes from here on are TLS alerts.
-    let alert = |code: u64| u8::try_from(code.checked_sub(0x100)?).ok();
-    match error {
-        ConnectionError::TransportError(error) => {
-            Some(alert(error.code.into()).map_or(RefusalReason::NotTls, |alert| reason_of_alert(alert.into())))
-        }
-        ConnectionError::ConnectionClosed(close) => {
-            alert(close.error_code.into()).map(|_| RefusalReason::RefusedByPeer)
-        }
-        ConnectionError::VersionMismatch => Some(RefusalReason::NotTls),
-        _ => None,
     }
 }

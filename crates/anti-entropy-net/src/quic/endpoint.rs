@@ -15,7 +15,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
-use super::connection::STREAMS;
+use super::streams::STREAMS;
 use crate::limits::Limits;
 use crate::tls::{Identity, TlsError};
 

@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::gossip::PeerId;
-use quinn::{Connection, Endpoint, VarInt};
+use quinn::{Connection, Endpoint};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::config::QuicConfig;
-use super::connection::{Live, serve};
+use super::inbound::Inbound;
+use super::live::{CLOSED, Live, Opener, REMOVED, SUPERSEDED};
 use crate::handshake::{Incarnation, Status};
 use crate::peers::Peers;
-use crate::receive::ReceiveQueue;
+use crate::receive::{PeerQueue, ReceiveQueue};
 use crate::stats::Stats;
 use crate::tls::TlsHandle;
 
 /// All that the tasks of a transport share.
 #[derive(Debug)]
 pub(super) struct Hub {
-    pub(super) config: QuicConfig,
-    pub(super) tls: TlsHandle,
+    pub(super) config: Arc<QuicConfig>,
+    pub(super) tls: Arc<TlsHandle>,
     pub(super) peers: Peers,
     pub(super) stats: Arc<Stats>,
     pub(super) incarnation: Incarnation,
@@ -66,6 +67,7 @@ impl Hub {
         let peers = Peers::new(config.name.clone(), config.limits.clone(), config.seed, Arc::clone(&stats));
         let (open, dialling, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
         let all = State { endpoint, queue, open, dialling, tasks };
+        let (config, tls) = (Arc::new(config), Arc::new(tls));
         Self { config, tls, peers, stats, incarnation, state: Mutex::new(Some(all)), opened: watch::Sender::new(()) }
     }
 
@@ -91,16 +93,15 @@ impl Hub {
         peer: PeerId,
         connection: Connection,
         incarnation: Incarnation,
-        dialled: bool,
+        opener: Opener,
     ) -> Result<Arc<Live>, Status> {
         let mut guard = self.lock();
         let state = guard.as_mut().ok_or(Status::TooManyConnections)?;
-        if !dialled {
+        if opener == Opener::Peer {
             self.check(state, &peer, incarnation)?;
         }
-        let live = Arc::new(Live::new(peer.clone(), connection, incarnation, dialled));
-        let work = serve(Arc::clone(self), Arc::clone(&live), state.queue.of(&peer));
-        let task = spawn(&mut state.tasks, work);
+        let live = Arc::new(Live::new(peer.clone(), connection, incarnation, opener));
+        let task = spawn(&mut state.tasks, self.serve(Arc::clone(&live), state.queue.of(&peer)));
         let older = state.open.insert(peer, Entry { live: Arc::clone(&live), task, before: None });
         if let Some(older) = older {
             let before = self.supersede(older, incarnation);
@@ -111,6 +112,16 @@ impl Hub {
         drop(guard);
         self.opened.send_replace(());
         Ok(live)
+    }
+
+    /// Serves a connection until it ends, and forgets it then, also if the task is aborted.
+    fn serve(self: &Arc<Self>, live: Arc<Live>, queue: PeerQueue) -> impl Future<Output = ()> + use<> {
+        let forget = Forget { hub: Arc::clone(self), live: Arc::clone(&live) };
+        let (config, tls, stats) = (Arc::clone(&self.config), Arc::clone(&self.tls), Arc::clone(&self.stats));
+        async move {
+            let _forget = forget;
+            Inbound { config, tls, stats, live, queue }.run().await;
+        }
     }
 
     fn check(&self, state: &State, peer: &PeerId, incarnation: Incarnation) -> Result<(), Status> {
@@ -124,13 +135,13 @@ impl Hub {
         }
         match state.open.get(peer) {
             Some(Entry { live, .. })
-                if first && live.dialled && live.incarnation == incarnation && live.is_usable() =>
+                if first && live.opener == Opener::ThisNode && live.incarnation == incarnation && live.is_usable() =>
             {
                 Err(Status::Crossed)
             }
             Some(_) => Ok(()),
             None => {
-                let inbound = state.open.values().filter(|entry| !entry.live.dialled).count();
+                let inbound = state.open.values().filter(|entry| entry.live.opener == Opener::Peer).count();
                 let full = inbound >= self.config.limits.max_connections;
                 if full { Err(Status::TooManyConnections) } else { Ok(()) }
             }
@@ -156,7 +167,7 @@ impl Hub {
     }
 
     /// Forgets a connection that has ended, unless a newer one has its place.
-    pub(super) fn forget(&self, live: &Arc<Live>) {
+    fn forget(&self, live: &Arc<Live>) {
         if let Some(state) = self.lock().as_mut()
             && state.open.get(&live.peer).is_some_and(|entry| Arc::ptr_eq(&entry.live, live))
         {
@@ -226,6 +237,17 @@ fn spawn(tasks: &mut JoinSet<()>, work: impl Future<Output = ()> + Send + 'stati
     tasks.spawn(work)
 }
 
+struct Forget {
+    hub: Arc<Hub>,
+    live: Arc<Live>,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.hub.forget(&self.live);
+    }
+}
+
 pub(super) struct Dialling<'a> {
     hub: &'a Hub,
     peer: &'a PeerId,
@@ -250,10 +272,3 @@ impl Hub {
         self.lock().as_ref().is_some_and(|state| state.dialling.contains_key(peer))
     }
 }
-
-// What a connection is closed with. The other side treats all alike; they help whoever looks at the packets.
-pub(super) const CLOSED: VarInt = VarInt::from_u32(0);
-pub(super) const IDLE: VarInt = VarInt::from_u32(1);
-pub(super) const SUPERSEDED: VarInt = VarInt::from_u32(2);
-pub(super) const REMOVED: VarInt = VarInt::from_u32(3);
-pub(super) const REFUSED: VarInt = VarInt::from_u32(4);
