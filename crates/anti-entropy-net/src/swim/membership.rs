@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::announce::Announcements;
+use super::boot_id::BootId;
 use super::config::SwimConfig;
-use super::datagram::MAX_DATAGRAM_BYTES;
 use super::error::{AnnounceError, JoinError};
 use super::event::{Event, Member};
+use super::header::MAX_DATAGRAM_BYTES;
 use super::mailbox::Mailbox;
 use super::node::{Node, Shared};
-use super::seal::BootId;
 use super::stats::{Stats, SwimStats};
 use crate::task::Task;
 

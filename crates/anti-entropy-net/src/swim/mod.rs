@@ -124,32 +124,33 @@
 //! does when it was declared down; at once, and if that repeats, after waiting twice as long each time.
 
 mod announce;
-mod bucket;
+mod boot_id;
 mod codec;
 mod config;
-mod datagram;
+mod contents;
 mod detector;
 mod error;
 mod event;
 mod follow;
+mod header;
 mod hellos;
 mod identity;
 mod key;
-mod lives;
 mod mailbox;
-mod members;
 mod membership;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod node;
-mod receive;
+mod rate_limit;
+mod reader;
+mod rejoin_delay;
+mod replay_window;
 mod seal;
 mod sessions;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod window;
 
 pub use announce::Announcement;
 pub use config::{SwimConfig, SwimLimits, SwimTimings};

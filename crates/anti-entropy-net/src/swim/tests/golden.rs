@@ -3,14 +3,14 @@
 use foca::{Codec as _, Header as FocaHeader, Member, Message, State};
 
 use crate::swim::announce::Announcement;
+use crate::swim::boot_id::BootId;
 use crate::swim::codec::Codec;
-use crate::swim::datagram::{
-    HELLO_BYTES, Header, Introduction, Kind, Reader, decode_announcements, decode_hello, encode_announcements,
-    encode_hello,
-};
+use crate::swim::contents::{Introduction, decode_announcements, decode_hello, encode_announcements, encode_hello};
+use crate::swim::header::{HELLO_BYTES, Header, Kind};
 use crate::swim::identity::Identity;
 use crate::swim::key::ClusterKey;
-use crate::swim::seal::{BootId, BootKey, Sealer};
+use crate::swim::reader::Reader;
+use crate::swim::seal::{BootKey, Sealer};
 
 const BOOT: BootId = BootId([1, 2, 3, 4, 5, 6, 7, 8]);
 const RECEIVER: BootId = BootId([0xA1; 8]);

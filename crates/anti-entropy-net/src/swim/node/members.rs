@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anti_entropy::gossip::PeerId;
 
-use super::announce::{Announced, Announcement};
-use super::identity::Identity;
-use super::node::{Known, Node};
-use super::seal::BootId;
-use super::timers::Timer;
+use super::{Known, Node};
+use crate::swim::announce::{Announced, Announcement};
+use crate::swim::boot_id::BootId;
+use crate::swim::identity::Identity;
+use crate::swim::timers::Timer;
 
 impl Node {
     /// A member is told of together with what it announces, so it is asked for that first.

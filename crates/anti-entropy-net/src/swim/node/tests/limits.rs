@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Net, address, cluster, config, name, secs};
 use crate::swim::config::SwimConfig;
-use crate::swim::datagram::MAX_DATAGRAM_BYTES;
 use crate::swim::event::Event;
+use crate::swim::header::MAX_DATAGRAM_BYTES;
 
 #[test]
 fn further_names_than_allowed_are_not_let_in() {
@@ -162,7 +162,7 @@ fn so_many_refused_datagrams_a_second_are_logged() {
     net.start(config);
     for seconds in [1, 2] {
         net.now = secs(seconds);
-        let warnings = super::log::warnings(|| {
+        let warnings = crate::swim::tests::log::warnings(|| {
             for _ in 0..100 {
                 net.deliver(super::Packet { from: address(77), to: address(1), bytes: vec![1] });
             }

@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::Announcement;
-use super::datagram::{
-    HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Introduction, Kind, MAX_CONTENTS_BYTES, Reader, TAG_BYTES,
-    decode_announcements, decode_hello,
-};
-use super::identity::Identity;
-use super::node::Node;
-use super::seal::{BootId, BootKey};
-use super::stats::{Refusal, RefusalReason};
-use super::window::Used;
+use super::Node;
+use crate::swim::announce::Announcement;
+use crate::swim::boot_id::BootId;
+use crate::swim::contents::{Introduction, decode_announcements, decode_hello};
+use crate::swim::header::{HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Kind, MAX_CONTENTS_BYTES, TAG_BYTES};
+use crate::swim::identity::Identity;
+use crate::swim::reader::Reader;
+use crate::swim::replay_window::Used;
+use crate::swim::seal::BootKey;
+use crate::swim::stats::{Refusal, RefusalReason};
 
 /// What was done with a datagram.
 type Handled = Result<(), RefusalReason>;
@@ -38,7 +38,7 @@ impl From<Used> for RefusalReason {
 
 impl Node {
     /// Takes a datagram, which is opened in place.
-    pub(super) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
+    pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
         if let Err(reason) = self.take_datagram(now, from, datagram) {
             self.refuse(now, Refusal { from, reason });
         }

@@ -1,9 +1,9 @@
 //! Who finds whom, and who is missed.
 
 use super::{Net, address, cluster, config, name, secs};
+use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
 use crate::swim::event::{Event, Member};
-use crate::swim::seal::BootId;
 
 #[test]
 fn all_find_each_other_through_one_seed() {

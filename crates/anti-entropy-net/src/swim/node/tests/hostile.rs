@@ -1,10 +1,12 @@
 //! What strangers send, with recordings of what members sent.
 
 use super::{Net, Packet, address, cluster, config, secs};
+use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
-use crate::swim::datagram::{HELLO_BYTES, Kind, encode_hello};
+use crate::swim::contents::encode_hello;
+use crate::swim::header::{HELLO_BYTES, Kind};
 use crate::swim::key::ClusterKey;
-use crate::swim::seal::{BootId, Sealer};
+use crate::swim::seal::Sealer;
 use crate::swim::stats::RefusalReason::{self, *};
 
 const REASONS: [RefusalReason; 12] = [
