@@ -5,7 +5,7 @@ use std::io;
 use anti_entropy::gossip::PeerId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 
 /// The longest name that its length of one byte can announce.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
@@ -31,14 +31,14 @@ pub(crate) enum Status {
 
 impl Status {
     /// What is counted, if it is a refusal.
-    pub(crate) fn refusal(self) -> Option<RefusalReason> {
+    pub(crate) fn refusal(self) -> Option<ConnectionRefusalReason> {
         match self {
             Self::Accepted | Self::Crossed => None,
-            Self::OtherVersion => Some(RefusalReason::Version),
-            Self::UnknownSender => Some(RefusalReason::UnknownPeer),
-            Self::WrongReceiver => Some(RefusalReason::WrongReceiver),
-            Self::TooManyConnections => Some(RefusalReason::TooManyConnections),
-            Self::WrongName => Some(RefusalReason::WrongName),
+            Self::OtherVersion => Some(ConnectionRefusalReason::Version),
+            Self::UnknownSender => Some(ConnectionRefusalReason::UnknownPeer),
+            Self::WrongReceiver => Some(ConnectionRefusalReason::WrongReceiver),
+            Self::TooManyConnections => Some(ConnectionRefusalReason::TooManyConnections),
+            Self::WrongName => Some(ConnectionRefusalReason::WrongName),
         }
     }
 }

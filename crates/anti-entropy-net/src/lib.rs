@@ -107,6 +107,7 @@ mod queue;
 mod quic;
 mod receive;
 mod refusal;
+mod refusal_reasons;
 mod stats;
 #[cfg(feature = "swim")]
 pub mod swim;
@@ -128,8 +129,8 @@ pub use metrics::{TransportMetrics, describe_metrics};
 pub use prometheus::{PrometheusConfig, PrometheusEndpoint, PrometheusError};
 #[cfg(feature = "quic")]
 pub use quic::{QuicConfig, QuicTransport};
-pub use refusal::{Refusal, RefusalReason};
-pub use stats::{DroppedFrames, RefusedConnections, TransportStats};
+pub use refusal::{ConnectionRefusal, ConnectionRefusalReason, RefusedConnections};
+pub use stats::{DroppedFrames, TransportStats};
 pub use tcp::{TcpConfig, TcpTransport};
 #[cfg(feature = "test-ca")]
 pub use test_ca::{TestAuthority, TestAuthorityError, TestCertificate, TestFiles};

@@ -47,8 +47,7 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
     let connections = |by, count| (CONNECTIONS, Some(("by", by)), count);
     let closed = |cause, count| (CLOSED_CONNECTIONS, Some(("cause", cause)), count);
     let lost = |cause, count| (DROPPED_FRAMES, Some(("cause", cause)), count);
-    let turned_away = |cause, count| (REFUSED_CONNECTIONS, Some(("cause", cause)), count);
-    vec![
+    let mut counts = vec![
         (SENT_FRAMES, None, stats.frames_sent),
         (SENT_BYTES, None, stats.bytes_sent),
         (RECEIVED_FRAMES, None, stats.frames_received),
@@ -65,26 +64,11 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
         lost("not_connected", dropped.not_connected),
         lost("too_long", dropped.too_long),
         lost("unknown_peer", dropped.unknown_peer),
-        turned_away("too_many_handshakes", refused.too_many_handshakes),
-        turned_away("too_many_connections", refused.too_many_connections),
-        turned_away("handshake_timeout", refused.handshake_timeout),
-        turned_away("malformed", refused.malformed),
-        turned_away("version", refused.version),
-        turned_away("unknown_peer", refused.unknown_peer),
-        turned_away("wrong_receiver", refused.wrong_receiver),
-        turned_away("frame_too_long", refused.frame_too_long),
-        turned_away("stream", refused.stream),
-        turned_away("not_tls", refused.not_tls),
-        turned_away("protocol", refused.protocol),
-        turned_away("no_certificate", refused.no_certificate),
-        turned_away("unknown_issuer", refused.unknown_issuer),
-        turned_away("unlisted", refused.unlisted),
-        turned_away("outside_validity", refused.outside_validity),
-        turned_away("wrong_name", refused.wrong_name),
-        turned_away("bad_certificate", refused.bad_certificate),
-        turned_away("refused_by_peer", refused.refused_by_peer),
-        turned_away("no_longer_trusted", refused.no_longer_trusted),
-    ]
+    ];
+    counts.extend(
+        refused.by_cause().into_iter().map(|(cause, count)| (REFUSED_CONNECTIONS, Some(("cause", cause)), count)),
+    );
+    counts
 }
 
 /// Tells a transport's counters as metrics, with the labels `transport` and `node`: its kind, and its own name.

@@ -3,10 +3,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::stats::RefusedConnections;
+use crate::refusal_reasons::refusal_reasons;
 
 /// How many refusals a transport remembers: enough to see what goes on, and little memory.
 pub(crate) const MAX_REMEMBERED: usize = 32;
@@ -17,17 +16,17 @@ const MAX_DETAIL_BYTES: usize = 256;
 /// A connection that was refused, or closed for what the other side did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct ConnectionRefusal {
     /// Why.
-    pub reason: RefusalReason,
+    pub reason: ConnectionRefusalReason,
     /// Whose it was. Over plain TCP and QUIC alike, somebody received what was sent to this address.
     pub remote: SocketAddr,
     /// What else is known, for people to read.
     pub detail: String,
 }
 
-impl Refusal {
-    pub(crate) fn new(reason: RefusalReason, remote: SocketAddr, mut detail: String) -> Self {
+impl ConnectionRefusal {
+    pub(crate) fn new(reason: ConnectionRefusalReason, remote: SocketAddr, mut detail: String) -> Self {
         if let Some((end, _)) = detail.char_indices().find(|(at, char)| at + char.len_utf8() > MAX_DETAIL_BYTES) {
             detail.truncate(end);
         }
@@ -35,94 +34,73 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ConnectionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.remote, self.reason)?;
         if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
     }
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident $counter:ident $text:literal),+ $(,)?) => {
-        /// Why a connection was refused, or closed for what the other side did. Each has a counter in
-        /// [`RefusedConnections`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[non_exhaustive]
-        pub enum RefusalReason {
-            $($(#[$doc])* $name),+
-        }
+refusal_reasons! {
+    /// Why a connection was refused, or closed for what the other side did. Each reason has a counter in
+    /// [`RefusedConnections`].
+    enum ConnectionRefusalReason;
 
-        impl RefusalReason {
-            /// The counter of this reason.
-            pub fn count(self, refused: &RefusedConnections) -> u64 {
-                match self { $(Self::$name => refused.$counter),+ }
-            }
+    /// How many connections were refused or closed for what the other side did, by reason. Over TLS, connections that
+    /// this node opened count too.
+    struct RefusedConnections;
 
-            pub(crate) fn counter(self, refused: &mut RefusedConnections) -> &mut u64 {
-                match self { $(Self::$name => &mut refused.$counter),+ }
-            }
-        }
-
-        impl fmt::Display for RefusalReason {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text),+ })
-            }
-        }
-    };
-}
-
-reasons! {
     /// Too many connections were in their handshake.
-    TooManyHandshakes too_many_handshakes "too many handshakes at once",
+    TooManyHandshakes too_many_handshakes "too many handshakes at once";
     /// Too many connections were open.
-    TooManyConnections too_many_connections "too many connections",
+    TooManyConnections too_many_connections "too many connections";
     /// The handshake took too long.
-    HandshakeTimeout handshake_timeout "the handshake took too long",
+    HandshakeTimeout handshake_timeout "the handshake took too long";
     /// What arrived was no hello, or ended in the middle of one.
-    Malformed malformed "no hello",
+    Malformed malformed "no hello";
     /// The other side speaks another version.
-    Version version "another version",
+    Version version "another version";
     /// The other side is not one of the peers.
-    UnknownPeer unknown_peer "not one of the peers",
+    UnknownPeer unknown_peer "not one of the peers";
     /// The other side looked for a node of another name.
-    WrongReceiver wrong_receiver "it looked for another node",
+    WrongReceiver wrong_receiver "it looked for another node";
     /// A frame longer than the limit was announced.
-    FrameTooLong frame_too_long "a frame longer than allowed",
+    FrameTooLong frame_too_long "a frame longer than allowed";
     /// What was to be a stream of frames was none.
-    Stream stream "a stream of no known kind",
+    Stream stream "a stream of no known kind";
     /// What arrived was not TLS, or broke its rules.
-    NotTls not_tls "no TLS",
+    NotTls not_tls "no TLS";
     /// TLS was spoken, but not for this protocol.
-    Protocol protocol "TLS for another protocol",
+    Protocol protocol "TLS for another protocol";
     /// The other side has no certificate.
-    NoCertificate no_certificate "no certificate",
+    NoCertificate no_certificate "no certificate";
     /// The certificate is from no authority that is trusted.
-    UnknownIssuer unknown_issuer "a certificate of an unknown issuer",
+    UnknownIssuer unknown_issuer "a certificate of an unknown issuer";
     /// The certificate is not on the list.
-    Unlisted unlisted "a certificate that is not listed",
+    Unlisted unlisted "a certificate that is not listed";
     /// The certificate has expired, or is not valid yet.
-    OutsideValidity outside_validity "a certificate that is not valid now",
+    OutsideValidity outside_validity "a certificate that is not valid now";
     /// The certificate is another node's, or not that of the name given.
-    WrongName wrong_name "a certificate of another name",
+    WrongName wrong_name "a certificate of another name";
     /// Anything else is wrong with the certificate, or with the proof that it is the other side's.
-    BadCertificate bad_certificate "a bad certificate",
+    BadCertificate bad_certificate "a bad certificate";
     /// The other side refused this node's certificate.
-    RefusedByPeer refused_by_peer "it refused this node's certificate",
+    RefusedByPeer refused_by_peer "it refused this node's certificate";
     /// The certificate of an open connection is trusted no longer.
-    NoLongerTrusted no_longer_trusted "a certificate that is trusted no longer",
+    NoLongerTrusted no_longer_trusted "a certificate that is trusted no longer";
 }
 
 /// The last refusals, and how many were logged of late.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    last: VecDeque<Refusal>,
+pub(crate) struct RefusalLog {
+    last: VecDeque<ConnectionRefusal>,
     second: Option<Instant>,
     logged: u32,
 }
 
-impl Refusals {
+impl RefusalLog {
     /// Remembers a refusal; says whether it is to be logged.
-    pub(crate) fn note(&mut self, refusal: Refusal, now: Instant, max_logged: u32) -> bool {
+    pub(crate) fn note(&mut self, refusal: ConnectionRefusal, now: Instant, max_logged: u32) -> bool {
         if self.last.len() == MAX_REMEMBERED {
             self.last.pop_front();
         }
@@ -135,7 +113,7 @@ impl Refusals {
         log
     }
 
-    pub(crate) fn last(&self) -> Vec<Refusal> {
+    pub(crate) fn last(&self) -> Vec<ConnectionRefusal> {
         self.last.iter().cloned().collect()
     }
 }
@@ -146,11 +124,11 @@ mod tests {
 
     #[test]
     fn few_are_remembered_and_fewer_logged() {
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusalLog::default();
         let start = Instant::now();
-        let note = |refusals: &mut Refusals, port, now| {
+        let note = |refusals: &mut RefusalLog, port, now| {
             let remote = ([127, 0, 0, 1], port).into();
-            let refusal = Refusal::new(RefusalReason::NotTls, remote, "\u{e9}".repeat(1_000));
+            let refusal = ConnectionRefusal::new(ConnectionRefusalReason::NotTls, remote, "\u{e9}".repeat(1_000));
             refusals.note(refusal, now, 3)
         };
         let logged: Vec<_> = (0..100).map(|port| note(&mut refusals, port, start)).collect();

@@ -8,10 +8,10 @@ use tokio::time::{Instant, timeout};
 
 use super::hub::Hub;
 use super::live::{Opener, REFUSED, certificates};
-use super::refusal::refusal;
+use super::refusal::refusal_reason;
 use crate::handshake::{HelloError, Incarnation, Status, answer, read_hello, read_incarnation};
 use crate::places::{Place, Places};
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 
 /// Accepts connections until the transport is closed.
 pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
@@ -29,7 +29,7 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
             hub.spawn(serve(Arc::clone(&hub), incoming, remote, place));
         } else {
             incoming.refuse();
-            hub.stats.refuse(RefusalReason::TooManyHandshakes, remote, "");
+            hub.stats.refuse(ConnectionRefusalReason::TooManyHandshakes, remote, "");
         }
     }
 }
@@ -44,7 +44,7 @@ async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Pla
             let _ = timeout(limit.saturating_sub(start.elapsed()), writer.stopped()).await;
             connection.close(REFUSED, b"refused");
         }
-        Err(_) => hub.stats.refuse(RefusalReason::HandshakeTimeout, remote, ""),
+        Err(_) => hub.stats.refuse(ConnectionRefusalReason::HandshakeTimeout, remote, ""),
     }
     drop(place);
 }
@@ -73,7 +73,7 @@ async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option
     match connection.close_reason() {
         // The hello was not to be had because the handshake failed after all.
         Some(error) => failed(hub, remote, &error),
-        None => hub.stats.refuse(RefusalReason::Malformed, remote, ""),
+        None => hub.stats.refuse(ConnectionRefusalReason::Malformed, remote, ""),
     }
     connection.close(REFUSED, b"refused");
     None
@@ -81,8 +81,8 @@ async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option
 
 fn failed(hub: &Hub, remote: SocketAddr, error: &ConnectionError) {
     let reason = match error {
-        ConnectionError::TimedOut => RefusalReason::HandshakeTimeout,
-        error => refusal(error).unwrap_or(RefusalReason::Malformed),
+        ConnectionError::TimedOut => ConnectionRefusalReason::HandshakeTimeout,
+        error => refusal_reason(error).unwrap_or(ConnectionRefusalReason::Malformed),
     };
     hub.stats.refuse(reason, remote, error.to_string());
 }

@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::endpoint;
 use super::hub::Hub;
 use super::live::{Live, Opener, REFUSED, certificates};
-use super::refusal::refusal;
+use super::refusal::refusal_reason;
 use super::streams::{FrameStream, WriteEnd, Writer, in_time};
 use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::handshake::{Answer, Hello, greet_as};
 use crate::peers::Destination;
 use crate::queue::Lane;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 
 /// What quinn wants to be given and nobody is told; names are proven after the handshake.
 const SERVER_NAME: &str = "anti-entropy";
@@ -118,7 +118,7 @@ impl Link {
         drop(endpoint);
         let connection = connecting.await.map_err(|error| self.failed(address, error))?;
         if !hub.tls.current().proves(&certificates(&connection), &self.to.peer) {
-            hub.stats.refuse(RefusalReason::WrongName, address, self.to.peer.as_str());
+            hub.stats.refuse(ConnectionRefusalReason::WrongName, address, self.to.peer.as_str());
             connection.close(REFUSED, b"refused");
             return Err(io::Error::other("the certificate is not the peer's"));
         }
@@ -145,7 +145,7 @@ impl Link {
     }
 
     fn failed(&self, address: SocketAddr, error: ConnectionError) -> io::Error {
-        if let Some(reason) = refusal(&error) {
+        if let Some(reason) = refusal_reason(&error) {
             self.hub.stats.refuse(reason, address, error.to_string());
         }
         error.into()

@@ -12,7 +12,7 @@ use super::live::{IDLE, Live, Opener, REFUSED};
 use super::streams::{LONG, SHORT};
 use crate::frame::{ReadError, read_frame};
 use crate::receive::PeerQueue;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 use crate::tls::TlsHandle;
 
@@ -37,7 +37,7 @@ enum StreamEnd {
     Left,
     Broken,
     Stalled,
-    Refused(RefusalReason),
+    Refused(ConnectionRefusalReason),
 }
 
 impl StreamEnd {
@@ -46,7 +46,7 @@ impl StreamEnd {
             ReadError::Finished => finished,
             ReadError::Broken => Self::Broken,
             ReadError::Stalled => Self::Stalled,
-            ReadError::TooLong => Self::Refused(RefusalReason::FrameTooLong),
+            ReadError::TooLong => Self::Refused(ConnectionRefusalReason::FrameTooLong),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Inbound {
             let end = tokio::select! {
                 // The trust may have changed since the handshake: then no stream is read.
                 biased;
-                () = &mut distrusted => StreamEnd::Refused(RefusalReason::NoLongerTrusted),
+                () = &mut distrusted => StreamEnd::Refused(ConnectionRefusalReason::NoLongerTrusted),
                 // A stream that has broken a rule ends the connection before another is taken.
                 Some(Ok(end)) = readers.join_next() => end,
                 stream = live.connection.accept_uni() => {
@@ -141,7 +141,7 @@ impl Inbound {
         let finished = match stream.read_u8().await {
             Ok(SHORT) => StreamEnd::Left,
             Ok(LONG) => StreamEnd::Through,
-            Ok(_) => return StreamEnd::Refused(RefusalReason::Stream),
+            Ok(_) => return StreamEnd::Refused(ConnectionRefusalReason::Stream),
             Err(_) => return StreamEnd::Broken,
         };
         let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, stream);

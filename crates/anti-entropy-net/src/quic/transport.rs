@@ -20,7 +20,7 @@ use crate::error::{BindError, PeerError};
 use crate::handshake::Incarnation;
 use crate::peers::{Set, check_name};
 use crate::receive::{ReceiveQueue, Received};
-use crate::refusal::Refusal;
+use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;
 use crate::tls::{TlsConfig, TlsError, TlsHandle};
@@ -150,7 +150,7 @@ impl QuicTransport {
     }
 
     /// The last few refusals, the latest at the end.
-    pub fn last_refusals(&self) -> Vec<Refusal> {
+    pub fn last_refusals(&self) -> Vec<ConnectionRefusal> {
         self.hub.stats.last_refusals()
     }
 

@@ -143,6 +143,7 @@ mod metrics;
 mod node;
 mod rate_limit;
 mod reader;
+mod refusal;
 mod rejoin_delay;
 mod replay_window;
 mod seal;
@@ -164,4 +165,5 @@ pub use membership::Membership;
 pub use metrics::MembershipMetrics;
 #[cfg(feature = "metrics")]
 pub(crate) use metrics::describe_metrics;
-pub use stats::{Refusal, RefusalReason, RefusedDatagrams, SwimStats};
+pub use refusal::{DatagramRefusal, DatagramRefusalReason, RefusedDatagrams};
+pub use stats::SwimStats;

@@ -6,7 +6,7 @@ use anti_entropy::gossip::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 #[cfg(feature = "tls")]
 use crate::tls::{TlsHandle, reason_of};
 
@@ -103,7 +103,7 @@ impl Security {
 }
 
 /// Why TLS refused, if it did.
-pub(crate) fn refusal(error: &io::Error) -> Option<RefusalReason> {
+pub(crate) fn refusal_reason(error: &io::Error) -> Option<ConnectionRefusalReason> {
     #[cfg(feature = "tls")]
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Some(reason_of(error));

@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::channel::{Channel, Security, refusal};
+use super::channel::{Channel, Security, refusal_reason};
 use super::config::TcpConfig;
 use crate::frame::{ReadError, read_frame};
 use crate::handshake::{HelloError, Status, answer, read_hello};
 use crate::peers::Peers;
 use crate::places::{Place, Places};
 use crate::receive::ReceiveQueue;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 
 /// How long accepting pauses after the operating system refused it, as it does when file descriptors run out: trying
@@ -78,7 +78,7 @@ impl Inbound {
     ) {
         match self.handshakes.take(remote) {
             Some(place) => drop(connections.spawn(Arc::clone(self).serve(stream, remote, place, queue.clone()))),
-            None => self.stats.refuse(RefusalReason::TooManyHandshakes, remote, ""),
+            None => self.stats.refuse(ConnectionRefusalReason::TooManyHandshakes, remote, ""),
         }
     }
 
@@ -86,7 +86,7 @@ impl Inbound {
         let admitted = timeout(self.config.limits.handshake_timeout, self.admit(stream, remote)).await;
         drop(place);
         let Ok(admitted) = admitted else {
-            return self.stats.refuse(RefusalReason::HandshakeTimeout, remote, "");
+            return self.stats.refuse(ConnectionRefusalReason::HandshakeTimeout, remote, "");
         };
         let Some((connection, channel)) = admitted else { return };
         let distrusted = self.security.distrusted(&channel, &connection.from);
@@ -94,7 +94,7 @@ impl Inbound {
             // The trust may have changed since the handshake: then no frame is read.
             biased;
             () = distrusted => {
-                self.stats.refuse(RefusalReason::NoLongerTrusted, remote, connection.from.as_str());
+                self.stats.refuse(ConnectionRefusalReason::NoLongerTrusted, remote, connection.from.as_str());
             }
             () = connection.end.notified() => {}
             () = self.read_all(&connection.from, remote, channel, &queue) => {}
@@ -108,7 +108,7 @@ impl Inbound {
         let mut channel = match self.security.accept(stream).await {
             Ok(channel) => channel,
             Err(error) => {
-                let reason = refusal(&error).unwrap_or(RefusalReason::NotTls);
+                let reason = refusal_reason(&error).unwrap_or(ConnectionRefusalReason::NotTls);
                 self.stats.refuse(reason, remote, error.to_string());
                 return None;
             }
@@ -121,7 +121,7 @@ impl Inbound {
             }
             Err(HelloError::OtherVersion) => Err(Status::OtherVersion),
             Err(HelloError::Malformed) => {
-                self.stats.refuse(RefusalReason::Malformed, remote, "");
+                self.stats.refuse(ConnectionRefusalReason::Malformed, remote, "");
                 return None;
             }
         };
@@ -175,7 +175,7 @@ impl Inbound {
                 Err(ReadError::Finished | ReadError::Broken) => return,
                 Err(ReadError::Stalled) => return self.stats.count(|stats| stats.inbound_idle += 1),
                 Err(ReadError::TooLong) => {
-                    return self.stats.refuse(RefusalReason::FrameTooLong, remote, from.as_str());
+                    return self.stats.refuse(ConnectionRefusalReason::FrameTooLong, remote, from.as_str());
                 }
             }
         }

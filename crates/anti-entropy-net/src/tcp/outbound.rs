@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::channel::{Channel, Security, refusal};
+use super::channel::{Channel, Security, refusal_reason};
 use super::config::TcpConfig;
 use crate::address::in_turn;
 use crate::backoff::Backoff;
@@ -16,7 +16,7 @@ use crate::frame::write_frame;
 use crate::handshake::greet;
 use crate::peers::Destination;
 use crate::queue::Lane;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 
 /// All that the task which sends to one peer needs.
@@ -93,14 +93,14 @@ impl Link {
         // Frames are whole messages that somebody waits for; holding them back to fill a packet only costs time.
         stream.set_nodelay(true)?;
         let refuse = |error: io::Error| {
-            if let Some(reason) = refusal(&error) {
+            if let Some(reason) = refusal_reason(&error) {
                 self.stats.refuse(reason, remote, error.to_string());
             }
             error
         };
         let mut channel = self.security.connect(stream).await.map_err(refuse)?;
         if !self.security.proves(&channel, &self.to.peer) {
-            self.stats.refuse(RefusalReason::WrongName, remote, self.to.peer.as_str());
+            self.stats.refuse(ConnectionRefusalReason::WrongName, remote, self.to.peer.as_str());
             return Err(io::Error::other("the peer has another name"));
         }
         greet(&mut channel.stream, &self.config.name, &self.to.peer).await.map_err(refuse)?;

@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::peers::{Destination, Peers};
 use crate::receive::{ReceiveQueue, Received};
-use crate::refusal::Refusal;
+use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;
 
@@ -143,7 +143,7 @@ impl TcpTransport {
     }
 
     /// The last few refusals, the latest at the end.
-    pub fn last_refusals(&self) -> Vec<Refusal> {
+    pub fn last_refusals(&self) -> Vec<ConnectionRefusal> {
         self.stats.last_refusals()
     }
 

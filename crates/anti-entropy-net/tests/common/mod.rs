@@ -9,7 +9,7 @@ use std::time::Duration;
 use anti_entropy::driver::Transport;
 use anti_entropy::gossip::PeerId;
 use anti_entropy_net::{
-    Limits, QuicConfig, QuicTransport, Refusal, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
+    ConnectionRefusal, Limits, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
     TransportStats,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,7 +89,7 @@ pub(crate) trait Node: Transport {
     fn address(&self) -> SocketAddr;
     fn add_peer(&self, name: &str, address: SocketAddr);
     fn counters(&self) -> TransportStats;
-    fn refusals(&self) -> Vec<Refusal>;
+    fn refusals(&self) -> Vec<ConnectionRefusal>;
     fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError>;
 }
 
@@ -105,7 +105,7 @@ macro_rules! node {
             fn counters(&self) -> TransportStats {
                 self.stats()
             }
-            fn refusals(&self) -> Vec<Refusal> {
+            fn refusals(&self) -> Vec<ConnectionRefusal> {
                 self.last_refusals()
             }
             fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError> {

@@ -10,14 +10,14 @@ use crate::swim::contents::{Introduction, decode_announcements, decode_hello};
 use crate::swim::header::{HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Kind, MAX_CONTENTS_BYTES, TAG_BYTES};
 use crate::swim::identity::Identity;
 use crate::swim::reader::Reader;
+use crate::swim::refusal::{DatagramRefusal, DatagramRefusalReason};
 use crate::swim::replay_window::Used;
 use crate::swim::seal::BootKey;
-use crate::swim::stats::{Refusal, RefusalReason};
 
 /// What was done with a datagram.
-type Handled = Result<(), RefusalReason>;
+type Handled = Result<(), DatagramRefusalReason>;
 
-impl From<HeaderError> for RefusalReason {
+impl From<HeaderError> for DatagramRefusalReason {
     fn from(error: HeaderError) -> Self {
         match error {
             HeaderError::Length => Self::Length,
@@ -27,7 +27,7 @@ impl From<HeaderError> for RefusalReason {
     }
 }
 
-impl From<Used> for RefusalReason {
+impl From<Used> for DatagramRefusalReason {
     fn from(used: Used) -> Self {
         match used {
             Used::Already => Self::Replayed,
@@ -40,7 +40,7 @@ impl Node {
     /// Takes a datagram, which is opened in place.
     pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
         if let Err(reason) = self.take_datagram(now, from, datagram) {
-            self.refuse(now, Refusal { from, reason });
+            self.refuse(now, DatagramRefusal { from, reason });
         }
         self.settle(now);
     }
@@ -56,7 +56,7 @@ impl Node {
             if header.kind.is_bound() {
                 self.notify_lost(now, from, header.sender);
             }
-            return Err(RefusalReason::NotOpened);
+            return Err(DatagramRefusalReason::NotOpened);
         };
         if header.sender == own {
             return self.take_echo(header);
@@ -74,20 +74,20 @@ impl Node {
     /// follows from it: saying hello to ourselves costs little, and who replies besides is heard.
     fn take_echo(&self, header: Header) -> Handled {
         let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
-        if is_expected { Ok(()) } else { Err(RefusalReason::OwnEcho) }
+        if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho) }
     }
 
     /// Answers, and believes nothing of who asked: it may be a recording.
     fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
-        let asker = asker.ok_or(RefusalReason::Malformed)?;
+        let asker = asker.ok_or(DatagramRefusalReason::Malformed)?;
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
         } else if !self.hellos.is_new(header.sender, header.counter) {
-            return Err(RefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed);
         }
         if !self.replies.allow(now) {
-            return Err(RefusalReason::TooMany);
+            return Err(DatagramRefusalReason::TooMany);
         }
         self.hellos.heed(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
@@ -99,7 +99,7 @@ impl Node {
     /// The reply to a hello of ours is fresh, for it says which.
     fn take_reply(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let reply = introduction(header, contents)?;
-        let address = self.hellos.answered(reply.answers).ok_or(RefusalReason::Unasked)?;
+        let address = self.hellos.answered(reply.answers).ok_or(DatagramRefusalReason::Unasked)?;
         self.begin_session(now, header, &reply)?;
         let waiting = self.hellos.end(address, header.sender);
         self.outdo_now_or_later(now, reply.known_generation);
@@ -120,7 +120,7 @@ impl Node {
     fn take_confirm(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let confirm = introduction(header, contents)?;
         if !self.hellos.is_fresh(now, confirm.answers, self.sealer.next()) {
-            return Err(RefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked);
         }
         self.begin_session(now, header, &confirm)?;
         // It may have said hello while we did.
@@ -137,12 +137,12 @@ impl Node {
     fn take_data(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let Some(session) = self.sessions.get_mut(header.sender) else {
             self.notify_lost(now, from, header.sender);
-            return Err(RefusalReason::NoSession);
+            return Err(DatagramRefusalReason::NoSession);
         };
         session.take(now, header.counter)?;
         let sender = session.identity.clone();
         let mut reader = Reader(contents);
-        let announcements = decode_announcements(&mut reader).ok_or(RefusalReason::Malformed)?;
+        let announcements = decode_announcements(&mut reader).ok_or(DatagramRefusalReason::Malformed)?;
         self.learn_announced(now, header, &announcements);
         self.limit_members(sender);
         let handled = self.foca.handle_data(reader.0, &mut self.wishes);
@@ -154,8 +154,8 @@ impl Node {
             session.identity = sender;
         }
         match handled {
-            Err(_) => Err(RefusalReason::Malformed),
-            Ok(()) if left_out > 0 => Err(RefusalReason::NoRoom),
+            Err(_) => Err(DatagramRefusalReason::Malformed),
+            Ok(()) if left_out > 0 => Err(DatagramRefusalReason::NoRoom),
             Ok(()) => Ok(()),
         }
     }
@@ -167,10 +167,10 @@ impl Node {
             session.take(now, header.counter)?;
         }
         if !self.is_peers(from) {
-            return Err(RefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked);
         }
         if !self.hellos.is_new(header.sender, header.counter) {
-            return Err(RefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed);
         }
         self.hellos.heed(header.sender, header.counter);
         self.say_hello(now, from);
@@ -217,14 +217,14 @@ impl Node {
         if self.foca.iter_membership_state().len() >= self.config.limits.max_members
             && !self.foca.iter_membership_state().any(|member| member.id().name == *name)
         {
-            return Err(RefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom);
         }
         let key = BootKey::derive(&self.config.key, header.sender);
         let known = &self.known;
         let spare = |identity: &Identity| known.get(&identity.name).is_none_or(|k| k.identity.boot != identity.boot);
         let peer = (introduction.identity.clone(), key);
         if !self.sessions.begin(now, header.counter, peer, |session| spare(&session.identity)) {
-            return Err(RefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom);
         }
         self.shared.stats.count(|stats| stats.sessions += 1);
         Ok(())
@@ -256,11 +256,11 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, now: Duration, refusal: Refusal) {
+    fn refuse(&mut self, now: Duration, refusal: DatagramRefusal) {
         self.shared.stats.refuse(refusal);
         #[cfg(feature = "tracing")]
         if self.warnings.allow(now) {
-            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason.as_str());
+            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = now;
@@ -268,7 +268,7 @@ impl Node {
 }
 
 /// Nobody introduces another life than the one that seals.
-fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, RefusalReason> {
+fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, DatagramRefusalReason> {
     let introduction = Introduction::decode(contents).filter(|said| said.identity.boot == header.sender);
-    introduction.ok_or(RefusalReason::Malformed)
+    introduction.ok_or(DatagramRefusalReason::Malformed)
 }

@@ -6,10 +6,10 @@ use crate::swim::config::SwimConfig;
 use crate::swim::contents::encode_hello;
 use crate::swim::header::{HELLO_BYTES, Kind};
 use crate::swim::key::ClusterKey;
+use crate::swim::refusal::DatagramRefusalReason::{self, *};
 use crate::swim::seal::Sealer;
-use crate::swim::stats::RefusalReason::{self, *};
 
-const REASONS: [RefusalReason; 12] = [
+const REASONS: [DatagramRefusalReason; 12] = [
     Length,
     OtherVersion,
     UnknownKind,
@@ -29,7 +29,7 @@ fn refused(net: &Net, number: u16) -> u64 {
 }
 
 /// Hands over a datagram and returns why it was refused, and how many bytes were sent because of it.
-fn hand_over(net: &mut Net, packet: &Packet) -> (Option<RefusalReason>, usize) {
+fn hand_over(net: &mut Net, packet: &Packet) -> (Option<DatagramRefusalReason>, usize) {
     let (before, sent) = (net.stats(packet.to), net.sent.len());
     net.deliver(packet.clone());
     let after = net.stats(packet.to);
