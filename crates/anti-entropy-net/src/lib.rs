@@ -92,22 +92,24 @@
 
 mod address;
 mod backoff;
+#[cfg(feature = "metrics")]
+mod describe;
 mod error;
 mod frame;
 mod handshake;
+mod handshake_slots;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod peers;
-mod places;
 #[cfg(feature = "prometheus")]
 mod prometheus;
-mod queue;
 #[cfg(feature = "quic")]
 mod quic;
-mod receive;
+mod receive_queue;
 mod refusal;
 mod refusal_reasons;
+mod send_queue;
 mod stats;
 #[cfg(feature = "swim")]
 pub mod swim;
@@ -119,11 +121,14 @@ mod test_ca;
 mod tls;
 
 pub use address::{Address, AddressError};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use describe::describe_metrics;
 pub use error::{BindError, PeerError};
 pub use limits::Limits;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub use metrics::{TransportMetrics, describe_metrics};
+pub use metrics::TransportMetrics;
 #[cfg(feature = "prometheus")]
 #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
 pub use prometheus::{PrometheusConfig, PrometheusEndpoint, PrometheusError};

@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::error::PeerError;
 use crate::handshake::MAX_NAME_BYTES;
 use crate::limits::Limits;
-use crate::queue::{PushError, SendQueue};
+use crate::send_queue::{PushError, SendQueue};
 use crate::stats::Stats;
 use crate::task::Task;
 

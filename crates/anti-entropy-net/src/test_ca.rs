@@ -6,6 +6,8 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
+use crate::tls::{Fingerprint, Pem, TlsConfig, Trust};
+
 /// A certificate authority for tests and examples; **not for production**, where keys must not lie about in one
 /// process.
 ///
@@ -140,19 +142,19 @@ impl TestCertificate {
     }
 
     /// What a list of trusted certificates has of it.
-    pub fn fingerprint(&self) -> crate::Fingerprint {
-        crate::Fingerprint::of_pem(&self.certificate).expect("a certificate was issued")
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_pem(&self.certificate).expect("a certificate was issued")
     }
 
     /// A configuration with this certificate that trusts all that its authority has issued.
-    pub fn config(&self) -> crate::TlsConfig {
-        self.config_with(crate::Trust::Authorities(crate::Pem::Text(self.authority.clone())))
+    pub fn config(&self) -> TlsConfig {
+        self.config_with(Trust::Authorities(Pem::Text(self.authority.clone())))
     }
 
     /// A configuration with this certificate.
-    pub fn config_with(&self, trust: crate::Trust) -> crate::TlsConfig {
-        let [certificates, key] = [&self.certificate, &self.key].map(|text| crate::Pem::Text(text.clone()));
-        crate::TlsConfig { certificates, key, trust }
+    pub fn config_with(&self, trust: Trust) -> TlsConfig {
+        let [certificates, key] = [&self.certificate, &self.key].map(|text| Pem::Text(text.clone()));
+        TlsConfig { certificates, key, trust }
     }
 
     /// Writes the files `<name>.pem`, `<name>.key` and `authority.pem` into a directory, over those that are there.
@@ -174,11 +176,11 @@ impl TestCertificate {
 
 impl TestFiles {
     /// A configuration with these files that trusts all that the authority has issued.
-    pub fn config(&self) -> crate::TlsConfig {
-        crate::TlsConfig {
+    pub fn config(&self) -> TlsConfig {
+        TlsConfig {
             certificates: self.certificate.clone().into(),
             key: self.key.clone().into(),
-            trust: crate::Trust::Authorities(self.authority.clone().into()),
+            trust: Trust::Authorities(self.authority.clone().into()),
         }
     }
 }

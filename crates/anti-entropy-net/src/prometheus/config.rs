@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::PrometheusError;
+use super::error::PrometheusError;
 
 /// Where Prometheus reads, and the limits of that.
 ///

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::PrometheusConfig;
+use super::config::PrometheusConfig;
 
 /// How long to wait after the operating system could not accept, as it cannot without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 
-use super::{PrometheusConfig, PrometheusError};
-use crate::metrics::describe_metrics;
+use super::config::PrometheusConfig;
+use super::error::PrometheusError;
+use crate::describe::describe_metrics;
 
 /// How often what histograms have gathered is folded into their buckets; reading does so too.
 const UPKEEP: Duration = Duration::from_secs(5);

@@ -10,12 +10,12 @@ use super::hub::Hub;
 use super::live::{Opener, REFUSED, certificates};
 use super::refusal::refusal_reason;
 use crate::handshake::{HelloError, Incarnation, Status, answer, read_hello, read_incarnation};
-use crate::places::{Place, Places};
+use crate::handshake_slots::{HandshakeSlot, HandshakeSlots};
 use crate::refusal::ConnectionRefusalReason;
 
 /// Accepts connections until the transport is closed.
 pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
-    let handshakes = Places::new(&hub.config.limits);
+    let handshakes = HandshakeSlots::new(&hub.config.limits);
     while let Some(incoming) = endpoint.accept().await {
         let remote = incoming.remote_address();
         // When many are on their way, each has to show first that it receives what is sent to its address, so that
@@ -34,7 +34,7 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
     }
 }
 
-async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Place) {
+async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: HandshakeSlot) {
     let (start, limit) = (Instant::now(), hub.config.limits.handshake_timeout);
     match timeout(limit, admit(&hub, incoming, remote)).await {
         Ok(None) => {}

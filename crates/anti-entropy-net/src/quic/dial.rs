@@ -16,8 +16,8 @@ use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::handshake::{Answer, Hello, greet_as};
 use crate::peers::Destination;
-use crate::queue::Lane;
 use crate::refusal::ConnectionRefusalReason;
+use crate::send_queue::Lane;
 
 /// What quinn wants to be given and nobody is told; names are proven after the handshake.
 const SERVER_NAME: &str = "anti-entropy";

@@ -13,7 +13,7 @@ use super::inbound::Inbound;
 use super::live::{CLOSED, Live, Opener, REMOVED, SUPERSEDED};
 use crate::handshake::{Incarnation, Status};
 use crate::peers::Peers;
-use crate::receive::{PeerQueue, ReceiveQueue};
+use crate::receive_queue::{PeerQueue, ReceiveQueue};
 use crate::stats::Stats;
 use crate::tls::TlsHandle;
 

@@ -11,7 +11,7 @@ use super::config::QuicConfig;
 use super::live::{IDLE, Live, Opener, REFUSED};
 use super::streams::{LONG, SHORT};
 use crate::frame::{ReadError, read_frame};
-use crate::receive::PeerQueue;
+use crate::receive_queue::PeerQueue;
 use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 use crate::tls::TlsHandle;

@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::handshake::Incarnation;
 use crate::peers::{Set, check_name};
-use crate::receive::{ReceiveQueue, Received};
+use crate::receive_queue::{ReceiveQueue, Received};
 use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;

@@ -13,8 +13,10 @@ use tokio::time::timeout;
 use super::error::AnnounceError;
 use super::event::{Event, Member};
 use super::membership::Membership;
-use crate::TcpTransport;
 use crate::error::PeerError;
+#[cfg(feature = "quic")]
+use crate::quic::QuicTransport;
+use crate::tcp::TcpTransport;
 
 /// A transport that is told where peers are.
 pub trait Routes: Send + Sync {
@@ -39,7 +41,7 @@ impl Routes for TcpTransport {
 }
 
 #[cfg(feature = "quic")]
-impl Routes for crate::QuicTransport {
+impl Routes for QuicTransport {
     fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
         self.set_peer(peer, address)
     }

@@ -16,9 +16,9 @@ use super::channel::{Channel, Security, refusal_reason};
 use super::config::TcpConfig;
 use crate::frame::{ReadError, read_frame};
 use crate::handshake::{HelloError, Status, answer, read_hello};
+use crate::handshake_slots::{HandshakeSlot, HandshakeSlots};
 use crate::peers::Peers;
-use crate::places::{Place, Places};
-use crate::receive::ReceiveQueue;
+use crate::receive_queue::ReceiveQueue;
 use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 
@@ -33,7 +33,7 @@ pub(crate) struct Inbound {
     peers: Arc<Peers>,
     security: Arc<Security>,
     stats: Arc<Stats>,
-    handshakes: Arc<Places>,
+    handshakes: Arc<HandshakeSlots>,
     /// The connections past their handshake, and how to end each.
     open: Mutex<BTreeMap<PeerId, Arc<Notify>>>,
     pub(crate) closing: Notify,
@@ -41,7 +41,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new(config: Arc<TcpConfig>, peers: Arc<Peers>, security: Arc<Security>, stats: Arc<Stats>) -> Self {
-        let handshakes = Places::new(&config.limits);
+        let handshakes = HandshakeSlots::new(&config.limits);
         Self { config, peers, security, stats, handshakes, open: Mutex::default(), closing: Notify::new() }
     }
 
@@ -82,7 +82,7 @@ impl Inbound {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: Place, queue: ReceiveQueue) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: HandshakeSlot, queue: ReceiveQueue) {
         let admitted = timeout(self.config.limits.handshake_timeout, self.admit(stream, remote)).await;
         drop(place);
         let Ok(admitted) = admitted else {

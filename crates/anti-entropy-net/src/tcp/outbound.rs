@@ -15,8 +15,8 @@ use crate::backoff::Backoff;
 use crate::frame::write_frame;
 use crate::handshake::greet;
 use crate::peers::Destination;
-use crate::queue::Lane;
 use crate::refusal::ConnectionRefusalReason;
+use crate::send_queue::Lane;
 use crate::stats::Stats;
 
 /// All that the task which sends to one peer needs.
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::handshake::{Status, answer, read_hello};
-    use crate::queue::SendQueue;
+    use crate::send_queue::SendQueue;
 
     #[tokio::test]
     async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {

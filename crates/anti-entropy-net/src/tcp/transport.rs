@@ -15,7 +15,7 @@ use super::outbound::Link;
 use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::peers::{Destination, Peers};
-use crate::receive::{ReceiveQueue, Received};
+use crate::receive_queue::{ReceiveQueue, Received};
 use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;
@@ -121,7 +121,7 @@ impl TcpTransport {
     /// [`TlsError`](crate::TlsError) if they cannot be used, or the transport was bound without TLS; nothing has
     /// changed.
     #[cfg(feature = "tls")]
-    pub fn set_tls(&self, config: crate::TlsConfig) -> Result<(), crate::TlsError> {
+    pub fn set_tls(&self, config: crate::tls::TlsConfig) -> Result<(), crate::tls::TlsError> {
         self.load_tls(Some(config))
     }
 
@@ -130,14 +130,14 @@ impl TcpTransport {
     /// # Errors
     /// As `set_tls`.
     #[cfg(feature = "tls")]
-    pub fn reload_tls(&self) -> Result<(), crate::TlsError> {
+    pub fn reload_tls(&self) -> Result<(), crate::tls::TlsError> {
         self.load_tls(None)
     }
 
     #[cfg(feature = "tls")]
-    fn load_tls(&self, config: Option<crate::TlsConfig>) -> Result<(), crate::TlsError> {
+    fn load_tls(&self, config: Option<crate::tls::TlsConfig>) -> Result<(), crate::tls::TlsError> {
         match &*self.security {
-            Security::Plain => Err(crate::TlsError::NoTls),
+            Security::Plain => Err(crate::tls::TlsError::NoTls),
             Security::Tls(tls) => tls.load(config, &self.config.name, |_| Ok(())),
         }
     }

@@ -46,7 +46,7 @@ impl Role {
 /// What the handshake ends with if a certificate is not on the list.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate with fingerprint {0} is not listed")]
-pub(crate) struct Unlisted(Fingerprint);
+struct Unlisted(Fingerprint);
 
 impl Verifier {
     pub(crate) fn new(trusted: Trusted, provider: &CryptoProvider) -> Self {

@@ -1,17 +1,8 @@
-//! The counters of transports as metrics, and what counters have in common.
-
-use std::time::Duration;
-
-use ::metrics::{Key, Label, Level, Metadata, Unit, with_recorder};
+use ::metrics::{Label, Unit, with_recorder};
 use anti_entropy::gossip::PeerId;
 
+use super::counters::{Count, CounterMetrics, ticks};
 use crate::stats::TransportStats;
-
-/// How often counters are told: as often as the driver does with its own.
-const EVERY: Duration = Duration::from_secs(1);
-
-pub(crate) static METADATA: Metadata<'static> =
-    Metadata::new("anti_entropy_net", Level::INFO, Some("anti_entropy_net"));
 
 const SENT_FRAMES: &str = "anti_entropy_net_sent_frames_total";
 const SENT_BYTES: &str = "anti_entropy_net_sent_bytes_total";
@@ -38,8 +29,12 @@ const ALL: &[(&str, Unit, &str)] = &[
     (CONNECT_FAILURES, Unit::Count, "attempts to connect that failed"),
 ];
 
-/// A counter's name, its own label if it has one, and its value.
-pub(crate) type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
+/// Describes the metrics to the recorder that is installed now.
+pub(crate) fn describe_transport_metrics() {
+    for (name, unit, description) in ALL {
+        with_recorder(|recorder| recorder.describe_counter((*name).into(), Some(*unit), (*description).into()));
+    }
+}
 
 /// All counters, always in the same order.
 fn counts(stats: &TransportStats) -> Vec<Count> {
@@ -71,7 +66,7 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
     counts
 }
 
-/// Tells a transport's counters as metrics, with the labels `transport` and `node`: its kind, and its own name.
+/// Publishes a transport's counters as metrics, with two labels: `transport`, its kind, and `node`, its own name.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -82,33 +77,33 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
 /// let name = anti_entropy::gossip::PeerId::from("node-1");
 /// let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.clone(), "127.0.0.1:0".parse()?)).await?);
 /// let counters = Arc::clone(&transport);
-/// let telling = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));
+/// let publishing = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));
 /// // Drive a replica over `transport`; at the end:
-/// telling.abort();
+/// publishing.abort();
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct TransportMetrics {
-    counters: Counters,
+    counters: CounterMetrics,
 }
 
 impl TransportMetrics {
-    /// Nothing of a transport of this kind and name was told yet.
+    /// The metrics of a transport of this kind, on the node of this name. Nothing is published yet.
     pub fn new(transport: &'static str, node: &PeerId) -> Self {
-        describe_metrics();
+        describe_transport_metrics();
         let labels =
             vec![Label::from_static_parts("transport", transport), Label::new("node", node.as_str().to_string())];
-        Self { counters: Counters::new(labels) }
+        Self { counters: CounterMetrics::new(labels) }
     }
 
-    /// Tells what was counted since the last time.
+    /// Publishes what was counted since the last time.
     pub fn publish(&mut self, stats: &TransportStats) {
-        self.counters.tell(counts(stats));
+        self.counters.publish(counts(stats));
     }
 
-    /// Tells once a second, until it is dropped.
+    /// Publishes once a second, until the future is dropped.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its time driver enabled.
@@ -119,49 +114,4 @@ impl TransportMetrics {
             self.publish(&stats());
         }
     }
-}
-
-/// When to tell counters.
-pub(crate) fn ticks() -> tokio::time::Interval {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    ticks
-}
-
-/// Counters that are told by how much they have grown.
-#[derive(Debug)]
-pub(crate) struct Counters {
-    /// What all have in common.
-    labels: Vec<Label>,
-    /// The counters as they were told last.
-    told: Vec<u64>,
-}
-
-impl Counters {
-    pub(crate) fn new(labels: Vec<Label>) -> Self {
-        Self { labels, told: Vec::new() }
-    }
-
-    /// Tells what was counted since the last time. The counters come in the same order each time.
-    pub(crate) fn tell(&mut self, counts: Vec<Count>) {
-        self.told.resize(counts.len(), 0);
-        for ((name, label, value), told) in counts.into_iter().zip(&mut self.told) {
-            let own = label.map(|(key, value)| Label::from_static_parts(key, value));
-            let key = Key::from_parts(name, self.labels.iter().cloned().chain(own).collect::<Vec<_>>());
-            let more = value.saturating_sub(*told);
-            *told = value.max(*told);
-            with_recorder(|recorder| recorder.register_counter(&key, &METADATA).increment(more));
-        }
-    }
-}
-
-/// Tells the present recorder what each metric of this crate and of the driver is. Only needed for a recorder that is
-/// installed after drivers and transports have started.
-pub fn describe_metrics() {
-    anti_entropy::driver::describe_metrics();
-    for (name, unit, description) in ALL {
-        with_recorder(|recorder| recorder.describe_counter((*name).into(), Some(*unit), (*description).into()));
-    }
-    #[cfg(feature = "swim")]
-    crate::swim::describe_metrics();
 }

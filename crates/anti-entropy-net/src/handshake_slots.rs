@@ -6,7 +6,7 @@ use crate::limits::Limits;
 
 /// The places of inbound connections in their handshake: so many in all, and so many of one address.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct HandshakeSlots {
     all: usize,
     of_one: usize,
     /// Only of addresses that have any, so never more than there are places.
@@ -15,19 +15,19 @@ pub(crate) struct Places {
 
 /// A place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct HandshakeSlot {
+    places: Arc<HandshakeSlots>,
     address: IpAddr,
 }
 
-impl Places {
+impl HandshakeSlots {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let (all, of_one) = (limits.max_handshakes, limits.max_handshakes_per_address);
         Arc::new(Self { all, of_one, taken: Mutex::default() })
     }
 
     /// A place, if there is one for this address. O(n) in the number of addresses.
-    pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<Place> {
+    pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<HandshakeSlot> {
         let address = counted_as(remote);
         let mut taken = self.lock();
         let (all, own) = count(&taken, address);
@@ -36,7 +36,7 @@ impl Places {
         }
         taken.insert(address, own + 1);
         drop(taken);
-        Some(Place { places: Arc::clone(self), address })
+        Some(HandshakeSlot { places: Arc::clone(self), address })
     }
 
     /// Whether half of all places are taken, or half of those of this address.
@@ -52,7 +52,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for HandshakeSlot {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         if let Some(own) = taken.get_mut(&self.address) {
@@ -80,8 +80,8 @@ fn counted_as(remote: SocketAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn places(all: usize, of_one: usize) -> Arc<Places> {
-        Places::new(&Limits { max_handshakes: all, max_handshakes_per_address: of_one, ..Limits::default() })
+    fn places(all: usize, of_one: usize) -> Arc<HandshakeSlots> {
+        HandshakeSlots::new(&Limits { max_handshakes: all, max_handshakes_per_address: of_one, ..Limits::default() })
     }
 
     fn remote(text: &str) -> SocketAddr {
