@@ -23,6 +23,7 @@ const MAX_HOST_BYTES: usize = 253;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Address {
     /// An IP address and a port.
     Socket(SocketAddr),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 
 /// The places of inbound connections in their handshake: so many in all, and so many of one address.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct HandshakeSlot {
 }
 
 impl HandshakeSlots {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &TransportLimits) -> Arc<Self> {
         let (all, of_one) = (limits.max_handshakes, limits.max_handshakes_per_address);
         Arc::new(Self { all, of_one, taken: Mutex::default() })
     }
@@ -81,7 +81,11 @@ mod tests {
     use super::*;
 
     fn places(all: usize, of_one: usize) -> Arc<HandshakeSlots> {
-        HandshakeSlots::new(&Limits { max_handshakes: all, max_handshakes_per_address: of_one, ..Limits::default() })
+        HandshakeSlots::new(&TransportLimits {
+            max_handshakes: all,
+            max_handshakes_per_address: of_one,
+            ..TransportLimits::default()
+        })
     }
 
     fn remote(text: &str) -> SocketAddr {

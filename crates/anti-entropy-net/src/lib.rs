@@ -92,6 +92,7 @@
 
 mod address;
 mod backoff;
+mod checks;
 #[cfg(feature = "metrics")]
 mod describe;
 mod error;
@@ -125,7 +126,7 @@ pub use address::{Address, AddressError};
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use describe::describe_metrics;
 pub use error::{BindError, PeerError};
-pub use limits::Limits;
+pub use limits::TransportLimits;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::TransportMetrics;
@@ -140,4 +141,4 @@ pub use tcp::{TcpConfig, TcpTransport};
 #[cfg(feature = "test-ca")]
 pub use test_ca::{TestAuthority, TestAuthorityError, TestCertificate, TestFiles};
 #[cfg(feature = "tls")]
-pub use tls::{Fingerprint, FingerprintError, Pem, TlsConfig, TlsError, Trust};
+pub use tls::{CertificateFingerprint, FingerprintError, Pem, TlsConfig, TlsError, Trust};

@@ -9,7 +9,7 @@ use anti_entropy::gossip::PeerId;
 use crate::address::Address;
 use crate::error::PeerError;
 use crate::handshake::MAX_NAME_BYTES;
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 use crate::send_queue::{PushError, SendQueue};
 use crate::stats::Stats;
 use crate::task::Task;
@@ -18,7 +18,7 @@ use crate::task::Task;
 #[derive(Debug)]
 pub(crate) struct Peers {
     own_name: PeerId,
-    limits: Limits,
+    limits: TransportLimits,
     seed: u64,
     stats: Arc<Stats>,
     /// `None` once the transport is closed.
@@ -52,7 +52,7 @@ pub(crate) enum Set {
 
 impl Peers {
     /// Nobody yet.
-    pub(crate) fn new(own_name: PeerId, limits: Limits, seed: u64, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(own_name: PeerId, limits: TransportLimits, seed: u64, stats: Arc<Stats>) -> Self {
         Self { own_name, limits, seed, stats, known: Mutex::new(Some(BTreeMap::new())) }
     }
 
@@ -82,6 +82,15 @@ impl Peers {
                 let added = self.start(place.key().clone(), address, start);
                 place.insert(added);
                 Ok(Set::Added)
+            }
+        }
+    }
+
+    /// Adds the peers of a configuration, which has been validated.
+    pub(crate) fn add_configured(&self, configured: &BTreeMap<PeerId, Address>, start: impl Fn(Destination) -> Task) {
+        if let Some(peers) = self.lock().as_mut() {
+            for (peer, address) in configured {
+                peers.insert(peer.clone(), self.start(peer.clone(), address.clone(), &start));
             }
         }
     }
@@ -144,8 +153,8 @@ impl Peers {
     }
 }
 
-/// Whether the handshake can carry a name.
-pub(crate) fn check_name(name: &PeerId) -> Result<(), PeerError> {
+/// Refuses a name that the handshake cannot carry.
+fn check_name(name: &PeerId) -> Result<(), PeerError> {
     match name.as_str().len() {
         1..=MAX_NAME_BYTES => Ok(()),
         bytes => Err(PeerError::NameLength { bytes }),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use anti_entropy::gossip::PeerId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 use crate::stats::Stats;
 
 /// A frame that waits for `receive`, with the room that it takes in the queue.
@@ -33,7 +33,7 @@ struct PeerRoom {
 }
 
 impl ReceiveQueue {
-    pub(crate) fn new(limits: &Limits) -> (Self, mpsc::Receiver<Received>) {
+    pub(crate) fn new(limits: &TransportLimits) -> (Self, mpsc::Receiver<Received>) {
         let (frames, receiver) = mpsc::channel(limits.receive_queue_frames);
         let room = Arc::new(Semaphore::new(limits.receive_queue_bytes));
         let limits = (limits.peer_queue_frames, limits.peer_queue_bytes);

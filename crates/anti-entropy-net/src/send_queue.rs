@@ -3,7 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 
 /// Which frames one task takes from a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) enum PushError {
 }
 
 impl SendQueue {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &TransportLimits) -> Self {
         Self {
             waiting: Mutex::new(Waiting { frames: VecDeque::new(), bytes: 0, shut: false }),
             pushed: Notify::new(),
@@ -145,7 +145,12 @@ mod tests {
     use super::*;
 
     fn queue(send_queue_frames: usize, send_queue_bytes: usize) -> SendQueue {
-        SendQueue::new(&Limits { send_queue_frames, send_queue_bytes, short_frame_bytes: 4, ..Limits::default() })
+        SendQueue::new(&TransportLimits {
+            send_queue_frames,
+            send_queue_bytes,
+            short_frame_bytes: 4,
+            ..TransportLimits::default()
+        })
     }
 
     #[tokio::test]

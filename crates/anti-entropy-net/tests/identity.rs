@@ -5,19 +5,19 @@ mod common;
 use std::collections::BTreeMap;
 
 use anti_entropy_net::{
-    BindError, ConnectionRefusalReason, Pem, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority,
-    TestCertificate, TlsConfig, TlsError, Trust,
+    BindError, ConnectionRefusalReason, Pem, QuicConfig, QuicTransport, TcpTransport, TestAuthority, TestCertificate,
+    TlsConfig, TlsError, Trust,
 };
 use common::{Node, authority, bind, bind_quic, config, deliver, in_time, loopback, peer, raw, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 async fn quic_node(name: &str, tls: TlsConfig) -> QuicTransport {
-    bind_quic(QuicConfig { limits: config(name).limits, ..QuicConfig::new(peer(name), loopback(), tls) }).await
+    bind_quic(QuicConfig::new(peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)).await
 }
 
 async fn tcp_node(name: &str, tls: TlsConfig) -> TcpTransport {
-    bind(TcpConfig { tls: Some(tls), ..config(name) }).await
+    bind(config(name).with(|config| config.tls = Some(tls))).await
 }
 
 /// Comes to a node as "a" with a certificate, over both transports; says whether it was let in.
@@ -208,7 +208,7 @@ async fn rotate<T: Node>(a: &T, b: &T, old: &TestAuthority, new: &TestAuthority)
     deliver(a, "b", b, b"over the same connection").await;
     assert_eq!(a.counters().connected, connected, "it is still trusted");
 
-    let wrong = TlsConfig { key: Pem::Text("no key".into()), ..old.issue("b").expect("a DNS name").config() };
+    let wrong = old.issue("b").expect("a DNS name").config().with(|tls| tls.key = Pem::Text("no key".into()));
     assert!(matches!(b.change_tls(wrong), Err(TlsError::Missing { .. })));
     deliver(a, "b", b, b"nothing has changed").await;
     assert_eq!(a.counters().connected, connected);
@@ -262,14 +262,14 @@ async fn certificates_that_cannot_work_are_refused_with_advice() {
     let good = authority.issue("b").unwrap();
     let other = authority.issue("b").unwrap();
     let text = |text: &str| Pem::Text(text.into());
-    let with_key = |key: &str| TlsConfig { key: text(key), ..good.config() };
+    let with_key = |key: &str| good.config().with(|tls| tls.key = text(key));
     let cases = [
         ("b", with_key(&other.key), "not the key of the certificate"),
         ("b", with_key(""), "no private key"),
-        ("b", TlsConfig { certificates: text("x"), ..good.config() }, "no certificate"),
+        ("b", good.config().with(|tls| tls.certificates = text("x")), "no certificate"),
         (
             "b",
-            TlsConfig { certificates: "no/such/file".into(), ..good.config() },
+            good.config().with(|tls| tls.certificates = "no/such/file".into()),
             "cannot read certificate, no/such/file",
         ),
         ("b", authority.issue_expired("b").unwrap().config(), "issue a new one"),
@@ -288,6 +288,9 @@ async fn certificates_that_cannot_work_are_refused_with_advice() {
     assert!(QuicTransport::bind(QuicConfig::new(peer("b b"), loopback(), listed)).await.is_ok());
     let plain = bind(config("a")).await;
     assert!(matches!(plain.reload_tls(), Err(TlsError::NoTls)));
-    let everywhere = TcpConfig { listen: ([0, 0, 0, 0], 0).into(), tls: Some(good.config()), ..config("b") };
+    let everywhere = config("b").with(|config| {
+        config.listen = ([0, 0, 0, 0], 0).into();
+        config.tls = Some(good.config());
+    });
     assert!(TcpTransport::bind(everywhere).await.is_ok(), "TLS may leave loopback");
 }

@@ -19,7 +19,8 @@ use crate::task::Task;
 /// use anti_entropy_net::{PrometheusConfig, PrometheusEndpoint};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let config = PrometheusConfig { listen: "127.0.0.1:0".parse()?, ..PrometheusConfig::default() };
+/// let any_port = "127.0.0.1:0".parse()?;
+/// let config = PrometheusConfig::default().with(|config| config.listen = any_port);
 /// let endpoint = PrometheusEndpoint::bind(config).await?;
 /// println!("metrics are at http://{}/metrics", endpoint.local_addr());
 /// # Ok::<_, Box<dyn std::error::Error>>(())

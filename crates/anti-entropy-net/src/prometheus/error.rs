@@ -1,33 +1,21 @@
 use std::io;
 use std::net::SocketAddr;
 
+use anti_entropy::ConfigError;
+
 /// Why there is no endpoint. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrometheusError {
-    /// The listening address can be reached from other machines.
-    #[error(
-        "listening on {address} was refused: whoever reaches it reads the names of all peers, so it stays on loopback; \
-         listen on a loopback address, or set allow_non_loopback if the network itself keeps strangers out"
-    )]
-    NotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// A limit makes no sense.
-    #[error("{limit} {rule}; nothing was opened; correct the configuration")]
-    Limit {
-        /// The field of [`PrometheusConfig`].
-        limit: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
+    /// A setting is out of its range, or contradicts another one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The operating system refused the address.
     #[error("cannot listen on {address}: {source}; nothing was opened; choose an address of this machine that is free")]
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
     /// The application has installed a recorder of its own.

@@ -3,6 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anti_entropy::ConfigError;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 
@@ -31,7 +32,7 @@ pub(super) fn install(config: &PrometheusConfig) -> Result<PrometheusHandle, Pro
         return Ok(installed.handle.clone());
     }
     let own = Matcher::Prefix("anti_entropy_".into());
-    let refused = |_| PrometheusError::Limit { limit: "buckets", rule: "must be 1 to 100 numbers" };
+    let refused = |_| ConfigError::new("buckets", &config.buckets, "at least one number");
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(own, &config.buckets)
         .map_err(refused)?

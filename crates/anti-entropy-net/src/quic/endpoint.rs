@@ -16,14 +16,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
 use super::streams::STREAMS;
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 use crate::tls::{Identity, TlsError};
 
 /// Opens the socket.
 pub(super) fn open(
     listen: SocketAddr,
     identity: &Identity,
-    limits: &Limits,
+    limits: &TransportLimits,
 ) -> io::Result<(Endpoint, Arc<TrackedRuntime>)> {
     let socket = UdpSocket::bind(listen)?;
     // After a restart, what peers still send to the earlier process is answered with a token that they know, so that
@@ -61,7 +61,7 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
-pub(super) fn server(identity: &Identity, limits: &Limits) -> Result<ServerConfig, TlsError> {
+pub(super) fn server(identity: &Identity, limits: &TransportLimits) -> Result<ServerConfig, TlsError> {
     let crypto = QuicServerConfig::try_from(Arc::clone(&identity.server)).map_err(setup)?;
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
     server.transport_config(Arc::new(transport(limits)));
@@ -73,7 +73,7 @@ pub(super) fn server(identity: &Identity, limits: &Limits) -> Result<ServerConfi
     Ok(server)
 }
 
-pub(super) fn client(identity: &Identity, limits: &Limits) -> Result<ClientConfig, TlsError> {
+pub(super) fn client(identity: &Identity, limits: &TransportLimits) -> Result<ClientConfig, TlsError> {
     let crypto = QuicClientConfig::try_from(Arc::clone(&identity.client)).map_err(setup)?;
     let mut client = ClientConfig::new(Arc::new(crypto));
     client.transport_config(Arc::new(transport(limits)));
@@ -84,7 +84,7 @@ fn setup(error: impl std::error::Error) -> TlsError {
     TlsError::Setup(error.to_string())
 }
 
-fn transport(limits: &Limits) -> TransportConfig {
+fn transport(limits: &TransportLimits) -> TransportConfig {
     let window = VarInt::from_u32(limits.window_bytes);
     let mut transport = TransportConfig::default();
     transport

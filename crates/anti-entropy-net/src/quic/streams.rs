@@ -89,7 +89,7 @@ async fn arrived(stream: &mut SendStream) -> io::Result<()> {
     }
 }
 
-/// Limits the time of a write.
+/// TransportLimits the time of a write.
 pub(super) async fn in_time(limit: Duration, write: impl Future<Output = io::Result<()>>) -> Result<(), WriteEnd> {
     match timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),

@@ -18,7 +18,7 @@ use super::hub::Hub;
 use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::handshake::Incarnation;
-use crate::peers::{Set, check_name};
+use crate::peers::Set;
 use crate::receive_queue::{ReceiveQueue, Received};
 use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
@@ -31,9 +31,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Carries frames over QUIC, with mutual TLS; runs on tokio.
 ///
 /// There is one connection between two nodes, used both ways. Whoever has something to send opens it; after
-/// [`idle_timeout`](crate::Limits::idle_timeout) without a frame it is closed, and no frame is lost by that. Short
+/// [`idle_timeout`](crate::TransportLimits::idle_timeout) without a frame it is closed, and no frame is lost by that. Short
 /// frames arrive in the order in which they were sent; those longer than
-/// [`short_frame_bytes`](crate::Limits::short_frame_bytes) go beside them, so that they hold none up. A frame is lost if
+/// [`short_frame_bytes`](crate::TransportLimits::short_frame_bytes) go beside them, so that they hold none up. A frame is lost if
 /// its connection breaks, and while there is none: in the time between two attempts to connect,
 /// [`send`](Transport::send) returns [`SendError::NotConnected`].
 ///
@@ -60,22 +60,21 @@ impl QuicTransport {
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
     #[allow(clippy::unused_async, reason = "it needs a runtime, and may come to wait")]
     pub async fn bind(config: QuicConfig) -> Result<Self, BindError> {
-        config.limits.validate()?;
-        check_name(&config.name)?;
+        config.validate()?;
         let tls = TlsHandle::new(config.tls.clone(), &config.name)?;
         let failed = |source| BindError::Listen { address: config.listen, source };
         let (endpoint, drivers) = endpoint::open(config.listen, &tls.current(), &config.limits).map_err(failed)?;
         let local_addr = endpoint.local_addr().map_err(failed)?;
         let (queue, received) = ReceiveQueue::new(&config.limits);
         let stats = Arc::new(Stats::new(config.limits.refusals_logged_per_second));
-        let peers = config.peers.clone();
         let hub = Arc::new(Hub::new(config, tls, stats, endpoint.clone(), queue, incarnation()?));
         hub.spawn(accept_all(Arc::clone(&hub), endpoint));
         let received = tokio::sync::Mutex::new(received);
         let transport = Self { local_addr, runtime: Handle::current(), drivers, hub, received };
-        for (peer, address) in peers {
-            transport.set_peer(peer, address)?;
-        }
+        let hub = &transport.hub;
+        hub.peers.add_configured(&hub.config.peers, |to| {
+            Task::spawn(&transport.runtime, Link { to, hub: Arc::clone(hub) }.run())
+        });
         Ok(transport)
     }
 

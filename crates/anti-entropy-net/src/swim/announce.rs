@@ -9,11 +9,11 @@ pub(super) const ANNOUNCEMENT_BYTES: usize = 40;
 
 /// The state of a replica, in so few bytes that every datagram carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub(super) struct Announcement {
     /// Which of the cluster's spaces it is about.
-    pub space: u64,
+    pub(super) space: u64,
     /// The digest of the replica's state: equal digests are equal replicas.
-    pub state: [u8; 32],
+    pub(super) state: [u8; 32],
 }
 
 /// What one peer announces, by space, and when that was heard or told. Nobody says that a space is retracted, so one that

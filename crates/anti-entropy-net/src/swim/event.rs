@@ -21,7 +21,8 @@ pub struct Member {
 
 /// What happened in the membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+#[non_exhaustive]
+pub enum MembershipEvent {
     /// A node has joined, or came back. What it announces follows at once, as [`Announced`](Self::Announced).
     Up {
         /// The node.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::AnnounceError;
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
 use super::membership::Membership;
 use crate::error::PeerError;
 #[cfg(feature = "quic")]
@@ -53,7 +53,7 @@ impl Routes for QuicTransport {
 
 /// A replica that is told of peers, whatever it holds: its driver's [`Handle`].
 #[async_trait]
-pub trait Space: Send + Sync {
+pub trait SpaceReplica: Send + Sync {
     /// Adds a peer, or gives a known one another zone; together with what it announces, if anything is known of that.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ pub trait Space: Send + Sync {
 }
 
 #[async_trait]
-impl<V: Replicated, E: AsMut<Engine<V>> + 'static> Space for Handle<V, E> {
+impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E> {
     async fn set_peer(
         &self,
         peer: PeerId,
@@ -124,7 +124,7 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> Space for Handle<V, E> {
 pub async fn follow(
     membership: Arc<Membership>,
     routes: Arc<dyn Routes>,
-    spaces: BTreeMap<u64, Arc<dyn Space>>,
+    spaces: BTreeMap<u64, Arc<dyn SpaceReplica>>,
 ) -> Result<(), AnnounceError> {
     if spaces.len() > membership.max_spaces() {
         return Err(AnnounceError::TooManySpaces { max: membership.max_spaces() });
@@ -146,9 +146,9 @@ pub async fn follow(
         let events = waited.ok().flatten().into_iter().chain(std::iter::from_fn(|| membership.try_next_event()));
         for event in events {
             match event {
-                Event::Up { member } | Event::Changed { member } => table.set(member),
-                Event::Down { peer } => table.remove(&peer, &views),
-                Event::Announced { peer, space, state } => announced(&views, &peer, space, state),
+                MembershipEvent::Up { member } | MembershipEvent::Changed { member } => table.set(member),
+                MembershipEvent::Down { peer } => table.remove(&peer, &views),
+                MembershipEvent::Announced { peer, space, state } => announced(&views, &peer, space, state),
             }
         }
         table.publish(&views);
@@ -246,7 +246,7 @@ impl Table {
 /// Serves one space.
 struct Follower {
     id: u64,
-    space: Arc<dyn Space>,
+    space: Arc<dyn SpaceReplica>,
     membership: Arc<Membership>,
     /// What the space knows.
     done: View,

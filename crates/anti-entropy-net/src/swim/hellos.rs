@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::boot_id::BootId;
-use super::config::SwimLimits;
 use super::identity::Identity;
+use super::limits::SwimLimits;
 
 /// How often a hello is sent until its address counts as silent.
 const ATTEMPTS: usize = 4;

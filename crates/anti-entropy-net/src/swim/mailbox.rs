@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anti_entropy::gossip::PeerId;
 use tokio::sync::Notify;
 
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
 
 /// What the consumer has not been told yet. It keeps what is so and what was told, not what happened, so it is bounded by
 /// the members and their spaces however slow the consumer is.
@@ -75,7 +75,7 @@ impl Mailbox {
     }
 
     /// Waits for the next event. Dropping this before it is ready loses none.
-    pub(super) async fn next(&self) -> Option<Event> {
+    pub(super) async fn next(&self) -> Option<MembershipEvent> {
         loop {
             if let Some(event) = self.try_next() {
                 return Some(event);
@@ -91,7 +91,7 @@ impl Mailbox {
     }
 
     /// The next event, if there is one.
-    pub(super) fn try_next(&self) -> Option<Event> {
+    pub(super) fn try_next(&self) -> Option<MembershipEvent> {
         self.lock().take()
     }
 
@@ -109,29 +109,29 @@ impl Mailbox {
 }
 
 impl State {
-    fn take(&mut self) -> Option<Event> {
+    fn take(&mut self) -> Option<MembershipEvent> {
         while let Some(peer) = self.news.front() {
             match (self.told.get(peer), self.members.get(peer)) {
                 (None, Some(member)) => {
                     let member = member.clone();
                     self.told.insert(peer.clone(), member.clone());
-                    return Some(Event::Up { member });
+                    return Some(MembershipEvent::Up { member });
                 }
                 (Some(_), None) => {
                     let peer = peer.clone();
                     self.told.remove(&peer);
-                    return Some(Event::Down { peer });
+                    return Some(MembershipEvent::Down { peer });
                 }
                 (Some(told), Some(member)) if told != member => {
                     let member = member.clone();
                     self.told.insert(peer.clone(), member.clone());
-                    return Some(Event::Changed { member });
+                    return Some(MembershipEvent::Changed { member });
                 }
                 _ => {}
             }
             let announced = self.announced.get_mut(peer).and_then(VecDeque::pop_front);
             if let Some((space, state)) = announced {
-                return Some(Event::Announced { peer: peer.clone(), space, state });
+                return Some(MembershipEvent::Announced { peer: peer.clone(), space, state });
             }
             self.announced.remove(&peer.clone());
             self.news.pop_front();
@@ -160,13 +160,16 @@ mod tests {
             mailbox.announced(&"b".into(), 1, [7; 32]);
             mailbox.down(&"b".into());
         }
-        assert_eq!(mailbox.next().await, Some(Event::Up { member: member("a", 99) }));
-        assert_eq!(mailbox.next().await, Some(Event::Announced { peer: "a".into(), space: 1, state: [99; 32] }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Up { member: member("a", 99) }));
+        assert_eq!(
+            mailbox.next().await,
+            Some(MembershipEvent::Announced { peer: "a".into(), space: 1, state: [99; 32] })
+        );
         mailbox.up(member("a", 100));
-        assert_eq!(mailbox.next().await, Some(Event::Changed { member: member("a", 100) }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Changed { member: member("a", 100) }));
         mailbox.down(&"a".into());
         mailbox.close();
-        assert_eq!(mailbox.next().await, Some(Event::Down { peer: "a".into() }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Down { peer: "a".into() }));
         assert_eq!((mailbox.next().await, mailbox.next().await), (None, None));
     }
 
@@ -178,7 +181,7 @@ mod tests {
             mailbox.announced(&"a".into(), space, [7; 32]);
         }
         let events: Vec<_> = std::iter::from_fn(|| mailbox.try_next()).skip(1).collect();
-        let newest = [97, 98, 99].map(|space| Event::Announced { peer: "a".into(), space, state: [7; 32] });
+        let newest = [97, 98, 99].map(|space| MembershipEvent::Announced { peer: "a".into(), space, state: [7; 32] });
         assert_eq!(events, newest);
     }
 }

@@ -14,7 +14,7 @@ use super::announce::Announcements;
 use super::boot_id::BootId;
 use super::config::SwimConfig;
 use super::error::{AnnounceError, JoinError};
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
 use super::header::MAX_DATAGRAM_BYTES;
 use super::mailbox::Mailbox;
 use super::node::{Node, Shared};
@@ -91,12 +91,12 @@ impl Membership {
 
     /// Waits for the next event; `None` once this node has left. Dropping the future loses no event. A consumer that is
     /// slow misses no change that still holds: it is told the sum of what happened.
-    pub async fn next_event(&self) -> Option<Event> {
+    pub async fn next_event(&self) -> Option<MembershipEvent> {
         self.shared.mailbox.next().await
     }
 
     /// The next event, if there is one already.
-    pub fn try_next_event(&self) -> Option<Event> {
+    pub fn try_next_event(&self) -> Option<MembershipEvent> {
         self.shared.mailbox.try_next()
     }
 

@@ -8,7 +8,7 @@
 //! A list of peers that does not change needs none of this: give it to the transport.
 //!
 //! ```
-//! use anti_entropy_net::swim::{ClusterKey, Event, Membership, SwimConfig};
+//! use anti_entropy_net::swim::{ClusterKey, MembershipEvent, Membership, SwimConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,11 +19,11 @@
 //! let a = Membership::join(SwimConfig::new("a".into(), any_port, a_transport, key.clone())).await?;
 //! a.announce(1, [0xAA; 32])?;
 //! let seeds = vec![format!("localhost:{}", a.local_addr().port())];
-//! let b = Membership::join(SwimConfig { seeds, ..SwimConfig::new("b".into(), any_port, b_transport, key) }).await?;
+//! let b = Membership::join(SwimConfig::new("b".into(), any_port, b_transport, key).with(|config| config.seeds = seeds)).await?;
 //!
-//! let Some(Event::Up { member }) = b.next_event().await else { panic!("a was first") };
+//! let Some(MembershipEvent::Up { member }) = b.next_event().await else { panic!("a was first") };
 //! assert_eq!((member.name.as_str(), member.transport), ("a", a_transport));
-//! let announced = Event::Announced { peer: "a".into(), space: 1, state: [0xAA; 32] };
+//! let announced = MembershipEvent::Announced { peer: "a".into(), space: 1, state: [0xAA; 32] };
 //! assert_eq!(b.next_event().await, Some(announced));
 //! b.leave().await;
 //! # Ok(())
@@ -136,6 +136,7 @@ mod header;
 mod hellos;
 mod identity;
 mod key;
+mod limits;
 mod mailbox;
 mod membership;
 #[cfg(feature = "metrics")]
@@ -152,13 +153,14 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod timings;
 
-pub use announce::Announcement;
-pub use config::{SwimConfig, SwimLimits, SwimTimings};
+pub use config::SwimConfig;
 pub use error::{AnnounceError, JoinError};
-pub use event::{Event, Member};
-pub use follow::{Routes, Space, follow};
+pub use event::{Member, MembershipEvent};
+pub use follow::{Routes, SpaceReplica, follow};
 pub use key::{ClusterKey, KeyError};
+pub use limits::SwimLimits;
 pub use membership::Membership;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
@@ -167,3 +169,4 @@ pub use metrics::MembershipMetrics;
 pub(crate) use metrics::describe_metrics;
 pub use refusal::{DatagramRefusal, DatagramRefusalReason, RefusedDatagrams};
 pub use stats::SwimStats;
+pub use timings::SwimTimings;

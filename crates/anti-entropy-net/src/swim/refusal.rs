@@ -6,6 +6,7 @@ use crate::refusal_reasons::refusal_reasons;
 
 /// A datagram that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DatagramRefusal {
     /// Where it came from, or said it did.
     pub from: SocketAddr,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::config::SwimTimings;
+use super::timings::SwimTimings;
 use crate::backoff::Backoff;
 
 /// How long to wait before coming back after having been declared down: not at all the first time, and longer each time
@@ -16,8 +16,7 @@ pub(super) struct RejoinDelay {
 
 impl RejoinDelay {
     pub(super) fn new(timings: &SwimTimings, seed: u64) -> Self {
-        let max = timings.rejoin_max.max(timings.probe_interval);
-        let backoff = Backoff::new(timings.probe_interval, max, seed);
+        let backoff = Backoff::new(timings.probe_interval, timings.rejoin_max, seed);
         Self { backoff, forget_after: 4 * timings.rejoin_max, last: None }
     }
 

@@ -79,9 +79,7 @@ impl TcpTransport {
             received: tokio::sync::Mutex::new(received),
             config,
         };
-        for (peer, address) in &transport.config.peers {
-            transport.set_peer(peer.clone(), address.clone())?;
-        }
+        transport.peers.add_configured(&transport.config.peers, |to| transport.start(to));
         Ok(transport)
     }
 

@@ -1,11 +1,15 @@
 use std::io;
 
+use anti_entropy::ConfigError;
 use anti_entropy::gossip::PeerId;
 
 /// Why certificates could not be used. Whatever was in use before still is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file could not be read.
     #[error("cannot read {what}, {file}: {source}; nothing was changed; correct the path or its permissions")]
     Read {

@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 /// Written in hexadecimal; colons between the bytes and capital letters are read as well.
 ///
 /// ```
-/// use anti_entropy_net::Fingerprint;
+/// use anti_entropy_net::CertificateFingerprint;
 ///
 /// let text = "ab".repeat(32);
-/// let fingerprint: Fingerprint = text.parse().unwrap();
+/// let fingerprint: CertificateFingerprint = text.parse().unwrap();
 /// assert_eq!(fingerprint.to_string(), text);
-/// assert!("ab:cd".parse::<Fingerprint>().is_err());
+/// assert!("ab:cd".parse::<CertificateFingerprint>().is_err());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
+pub struct CertificateFingerprint([u8; SHA256_OUTPUT_LEN]);
 
-impl Fingerprint {
+impl CertificateFingerprint {
     /// The fingerprint of a certificate in DER.
     pub fn of_der(certificate: &[u8]) -> Self {
         let mut hash = [0; SHA256_OUTPUT_LEN];
@@ -41,7 +41,7 @@ impl Fingerprint {
     }
 }
 
-impl FromStr for Fingerprint {
+impl FromStr for CertificateFingerprint {
     type Err = FingerprintError;
 
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
@@ -57,7 +57,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl TryFrom<String> for Fingerprint {
+impl TryFrom<String> for CertificateFingerprint {
     type Error = FingerprintError;
 
     fn try_from(text: String) -> Result<Self, FingerprintError> {
@@ -65,25 +65,25 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
+impl From<CertificateFingerprint> for String {
+    fn from(fingerprint: CertificateFingerprint) -> Self {
         fingerprint.to_string()
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
+        write!(f, "CertificateFingerprint({self})")
     }
 }
 
-/// Why there is no [`Fingerprint`].
+/// Why there is no [`CertificateFingerprint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FingerprintError {
@@ -101,15 +101,15 @@ mod tests {
 
     #[test]
     fn it_is_sha_256_in_hexadecimal() {
-        let abc = Fingerprint::of_der(b"abc");
+        let abc = CertificateFingerprint::of_der(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(abc.to_string(), text);
         let with_colons: Vec<_> = text.as_bytes().chunks(2).map(|two| str::from_utf8(two).unwrap()).collect();
         assert_eq!(with_colons.join(":").to_uppercase().parse(), Ok(abc));
-        assert_eq!(serde_json::from_str::<Fingerprint>(&serde_json::to_string(&abc).unwrap()).unwrap(), abc);
+        assert_eq!(serde_json::from_str::<CertificateFingerprint>(&serde_json::to_string(&abc).unwrap()).unwrap(), abc);
         for wrong in [&text[1..], &format!("{text}0"), &text.replace('b', "g"), "", "\u{e9}"] {
-            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError::NotHexadecimal));
+            assert_eq!(wrong.parse::<CertificateFingerprint>(), Err(FingerprintError::NotHexadecimal));
         }
-        assert_eq!(Fingerprint::of_pem("nothing"), Err(FingerprintError::NoCertificate));
+        assert_eq!(CertificateFingerprint::of_pem("nothing"), Err(FingerprintError::NoCertificate));
     }
 }

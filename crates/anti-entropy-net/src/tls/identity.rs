@@ -47,6 +47,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Reads what the configuration names, and checks that `name` can be proven by it.
     pub(crate) fn load(config: &TlsConfig, name: &PeerId) -> Result<Self, TlsError> {
+        config.validate()?;
         let provider = Arc::new(ring::default_provider());
         let chain = certificates(&config.certificates, "certificate")?;
         let key = private_key(&config.key)?;

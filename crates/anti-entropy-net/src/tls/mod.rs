@@ -10,7 +10,7 @@ mod verifier;
 
 pub use config::{TlsConfig, Trust};
 pub use error::TlsError;
-pub use fingerprint::{Fingerprint, FingerprintError};
+pub use fingerprint::{CertificateFingerprint, FingerprintError};
 pub use pem::Pem;
 
 #[cfg(feature = "quic")]

@@ -9,7 +9,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::CertificateFingerprint;
 
 /// Decides which certificates are believed, of both sides alike.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Verifier {
 
 #[derive(Debug)]
 pub(crate) enum Trusted {
-    Fingerprints(BTreeMap<PeerId, BTreeSet<Fingerprint>>),
+    Fingerprints(BTreeMap<PeerId, BTreeSet<CertificateFingerprint>>),
     Authorities(Vec<TrustAnchor<'static>>),
 }
 
@@ -46,7 +46,7 @@ impl Role {
 /// What the handshake ends with if a certificate is not on the list.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate with fingerprint {0} is not listed")]
-struct Unlisted(Fingerprint);
+struct Unlisted(CertificateFingerprint);
 
 impl Verifier {
     pub(crate) fn new(trusted: Trusted, provider: &CryptoProvider) -> Self {
@@ -65,7 +65,7 @@ impl Verifier {
         match &self.trusted {
             Trusted::Authorities(anchors) => self.path(&certificate, anchors, others, role, now).map_err(webpki_error),
             Trusted::Fingerprints(listed) => {
-                let fingerprint = Fingerprint::of_der(own);
+                let fingerprint = CertificateFingerprint::of_der(own);
                 if !listed.values().any(|listed| listed.contains(&fingerprint)) {
                     return Err(CertificateError::Other(OtherError(Arc::new(Unlisted(fingerprint)))).into());
                 }
@@ -81,7 +81,7 @@ impl Verifier {
     pub(crate) fn proves(&self, certificate: &CertificateDer<'_>, name: &PeerId) -> bool {
         match &self.trusted {
             Trusted::Fingerprints(listed) => {
-                listed.get(name).is_some_and(|listed| listed.contains(&Fingerprint::of_der(certificate)))
+                listed.get(name).is_some_and(|listed| listed.contains(&CertificateFingerprint::of_der(certificate)))
             }
             Trusted::Authorities(_) => {
                 let Ok(certificate) = EndEntityCert::try_from(certificate) else { return false };

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Net, address, cluster, config, name, secs};
-use crate::swim::event::Event;
+use crate::swim::event::MembershipEvent;
 
-fn announced(number: u16, state: u8) -> Event {
-    Event::Announced { peer: name(number).as_str().into(), space: 5, state: [state; 32] }
+fn announced(number: u16, state: u8) -> MembershipEvent {
+    MembershipEvent::Announced { peer: name(number).as_str().into(), space: 5, state: [state; 32] }
 }
 
 #[test]
@@ -22,14 +22,17 @@ fn a_member_that_is_up_is_told_with_what_it_announces() {
         for number in 1..=4 {
             let events = net.events(address(number));
             let ups = events.iter().enumerate().filter_map(|(at, event)| match event {
-                Event::Up { member } => Some((at, member.name.clone())),
+                MembershipEvent::Up { member } => Some((at, member.name.clone())),
                 _ => None,
             });
             let mut count = 0;
             for (at, up) in ups {
                 count += 1;
                 let follows = &events[at + 1];
-                assert!(matches!(follows, Event::Announced { peer, .. } if *peer == up), "{seed}: {events:?}");
+                assert!(
+                    matches!(follows, MembershipEvent::Announced { peer, .. } if *peer == up),
+                    "{seed}: {events:?}"
+                );
             }
             assert_eq!(count, 3, "seed {seed}: {events:?}");
         }
@@ -51,7 +54,7 @@ fn nothing_is_told_before_it_is_known_what_a_member_announces_or_the_wait_is_ove
     });
     let waited = net.now.checked_sub(began).unwrap();
     assert!((secs(1)..secs(2)).contains(&waited), "{waited:?}");
-    assert!(events.iter().all(|event| matches!(event, Event::Up { .. })), "{events:?}");
+    assert!(events.iter().all(|event| matches!(event, MembershipEvent::Up { .. })), "{events:?}");
 }
 
 #[test]
@@ -102,7 +105,8 @@ fn spaces_that_come_and_go_are_told_however_many_there_were() {
         net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
         net.run(secs(5));
         let events = net.events(address(2));
-        let told = |event: &Event| matches!(event, Event::Announced { space: told, .. } if *told == space);
+        let told =
+            |event: &MembershipEvent| matches!(event, MembershipEvent::Announced { space: told, .. } if *told == space);
         assert!(events.iter().any(told), "{space}: {events:?}");
         assert!(net.nodes[&address(1)].shared.announcements.remove(space));
     }

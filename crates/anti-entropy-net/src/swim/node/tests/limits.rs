@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Net, address, cluster, config, name, secs};
 use crate::swim::config::SwimConfig;
-use crate::swim::event::Event;
+use crate::swim::event::MembershipEvent;
 use crate::swim::header::MAX_DATAGRAM_BYTES;
 
 #[test]
@@ -113,7 +113,7 @@ fn many_spaces_take_turns_and_fill_datagrams() {
         .events(address(2))
         .into_iter()
         .map(|event| match event {
-            Event::Announced { space, state, .. } => (space, state),
+            MembershipEvent::Announced { space, state, .. } => (space, state),
             event => panic!("{event:?}"),
         })
         .collect();
@@ -131,7 +131,7 @@ fn many_spaces_take_turns_and_fill_datagrams() {
         for _ in 0..time {
             net.run(secs(1));
             let events = net.events(address(3));
-            announced += events.iter().filter(|event| matches!(event, Event::Announced { .. })).count();
+            announced += events.iter().filter(|event| matches!(event, MembershipEvent::Announced { .. })).count();
         }
         assert_eq!(announced, 7);
     }

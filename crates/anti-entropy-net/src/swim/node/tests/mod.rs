@@ -15,7 +15,7 @@ use super::{Node, Shared};
 use crate::swim::announce::Announcements;
 use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
-use crate::swim::event::Event;
+use crate::swim::event::MembershipEvent;
 use crate::swim::header::MAX_DATAGRAM_BYTES;
 use crate::swim::key::ClusterKey;
 use crate::swim::mailbox::Mailbox;
@@ -158,7 +158,7 @@ impl Net {
     }
 
     /// What a node's consumer has not been told yet.
-    fn events(&self, address: SocketAddr) -> Vec<Event> {
+    fn events(&self, address: SocketAddr) -> Vec<MembershipEvent> {
         let mailbox = &self.nodes[&address].shared.mailbox;
         std::iter::from_fn(|| mailbox.try_next()).collect()
     }
