@@ -10,7 +10,7 @@ use anti_entropy::clock::Seed;
 use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
 use anti_entropy::gossip::{Engine, GossipConfig};
 use anti_entropy::replica::{KeepAll, Keyed, Opening, Replica};
-use anti_entropy_net::swim::{ClusterKey, Membership, Space, SwimConfig, follow};
+use anti_entropy_net::swim::{ClusterKey, Membership, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{QuicConfig, QuicTransport};
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -70,12 +70,11 @@ impl Node {
         let (replica, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
         tokio::spawn(driver);
 
-        let swim = SwimConfig {
-            seeds: settings.seeds,
-            ..SwimConfig::new(settings.name, loopback, transport.local_addr(), ClusterKey::from_hex(&settings.key)?)
-        };
+        let key = ClusterKey::from_hex(&settings.key)?;
+        let swim = SwimConfig::new(settings.name, loopback, transport.local_addr(), key)
+            .with(|config| config.seeds = settings.seeds);
         let membership = Arc::new(Membership::join(swim).await?);
-        let spaces: BTreeMap<u64, Arc<dyn Space>> = [(SPACE, Arc::new(replica.clone()) as Arc<dyn Space>)].into();
+        let spaces = BTreeMap::from([(SPACE, Arc::new(replica.clone()) as Arc<dyn SpaceReplica>)]);
         // From here on peers come and go by themselves.
         tokio::spawn(follow(Arc::clone(&membership), transport.clone(), spaces));
         Ok(Self { replica, transport, membership, marker })

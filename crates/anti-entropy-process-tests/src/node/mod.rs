@@ -16,7 +16,7 @@ use anti_entropy::driver::{DriverConfig, Handle, drive};
 use anti_entropy::gossip::{Engine, Event, PeerId};
 use anti_entropy::replica::{Keyed, LastWriterWins, Notice, Replica};
 use anti_entropy::session::{Finished, Outcome};
-use anti_entropy_net::swim::{Membership, Space, follow};
+use anti_entropy_net::swim::{Membership, SpaceReplica, follow};
 use anti_entropy_sim::history::NodeIndex;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -106,7 +106,7 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let events = handle.events().await?;
     tokio::spawn(report_events(events, handle.clone()));
     let membership = Arc::new(Membership::join(parts::swim(&options)).await?);
-    let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn Space>)]);
+    let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn SpaceReplica>)]);
     if options.broken != Some(Broken::KnowsNobody) {
         tokio::spawn(follow(Arc::clone(&membership), routes, spaces));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anti_entropy::driver::Handle;
 use anti_entropy::replica::{Error, Keyed, Marker};
-use anti_entropy_net::swim::Space;
+use anti_entropy_net::swim::SpaceReplica;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A replica that is spoken to in words.
 #[async_trait]
-pub(super) trait Spoken: Space {
+pub(super) trait Spoken: SpaceReplica {
     async fn put(&self, key: &str, value: &str) -> Result<(), Failure>;
 
     async fn take_away(&self, key: &str) -> Result<(), Failure>;
