@@ -99,9 +99,12 @@ mod error;
 mod frame;
 mod handshake;
 mod handshake_slots;
+#[cfg(any(feature = "tls", feature = "swim"))]
+mod hex;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod monitor;
 mod peers;
 #[cfg(feature = "prometheus")]
 mod prometheus;

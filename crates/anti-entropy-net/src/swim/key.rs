@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::hex::{self, NoDigit};
+
 /// The 32 bytes that the nodes of a cluster share, and strangers must not have: it seals every datagram.
 ///
 /// Made once, at random, for instance by `openssl rand -hex 32`. Its `Debug` form does not show it.
@@ -37,17 +39,7 @@ impl ClusterKey {
         if digits.len() != 2 * Self::BYTES {
             return Err(KeyError::Length { digits: digits.len() });
         }
-        let mut key = [0; Self::BYTES];
-        for (at, &digit) in digits.iter().enumerate() {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                b'A'..=b'F' => digit - b'A' + 10,
-                _ => return Err(KeyError::Digit { at }),
-            };
-            key[at / 2] = key[at / 2] << 4 | value;
-        }
-        Ok(Self(key))
+        hex::read(digits.iter().copied()).map(Self).map_err(|NoDigit { at }| KeyError::Digit { at })
     }
 
     /// The key in a file, written as [`from_hex`](Self::from_hex) reads it.

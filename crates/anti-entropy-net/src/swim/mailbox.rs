@@ -1,17 +1,16 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use anti_entropy::gossip::PeerId;
-use tokio::sync::Notify;
 
 use super::event::{Member, MembershipEvent};
+use crate::monitor::Monitor;
 
-/// What the consumer has not been told yet. It keeps what is so and what was told, not what happened, so it is bounded by
-/// the members and their spaces however slow the consumer is.
+/// The events that the application has not taken yet. It keeps the present state and the state that the application knows,
+/// not each change between the two, so it is bounded by the members and their spaces however slow the application is.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    state: Mutex<State>,
-    changed: Notify,
+    state: Monitor<State>,
     max_spaces: usize,
 }
 
@@ -30,18 +29,18 @@ struct State {
 
 impl Mailbox {
     pub(super) fn new(max_spaces: usize) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), max_spaces }
+        Self { state: Monitor::default(), max_spaces }
     }
 
     pub(super) fn up(&self, member: Member) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let name = member.name.clone();
         state.members.insert(name.clone(), member);
         self.news(state, name);
     }
 
     pub(super) fn down(&self, peer: &PeerId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.announced.remove(peer);
         if state.members.remove(peer).is_some() {
             self.news(state, peer.clone());
@@ -50,7 +49,7 @@ impl Mailbox {
 
     /// Nothing, if the member is not up. Of too many spaces, the one with the oldest news makes room.
     pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: [u8; 32]) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.members.contains_key(peer) {
             let announced = state.announced.entry(peer.clone()).or_default();
             match announced.iter_mut().find(|(before, _)| *before == space) {
@@ -66,33 +65,22 @@ impl Mailbox {
 
     /// Ends the events, once those that wait are taken.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
+        self.state.lock().closed = true;
+        self.state.wake();
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
-        self.lock().members.values().cloned().collect()
+        self.state.lock().members.values().cloned().collect()
     }
 
     /// Waits for the next event. Dropping this before it is ready loses none.
     pub(super) async fn next(&self) -> Option<MembershipEvent> {
-        loop {
-            if let Some(event) = self.try_next() {
-                return Some(event);
-            }
-            if self.lock().closed {
-                // Whoever else waits is to see it too.
-                self.changed.notify_one();
-                return None;
-            }
-            // News since the look above has left its permit, so it is not missed.
-            self.changed.notified().await;
-        }
+        self.state.wait(|state| state.take().map(Some).or_else(|| state.closed.then_some(None))).await
     }
 
     /// The next event, if there is one.
     pub(super) fn try_next(&self) -> Option<MembershipEvent> {
-        self.lock().take()
+        self.state.lock().take()
     }
 
     fn news(&self, mut state: MutexGuard<'_, State>, peer: PeerId) {
@@ -100,11 +88,7 @@ impl Mailbox {
             state.news.push_back(peer);
         }
         drop(state);
-        self.changed.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.wake();
     }
 }
 

@@ -6,6 +6,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
+use crate::hex;
+
 /// The SHA-256 hash of a certificate in DER, as `openssl x509 -fingerprint -sha256` shows it.
 ///
 /// Written in hexadecimal; colons between the bytes and capital letters are read as well.
@@ -45,15 +47,8 @@ impl FromStr for CertificateFingerprint {
     type Err = FingerprintError;
 
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
-        let mut hash = [0; SHA256_OUTPUT_LEN];
-        let mut digits = text.bytes().filter(|byte| *byte != b':').map(|byte| char::from(byte).to_digit(16));
-        for byte in &mut hash {
-            for _ in 0..2 {
-                let digit = digits.next().flatten().and_then(|digit| u8::try_from(digit).ok());
-                *byte = *byte << 4 | digit.ok_or(FingerprintError::NotHexadecimal)?;
-            }
-        }
-        if digits.next().is_some() { Err(FingerprintError::NotHexadecimal) } else { Ok(Self(hash)) }
+        let digits = text.bytes().filter(|byte| *byte != b':');
+        hex::read(digits).map(Self).map_err(|_| FingerprintError::NotHexadecimal)
     }
 }
 
@@ -73,7 +68,7 @@ impl From<CertificateFingerprint> for String {
 
 impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 

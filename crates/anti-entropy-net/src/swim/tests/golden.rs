@@ -46,7 +46,9 @@ fn announcement() -> Announcement {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    let mut text = String::new();
+    crate::hex::write(bytes, &mut text).unwrap();
+    text
 }
 
 fn announced() -> String {
