@@ -89,7 +89,7 @@ async fn arrived(stream: &mut SendStream) -> io::Result<()> {
     }
 }
 
-/// TransportLimits the time of a write.
+/// Gives up a write that takes too long.
 pub(super) async fn in_time(limit: Duration, write: impl Future<Output = io::Result<()>>) -> Result<(), WriteEnd> {
     match timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),
