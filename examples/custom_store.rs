@@ -6,8 +6,8 @@
 
 use std::{env, error::Error, fs, ops::ControlFlow, path::PathBuf, process, time::Duration};
 
-use anti_entropy::replica::{Commit, LastWriterWins, MemoryStore, MetaSlot, Replica, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange, clock::Now, clock::Seed, conformance};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Store, clock::Now, clock::Seed};
 
 // 1. The item: a numbered note. The number is its key; its bytes and its digest come from serde.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -60,8 +60,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut new_store = || open(files.next().expect("numbers do not end")).expect("a new file opens");
 
     // 3. Both keep the laws of their traits. This is what a test of an own store or item asserts.
-    conformance::check_items(&[Note(1, "milk".into()), Note(1, "bread".into()), Note(u32::MAX, String::new())])?;
-    conformance::check_store(&mut new_store, |store| open(store.0).expect("the same file opens again"))?;
+    anti_entropy_conformance::check_items(&[
+        Note(1, "milk".into()),
+        Note(1, "bread".into()),
+        Note(u32::MAX, String::new()),
+    ])?;
+    anti_entropy_conformance::check_store(&mut new_store, |store| open(store.0).expect("the same file opens again"))?;
     println!("The item and the store keep their laws.");
 
     // 4. Two replicas write without knowing of each other, and meet. A real program takes the time from its clocks.
@@ -69,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut bob = Replica::open(new_store(), LastWriterWins, Seed::from_os()?)?;
     alice.write(Note(1, "milk".into()), Now::default())?;
     bob.write(Note(1, "bread".into()), Now::default().after(Duration::from_secs(1)))?;
-    println!("Their session: {:?}.", conformance::exchange(&mut alice, &mut bob, Now::default())?);
+    println!("Their session: {:?}.", anti_entropy_conformance::exchange(&mut alice, &mut bob, Now::default())?);
     println!("They read {:?} and {:?}.", alice.read(&1)?.value(), bob.read(&1)?.value());
     Ok(fs::remove_dir_all(&directory)?)
 }

@@ -7,8 +7,8 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, thread};
 
-use anti_entropy::replica::{Commit, Keyed, MetaSlot, Resolver, Store, StoreError, Version};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Keyed, Resolver, Store, Version};
 use anti_entropy_sim::{campaign, scenario::Profile, subject};
 
 // 1. The store: a log of all commits, oldest first, and where in it the latest record of each key is. A clone is a copy:

@@ -10,9 +10,8 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::thread;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{ChangedEntries, Entry, MemoryStore, Replica};
 use anti_entropy::summary::Snapshot;
+use anti_entropy::{ChangedEntries, Entry, KeyHash, MemoryStore, Replica};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewItem};
 use anti_entropy_engram::{Pattern, Resolution, SemanticPattern, Space};
 use anti_entropy_sim::campaign;

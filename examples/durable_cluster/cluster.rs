@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use anti_entropy::PeerId;
 use anti_entropy::clock::Seed;
-use anti_entropy::gossip::PeerId;
 use anti_entropy_net::{TestAuthority, TlsConfig, Trust};
 use serde::Serialize;
 use tempfile::TempDir;

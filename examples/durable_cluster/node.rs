@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
-use anti_entropy::gossip::{Engine, GossipConfig};
-use anti_entropy::replica::{KeepAll, Keyed, Opening, Replica};
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, SystemClock};
 use anti_entropy_net::swim::{ClusterKey, Membership, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{QuicConfig, QuicTransport};
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
@@ -58,7 +57,7 @@ impl Node {
         let marker = MarkerFile::new(settings.marker);
         // Good for one opening, so not before the file is open. After a crash there is none, and the replica takes a new id:
         // what the old one wrote is its past.
-        let opening = Opening { continuity: marker.take()?, ..Seed::from_os()?.into() };
+        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker.take()?);
         let replica: Replica<Item> = Replica::open(file.space("items")?, KeepAll, opening)?;
 
         let loopback = "127.0.0.1:0".parse()?;
@@ -117,7 +116,7 @@ impl Node {
                     .push((key.clone(), read.siblings().iter().map(|version| version.value.value.clone()).collect()));
                 ControlFlow::Continue(())
             })?;
-            Ok::<_, anti_entropy::replica::Error>(entries)
+            Ok::<_, anti_entropy::Error>(entries)
         });
         Ok(Answer::Entries(read.await??))
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use anti_entropy_net::TlsConfig;
 use serde::{Deserialize, Serialize};
 

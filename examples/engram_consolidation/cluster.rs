@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, MemoryNetwork, SystemClock, drive};
-use anti_entropy::gossip::{GossipConfig, PeerId};
-use anti_entropy::replica::{MemoryStore, Version};
-use anti_entropy::session::SessionConfig;
+use anti_entropy::engine::drive;
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, MemoryNetwork, MemoryStore, PeerId, SessionConfig, SystemClock, Version,
+};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
 use anti_entropy_engram::{ConsolidationSnapshot, Pattern, Space};
@@ -62,12 +62,14 @@ impl Cluster {
         // Rounds several times a second, for somebody is watching; engram would take `GossipConfig::lan()`. Without pushes
         // all that moves was found missing by comparing, and nothing is sent into the cut.
         // The network loses no frame by itself, so a reply that is late is on its way: a repetition would move it twice.
-        let patient = SessionConfig {
-            resend_after: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(3),
-            ..GossipConfig::test().session
-        };
-        let config = GossipConfig { push: false, session: patient, ..GossipConfig::test() };
+        let patient = GossipConfig::test().session.with(|config| {
+            config.resend_after = Duration::from_secs(1);
+            config.idle_timeout = Duration::from_secs(3);
+        });
+        let config = GossipConfig::test().with(|config| {
+            config.push = false;
+            config.session = patient;
+        });
         let start = |name: &PeerId| {
             let clock = SystemClock::new();
             let (store, seed) = (MemoryStore::new(), Seed::from_os()?);
@@ -127,7 +129,7 @@ impl Cluster {
                 })?;
                 let engine = gossiper.engine();
                 let part_bytes = [engine.stats().part_bytes_sent, engine.replica().stats().part_bytes_needed];
-                Ok::<_, anti_entropy::replica::Error>(State { status: gossiper.status(now), part_bytes, entries })
+                Ok::<_, anti_entropy::Error>(State { status: gossiper.status(now), part_bytes, entries })
             })
         });
         Ok(try_join_all(states).await?.into_iter().collect::<Result<_, _>>()?)

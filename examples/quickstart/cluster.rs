@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anti_entropy::clock::{ContextHash, Seed};
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SendError, SystemClock, Transport, drive};
-use anti_entropy::gossip::{Engine, GossipConfig, PeerId, Status};
-use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica, Version};
-use anti_entropy::session::SessionConfig;
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::summary::Root;
+use anti_entropy::transport::SendError;
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, LastWriterWins, MemoryStore, PeerId, Replica, SessionConfig, Status,
+    SystemClock, Transport, Version,
+};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use async_trait::async_trait;
 use futures::future::try_join_all;
@@ -52,19 +54,13 @@ impl State {
 }
 
 fn config() -> GossipConfig {
-    GossipConfig {
-        // Without eager pushes, all that moves here was found missing by comparing, and no value is sent into the cut.
-        push: false,
-        // TCP loses no frame by itself, so a reply that is late is more likely on its way than lost: a repetition would
-        // move a batch twice.
-        session: SessionConfig {
-            resend_after: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(3),
-            ..SessionConfig::default()
-        },
-        // Rounds several times a second, for somebody is watching. A data centre would take `GossipConfig::lan()`.
-        ..GossipConfig::test()
-    }
+    GossipConfig::test().with(|config| {
+        config.push = false;
+        config.session = SessionConfig::default().with(|config| {
+            config.resend_after = Duration::from_secs(1);
+            config.idle_timeout = Duration::from_secs(3);
+        });
+    })
 }
 
 impl Cluster {
@@ -124,7 +120,7 @@ impl Cluster {
                     ControlFlow::Continue(())
                 })?;
                 let context = engine.replica().context_hash();
-                Ok::<_, anti_entropy::replica::Error>(State { status: engine.status(now), context, entries })
+                Ok::<_, anti_entropy::Error>(State { status: engine.status(now), context, entries })
             });
             states.push(state.await??);
         }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::Dot;
-use anti_entropy::replica::{Adopted, Written};
+use anti_entropy::{Adopted, KeyHash, Written};
 
 use crate::cluster::State;
 use crate::pattern::Pattern;

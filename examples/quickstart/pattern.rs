@@ -1,7 +1,8 @@
 //! The replicated value, with its two traits written by hand. A serde type without large parts would need one line:
 //! `anti_entropy::replicated!(Pattern, key: String = |pattern| pattern.id.clone());`
 
-use anti_entropy::replica::{DecodeError, Digest, Encoded, Part, Replicated};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{Digest, Replicated};
 use serde::{Deserialize, Serialize};
 
 /// A semantic pattern: what several episodes have in common.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 
-use anti_entropy::replica::Version;
+use anti_entropy::Version;
 
 use crate::cluster::{Cluster, State, roots};
 use crate::pattern::Pattern;

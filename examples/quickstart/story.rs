@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Instant;
 
-use anti_entropy::replica::Missing;
+use anti_entropy::Missing;
 
 use crate::cluster::{Cluster, State};
 use crate::data::Data;

@@ -1,6 +1,7 @@
 //! How much there is to move.
 
-use anti_entropy::replica::{Encoded, Part, Replicated, Version};
+use anti_entropy::value::{Encoded, Part};
+use anti_entropy::{Replicated, Version};
 
 /// How many bytes the values of one key's versions have; a part that they have in common is there once.
 pub(crate) fn value_bytes<V: Replicated>(versions: &[Version<V>]) -> u64 {

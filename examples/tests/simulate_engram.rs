@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "what it prints is not looked at here")]
 mod simulate_engram;
 
-use anti_entropy::replica::{MemoryStore, Replica};
+use anti_entropy::{MemoryStore, Replica};
 use anti_entropy_engram::{Pattern, Resolution};
 use anti_entropy_sim::campaign;
 use anti_entropy_sim::scenario::Profile;

@@ -2,7 +2,8 @@
 #![no_main]
 
 use anti_entropy::KeyHash;
-use anti_entropy::summary::compare::{Answer, Ask, Comparison, Width, answer, first_answer};
+use anti_entropy::summary::Width;
+use anti_entropy::summary::compare::{Answer, Ask, Comparison, answer, first_answer};
 use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
 use libfuzzer_sys::fuzz_target;
 
@@ -86,6 +87,6 @@ fn snapshot(entries: &Entries) -> Snapshot {
     let key = |place: u8, low: u8| {
         KeyHash::from_u128(u128::from_be_bytes([place; 16]) ^ (u128::from(low) << u32::from(low % 128)))
     };
-    let entry = |(place, low, value): &(u8, u8, u8)| (key(*place, *low), Fingerprint([*value; 32]));
+    let entry = |(place, low, value): &(u8, u8, u8)| (key(*place, *low), Fingerprint::from_bytes([*value; 32]));
     MerkleTree::from_entries(entries.iter().map(entry)).snapshot()
 }

@@ -16,7 +16,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>, Built)| {
     }
     let mut context = context.unwrap_or_else(|_| Context::new(ReplicaId::from_u128(1)));
     for (lo, hi, clock) in built {
-        let [lo, hi] = [lo, hi].map(|byte| KeyHash([byte; 16]));
+        let [lo, hi] = [lo, hi].map(|byte| KeyHash::from_bytes([byte; 16]));
         let clock: VectorClock =
             clock.iter().map(|(id, n)| (ReplicaId::from_u128((*id).into()), (*n).into())).collect();
         if let Some(range) = KeyRange::new(lo, (hi != KeyHash::MAX).then_some(hi)) {

@@ -3,8 +3,8 @@
 
 mod common;
 
-use anti_entropy::replica::{Replica, ReplicaConfig};
-use anti_entropy::session::{Frame, Session, SessionConfig};
+use anti_entropy::{Replica, ReplicaConfig, SessionConfig};
+use anti_entropy::session::{Frame, Session};
 use common::{Item, collect, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,13 +13,7 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     let (opened_here, steps) = input;
     let mut replica = some_replica();
     // Without checksums, so that everything is looked at.
-    let config = SessionConfig {
-        checksum: false,
-        max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
-        answer_bytes: 100,
-        max_message_bytes: 10_000,
-        ..SessionConfig::default()
-    };
+    let config = SessionConfig::default().with(|config| { config.checksum = false; config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES; config.answer_bytes = 100; config.max_message_bytes = 10_000; });
     let mut session = opened_here.then(|| Session::open(7, &mut replica, config, now()));
     let mut exchange = 0;
     // A stranger who opens properly gets further.

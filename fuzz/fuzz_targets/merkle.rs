@@ -20,7 +20,7 @@ fuzz_target!(|operations: Vec<(u8, u8, u8, u8)>| {
         let key = key(place, low);
         match what % 8 {
             0..=3 => {
-                let fingerprint = Fingerprint([value; 32]);
+                let fingerprint = Fingerprint::from_bytes([value; 32]);
                 assert_eq!(tree.insert(key, fingerprint), model.insert(key, fingerprint));
             }
             4 | 5 => assert_eq!(tree.remove(key), model.remove(&key)),
@@ -59,7 +59,10 @@ fn compare(snapshot: &Snapshot, model: &Model, range: &KeyRange, kept: Option<&(
     assert_eq!(snapshot.restrict(range).to_tree().root(), expected);
     let Some((older, was)) = kept else { return };
     assert_eq!(older.root(), digest(&entries(was)), "a snapshot stands still");
-    let found: Vec<_> = snapshot.diff_range(older, range).map(|found| (found.key, found.ours, found.theirs)).collect();
+    let found: Vec<_> = snapshot
+        .diff_range(older, range)
+        .map(|found| (found.key, found.ours, found.theirs.and_then(|theirs| theirs.full())))
+        .collect();
     let mut keys: Vec<_> = model.keys().chain(was.keys()).filter(|key| range.contains(**key)).collect();
     keys.sort();
     keys.dedup();
@@ -74,10 +77,10 @@ fn digest(entries: &[(KeyHash, Fingerprint)]) -> Root {
     if entries.len() <= 16 {
         message[12..].copy_from_slice(&u32::try_from(entries.len()).unwrap().to_be_bytes());
         for (key, fingerprint) in entries {
-            message.extend(key.0);
-            message.extend(fingerprint.0);
+            message.extend(key.as_bytes());
+            message.extend(fingerprint.as_bytes());
         }
-        return Root(Sha256::digest(&message).into());
+        return Root::from_bytes(Sha256::digest(&message).into());
     }
     let [first, last] = [entries[0], entries[entries.len() - 1]].map(|(key, _)| key.to_u128());
     let depth = (first ^ last).leading_zeros() & !1;
@@ -89,8 +92,8 @@ fn digest(entries: &[(KeyHash, Fingerprint)]) -> Root {
         let inside: Vec<_> = entries.iter().filter(inside).copied().collect();
         if !inside.is_empty() {
             message[2] |= 1 << part;
-            message.extend(digest(&inside).0);
+            message.extend(digest(&inside).as_bytes());
         }
     }
-    Root(Sha256::digest(&message).into())
+    Root::from_bytes(Sha256::digest(&message).into())
 }

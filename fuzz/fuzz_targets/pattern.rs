@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use anti_entropy::KeyHash;
+use anti_entropy::{ChangedEntries, Entry, KeyHash, Replicated, Version};
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::{ChangedEntries, Encoded, Entry, Replicated, Version};
+use anti_entropy::value::Encoded;
 use anti_entropy::summary::Snapshot;
 use anti_entropy_engram::gossiper::Announcement;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};

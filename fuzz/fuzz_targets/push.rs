@@ -3,9 +3,9 @@
 
 mod common;
 
-use anti_entropy::gossip::{Engine, GossipConfig, Output, PeerId};
-use anti_entropy::replica::ReplicaConfig;
-use anti_entropy::session::{Outcome, SessionConfig};
+use anti_entropy::engine::{Engine, EngineOutput};
+use anti_entropy::{GossipConfig, PeerId, ReplicaConfig, SessionConfig};
+use anti_entropy::session::Outcome;
 use common::{History, Item, clean_session, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
 
@@ -64,7 +64,7 @@ fuzz_target!(|input: (bool, Vec<(u8, u8, u8)>, Vec<u8>)| {
     }
     let [a, b] = &mut engines;
     let (a, b) = (a.replica_mut(), b.replica_mut());
-    let config = SessionConfig { checksum: false, ..SessionConfig::default() };
+    let config = SessionConfig::default().with(|config| config.checksum = false);
     assert_eq!(clean_session(a, b, config, 5).outcome, Outcome::Converged);
     assert_eq!((a.root(), a.context_hash()), (b.root(), b.context_hash()));
     history.check(a);
@@ -76,9 +76,9 @@ fn peer() -> PeerId {
 }
 
 fn engine(seed: u8) -> Engine<Item> {
-    let session = SessionConfig { checksum: false, ..SessionConfig::default() };
-    let config = GossipConfig { session, ..GossipConfig::default() };
-    let mut engine = Engine::new(replica(seed, ReplicaConfig::default()), config, u64::from(seed), now());
+    let session = SessionConfig::default().with(|config| config.checksum = false);
+    let config = GossipConfig::default().with(|config| config.session = session);
+    let mut engine = Engine::new(replica(seed, ReplicaConfig::default()), config, u64::from(seed), now()).unwrap();
     engine.add_peer(peer(), None);
     engine
 }

@@ -7,10 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{
-    Commit, Continuity, LastWriterWins, MemoryStore, MetaSlot, Opening, Replica, ReplicaConfig, Store, StoreError,
-};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Continuity, KeyHash, KeyRange, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Store};
 use common::{Item, item, now, sound};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
@@ -61,8 +59,8 @@ fuzz_target!(|input: (Identity, Clock, Vec<([u8; 16], Clock)>, Vec<(u8, Vec<Sibl
     assert_eq!((again.root(), again.context_hash()), (root, seen));
 });
 
-fn open(store: &Shared, seed: u8, continuity: Continuity) -> Result<Replica<Item>, anti_entropy::replica::Error> {
-    let opening = Opening { seed: Seed::from_bytes([seed; 32]), continuity, config: ReplicaConfig::default() };
+fn open(store: &Shared, seed: u8, continuity: Continuity) -> Result<Replica<Item>, anti_entropy::Error> {
+    let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|config| { config.continuity = continuity; config.config = ReplicaConfig::default(); });
     Replica::open(store.clone(), LastWriterWins, opening)
 }
 
@@ -73,7 +71,7 @@ fn encode(value: &impl serde::Serialize) -> Vec<u8> {
 /// The place of a key that encodes as one byte.
 fn place(key: u8) -> KeyHash {
     let hash = Sha256::digest([0x10, key]);
-    KeyHash(*hash.first_chunk().expect("32 bytes start with 16"))
+    KeyHash::from_bytes(*hash.first_chunk().expect("32 bytes start with 16"))
 }
 
 #[derive(Clone, Default)]

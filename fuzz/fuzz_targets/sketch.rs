@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use anti_entropy::summary::sketch::{
-    Cell, Chunk, Decoder, DecoderLimits, Encoder, Failure, Sketch, SketchConfig, Status,
+    Cell, Chunk, DecodeFailure, DecodeStatus, Decoder, DecoderLimits, Encoder, Sketch, SketchConfig,
 };
-use anti_entropy::summary::{Fingerprint, MerkleTree};
+use anti_entropy::summary::{Difference, Fingerprint, MerkleTree};
 use anti_entropy::{KeyHash, KeyRange};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,7 +22,7 @@ fuzz_target!(|input: (Changes, Changes, Vec<(u8, u8, Vec<u8>)>)| {
     let (ours, sketch) = follow(&ours);
     let (theirs, _) = follow(&theirs);
     let mut peer = encoder(&theirs);
-    let limits = DecoderLimits { max_cells: MAX_CELLS, max_symbols: 2000, ..DecoderLimits::default() };
+    let limits = DecoderLimits::default().with(|config| { config.max_cells = MAX_CELLS; config.max_symbols = 2000; });
     let mut decoder = Decoder::new(Encoder::from_sketch(&sketch, encoder(&ours).snapshot().clone()), limits);
     let mut misled = false;
     for (what, size, bytes) in steps {
@@ -37,20 +37,21 @@ fuzz_target!(|input: (Changes, Changes, Vec<(u8, u8, Vec<u8>)>)| {
         misled |= forged != honest;
         handle(&mut decoder, &forged);
     }
-    while let Status::NeedsMore { cells } = decoder.status() {
+    while let DecodeStatus::NeedsMore { cells } = decoder.status() {
         let start = decoder.cells();
         handle(&mut decoder, &peer.chunk(start, cells));
     }
-    let found = decoder.differing_keys();
+    let found = decoder.differences();
     if !misled {
         match decoder.status() {
-            Status::Complete => {
-                let found: Vec<_> =
-                    found.expect("honest cells").into_iter().map(|key| (key.prefix, key.ours)).collect();
+            DecodeStatus::Complete => {
+                let held = |found: Difference| found.ours.map(|fingerprint| (found.key, fingerprint));
+                let found = found.expect("honest cells").into_iter();
+                let found: Vec<_> = found.map(|found| (found.key.prefix_u64(), held(found))).collect();
                 assert_eq!(found, differing(&ours, &theirs));
             }
             // By chance, of a thousand tries; or of too few cells, for which there would have to be thousands.
-            status => assert_eq!(status, Status::Failed(Failure::Inconsistent)),
+            status => assert_eq!(status, DecodeStatus::Failed(DecodeFailure::Inconsistent)),
         }
     }
 });
@@ -62,7 +63,7 @@ fn handle(decoder: &mut Decoder, chunk: &Chunk) {
     assert_eq!(status, decoder.status());
     assert!(decoder.cells() <= MAX_CELLS && decoder.found().len() <= decoder.cells().min(2000));
     match before.1 {
-        Status::NeedsMore { cells } => assert!(cells > 0 && before.0 + cells <= MAX_CELLS),
+        DecodeStatus::NeedsMore { cells } => assert!(cells > 0 && before.0 + cells <= MAX_CELLS),
         over => assert_eq!((decoder.cells(), status), (before.0, over), "nothing happens behind the end"),
     }
     let symbols: BTreeSet<_> = decoder.found().iter().map(|found| found.symbol).collect();
@@ -75,12 +76,12 @@ fn handle(decoder: &mut Decoder, chunk: &Chunk) {
 /// The set that changes lead to, and the sketch that followed them.
 fn follow(changes: &Changes) -> (BTreeMap<KeyHash, Fingerprint>, Sketch) {
     let some = |number| NonZeroU32::new(number).expect("it is not zero");
-    let config = SketchConfig { min_cells: some(2), max_cells: some(64), entries_per_cell: some(3) };
+    let config = SketchConfig::default().with(|config| { config.min_cells = some(2); config.max_cells = some(64); config.entries_per_cell = some(3); });
     let mut tree: MerkleTree = MerkleTree::new();
     let mut sketch = Sketch::new(config.clone());
     for (place, value) in changes {
         let key = KeyHash::from_u128(u128::from(*place) << 120 | u128::from(value % 2) << 70);
-        let after = (value % 8 > 1).then_some(Fingerprint([*value; 32]));
+        let after = (value % 8 > 1).then_some(Fingerprint::from_bytes([*value; 32]));
         let before = match after {
             Some(after) => tree.insert(key, after),
             None => tree.remove(key),

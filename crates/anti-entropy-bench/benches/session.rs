@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
-use anti_entropy::session::{Finished, Frame, Outcome, Output, Session, SessionConfig};
+use anti_entropy::session::{Finished, Frame, Outcome, Session, SessionOutput};
+use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica, SessionConfig, Transaction};
 use anti_entropy_bench::{Item, Pair, item, now};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 

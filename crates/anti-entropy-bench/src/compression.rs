@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{MemoryStore, Replica, Replicated, Transaction};
+use anti_entropy::{MemoryStore, Replica, Replicated, Transaction};
 use anti_entropy_bench::{RealPatterns, now, real_patterns, synchronise};
 use anti_entropy_engram::{Pattern, Resolution, Space};
 use serde::Serialize;

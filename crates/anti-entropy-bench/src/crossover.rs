@@ -1,7 +1,7 @@
 //! Where comparing trees becomes cheaper than a sketch, and how well sessions choose between the two.
 
-use anti_entropy::replica::{Error, Transaction};
-use anti_entropy::summary::sketch::{Cell, Decoder, DecoderLimits, Encoder, Status};
+use anti_entropy::summary::sketch::{Cell, DecodeStatus, Decoder, DecoderLimits, Encoder};
+use anti_entropy::{Error, Transaction};
 use anti_entropy_bench::{Finding, Pair, by_tree, find, find_with, item, now};
 use serde::Serialize;
 
@@ -120,7 +120,10 @@ fn again(pair: &mut Pair, find: impl Fn(&mut Pair) -> Result<Finding, Error>) ->
 fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
     /// The frames of an opening and its reply but for the cells, and of each further request and its reply.
     const FRAMES_BYTES: [u64; 2] = [159, 60];
-    let limits = DecoderLimits { max_cells: 1 << 20, max_symbols: 1 << 20, ..DecoderLimits::default() };
+    let limits = DecoderLimits::default().with(|config| {
+        config.max_cells = 1 << 20;
+        config.max_symbols = 1 << 20;
+    });
     let mut decoder = Decoder::new(Encoder::new(pair.ours.summary()), limits);
     let mut peer = Encoder::new(pair.theirs.summary());
     let few = symbols.min(60);
@@ -130,7 +133,7 @@ fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
     loop {
         trips += 1;
         match decoder.handle_chunk(&peer.chunk(decoder.cells(), wanted)) {
-            Status::NeedsMore { cells } => wanted = cells,
+            DecodeStatus::NeedsMore { cells } => wanted = cells,
             _ => break,
         }
     }

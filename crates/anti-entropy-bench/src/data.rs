@@ -1,9 +1,9 @@
 //! Made-up keys and values, the same in every run, and the digests that a replica makes of them.
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::{ContentHash, Keyed};
 use anti_entropy::summary::Fingerprint;
+use anti_entropy::value::ContentHash;
+use anti_entropy::{KeyHash, Keyed};
 use sha2::{Digest, Sha256};
 
 /// A key as the benchmarks use it.
@@ -47,15 +47,15 @@ pub fn entry_of(item: &Item, dot: Dot, timestamp: Timestamp) -> Entry {
     message[25..33].copy_from_slice(&1_u64.to_be_bytes());
     message[33..49].copy_from_slice(&dot.replica.to_bytes());
     message[49..57].copy_from_slice(&dot.counter.to_be_bytes());
-    message[57..].copy_from_slice(&content.0);
-    (key_hash(&item.key), Fingerprint(Sha256::digest(message).into()))
+    message[57..].copy_from_slice(content.as_bytes());
+    (key_hash(&item.key), Fingerprint::from_bytes(Sha256::digest(message).into()))
 }
 
 fn key_hash(key: &Key) -> KeyHash {
     let mut message = [0x10; 17];
     message[1..].copy_from_slice(key);
     let full: [u8; 32] = Sha256::digest(message).into();
-    KeyHash(*full.first_chunk().expect("32 bytes start with 16"))
+    KeyHash::from_bytes(*full.first_chunk().expect("32 bytes start with 16"))
 }
 
 /// The summary's entries of the items with these numbers.
@@ -69,7 +69,7 @@ pub fn entries(numbers: impl IntoIterator<Item = u64>, version: u64) -> Vec<Entr
 #[cfg(test)]
 mod tests {
     use anti_entropy::clock::Seed;
-    use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+    use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 
     use super::*;
 

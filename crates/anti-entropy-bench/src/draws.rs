@@ -1,6 +1,6 @@
 //! How often one round trip is enough to find what differs: the same number of keys, again and again others.
 
-use anti_entropy::replica::Error;
+use anti_entropy::Error;
 use anti_entropy_bench::{Pair, find};
 use serde::Serialize;
 

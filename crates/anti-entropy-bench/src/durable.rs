@@ -8,10 +8,10 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Commit, Keyed, LastWriterWins, MetaSlot, Replica, Store, StoreError, Transaction};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::summary::MerkleTree;
 use anti_entropy::summary::sketch::{Sketch, SketchConfig};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::{KeyHash, KeyRange, Keyed, LastWriterWins, Replica, Store, Transaction};
 use anti_entropy_bench::{Key, key, now};
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, Durability, TableDefinition};
@@ -272,7 +272,7 @@ fn commit_bare(database: &Database, commit: &Commit) -> Result<(), Failure> {
     {
         let mut records = writing.open_table(RECORDS)?;
         for (key, record) in &commit.records {
-            records.insert(&key.0, record.as_deref().unwrap_or_default())?;
+            records.insert(key.as_bytes(), record.as_deref().unwrap_or_default())?;
         }
         let mut meta = writing.open_table(META)?;
         for (slot, bytes) in &commit.meta {

@@ -6,8 +6,7 @@ use std::error::Error;
 use std::hint::black_box;
 
 use anti_entropy::clock::{Dot, ReplicaId, Seed, Timestamp};
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{MemoryStore, Replica, Transaction, Version};
+use anti_entropy::{GossipConfig, MemoryStore, Replica, Transaction, Version};
 use anti_entropy_bench::{Revision, made_up_pattern, now, synchronise};
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
@@ -168,7 +167,7 @@ fn with_siblings(count: u64) -> Result<Replica<Pattern>, Box<dyn Error>> {
     Ok(replica)
 }
 
-fn open(seed: u8) -> Result<Replica<Pattern>, anti_entropy::replica::Error> {
+fn open(seed: u8) -> Result<Replica<Pattern>, anti_entropy::Error> {
     Replica::open(MemoryStore::new(), Resolution::ConfidenceVoting, Seed::from_bytes([seed; 32]))
 }
 
@@ -177,7 +176,7 @@ fn write(
     replica: &mut Replica<Pattern>,
     numbers: impl IntoIterator<Item = u64>,
     revision: Revision,
-) -> Result<(), anti_entropy::replica::Error> {
+) -> Result<(), anti_entropy::Error> {
     replica.commit(transaction(numbers, revision), now())?;
     Ok(())
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::Error;
-use anti_entropy::session::{Frame, Output, Session, SessionConfig};
+use anti_entropy::session::{Frame, Session, SessionOutput};
+use anti_entropy::{Error, KeyHash, SessionConfig};
 use cpu_time::ThreadTime;
 
 use super::pair::{Pair, now};
@@ -32,7 +31,7 @@ impl Finding {
 
 /// The first 64 bits of a key's hash, by which a sketch names it.
 pub fn short(key: KeyHash) -> u64 {
-    key.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    key.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Runs a session with the default settings from its opening frame until the opener knows all keys that differ.
@@ -52,7 +51,7 @@ pub fn find(pair: &mut Pair) -> Result<Finding, Error> {
 
 /// The settings of sessions that compare trees whatever differs.
 pub fn by_tree() -> SessionConfig {
-    SessionConfig { max_sketch_cells: 0, ..SessionConfig::default() }
+    SessionConfig::default().with(|config| config.max_sketch_cells = 0)
 }
 
 /// Finds with settings other than the defaults; see [`find`].

@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{
-    Commit, Error, LastWriterWins, MemoryStore, MetaSlot, Replica, Replicated, Store, StoreError, Transaction,
-};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Error, KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Replicated, Store, Transaction};
 
 use super::data::{Item, item, key};
 use super::synchronising::synchronise;

@@ -1,6 +1,6 @@
 //! What finding the difference between two replicas costs.
 
-use anti_entropy::replica::Error;
+use anti_entropy::Error;
 use anti_entropy_bench::{Pair, find};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use anti_entropy::KeyRange;
 use anti_entropy::summary::MerkleTree;
-use anti_entropy::summary::sketch::{Cell, Decoder, DecoderLimits, Encoder, Sketch, SketchConfig, Status};
+use anti_entropy::summary::sketch::{Cell, DecodeStatus, Decoder, DecoderLimits, Encoder, Sketch, SketchConfig};
 use anti_entropy_bench::{Entry, entries};
 use serde::Serialize;
 use stats_alloc::Region;
@@ -220,12 +220,12 @@ fn measure_finding(count: u64, differences: u64, ours: &mut Side) -> FindingRow 
         theirs.change(entries(numbers, 200_000 + run));
         let mut peer = theirs.encoder();
         let (needed, _, status) = trips_from(ours, &mut peer, 1, |decoder, _| 1 + decoder.cells() / 1000);
-        misled += u64::from(status != Status::Complete);
+        misled += u64::from(status != DecodeStatus::Complete);
         cells += needed;
         let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default());
         let chunk = peer.chunk(0, needed);
         decode.add(processor_time(|| decoder.handle_chunk(&chunk)).0 / 1e3);
-        look_up.add(processor_time(|| black_box(decoder.differing_keys()).is_ok()).0 / 1e3);
+        look_up.add(processor_time(|| black_box(decoder.differences()).is_ok()).0 / 1e3);
         let (asked, rounds, _) = trips_from(ours, &mut peer, 64, |_, wanted| wanted);
         asked_cells += asked;
         trips += rounds;
@@ -252,13 +252,13 @@ fn trips_from(
     peer: &mut Encoder,
     first: usize,
     next: impl Fn(&Decoder, usize) -> usize,
-) -> (usize, usize, Status) {
+) -> (usize, usize, DecodeStatus) {
     let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default());
     let (mut size, mut trips) = (first, 0);
     loop {
         trips += 1;
         match decoder.handle_chunk(&peer.chunk(decoder.cells(), size)) {
-            Status::NeedsMore { cells } => size = next(&decoder, cells),
+            DecodeStatus::NeedsMore { cells } => size = next(&decoder, cells),
             status => return (decoder.cells(), trips, status),
         }
     }

@@ -1,7 +1,7 @@
 //! Making two replicas equal, and what that costs.
 
-use anti_entropy::replica::{Error, Replica, Replicated};
-use anti_entropy::session::{Frame, Outcome, Output, Session, SessionConfig, SessionStats};
+use anti_entropy::session::{Frame, Outcome, Session, SessionOutput, SessionStats};
+use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
 use super::pair::now;
 

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, Transport, drive};
-use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId};
-use anti_entropy::replica::{Change, Keyed, LastWriterWins, MemoryStore, Replica};
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::Outcome;
+use anti_entropy::{
+    Change, Clock, DriverConfig, Event, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId, Replica,
+    SystemClock, Transport,
+};
 use anti_entropy_bench::{Key, equal, key, synchronise};
 use anti_entropy_net::{QuicConfig, QuicTransport, TestAuthority, TestCertificate};
 use futures::StreamExt;
@@ -143,7 +145,13 @@ async fn nodes(replicas: [Replica<Item>; 2], push: bool) -> Result<[Node; 2], Bo
     // Without the budget that keeps a copy from taking a whole link.
     let (bytes_per_second, burst_bytes) = (UNLIMITED, UNLIMITED);
     let lan = GossipConfig::default();
-    let config = GossipConfig { interval: NEVER, min_interval: NEVER, push, bytes_per_second, burst_bytes, ..lan };
+    let config = lan.with(|config| {
+        config.interval = NEVER;
+        config.min_interval = NEVER;
+        config.push = push;
+        config.bytes_per_second = bytes_per_second;
+        config.burst_bytes = burst_bytes;
+    });
     let mut handles = Vec::new();
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
         let (peer, clock) = (PeerId::from(names[1 - index]), SystemClock::new());

@@ -4,10 +4,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
-use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId};
-use anti_entropy::replica::{Keyed, Replica};
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::{Clock, DriverConfig, Event, GossipConfig, Handle, Keyed, PeerId, Replica, SystemClock};
 use anti_entropy_bench::{Key, equal, key, now, synchronise};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use futures::{Stream, StreamExt};
@@ -151,7 +150,11 @@ async fn over_tcp(
     let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), ([127, 0, 0, 1], 0).into()));
     let transports = [bind(&names[0]).await?, bind(&names[1]).await?];
     let addresses = [transports[0].local_addr(), transports[1].local_addr()];
-    let config = GossipConfig { interval: NEVER, min_interval: NEVER, push: false, ..GossipConfig::default() };
+    let config = GossipConfig::default().with(|config| {
+        config.interval = NEVER;
+        config.min_interval = NEVER;
+        config.push = false;
+    });
     let mut handles = Vec::new();
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
         let (peer, clock) = (names[1 - index].clone(), SystemClock::new());

@@ -145,5 +145,5 @@ pub enum OpenError {
     NoName,
     /// The store failed, or holds what it was not given.
     #[error(transparent)]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
 }

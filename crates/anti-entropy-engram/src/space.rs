@@ -82,7 +82,7 @@ impl Space {
     }
 
     /// The number of the space's channel where several spaces share a transport: the first eight bytes of a hash of its id
-    /// (docs/protocol.md, "Root announcements"). See [`Channels`](anti_entropy::driver::Channels).
+    /// (docs/protocol.md, "Root announcements"). See [`Channels`](anti_entropy::transport::Channels).
     pub fn channel(&self) -> u64 {
         let hash = Sha256::new().chain_update(b"anti-entropy-engram/1 space id").chain_update(&self.id).finalize();
         let hash: [u8; 32] = hash.into();

@@ -6,8 +6,8 @@ mod common;
 use std::sync::LazyLock;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::conformance::exchange;
-use anti_entropy::replica::{MemoryStore, Missing, Replica, Replicated};
+use anti_entropy::{MemoryStore, Missing, Replica, Replicated};
+use anti_entropy_conformance::exchange;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
 use anti_entropy_engram::{Pattern, SemanticPattern, Space};
 use common::{NODES, real_patterns};

@@ -12,8 +12,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use anti_entropy::clock::Timestamp;
-use anti_entropy::conformance::check_items;
-use anti_entropy::replica::{ContentHash, Digest, Encoded, Replicated};
+use anti_entropy::value::{ContentHash, Encoded};
+use anti_entropy::{Digest, Replicated};
+use anti_entropy_conformance::check_items;
 use anti_entropy_engram::{Encoding, Field, InvalidPattern, Pattern, Problem, SemanticPattern, Space};
 use chrono::{DateTime, TimeZone, Timelike, Utc};
 use common::{real_patterns, semantic, space};
@@ -126,7 +127,7 @@ fn the_digest_is_fed_these_bytes() {
     for sample in samples() {
         let Encoded { body, parts } = sample.encode();
         let with_length = |bytes: &[u8]| [&(bytes.len() as u64).to_be_bytes(), bytes].concat();
-        let hashes = parts.iter().flat_map(|part| part.hash().0).collect();
+        let hashes = parts.iter().flat_map(|part| part.hash().to_bytes()).collect();
         let mut fed = Fed(Vec::new());
         sample.digest(&mut fed);
         assert_eq!(fed.0, [with_length(sample.id().as_bytes()), with_length(&body), hashes].concat());

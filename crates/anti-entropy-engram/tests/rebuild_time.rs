@@ -4,8 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{MemoryStore, Transaction};
+use anti_entropy::{GossipConfig, MemoryStore, Transaction};
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_engram::{ConsolidationSnapshot, Encoding, Pattern, SemanticPattern, Space};
 use chrono::DateTime;

@@ -10,8 +10,8 @@ mod common;
 
 use std::sync::LazyLock;
 
-use anti_entropy::conformance::check_resolver;
-use anti_entropy::replica::{Replicated, Resolver, Version};
+use anti_entropy::{Replicated, Resolver, Version};
+use anti_entropy_conformance::check_resolver;
 use anti_entropy_engram::{
     ConfidenceVoting, Encoding, LastConsolidated, Pattern, Resolution, SemanticPattern, Space, Vote, vote,
 };

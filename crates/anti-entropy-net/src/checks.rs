@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use crate::address::Address;
 use crate::handshake::MAX_NAME_BYTES;

@@ -2,7 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 /// Why a transport could not be bound. Nothing is left open.
 #[derive(Debug, thiserror::Error)]

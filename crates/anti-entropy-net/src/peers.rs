@@ -3,8 +3,8 @@ use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anti_entropy::driver::SendError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
+use anti_entropy::transport::SendError;
 
 use crate::address::Address;
 use crate::error::PeerError;

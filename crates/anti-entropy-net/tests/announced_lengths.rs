@@ -2,7 +2,7 @@
 
 mod common;
 
-use anti_entropy::driver::Transport;
+use anti_entropy::Transport;
 use common::{bind, closed, config, connect, in_time, peer, put};
 use tokio::io::AsyncWriteExt;
 

@@ -2,8 +2,8 @@
 
 mod common;
 
-use anti_entropy::conformance::check_transport;
-use anti_entropy::driver::Transport;
+use anti_entropy::Transport;
+use anti_entropy_conformance::check_transport;
 use common::{pair, peer, quic_pair, tls_pair};
 
 async fn check<T: Transport>(a: &T, b: &T, close_b: impl Future<Output = ()>) {

@@ -2,7 +2,8 @@
 
 mod common;
 
-use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::Transport;
+use anti_entropy::transport::SendError;
 use anti_entropy_net::{Address, BindError, PeerError, TcpConfig, TcpTransport};
 use common::{bind, closed, config, connect, deliver, in_time, let_in, loopback, pair, peer, put, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -5,7 +5,8 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::Transport;
+use anti_entropy::transport::SendError;
 use anti_entropy_net::{BindError, PeerError, TcpConfig, TcpTransport, TransportLimits};
 use common::{bind, closed, config, connect, hello, in_time, let_in, loopback, peer, put, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

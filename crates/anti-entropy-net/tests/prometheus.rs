@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
-use anti_entropy::gossip::{Engine, GossipConfig};
-use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, Replica, SystemClock,
+};
 use anti_entropy_net::{PrometheusConfig, PrometheusEndpoint, TcpTransport, TransportMetrics};
 use common::{http, in_time, loopback, pair, peer};
 
@@ -19,10 +20,10 @@ type Item = Keyed<u32, String>;
 fn start(transport: Arc<TcpTransport>, name: &str, other: &str) -> Handle<Item> {
     let (seed, clock) = (Seed::from_os().unwrap(), SystemClock::new());
     let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed.clone()).unwrap();
-    let mut engine = Engine::new(replica, GossipConfig::test(), seed.derive_u64("gossip"), clock.now());
+    let mut engine = Engine::new(replica, GossipConfig::test(), seed.derive_u64("gossip"), clock.now()).unwrap();
     engine.set_space(name);
     engine.add_peer(peer(other), None);
-    let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+    let (handle, driver) = drive(engine, transport, clock, DriverConfig::default()).unwrap();
     tokio::spawn(driver);
     handle
 }

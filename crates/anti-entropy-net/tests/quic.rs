@@ -5,7 +5,8 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::Transport;
+use anti_entropy::transport::SendError;
 use anti_entropy_net::{Address, PeerError, QuicTransport, TransportLimits};
 use common::{authority, bind_quic, deliver, in_time, loopback, peer, quic_config, quic_pair, raw, until};
 

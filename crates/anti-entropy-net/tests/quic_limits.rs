@@ -4,7 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use anti_entropy::driver::{SendError, Transport};
+use anti_entropy::Transport;
+use anti_entropy::transport::SendError;
 use anti_entropy_net::{QuicTransport, TestAuthority, TransportLimits};
 use common::{authority, bind_quic, in_time, loopback, peer, quic_config, raw, until};
 use quinn::{Connection, Endpoint};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, SystemClock, drive};
-use anti_entropy::gossip::{Engine, GossipConfig, PeerId};
-use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId, Replica, SystemClock,
+};
 use anti_entropy_net::swim::{AnnounceError, ClusterKey, Membership, SpaceReplica, SwimConfig, SwimTimings, follow};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 
@@ -33,8 +34,8 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
     let (clock, seed) = (SystemClock::new(), name.as_bytes()[0]);
     let replica =
         Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).expect("an empty store");
-    let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now());
-    let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
+    let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now()).unwrap();
+    let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).unwrap();
     tokio::spawn(driver);
     let timings = SwimTimings::default().with(|timings| timings.seed_retry_min = Duration::from_millis(50));
     let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));

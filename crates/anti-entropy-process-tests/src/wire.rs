@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anti_entropy::GossipConfig;
 use anti_entropy::clock::Context;
-use anti_entropy::gossip::GossipConfig;
 use anti_entropy_net::TlsConfig;
 use anti_entropy_sim::history::{Acknowledged, Dot, Held, KeyIndex, NodeIndex, OpKind, ValueHash};
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ pub enum Broken {
     WritesAnotherValue,
     /// It is not told of its peers.
     KnowsNobody,
-    /// It has a planted bug of the core, by its name. Only with the feature `mutants`.
-    Mutant(String),
+    /// It has a bug of the core, planted by its name, in builds with bugs to plant only.
+    Planted(String),
 }
 
 /// What a node is told.

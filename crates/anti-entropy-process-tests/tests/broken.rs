@@ -101,15 +101,15 @@ fn a_store_that_was_rolled_back_and_is_vouched_for_is_found() {
 
 /// Bugs of the core, and which checkers find them.
 #[cfg(feature = "mutants")]
-mod mutants {
+mod planted {
     use super::*;
 
-    fn find(mutant: &str, invariants: &[&str], rest: Duration) {
+    fn find(bug: &str, invariants: &[&str], rest: Duration) {
         let _alone = common::alone();
-        let mut setup = common::setup(mutant, common::seed());
+        let mut setup = common::setup(bug, common::seed());
         // Some never become equal, which is waited for.
         setup.gossip.interval = Duration::from_millis(400);
-        setup.broken = (0..setup.nodes).map(|node| (node, Broken::Mutant(mutant.to_owned()))).collect();
+        setup.broken = (0..setup.nodes).map(|node| (node, Broken::Planted(bug.to_owned()))).collect();
         let mut run = Run::new(setup, Ground::loopback());
         // Some need a coincidence.
         for _ in 0..5 {

@@ -22,7 +22,7 @@
 //! Opening verifies the checksum of every page in use. They are not cryptographic: they tell accidents, not forgeries.
 //! One bit of redb's header has no checksum: the one that says which of two commits is the last. If it flips in a file
 //! that was not closed, the last commit is undone, as by restoring a backup of a moment before; a replica opened with
-//! [`Continuity::Unproven`](anti_entropy::replica::Continuity::Unproven) is safe from that too.
+//! [`Continuity::Unproven`](anti_entropy::Continuity::Unproven) is safe from that too.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;

@@ -52,7 +52,7 @@ impl RedbFile {
     /// Copies all spaces, as they are at one moment, into a new file at `path`; everything goes on meanwhile. O(n).
     ///
     /// A replica that is opened from a backup takes a new id, as it must: with
-    /// [`Continuity::Unproven`](anti_entropy::replica::Continuity::Unproven), and with any marker too, since the backup
+    /// [`Continuity::Unproven`](anti_entropy::Continuity::Unproven), and with any marker too, since the backup
     /// of an open replica matches none.
     ///
     /// It is written beside `path`, with `.part` behind the name, and gets its name when all of it is on disk. What a crash

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anti_entropy::replica::{Continuity, Marker};
+use anti_entropy::{Continuity, Marker};
 
 use crate::directory;
 
-/// Keeps what [`Replica::close`](anti_entropy::replica::Replica::close) returns until the next opening, so that a replica
+/// Keeps what [`Replica::close`](anti_entropy::Replica::close) returns until the next opening, so that a replica
 /// that was closed goes on under its id, and one that crashed or comes from a backup takes a new one.
 ///
 /// **Keep the file outside of what is backed up**, and outside of the directory of the database: whoever restores an old
@@ -18,7 +18,7 @@ use crate::directory;
 /// The file holds the marker's sixteen bytes. Any other content proves nothing.
 ///
 /// ```
-/// use anti_entropy::replica::{Continuity, Marker};
+/// use anti_entropy::{Continuity, Marker};
 /// use anti_entropy_redb::MarkerFile;
 ///
 /// # let directory = tempfile::tempdir()?;

@@ -31,7 +31,7 @@ pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), Storag
     for _ in 0..INLINE_RECORDS {
         let Some(entry) = guarded(|| range.next()).ok_or_else(damaged)? else { return Ok(()) };
         let (key, record) = entry?;
-        if visit(KeyHash(*key.value()), record.value()).is_break() {
+        if visit(KeyHash::from_bytes(*key.value()), record.value()).is_break() {
             return Ok(());
         }
     }
@@ -59,7 +59,7 @@ fn send_all(range: Range, sender: &SyncSender<Chunk>) -> Result<(), StorageError
     for entry in range {
         let (key, record) = entry?;
         chunk.bytes.extend_from_slice(record.value());
-        chunk.records.push((KeyHash(*key.value()), chunk.bytes.len()));
+        chunk.records.push((KeyHash::from_bytes(*key.value()), chunk.bytes.len()));
         if chunk.bytes.len() >= CHUNK_BYTES && sender.send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }

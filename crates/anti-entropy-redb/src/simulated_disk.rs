@@ -9,7 +9,7 @@
 //! Everything follows from the seed, so that a failed test can be repeated.
 //!
 //! ```
-//! use anti_entropy::replica::{Keyed, LastWriterWins, Replica};
+//! use anti_entropy::{Keyed, LastWriterWins, Replica};
 //! use anti_entropy::clock::{Now, Seed};
 //! use anti_entropy_redb::simulated_disk::SimulatedDisk;
 //! use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
@@ -25,7 +25,7 @@
 //!
 //! let file = RedbFile::with_backend(disk.backend(), config)?;
 //! let replica = Replica::open(file.space("mine")?, LastWriterWins, Seed::from_os()?)?;
-//! let read: anti_entropy::replica::Read<Keyed<i32, String>> = replica.read(&1)?;
+//! let read: anti_entropy::Read<Keyed<i32, String>> = replica.read(&1)?;
 //! assert!(matches!(read.value().unwrap().value.as_str(), "milk" | "bread"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

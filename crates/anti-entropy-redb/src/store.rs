@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Store};
 use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
 use crate::file::Shared;
@@ -45,8 +45,8 @@ impl RedbStore {
             let mut records = writing.open_table(self.tables.records())?;
             for (key, record) in &commit.records {
                 match record {
-                    Some(record) => records.insert(&key.0, record.as_slice())?,
-                    None => records.remove(&key.0)?,
+                    Some(record) => records.insert(key.as_bytes(), record.as_slice())?,
+                    None => records.remove(key.as_bytes())?,
                 };
             }
         }
@@ -77,7 +77,9 @@ impl Store for RedbStore {
         guarded(|| {
             let reading = self.file.begin_read().map_err(unreadable)?;
             match table(reading.open_table(self.tables.records()))? {
-                Some(records) => Ok(records.get(&key.0).map_err(unreadable)?.map(|record| record.value().to_vec())),
+                Some(records) => {
+                    Ok(records.get(key.as_bytes()).map_err(unreadable)?.map(|record| record.value().to_vec()))
+                }
                 None => Ok(None),
             }
         })
@@ -91,7 +93,7 @@ impl Store for RedbStore {
     ) -> Result<(), StoreError> {
         // The lock is not held while the visitor runs: it may use the store.
         let (low, high) = range.bounds();
-        let bounds = (low.as_ref().map(|key| &key.0), high.as_ref().map(|key| &key.0));
+        let bounds = (low.as_ref().map(|key| key.as_bytes()), high.as_ref().map(|key| key.as_bytes()));
         let records = guarded(|| {
             let reading = self.file.begin_read().map_err(unreadable)?;
             let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(None) };

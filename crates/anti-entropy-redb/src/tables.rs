@@ -1,7 +1,7 @@
 //! The tables of a file, byte for byte as the crate's documentation describes them.
 
 use anti_entropy::KeyHash;
-use anti_entropy::replica::MetaSlot;
+use anti_entropy::store::MetaSlot;
 use redb::{TableDefinition, TableHandle, WriteTransaction};
 
 use crate::{FileError, RedbConfig, Schema};

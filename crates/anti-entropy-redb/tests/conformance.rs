@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use anti_entropy::conformance::check_store;
+use anti_entropy_conformance::check_store;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 
 fn config() -> RedbConfig {
@@ -31,7 +31,8 @@ fn the_store_keeps_the_laws() {
 /// A neighbour in the same file must not show.
 #[test]
 fn spaces_of_one_file_keep_the_laws() {
-    use anti_entropy::replica::{Commit, MetaSlot, Store};
+    use anti_entropy::Store;
+    use anti_entropy::store::{Commit, MetaSlot};
     let directory = tempfile::tempdir().unwrap();
     let file = RedbFile::create(directory.path().join("all"), config()).unwrap();
     let mut neighbour = file.space("0/neighbour").unwrap();
@@ -58,7 +59,7 @@ fn spaces_of_one_file_keep_the_laws() {
 fn failed_commits_are_whole_or_not_there() {
     use std::cell::RefCell;
 
-    use anti_entropy::conformance::check_failed_commits;
+    use anti_entropy_conformance::check_failed_commits;
     use anti_entropy_redb::simulated_disk::SimulatedDisk;
 
     for cut in [false, true] {

@@ -4,8 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use anti_entropy::replica::{Commit, MetaSlot, Store};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{KeyHash, KeyRange, Store};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{FileError, RedbConfig, RedbFile, Schema};
 
@@ -39,8 +39,8 @@ fn file(closed: bool) -> (Vec<u8>, Content) {
     let mut store = file.space("s").unwrap();
     for number in 0..60_u8 {
         let mut commit = Commit::default();
-        commit.records.insert(KeyHash([number; 16]), Some(vec![number; 400]));
-        commit.records.insert(KeyHash([number / 2; 16]), Some(vec![number; 300]));
+        commit.records.insert(KeyHash::from_bytes([number; 16]), Some(vec![number; 400]));
+        commit.records.insert(KeyHash::from_bytes([number / 2; 16]), Some(vec![number; 300]));
         commit.meta.insert(MetaSlot::Identity, vec![number; 40]);
         store.commit(commit).unwrap();
     }

@@ -2,8 +2,8 @@
 #![cfg(feature = "simulated-disk")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Commit, MetaSlot, Store};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{KeyHash, Store};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
 
@@ -13,7 +13,7 @@ fn config() -> RedbConfig {
 
 fn commit(number: u8, bytes: usize) -> Commit {
     let mut commit = Commit::default();
-    commit.records.insert(KeyHash([number; 16]), Some(vec![number; bytes]));
+    commit.records.insert(KeyHash::from_bytes([number; 16]), Some(vec![number; bytes]));
     commit.meta.insert(MetaSlot::Identity, vec![number]);
     commit
 }
@@ -39,14 +39,15 @@ fn whatever_operation_fails_nothing_is_lost() {
         drop((store, other, file));
         let file = RedbFile::with_backend(disk.backend(), config()).unwrap();
         let (mut store, other) = (file.space("s").unwrap(), file.space("other").unwrap());
-        assert_eq!(store.load(KeyHash([1; 16])).unwrap(), Some(vec![1; 1_000]));
-        let (record, meta) = (store.load(KeyHash([2; 16])).unwrap(), store.meta(MetaSlot::Identity).unwrap());
+        assert_eq!(store.load(KeyHash::from_bytes([1; 16])).unwrap(), Some(vec![1; 1_000]));
+        let (record, meta) =
+            (store.load(KeyHash::from_bytes([2; 16])).unwrap(), store.meta(MetaSlot::Identity).unwrap());
         kept += u32::from(record.is_some());
         assert_eq!(
             (record.is_some(), meta.unwrap()),
             if record.is_some() { (true, vec![2]) } else { (false, vec![1]) }
         );
-        assert_eq!(store.load(KeyHash([3; 16])).unwrap(), None);
+        assert_eq!(store.load(KeyHash::from_bytes([3; 16])).unwrap(), None);
         assert_eq!(other.meta(MetaSlot::Identity).unwrap(), None);
         store.commit(commit(4, 10)).unwrap();
     }
@@ -69,5 +70,5 @@ fn a_file_that_cannot_be_written_when_it_is_opened_stays_usable() {
     }
     assert!(refused > 2);
     let file = RedbFile::with_backend(disk.backend(), config()).unwrap();
-    assert_eq!(file.space("s").unwrap().load(KeyHash([1; 16])).unwrap(), Some(vec![1; 10]));
+    assert_eq!(file.space("s").unwrap().load(KeyHash::from_bytes([1; 16])).unwrap(), Some(vec![1; 10]));
 }

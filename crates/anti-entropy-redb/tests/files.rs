@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{Commit, Continuity, Keyed, LastWriterWins, MetaSlot, Opening, Replica, Store};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot};
+use anti_entropy::{Continuity, KeyHash, KeyRange, Keyed, LastWriterWins, Opening, Replica, Store};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, TableDefinition};
 
@@ -25,7 +25,7 @@ fn record(number: u32, bytes: usize) -> Commit {
 }
 
 fn replica(store: RedbStore, continuity: Continuity) -> Replica<Item> {
-    let opening = Opening { continuity, ..Seed::from_os().unwrap().into() };
+    let opening = Seed::from_os().unwrap().into().with(|config| config.continuity = continuity);
     Replica::open(store, LastWriterWins, opening).unwrap()
 }
 
@@ -124,7 +124,7 @@ fn tables_are_as_documented() {
     let database = Database::open(&path).unwrap();
     let reading = redb::ReadableDatabase::begin_read(&database).unwrap();
     let records = reading.open_table(TableDefinition::<&[u8; 16], &[u8]>::new("records/ä")).unwrap();
-    assert_eq!(records.get(&KeyHash::of(&7_u32).0).unwrap().unwrap().value(), [1, 1, 1]);
+    assert_eq!(records.get(KeyHash::of(&7_u32).as_bytes()).unwrap().unwrap().value(), [1, 1, 1]);
     let meta = reading.open_table(TableDefinition::<u8, &[u8]>::new("meta/ä")).unwrap();
     assert_eq!([0, 1].map(|slot| meta.get(slot).unwrap().unwrap().value().to_vec()), [[2], [3]]);
 }

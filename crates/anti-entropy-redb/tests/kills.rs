@@ -15,9 +15,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, ReplicaId, Seed};
-use anti_entropy::replica::{Continuity, LastWriterWins, Opening, Replica, Written};
+use anti_entropy::{Continuity, KeyHash, LastWriterWins, Opening, Replica, Written};
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
 use fastrand::Rng;
 
@@ -70,7 +69,7 @@ fn child() {
 /// Nothing was rolled back, so the replica keeps its id, and would use a dot twice if it had forgotten it.
 fn open(path: &Path) -> Replica<Item> {
     let file = RedbFile::create(path, RedbConfig::new(Schema::new("kills", 1))).unwrap();
-    let opening = Opening { continuity: Continuity::Vouched, ..Seed::from_os().unwrap().into() };
+    let opening = Seed::from_os().unwrap().into().with(|config| config.continuity = Continuity::Vouched);
     Replica::open(file.space("s").unwrap(), LastWriterWins, opening).unwrap()
 }
 

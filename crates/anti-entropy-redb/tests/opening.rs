@@ -7,13 +7,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Commit, Store};
+use anti_entropy::store::Commit;
+use anti_entropy::{KeyHash, Store};
 use anti_entropy_redb::simulated_disk::{SimulatedBackend, SimulatedDisk};
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema, StorageBackend};
 use redb::BackendError;
 
-const KEY: KeyHash = KeyHash([7; KeyHash::LEN]);
+const KEY: KeyHash = KeyHash::from_bytes([7; KeyHash::LEN]);
 
 fn open(backend: impl StorageBackend) -> RedbFile {
     RedbFile::with_backend(backend, config()).unwrap()

@@ -9,8 +9,8 @@ use std::env;
 use std::ops::ControlFlow;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Commit, Continuity, Error, LastWriterWins, MetaSlot, Opening, Replica, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Continuity, Error, KeyHash, KeyRange, LastWriterWins, Opening, Replica, Store};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use fastrand::Rng;
@@ -91,8 +91,9 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
     };
     let store = file.space("s").map_err(|error| error.to_string())?;
     // Nothing is ever rolled back here, so the replica keeps its id, and would use a dot twice if it had forgotten it.
-    let opening =
-        Opening { continuity: Continuity::Vouched, ..Seed::from_bytes(std::array::from_fn(|_| random.u8(..))).into() };
+    let opening = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)))
+        .into()
+        .with(|config| config.continuity = Continuity::Vouched);
     let mut replica: Replica<Item> = match Replica::open(Broken { store, bug, late: None }, LastWriterWins, opening) {
         Ok(replica) => replica,
         Err(error) => return by_cut("the replica does not open", &error),

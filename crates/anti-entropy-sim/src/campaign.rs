@@ -135,7 +135,7 @@ mod tests {
     use core::ops::ControlFlow;
     use std::sync::Mutex;
 
-    use anti_entropy::replica::{LastWriterWins, MemoryStore, Replica};
+    use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 
     use super::*;
     use crate::scenario::Profile;

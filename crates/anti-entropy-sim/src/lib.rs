@@ -8,7 +8,7 @@ pub mod history;
 mod judge;
 pub mod measure;
 #[cfg(feature = "mutants")]
-pub mod mutants;
+pub mod planted;
 mod random;
 mod run;
 pub mod scenario;

@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use anti_entropy::replica::{
-    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Part, Replica, Replicated, Resolver, Store,
-};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{Digest, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Store};
 
 /// What a simulated cluster keeps, how it resolves conflicts, and in which store.
 ///
@@ -70,7 +69,7 @@ impl<T: Subject + ?Sized> Subject for &T {
 /// each has to be.
 ///
 /// ```
-/// use anti_entropy::replica::{KeepAll, Keyed, MemoryStore};
+/// use anti_entropy::{KeepAll, Keyed, MemoryStore};
 /// use anti_entropy_sim::scenario::Scenario;
 /// use anti_entropy_sim::{Judging, checkers_for, judge, subject};
 ///
@@ -173,7 +172,7 @@ impl Digest for Item {
     fn digest<H: anti_entropy::__private::Update>(&self, hash: &mut H) {
         hash.update(&(self.body.len() as u64).to_be_bytes());
         hash.update(&self.body);
-        hash.update(&self.part.hash().0);
+        hash.update(self.part.hash().as_bytes());
     }
 }
 

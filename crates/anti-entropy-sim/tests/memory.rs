@@ -5,10 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{
-    Commit, Keyed, LastWriterWins, MemoryStore, MetaSlot, Replica, Store, StoreError, Transaction,
-};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Keyed, LastWriterWins, MemoryStore, Replica, Store, Transaction};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]

@@ -2,18 +2,19 @@
 #![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "std"), doc = "Makes the replicas of a keyed store equal again; `no_std` with `alloc`.")]
 //!
-//! # Modules
+//! # Where things are
 //!
-//! Each layer knows only those above it in this table, and is usable without those below.
+//! What an application meets is here at the root. The modules are for those who extend it or drive it by hand:
 //!
-//! | layer | module | what it holds |
-//! |---|---|---|
-//! | 1 | [`clock`] | who wrote what after what: dots, vector clocks, contexts, timestamps |
-//! | 2 | [`summary`] | the Merkle tree over a set of entries, a rateless sketch of it, and how two sets are compared |
-//! | 3 | [`replica`] | values, versions, resolvers, stores, and the one path by which a store changes |
-//! | 4 | [`session`] | one pairwise synchronisation, as a state machine |
-//! | 5 | [`gossip`] | many peers: whom to talk to, when, within which budget |
-//! | 6 | `driver` (feature `std`) | the async edge: handles, transports, the engine's thread |
+//! | module | for those who |
+//! |---|---|
+//! | [`value`] | write a type that chooses its own bytes |
+//! | [`store`] | implement [`Store`] |
+//! | `transport` (feature `std`) | implement `Transport`, or carry several replicas over one |
+//! | [`engine`] | drive a replica and its peers from an event loop of their own |
+//! | [`session`] | synchronise two replicas over some link |
+//! | [`clock`] | work with dots, vector clocks and contexts |
+//! | [`summary`] | compare sets of hashes: the crate `anti-entropy-summary` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -21,27 +22,79 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod clock;
-mod config_error;
-#[cfg(feature = "conformance")]
-pub mod conformance;
-#[cfg(feature = "std")]
-pub mod driver;
-pub mod gossip;
-mod hash;
-#[doc(hidden)]
-pub mod mutant;
-pub mod replica;
-pub mod session;
-pub mod summary;
+#[macro_use]
+mod plant;
 
-pub use config_error::ConfigError;
-pub use hash::{KeyHash, KeyRange};
+pub mod clock;
+#[cfg(feature = "std")]
+mod driver;
+mod gossip;
+#[cfg(test)]
+mod model;
+#[cfg(any(test, feature = "mutants"))]
+mod mutant;
+mod peer_id;
+mod refusal;
+mod replica;
+mod sync;
+
+pub use anti_entropy_summary as summary;
+pub use anti_entropy_summary::{ConfigError, KeyHash, KeyRange};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use driver::describe_metrics;
+#[cfg(feature = "std")]
+pub use driver::{Clock, DriverConfig, Handle, HandleError, MemoryNetwork, Node, NodeError, SystemClock, Transport};
+pub use gossip::{Event, GossipConfig, PeerStatus, PushRoute, Status};
+pub use peer_id::PeerId;
+pub use refusal::Refusal;
+pub use replica::{
+    Adopted, Audit, Change, ChangedEntries, Continuity, Digest, Discrepancy, Entry, Error, KeepAll, Keyed,
+    LastWriterWins, Marker, MemoryStore, Missing, Notice, Opening, Read, Replica, ReplicaConfig, ReplicaStats,
+    Replicated, Resolver, Seen, Semilattice, SemilatticeJoin, Store, Transaction, Version, Written,
+};
+pub use sync::SessionConfig;
+
+/// For those who write a type that chooses its own bytes: what [`Replicated`] encodes to and decodes from.
+pub mod value {
+    pub use digest;
+
+    pub use crate::replica::{ContentHash, DecodeError, Encoded, Part, PartHash};
+}
+
+/// For those who implement [`Store`](crate::Store): what it is handed, and how it fails.
+pub mod store {
+    pub use crate::replica::{Commit, MetaSlot, StoreError};
+}
+
+/// For those who implement [`Transport`](crate::Transport), or carry several replicas over one.
+#[cfg(feature = "std")]
+pub mod transport {
+    pub use crate::driver::{
+        Channel, ChannelTaken, Channels, ChannelsConfig, ChannelsStats, LinkFaults, MemoryTransport, SendError,
+    };
+}
+
+/// For those who drive a replica and its peers from an event loop of their own, without threads or on virtual time.
+pub mod engine {
+    #[cfg(feature = "std")]
+    pub use crate::driver::drive;
+    pub use crate::gossip::{Announced, Engine, EngineOutput, EngineStats, StateDigest};
+}
+
+/// For those who synchronise two replicas over some link, without gossip.
+pub mod session {
+    pub use crate::sync::{
+        Finished, Frame, FrameKind, Outcome, PROTOCOL_VERSIONS, PartialReason, Session, SessionOutput, SessionStats,
+    };
+}
 
 /// What the macros of this crate expand to; no part of its API.
 #[doc(hidden)]
 pub mod __private {
     pub use digest::Update;
 
+    #[cfg(any(test, feature = "mutants"))]
+    pub use crate::mutant::{Mutant, plant, with};
     pub use crate::replica::{serde_decode, serde_encode};
 }

@@ -1,11 +1,27 @@
 //! Bugs that can be planted one at a time, so that every checker is seen to fail once.
 //!
-//! Without the feature `mutants`, `active` is `false` at compile time and nothing of this is left.
+//! A function here is what a rule becomes with the bugs in it. The rule calls it in a line of its own, `plant!(...)`, which
+//! is empty outside of tests. It returns `None`, or the value that it was given, while none of its bugs is planted.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::cell::Cell;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, VectorClock};
+use crate::gossip::{Engine, StateDigest};
+use crate::replica::{Continuity, Error, Replica, Replicated, Written};
+use crate::summary::{Difference, Fingerprint, Root, Snapshot};
+use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan};
+use crate::sync::wire::{Batch, BatchBase, Inventory, Push};
+use crate::{KeyHash, KeyRange};
 
 /// A rule of the data model or of gossip, broken in one way. The names say what the broken code does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-#[cfg_attr(not(any(test, feature = "mutants")), allow(dead_code))]
 pub enum Mutant {
     LiveOverwrittenInsteadOfJoined,
     WholeClockJoinedOutsideTheRange,
@@ -51,44 +67,318 @@ pub enum Mutant {
     SessionsNeverTimeOut,
 }
 
-#[cfg(not(any(test, feature = "mutants")))]
-pub(crate) const fn active(_mutant: Mutant) -> bool {
-    false
+std::thread_local! {
+    static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
 }
 
-#[cfg(any(test, feature = "mutants"))]
-pub(crate) use planted::active;
-#[cfg(any(test, feature = "mutants"))]
-pub use planted::{plant, with};
+fn active(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
 
-#[cfg(any(test, feature = "mutants"))]
-mod planted {
-    use std::cell::Cell;
+/// Plants a bug on this thread, for as long as it runs: for threads that somebody else runs.
+pub fn plant(mutant: Mutant) {
+    PLANTED.set(Some(mutant));
+}
 
-    use super::Mutant;
-
-    std::thread_local! {
-        static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
-    }
-
-    pub(crate) fn active(mutant: Mutant) -> bool {
-        PLANTED.get() == Some(mutant)
-    }
-
-    /// Plants a bug on this thread, for as long as it runs: for threads that somebody else runs.
-    pub fn plant(mutant: Mutant) {
-        PLANTED.set(Some(mutant));
-    }
-
-    /// Runs `body` with a bug planted on this thread, or with none.
-    pub fn with<T>(mutant: Option<Mutant>, body: impl FnOnce() -> T) -> T {
-        struct Restore(Option<Mutant>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                PLANTED.set(self.0);
-            }
+/// Runs `body` with a bug planted on this thread, or with none.
+pub fn with<T>(mutant: Option<Mutant>, body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Mutant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PLANTED.set(self.0);
         }
-        let _restore = Restore(PLANTED.replace(mutant));
-        body()
     }
+    let _restore = Restore(PLANTED.replace(mutant));
+    body()
+}
+
+// Clocks: what has been seen.
+
+pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
+    if active(Mutant::WholeClockJoinedOutsideTheRange) {
+        context.join_range(&KeyRange::ALL, clock);
+    } else if active(Mutant::PiecesNotSplit) {
+        let pieces: Vec<KeyRange> = context.pieces(&KeyRange::ALL).iter().map(|(piece, _)| piece).collect();
+        for piece in pieces.iter().filter(|piece| piece.intersect(range).is_some()) {
+            context.join_range(piece, clock);
+        }
+    } else if active(Mutant::UpperBoundInclusive) {
+        let behind = range.hi().and_then(|hi| hi.to_u128().checked_add(1)).map(KeyHash::from_u128);
+        context.join_range(&KeyRange::new(range.lo(), behind).unwrap_or(KeyRange::ALL), clock);
+    } else if active(Mutant::LastClockForAllBatches) && range.hi().is_none() {
+        context.join_range(&KeyRange::ALL, clock);
+    } else {
+        return None;
+    }
+    Some(())
+}
+
+pub(crate) fn join_piece(piece: &mut Arc<VectorClock>, seen: &VectorClock) -> Option<()> {
+    active(Mutant::ContextForgets).then(|| *piece = Arc::new(seen.clone()))
+}
+
+pub(crate) fn coalesce(kept: &mut Arc<VectorClock>, next: &VectorClock) -> Option<bool> {
+    if active(Mutant::NeighboursCoalescedByMaximum) {
+        Arc::make_mut(kept).join(next);
+    } else if active(Mutant::NeighboursCoalescedByMinimum) {
+        *kept = Arc::new(pointwise_minimum(kept, next));
+    } else {
+        return None;
+    }
+    Some(true)
+}
+
+fn pointwise_minimum(a: &VectorClock, b: &VectorClock) -> VectorClock {
+    a.iter().map(|(replica, counter)| (replica, counter.min(b.get(replica)))).collect()
+}
+
+// The replica: what it holds, and what it writes.
+
+pub(crate) fn open_context(continuity: Continuity) -> Continuity {
+    if active(Mutant::RolledBackStoreKeepsItsId) { Continuity::Vouched } else { continuity }
+}
+
+pub(crate) fn fingerprint<T>(siblings: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    siblings.filter(|_| !active(Mutant::FingerprintBlindToVersions))
+}
+
+pub(crate) fn summarise(after: Option<Fingerprint>) -> Option<()> {
+    (active(Mutant::DigestBlindToDeletions) && after.is_none()).then_some(())
+}
+
+pub(crate) fn what_was_seen(seen: &[Dot]) -> Option<Result<Vec<Dot>, Error>> {
+    active(Mutant::ForeignReadsAccepted).then(|| Ok(seen.to_vec()))
+}
+
+pub(crate) fn seen_by_write(seen: Vec<Dot>, held: impl Iterator<Item = Dot>) -> Vec<Dot> {
+    let removed_only = active(Mutant::PushCarriesOnlyWhatItRemoved);
+    if removed_only { held.filter(|dot| seen.contains(dot)).collect() } else { seen }
+}
+
+// The replica: batches, as they are made.
+
+pub(crate) fn is_theirs(mine: Option<Fingerprint>) -> Option<bool> {
+    (active(Mutant::AbsenceNotExpressible) && mine.is_none()).then_some(true)
+}
+
+pub(crate) fn with_changes_since(found: &[Difference]) -> Option<Vec<Difference>> {
+    let left_out = active(Mutant::ChangedSinceComparisonLeftOut) || active(Mutant::EntriesOlderThanTheInstant);
+    left_out.then(|| found.to_vec())
+}
+
+pub(crate) fn make_batch(mut batch: Batch, plan: &BatchPlan<'_>, live: &Snapshot, sender: ReplicaId) -> Batch {
+    let range = batch.range();
+    batch.clocks = match plan.compared {
+        Some(compared) if active(Mutant::SnapshotClockInsteadOfLive) => compared.context.pieces(&range),
+        _ => clocks_of_sender(batch.clocks, sender),
+    };
+    if let Some(compared) = plan.compared
+        && active(Mutant::EntriesOlderThanTheInstant)
+        && plan.base == BatchBase::Snapshot
+    {
+        batch.digest = digest_of_compared(&range, compared, &plan.differences, live);
+    }
+    batch
+}
+
+fn clocks_of_sender(live: RangeClocks, sender: ReplicaId) -> RangeClocks {
+    let moved = |counter: fn(u64) -> u64| {
+        let move_own = |(piece, clock): (KeyRange, &VectorClock)| {
+            let mut clock = clock.clone();
+            clock.set(sender, counter(clock.get(sender)));
+            (piece.lo(), clock)
+        };
+        RangeClocks::new(live.range(), live.iter().map(move_own).collect()).expect("the same pieces")
+    };
+    let one_for_all = |combine: fn(&mut VectorClock, &VectorClock)| {
+        let mut clocks = live.iter().map(|(_, clock)| clock.clone());
+        let first = clocks.next().unwrap_or_default();
+        let combined = clocks.fold(first, |mut combined, clock| {
+            combine(&mut combined, &clock);
+            combined
+        });
+        RangeClocks::new(live.range(), alloc::vec![(live.range().lo(), combined)]).expect("one piece for the range")
+    };
+    if active(Mutant::SenderClockOfFirstPiece) {
+        one_for_all(|_, _| {})
+    } else if active(Mutant::SenderClockOfPiecesByMaximum) {
+        one_for_all(VectorClock::join)
+    } else if active(Mutant::SenderClockOfPiecesByMinimum) {
+        one_for_all(|combined, clock| *combined = pointwise_minimum(combined, clock))
+    } else if active(Mutant::ClockLaterThanTheInstant) {
+        moved(|counter| counter.saturating_add(1))
+    } else if active(Mutant::ClockEarlierThanTheInstant) {
+        moved(|counter| counter.saturating_sub(1))
+    } else {
+        live
+    }
+}
+
+/// The digest of entries that are as they were at the comparison, but for those that it found to differ: older than the
+/// batch's clocks, and certified all the same.
+fn digest_of_compared(range: &KeyRange, compared: &Baseline, found: &[Difference], live: &Snapshot) -> Root {
+    let mut tree = compared.summary.restrict(range).to_tree();
+    for found in found.iter().filter(|found| range.contains(found.key)) {
+        match live.get(found.key) {
+            Some(fingerprint) => tree.insert(found.key, fingerprint),
+            None => tree.remove(found.key),
+        };
+    }
+    tree.root()
+}
+
+// The replica: batches, as they are taken in.
+
+pub(crate) fn certify<E>() -> Option<Result<(), E>> {
+    let skipped = active(Mutant::CertificationSkipped) || active(Mutant::ChangedSinceComparisonLeftOut);
+    skipped.then_some(Ok(()))
+}
+
+pub(crate) fn notice_claim<E>() -> Option<Result<(), E>> {
+    active(Mutant::OwnWritesUnknownToThePeerNotNoticed).then_some(Ok(()))
+}
+
+pub(crate) fn joined_context<E>(before: &Context, batch: &Batch) -> Option<Result<Context, E>> {
+    let held_back = active(Mutant::ClockHeldBackToTheLastBatch) && batch.range().hi().is_some();
+    held_back.then(|| Ok(before.clone()))
+}
+
+pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
+}
+
+pub(crate) fn join_unsent<T: Default>() -> Option<Result<T, Error>> {
+    active(Mutant::UnsentKeysNotJoined).then(|| Ok(T::default()))
+}
+
+pub(crate) fn join_unlisted<T: Default>() -> Option<Result<T, Error>> {
+    active(Mutant::WholeBatchKeepsUnlisted).then(|| Ok(T::default()))
+}
+
+// The replica: pushes that come in.
+
+pub(crate) fn is_ready(context: &Context, push: &Push) -> Option<bool> {
+    let is_next = || context.is_next(push.key, push.dot);
+    let covers_seen = || push.seen.iter().all(|dot| context.covers(push.key, *dot));
+    if active(Mutant::PushAcceptedWhateverItsCounter) {
+        Some(covers_seen())
+    } else if active(Mutant::PushIgnoresWhatItReplaces) {
+        Some(is_next())
+    } else if active(Mutant::PushJudgedByTheWholeContext) {
+        let max = |dot: &Dot| context.max_counter(dot.replica);
+        Some(max(&push.dot) == push.dot.counter - 1 && push.seen.iter().all(|dot| max(dot) >= dot.counter))
+    } else {
+        None
+    }
+}
+
+pub(crate) fn remove_seen<T>(siblings: &mut Vec<T>) -> Option<()> {
+    active(Mutant::PushRemovesAllHeld).then(|| siblings.clear())
+}
+
+pub(crate) fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Option<Result<(), Error>> {
+    let clock = [(dot.replica, dot.counter)].into_iter().collect();
+    let accepts_later_ones =
+        active(Mutant::PushAcceptedWhateverItsCounter) || active(Mutant::PushJudgedByTheWholeContext);
+    if active(Mutant::PushRaisesEveryPiece) {
+        context.join_range(&KeyRange::ALL, &clock);
+    } else if accepts_later_ones && !context.is_next(key, dot) {
+        let pieces = context.pieces(&KeyRange::ALL);
+        let piece = pieces.iter().map(|(piece, _)| piece).find(|piece| piece.contains(key)).unwrap_or(KeyRange::ALL);
+        context.join_range(&piece, &clock);
+    } else {
+        return None;
+    }
+    Some(Ok(()))
+}
+
+// Sessions.
+
+pub(crate) fn is_overdue(opened_here: bool) -> Option<bool> {
+    let patient = active(Mutant::SessionsNeverTimeOut) || active(Mutant::RoundWaitsForEverySession) && opened_here;
+    patient.then_some(false)
+}
+
+pub(crate) fn next_cursor(next: Option<KeyHash>, range: &KeyRange) -> Option<KeyHash> {
+    next.or(active(Mutant::LastRangeExchangedForEver).then_some(range.lo()))
+}
+
+pub(crate) fn is_equal(states_are_equal: bool, mine: Root, theirs: Root) -> bool {
+    states_are_equal || active(Mutant::EqualRootsSkipContexts) && mine == theirs
+}
+
+pub(crate) fn has_converged(states_are_equal: bool) -> bool {
+    states_are_equal || active(Mutant::SessionConvergesUnchecked)
+}
+
+/// The reply to a batch as it is before that is taken in, under the clocks after.
+pub(crate) fn stale_reply<V: Replicated>(
+    batch: &Batch,
+    compared: &Baseline,
+    replica: &mut Replica<V>,
+) -> Result<Option<Batch>, Error> {
+    if !active(Mutant::ReplyWithOldEntriesAndNewClock) {
+        return Ok(None);
+    }
+    // What is no entry's fingerprint, so that the entry is always sent.
+    let theirs = Fingerprint::from_bytes([0; Fingerprint::LEN]);
+    let plan = BatchPlan {
+        range: batch.range(),
+        base: BatchBase::Snapshot,
+        differences: batch
+            .changes
+            .iter()
+            .map(|change| Difference::at(change.key(), None, Some(theirs.into())))
+            .collect(),
+        compared: Some(compared),
+        held: &Inventory::new(),
+        seen: None,
+        inline: true,
+        cuts: None,
+        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+    };
+    let stale = replica.make_batch(&plan)?;
+    let mut after = replica.context().clone();
+    after.join(&batch.clocks);
+    Ok(Some(Batch { clocks: after.pieces(&batch.range()), ..stale }))
+}
+
+pub(crate) fn say_stale<T>(stale: Option<Batch>, say: impl FnOnce(Option<Batch>) -> T) -> Option<Result<T, Error>> {
+    stale.map(|stale| Ok(say(Some(stale))))
+}
+
+// Gossip.
+
+pub(crate) fn announcement(without_clocks: &Sha256) -> Option<StateDigest> {
+    active(Mutant::AnnouncementBlindToClocks).then(|| StateDigest::from_bytes(without_clocks.clone().finalize().into()))
+}
+
+pub(crate) fn queue_is_full(is_full: bool) -> bool {
+    is_full && !active(Mutant::QueuesAreNotBounded)
+}
+
+pub(crate) fn start_round(has_opened_sessions: bool) -> Option<()> {
+    (active(Mutant::RoundWaitsForEverySession) && has_opened_sessions).then_some(())
+}
+
+pub(crate) fn slower(shortest: Duration) -> Option<Duration> {
+    active(Mutant::PaceNeverSlowsDown).then_some(shortest)
+}
+
+/// Pushes a version that is held, whoever wrote it and whoever has it; the round then goes on.
+pub(crate) fn push_again<V: Replicated>(engine: &mut Engine<V>, now: Now) -> Option<()> {
+    if !active(Mutant::PushesRepeatedEveryRound) {
+        return None;
+    }
+    let mut held = None;
+    let read = engine.replica().for_each(|key, read| {
+        let dot = read.siblings().first().map(|version| version.dot);
+        held = dot.map(|dot| Written { key: KeyHash::of(key), dot, seen: Vec::new(), deleted: false });
+        ControlFlow::Break(())
+    });
+    let push = read.and_then(|()| held.map_or(Ok(None), |written| engine.replica().push_of(&written)));
+    if let Ok(Some(push)) = push {
+        engine.push_to_some(&push, now);
+    }
+    None
 }

@@ -1,10 +1,8 @@
 //! Channels: several replicas over one transport.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use anti_entropy::driver::{
-    ChannelTaken, Channels, ChannelsConfig, ChannelsStats, MemoryNetwork, MemoryTransport, SendError, Transport,
-};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::{ChannelTaken, Channels, ChannelsConfig, ChannelsStats, MemoryTransport, SendError};
+use anti_entropy::{MemoryNetwork, PeerId, Transport};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt};
 
@@ -79,7 +77,10 @@ fn what_is_sent_has_the_number_before_it() {
 fn a_channel_that_nobody_reads_fills_up_and_stops_no_other() {
     let network = MemoryNetwork::new(1);
     let plain = network.join(peer("a"));
-    let config = ChannelsConfig { queue_frames: 3.try_into().unwrap(), queue_bytes: 10 };
+    let config = ChannelsConfig::default().with(|config| {
+        config.queue_frames = 3.try_into().unwrap();
+        config.queue_bytes = 10;
+    });
     let mut b = Node::new(network.join(peer("b")), config);
     let (full, other) = (b.channels.open(1).unwrap(), b.channels.open(2).unwrap());
     let mut send = |channel: u64, bytes: usize| {

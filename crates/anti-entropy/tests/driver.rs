@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anti_entropy::KeyHash;
-use anti_entropy::KeyRange;
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, LinkFaults, MemoryNetwork, SystemClock, drive};
-use anti_entropy::gossip::{Engine, Event, GossipConfig, PeerId, PushRoute};
-use anti_entropy::replica::{
-    Change, Commit, Keyed, LastWriterWins, Marker, MemoryStore, MetaSlot, Missing, Replica, Store, StoreError,
-    Transaction,
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::transport::LinkFaults;
+use anti_entropy::{
+    Change, Clock, DriverConfig, Event, GossipConfig, Handle, HandleError, KeyHash, KeyRange, Keyed, LastWriterWins,
+    Marker, MemoryNetwork, MemoryStore, Missing, PeerId, PushRoute, Replica, Store, SystemClock, Transaction,
 };
 use futures::StreamExt;
 use futures::executor::block_on;
@@ -60,11 +59,11 @@ where
     let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
     let replica = Replica::open(store, LastWriterWins, seed).unwrap();
     let clock = SystemClock::new();
-    let mut engine = Engine::new(replica, gossip, index as u64, clock.now());
+    let mut engine = Engine::new(replica, gossip, index as u64, clock.now()).unwrap();
     for peer in (0..nodes).filter(|peer| *peer != index) {
         engine.add_peer(name(peer), None);
     }
-    let (handle, driver) = drive(contain(engine), network.join(name(index)), clock, config);
+    let (handle, driver) = drive(contain(engine), network.join(name(index)), clock, config).unwrap();
     std::thread::spawn(|| block_on(driver));
     handle
 }
@@ -84,7 +83,11 @@ fn others(index: usize, nodes: usize) -> Vec<PeerId> {
 #[test]
 fn five_nodes_converge_over_a_bad_network() {
     let network = MemoryNetwork::new(1);
-    network.set_faults(LinkFaults { loss_per_mille: 100, duplicate_per_mille: 100, reorder_per_mille: 100 });
+    network.set_faults(LinkFaults::default().with(|config| {
+        config.loss_per_mille = 100;
+        config.duplicate_per_mille = 100;
+        config.reorder_per_mille = 100;
+    }));
     let handles: Vec<_> = (0..5).map(|index| start(&network, index, 5)).collect();
     block_on(async {
         for key in 0..50 {
@@ -105,13 +108,12 @@ fn five_nodes_converge_over_a_bad_network() {
 fn the_transport_names_the_engine_so_that_pushes_go_along_a_tree() {
     let network = MemoryNetwork::new(1);
     let never = Duration::from_secs(1_000_000);
-    let chain = GossipConfig {
-        interval: never,
-        min_interval: never,
-        push_route: PushRoute::Tree,
-        push_fanout: 1,
-        ..GossipConfig::test()
-    };
+    let chain = GossipConfig::test().with(|config| {
+        config.interval = never;
+        config.min_interval = never;
+        config.push_route = PushRoute::Tree;
+        config.push_fanout = 1;
+    });
     let start = |index| start_gossip(&network, index, 5, MemoryStore::new(), chain.clone(), DriverConfig::default());
     let handles: Vec<_> = (0..5).map(start).collect();
     block_on(async {
@@ -178,7 +180,7 @@ fn subscribers_hear_of_local_and_remote_changes() {
 #[test]
 fn a_slow_subscriber_is_told_what_it_missed_and_blocks_nobody() {
     let network = MemoryNetwork::new(1);
-    let config = DriverConfig { subscriber_queue: 4.try_into().unwrap(), ..DriverConfig::default() };
+    let config = DriverConfig::default().with(|config| config.subscriber_queue = 4.try_into().unwrap());
     let handle = start_with(&network, 0, 1, MemoryStore::new(), config);
     block_on(async {
         let mut changes = Box::pin(handle.subscribe().await.unwrap());
@@ -242,7 +244,7 @@ fn a_store_that_blocks_does_not_stall_the_runtime_and_calls_are_bounded() {
     let network = MemoryNetwork::new(1);
     let (gate, blocked) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));
     let store = Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate), blocked: Arc::clone(&blocked) };
-    let config = DriverConfig { max_queued_calls: 3.try_into().unwrap(), ..DriverConfig::default() };
+    let config = DriverConfig::default().with(|config| config.max_queued_calls = 3.try_into().unwrap());
     let handle = start_with(&network, 0, 1, store, config);
     let closed = gate.lock().unwrap();
     block_on(async {

@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{
-    Commit, Continuity, Discrepancy, Error, Keyed, LastWriterWins, MemoryStore, MetaSlot, Opening, Replica, Store,
-    StoreError,
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{
+    Continuity, Discrepancy, Error, KeyHash, KeyRange, Keyed, LastWriterWins, MemoryStore, Opening, Replica, Store,
 };
-use anti_entropy::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
 
@@ -25,7 +24,7 @@ enum Failure {
 
 impl Disk {
     fn open(&self, seed: u8, continuity: Continuity) -> Replica<Item> {
-        let opening = Opening { continuity, ..Opening::from(Seed::from_bytes([seed; 32])) };
+        let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|config| config.continuity = continuity);
         Replica::open(self.clone(), LastWriterWins, opening).unwrap()
     }
 

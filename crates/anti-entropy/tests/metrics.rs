@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Clock, DriverConfig, Handle, MemoryNetwork, SystemClock, describe_metrics, drive};
-use anti_entropy::gossip::{Engine, GossipConfig, PeerId, Status};
-use anti_entropy::replica::{KeepAll, Keyed, MemoryStore, Replica};
-use anti_entropy::session::SessionConfig;
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, MemoryNetwork, MemoryStore, PeerId, Replica,
+    SessionConfig, Status, SystemClock, describe_metrics,
+};
 use futures::executor::block_on;
 
 use recorder::{Recorder, recorder};
@@ -22,10 +23,10 @@ fn start(network: &MemoryNetwork, space: &str, index: u8, gossip: GossipConfig) 
     recorder(); // there before anything is told
     let (seed, clock) = (Seed::from_bytes([index; 32]), SystemClock::new());
     let replica = Replica::open(MemoryStore::new(), KeepAll, seed).unwrap();
-    let mut engine = Engine::new(replica, gossip, index.into(), clock.now());
+    let mut engine = Engine::new(replica, gossip, index.into(), clock.now()).unwrap();
     engine.set_space(space);
     engine.add_peer(name(3 - index), None);
-    let (handle, driver) = drive(engine, network.join(name(index)), clock, DriverConfig::default());
+    let (handle, driver) = drive(engine, network.join(name(index)), clock, DriverConfig::default()).unwrap();
     std::thread::spawn(|| block_on(driver));
     handle
 }
@@ -41,7 +42,11 @@ fn item(key: u32, value: &str) -> Item {
 /// No rounds and no pushes: what happens is what is asked for.
 fn quiet() -> GossipConfig {
     let never = Duration::from_secs(1_000_000);
-    GossipConfig { interval: never, min_interval: never, push: false, ..GossipConfig::test() }
+    GossipConfig::test().with(|config| {
+        config.interval = never;
+        config.min_interval = never;
+        config.push = false;
+    })
 }
 
 /// Waits until a gauge is as it should be; the recorder is told once a second.
@@ -63,8 +68,8 @@ fn shut_down(handle: &Handle<Item>) -> Status {
 fn converge(network: &MemoryNetwork, spaces: [&str; 2]) -> (Handle<Item>, Handle<Item>) {
     let (a, b) = (start(network, spaces[0], 1, quiet()), start(network, spaces[1], 2, quiet()));
     block_on(async {
-        a.commit(anti_entropy::replica::Transaction::new().write(item(0, "a")).write(item(1, "a"))).await.unwrap();
-        b.commit(anti_entropy::replica::Transaction::new().write(item(0, "b")).write(item(2, "b"))).await.unwrap();
+        a.commit(anti_entropy::Transaction::new().write(item(0, "a")).write(item(1, "a"))).await.unwrap();
+        b.commit(anti_entropy::Transaction::new().write(item(0, "b")).write(item(2, "b"))).await.unwrap();
         a.wait_converged([name(2)]).await.unwrap();
     });
     // The opener's last word may still be on its way.
@@ -134,9 +139,11 @@ fn a_peer_that_was_never_reached_lags_without_bound_and_a_removed_one_not_at_all
 #[test]
 fn why_sessions_fail_is_counted() {
     let network = MemoryNetwork::new(3);
-    let session = SessionConfig { agreement: 7, ..SessionConfig::default() };
-    let (a, b) =
-        (start(&network, "agrees", 1, quiet()), start(&network, "not", 2, GossipConfig { session, ..quiet() }));
+    let session = SessionConfig::default().with(|config| config.schema_id = 7);
+    let (a, b) = (
+        start(&network, "agrees", 1, quiet()),
+        start(&network, "not", 2, quiet().with(|config| config.session = session)),
+    );
     block_on(a.write(item(1, "a"))).unwrap();
     block_on(a.sync_now(name(2))).unwrap();
     let refused = "anti_entropy_session_failures_total{outcome=refused,reason=agreement,space=agrees}";
@@ -151,7 +158,7 @@ fn why_sessions_fail_is_counted() {
 
 #[test]
 fn a_replica_that_is_opened_again_goes_on_counting() {
-    let rounds = GossipConfig { push: false, ..GossipConfig::test() };
+    let rounds = GossipConfig::test().with(|config| config.push = false);
     let mut total = 0;
     for life in 0..2 {
         let handle = start(&MemoryNetwork::new(4), "twice", 1, rounds.clone());

@@ -1,9 +1,8 @@
 use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anti_entropy::driver::{Clock, DriverConfig, Handle, HandleError, SystemClock, Transport, drive};
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{Opening, Store};
+use anti_entropy::engine::drive;
+use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{Pattern, Space};
@@ -33,7 +32,7 @@ impl SpaceReplica {
         let clock = SystemClock::new();
         let view = Arc::new(SemanticView::new(space.clone(), ViewConfig::default())?);
         let gossiper = ConsolidationGossiper::open(space, node, store, opening, GossipConfig::lan(), clock.now())?;
-        let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default());
+        let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default()).unwrap();
         tokio::spawn(driver);
         Ok(Self { gossiper, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
     }
@@ -87,7 +86,7 @@ impl SpaceReplica {
     }
 
     /// Stops gossiping. What it returns goes into a file beside the store; see "Durable state".
-    pub(crate) async fn shut_down(&self) -> Result<anti_entropy::replica::Marker, HandleError> {
+    pub(crate) async fn shut_down(&self) -> Result<anti_entropy::Marker, HandleError> {
         self.gossiper.shutdown(std::time::Duration::from_secs(5)).await
     }
 }

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::replica::{Continuity, Marker, Opening};
+use anti_entropy::{Continuity, Marker, Opening};
 
 use crate::cluster::BoxError;
 
@@ -20,7 +20,7 @@ pub(crate) fn opening(directory: &Path) -> Result<Opening, BoxError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Continuity::Unproven,
         Err(error) => return Err(error.into()),
     };
-    Ok(Opening { continuity, ..Seed::from_os()?.into() })
+    Ok(Seed::from_os()?.into().with(|config| config.continuity = continuity))
 }
 
 /// Keeps what `SpaceReplica::shut_down` returned. Leave the file out of backups: restored with an old store, it would lie.

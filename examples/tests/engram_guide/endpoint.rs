@@ -1,4 +1,4 @@
-use anti_entropy::driver::HandleError;
+use anti_entropy::HandleError;
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 
 use crate::cluster::SpaceReplica;

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
-use anti_entropy::replica::{Continuity, MemoryStore};
+use anti_entropy::{Continuity, MemoryStore, PeerId};
 use anti_entropy_engram::Space;
 use anti_entropy_engram::gossiper::Announced;
 use anti_entropy_engram::view::ViewItem;

@@ -1,7 +1,6 @@
 use std::net::SocketAddr;
 
-use anti_entropy::driver::HandleError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::{HandleError, PeerId};
 use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
 use anti_entropy_net::{PeerError, TcpTransport};
 

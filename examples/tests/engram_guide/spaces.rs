@@ -1,5 +1,5 @@
-use anti_entropy::driver::{Channels, ChannelsConfig, Transport};
-use anti_entropy::replica::{Opening, Store};
+use anti_entropy::transport::{Channels, ChannelsConfig};
+use anti_entropy::{Opening, Store, Transport};
 use anti_entropy_engram::Space;
 
 use crate::cluster::{BoxError, SpaceReplica};

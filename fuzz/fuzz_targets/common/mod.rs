@@ -5,11 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anti_entropy::clock::{Dot, Now, Seed};
-use anti_entropy::replica::{
-    DecodeError, Digest, Encoded, LastWriterWins, MemoryStore, Opening, Part, Replica, ReplicaConfig, Replicated,
-    Written,
-};
-use anti_entropy::session::{Finished, Frame, Output, Session, SessionConfig};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{Digest, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Replicated, SessionConfig, Written};
+use anti_entropy::session::{Finished, Frame, Session, SessionOutput};
 
 /// A body, and a part that often stays when the body changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +21,7 @@ impl Digest for Item {
     fn digest<H: digest::Update>(&self, hash: &mut H) {
         hash.update(&(self.body.len() as u64).to_be_bytes());
         hash.update(&self.body);
-        hash.update(&self.part.hash().0);
+        hash.update(self.part.hash().as_bytes());
     }
 }
 
@@ -55,7 +53,7 @@ pub fn now() -> Now {
 }
 
 pub fn replica(seed: u8, config: ReplicaConfig) -> Replica<Item> {
-    let opening = Opening { config, ..Opening::from(Seed::from_bytes([seed; 32])) };
+    let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|changed| changed.config = config);
     Replica::open(MemoryStore::new(), LastWriterWins, opening).expect("an empty store opens")
 }
 

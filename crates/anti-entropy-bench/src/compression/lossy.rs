@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use anti_entropy::replica::Replicated;
+use anti_entropy::Replicated;
 use anti_entropy_bench::RealPatterns;
 use anti_entropy_engram::{Encoding, Pattern, Space};
 use serde::Serialize;

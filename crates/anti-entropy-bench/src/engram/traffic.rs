@@ -1,7 +1,7 @@
 //! What it takes to make replicas of patterns equal.
 
-use anti_entropy::gossip::{Engine, GossipConfig, Output, PeerId};
-use anti_entropy::replica::{Error, Replica, Replicated};
+use anti_entropy::engine::{Engine, EngineOutput};
+use anti_entropy::{Error, GossipConfig, PeerId, Replica, Replicated};
 use anti_entropy_bench::{Revision, Synchronised, now, synchronise};
 use anti_entropy_engram::Pattern;
 
@@ -126,8 +126,10 @@ fn by_pushes(
     round: u64,
 ) -> Result<(Replica<Pattern>, Replica<Pattern>, f64, f64), Error> {
     let numbers = draw(count, round);
-    let config =
-        GossipConfig { max_pushes: numbers.len(), max_queued_pushes: numbers.len(), ..GossipConfig::default() };
+    let config = GossipConfig::default().with(|config| {
+        config.max_pushes = numbers.len();
+        config.max_queued_pushes = numbers.len();
+    });
     let (us, them) = (PeerId::from("us"), PeerId::from("them"));
     let mut ours = Engine::new(ours, config.clone(), 1, now());
     let mut theirs = Engine::new(theirs, config, 2, now());

@@ -1,11 +1,9 @@
 //! This crate, as it is: sessions that find by a sketch or descend the Merkle tree, and such that only do the latter.
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::Keyed;
-use anti_entropy::session::SessionConfig;
 use anti_entropy::summary::MerkleTree;
 use anti_entropy::summary::sketch::{Sketch, SketchConfig};
+use anti_entropy::{KeyHash, Keyed, SessionConfig};
 use anti_entropy_bench::{Pair, by_tree, entries, entry_of, find_with, short};
 
 use super::data::{Data, Entry};
@@ -116,7 +114,7 @@ fn hashed((key, value): Entry) -> anti_entropy_bench::Entry {
 }
 
 fn named(key: KeyHash) -> u128 {
-    u128::from_be_bytes(key.0)
+    key.to_u128()
 }
 
 #[cfg(test)]

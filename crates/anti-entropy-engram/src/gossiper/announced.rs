@@ -1,7 +1,8 @@
 //! What a peer's root announcement leads to.
 
+use anti_entropy::PeerId;
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{self, PeerId};
+use anti_entropy::gossip;
 
 use super::ConsolidationGossiper;
 use super::announcement::{Announcement, MalformedAnnouncement};
@@ -17,7 +18,7 @@ pub enum Announced {
     #[error("the peer holds something else; a comparison with it was begun")]
     Differs,
     /// The peer holds something else, and is left to what is under way: a comparison was begun a moment ago
-    /// ([`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause)), or the peer failed and is left
+    /// ([`announcement_pause`](anti_entropy::GossipConfig::announcement_pause)), or the peer failed and is left
     /// alone for a while.
     #[error("the peer holds something else; it was compared with a moment ago, or is left alone after failures")]
     DiffersStill,
@@ -59,7 +60,7 @@ impl ConsolidationGossiper {
     /// Takes an announcement that came from this peer, and begins a comparison with it if it holds something else.
     ///
     /// However often announcements come, and whatever they say, no more than one comparison with a peer is begun in each
-    /// [`announcement_pause`](anti_entropy::gossip::GossipConfig::announcement_pause), and none with a peer that failed and
+    /// [`announcement_pause`](anti_entropy::GossipConfig::announcement_pause), and none with a peer that failed and
     /// is left alone.
     pub fn handle_root_announcement(&mut self, from: &PeerId, bytes: &[u8], now: Now) -> Announced {
         let theirs = match Announcement::from_bytes(bytes) {

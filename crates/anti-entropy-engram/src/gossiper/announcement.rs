@@ -11,7 +11,7 @@ use crate::Space;
 /// use anti_entropy::summary::Root;
 /// use anti_entropy_engram::{Space, gossiper::Announcement};
 ///
-/// let announcement = Announcement::new(&Space::new("default"), Root([1; 32]), 7);
+/// let announcement = Announcement::new(&Space::new("default"), Root::from_bytes([1; 32]), 7);
 /// let bytes = announcement.to_bytes();
 /// assert!(bytes.len() <= 64);
 /// assert_eq!(Announcement::from_bytes(&bytes), Ok(announcement));
@@ -66,7 +66,7 @@ impl Announcement {
 
     /// What a node announces that holds what the root says.
     pub fn new(space: &Space, root: Root, generation: u64) -> Self {
-        Self { space: space.channel(), agreement: space.agreement(), root: first(&root.0), generation }
+        Self { space: space.channel(), agreement: space.agreement(), root: first(root.as_bytes()), generation }
     }
 
     /// The announcement as bytes.

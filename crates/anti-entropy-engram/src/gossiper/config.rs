@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::GossipConfig;
 use serde::{Deserialize, Serialize};
 
 /// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Plain data; every node may have its own.
 ///
 /// ```
-/// use anti_entropy::gossip::GossipConfig;
+/// use anti_entropy::GossipConfig;
 /// use anti_entropy_engram::gossiper::GossiperConfig;
 ///
 /// let config = GossiperConfig::from(GossipConfig::lan());
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GossiperConfig {
-    /// Whom to talk to, how often, and within which budget. Its `session.agreement` is set from the space.
+    /// Whom to talk to, how often, and within which budget. Its `session.schema_id` is set from the space.
     pub gossip: GossipConfig,
     /// How many patterns that were hinted at are remembered until the next rebuild; the least important give way. 4,096 by
     /// default, far more than are [pushed](GossipConfig::max_pushes) at once.

@@ -1,13 +1,12 @@
 //! The gossiper: takes in what a node's consolidation found, and keeps it equal among all nodes of a space.
 //!
 //! A [`ConsolidationGossiper`] contains an [`Engine`] and is driven like one: by hand, sans-IO, or by
-//! [`drive`](anti_entropy::driver::drive).
+//! [`drive`](anti_entropy::engine::drive).
 //!
 //! ```
 //! use anti_entropy::clock::Seed;
-//! use anti_entropy::driver::{Clock, MemoryNetwork, SystemClock, drive};
-//! use anti_entropy::gossip::{GossipConfig, PeerId};
-//! use anti_entropy::replica::MemoryStore;
+//! use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock};
+//! use anti_entropy::engine::drive;
 //! use anti_entropy_engram::gossiper::ConsolidationGossiper;
 //! use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern, Space};
 //! use chrono::DateTime;
@@ -40,7 +39,7 @@
 //!     bob.wait_converged([PeerId::from("alice")]).await?;
 //!     let read = bob.read("pattern_1f".to_string()).await?;
 //!     assert_eq!(read.value().unwrap().origin(), "alice");
-//!     Ok::<_, anti_entropy::driver::HandleError>(())
+//!     Ok::<_, anti_entropy::HandleError>(())
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -54,9 +53,9 @@ mod rebuild;
 mod status;
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{Engine, PeerId};
-use anti_entropy::replica::{ChangedEntries, Error, Opening, Replica, Store};
+use anti_entropy::engine::Engine;
 use anti_entropy::summary::Snapshot;
+use anti_entropy::{ChangedEntries, Error, Opening, PeerId, Replica, Store};
 use chrono::{DateTime, Utc};
 
 pub use self::announced::Announced;
@@ -93,9 +92,9 @@ impl ConsolidationGossiper {
     /// Opens a node's replica of a space, without peers.
     ///
     /// `opening` is a [`Seed`](anti_entropy::clock::Seed) where the defaults fit, `config` a
-    /// [`GossipConfig`](anti_entropy::gossip::GossipConfig). All nodes are to have the same space: those whose settings
-    /// differ exchange nothing, and say so by [`Event::Refused`](anti_entropy::gossip::Event::Refused) with
-    /// [`RefusedReason::Agreement`](anti_entropy::session::RefusedReason::Agreement) until they are opened with the same
+    /// [`GossipConfig`](anti_entropy::GossipConfig). All nodes are to have the same space: those whose settings
+    /// differ exchange nothing, and say so by [`Event::Refused`](anti_entropy::Event::Refused) with
+    /// [`Refusal::SchemaId`](anti_entropy::session::Refusal::SchemaId) until they are opened with the same
     /// dimension, encoding, resolution and thresholds. Reads the store twice, O(n).
     ///
     /// # Errors
@@ -113,7 +112,7 @@ impl ConsolidationGossiper {
         if node.as_str().is_empty() {
             return Err(OpenError::NoName);
         }
-        gossip.session.agreement = space.agreement();
+        gossip.session.schema_id = space.agreement();
         let seed = opening.seed.derive_u64("engine");
         let mut replica = Replica::open(store, space.resolution, opening)?;
         let own = OwnPatterns::read(node.as_str(), &mut replica)?;

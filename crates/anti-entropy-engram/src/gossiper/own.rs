@@ -3,9 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Error, Replica, Version};
 use anti_entropy::summary::Snapshot;
+use anti_entropy::{Error, KeyHash, Replica, Version};
 
 use crate::{Pattern, SemanticPattern, Space};
 

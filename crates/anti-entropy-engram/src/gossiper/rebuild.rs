@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use anti_entropy::clock::Now;
-use anti_entropy::replica::{Error, ReplicaConfig, Replicated, Transaction};
+use anti_entropy::{Error, ReplicaConfig, Replicated, Transaction};
 use postcard::experimental::serialized_size;
 
 use super::ConsolidationGossiper;
@@ -62,13 +62,13 @@ impl ConsolidationGossiper {
     /// - An invalid pattern is left out, and nothing else; of two with one id, the first counts.
     ///
     /// All changes are one transaction, in the order of the [hints](Self::hint) and then of the ids. Of these, the first
-    /// [`max_pushes`](anti_entropy::gossip::GossipConfig::max_pushes) are pushed at once, and the others left to the rounds.
+    /// [`max_pushes`](anti_entropy::GossipConfig::max_pushes) are pushed at once, and the others left to the rounds.
     ///
     /// O(size of the snapshot) to compare bytes; hashing, encoding and writing only for what changed, here or at a peer,
     /// since the last rebuild.
     ///
     /// # Errors
-    /// As for [`Replica::commit`](anti_entropy::replica::Replica::commit), above all if the store fails or a record is
+    /// As for [`Replica::commit`](anti_entropy::Replica::commit), above all if the store fails or a record is
     /// damaged. Unless the store may have kept the change all the same, nothing was written. The next rebuild starts from
     /// the same previous snapshot, and from the same hints.
     pub fn rebuild_with(

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::gossip::{PeerId, PeerStatus};
 use anti_entropy::summary::Root;
+use anti_entropy::{PeerId, PeerStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -117,7 +117,7 @@ impl From<PeerStatus> for PeerConsolidationStatus {
 }
 
 fn hex(root: Root) -> String {
-    root.0.iter().fold(String::new(), |mut hex, byte| {
+    root.as_bytes().iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a string takes everything");
         hex
     })

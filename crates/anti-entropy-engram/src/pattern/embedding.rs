@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anti_entropy::replica::{DecodeError, Part};
+use anti_entropy::value::{DecodeError, Part};
 use half::f16;
 use serde::{Deserialize, Serialize};
 

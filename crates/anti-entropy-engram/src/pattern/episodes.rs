@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use anti_entropy::replica::{DecodeError, Part};
+use anti_entropy::value::{DecodeError, Part};
 
 use crate::Problem;
 

@@ -1,6 +1,7 @@
 //! What of a pattern is hashed and sent (docs/protocol.md, "Patterns").
 
-use anti_entropy::replica::{DecodeError, Digest, Encoded, Replicated};
+use anti_entropy::value::{DecodeError, Encoded};
+use anti_entropy::{Digest, Replicated};
 use chrono::DateTime;
 use digest::Update;
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,8 @@ impl Digest for Pattern {
             hash.update(&(bytes.len() as u64).to_be_bytes());
             hash.update(bytes);
         }
-        hash.update(&self.embedding.part().hash().0);
-        hash.update(&self.episodes.part().hash().0);
+        hash.update(self.embedding.part().hash().as_bytes());
+        hash.update(self.episodes.part().hash().as_bytes());
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod voting;
 
-use anti_entropy::replica::{KeepAll, Resolver, Version};
+use anti_entropy::{KeepAll, Resolver, Version};
 use serde::{Deserialize, Serialize};
 
 pub use self::voting::{ConfidenceVoting, Vote, vote};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use anti_entropy::clock::Dot;
-use anti_entropy::replica::{Resolver, Version};
+use anti_entropy::{Resolver, Version};
 
 use crate::{Embedding, Encoding, Episodes, Pattern};
 

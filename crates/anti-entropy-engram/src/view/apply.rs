@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{ChangedEntries, Entry};
+use anti_entropy::{ChangedEntries, Entry, KeyHash};
 
 use super::cosine::{cosine, dot};
 use super::matrix::QUERIES;

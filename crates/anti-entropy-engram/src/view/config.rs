@@ -45,7 +45,7 @@ pub enum ViewError {
 pub enum FollowError {
     /// The replica could not be read. The view is as it was.
     #[error("the replica could not be read; the view is as it was: {0}")]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
     /// The view could not take in what changed.
     #[error(transparent)]
     View(#[from] ViewError),

@@ -89,7 +89,7 @@ impl Canonical {
         self.count(item.patterns().len());
         item.patterns().iter().for_each(|id| self.string(id));
         self.0.update([item.embedding().encoding().code()]);
-        item.part_hashes().iter().for_each(|hash| self.0.update(hash.0));
+        item.part_hashes().iter().for_each(|hash| self.0.update(hash.as_bytes()));
         for number in [item.strength(), item.confidence(), item.base_confidence()] {
             self.0.update(number.to_bits().to_be_bytes());
         }

@@ -1,6 +1,6 @@
 //! The items of a view.
 
-use anti_entropy::replica::PartHash;
+use anti_entropy::value::PartHash;
 use chrono::{DateTime, Utc};
 
 use crate::resolve::{Mean, by_certainty, lowered};

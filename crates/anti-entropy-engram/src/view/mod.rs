@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use anti_entropy::clock::{Now, Seed};
-//! use anti_entropy::replica::{KeepAll, MemoryStore, Replica};
+//! use anti_entropy::{KeepAll, MemoryStore, Replica};
 //! use anti_entropy_engram::view::{SemanticView, ViewConfig};
 //! use anti_entropy_engram::{Pattern, SemanticPattern, Space};
 //! use chrono::DateTime;
@@ -101,7 +101,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use anti_entropy::replica::Replica;
+use anti_entropy::Replica;
 use anti_entropy::summary::Snapshot;
 
 use self::components::Component;

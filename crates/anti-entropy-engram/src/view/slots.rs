@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{Entry, Resolver};
+use anti_entropy::{Entry, KeyHash, Resolver};
 
 use super::cosine::dot;
 use super::holders::Episode;

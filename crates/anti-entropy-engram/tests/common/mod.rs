@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anti_entropy::Version;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::replica::Version;
 use anti_entropy_engram::{Pattern, SemanticPattern, Space};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anti_entropy::gossip::{GossipConfig, PeerId};
 use anti_entropy::summary::Root;
+use anti_entropy::{GossipConfig, PeerId};
 use anti_entropy_engram::Space;
 use anti_entropy_engram::gossiper::{Announced, Announcement, MalformedAnnouncement};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn golden_vectors() {
     let hex = |announcement: Announcement| {
         announcement.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     };
-    let root = Root(std::array::from_fn(|index| u8::try_from(index).unwrap()));
+    let root = Root::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()));
     assert_eq!(
         hex(Announcement::new(&Space::new("default"), root, 258)),
         "011fc0e70f2a56982818f084c43a2c3116000102030405060708090a0b0c0d0e0f00000000000001020a017f8000bc4867"
@@ -29,7 +29,7 @@ fn golden_vectors() {
 
 #[test]
 fn an_announcement_fits_beside_a_ping_however_long_the_name_of_the_space() {
-    let announcement = Announcement::new(&Space::new("é".repeat(127) + "s"), Root([7; 32]), u64::MAX);
+    let announcement = Announcement::new(&Space::new("é".repeat(127) + "s"), Root::from_bytes([7; 32]), u64::MAX);
     assert!(announcement.to_bytes().len() <= 64);
     assert_eq!(Announcement::from_bytes(&announcement.to_bytes()), Ok(announcement));
 }
@@ -83,7 +83,14 @@ proptest! {
 /// A cluster of two whose rounds and pushes do nothing for long.
 fn without_rounds() -> Cluster {
     let never = Duration::from_secs(1_000_000);
-    Cluster::new(2, GossipConfig { push: false, interval: never, min_interval: never, ..GossipConfig::lan() })
+    Cluster::new(
+        2,
+        GossipConfig::lan().with(|config| {
+            config.push = false;
+            config.interval = never;
+            config.min_interval = never;
+        }),
+    )
 }
 
 fn announce(cluster: &mut Cluster, from: usize, to: usize) -> Announced {
@@ -133,9 +140,9 @@ fn repeated_announcements_begin_one_comparison_in_each_pause() {
 #[test]
 fn strangers_begin_nothing() {
     let mut node = alone();
-    let other = Announcement::new(&space(), Root([9; 32]), 1).to_bytes();
+    let other = Announcement::new(&space(), Root::from_bytes([9; 32]), 1).to_bytes();
     assert_eq!(node.handle_root_announcement(&PeerId::from("stranger"), &other, start()), Announced::UnknownPeer);
-    let elsewhere = Announcement::new(&Space::new("elsewhere"), Root([9; 32]), 1).to_bytes();
+    let elsewhere = Announcement::new(&Space::new("elsewhere"), Root::from_bytes([9; 32]), 1).to_bytes();
     assert_eq!(node.handle_root_announcement(&name(1), &elsewhere, start()), Announced::OtherSpace);
     assert_eq!(node.engine().stats().sessions_opened, 0);
 }

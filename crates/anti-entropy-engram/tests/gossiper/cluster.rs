@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::gossip::{Event, GossipConfig, Output, PeerId};
-use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Opening, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::engine::EngineOutput;
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Event, GossipConfig, KeyHash, KeyRange, MemoryStore, Opening, PeerId, Store};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, Rebuilt};
 use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern, Space};
 use chrono::DateTime;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::GossipConfig;
 use anti_entropy_engram::ConsolidationSnapshot;
 
 use crate::cluster::{Cluster, MINUTE, counts, held, pattern, snapshot};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use anti_entropy::driver::{Clock, DriverConfig, Handle, MemoryNetwork, SystemClock, drive};
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{Continuity, Opening};
+use anti_entropy::engine::drive;
+use anti_entropy::{Clock, Continuity, DriverConfig, GossipConfig, Handle, MemoryNetwork, Opening, SystemClock};
 use anti_entropy_engram::Pattern;
 use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
 use futures::executor::block_on;
@@ -16,7 +15,7 @@ type Driven = Handle<Pattern, ConsolidationGossiper>;
 fn launch(network: &MemoryNetwork, index: usize, disk: &Disk, opening: impl Into<Opening>) -> Driven {
     let clock = SystemClock::new();
     let gossiper = open(index, 2, space(), disk.clone(), opening, GossipConfig::test(), clock.now());
-    let (handle, driver) = drive(gossiper, network.join(name(index)), clock, DriverConfig::default());
+    let (handle, driver) = drive(gossiper, network.join(name(index)), clock, DriverConfig::default()).unwrap();
     std::thread::spawn(|| block_on(driver));
     handle
 }
@@ -43,7 +42,7 @@ fn a_gossiper_is_driven_like_an_engine() {
 
         // Closed in order, and opened again.
         let marker = nodes[0].shutdown(Duration::from_secs(20)).await.unwrap();
-        let opening = Opening { continuity: Continuity::Marker(marker), ..seed(9).into() };
+        let opening = seed(9).into().with(|config| config.continuity = Continuity::Marker(marker));
         let again = launch(&network, 0, &disks[0], opening);
         let rebuild = again.with(move |gossiper, now| gossiper.rebuild_from_snapshot(&both, now));
         assert_eq!(counts(&rebuild.await.unwrap().unwrap()), [0, 2, 0, 0, 0]);

@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{Commit, Error, MemoryStore, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Error, GossipConfig, KeyHash, KeyRange, MemoryStore, Store};
 use anti_entropy_engram::Pattern;
 use anti_entropy_engram::gossiper::Vanished;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::GossipConfig;
 use anti_entropy_engram::ConsolidationSnapshot;
 use anti_entropy_engram::gossiper::Vanished;
 use proptest::prelude::*;

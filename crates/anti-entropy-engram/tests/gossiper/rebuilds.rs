@@ -1,7 +1,6 @@
 //! What a rebuild writes, keeps, deletes and refuses, at one node and beside others.
 
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::{MemoryStore, Opening, ReplicaConfig};
+use anti_entropy::{GossipConfig, MemoryStore, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, Vanished};
 use anti_entropy_engram::{
     ConsolidationSnapshot, Encoding, Field, OpenError, Pattern, Problem, SemanticPattern, Space, SpaceError,
@@ -165,8 +164,11 @@ fn invalid() -> Vec<(SemanticPattern, Field, Problem)> {
 
 /// A gossiper with short limits for keys and values.
 fn narrow() -> ConsolidationGossiper {
-    let config = ReplicaConfig { max_key_bytes: 50, max_value_bytes: 1000, ..ReplicaConfig::default() };
-    let opening = Opening { config, ..seed(1).into() };
+    let config = ReplicaConfig::default().with(|config| {
+        config.max_key_bytes = 50;
+        config.max_value_bytes = 1000;
+    });
+    let opening = seed(1).into().with(|changed| changed.config = config);
     open(0, 1, space(), MemoryStore::new(), opening, GossipConfig::default(), start())
 }
 
@@ -236,7 +238,11 @@ fn hints_say_what_is_pushed_first_and_are_used_up() {
         source: "scheduler".to_string(),
     };
     let never = std::time::Duration::from_secs(1_000_000);
-    let config = GossipConfig { max_pushes: 2, interval: never, min_interval: never, ..GossipConfig::default() };
+    let config = GossipConfig::default().with(|config| {
+        config.max_pushes = 2;
+        config.interval = never;
+        config.min_interval = never;
+    });
     let mut cluster = Cluster::new(2, config);
     let all = |percent| snapshot(["a", "b", "c", "d", "e"].map(|id| pattern(id, percent)));
     cluster.nodes[0].hint(&[update("d", -0.5), update("b", 0.1), update("c", f32::NAN)]);

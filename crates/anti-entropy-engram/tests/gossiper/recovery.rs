@@ -1,7 +1,7 @@
 //! Restarts, crashes and restored backups: a node's name outlives its replica.
 
-use anti_entropy::gossip::{Engine, Event, GossipConfig};
-use anti_entropy::replica::{Continuity, MemoryStore, Notice, Opening, ReplicaConfig};
+use anti_entropy::engine::Engine;
+use anti_entropy::{Continuity, Event, GossipConfig, MemoryStore, Notice, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Vanished};
 use anti_entropy_engram::{Encoding, Field, Pattern, Space};
 
@@ -163,7 +163,7 @@ fn patterns_are_written_again_in_an_encoding_that_the_space_has_changed_to() {
 fn restored_with(config: ReplicaConfig) -> Cluster {
     let mut cluster = restored();
     let (disk, seed) = (cluster.disks[0].clone(), cluster.fresh_seed());
-    cluster.restart(0, disk, Opening { config, ..seed.into() });
+    cluster.restart(0, disk, seed.into().with(|changed| changed.config = config));
     cluster
 }
 
@@ -173,11 +173,11 @@ fn limits_that_were_lowered_since_hold_up_nothing_else() {
     let mut long = pattern("a", 13);
     long.source_episodes = vec!["e".repeat(1000)];
     // Neither the snapshot's version nor those that are held can be written.
-    let mut cluster = restored_with(ReplicaConfig { max_value_bytes: 10, ..ReplicaConfig::default() });
+    let mut cluster = restored_with(ReplicaConfig::default().with(|config| config.max_value_bytes = 10));
     assert_eq!(counts(&cluster.rebuild(0, &snapshot([long, pattern("c", 10)]))), [0, 1, 0, 1, 1]);
     assert_eq!(held(&cluster.nodes[0]), versions(&several));
 
-    let mut cluster = restored_with(ReplicaConfig { max_key_bytes: 1, ..ReplicaConfig::default() });
+    let mut cluster = restored_with(ReplicaConfig::default().with(|config| config.max_key_bytes = 1));
     assert_eq!(counts(&cluster.rebuild(0, &snapshot([pattern("c", 10)]))), [0, 1, 0, 2, 0]);
     let now = cluster.now;
     let rebuilt = cluster.nodes[0].rebuild_with(&snapshot([pattern("c", 10)]), Vanished::Delete, now).unwrap();
@@ -195,7 +195,7 @@ fn a_replica_that_takes_another_id_while_it_runs_goes_on_under_its_name() {
     cluster.rebuild(0, &new());
     cluster.converge();
     // Somebody vouches for what is not the latest state; the node's next writes get names that are taken.
-    let opening = Opening { continuity: Continuity::Vouched, ..cluster.fresh_seed().into() };
+    let opening = cluster.fresh_seed().into().with(|config| config.continuity = Continuity::Vouched);
     cluster.restart(0, backup, opening);
     let id = cluster.nodes[0].engine().replica().id();
     let said = snapshot([pattern("a", 12), pattern("b", 10), pattern("c", 10)]);

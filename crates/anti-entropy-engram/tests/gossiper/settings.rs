@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::gossip::{Event, GossipConfig};
-use anti_entropy::session::RefusedReason;
+use anti_entropy::session::Refusal;
+use anti_entropy::{Event, GossipConfig};
 use anti_entropy_engram::gossiper::Announced;
 use anti_entropy_engram::{Encoding, Resolution, Space};
 
@@ -25,7 +25,8 @@ fn others() -> Vec<Space> {
 #[test]
 fn nothing_moves_between_nodes_whose_settings_differ() {
     for (other, push) in others().into_iter().flat_map(|other| [(other.clone(), true), (other, false)]) {
-        let mut cluster = Cluster::of_spaces(&[space(), other.clone()], GossipConfig { push, ..GossipConfig::lan() });
+        let mut cluster =
+            Cluster::of_spaces(&[space(), other.clone()], GossipConfig::lan().with(|config| config.push = push));
         let mut theirs = pattern("b", 20);
         theirs.embedding.truncate(other.dimension.get());
         // Before they have ever talked, and after.
@@ -37,7 +38,7 @@ fn nothing_moves_between_nodes_whose_settings_differ() {
             assert_eq!(held(&cluster.nodes[1]), versions(&[("b", 1, 20)]), "{other:?}, push: {push}");
         }
         for node in 0..2 {
-            let refused = Event::Refused { peer: name(1 - node), reason: RefusedReason::Agreement };
+            let refused = Event::Refused { peer: name(1 - node), reason: Refusal::SchemaId };
             assert!(cluster.events.contains(&(node, refused)), "{:?}", cluster.events);
         }
         let announcement = cluster.nodes[1].root_announcement().to_bytes();

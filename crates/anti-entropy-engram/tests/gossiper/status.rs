@@ -1,6 +1,6 @@
 //! What an operator sees.
 
-use anti_entropy::gossip::GossipConfig;
+use anti_entropy::GossipConfig;
 use anti_entropy_engram::view::ConflictCounts;
 use serde_json::{Value, json};
 

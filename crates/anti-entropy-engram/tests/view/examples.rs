@@ -1,7 +1,7 @@
 //! An example of each type of conflict, with confidences worked out by hand.
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{KeepAll, MemoryStore, Replica};
+use anti_entropy::{KeepAll, MemoryStore, Replica};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewConfig, ViewItem};
 use anti_entropy_engram::{Encoding, Pattern, Resolution, SemanticPattern, Space, vote};
 

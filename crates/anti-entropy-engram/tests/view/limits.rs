@@ -1,8 +1,7 @@
 //! Limits, and what patterns should not be but may.
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{Entry, KeepAll, MemoryStore, Replica};
+use anti_entropy::{Entry, KeepAll, KeyHash, MemoryStore, Replica};
 use anti_entropy_engram::view::{FollowError, SemanticView, ViewConfig, ViewError, ViewItem};
 use anti_entropy_engram::{Pattern, Space, SpaceError, Thresholds};
 use proptest::collection::vec;

@@ -18,9 +18,8 @@ mod speed;
 
 use std::collections::BTreeMap;
 
-use anti_entropy::KeyHash;
-use anti_entropy::replica::{ChangedEntries, Entry, Version};
 use anti_entropy::summary::Snapshot;
+use anti_entropy::{ChangedEntries, Entry, KeyHash, Version};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
 use anti_entropy_engram::{Pattern, Space};
 

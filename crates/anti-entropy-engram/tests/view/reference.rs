@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::replica::{Replicated, Resolver};
+use anti_entropy::{Replicated, Resolver};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewItem};
 use anti_entropy_engram::{Encoding, Pattern, SemanticPattern, Space, Thresholds, vote};
 use sha2::{Digest, Sha256};
@@ -235,7 +235,7 @@ fn hash(items: &[Item], conflicts: &[Conflict]) -> [u8; 32] {
             Encoding::F16 => 1,
             _ => 2,
         });
-        bytes.extend(pattern.encode().parts.iter().flat_map(|part| part.hash().0));
+        bytes.extend(pattern.encode().parts.iter().flat_map(|part| part.hash().to_bytes()));
         let numbers = [pattern.strength(), *confidence, pattern.confidence()];
         bytes.extend(numbers.iter().flat_map(|number| number.to_bits().to_be_bytes()));
         bytes.extend(pattern.last_consolidated().timestamp().to_be_bytes());

@@ -1,5 +1,5 @@
 use ::metrics::{Label, Unit, with_recorder};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::counters::{Count, CounterMetrics, ticks};
 use crate::stats::TransportStats;
@@ -74,7 +74,7 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
 /// use anti_entropy_net::{TcpConfig, TcpTransport, TransportMetrics};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let name = anti_entropy::gossip::PeerId::from("node-1");
+/// let name = anti_entropy::PeerId::from("node-1");
 /// let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.clone(), "127.0.0.1:0".parse()?)).await?);
 /// let counters = Arc::clone(&transport);
 /// let publishing = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use quinn::{Connection, Endpoint};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use quinn::{Connection, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anti_entropy::driver::{SendError, Transport};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::SendError;
+use anti_entropy::{PeerId, Transport};
 use async_trait::async_trait;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;

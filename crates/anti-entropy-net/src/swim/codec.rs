@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use bytes::{Buf, BufMut};
 use foca::{Header, Member, Message, State};
 

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::Deserialize;
 
 use super::identity::MAX_ZONE_BYTES;

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 /// Another node that is alive, as far as is known.

@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anti_entropy::driver::{Handle, HandleError};
-use anti_entropy::gossip::{Engine, PeerId, StateDigest};
-use anti_entropy::replica::Replicated;
+use anti_entropy::engine::{Engine, StateDigest};
+use anti_entropy::{Handle, HandleError, PeerId, Replicated};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -173,7 +172,7 @@ fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
     if let Some(view) = views.get(&space) {
         view.send_modify(|view| {
             let told = view.announced.get(peer).map_or(0, |(_, told)| told + 1);
-            view.announced.insert(peer.clone(), (StateDigest(state), told));
+            view.announced.insert(peer.clone(), (StateDigest::from_bytes(state), told));
         });
     }
 }
@@ -270,7 +269,7 @@ impl Follower {
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
         let state = self.space.announcement().await?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
-        let _ = self.membership.announce(self.id, state.0);
+        let _ = self.membership.announce(self.id, state.to_bytes());
         let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();
         for peer in gone.collect::<Vec<_>>() {
             self.space.remove_peer(peer.clone()).await?;

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::boot_id::BootId;
 use super::event::Member;

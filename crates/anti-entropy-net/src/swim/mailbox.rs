@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::MutexGuard;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::event::{Member, MembershipEvent};
 use crate::monitor::Monitor;

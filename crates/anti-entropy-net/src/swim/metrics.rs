@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ::metrics::{Key, Label, Unit, with_recorder};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::membership::Membership;
 use super::stats::SwimStats;
@@ -58,7 +58,7 @@ fn counts(stats: &SwimStats) -> Vec<Count> {
 /// use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, SwimConfig};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let name = anti_entropy::gossip::PeerId::from("node-1");
+/// let name = anti_entropy::PeerId::from("node-1");
 /// let key = ClusterKey::from_hex(&"5e".repeat(32))?;
 /// let config = SwimConfig::new(name.clone(), "127.0.0.1:0".parse()?, "127.0.0.1:7001".parse()?, key);
 /// let membership = Arc::new(Membership::join(config).await?);

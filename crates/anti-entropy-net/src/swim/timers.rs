@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::identity::Identity;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;

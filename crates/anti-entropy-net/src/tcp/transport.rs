@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anti_entropy::driver::{SendError, Transport};
-use anti_entropy::gossip::PeerId;
+use anti_entropy::transport::SendError;
+use anti_entropy::{PeerId, Transport};
 use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::CertificateFingerprint;

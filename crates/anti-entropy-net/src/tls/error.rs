@@ -1,7 +1,7 @@
 use std::io;
 
 use anti_entropy::ConfigError;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 /// Why certificates could not be used. Whatever was in use before still is.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,7 @@ pub(crate) mod raw;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy::driver::Transport;
-use anti_entropy::gossip::PeerId;
+use anti_entropy::{PeerId, Transport};
 use anti_entropy_net::{
     ConnectionRefusal, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
     TransportLimits, TransportStats,

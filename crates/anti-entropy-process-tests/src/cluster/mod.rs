@@ -11,8 +11,7 @@ use std::process::Command as Program;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::ReplicaConfig;
+use anti_entropy::{GossipConfig, ReplicaConfig};
 use anti_entropy_net::{TestAuthority, TlsConfig, Trust};
 use anti_entropy_sim::history::{Limits, NodeIndex, OpKind, Opened, Record, Start, Traffic};
 use anti_entropy_sim::rounds_allowed;
@@ -104,19 +103,17 @@ impl Setup {
 /// Rounds short enough for a test, and time-outs long enough for a slow machine.
 fn gossip() -> GossipConfig {
     let test = GossipConfig::test();
-    GossipConfig {
-        interval: Duration::from_secs(2),
-        min_interval: Duration::from_millis(250),
-        backoff_min: Duration::from_millis(250),
-        backoff_max: Duration::from_secs(2),
-        busy_retry: Duration::from_millis(50),
-        session: anti_entropy::session::SessionConfig {
-            resend_after: Duration::from_millis(250),
-            idle_timeout: Duration::from_secs(2),
-            ..test.session
-        },
-        ..test
-    }
+    test.with(|config| {
+        config.interval = Duration::from_secs(2);
+        config.min_interval = Duration::from_millis(250);
+        config.backoff_min = Duration::from_millis(250);
+        config.backoff_max = Duration::from_secs(2);
+        config.busy_retry = Duration::from_millis(50);
+        config.session = test.session.with(|config| {
+            config.resend_after = Duration::from_millis(250);
+            config.idle_timeout = Duration::from_secs(2);
+        });
+    })
 }
 
 /// Processes, and what they have said.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anti_entropy::clock::Now;
-use anti_entropy::driver::{Clock, SystemClock};
+use anti_entropy::{Clock, SystemClock};
 
 /// The operating system's clocks, the wall clock with an offset that may jump.
 #[derive(Clone, Debug)]

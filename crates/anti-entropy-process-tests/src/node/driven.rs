@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::clock::{Dot, Now};
-use anti_entropy::gossip::Engine;
-use anti_entropy::replica::{Error, Seen, Written};
+use anti_entropy::engine::Engine;
+use anti_entropy::{Error, Seen, Written};
 use anti_entropy_sim::history::{Acknowledged, KeyIndex, NodeIndex, OpKind};
 
 use super::Item;
@@ -131,7 +131,7 @@ impl Driven {
         seen: &Seen,
         now: Now,
     ) -> Result<Option<Written>, Error> {
-        let transaction = anti_entropy::replica::Transaction::new();
+        let transaction = anti_entropy::Transaction::new();
         let transaction = match value {
             Some(value) if self.broken == Some(Broken::WritesAnotherValue) => {
                 transaction.write_seen(Item::new(key, value + " or so"), seen)

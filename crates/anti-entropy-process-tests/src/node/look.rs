@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Context, Timestamp};
-use anti_entropy::replica::{ContentHash, Replica, Replicated, Version};
 use anti_entropy::summary::{MerkleTree, Root};
+use anti_entropy::value::ContentHash;
+use anti_entropy::{KeyHash, Replica, Replicated, Version};
 use anti_entropy_sim::history::{Held, KeyIndex, ValueHash};
 
 use super::Item;
@@ -33,7 +33,7 @@ impl Watch {
         let changed = now.iter().filter(|(key, held)| self.held.get(key) != Some(held));
         let keys = gone.chain(changed.map(|(key, held)| (*key, held.clone()))).collect();
         self.held = now;
-        Some(Look { root: first_bytes(&root.0), context, keys })
+        Some(Look { root: first_bytes(root.as_bytes()), context, keys })
     }
 }
 
@@ -75,11 +75,12 @@ pub(super) fn held(versions: &[Version<Item>]) -> Vec<Held> {
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
-fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entropy::replica::Error> {
+fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entropy::Error> {
     let (mut state, mut view) = (Vec::new(), Vec::new());
     replica.for_each(|key, read| {
         let versions = read.siblings().iter();
-        let versions = versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).0));
+        let versions =
+            versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).to_bytes()));
         state.push((*key, versions.collect::<Vec<_>>()));
         view.push((*key, read.value().map(|value| value_hash(value).0)));
         ControlFlow::Continue(())
@@ -93,7 +94,7 @@ fn hash_of(what: &impl serde::Serialize) -> ValueHash {
 
 /// A hash of what counts of a value, whenever it was written.
 pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    first_bytes(&ContentHash::of(Timestamp::MIN, value).0)
+    first_bytes(ContentHash::of(Timestamp::MIN, value).as_bytes())
 }
 
 /// Enough of a hash to tell it from others.

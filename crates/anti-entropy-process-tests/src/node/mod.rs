@@ -12,10 +12,9 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anti_entropy::driver::{DriverConfig, Handle, drive};
-use anti_entropy::gossip::{Engine, Event, PeerId};
-use anti_entropy::replica::{Keyed, LastWriterWins, Notice, Replica};
+use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::{DriverConfig, Event, Handle, Keyed, LastWriterWins, Notice, PeerId, Replica};
 use anti_entropy_net::swim::{Membership, SpaceReplica, follow};
 use anti_entropy_sim::history::NodeIndex;
 use futures::StreamExt;
@@ -47,7 +46,7 @@ pub enum NodeError {
     Marker(#[source] std::io::Error),
     /// The replica.
     #[error(transparent)]
-    Replica(#[from] anti_entropy::replica::Error),
+    Replica(#[from] anti_entropy::Error),
     /// No randomness.
     #[error(transparent)]
     Seed(#[from] anti_entropy::clock::RandomnessUnavailable),
@@ -59,7 +58,7 @@ pub enum NodeError {
     Join(#[from] anti_entropy_net::swim::JoinError),
     /// The engine.
     #[error(transparent)]
-    Handle(#[from] anti_entropy::driver::HandleError),
+    Handle(#[from] anti_entropy::HandleError),
     /// A bug is to be planted that this build does not have.
     #[error("there is no bug {0:?} to plant; build with the feature `mutants`")]
     NoSuchBug(String),
@@ -196,6 +195,6 @@ fn session_end(peer: NodeIndex, finished: &Finished) -> Report {
         changed: finished.stats.changed,
         value_bytes: finished.stats.value_bytes_sent,
         round_trips: finished.stats.round_trips,
-        root: finished.root.map(|root| look::first_bytes(&root.0)),
+        root: finished.root.map(|root| look::first_bytes(root.as_bytes())),
     })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
-use anti_entropy::driver::{Handle, Transport};
-use anti_entropy::replica::{Continuity, Marker, MemoryStore, Opening, ReplicaConfig, Store};
+use anti_entropy::{Continuity, Handle, Marker, MemoryStore, Opening, ReplicaConfig, Store, Transport};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
 use anti_entropy_net::{BindError, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TransportLimits};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
@@ -37,7 +36,10 @@ pub(super) fn open_store(options: &Options) -> Result<Box<dyn Store>, FileError>
 pub(super) fn opening(options: &Options) -> Result<Opening, NodeError> {
     let marker = marker(options).take().map_err(NodeError::Marker)?;
     let continuity = if options.broken == Some(Broken::VouchesForItsStore) { Continuity::Vouched } else { marker };
-    Ok(Opening { seed: Seed::from_os()?, continuity, config: ReplicaConfig::default() })
+    Ok(Opening::from(Seed::from_os()?).with(|config| {
+        config.continuity = continuity;
+        config.config = ReplicaConfig::default();
+    }))
 }
 
 pub(super) fn keep_marker(options: &Options, proof: Marker) -> Result<(), NodeError> {
@@ -93,20 +95,20 @@ pub(super) fn swim(options: &Options) -> SwimConfig {
 
 /// Plants a bug of the core on the engine's thread, if one is wanted.
 pub(super) async fn plant(handle: &Handle<Item, Driven>, broken: Option<&Broken>) -> Result<(), NodeError> {
-    let Some(Broken::Mutant(name)) = broken else { return Ok(()) };
-    let Some(mutant) = mutant(name) else { return Err(NodeError::NoSuchBug(name.clone())) };
-    Ok(handle.with(move |_, _| mutant()).await?)
+    let Some(Broken::Planted(name)) = broken else { return Ok(()) };
+    let Some(plant) = planting(name) else { return Err(NodeError::NoSuchBug(name.clone())) };
+    Ok(handle.with(move |_, _| plant()).await?)
 }
 
 #[cfg(not(feature = "mutants"))]
-fn mutant(_name: &str) -> Option<fn()> {
+fn planting(_name: &str) -> Option<fn()> {
     None
 }
 
 /// What plants the bug of this name on the thread that calls it.
 #[cfg(feature = "mutants")]
-fn mutant(name: &str) -> Option<fn()> {
-    use anti_entropy::mutant::{Mutant, plant};
+fn planting(name: &str) -> Option<fn()> {
+    use anti_entropy::__private::{Mutant, plant};
     Some(match name {
         "PushRemovesAllHeld" => || plant(Mutant::PushRemovesAllHeld),
         "PushIgnoresWhatItReplaces" => || plant(Mutant::PushIgnoresWhatItReplaces),

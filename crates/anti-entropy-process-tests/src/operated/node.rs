@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::driver::{Channels, ChannelsConfig, Clock, DriverConfig, Handle, SystemClock, drive};
-use anti_entropy::gossip::{Engine, GossipConfig};
-use anti_entropy::replica::{KeepAll, Keyed, Opening, Replica, Replicated};
-use anti_entropy::session::SessionConfig;
+use anti_entropy::engine::{Engine, drive};
+use anti_entropy::transport::{Channels, ChannelsConfig};
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SessionConfig, SystemClock,
+};
 use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{
     PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportLimits, TransportMetrics,
@@ -133,12 +134,12 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn open<V: Replicated>(&self, (number, name): (u64, &str)) -> Result<Opened<V>, Failure> {
-        let opening = Opening { continuity: marker(self.settings, name).take()?, ..Seed::from_os()?.into() };
+        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker(self.settings, name).take()?);
         let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
         let id = replica.id().to_string();
         let agreement = self.settings.agreements.get(name).copied().unwrap_or_default();
         let gossip = GossipConfig::test();
-        let gossip = GossipConfig { session: SessionConfig { agreement, ..gossip.session }, ..gossip };
+        let gossip = gossip.with(|config| config.session = gossip.session.with(|config| config.schema_id = agreement));
         let clock = SystemClock::new();
         let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now());
         engine.set_space(name);

@@ -6,8 +6,7 @@ use std::ops::ControlFlow;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anti_entropy::driver::Handle;
-use anti_entropy::replica::{Error, Keyed, Marker};
+use anti_entropy::{Error, Handle, Keyed, Marker};
 use anti_entropy_net::swim::SpaceReplica;
 use async_trait::async_trait;
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use anti_entropy_net::TlsConfig;
 use anti_entropy_net::swim::SwimTimings;
 use serde::{Deserialize, Serialize};

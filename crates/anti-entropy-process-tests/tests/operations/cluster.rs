@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use anti_entropy_net::swim::SwimTimings;
 use anti_entropy_net::{TestAuthority, TestCertificate, TlsConfig, Trust};
 use anti_entropy_process_tests::operated::{Answer, PLAYS, Request, SONGS, Settings, View};

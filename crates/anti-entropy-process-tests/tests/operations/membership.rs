@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 use anti_entropy_net::{TestCertificate, Trust};
 use anti_entropy_process_tests::operated::{PLAYS, Request, SONGS};
 

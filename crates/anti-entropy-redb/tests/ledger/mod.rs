@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Dot, Now};
-use anti_entropy::replica::{Error, Keyed, Replica, Transaction, Written};
 use anti_entropy::summary::{MerkleTree, Root};
+use anti_entropy::{Error, KeyHash, Keyed, Replica, Transaction, Written};
 
 pub(crate) type Key = u32;
 pub(crate) type Value = Vec<u8>;

@@ -5,9 +5,9 @@ mod broadcast;
 mod convergence;
 mod explore;
 mod failure;
-#[cfg(feature = "mutants")]
-mod mutants;
 mod output;
+#[cfg(feature = "mutants")]
+mod planted;
 mod plot;
 mod replay;
 mod run;
@@ -34,7 +34,7 @@ enum Command {
     Explore(explore::Arguments),
     /// Plants bugs, and says which checker finds each after how many seeds.
     #[cfg(feature = "mutants")]
-    Mutants(mutants::Arguments),
+    Mutants(planted::Arguments),
     /// How many rounds it takes until all replicas are equal.
     Convergence(convergence::Arguments),
     /// What a cluster sends while little changes.

@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use anti_entropy::replica::{Commit, MemoryStore, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, MemoryStore, Store};
 use twox_hash::XxHash3_128;
 
 /// A store in memory that is shared with the one replica that has it.

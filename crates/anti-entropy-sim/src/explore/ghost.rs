@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::ReplicaId;
-use anti_entropy::replica::{Keyed, Replica};
+use anti_entropy::{KeyHash, Keyed, Replica};
 
 use super::MAX_REPLICAS;
 
@@ -28,8 +27,8 @@ impl Violation {
 }
 
 /// Peers cannot make an operation fail, and the store does not: an error is damage.
-impl From<anti_entropy::replica::Error> for Violation {
-    fn from(error: anti_entropy::replica::Error) -> Self {
+impl From<anti_entropy::Error> for Violation {
+    fn from(error: anti_entropy::Error) -> Self {
         Self::new("an operation failed", error.to_string())
     }
 }

@@ -5,9 +5,8 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anti_entropy::KeyHash;
 use anti_entropy::clock::{Now, ReplicaId, Seed};
-use anti_entropy::replica::{Continuity, Keyed, LastWriterWins, Notice, Opening, Replica, ReplicaConfig, Transaction};
+use anti_entropy::{Continuity, KeyHash, Keyed, LastWriterWins, Notice, Opening, Replica, ReplicaConfig, Transaction};
 
 use super::disk::{ByHash, Disk, Wide};
 use super::ghost::{self, Event, Item, KeyView, Name, Violation};
@@ -67,10 +66,13 @@ impl Replicas {
             // No timestamp that arrives moves a clock, so that those that are given follow from the name of the write
             // alone, and not from the order in which other keys were received: states that differ in nothing else are
             // one.
-            let config = ReplicaConfig { max_clock_skew: Duration::ZERO, ..ReplicaConfig::default() };
+            let config = ReplicaConfig::default().with(|config| config.max_clock_skew = Duration::ZERO);
             let seed = Seed::from_bytes([node + 1; Seed::LEN]);
             let disk = Disk::default();
-            let opening = Opening { seed, continuity: Continuity::Unproven, config };
+            let opening = Opening::from(seed).with(|changed| {
+                changed.continuity = Continuity::Unproven;
+                changed.config = config;
+            });
             let replica = Replica::open(disk.handle(), LastWriterWins, opening)?;
             replicas.ids.push(replica.id());
             opened.push((node, replica, disk));

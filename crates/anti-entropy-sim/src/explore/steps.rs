@@ -6,8 +6,9 @@ use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use anti_entropy::SessionConfig;
 use anti_entropy::clock::Now;
-use anti_entropy::session::{Frame, Outcome, Output, PartialReason, Session, SessionConfig};
+use anti_entropy::session::{Frame, Outcome, PartialReason, Session, SessionOutput};
 
 use super::disk::{ByHash, Wide, side_by_side};
 use super::ghost::Violation;
@@ -73,14 +74,11 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn new(replicas: Replicas) -> Self {
-        let config = SessionConfig {
-            // Two keys make two batches, so that the space is exchanged range by range.
-            batch_entries: NonZeroUsize::MIN,
-            // Only frames that are lost make a session wait, and those are repeated.
-            idle_timeout: Duration::MAX,
-            checksum: false,
-            ..SessionConfig::default()
-        };
+        let config = SessionConfig::default().with(|config| {
+            config.batch_entries = NonZeroUsize::MIN;
+            config.idle_timeout = Duration::MAX;
+            config.checksum = false;
+        });
         Self {
             replicas,
             config,

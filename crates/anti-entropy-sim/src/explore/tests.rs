@@ -38,7 +38,7 @@ fn it_ends_when_it_is_told_to() {
 
 #[cfg(feature = "mutants")]
 mod planted {
-    use anti_entropy::mutant::{self, Mutant};
+    use anti_entropy::__private::{Mutant, with};
 
     use super::explored;
 
@@ -49,7 +49,7 @@ mod planted {
         // `CertificationSkipped` alone changes nothing. The others that are not here are of pushes, restarts and
         // wrong use.
         let mut changed = Vec::new();
-        for (mutant, numbers, states, check) in [
+        for (bug, numbers, states, check) in [
             (Mutant::LiveOverwrittenInsteadOfJoined, [2, 1, 2, 1, 0, 0], 98, "covered, alive and not held (S1)"),
             (Mutant::WholeClockJoinedOutsideTheRange, [2, 2, 2, 1, 0, 0], 294, "covered, alive and not held (S1)"),
             (Mutant::PiecesNotSplit, [2, 2, 2, 1, 0, 0], 294, "covered, alive and not held (S1)"),
@@ -63,9 +63,9 @@ mod planted {
             (Mutant::ChangedSinceComparisonLeftOut, [2, 1, 3, 1, 0, 0], 625, "covered, alive and not held (S1)"),
             (Mutant::UnsentKeysNotJoined, [2, 1, 2, 2, 0, 0], 4562, "held and dead (S1)"),
         ] {
-            let found = mutant::with(Some(mutant), || explored(numbers)).expect_err("a bug is planted");
+            let found = with(Some(bug), || explored(numbers)).expect_err("a bug is planted");
             if (found.report.states, found.check) != (states, check) {
-                changed.push((mutant, numbers, found.report.states, found.check));
+                changed.push((bug, numbers, found.report.states, found.check));
             }
         }
         assert_eq!(changed, []);
@@ -73,7 +73,7 @@ mod planted {
 
     #[test]
     fn the_shortest_way_is_told() {
-        let found = mutant::with(Some(Mutant::LiveOverwrittenInsteadOfJoined), || explored([2, 1, 2, 1, 0, 0]));
+        let found = with(Some(Mutant::LiveOverwrittenInsteadOfJoined), || explored([2, 1, 2, 1, 0, 0]));
         let found = found.expect_err("a bug is planted").to_string();
         let steps: Vec<&str> = found.lines().skip(2).collect();
         assert_eq!(

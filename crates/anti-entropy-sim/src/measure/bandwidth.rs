@@ -1,6 +1,6 @@
 //! What a cluster sends while it is equal but for a change now and then.
 
-use anti_entropy::replica::Error;
+use anti_entropy::Error;
 use serde::Serialize;
 
 use super::spread::Tracker;

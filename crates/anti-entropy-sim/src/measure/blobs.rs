@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::replica::{Commit, Error, Keyed, LastWriterWins, MetaSlot, Replica, Store, StoreError, Transaction};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{Error, KeyHash, KeyRange, Keyed, LastWriterWins, Replica, Store, Transaction};
 
 use crate::random::stream;
 use crate::subject::Subject;

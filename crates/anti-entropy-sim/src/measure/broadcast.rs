@@ -6,7 +6,7 @@
 //! is everywhere, over all operations. The latency of a write goes from its acknowledgement until it is readable on every node
 //! that is up.
 
-use anti_entropy::gossip::PushRoute;
+use anti_entropy::PushRoute;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

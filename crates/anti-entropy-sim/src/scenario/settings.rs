@@ -3,7 +3,7 @@
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-use anti_entropy::gossip::{GossipConfig, PushRoute};
+use anti_entropy::{GossipConfig, PushRoute};
 use serde::{Deserialize, Serialize};
 
 use crate::history::NodeIndex;

@@ -1,6 +1,6 @@
 //! Failure detectors, as far as they carry what replicas announce.
 
-use anti_entropy::gossip::StateDigest;
+use anti_entropy::engine::StateDigest;
 
 use super::World;
 use super::queue::What;
@@ -32,7 +32,7 @@ impl<S: Subject> World<S> {
         let to = node.peers.iter().copied().nth(place(&mut self.random, node.peers.len()));
         let state = match node.lie {
             None => engine.announcement(),
-            Some(_) => StateDigest(core::array::from_fn(|_| self.random.u8(..))),
+            Some(_) => StateDigest::from_bytes(core::array::from_fn(|_| self.random.u8(..))),
         };
         let Some(to) = to else { return };
         if let Some(at) = self.network.ping(self.now, from, to) {
@@ -45,7 +45,7 @@ impl<S: Subject> World<S> {
         if self.nodes[to as usize].pauses > 0 {
             return;
         }
-        self.note(&[6, u64::from(to), u64::from(from)], &state.0);
+        self.note(&[6, u64::from(to), u64::from(from)], state.as_bytes());
         let name = self.nodes[from as usize].name.clone();
         self.drive(to, None, |engine, now| {
             engine.handle_announcement(&name, state, now);

@@ -3,8 +3,8 @@
 use core::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anti_entropy::replica::{Commit, MetaSlot, Store, StoreError};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{KeyHash, KeyRange, Store};
 
 use crate::random::permille;
 

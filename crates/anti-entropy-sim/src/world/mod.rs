@@ -18,10 +18,9 @@ mod tongue;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy::clock::{ContextHash, Now};
-use anti_entropy::gossip::{Engine, Event as EngineEvent, Output, PeerId};
-use anti_entropy::replica::{Replicated, Seen as SeenToken};
+use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::summary::Root;
-use anti_entropy::{KeyHash, replica};
+use anti_entropy::{Event as EngineEvent, KeyHash, PeerId, Replicated, Seen as SeenToken, replica};
 use twox_hash::XxHash3_64;
 
 use core::hash::Hasher;
@@ -58,7 +57,7 @@ pub struct World<S: Subject> {
     pub(crate) subject: S,
     pub(crate) scenario: Scenario,
     seed: u64,
-    config: anti_entropy::gossip::GossipConfig,
+    config: anti_entropy::GossipConfig,
     detail: Detail,
     now: u64,
     queue: Queue,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use anti_entropy::clock::{Context, ContextHash, Seed};
-use anti_entropy::gossip::{Engine, PeerId};
-use anti_entropy::replica::Marker;
+use anti_entropy::engine::Engine;
 use anti_entropy::summary::Root;
+use anti_entropy::{Marker, PeerId};
 
 use super::clock::NodeClock;
 use super::disk::Disk;

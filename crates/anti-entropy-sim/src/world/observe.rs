@@ -5,9 +5,10 @@
 
 use core::hash::Hasher;
 
-use anti_entropy::gossip::{Engine, Event as EngineEvent};
-use anti_entropy::replica::{ContentHash, Continuity, Notice, Opening, Replica, Replicated};
+use anti_entropy::engine::Engine;
 use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::value::ContentHash;
+use anti_entropy::{Continuity, Event as EngineEvent, Notice, Opening, Replica, Replicated};
 use twox_hash::XxHash3_64;
 
 use super::node::Event;
@@ -65,7 +66,7 @@ impl<S: Subject> World<S> {
         if !explained || self.keys.len() <= 3 {
             self.record_unexplained(at, &mut keys);
         }
-        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown, root }));
     }
 
@@ -142,7 +143,7 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].seen.held[key] = held;
         }
         let keys = self.key_states(at);
-        let root = first_bytes(&self.nodes[at as usize].seen.root.0);
+        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost, root }));
         self.note_agreement();
     }
@@ -284,7 +285,7 @@ impl<S: Subject> World<S> {
             changed: stats.changed,
             value_bytes: stats.value_bytes_sent,
             round_trips: stats.round_trips,
-            root: root.map(|root| first_bytes(&root.0)),
+            root: root.map(|root| first_bytes(root.as_bytes())),
         }));
     }
 
@@ -352,7 +353,10 @@ impl<S: Subject> World<S> {
     fn end_of(&mut self, at: NodeIndex) -> End {
         let copy = self.nodes[at as usize].disk.copy();
         let seed = self.fresh_seed();
-        let opening = Opening { seed, continuity: Continuity::Vouched, config: self.replica_config() };
+        let opening = Opening::from(seed).with(|config| {
+            config.continuity = Continuity::Vouched;
+            config.config = self.replica_config();
+        });
         let afresh = Replica::open(copy, self.subject.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();
@@ -392,16 +396,13 @@ impl<S: Subject> World<S> {
 
 fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
     let Ok(read) = replica.read(key) else { return Vec::new() };
-    let held = |version: &anti_entropy::replica::Version<V>| Held {
-        dot: version.dot.into(),
-        value: value_hash(&version.value),
-    };
+    let held = |version: &anti_entropy::Version<V>| Held { dot: version.dot.into(), value: value_hash(&version.value) };
     read.siblings().iter().map(held).collect()
 }
 
 /// A hash of what counts of a value, whenever it was written.
 pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    let ContentHash(bytes) = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value);
+    let bytes = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value).to_bytes();
     first_bytes(&bytes)
 }
 
@@ -419,7 +420,7 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
         for version in read.siblings() {
             state.write(&version.dot.replica.to_bytes());
             state.write(&version.dot.counter.to_be_bytes());
-            state.write(&ContentHash::of(version.timestamp, &version.value).0);
+            state.write(ContentHash::of(version.timestamp, &version.value).as_bytes());
         }
         view.write(&place);
         view.write(&read.value().map_or(0, |value| value_hash(value).0).to_be_bytes());

@@ -1,7 +1,7 @@
 //! What clients do.
 
 use anti_entropy::clock::Dot as CoreDot;
-use anti_entropy::replica::{Error, Transaction};
+use anti_entropy::{Error, Transaction};
 
 use super::node::dots;
 use super::observe::value_hash;
@@ -132,7 +132,7 @@ impl<S: Subject> World<S> {
         &mut self,
         at: u32,
         transaction: Transaction<S::Value>,
-        result: &mut Result<Vec<anti_entropy::replica::Written>, Error>,
+        result: &mut Result<Vec<anti_entropy::Written>, Error>,
     ) {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);

@@ -170,7 +170,8 @@ fn noise(chunk: &Chunk, random: &mut fastrand::Rng) -> Vec<Cell> {
 }
 
 fn made_up(entries: usize, random: &mut fastrand::Rng) -> Snapshot {
-    let mut entry = || (KeyHash::from_u128(random.u128(..)), Fingerprint([random.u8(..); Fingerprint::LEN]));
+    let mut entry =
+        || (KeyHash::from_u128(random.u128(..)), Fingerprint::from_bytes([random.u8(..); Fingerprint::LEN]));
     let mut entries: Vec<_> = (0..entries).map(|_| entry()).collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     MerkleTree::from_entries(entries).snapshot()
@@ -270,7 +271,7 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
-    use anti_entropy::summary::sketch::{Decoder, DecoderLimits, Status};
+    use anti_entropy::summary::sketch::{DecodeStatus, Decoder, DecoderLimits};
 
     use super::*;
     use crate::scenario::{Fault, Gossip, Scenario};
@@ -320,7 +321,7 @@ mod tests {
         assert!(counts.sketches_failed > 0 && counts.uncertified > 0, "{counts:?}");
     }
 
-    fn decoded(ours: &Snapshot, cells: Vec<Cell>) -> (Status, usize) {
+    fn decoded(ours: &Snapshot, cells: Vec<Cell>) -> (DecodeStatus, usize) {
         let mut decoder = Decoder::new(Encoder::new(ours.clone()), DecoderLimits::default());
         let status = decoder.handle_chunk(&Chunk::new(0, cells).unwrap());
         (status, decoder.found().len())
@@ -331,11 +332,11 @@ mod tests {
         let mut random = stream(1, &[]);
         let (ours, theirs) = (made_up(100, &mut random), made_up(0, &mut random));
         let honest = Encoder::new(ours.clone()).chunk(0, 60);
-        assert_eq!(decoded(&ours, plus(&honest, &made_up(7, &mut random))), (Status::Complete, 7));
-        assert_eq!(decoded(&ours, cells_of(&ours, KeyRange::ALL, &honest)), (Status::Complete, 0));
+        assert_eq!(decoded(&ours, plus(&honest, &made_up(7, &mut random))), (DecodeStatus::Complete, 7));
+        assert_eq!(decoded(&ours, cells_of(&ours, KeyRange::ALL, &honest)), (DecodeStatus::Complete, 0));
         for session in 0..1000 {
             let noise = noise(&Encoder::new(theirs.clone()).chunk(0, 60), &mut stream(session, &[]));
-            assert_ne!(decoded(&theirs, noise).0, Status::Complete);
+            assert_ne!(decoded(&theirs, noise).0, DecodeStatus::Complete);
         }
     }
 

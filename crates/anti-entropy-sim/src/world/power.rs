@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use anti_entropy::clock::{Context, Seed};
-use anti_entropy::gossip::Engine;
-use anti_entropy::replica::{Continuity, Opening, Replica, ReplicaConfig};
+use anti_entropy::engine::Engine;
+use anti_entropy::{Continuity, Opening, Replica, ReplicaConfig};
 
 use super::clock::NodeClock;
 use super::node::{Node, Seen};
@@ -113,7 +113,7 @@ impl<S: Subject> World<S> {
     pub(super) fn replica_config(&self) -> ReplicaConfig {
         let default = ReplicaConfig::default();
         let pieces = self.scenario.gossip.context_pieces.unwrap_or(default.max_context_pieces);
-        ReplicaConfig { max_context_pieces: pieces, ..default }
+        default.with(|config| config.max_context_pieces = pieces)
     }
 
     pub(super) fn fresh_seed(&mut self) -> Seed {
@@ -147,7 +147,10 @@ impl<S: Subject> World<S> {
             replica_seed = self.nodes[at as usize].seed.clone().unwrap_or(replica_seed);
         }
         self.nodes[at as usize].seed = Some(replica_seed.clone());
-        let opening = Opening { seed: replica_seed, continuity, config: self.replica_config() };
+        let opening = Opening::from(replica_seed).with(|config| {
+            config.continuity = continuity;
+            config.config = self.replica_config();
+        });
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;

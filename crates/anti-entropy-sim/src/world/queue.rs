@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use anti_entropy::gossip::StateDigest;
+use anti_entropy::engine::StateDigest;
 
 use crate::history::NodeIndex;
 

@@ -1,8 +1,8 @@
 //! What the steps of a scenario do when they begin and when they are over.
 
 use anti_entropy::clock::Seed;
-use anti_entropy::gossip::Engine;
-use anti_entropy::replica::{Continuity, Opening, Replica};
+use anti_entropy::engine::Engine;
+use anti_entropy::{Continuity, Opening, Replica};
 
 use super::network::Cut;
 use super::queue::What;
@@ -304,7 +304,10 @@ impl<S: Subject> World<S> {
     /// Another replica on a copy of a node's store, under the same id.
     fn twin_of(&mut self, at: NodeIndex) -> Option<Engine<S::Value>> {
         let seed: Seed = self.fresh_seed();
-        let opening = Opening { seed, continuity: Continuity::Vouched, config: self.replica_config() };
+        let opening = Opening::from(seed).with(|config| {
+            config.continuity = Continuity::Vouched;
+            config.config = self.replica_config();
+        });
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;

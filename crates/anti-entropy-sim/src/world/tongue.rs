@@ -1,6 +1,6 @@
 //! What a lying member says.
 
-use anti_entropy::gossip::Engine;
+use anti_entropy::engine::Engine;
 use sha2::{Digest, Sha256};
 
 use super::World;

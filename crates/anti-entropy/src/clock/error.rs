@@ -1,7 +1,7 @@
 use thiserror::Error;
 
+use crate::KeyHash;
 use crate::clock::{ReplicaId, Timestamp};
-use crate::hash::KeyHash;
 
 /// A replica has used up its 2<sup>64</sup> - 1 counters.
 ///

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::sparse::{Sparse, SparseRef};
 use crate::clock::{Dot, InvalidRangeClocks, ReplicaId, VectorClock};
-use crate::hash::{KeyHash, KeyRange};
+use crate::{KeyHash, KeyRange};
 
 /// The clocks of a range: what a replica has seen there, one clock for each piece of its context inside the range.
 ///

@@ -8,20 +8,20 @@ use core::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::KeyHash;
 use crate::clock::vector::side_by_side;
 use crate::clock::{ReplicaId, VectorClock};
-use crate::hash::KeyHash;
 
 /// Why clocks in sparse form are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum NotCanonical {
     /// Ids not strictly ascending, or a counter equal to the base's: the writer would have made it otherwise.
     NotCanonical,
     /// More counters in all than the reader holds.
     TooLarge,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for NotCanonical {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotCanonical => "counters of a piece must ascend by replica and differ from the first piece's",
@@ -55,12 +55,16 @@ impl Sparse {
     /// The clocks in full, with their starts, the first of which is `first`.
     ///
     /// At most `max_counters` in all: otherwise a few bytes a piece would each make a copy of the base.
-    pub(super) fn expand(self, first: KeyHash, max_counters: usize) -> Result<Vec<(KeyHash, VectorClock)>, Refusal> {
-        let mut left = max_counters.checked_sub(self.base.len()).ok_or(Refusal::TooLarge)?;
+    pub(super) fn expand(
+        self,
+        first: KeyHash,
+        max_counters: usize,
+    ) -> Result<Vec<(KeyHash, VectorClock)>, NotCanonical> {
+        let mut left = max_counters.checked_sub(self.base.len()).ok_or(NotCanonical::TooLarge)?;
         let mut rest = Vec::new();
         for (start, changes) in self.rest.0 {
-            let clock = changed(&self.base, &changes.0).ok_or(Refusal::NotCanonical)?;
-            left = left.checked_sub(clock.len()).ok_or(Refusal::TooLarge)?;
+            let clock = changed(&self.base, &changes.0).ok_or(NotCanonical::NotCanonical)?;
+            left = left.checked_sub(clock.len()).ok_or(NotCanonical::TooLarge)?;
             rest.push((start, clock));
         }
         rest.insert(0, (first, self.base));

@@ -10,7 +10,7 @@ use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{SendError, Transport};
-use crate::gossip::PeerId;
+use crate::PeerId;
 
 /// Several replicas of a node over one transport: each has a channel, whose number is the same at all nodes.
 ///
@@ -19,7 +19,8 @@ use crate::gossip::PeerId;
 /// lost. A frame is one of the transport's, with the channel's number before it (docs/protocol.md, "Channels").
 ///
 /// ```
-/// use anti_entropy::driver::{Channels, ChannelsConfig, MemoryNetwork, Transport};
+/// use anti_entropy::transport::{Channels, ChannelsConfig};
+/// use anti_entropy::{MemoryNetwork, Transport};
 /// use futures::executor::block_on;
 ///
 /// let network = MemoryNetwork::new(1);
@@ -44,6 +45,7 @@ pub struct Channels(Arc<Shared>);
 /// Limits of [`Channels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ChannelsConfig {
     /// How many frames wait for a channel; what is more is dropped, as a network would. 1,024 by default, as for a
     /// driver: with one behind it a channel is always read.
@@ -51,6 +53,14 @@ pub struct ChannelsConfig {
     /// How many bytes of frames wait for a channel, unless one waits alone. 16 MiB by default: frames of 1 MiB, of a few
     /// peers at once.
     pub queue_bytes: usize,
+}
+
+impl ChannelsConfig {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for ChannelsConfig {

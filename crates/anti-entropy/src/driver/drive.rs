@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::worker::{Job, Queued, Worker};
 use super::{Clock, Handle, Transport};
-use crate::gossip::{Engine, PeerId};
+use crate::PeerId;
+use crate::gossip::Engine;
 use crate::replica::Replicated;
 
-/// Limits of a driver's queues.
+/// Limits of a driver's queues. The types exclude what is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct DriverConfig {
     /// How many received frames wait for the engine; what is more is dropped, as a network would. 1,024 by default.
     pub max_queued_frames: NonZeroUsize,
@@ -25,6 +27,14 @@ pub struct DriverConfig {
     /// How many changes or events wait for a subscriber; what is more is dropped, and the subscriber told. 1,024 by
     /// default.
     pub subscriber_queue: NonZeroUsize,
+}
+
+impl DriverConfig {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for DriverConfig {
@@ -46,9 +56,8 @@ impl Default for DriverConfig {
 ///
 /// ```
 /// use anti_entropy::clock::Seed;
-/// use anti_entropy::driver::{Clock, MemoryNetwork, SystemClock, drive};
-/// use anti_entropy::gossip::{Engine, GossipConfig, PeerId};
-/// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+/// use anti_entropy::{Clock, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, PeerId, Replica, SystemClock};
+/// use anti_entropy::engine::{Engine, drive};
 /// use futures::executor::block_on;
 ///
 /// let network = MemoryNetwork::new(1);
@@ -59,26 +68,26 @@ impl Default for DriverConfig {
 ///     engine.add_peer(PeerId::from(peer), None);
 ///     let (handle, driver) = drive(engine, network.join(PeerId::from(name)), clock, Default::default());
 ///     std::thread::spawn(|| block_on(driver)); // or `tokio::spawn(driver)`, for example
-///     Ok::<_, anti_entropy::replica::Error>(handle)
+///     Ok::<_, anti_entropy::Error>(handle)
 /// };
 /// let (alice, bob) = (start("alice", "bob", 1)?, start("bob", "alice", 2)?);
 /// block_on(async {
 ///     alice.write(Keyed::new(1u32, "one".to_string())).await?;
 ///     bob.wait_converged([PeerId::from("alice")]).await?;
 ///     assert_eq!(bob.read(1).await?.value().unwrap().value, "one");
-///     Ok::<_, anti_entropy::driver::HandleError>(())
+///     Ok::<_, anti_entropy::HandleError>(())
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # Panics
+/// # Errors
 /// If the operating system cannot start a thread.
 pub fn drive<V, E>(
     mut driven: E,
     transport: impl Transport,
     clock: impl Clock,
     config: DriverConfig,
-) -> (Handle<V, E>, impl Future<Output = ()> + Send + 'static)
+) -> std::io::Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static)>
 where
     V: Replicated,
     E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
@@ -91,12 +100,9 @@ where
     let queued = Arc::new(Queued::default());
     let worker = Worker::new(driven, Box::new(clock), frames, config);
     let thread_queued = Arc::clone(&queued);
-    std::thread::Builder::new()
-        .name("anti-entropy".into())
-        .spawn(move || worker.run(&inbox, &thread_queued))
-        .expect("the operating system starts a thread");
+    std::thread::Builder::new().name("anti-entropy".into()).spawn(move || worker.run(&inbox, &thread_queued))?;
     let handle = Handle::new(jobs.clone(), Arc::clone(&queued), config);
-    (handle, carry(transport, outgoing, jobs, queued, config.max_queued_frames.get()))
+    Ok((handle, carry(transport, outgoing, jobs, queued, config.max_queued_frames.get())))
 }
 
 /// Carries frames both ways until one of the two ways ends.

@@ -8,8 +8,9 @@ use futures::stream::Stream;
 
 use super::DriverConfig;
 use super::worker::{Job, Queued, Worker};
+use crate::PeerId;
 use crate::clock::Now;
-use crate::gossip::{Announced, Engine, Event, PeerId, StateDigest, Status};
+use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
 use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, Transaction, Written};
 
 /// An application's way to a replica while its engine runs: reads, writes, subscriptions, and what an operator asks.

@@ -13,18 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use self::mailbox::Mailbox;
 use super::{SendError, Transport};
-use crate::gossip::PeerId;
+use crate::PeerId;
 
 /// Faults of every link of a [`MemoryNetwork`], as chances out of 1,000; anything above means always.
 ///
 /// ```
-/// use anti_entropy::driver::LinkFaults;
+/// use anti_entropy::transport::LinkFaults;
 ///
-/// let rough = LinkFaults { loss_per_mille: 200, reorder_per_mille: 50, ..LinkFaults::default() };
+/// let rough = LinkFaults::default().with(|faults| faults.loss_per_mille = 200);
 /// assert_eq!(rough.duplicate_per_mille, 0);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LinkFaults {
     /// How often a frame is lost without a word.
     pub loss_per_mille: u32,
@@ -34,14 +35,21 @@ pub struct LinkFaults {
     pub reorder_per_mille: u32,
 }
 
+impl LinkFaults {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// A network inside one process, for tests and demonstrations: bounded queues, and faults on demand.
 ///
 /// Clones are handles to the same network. Nothing is timed and every draw comes from the seed, so a test that sends
 /// in the same order sees the same faults.
 ///
 /// ```
-/// use anti_entropy::driver::{MemoryNetwork, Transport};
-/// use anti_entropy::gossip::PeerId;
+/// use anti_entropy::{MemoryNetwork, PeerId, Transport};
 ///
 /// let network = MemoryNetwork::new(7);
 /// let (a, b) = (PeerId::from("a"), PeerId::from("b"));

@@ -10,6 +10,7 @@ mod drive;
 mod handle;
 mod memory;
 mod metrics;
+mod node;
 mod transport;
 mod worker;
 
@@ -21,4 +22,5 @@ pub use memory::{LinkFaults, MemoryNetwork, MemoryTransport};
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::describe_metrics;
+pub use node::{Node, NodeError};
 pub use transport::{SendError, Transport};

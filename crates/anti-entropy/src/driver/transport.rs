@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::gossip::PeerId;
+use crate::PeerId;
 
 /// Carries frames between peers.
 ///

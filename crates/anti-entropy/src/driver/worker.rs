@@ -10,8 +10,9 @@ use futures::channel::{mpsc, oneshot};
 
 use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
+use crate::PeerId;
 use crate::clock::Now;
-use crate::gossip::{Engine, Event, Output, PeerId};
+use crate::gossip::{Engine, EngineOutput, Event};
 use crate::replica::{Change, Error, Marker, Replicated};
 
 /// What the thread is asked to do.
@@ -121,15 +122,15 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let deadline = loop {
             match self.driven.as_mut().poll_output(self.clock.now()) {
                 // If nobody carries frames any more, they are lost.
-                Output::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
-                Output::Event(event) => {
+                EngineOutput::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
+                EngineOutput::Event(event) => {
                     self.metrics.event(&event);
                     if matches!(event, Event::Converged { .. }) {
                         self.wake_waiting();
                     }
                     self.events.send(&event);
                 }
-                Output::Wait(deadline) => break deadline,
+                EngineOutput::Wait(deadline) => break deadline,
             }
         };
         while let Some(change) = self.driven.as_mut().replica_mut().poll_change() {

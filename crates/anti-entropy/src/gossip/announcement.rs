@@ -2,19 +2,18 @@
 
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::peers::Peer;
 use super::{Engine, PeerId};
 use crate::clock::Now;
-use crate::mutant::{self, Mutant};
 use crate::replica::Replicated;
 
-/// All that a replica holds and has seen, and the settings that it goes by, in 32 bytes: replicas with equal ones have
-/// nothing to tell each other (docs/protocol.md, "Announcements").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct StateDigest(pub [u8; 32]);
+anti_entropy_summary::__opaque_bytes! {
+    /// All that a replica holds and has seen, and the settings that it goes by, in 32 bytes: replicas with equal ones have
+    /// nothing to tell each other (docs/protocol.md, "Announcements").
+    pub struct StateDigest(32)
+}
 
 /// What a peer's announcement led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +42,15 @@ impl<V: Replicated> Engine<V> {
     ///
     /// ```
     /// # use anti_entropy::clock::{Now, Seed};
-    /// # use anti_entropy::gossip::{Engine, GossipConfig};
-    /// # use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
-    /// use anti_entropy::gossip::{Announced, PeerId};
+    /// # use anti_entropy::engine::Engine;
+    /// # use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, Replica};
+    /// use anti_entropy::engine::Announced;
+    /// use anti_entropy::PeerId;
     ///
     /// # let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
     /// # let engine = |seed| {
     /// #     let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]))?;
-    /// #     Ok::<_, anti_entropy::replica::Error>(Engine::new(replica, GossipConfig::default(), seed.into(), now))
+    /// #     Ok::<_, anti_entropy::Error>(Engine::new(replica, GossipConfig::default(), seed.into(), now))
     /// # };
     /// let (mut alice, mut bob) = (engine(1)?, engine(2)?);
     /// let peer = PeerId::from("alice");
@@ -59,17 +59,15 @@ impl<V: Replicated> Engine<V> {
     ///
     /// alice.write(Keyed::new(1u32, "one".to_string()), now)?;
     /// assert_eq!(bob.handle_announcement(&peer, alice.announcement(), now), Announced::Differs);
-    /// # Ok::<(), anti_entropy::replica::Error>(())
+    /// # Ok::<(), anti_entropy::Error>(())
     /// ```
     pub fn announcement(&mut self) -> StateDigest {
-        let mut hash = Sha256::new()
+        let held = Sha256::new()
             .chain_update(b"anti-entropy state")
-            .chain_update(self.config.session.agreement.to_be_bytes())
-            .chain_update(self.replica.root().0);
-        if !mutant::active(Mutant::AnnouncementBlindToClocks) {
-            hash.update(self.replica.context_hash().to_bytes());
-        }
-        StateDigest(hash.finalize().into())
+            .chain_update(self.config.session.schema_id.to_be_bytes())
+            .chain_update(self.replica.root().as_bytes());
+        plant!(announcement(&held));
+        StateDigest(held.chain_update(self.replica.context_hash().to_bytes()).finalize().into())
     }
 
     /// Takes what a peer announces: compares with it at once if it holds something else; if it holds the same, rounds pass

@@ -6,19 +6,21 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PushRoute;
-use crate::session::SessionConfig;
+use crate::ConfigError;
+use crate::sync::SessionConfig;
 
 /// Whom to talk to, how often, and within which budget. Plain data; every replica may have its own, except for
-/// [`SessionConfig::agreement`].
+/// [`SessionConfig::schema_id`].
 ///
 /// ```
-/// use anti_entropy::gossip::GossipConfig;
+/// use anti_entropy::GossipConfig;
 ///
-/// let config = GossipConfig { fanout: 2, ..GossipConfig::lan() };
+/// let config = GossipConfig::lan().with(|config| config.fanout = 2);
 /// assert!(config.interval < GossipConfig::wan().interval);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct GossipConfig {
     /// How often roots are compared while nothing changes. 60 seconds by default: with pushes on, rounds are only the
     /// backstop, and an idle cluster should be quiet.
@@ -37,7 +39,7 @@ pub struct GossipConfig {
     /// Whether writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
     /// round.
     pub push: bool,
-    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no agreement, and the rounds reach everybody
+    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no schema_id, and the rounds reach everybody
     /// else. [`PushRoute::Tree`] is for replicas that are all to have a write within the time that a few frames take.
     pub push_route: PushRoute,
     /// To how many peers writes are pushed: the same ones as long as they are healthy, since a push is taken only by those
@@ -127,6 +129,33 @@ impl Default for GossipConfig {
 }
 
 impl GossipConfig {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks every field's range, and the relations between fields. What takes a configuration calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        ConfigError::at_least("min_interval", self.min_interval, SHORTEST)?;
+        ConfigError::at_most_field("min_interval", self.min_interval, "interval", self.interval)?;
+        ConfigError::at_most("jitter_percent", self.jitter_percent, 100)?;
+        ConfigError::at_least("fanout", self.fanout, 1)?;
+        ConfigError::at_most("random_percent", self.random_percent, 100)?;
+        ConfigError::at_most("other_zone_percent", self.other_zone_percent, 100)?;
+        ConfigError::at_least("busy_retry", self.busy_retry, SHORTEST)?;
+        ConfigError::at_least("backoff_min", self.backoff_min, SHORTEST)?;
+        ConfigError::at_most_field("backoff_min", self.backoff_min, "backoff_max", self.backoff_max)?;
+        let (pause, lifetime) = (self.announcement_pause, self.announcement_lifetime);
+        ConfigError::at_most_field("announcement_pause", pause, "announcement_lifetime", lifetime)?;
+        ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
+        self.session.validate().map_err(|error| error.within("session"))
+    }
+
     /// How many sessions may be open from here.
     pub(super) fn max_opened(&self) -> usize {
         (self.max_sessions.get() / 2).max(1)

@@ -7,28 +7,28 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::bucket::TokenBucket;
-use super::early::EarlyPushes;
+use super::causal_buffer::CausalBuffer;
 use super::event::EventQueue;
 use super::peers::{self, Peer};
 use super::push_queue::PushQueue;
 use super::trace::SessionSpan;
 use super::{EngineStats, Event, GossipConfig, PeerId, PeerStatus};
+use crate::ConfigError;
 use crate::clock::{Now, ReplicaId};
-use crate::mutant::{self, Mutant};
 use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, ValueBytes, Written};
-use crate::session::Session;
 use crate::summary::Root;
+use crate::sync::Session;
 
 /// Keeps a replica equal to its peers: compares roots in rounds, opens and answers sessions, pushes writes.
 ///
 /// Sans-IO: frames and time come in by [`handle_frame`](Self::handle_frame) and [`handle_timeout`](Self::handle_timeout);
 /// what to send, what happened and until when to wait come out by [`poll_output`](Self::poll_output), which is to be
-/// called after every other call until it says [`Output::Wait`].
+/// called after every other call until it says [`EngineOutput::Wait`].
 ///
 /// ```
 /// use anti_entropy::clock::{Now, Seed};
-/// use anti_entropy::gossip::{Engine, GossipConfig, Output, PeerId};
-/// use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+/// use anti_entropy::engine::{Engine, EngineOutput};
+/// use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, PeerId, Replica};
 ///
 /// let seed = Seed::from_bytes([7; 32]);
 /// let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed)?;
@@ -36,9 +36,9 @@ use crate::summary::Root;
 /// let mut engine = Engine::new(replica, GossipConfig::default(), 42, now);
 /// engine.add_peer(PeerId::from("node-2"), None);
 /// engine.write(Keyed::new(1u32, "one".to_string()), now)?;
-/// let Output::Send { to, .. } = engine.poll_output(now) else { panic!("the write is pushed") };
+/// let EngineOutput::Send { to, .. } = engine.poll_output(now) else { panic!("the write is pushed") };
 /// assert_eq!(to, PeerId::from("node-2"));
-/// # Ok::<(), anti_entropy::replica::Error>(())
+/// # Ok::<(), anti_entropy::Error>(())
 /// ```
 pub struct Engine<V: Replicated> {
     pub(super) replica: Replica<V>,
@@ -56,7 +56,7 @@ pub struct Engine<V: Replicated> {
     pub(super) refusals: VecDeque<(PeerId, Vec<u8>)>,
     pub(super) pushes: PushQueue,
     /// Pushes of peers that wait for what comes before them.
-    pub(super) early: EarlyPushes,
+    pub(super) early: CausalBuffer,
     /// The last write of each writer that was relayed.
     pub(super) relayed: BTreeMap<ReplicaId, u64>,
     /// The peers to which local writes are pushed.
@@ -94,7 +94,7 @@ pub(super) struct Conversation {
 
 /// What the engine wants from its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output<K> {
+pub enum EngineOutput<K> {
     /// Send this frame. A frame that cannot be sent is a lost one.
     Send {
         /// The peer.
@@ -134,10 +134,17 @@ pub struct Status {
 impl<V: Replicated> Engine<V> {
     /// An engine without peers. `seed` makes its choices at random, and reproducible; it is to be a fresh random number
     /// each time, since sessions are told apart by numbers that come from it.
-    pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Self {
+    ///
+    /// # Errors
+    /// If a setting is out of its range or contradicts another one, of the replica's among them.
+    pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Result<Self, ConfigError> {
+        config.validate().map_err(|error| error.within("gossip"))?;
+        let (value_bytes, message_bytes) = (replica.config().max_value_bytes, config.session.max_message_bytes);
+        let limit = "gossip.session.max_message_bytes";
+        ConfigError::at_most_field("replica.max_value_bytes", value_bytes, limit, message_bytes)?;
         let mut random = fastrand::Rng::with_seed(seed);
         let first = scaled(config.min_interval, random.u32(0..1000));
-        Self {
+        Ok(Self {
             replica,
             name: None,
             zone: None,
@@ -148,7 +155,7 @@ impl<V: Replicated> Engine<V> {
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
             pushes: PushQueue::default(),
-            early: EarlyPushes::default(),
+            early: CausalBuffer::default(),
             relayed: BTreeMap::new(),
             push_targets: Vec::new(),
             tree: None,
@@ -160,7 +167,7 @@ impl<V: Replicated> Engine<V> {
             draining: false,
             random,
             config,
-        }
+        })
     }
 
     /// Tells the engine the name by which its peers know it: its place in a [`PushRoute::Tree`] follows from it. The driver
@@ -307,7 +314,7 @@ impl<V: Replicated> Engine<V> {
     }
 
     /// How long the oldest session that is open has been so; nothing if none is. A session is over at the latest when its
-    /// peer has been silent for [`SessionConfig::idle_timeout`](crate::session::SessionConfig::idle_timeout).
+    /// peer has been silent for [`SessionConfig::idle_timeout`](crate::sync::SessionConfig::idle_timeout).
     pub fn oldest_session(&self, now: Now) -> Option<Duration> {
         let open = self.sessions.iter().filter(|conversation| conversation.over_at.is_none());
         open.map(|conversation| now.elapsed.saturating_sub(conversation.since)).max()
@@ -359,16 +366,14 @@ impl<V: Replicated> Engine<V> {
         }
         self.handle_overdue_pushes(now);
         self.sessions.retain(|conversation| conversation.over_at.is_none_or(|at| now.elapsed < at));
-        let waits = mutant::active(Mutant::RoundWaitsForEverySession)
-            && self.sessions.iter().any(|open| open.opened && open.over_at.is_none());
-        if now.elapsed >= self.next_round && !self.draining && !waits {
+        if now.elapsed >= self.next_round && !self.draining {
             self.start_round(now);
         }
         self.open_due(now);
     }
 
-    /// What to do next; to be called until it says [`Output::Wait`].
-    pub fn poll_output(&mut self, now: Now) -> Output<V::Key> {
+    /// What to do next; to be called until it says [`EngineOutput::Wait`].
+    pub fn poll_output(&mut self, now: Now) -> EngineOutput<V::Key> {
         while let Some(notice) = self.replica.poll_notice() {
             self.events.push(Event::Notice(notice));
         }
@@ -378,11 +383,11 @@ impl<V: Replicated> Engine<V> {
             self.bucket.take(frame.len());
             self.stats.frames_sent += 1;
             self.stats.bytes_sent += frame.len() as u64;
-            return Output::Send { to, frame };
+            return EngineOutput::Send { to, frame };
         }
         match self.events.pop() {
-            Some(event) => Output::Event(event),
-            None => Output::Wait(self.next_deadline(now)),
+            Some(event) => EngineOutput::Event(event),
+            None => EngineOutput::Wait(self.next_deadline(now)),
         }
     }
 
@@ -410,6 +415,7 @@ impl<V: Replicated> Engine<V> {
 
     /// One round: some peers are due now, and resolved conflicts are written back where the resolver asks for it.
     fn start_round(&mut self, now: Now) {
+        plant!(start_round(self.sessions.iter().any(|open| open.opened && open.over_at.is_none())));
         self.stats.rounds += 1;
         let own = self.announcement();
         let (zone, lifetime) = (self.zone.as_deref(), self.config.announcement_lifetime);
@@ -423,15 +429,16 @@ impl<V: Replicated> Engine<V> {
             self.make_due(peer, now.elapsed);
         }
         self.compact(now);
-        if mutant::active(Mutant::PushesRepeatedEveryRound) {
-            self.push_something_again(now);
-        }
+        plant!(push_again(self, now));
         let pace = self.pace;
-        self.pace = self.pace.saturating_mul(2).min(self.config.interval);
-        if mutant::active(Mutant::PaceNeverSlowsDown) {
-            self.pace = self.config.min_interval;
-        }
+        self.pace = self.slower(pace);
         self.next_round = now.elapsed.saturating_add(self.jittered(pace));
+    }
+
+    /// The time to the next round but one, while nothing changes.
+    fn slower(&self, pace: Duration) -> Duration {
+        plant!(slower(self.config.min_interval));
+        pace.saturating_mul(2).min(self.config.interval)
     }
 
     /// Something changes: rounds come faster for a while.

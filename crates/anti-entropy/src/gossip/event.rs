@@ -5,9 +5,10 @@ use alloc::string::String;
 
 use super::PeerId;
 use super::trace::report;
-use crate::replica::{Notice, Rejection, ValueBytes};
-use crate::session::{Finished, FrameError, RefusedReason};
+use crate::refusal::Refusal;
+use crate::replica::{Notice, ValueBytes};
 use crate::summary::Root;
+use crate::sync::Finished;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,21 +38,21 @@ pub enum Event<K> {
         /// The peer.
         peer: PeerId,
         /// Why.
-        reason: RefusedReason,
+        reason: Refusal,
     },
     /// A pushed write was refused.
     PushRejected {
         /// The peer that pushed it.
         peer: PeerId,
         /// Why.
-        rejection: Rejection,
+        rejection: Refusal,
     },
     /// A peer sent something that is no frame.
     FrameRefused {
         /// The peer.
         peer: PeerId,
         /// Why.
-        error: FrameError,
+        error: Refusal,
     },
     /// Something happened to the replica itself.
     Notice(Notice<K>),
@@ -151,7 +152,7 @@ pub struct EngineStats {
     pub pushes_seen: u64,
     /// Pushes received that were not ready in time, and were left to anti-entropy.
     pub pushes_not_ready: u64,
-    /// Pushes received and refused; all those in a frame from a peer with another agreement count as one.
+    /// Pushes received and refused; all those in a frame from a peer with another schema_id count as one.
     pub pushes_rejected: u64,
 }
 

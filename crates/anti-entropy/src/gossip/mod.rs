@@ -6,11 +6,10 @@
 
 mod announcement;
 mod bucket;
+mod causal_buffer;
 mod config;
-mod early;
 mod engine;
 mod event;
-mod peer_id;
 mod peers;
 mod push;
 mod push_queue;
@@ -20,28 +19,12 @@ mod trace;
 mod tree;
 
 #[cfg(test)]
-mod announcement_tests;
-#[cfg(test)]
-mod early_tests;
-#[cfg(test)]
-mod limit_tests;
-#[cfg(test)]
-mod mutant_tests;
-#[cfg(test)]
-mod push_tests;
-#[cfg(test)]
-mod status_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timing_tests;
-#[cfg(test)]
-mod tree_tests;
 
+use crate::PeerId;
 pub use announcement::{Announced, StateDigest};
 pub use config::GossipConfig;
-pub use engine::{Engine, Output, Status};
+pub use engine::{Engine, EngineOutput, Status};
 pub use event::{EngineStats, Event};
-pub use peer_id::PeerId;
 pub use peers::PeerStatus;
 pub use tree::PushRoute;

@@ -123,7 +123,7 @@ mod tests {
     fn peers() -> BTreeMap<PeerId, Peer> {
         let peer = |index: u64| {
             let zone = Some(if index < 8 { "near" } else { "far" }.into());
-            let converged = (index != 5).then(|| (Duration::from_secs(100 + index), Root([0; 32])));
+            let converged = (index != 5).then(|| (Duration::from_secs(100 + index), Root::from_bytes([0; 32])));
             (PeerId::from(alloc::format!("peer-{index}").as_str()), Peer { zone, converged, ..Peer::default() })
         };
         (0..10).map(peer).collect()

@@ -2,17 +2,15 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 use core::time::Duration;
 
 use super::push_queue::QueuedPush;
 use super::tree::neighbours;
 use super::{Engine, PeerId, PushRoute};
-use crate::KeyHash;
 use crate::clock::Now;
-use crate::mutant::{self, Mutant};
-use crate::replica::{Push, Replicated, ValueBytes, Written};
-use crate::session::{encode_push, encode_push_frame, max_push_bytes};
+use crate::replica::{Replicated, ValueBytes, Written};
+use crate::sync::session::{encode_push, encode_push_frame, max_push_bytes};
+use crate::sync::wire::Push;
 
 impl<V: Replicated> Engine<V> {
     /// Pushes the first of what was just written to a few peers that are not failing. The first, since a push is taken only
@@ -33,7 +31,7 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn push_to_some(&mut self, push: &Push, now: Now) {
+    pub(crate) fn push_to_some(&mut self, push: &Push, now: Now) {
         let Some(bytes) = encode_push(push, &self.config.session) else { return };
         let (bytes, value_bytes) = (Arc::from(bytes), push.value_bytes());
         let targets = self.tree_neighbours().unwrap_or_else(|| self.sticky_targets(now));
@@ -51,7 +49,8 @@ impl<V: Replicated> Engine<V> {
         now: Now,
     ) {
         let full = self.pushes.len() >= self.config.max_queued_pushes;
-        if full && !mutant::active(Mutant::QueuesAreNotBounded) {
+        plant!(let full = queue_is_full(full));
+        if full {
             self.stats.pushes_dropped += 1;
             return;
         }
@@ -97,20 +96,6 @@ impl<V: Replicated> Engine<V> {
         let answering = self.peers.iter().filter(|(_, peer)| !peer.silent).map(|(id, _)| id);
         let work_out = || neighbours(own, answering, self.config.push_fanout);
         Some(self.tree.get_or_insert_with(work_out).clone())
-    }
-
-    /// Pushes a version that is held, whoever wrote it and whoever has it. Only a mutant does that.
-    pub(super) fn push_something_again(&mut self, now: Now) {
-        let mut held = None;
-        let read = self.replica.for_each(|key, read| {
-            let dot = read.siblings().first().map(|version| version.dot);
-            held = dot.map(|dot| Written { key: KeyHash::of(key), dot, seen: Vec::new(), deleted: false });
-            ControlFlow::Break(())
-        });
-        let push = read.and_then(|()| held.map_or(Ok(None), |written| self.replica.push_of(&written)));
-        if let Ok(Some(push)) = push {
-            self.push_to_some(&push, now);
-        }
     }
 
     /// Writes resolved values in place of conflicts where the resolver asks for it.

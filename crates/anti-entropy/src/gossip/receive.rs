@@ -1,24 +1,27 @@
 //! Pushes that peers send: taken in and relayed, or kept for a moment until what comes before them is there.
 
-use super::early::Arrived;
+use super::causal_buffer::Arrived;
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
-use crate::replica::{PushOutcome, Rejection, Replicated};
-use crate::session::{Frame, RefusedReason, max_push_bytes};
+use crate::refusal::Refusal;
+use crate::replica::Replicated;
+use crate::sync::Frame;
+use crate::sync::session::max_push_bytes;
+use crate::sync::transfer::PushOutcome;
 
 impl<V: Replicated> Engine<V> {
     /// Takes in the pushes of a frame, one after the other; what does not parse ends them, and so does a store that fails.
     pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
-        if frame.session != self.config.session.agreement {
+        if frame.session != self.config.session.schema_id {
             self.stats.pushes_rejected += 1;
-            self.events.push(Event::Refused { peer: from.clone(), reason: RefusedReason::Agreement });
+            self.events.push(Event::Refused { peer: from.clone(), reason: Refusal::SchemaId });
             return;
         }
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
         let (mut payload, taken) = (frame.payload, self.stats.pushes_taken);
         loop {
             let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
-                self.reject_push(from, Rejection::Malformed("a push does not parse"));
+                self.reject_push(from, Refusal::Malformed("a push does not parse"));
                 break;
             };
             self.stats.value_bytes_received += arrived.value_bytes.all;
@@ -54,7 +57,7 @@ impl<V: Replicated> Engine<V> {
                 }
                 Ok(PushOutcome::NotReady) => self.keep_early(arrived, now),
                 // A part that was named on a guess is missing: a session sends it.
-                Ok(PushOutcome::Rejected(Rejection::MissingContent)) => self.leave_to_rounds(1, now),
+                Ok(PushOutcome::Rejected(Refusal::MissingContent)) => self.leave_to_rounds(1, now),
                 Ok(PushOutcome::Rejected(rejection)) => self.reject_push(&arrived.from, rejection),
                 Err(error) => {
                     self.report_store(&error);
@@ -105,7 +108,7 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn reject_push(&mut self, from: &PeerId, rejection: Rejection) {
+    fn reject_push(&mut self, from: &PeerId, rejection: Refusal) {
         self.stats.pushes_rejected += 1;
         self.events.push(Event::PushRejected { peer: from.clone(), rejection });
     }

@@ -7,11 +7,11 @@ use super::engine::{Conversation, scaled};
 use super::trace::SessionSpan;
 use super::{Engine, Event, PeerId};
 use crate::clock::Now;
+use crate::refusal::Refusal;
 use crate::replica::{Replicated, ValueBytes};
-use crate::session::{
-    Finished, Frame, FrameError, FrameKind, Outcome, PartialReason, Session, SessionConfig, encode_busy,
-    encode_version_refusal,
-};
+use crate::sync::session::encode_busy;
+use crate::sync::wire::encode_version_refusal;
+use crate::sync::{Finished, Frame, FrameKind, Outcome, PartialReason, Session, SessionConfig};
 
 /// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
 const MAX_BUSY: u32 = 6;
@@ -68,9 +68,9 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn refuse_frame(&mut self, from: &PeerId, error: FrameError) {
+    fn refuse_frame(&mut self, from: &PeerId, error: Refusal) {
         self.stats.frames_refused += 1;
-        if let FrameError::Version { session, .. } = error {
+        if let Refusal::FrameVersion { session, .. } = error {
             self.refuse(from, encode_version_refusal(session, self.config.session.checksum));
         }
         self.events.push(Event::FrameRefused { peer: from.clone(), error });

@@ -11,7 +11,7 @@ use super::PeerId;
 /// Which way a write goes when it is pushed.
 ///
 /// ```
-/// use anti_entropy::gossip::{GossipConfig, PushRoute};
+/// use anti_entropy::{GossipConfig, PushRoute};
 ///
 /// // 100 replicas that hear of every write within two hops at most: one of them relays to all others.
 /// let star = GossipConfig { push_route: PushRoute::Tree, push_fanout: 99, ..GossipConfig::lan() };

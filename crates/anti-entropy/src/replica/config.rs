@@ -5,12 +5,14 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ConfigError;
 use crate::clock::WriterPolicy;
 use crate::summary::sketch::SketchConfig;
 
 /// Limits and policies of a replica; all replicas of a store should have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ReplicaConfig {
     /// The longest encoded value that a local write may have, in bytes, parts included. 8 MiB by default: a value is
     /// handled in memory, and sent in one message with its siblings.
@@ -37,6 +39,23 @@ pub struct ReplicaConfig {
 }
 
 impl ReplicaConfig {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks every field's range, and the relations between fields. What takes a configuration calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_least("max_value_bytes", self.max_value_bytes, 1)?;
+        ConfigError::at_least("max_key_bytes", self.max_key_bytes, 1)?;
+        ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
+        self.sketch.validate().map_err(|error| error.within("sketch"))
+    }
+
     /// How many times [`max_context_pieces`](Self::max_context_pieces) a context may have where peers bring the cuts.
     pub const PIECES_OF_PEERS: usize = 4;
 

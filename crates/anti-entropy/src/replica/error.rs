@@ -3,13 +3,16 @@
 use alloc::string::String;
 
 use super::store::StoreError;
-use crate::KeyHash;
 use crate::clock::{CounterExhausted, Dot};
+use crate::{ConfigError, KeyHash};
 
-/// A local operation that failed. Peers cannot cause one: what they do wrong is a [`Rejection`](super::Rejection).
+/// A local operation that failed. Peers cannot cause one: what they do wrong is a [`Refusal`](super::Refusal).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A setting is out of its range or contradicts another one. Nothing was opened.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The store failed; see [`StoreError::may_have_changed`] for whether something was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,4 +81,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// This crate has a bug: what its own rules exclude has happened. Nothing was changed; report it, and audit the
+    /// replica.
+    #[error("{0}, which is a bug of the crate anti-entropy; nothing was changed; report it, and audit the replica")]
+    BrokenInvariant(&'static str),
 }

@@ -134,18 +134,9 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-/// The hash that names a [`Part`]: SHA-256 over a tag and the bytes (docs/protocol.md, "Hashes").
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PartHash(pub [u8; 32]);
-
-impl fmt::Debug for PartHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PartHash(")?;
-        for byte in &self.0[..4] {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str("..)")
-    }
+anti_entropy_summary::__opaque_bytes! {
+    /// The hash that names a [`Part`]: SHA-256 over a tag and the bytes (docs/protocol.md, "Hashes").
+    pub struct PartHash(32)
 }
 
 /// Bytes that are no encoding of a value.
@@ -167,13 +158,13 @@ impl DecodeError {
 /// A set is a map without values: `Keyed<K, ()>`.
 ///
 /// ```
-/// use anti_entropy::replica::{Keyed, Replicated};
+/// use anti_entropy::{Keyed, Replicated};
 ///
 /// let entry = Keyed::new("colour".to_string(), "green".to_string());
 /// assert_eq!(entry.key(), "colour");
 /// let copy = Keyed::decode(&entry.key(), &entry.encode())?;
 /// assert_eq!(copy, entry);
-/// # Ok::<(), anti_entropy::replica::DecodeError>(())
+/// # Ok::<(), anti_entropy::value::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keyed<K, V> {
@@ -322,7 +313,7 @@ impl postcard::ser_flavors::Flavor for Comparison<'_> {
 
 /// The first bytes of everything that is hashed here; the Merkle tree's own are 0x00 and 0x01.
 pub(crate) mod tag {
-    pub(crate) const KEY: u8 = 0x10;
+    // 0x10 is that of key hashes, in `KeyHash`.
     pub(crate) const CONTENT: u8 = 0x11;
     pub(crate) const ENTRY: u8 = 0x12;
     pub(crate) const PART: u8 = 0x13;

@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use super::version::Sibling;
+use crate::KeyRange;
 use crate::clock::{Context, Dot, VectorClock};
-use crate::mutant::{self, Mutant};
-use crate::{KeyHash, KeyRange};
 
 /// Joins the versions that two replicas hold at a key, given what each has seen there: keeps what both hold, and what
 /// one holds and the other has never seen. What the other has seen and does not hold, it has replaced or deleted.
@@ -13,7 +12,7 @@ use crate::{KeyHash, KeyRange};
 /// Commutative, associative and idempotent together with the pointwise maximum of the clocks (Almeida, Shoker,
 /// Baquero, "Delta State Replicated Data Types", 2018). O(m + n) for sorted siblings, and returns them sorted. `clash` is
 /// told of dots that both hold with different content.
-pub(super) fn join<V>(
+pub(crate) fn join<V>(
     mine: Vec<Sibling<V>>,
     mine_covers: impl Fn(Dot) -> bool,
     theirs: Vec<Sibling<V>>,
@@ -22,6 +21,7 @@ pub(super) fn join<V>(
 ) -> Vec<Sibling<V>> {
     let mut joined = Vec::with_capacity(mine.len().max(theirs.len()));
     let mut theirs = theirs.into_iter().peekable();
+    plant!(join(theirs.by_ref()));
     for sibling in mine {
         while let Some(other) = theirs.next_if(|other| other.dot() < sibling.dot()) {
             joined.extend((!mine_covers(other.dot())).then_some(other));
@@ -37,22 +37,9 @@ pub(super) fn join<V>(
 }
 
 /// Joins a sender's clock into the context, inside the range that it holds for and nowhere else.
-pub(super) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) {
-    if mutant::active(Mutant::WholeClockJoinedOutsideTheRange) {
-        context.join_range(&KeyRange::ALL, clock);
-    } else if mutant::active(Mutant::PiecesNotSplit) {
-        let pieces: Vec<KeyRange> = context.pieces(&KeyRange::ALL).iter().map(|(piece, _)| piece).collect();
-        for piece in pieces.iter().filter(|piece| piece.intersect(range).is_some()) {
-            context.join_range(piece, clock);
-        }
-    } else if mutant::active(Mutant::UpperBoundInclusive) {
-        let behind = range.hi().and_then(|hi| hi.to_u128().checked_add(1)).map(KeyHash::from_u128);
-        context.join_range(&KeyRange::new(range.lo(), behind).unwrap_or(KeyRange::ALL), clock);
-    } else if mutant::active(Mutant::LastClockForAllBatches) && range.hi().is_none() {
-        context.join_range(&KeyRange::ALL, clock);
-    } else {
-        context.join_range(range, clock);
-    }
+pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) {
+    plant!(join_clock(context, range, clock));
+    context.join_range(range, clock);
 }
 
 /// Rule 9: one dot with two contents is damage or a dot used twice; both sides keep the same one, and say so.

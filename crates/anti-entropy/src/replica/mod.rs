@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use anti_entropy::clock::{Now, Seed};
-//! use anti_entropy::replica::{Keyed, LastWriterWins, MemoryStore, Replica};
+//! use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
 //!
 //! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
 //! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
@@ -14,18 +14,15 @@
 //! assert_eq!(read.value().unwrap().value, "green");
 //! replica.delete(&"colour".to_string(), now)?;
 //! assert!(replica.read(&"colour".to_string())?.value().is_none());
-//! # Ok::<(), anti_entropy::replica::Error>(())
+//! # Ok::<(), anti_entropy::Error>(())
 //! ```
 
 mod adopt;
-mod apply;
 #[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
 mod arbitrary;
 mod audit;
-mod batch;
-mod cells;
-mod changed;
-mod changes;
+mod change_log;
+mod changes_since;
 mod config;
 mod error;
 mod format;
@@ -33,24 +30,17 @@ mod item;
 mod join;
 mod notices;
 mod open;
-mod push;
 mod read;
 mod resolver;
 mod store;
+mod summaries;
+mod take_in;
 mod value_bytes;
 mod version;
 mod write;
 
 #[cfg(test)]
-mod golden_tests;
-#[cfg(test)]
-mod limit_tests;
-#[cfg(test)]
-pub(crate) mod model_tests;
-#[cfg(test)]
-pub(crate) mod test_pattern;
-#[cfg(test)]
-mod whole_tests;
+pub(crate) mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -58,32 +48,26 @@ use alloc::string::ToString;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
-pub use apply::Rejection;
-pub(crate) use apply::{Applied, Baseline, Joined};
 pub use audit::{Audit, Discrepancy};
-pub(crate) use batch::{Batch, BatchBase, BatchLimits, BatchPlan, Gap, HeldByPeer, KeyPrefix, TheirEntry};
-#[cfg(test)]
-pub(crate) use batch::{KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion};
-pub use changed::ChangedEntries;
-pub use changes::Change;
-use changes::ChangeLog;
+pub use change_log::Change;
+use change_log::ChangeLog;
+pub use changes_since::ChangedEntries;
 pub use config::ReplicaConfig;
 pub use error::Error;
 pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
+pub(crate) use item::{bytes, canonical_from_bytes};
 #[doc(hidden)]
 pub use item::{serde_decode, serde_encode};
+pub(crate) use join::{join, join_clock};
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
-#[cfg(test)]
-pub(crate) use push::PushedWrite;
-pub(crate) use push::{Push, PushOutcome};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 pub(crate) use value_bytes::ValueBytes;
-use version::Record;
 pub use version::{ContentHash, Entry, Version};
+pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
 use crate::KeyHash;
@@ -97,28 +81,28 @@ use crate::summary::{MerkleTree, Root, Snapshot};
 pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     resolver: Box<dyn Resolver<V>>,
-    config: ReplicaConfig,
-    tree: MerkleTree,
+    pub(crate) config: ReplicaConfig,
+    pub(crate) tree: MerkleTree,
     /// Of the same entries as the tree, always.
     sketch: Sketch,
-    context: Context,
+    pub(crate) context: Context,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
     tally: OnceCell<Tally>,
-    clock: HybridClock,
+    pub(crate) clock: HybridClock,
     seed: Seed,
     /// How many ids the seed has given so far.
     ids_made: u64,
     marker: Marker,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
-    changes: ChangeLog<V::Key>,
-    notices: Notices<V::Key>,
+    pub(crate) changes: ChangeLog<V::Key>,
+    pub(crate) notices: Notices<V::Key>,
     /// Whether rule 8's alarm has gone off since opening.
-    alarmed: bool,
-    stopped: bool,
-    stats: ReplicaStats,
+    pub(crate) alarmed: bool,
+    pub(crate) stopped: bool,
+    pub(crate) stats: ReplicaStats,
 }
 
 /// What a replica has counted since it was opened.
@@ -140,12 +124,12 @@ pub struct ReplicaStats {
 }
 
 /// Changes that are made together: in the store first, then in memory.
-struct Staged<V: Replicated> {
+pub(crate) struct Staged<V: Replicated> {
     /// The new record at each key; without siblings, nothing is kept there.
-    records: BTreeMap<KeyHash, Record<V>>,
-    context: Context,
+    pub(crate) records: BTreeMap<KeyHash, Record<V>>,
+    pub(crate) context: Context,
     /// Whether the context changed beyond the replica's own counter.
-    context_changed: bool,
+    pub(crate) context_changed: bool,
 }
 
 impl<V: Replicated> Replica<V> {
@@ -256,7 +240,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// The record at a key, decoded and with its hashes computed from its bytes.
-    fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
+    pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
         let damaged = |reason| Error::DamagedRecord { key: hash, reason };
         let record: Record<V> = format::decode_record(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -267,7 +251,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
-    fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
+    pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
         if self.stopped {
             return Err(Error::Stopped);
         }

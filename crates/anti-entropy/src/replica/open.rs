@@ -7,13 +7,12 @@ use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::ops::ControlFlow;
 
-use super::changes::ChangeLog;
+use super::change_log::ChangeLog;
 use super::format::{self, Identity};
 use super::notices::Notices;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
 use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
-use crate::mutant::{self, Mutant};
 use crate::summary::sketch::Sketch;
 use crate::summary::{Fingerprint, MerkleTree};
 use crate::{KeyHash, KeyRange};
@@ -56,6 +55,7 @@ impl Marker {
 
 /// How a store is opened: fresh randomness, what proves its continuity, and the replica's settings.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Opening {
     /// Fresh randomness, never used for an opening before.
     pub seed: Seed,
@@ -63,6 +63,14 @@ pub struct Opening {
     pub continuity: Continuity,
     /// Limits and policies.
     pub config: ReplicaConfig,
+}
+
+impl Opening {
+    /// The same opening with something changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl From<Seed> for Opening {
@@ -77,13 +85,23 @@ impl<V: Replicated> Replica<V> {
     /// `opening` is a [`Seed`] where the defaults fit, or an [`Opening`].
     ///
     /// # Errors
-    /// If the store fails, or holds what it was not given: [`Error::DamagedRecord`], [`Error::DamagedMeta`].
+    /// If a setting is out of range ([`Error::Config`]), the store fails, or it holds what it was not given:
+    /// [`Error::DamagedRecord`], [`Error::DamagedMeta`].
     pub fn open(
         store: impl Store + 'static,
         resolver: impl Resolver<V> + 'static,
         opening: impl Into<Opening>,
     ) -> Result<Self, Error> {
-        let Opening { seed, continuity, config } = opening.into();
+        Self::open_boxed(Box::new(store), Box::new(resolver), opening.into())
+    }
+
+    pub(crate) fn open_boxed(
+        store: Box<dyn Store>,
+        resolver: Box<dyn Resolver<V>>,
+        opening: Opening,
+    ) -> Result<Self, Error> {
+        let Opening { seed, continuity, config } = opening;
+        config.validate()?;
         let identity = read_identity(&store)?;
         let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
@@ -91,8 +109,8 @@ impl<V: Replicated> Replica<V> {
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone());
         let mut replica = Self {
-            store: Box::new(store),
-            resolver: Box::new(resolver),
+            store,
+            resolver,
             tree,
             sketch,
             clock,
@@ -127,7 +145,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Leaves a marker in the store; nothing can be written after it.
-    pub(super) fn seal(&mut self) -> Result<Marker, Error> {
+    pub(crate) fn seal(&mut self) -> Result<Marker, Error> {
         self.marker = Marker(self.seed.replica_id(u64::MAX - 1).to_bytes());
         let context = self.context.clone();
         self.persist(Staged { records: BTreeMap::new(), context, context_changed: false })?;
@@ -168,12 +186,12 @@ fn open_context(
         return Err(damaged(&"the context is another replica's"));
     }
     context.resume(identity.counter);
-    let proven = mutant::active(Mutant::RolledBackStoreKeepsItsId)
-        || match continuity {
-            Continuity::Unproven => false,
-            Continuity::Marker(marker) => marker.0 == identity.marker,
-            Continuity::Vouched => true,
-        };
+    plant!(let continuity = open_context(continuity));
+    let proven = match continuity {
+        Continuity::Unproven => false,
+        Continuity::Marker(marker) => marker.0 == identity.marker,
+        Continuity::Vouched => true,
+    };
     let ids_made = if proven { 0 } else { rename(&mut context, seed, 0) };
     Ok((context, ids_made))
 }

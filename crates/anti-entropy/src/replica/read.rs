@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use super::version::key_hash;
 use super::{Entry, Error, Replica, Replicated, Version, format, serde_encode};
 use crate::clock::Dot;
 use crate::{KeyHash, KeyRange};
@@ -76,7 +75,7 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// If the store fails or its record is damaged.
     pub fn read(&self, key: &V::Key) -> Result<Read<V>, Error> {
-        let hash = key_hash(&serde_encode(key));
+        let hash = KeyHash::of_encoded(&serde_encode(key));
         let record = self.load(hash)?.filter(|record| record.key == *key);
         let Some(record) = record else { return Ok(Read { key: hash, value: None, siblings: Vec::new() }) };
         Ok(self.resolve(hash, record.into_entry()))

@@ -1,17 +1,15 @@
 //! Versions of a value, and the hashes that stand for them.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use digest::Update;
-use serde::{Deserialize, Serialize};
+
 use sha2::{Digest as _, Sha256};
 
 use super::ValueBytes;
 use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
-use crate::mutant::{self, Mutant};
 use crate::summary::Fingerprint;
 
 /// One write: which one it was, when, and what it wrote.
@@ -34,9 +32,10 @@ pub struct Entry<V: Replicated> {
     pub siblings: Vec<Version<V>>,
 }
 
-/// The hash of a version's timestamp and of what counts of its value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ContentHash(pub [u8; 32]);
+anti_entropy_summary::__opaque_bytes! {
+    /// The hash of a version's timestamp and of what counts of its value.
+    pub struct ContentHash(32)
+}
 
 impl ContentHash {
     /// SHA-256 over a tag, the timestamp's 12 bytes and what [`Digest`] feeds.
@@ -46,16 +45,6 @@ impl ContentHash {
         Update::update(&mut hash, &timestamp.to_bytes());
         value.digest(&mut hash);
         Self(hash.finalize().into())
-    }
-}
-
-impl fmt::Debug for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ContentHash(")?;
-        for byte in &self.0[..4] {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str("..)")
     }
 }
 
@@ -134,7 +123,7 @@ impl<V: Replicated> Record<V> {
     }
 
     pub(crate) fn key_hash(&self) -> KeyHash {
-        key_hash(&self.key_bytes)
+        KeyHash::of_encoded(&self.key_bytes)
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
@@ -155,27 +144,6 @@ impl<V: Replicated> Record<V> {
     }
 }
 
-impl KeyHash {
-    /// The place of a key: the first 16 bytes of SHA-256 over a tag and the key in postcard's encoding.
-    ///
-    /// # Panics
-    /// If the key's `Serialize` fails of itself, or writes a sequence without saying its length first.
-    pub fn of<K: Serialize + ?Sized>(key: &K) -> Self {
-        key_hash(&serde_encode(key))
-    }
-}
-
-/// The place of a key: the first 16 bytes of SHA-256 over a tag and the encoded key.
-pub(crate) fn key_hash(key_bytes: &[u8]) -> KeyHash {
-    let mut hash = Sha256::new();
-    Update::update(&mut hash, &[tag::KEY]);
-    Update::update(&mut hash, key_bytes);
-    let full: [u8; 32] = hash.finalize().into();
-    let mut place = [0; KeyHash::LEN];
-    place.copy_from_slice(&full[..KeyHash::LEN]);
-    KeyHash(place)
-}
-
 /// What stands for an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling, in
 /// canonical order, dot and content hash.
 pub(crate) fn fingerprint(
@@ -187,10 +155,11 @@ pub(crate) fn fingerprint(
     Update::update(&mut hash, &(key_bytes.len() as u64).to_be_bytes());
     Update::update(&mut hash, key_bytes);
     Update::update(&mut hash, &(siblings.len() as u64).to_be_bytes());
-    for (dot, content) in siblings.filter(|_| !mutant::active(Mutant::FingerprintBlindToVersions)) {
+    plant!(let siblings = fingerprint(siblings));
+    for (dot, content) in siblings {
         Update::update(&mut hash, &dot.replica.to_bytes());
         Update::update(&mut hash, &dot.counter.to_be_bytes());
-        Update::update(&mut hash, &content.0);
+        Update::update(&mut hash, content.as_bytes());
     }
-    Fingerprint(hash.finalize().into())
+    Fingerprint::from_bytes(hash.finalize().into())
 }

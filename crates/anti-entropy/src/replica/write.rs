@@ -3,16 +3,15 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::version::{Record, Sibling, key_hash};
+use super::version::{Record, Sibling};
 use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
-use crate::mutant::{self, Mutant};
 
 /// Writes and deletes of several keys that are committed together.
 ///
 /// ```
-/// use anti_entropy::replica::{Keyed, Transaction};
+/// use anti_entropy::{Keyed, Transaction};
 ///
 /// let transaction = Transaction::new()
 ///     .write(Keyed::new(1u32, "one".to_string()))
@@ -172,12 +171,13 @@ impl<V: Replicated> Replica<V> {
         if key_bytes.len() > self.config.max_key_bytes {
             return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
         }
-        let hash = key_hash(&key_bytes);
+        let hash = KeyHash::of_encoded(&key_bytes);
         let mut record = self.load(hash)?.unwrap_or_else(|| Record::empty(operation.key.clone()));
         if record.key_bytes != key_bytes {
             return Err(Error::KeyCollision(hash));
         }
         let seen = self.what_was_seen(hash, &record, operation.seen)?;
+        plant!(let seen = seen_by_write(seen, record.dots()));
         let replaces = |sibling: &Sibling<V>| seen.contains(&sibling.dot());
         if operation.value.is_none() && !record.siblings.iter().any(replaces) {
             return Ok(None);
@@ -185,11 +185,9 @@ impl<V: Replicated> Replica<V> {
         let dot = context.mint()?;
         let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
         let deleted = new.is_none();
-        let removed: Vec<Dot> = record.dots().filter(|dot| seen.contains(dot)).collect();
         record.siblings.retain(|sibling| !replaces(sibling));
         record.siblings.extend(new);
         record.siblings.sort_by_key(Sibling::dot);
-        let seen = if mutant::active(Mutant::PushCarriesOnlyWhatItRemoved) { removed } else { seen };
         Ok(Some((record, Written { key: hash, dot, seen, deleted })))
     }
 
@@ -198,9 +196,10 @@ impl<V: Replicated> Replica<V> {
         if seen.key != hash {
             return Err(Error::SeenElsewhere);
         }
+        plant!(what_was_seen(&seen.dots));
         match seen.dots.iter().find(|dot| !self.context.covers(hash, **dot)) {
-            Some(dot) if !mutant::active(Mutant::ForeignReadsAccepted) => Err(Error::NotYetSeen(*dot)),
-            _ => Ok(seen.dots),
+            Some(dot) => Err(Error::NotYetSeen(*dot)),
+            None => Ok(seen.dots),
         }
     }
 

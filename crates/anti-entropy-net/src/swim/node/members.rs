@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anti_entropy::gossip::PeerId;
+use anti_entropy::PeerId;
 
 use super::{Known, Node};
 use crate::swim::announce::{Announced, Announcement};

@@ -3,8 +3,7 @@
 use core::num::NonZeroUsize;
 use core::ops::RangeInclusive;
 
-use anti_entropy::gossip::GossipConfig;
-use anti_entropy::replica::ReplicaConfig;
+use anti_entropy::{GossipConfig, ReplicaConfig};
 
 use super::Random;
 use crate::history::NodeIndex;

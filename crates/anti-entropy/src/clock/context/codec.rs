@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::KeyHash;
 use crate::clock::sparse::{Sparse, SparseRef};
 use crate::clock::{Context, ReplicaId, VectorClock};
-use crate::hash::KeyHash;
 
 use super::Piece;
 

@@ -62,7 +62,7 @@ impl Context {
         hash.update(TAG);
         hash.update(count(self.pieces.len()));
         for piece in &self.pieces {
-            hash.update(piece.start.0);
+            hash.update(piece.start.as_bytes());
             self.hash_clock(&mut hash, &piece.clock);
         }
         ContextHash(hash.finalize().into())
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Dot, ReplicaId};
-    use crate::hash::{KeyHash, KeyRange};
+    use crate::{KeyHash, KeyRange};
 
     fn id(number: u128) -> ReplicaId {
         ReplicaId::from_u128(number)

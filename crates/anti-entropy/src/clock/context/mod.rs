@@ -9,8 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken, VectorClock};
-use crate::hash::{KeyHash, KeyRange};
-use crate::mutant::{self, Mutant};
+use crate::{KeyHash, KeyRange};
 
 pub use digest::ContextHash;
 pub(crate) use tally::Tally;
@@ -279,11 +278,7 @@ impl Context {
         let first = self.cut(range.lo());
         let end = range.hi().map_or(self.pieces.len(), |hi| self.cut(hi));
         for piece in &mut self.pieces[first..end] {
-            if mutant::active(Mutant::ContextForgets) {
-                piece.clock = Arc::new(seen.clone());
-            } else if !piece.clock.includes(&seen) {
-                Arc::make_mut(&mut piece.clock).join(&seen);
-            }
+            piece.join(&seen);
         }
     }
 
@@ -300,7 +295,10 @@ impl Context {
 
     /// Merges equal neighbours, and only equal ones.
     fn coalesce(&mut self) {
-        self.pieces.dedup_by(|next, kept| next.clock == kept.clock || planted_merge(next, kept));
+        self.pieces.dedup_by(|next, kept| {
+            plant!(coalesce(&mut kept.clock, &next.clock));
+            next.clock == kept.clock
+        });
     }
 
     /// The index of the piece that holds `at`: there is one, since the first starts at the lowest hash.
@@ -324,16 +322,11 @@ impl Context {
     }
 }
 
-/// Merges unequal neighbours, if a mutant asks for it: never, outside the tests of the checkers.
-fn planted_merge(next: &Piece, kept: &mut Piece) -> bool {
-    if mutant::active(Mutant::NeighboursCoalescedByMaximum) {
-        Arc::make_mut(&mut kept.clock).join(&next.clock);
-        true
-    } else if mutant::active(Mutant::NeighboursCoalescedByMinimum) {
-        let least = kept.clock.iter().map(|(replica, counter)| (replica, counter.min(next.clock.get(replica))));
-        kept.clock = Arc::new(least.collect());
-        true
-    } else {
-        false
+impl Piece {
+    fn join(&mut self, seen: &VectorClock) {
+        plant!(join_piece(&mut self.clock, seen));
+        if !self.clock.includes(seen) {
+            Arc::make_mut(&mut self.clock).join(seen);
+        }
     }
 }

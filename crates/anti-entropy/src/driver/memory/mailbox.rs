@@ -3,7 +3,7 @@ use std::task::Waker;
 use std::vec::Vec;
 
 use super::MemoryNetwork;
-use crate::gossip::PeerId;
+use crate::PeerId;
 
 /// What waits for one transport.
 #[derive(Debug)]

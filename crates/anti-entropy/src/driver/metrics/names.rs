@@ -66,7 +66,7 @@ metrics! {
 /// later than that.
 ///
 /// ```
-/// anti_entropy::driver::describe_metrics();
+/// anti_entropy::describe_metrics();
 /// ```
 pub fn describe_metrics() {
     for (kind, name, unit, description) in ALL {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
 
 use super::{counts, names, reasons};
+use crate::PeerId;
 use crate::clock::Now;
 use crate::driver::worker::Queued;
-use crate::gossip::{Engine, Event, PeerId, PeerStatus, Status};
+use crate::gossip::{Engine, Event, PeerStatus, Status};
 use crate::replica::Replicated;
-use crate::session::RefusedReason;
 
 /// How often what the engine has counted is told. It walks the peers, and nobody reads more often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -74,8 +74,7 @@ impl Metrics {
                     self.count(names::SESSION_FAILURES, &[("outcome", outcome), ("reason", reason)], 1);
                 }
             }
-            Event::PushRejected { rejection, .. }
-            | Event::Refused { reason: RefusedReason::Rejected(rejection), .. } => {
+            Event::PushRejected { rejection, .. } | Event::Refused { reason: rejection, .. } => {
                 self.count(names::REJECTIONS, &[("reason", reasons::of_rejection(rejection))], 1);
             }
             Event::Missed(events) => self.count(names::MISSED_EVENTS, &[], *events),

@@ -1,7 +1,7 @@
 //! Reasons as labels: few, and none made of what a peer says.
 
-use crate::replica::Rejection;
-use crate::session::{Outcome, PartialReason, RefusedReason};
+use crate::refusal::Refusal;
+use crate::sync::{Outcome, PartialReason};
 
 /// All that [`of_outcome`] says, but for sessions that did well.
 pub(super) const FAILURES: &[(&str, &str)] = &[
@@ -14,7 +14,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
     ("partial", "store_failed"),
     ("partial", "shutdown"),
     ("refused", "version"),
-    ("refused", "agreement"),
+    ("refused", "schema_id"),
     ("refused", "rejected"),
     ("refused", "rejected_by_peer"),
     ("refused", "malformed"),
@@ -36,14 +36,14 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
             PartialReason::StoreFailed => "store_failed",
             PartialReason::Shutdown => "shutdown",
         }),
-        Outcome::Refused(reason) => Some(match reason {
-            RefusedReason::Version { .. } => "version",
-            RefusedReason::Agreement => "agreement",
-            RefusedReason::Rejected(_) => "rejected",
-            RefusedReason::RejectedByPeer(_) => "rejected_by_peer",
-            RefusedReason::Malformed(_) => "malformed",
-            RefusedReason::MessageTooLong => "message_too_long",
-            RefusedReason::EntryTooLong => "entry_too_long",
+        Outcome::Refused(refusal) => Some(match refusal {
+            Refusal::Version { .. } => "version",
+            Refusal::SchemaId => "schema_id",
+            Refusal::ByPeer(_) => "rejected_by_peer",
+            Refusal::Malformed(_) => "malformed",
+            Refusal::MessageTooLong => "message_too_long",
+            Refusal::EntryTooLong => "entry_too_long",
+            _ => "rejected",
         }),
     }
 }
@@ -62,17 +62,19 @@ pub(super) const REJECTIONS: &[&str] = &[
     "claims_my_writes",
 ];
 
-pub(super) fn of_rejection(rejection: &Rejection) -> &'static str {
-    match rejection {
-        Rejection::NotCertified => "not_certified",
-        Rejection::MissingContent => "missing_content",
-        Rejection::Malformed(_) => "malformed",
-        Rejection::UncoveredWrite(_) => "uncovered_write",
-        Rejection::WriterNotAdmitted(_) => "writer_not_admitted",
-        Rejection::TooManyReplicas { .. } => "too_many_replicas",
-        Rejection::TooManyPieces { .. } => "too_many_pieces",
-        Rejection::TooManyUnlisted { .. } => "too_many_unlisted",
-        Rejection::EqualClocksDiffer(_) => "equal_clocks_differ",
-        Rejection::ClaimsMyWrites { .. } => "claims_my_writes",
+/// Why a push was refused.
+pub(super) fn of_rejection(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotCertified => "not_certified",
+        Refusal::MissingContent => "missing_content",
+        Refusal::UncoveredWrite(_) => "uncovered_write",
+        Refusal::WriterNotAdmitted(_) => "writer_not_admitted",
+        Refusal::TooManyReplicas { .. } => "too_many_replicas",
+        Refusal::TooManyPieces { .. } => "too_many_pieces",
+        Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
+        Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
+        Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
+        // What else there is to refuse is no push of this protocol.
+        _ => "malformed",
     }
 }

@@ -1,7 +1,8 @@
 #![allow(clippy::unused_self, reason = "the other module of this name uses it")]
 
-use crate::gossip::{Event, PeerId};
-use crate::session::Finished;
+use crate::PeerId;
+use crate::gossip::Event;
+use crate::sync::Finished;
 
 /// Nothing.
 #[derive(Clone, Debug, Default)]

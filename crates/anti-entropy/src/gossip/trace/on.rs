@@ -1,9 +1,10 @@
 use tracing::field::Empty;
 use tracing::{Span, debug, debug_span, error, warn};
 
-use crate::gossip::{Event, PeerId};
+use crate::PeerId;
+use crate::gossip::Event;
 use crate::replica::Notice;
-use crate::session::{Finished, Outcome};
+use crate::sync::{Finished, Outcome};
 
 /// The span of a session, from its opening to its end.
 #[derive(Clone, Debug)]

@@ -10,10 +10,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
 
+use crate::PeerId;
 use crate::gossip::tests::{Cluster, Item, name};
-use crate::gossip::{EngineStats, Event, GossipConfig, PeerId};
-use crate::replica::{LastWriterWins, Rejection};
-use crate::session::SessionConfig;
+use crate::gossip::{EngineStats, Event, GossipConfig};
+use crate::refusal::Refusal;
+use crate::replica::LastWriterWins;
+use crate::sync::SessionConfig;
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -178,7 +180,7 @@ fn a_subscriber_changes_nothing() {
 fn a_refusal_is_an_event_within_its_session() {
     let collector = Collector::of(|| {
         let mut cluster = cluster();
-        let session = SessionConfig { agreement: 7, ..SessionConfig::default() };
+        let session = SessionConfig { schema_id: 7, ..SessionConfig::default() };
         cluster.engine(1).config.session = session;
         cluster.run(Duration::from_secs(5), |_| false);
         assert!(cluster.engine(0).stats.refused > 0);
@@ -200,7 +202,7 @@ fn what_should_not_happen_is_told_at_its_level() {
         log.events.iter().map(|(level, _, fields)| (*level, fields["message"].clone())).next()
     };
     let peer: PeerId = name(1);
-    let rejection = Rejection::Malformed("for a test");
+    let rejection = Refusal::Malformed("for a test");
     let message = "disk full".to_string();
     assert_eq!(report(Event::StoreFailed { message: message.clone() }), Some((Level::ERROR, message)));
     let rejected = Event::PushRejected { peer: peer.clone(), rejection };

@@ -1,0 +1,42 @@
+//! Finding what differs between two replicas by descending their trees, a few levels a round trip.
+//!
+//! One side, the comparer, asks; the other answers from a snapshot and keeps nothing in between. An [`Ask`] names
+//! aligned stretches of the key-hash space by their [`Prefix`]. The [`Answer`] gives for each either the entries in it,
+//! if they are few, or the digests of its parts one to three levels down; equal digests end the descent there.
+//! A [`Comparison`] is the comparer's side. It works in ascending order of the key hashes, so that what has been found
+//! can be dealt with before the rest is known.
+//!
+//! Digests and fingerprints are cut to eight bytes ([`Width::Short`](crate::Width::Short)). Someone with much patience can make two sets
+//! whose short digests are equal; the comparison then misses a difference. It only ever *finds*: whether two
+//! replicas are equal is decided by full roots, and where these disagree with what was found, the comparison is made
+//! again with [`Width::Full`](crate::Width::Full).
+//!
+//! ```
+//! use anti_entropy_summary::compare::{Comparison, answer, first_answer};
+//! use anti_entropy_summary::{Fingerprint, KeyHash, MerkleTree, Snapshot, Width};
+//!
+//! let entry = |number: u64| (KeyHash::from_u128(u128::from(number) << 70), Fingerprint::from_bytes([1; 32]));
+//! let ours: Snapshot = MerkleTree::from_entries((0..10_000).map(entry)).snapshot();
+//! let theirs: Snapshot = MerkleTree::from_entries((1..10_000).map(entry)).snapshot();
+//!
+//! let mut comparison = Comparison::new(ours, Width::Short);
+//! // The first question needs no asking.
+//! comparison.handle_answer(&first_answer(&theirs, Width::Short, 4096))?;
+//! while let Some(ask) = comparison.next_ask(100) {
+//!     comparison.handle_answer(&answer(&theirs, &ask, 4096))?;
+//! }
+//! let found = comparison.take_found(None, 1000);
+//! assert_eq!(found.len(), 1);
+//! assert_eq!((found[0].key, found[0].theirs), (entry(0).0, None));
+//! # Ok::<(), anti_entropy_summary::compare::AnswerError>(())
+//! ```
+
+mod answer;
+mod comparison;
+mod prefix;
+mod wire;
+
+pub use answer::{answer, first_answer};
+pub use comparison::{AnswerError, Comparison};
+pub use prefix::{Prefix, PrefixError};
+pub use wire::{Answer, Ask};

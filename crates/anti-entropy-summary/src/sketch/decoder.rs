@@ -1,0 +1,394 @@
+//! Reading off what differs.
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::hash::{Hash, Hasher};
+use core::{fmt, mem};
+
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::{Difference, HashFunction};
+
+use super::MAX_CELLS;
+use super::cell::{Cell, ONE};
+use super::census::{Census, cells_by_progress, cells_for};
+use super::chunk::Chunk;
+use super::differences::differences;
+use super::encoder::Encoder;
+use super::symbol::{Indices, Symbol};
+
+/// What a [`Decoder`] spends at most, whatever a peer sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecoderLimits {
+    /// Cells taken in; never more than [`MAX_CELLS`]. Each costs some 120 bytes of memory. 2^17 find 48,000 changed
+    /// keys.
+    pub max_cells: usize,
+    /// Symbols read off. There are never more than cells.
+    pub max_symbols: usize,
+    /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol,
+    /// 20 of 27,000.
+    pub max_steps_per_cell: u32,
+}
+
+impl DecoderLimits {
+    /// The same settings with some changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+impl Default for DecoderLimits {
+    fn default() -> Self {
+        Self { max_cells: 1 << 17, max_symbols: 1 << 17, max_steps_per_cell: 64 }
+    }
+}
+
+/// How far decoding has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum DecodeStatus {
+    /// Nothing is left in any cell: what was found is the difference of the sets whose cells these were.
+    ///
+    /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols
+    /// and checksums. By chance that is one in 2^144, on purpose it is easy. So the roots have the last word.
+    Complete,
+    /// More cells are needed, as from the index behind the last: about so many, at least one.
+    NeedsMore {
+        /// An estimate, by what cells are empty and how much counts differ.
+        cells: usize,
+    },
+    /// The cells lead nowhere. What was found may be wrong, and more cells do not help: compare the trees.
+    Failed(DecodeFailure),
+}
+
+/// Why cells led nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum DecodeFailure {
+    /// A chunk started behind the cells that were taken in so far.
+    #[error("cells are missing before those that came")]
+    Gap,
+    /// [`DecoderLimits::max_cells`] were not enough, or more came: more differs than a sketch is good for.
+    #[error("more cells than the limit")]
+    TooManyCells,
+    /// More symbols than [`DecoderLimits::max_symbols`] were read off.
+    #[error("more symbols than the limit")]
+    TooManySymbols,
+    /// More cells than [`DecoderLimits::max_steps_per_cell`] allows were touched: no honest cells need so many.
+    #[error("more steps than the limit")]
+    TooManySteps,
+    /// A symbol was read off twice, or is not what this side holds: the cells are forged, or a checksum fitted by
+    /// chance.
+    #[error("the cells are those of no two sets")]
+    Inconsistent,
+    /// Two keys of one side have hashes with the same first 64 bits, which a sketch cannot tell apart.
+    #[error("two keys share a prefix")]
+    SharedPrefix,
+}
+
+/// Who holds a symbol that the other does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// This side.
+    Ours,
+    /// The peer.
+    Theirs,
+}
+
+/// A symbol that only one side has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DecodedSymbol {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Who has it.
+    pub side: Side,
+}
+
+/// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols in which it differs from the own one.
+///
+/// Decoding is *peeling*: a cell in which one symbol is left, going by its count and checksum, and by whether that
+/// symbol belongs into this cell at all, gives it away; the symbol is taken out of all its cells, those to come
+/// included. Only cells that were touched are looked at again, so that d symbols take O(d log d) steps in all, however
+/// the cells come. In honest cells nothing is left where a symbol was read off: once such a cell is touched again, the
+/// decoder has been misled, and ends. So no symbol is read off twice, and there are never more symbols than cells.
+///
+/// See the [module](super) for an example.
+#[derive(Clone)]
+pub struct Decoder<D = Sha256> {
+    ours: Encoder<D>,
+    limits: DecoderLimits,
+    /// Own cells less the peer's, less what was found.
+    cells: Vec<Cell>,
+    states: Vec<State>,
+    /// Cells to be looked at.
+    queue: VecDeque<u32>,
+    found: Vec<DecodedSymbol>,
+    /// What was found and is in cells to come.
+    waiting: BinaryHeap<Waiting>,
+    /// Cells in which something is left.
+    open: usize,
+    steps: u64,
+    census: Census,
+    failure: Option<DecodeFailure>,
+    /// Indices of the symbol at hand; kept for its memory.
+    touched: Vec<usize>,
+}
+
+/// What there is to do about a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Queued,
+    /// A symbol was read off, so that nothing may be left.
+    Spent,
+}
+
+/// A symbol that is to be taken out of a cell to come.
+#[derive(Clone, Debug)]
+struct Waiting {
+    indices: Indices,
+    symbol: Symbol,
+    checksum: u16,
+    sign: u8,
+}
+
+impl<D: HashFunction> Decoder<D> {
+    /// A decoder that finds how a peer's set differs from that of `ours`.
+    pub fn new(ours: Encoder<D>, limits: DecoderLimits) -> Self {
+        Self {
+            ours,
+            limits,
+            cells: Vec::new(),
+            states: Vec::new(),
+            queue: VecDeque::new(),
+            found: Vec::new(),
+            waiting: BinaryHeap::new(),
+            open: 0,
+            steps: 0,
+            census: Census::default(),
+            failure: None,
+            touched: Vec::new(),
+        }
+    }
+
+    /// Takes in the next cells. Those that were taken in before are passed over, and so are all once decoding is
+    /// [complete](DecodeStatus::Complete) or has failed.
+    ///
+    /// Own cells that are not there yet are made for as many as the chunk has, so that the caller is to bound chunks by
+    /// what it asked for.
+    pub fn handle_chunk(&mut self, chunk: &Chunk) -> DecodeStatus {
+        if !self.is_over() {
+            self.failure = self.take_in(chunk).and_then(|()| self.peel()).err();
+            if !self.is_over() && self.cells.len() >= self.max_cells() {
+                self.failure = Some(DecodeFailure::TooManyCells);
+            }
+        }
+        self.status()
+    }
+
+    /// How far decoding has come.
+    pub fn status(&self) -> DecodeStatus {
+        match self.failure {
+            Some(failure) => DecodeStatus::Failed(failure),
+            None if self.is_over() => DecodeStatus::Complete,
+            None => DecodeStatus::NeedsMore { cells: self.cells_needed() },
+        }
+    }
+
+    /// How many cells were taken in: the index of the one that is needed next.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The symbols found so far, in no order. All of them only once decoding is [complete](DecodeStatus::Complete).
+    pub fn found(&self) -> &[DecodedSymbol] {
+        &self.found
+    }
+
+    /// The keys of the symbols found so far, in ascending order, with what this side holds there.
+    ///
+    /// O(d log d) for d symbols, and a look-up in the tree for each.
+    ///
+    /// # Errors
+    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts what this side holds, [`DecodeFailure::SharedPrefix`] if symbols
+    /// cannot be told apart by their keys. What differs is then to be found by other means.
+    pub fn differences(&self) -> Result<Vec<Difference>, DecodeFailure> {
+        differences(&self.found, self.ours.snapshot(), self.ours.range())
+    }
+
+    /// The source of the own cells.
+    pub fn ours(&self) -> &Encoder<D> {
+        &self.ours
+    }
+
+    /// The source of the own cells, so that kept ones can be [provided](Encoder::provide).
+    pub fn ours_mut(&mut self) -> &mut Encoder<D> {
+        &mut self.ours
+    }
+
+    /// Hashes what decides what this decoder says from here on: its own cells are a function of their snapshot.
+    #[doc(hidden)]
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        (&self.cells, &self.found, self.failure).hash(hasher);
+    }
+
+    /// About how many symbols the sets differ in, by the cells so far.
+    pub fn estimate(&self) -> usize {
+        self.census.symbols().max(self.found.len())
+    }
+
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || (self.open == 0 && !self.cells.is_empty())
+    }
+
+    /// At least a sixteenth of what there is, and no fewer than what is little beside a round trip, so that an estimate that
+    /// is too low does not take many; at most eight times of what there is in all, so that one that is too high, by few
+    /// cells, does not cost much.
+    fn cells_needed(&self) -> usize {
+        const WORTH_A_ROUND_TRIP: usize = 16;
+        let received = self.cells.len();
+        let by_progress = cells_by_progress(received, self.found.len());
+        let least = (received / if by_progress.is_some() { 64 } else { 16 }).max(WORTH_A_ROUND_TRIP);
+        let symbols = || self.census.symbols_at_most().max(self.found.len());
+        let wanted = by_progress.unwrap_or_else(|| cells_for(symbols())).saturating_sub(received);
+        let most = (7 * received).max(64);
+        wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
+    }
+
+    fn max_cells(&self) -> usize {
+        self.limits.max_cells.min(MAX_CELLS)
+    }
+
+    fn most_steps(&self) -> u64 {
+        u64::from(self.limits.max_steps_per_cell).saturating_mul(self.cells.len() as u64)
+    }
+
+    /// Adds the chunk's cells that are new, less the own ones and what was found.
+    fn take_in(&mut self, chunk: &Chunk) -> Result<(), DecodeFailure> {
+        let start = self.cells.len();
+        let known = start.checked_sub(chunk.start()).ok_or(DecodeFailure::Gap)?;
+        let theirs = chunk.cells().get(known..).unwrap_or(&[]);
+        let end = start + theirs.len();
+        if end > self.max_cells() {
+            return Err(DecodeFailure::TooManyCells);
+        }
+        for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {
+            let difference = ours.minus(theirs);
+            self.census.add(index, &difference);
+            self.cells.push(difference);
+        }
+        self.states.resize(end, State::Idle);
+        let most_steps = self.most_steps();
+        while let Some(mut waiting) = self.waiting.peek_mut().filter(|waiting| waiting.indices.peek() < end) {
+            self.steps += 1;
+            if self.steps > most_steps {
+                return Err(DecodeFailure::TooManySteps);
+            }
+            let Waiting { symbol, checksum, sign, .. } = *waiting;
+            if let Some(cell) = waiting.indices.next().and_then(|index| self.cells.get_mut(index)) {
+                cell.add(symbol, checksum, sign.wrapping_neg());
+            }
+        }
+        for index in start..end {
+            self.open += usize::from(!self.cells[index].is_zero());
+            self.enqueue(index);
+        }
+        Ok(())
+    }
+
+    /// Has a cell looked at, if there may be one symbol left.
+    fn enqueue(&mut self, index: usize) {
+        if self.states[index] == State::Idle && self.cells[index].only().is_some() {
+            self.states[index] = State::Queued;
+            self.queue.extend(u32::try_from(index));
+        }
+    }
+
+    /// Reads off symbols as long as there are cells that give one away.
+    fn peel(&mut self) -> Result<(), DecodeFailure> {
+        let most_steps = self.most_steps();
+        while let Some(index) = self.queue.pop_front() {
+            let index = index as usize;
+            self.states[index] = State::Idle;
+            let Some((symbol, sign, stated)) = self.cells[index].only() else { continue };
+            let (checksum, mut indices) = symbol.spread();
+            self.steps += 1;
+            if checksum == stated {
+                let mut touched = mem::take(&mut self.touched);
+                touched.clear();
+                while indices.peek() < self.cells.len() {
+                    touched.extend(indices.next());
+                }
+                self.steps += touched.len() as u64;
+                // What does not belong into this cell is several symbols that look like one.
+                if touched.contains(&index) {
+                    self.take_out(index, Waiting { indices, symbol, checksum, sign }, &touched)?;
+                }
+                self.touched = touched;
+            }
+            if self.steps > most_steps {
+                return Err(DecodeFailure::TooManySteps);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a symbol that was read off at `index` out of all cells.
+    fn take_out(&mut self, index: usize, found: Waiting, touched: &[usize]) -> Result<(), DecodeFailure> {
+        if self.found.len() >= self.limits.max_symbols {
+            return Err(DecodeFailure::TooManySymbols);
+        }
+        for &at in touched {
+            if self.states[at] == State::Spent {
+                return Err(DecodeFailure::Inconsistent);
+            }
+            let cell = &mut self.cells[at];
+            let before = cell.is_zero();
+            cell.add(found.symbol, found.checksum, found.sign.wrapping_neg());
+            // One more that is open, or one less, or neither.
+            self.open = self.open + usize::from(before) - usize::from(cell.is_zero());
+            self.enqueue(at);
+        }
+        self.states[index] = State::Spent;
+        let side = if found.sign == ONE { Side::Ours } else { Side::Theirs };
+        self.found.push(DecodedSymbol { symbol: found.symbol, side });
+        self.waiting.push(found);
+        Ok(())
+    }
+}
+
+impl<D> fmt::Debug for Decoder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("cells", &self.cells.len())
+            .field("open", &self.open)
+            .field("found", &self.found.len())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whoever is in the lowest cell comes first out of the heap.
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.indices.peek().cmp(&self.indices.peek())
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}

@@ -1,0 +1,214 @@
+//! The short way to run a replica.
+
+use std::boxed::Box;
+use std::future::Future;
+use std::string::String;
+use std::vec::Vec;
+
+use futures::executor::block_on;
+
+use super::{Clock, DriverConfig, Handle, SystemClock, Transport, drive};
+use crate::clock::{RandomnessUnavailable, Seed};
+use crate::gossip::{Engine, GossipConfig};
+use crate::replica::{Continuity, Error, Marker, Opening, Replica, ReplicaConfig, Replicated, Resolver, Store};
+use crate::{ConfigError, PeerId};
+
+/// A replica, its peers and its settings, before it runs: the short way to a [`Handle`].
+///
+/// It reads the clocks and the random generator of the operating system. An event loop without threads, or a test on
+/// virtual time, drives an [`Engine`] instead.
+///
+/// ```
+/// use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
+/// use futures::executor::block_on;
+///
+/// let network = MemoryNetwork::new(1);
+/// let alice = Node::new(MemoryStore::new(), LastWriterWins).peer("bob").spawn(network.join("alice".into()))?;
+/// let bob = Node::new(MemoryStore::new(), LastWriterWins).peer("alice").spawn(network.join("bob".into()))?;
+/// block_on(alice.write(Keyed::new(1, "green".to_string())))?;
+/// block_on(bob.wait_converged(["alice".into()]))?;
+/// assert_eq!(block_on(bob.read(1))?.value().unwrap().value, "green");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Node<V: Replicated> {
+    store: Box<dyn Store>,
+    resolver: Box<dyn Resolver<V>>,
+    seed: Option<Seed>,
+    clock: Box<dyn Clock>,
+    continuity: Continuity,
+    peers: Vec<(PeerId, Option<String>)>,
+    zone: Option<String>,
+    space: String,
+    replica: ReplicaConfig,
+    gossip: GossipConfig,
+    driver: DriverConfig,
+}
+
+/// Why a node was not started. Nothing runs; what the store held is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// A setting is out of its range or contradicts another one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] Error),
+    /// The operating system gives no random numbers.
+    #[error(transparent)]
+    Randomness(#[from] RandomnessUnavailable),
+    /// The operating system starts no thread.
+    #[error("the operating system starts no thread: {0}; nothing was started; raise the limit on threads")]
+    Thread(std::io::Error),
+}
+
+impl<V: Replicated> Node<V> {
+    /// A node without peers and with default settings.
+    pub fn new(store: impl Store + 'static, resolver: impl Resolver<V> + 'static) -> Self {
+        Self {
+            store: Box::new(store),
+            resolver: Box::new(resolver),
+            seed: None,
+            clock: Box::new(SystemClock::new()),
+            continuity: Continuity::default(),
+            peers: Vec::new(),
+            zone: None,
+            space: String::new(),
+            replica: ReplicaConfig::default(),
+            gossip: GossipConfig::default(),
+            driver: DriverConfig::default(),
+        }
+    }
+
+    /// Adds a peer, by the name that the transport knows it by.
+    pub fn peer(mut self, peer: impl Into<PeerId>) -> Self {
+        self.peers.push((peer.into(), None));
+        self
+    }
+
+    /// Adds a peer that is in this zone, a rack or a data centre.
+    pub fn peer_in(mut self, peer: impl Into<PeerId>, zone: impl Into<String>) -> Self {
+        self.peers.push((peer.into(), Some(zone.into())));
+        self
+    }
+
+    /// Names the zone of this node: some rounds prefer peers of other zones.
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// Names what is replicated, where a process runs several replicas: metrics and spans have it as `space`.
+    pub fn space(mut self, space: impl Into<String>) -> Self {
+        self.space = space.into();
+        self
+    }
+
+    /// Proves that the store was not rolled back since it was closed: what [`Handle::shutdown`] returned then. Take it
+    /// away from where you keep it before you start the node. See [`Continuity::Marker`].
+    pub fn marker(self, marker: Marker) -> Self {
+        self.continuity(Continuity::Marker(marker))
+    }
+
+    /// Says what proves that the store was not rolled back. Nothing by default, so that the replica takes a new id.
+    pub fn continuity(mut self, continuity: Continuity) -> Self {
+        self.continuity = continuity;
+        self
+    }
+
+    /// Limits and policies of the replica.
+    pub fn replica(mut self, config: ReplicaConfig) -> Self {
+        self.replica = config;
+        self
+    }
+
+    /// Whom to talk to, how often, and within which budget.
+    pub fn gossip(mut self, config: GossipConfig) -> Self {
+        self.gossip = config;
+        self
+    }
+
+    /// Limits of the queues between handles, engine and transport.
+    pub fn driver(mut self, config: DriverConfig) -> Self {
+        self.driver = config;
+        self
+    }
+
+    /// Reads the time from another clock than the system's, in tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Draws from this seed and not from the operating system, in tests. Two nodes with one seed lose writes.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Opens the store, starts the engine's thread, and moves frames on another thread. The way without an async runtime.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub fn spawn(self, transport: impl Transport) -> Result<Handle<V>, NodeError> {
+        let (handle, frames) = self.start(transport)?;
+        let mover = std::thread::Builder::new().name("anti-entropy-frames".into());
+        mover.spawn(|| block_on(frames)).map_err(NodeError::Thread)?;
+        Ok(handle)
+    }
+
+    /// Opens the store and starts the engine's thread. The future moves frames between engine and transport: spawn it on
+    /// the runtime of the transport. It ends when the transport is closed or the engine has stopped.
+    ///
+    /// ```no_run
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Node, Transport};
+    /// # fn spawn(_: impl Future<Output = ()> + Send + 'static) {}
+    /// # fn example(transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::<Keyed<u64, String>>::new(MemoryStore::new(), LastWriterWins);
+    /// let (handle, frames) = node.peer("bob").start(transport)?;
+    /// spawn(frames); // `tokio::spawn(frames)`, for example
+    /// # drop(handle);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub fn start(
+        self,
+        transport: impl Transport,
+    ) -> Result<(Handle<V>, impl Future<Output = ()> + Send + 'static), NodeError> {
+        self.start_with(transport, |engine| engine)
+    }
+
+    /// The same for what contains the engine: state of yours that belongs to the replica then lives on the engine's
+    /// thread, and [`Handle::with`] reaches both. See [`drive`].
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub fn start_with<E>(
+        self,
+        transport: impl Transport,
+        wrap: impl FnOnce(Engine<V>) -> E,
+    ) -> Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static), NodeError>
+    where
+        E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
+    {
+        let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
+        let opening = Opening { seed: seed.clone(), continuity: self.continuity, config: self.replica };
+        let replica = Replica::open_boxed(self.store, self.resolver, opening)?;
+        let mut engine = Engine::new(replica, self.gossip, seed.derive_u64("gossip"), self.clock.now())?;
+        engine.set_zone(self.zone);
+        engine.set_space(&self.space);
+        for (peer, zone) in self.peers {
+            engine.add_peer(peer, zone);
+        }
+        drive(wrap(engine), transport, self.clock, self.driver).map_err(NodeError::Thread)
+    }
+}
+
+impl<V: Replicated> std::fmt::Debug for Node<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("peers", &self.peers).field("space", &self.space).finish_non_exhaustive()
+    }
+}

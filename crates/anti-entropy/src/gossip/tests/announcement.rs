@@ -1,0 +1,116 @@
+//! What announcements start, and what they spare.
+
+use core::time::Duration;
+
+use super::{Cluster, Item, name};
+use crate::gossip::*;
+use crate::replica::LastWriterWins;
+use crate::sync::SessionConfig;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Rounds are no help, and pushes neither.
+fn announcements_only() -> GossipConfig {
+    let never = 1_000_000 * MINUTE;
+    GossipConfig { interval: never, min_interval: never, push: false, ..GossipConfig::lan() }
+}
+
+impl Cluster<Item> {
+    /// What a node says of another's announcement.
+    fn announce(&mut self, from: usize, to: usize) -> Announced {
+        let (theirs, now) = (self.engine(from).announcement(), self.now);
+        self.engine(to).handle_announcement(&name(from), theirs, now)
+    }
+
+    fn opened(&self) -> u64 {
+        self.engines.values().map(|engine| engine.stats.sessions_opened).sum()
+    }
+}
+
+#[test]
+fn a_state_has_this_digest() {
+    let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &GossipConfig::default(), 1);
+    let first = |digest: StateDigest| u64::from_be_bytes(*digest.as_bytes().first_chunk().unwrap());
+    assert_eq!(first(cluster.engine(0).announcement()), 0x3413_e209_60a7_04cf);
+    cluster.write(0, 7, "value");
+    assert_eq!(first(cluster.engine(0).announcement()), 0x7b32_f8fe_2614_17f0);
+}
+
+#[test]
+fn whatever_two_replicas_could_tell_each_other_is_in_the_digest() {
+    let mut cluster = Cluster::<Item>::new(2, &LastWriterWins, &announcements_only(), 1);
+    assert_eq!(cluster.announce(0, 1), Announced::Equal);
+    // A write and its delete leave nothing but that they are known.
+    cluster.write(0, 7, "value");
+    let now = cluster.now;
+    cluster.engine(0).delete(&7, now).unwrap();
+    assert_eq!(cluster.engine(0).replica.len(), 0);
+    assert_eq!(cluster.announce(0, 1), Announced::Differs);
+
+    let session = SessionConfig { schema_id: 1, ..SessionConfig::default() };
+    let other = GossipConfig { session, ..announcements_only() };
+    let mut others = Cluster::<Item>::new(2, &LastWriterWins, &other, 1);
+    let mut same = Cluster::<Item>::new(2, &LastWriterWins, &announcements_only(), 1);
+    assert_ne!(same.engine(0).announcement(), others.engine(0).announcement());
+}
+
+#[test]
+fn one_that_differs_is_compared_with_at_once() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &announcements_only(), 1);
+    cluster.write(0, 7, "value");
+    assert!(!cluster.run(MINUTE, Cluster::equal), "nothing else compares them");
+    assert_eq!(cluster.announce(0, 1), Announced::Differs);
+    assert!(cluster.run(Duration::from_millis(20), Cluster::equal));
+    assert_eq!(cluster.announce(0, 1), Announced::Equal);
+}
+
+#[test]
+fn equal_ones_send_nothing_for_as_long_as_they_say_so() {
+    let config = GossipConfig { announcement_lifetime: 2 * MINUTE, ..GossipConfig::lan() };
+    let mut cluster = Cluster::<Item>::new(2, &LastWriterWins, &config, 1);
+    for _ in 0..30 {
+        assert_eq!([cluster.announce(0, 1), cluster.announce(1, 0)], [Announced::Equal, Announced::Equal]);
+        cluster.run(MINUTE, |_| false);
+    }
+    assert_eq!(cluster.opened(), 0);
+    let now = cluster.now;
+    let lag = cluster.engine(0).status(now).peers[0].lag;
+    assert_eq!(lag, Some(MINUTE), "as long ago as the last announcement");
+    // What was announced is too old to count, and the rounds compare again.
+    cluster.run(2 * MINUTE, |_| false);
+    assert!(cluster.opened() > 0);
+}
+
+#[test]
+fn what_a_peer_announced_counts_for_nothing_once_this_replica_has_changed() {
+    let config = GossipConfig { announcement_lifetime: 1_000 * MINUTE, push: false, ..GossipConfig::lan() };
+    let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
+    assert_eq!([cluster.announce(0, 1), cluster.announce(1, 0)], [Announced::Equal, Announced::Equal]);
+    cluster.write(0, 7, "value");
+    assert!(cluster.run(MINUTE, Cluster::equal));
+}
+
+#[test]
+fn comparisons_are_begun_once_in_a_pause_and_not_with_those_that_fail() {
+    let config = GossipConfig { announcement_pause: Duration::from_secs(3), ..announcements_only() };
+    let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
+    cluster.split(&[0], &[1]);
+    cluster.write(0, 7, "value");
+    assert_eq!(cluster.announce(0, 1), Announced::Differs);
+    cluster.run(Duration::from_millis(2_900), |_| false);
+    assert_eq!(cluster.announce(0, 1), Announced::DiffersStill, "within the pause");
+    cluster.run(Duration::from_millis(2_500), |_| false);
+    assert_eq!(cluster.announce(0, 1), Announced::DiffersStill, "its session has timed out, and it is left alone");
+    cluster.run(MINUTE, |_| false);
+    assert_eq!(cluster.announce(0, 1), Announced::Differs);
+    assert_eq!(cluster.opened(), 2);
+}
+
+#[test]
+fn strangers_announce_nothing() {
+    let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &announcements_only(), 1);
+    let now = cluster.now;
+    let announced = cluster.engine(0).handle_announcement(&"stranger".into(), StateDigest::from_bytes([1; 32]), now);
+    assert_eq!(announced, Announced::UnknownPeer);
+    assert_eq!(cluster.engine(0).handle_difference(&"stranger".into(), now), Announced::UnknownPeer);
+}

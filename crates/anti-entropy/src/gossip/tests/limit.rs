@@ -1,0 +1,239 @@
+//! Every limit of the engine's configuration is reached, and holds.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+use crate::clock::{Now, Seed};
+use crate::gossip::*;
+use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
+use crate::sync::wire::Push;
+use crate::sync::{Frame, FrameKind, Session, SessionConfig};
+
+type Item = Keyed<u32, String>;
+
+fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
+
+fn replica(seed: u8) -> Replica<Item> {
+    Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap()
+}
+
+fn peer(index: usize) -> PeerId {
+    PeerId::from(alloc::format!("peer-{index}").as_str())
+}
+
+fn engine(peers: usize, config: GossipConfig) -> Engine<Item> {
+    let mut engine = Engine::new(replica(1), config, 1, now()).unwrap();
+    (0..peers).for_each(|index| engine.add_peer(peer(index), None));
+    engine
+}
+
+fn item(key: u32) -> Item {
+    Keyed::new(key, "value".to_string())
+}
+
+/// Frames, and to whom.
+type Sent = Vec<(PeerId, Vec<u8>)>;
+
+/// What an engine sends, and what it reports.
+fn drain(engine: &mut Engine<Item>, now: Now) -> (Sent, Vec<Event<u32>>) {
+    let (mut frames, mut events) = (Vec::new(), Vec::new());
+    loop {
+        match engine.poll_output(now) {
+            EngineOutput::Send { to, frame } => frames.push((to, frame)),
+            EngineOutput::Event(event) => events.push(event),
+            EngineOutput::Wait(_) => return (frames, events),
+        }
+    }
+}
+
+/// How many pushes there are in all frames together.
+fn pushes(frames: &[(PeerId, Vec<u8>)]) -> usize {
+    let frames = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap());
+    frames.filter(|frame| frame.kind == FrameKind::Push).map(|frame| pushes_in(frame.payload)).sum()
+}
+
+fn pushes_in(mut payload: &[u8]) -> usize {
+    let mut count = 0;
+    while !payload.is_empty() {
+        payload = postcard::take_from_bytes::<Push>(payload).unwrap().1;
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn what_a_transaction_has_more_than_max_pushes_is_left_to_the_rounds() {
+    let config = GossipConfig { max_pushes: 3, push_fanout: 2, ..GossipConfig::default() };
+    for (writes, expected) in [(2, 4), (3, 6), (4, 6), (100, 6)] {
+        let mut engine = engine(5, config.clone());
+        let transaction = (0..writes).fold(Transaction::new(), |all, key| all.write(item(key)));
+        engine.commit(transaction, now()).unwrap();
+        assert_eq!(pushes(&drain(&mut engine, now()).0), expected);
+    }
+}
+
+#[test]
+fn pushes_that_nobody_sends_are_bounded() {
+    let config = GossipConfig { max_queued_pushes: 6, push_fanout: 2, ..GossipConfig::default() };
+    let mut engine = engine(5, config);
+    (0..1000).for_each(|key| drop(engine.write(item(key), now()).unwrap()));
+    assert_eq!(pushes(&drain(&mut engine, now()).0), 6);
+    engine.write(item(1000), now()).unwrap();
+    assert_eq!(pushes(&drain(&mut engine, now()).0), 2, "there is room again");
+}
+
+#[test]
+fn events_that_nobody_polls_give_way_and_are_counted() {
+    let config = GossipConfig { max_events: NonZeroUsize::new(4).unwrap(), ..GossipConfig::default() };
+    let mut engine = engine(1, config);
+    (0..10).for_each(|_| engine.handle_frame(&peer(0), b"no frame", now()));
+    let events = drain(&mut engine, now()).1;
+    assert_eq!(events.len(), 5);
+    assert_eq!(events[0], Event::Missed(6));
+}
+
+/// The first frame of a session from somebody who holds something else.
+fn opening(nonce: u64) -> Vec<u8> {
+    let mut other = replica(2);
+    other.write(item(u32::MAX), now()).unwrap();
+    let mut session = Session::open(nonce, &mut other, SessionConfig::default(), now());
+    match session.poll_output() {
+        crate::sync::SessionOutput::Send(frame) => frame,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open_sessions(engine: &mut Engine<Item>) -> usize {
+    engine.status(now()).sessions
+}
+
+#[test]
+fn no_more_sessions_are_answered_than_half_of_max_sessions() {
+    let most = NonZeroUsize::new(6).unwrap();
+    let config = GossipConfig { max_sessions: most, max_transfers: most, ..GossipConfig::default() };
+    let mut engine = engine(10, config);
+    for index in 0..10 {
+        engine.handle_frame(&peer(index), &opening(index as u64), now());
+        assert!(open_sessions(&mut engine) <= 3);
+    }
+    assert_eq!(engine.status(now()).engine.sessions_accepted, 3);
+    // The others are told, and need not wait for an answer.
+    let told: Vec<PeerId> =
+        drain(&mut engine, now()).0.into_iter().map(|(to, _)| to).filter(|to| *to >= peer(3)).collect();
+    assert_eq!(told, (3..10).map(peer).collect::<Vec<_>>());
+    // When they have timed out, others have their turn.
+    let later = now().after(Duration::from_secs(60));
+    engine.handle_timeout(later);
+    drain(&mut engine, later);
+    engine.handle_frame(&peer(7), &opening(77), later);
+    assert_eq!(engine.status(later).engine.sessions_accepted, 4);
+}
+
+#[test]
+fn no_more_sessions_are_opened_than_half_of_max_sessions() {
+    let config = GossipConfig { max_sessions: NonZeroUsize::new(6).unwrap(), ..GossipConfig::default() };
+    let mut engine = engine(10, config);
+    for index in 0..10 {
+        assert!(engine.sync_now(&peer(index), false, now()));
+    }
+    assert_eq!(open_sessions(&mut engine), 3);
+    assert_eq!(engine.status(now()).engine.sessions_opened, 3);
+}
+
+#[test]
+fn a_round_talks_to_fanout_peers() {
+    let config = GossipConfig { fanout: 4, ..GossipConfig::default() };
+    let mut engine = engine(10, config.clone());
+    engine.handle_timeout(now().after(config.min_interval));
+    assert_eq!(engine.status(now()).engine.sessions_opened, 4);
+}
+
+#[test]
+fn no_more_transfers_run_than_max_transfers() {
+    for (most, busy) in [(1, 4), (2, 3), (5, 0)] {
+        let config = GossipConfig { max_transfers: NonZeroUsize::new(most).unwrap(), ..GossipConfig::default() };
+        let mut engine = engine(5, config);
+        (0..5).for_each(|index| engine.handle_frame(&peer(index), &opening(index as u64), now()));
+        let (frames, events) = drain(&mut engine, now());
+        // A busy reply is the message 02 and nothing else.
+        let answers = frames.iter().filter(|(_, frame)| Frame::decode(frame, true).unwrap().payload == [2]).count();
+        assert_eq!((frames.len(), answers), (5, busy));
+        assert_eq!(events.iter().filter(|event| matches!(event, Event::Diverged { .. })).count(), most);
+    }
+}
+
+#[test]
+fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
+    let config = GossipConfig { busy_retry: Duration::from_millis(300), ..GossipConfig::default() };
+    let mut engine = engine(1, config);
+    engine.write(item(1), now()).unwrap();
+    engine.sync_now(&peer(0), false, now());
+    let frames = drain(&mut engine, now()).0;
+    let open = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap()).find(Frame::opens).unwrap();
+    let busy = crate::sync::session::encode_busy(open.session, true);
+    engine.handle_frame(&peer(0), &busy, now());
+    drain(&mut engine, now());
+    // Half of it to one and a half, so that replicas that are in each other's way do not meet again.
+    for (ms, opened) in [(149, 1), (451, 2)] {
+        let later = now().after(Duration::from_millis(ms));
+        engine.handle_timeout(later);
+        assert_eq!(engine.status(later).engine.sessions_opened, opened, "after {ms} ms");
+    }
+}
+
+/// To whom the engine opens its only session, which the peer answers as busy at once.
+fn opened_and_busy(engine: &mut Engine<Item>, now: Now) -> PeerId {
+    engine.handle_timeout(now);
+    let frames = drain(engine, now).0;
+    let is_opening = |frame: &[u8]| Frame::decode(frame, true).unwrap().opens();
+    let (to, opening) = frames.into_iter().rfind(|(_, frame)| is_opening(frame)).expect("a session is opened");
+    let session = Frame::decode(&opening, true).unwrap().session;
+    engine.handle_frame(&to, &crate::sync::session::encode_busy(session, true), now);
+    drain(engine, now);
+    to
+}
+
+#[test]
+fn who_has_waited_longest_for_room_goes_first() {
+    let never = Duration::from_secs(1_000_000);
+    let most = NonZeroUsize::new(2).unwrap();
+    let config = GossipConfig { max_sessions: most, interval: never, min_interval: never, ..GossipConfig::default() };
+    let mut engine = engine(4, config);
+    (0..4).for_each(|index| assert!(engine.sync_now(&peer(index), false, now())));
+    let mut opened = Vec::new();
+    for step in 0..8 {
+        // Whoever was busy is due again before the next one of the others is through.
+        opened.push(opened_and_busy(&mut engine, now().after(Duration::from_secs(10 * step))));
+        if step == 0 {
+            // Asked again, which is no reason to wait for longer.
+            assert!(engine.sync_now(&peer(3), false, now().after(Duration::from_secs(5))));
+        }
+    }
+    for turn in opened.chunks_mut(4) {
+        turn.sort();
+        assert_eq!(turn, (0..4).map(peer).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn of_the_sessions_that_are_over_the_oldest_makes_room() {
+    let most = NonZeroUsize::new(6).unwrap();
+    let mut engine = engine(20, GossipConfig { max_sessions: most, ..GossipConfig::default() });
+    // Sessions of peers that are equal are over with the first answer.
+    let mut equal = replica(1);
+    for index in 0..20 {
+        let now = now().after(Duration::from_millis(index as u64));
+        let mut session = Session::open(index as u64, &mut equal, SessionConfig::default(), now);
+        let crate::sync::SessionOutput::Send(opening) = session.poll_output() else {
+            panic!("it has something to say")
+        };
+        engine.handle_frame(&peer(index), &opening, now);
+        drain(&mut engine, now);
+        let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
+        assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,182 @@
+//! The replica's real code under random histories, against ghosts that know what each replica has taken in.
+//!
+//! Two to six replicas write, delete, read, synchronise in interrupted and interleaved sessions, push, crash, are wiped and
+//! put back to backups. After each step the replica that moved is checked:
+//!
+//! - G1: what it holds is what the events it knows make: nothing lost, nothing stale.
+//! - G2: its clock for a key covers a write or delete made there if and only if it knows it.
+//! - G3: what has been replaced or deleted here never comes back.
+//! - G4: its context only grows, except where its store is put back; pieces are canonical; a dot names one event.
+//!
+//! In the end, with the network healed, all replicas have to be equal in every respect, and know every event that did not
+//! go down with the only store that had it. [`planted`] shows that these checks find bugs.
+
+#[allow(unused_extern_crates, reason = "without the feature std, it is not there of itself")]
+extern crate std;
+
+mod delivery;
+mod disk;
+mod exchange;
+mod ghost;
+mod odds;
+mod ops;
+mod planted;
+mod world;
+
+use alloc::format;
+use alloc::string::String;
+use core::ops::Range;
+use std::{env, eprintln, time::Instant};
+
+use self::ghost::Violation;
+use self::odds::{Boost, Bug, Op};
+use crate::replica::{DecodeError, Digest, Encoded, Part, Replicated};
+use crate::sync::wire::Push;
+
+/// A value that says which event wrote it, with a part that others have too.
+#[derive(Clone, Debug, PartialEq)]
+struct Item {
+    key: u8,
+    event: u8,
+    part: Part,
+}
+
+impl Digest for Item {
+    fn digest<H: digest::Update>(&self, hash: &mut H) {
+        hash.update(&[self.event]);
+        hash.update(self.part.hash().as_bytes());
+    }
+}
+
+impl Replicated for Item {
+    type Key = u8;
+
+    fn key(&self) -> u8 {
+        self.key
+    }
+
+    fn encode(&self) -> Encoded {
+        Encoded { body: alloc::vec![self.event], parts: alloc::vec![self.part.clone()] }
+    }
+
+    fn decode(key: &u8, encoded: &Encoded) -> Result<Self, DecodeError> {
+        match (encoded.body.as_slice(), encoded.parts.as_slice()) {
+            ([event], [part]) => Ok(Self { key: *key, event: *event, part: part.clone() }),
+            _ => Err(DecodeError::new("not an item")),
+        }
+    }
+}
+
+/// A push on its way, and the event that it brings.
+#[derive(Clone)]
+struct PushMessage {
+    to: usize,
+    key: usize,
+    event: usize,
+    push: Push,
+}
+
+/// What happened in a run: a run in which nothing happens proves nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stats {
+    joined: u64,
+    joined_whole: u64,
+    /// Keys that changed since a whole batch did not list them.
+    died_unlisted: u64,
+    uncertified: u64,
+    content_missing: u64,
+    pushes_taken: u64,
+    pushes_ignored: u64,
+    reads_refused: u64,
+    alarms: u64,
+    most_pieces: usize,
+    cuts_for_good: u64,
+    too_many_pieces: u64,
+}
+
+impl Stats {
+    fn add(&mut self, other: &Self) {
+        self.joined += other.joined;
+        self.joined_whole += other.joined_whole;
+        self.died_unlisted += other.died_unlisted;
+        self.uncertified += other.uncertified;
+        self.content_missing += other.content_missing;
+        self.pushes_taken += other.pushes_taken;
+        self.pushes_ignored += other.pushes_ignored;
+        self.reads_refused += other.reads_refused;
+        self.alarms += other.alarms;
+        self.most_pieces = self.most_pieces.max(other.most_pieces);
+        self.cuts_for_good += other.cuts_for_good;
+        self.too_many_pieces += other.too_many_pieces;
+    }
+
+    fn assert_that_much_happened(&self) {
+        assert!(self.joined > 10_000 && self.pushes_taken > 2_000 && self.pushes_ignored > 2_000, "{self:?}");
+        assert!(self.joined_whole > 3_000 && self.died_unlisted > 40, "{self:?}");
+        assert!(self.uncertified > 50 && self.content_missing > 200 && self.reads_refused > 20, "{self:?}");
+        assert!(self.alarms > 5 && self.most_pieces > 4 && self.cuts_for_good > 5, "{self:?}");
+    }
+}
+
+/// The seeds to run: those of the environment variable `ANTI_ENTROPY_SEEDS=start..end`, or the usual ones.
+pub(crate) fn seeds(usual: Range<u64>) -> Range<u64> {
+    let Ok(text) = env::var("ANTI_ENTROPY_SEEDS") else { return usual };
+    let parse = |text: &str| text.trim().parse().ok();
+    let range = text.split_once("..").and_then(|(start, end)| Some(parse(start)?..parse(end)?));
+    range.expect("ANTI_ENTROPY_SEEDS is start..end")
+}
+
+fn replay(test: &str, seed: u64) -> String {
+    format!("ANTI_ENTROPY_SEEDS={seed}..{} cargo test -p anti-entropy --lib model_tests::{test}", seed + 1)
+}
+
+#[test]
+fn the_rules_hold_in_random_histories() {
+    const USUAL: Range<u64> = 0..1500;
+    let seeds = seeds(USUAL);
+    let total = run_clean("the_rules_hold_in_random_histories", seeds.clone(), &Boost::NONE);
+    if seeds == USUAL {
+        total.assert_that_much_happened();
+    }
+}
+
+/// Every batch lists all that its sender holds, and much of what its receiver holds is deleted there.
+#[test]
+fn the_rules_hold_where_all_batches_are_whole() {
+    const USUAL: Range<u64> = 0..300;
+    let boost = Boost { against_nothing: Some(1.0), weights: &[(Op::Delete, 8.0)], ..Boost::NONE };
+    let seeds = seeds(USUAL);
+    let total = run_clean("the_rules_hold_where_all_batches_are_whole", seeds.clone(), &boost);
+    if seeds == USUAL {
+        assert!(total.joined_whole == total.joined && total.died_unlisted > 60, "{total:?}");
+    }
+}
+
+/// Batches have to end where a context is cut already, once it is cut into as many pieces as it may be.
+#[test]
+fn the_rules_hold_where_contexts_are_full() {
+    for max_pieces in [3, 5] {
+        let boost = Boost { max_pieces: Some(max_pieces), ..Boost::NONE };
+        run_clean("the_rules_hold_where_contexts_are_full", seeds(0..200), &boost);
+    }
+}
+
+/// Two replicas kept different cuts of a lost writer for good, which together were more than there was room for.
+#[test]
+fn cuts_that_stay_do_not_keep_full_contexts_apart() {
+    let boost = Boost { max_pieces: Some(3), against_nothing: Some(0.0), ..Boost::NONE };
+    run_clean("cuts_that_stay_do_not_keep_full_contexts_apart", 5_015_937..5_015_938, &boost);
+}
+
+fn run_clean(test: &str, seeds: Range<u64>, boost: &Boost) -> Stats {
+    let (count, started) = (seeds.end - seeds.start, Instant::now());
+    let mut total = Stats::default();
+    for seed in seeds {
+        match world::run(seed, boost, Bug::None) {
+            Ok(stats) => total.add(&stats),
+            Err(Violation { check, detail }) => panic!("{check}: {detail}\nreplay: {}", replay(test, seed)),
+        }
+    }
+    eprintln!("{count} runs in {:?}: {total:?}", started.elapsed());
+    total
+}

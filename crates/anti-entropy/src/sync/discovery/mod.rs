@@ -1,0 +1,10 @@
+//! Discovery: where two replicas differ.
+//!
+//! [`strategy`] chooses by cost in bytes how to look, [`search`] looks, and gives a stream of
+//! [`Difference`](crate::summary::Difference)s.
+
+mod search;
+mod strategy;
+
+pub(crate) use search::{Progress, Search, Sketching};
+pub(crate) use strategy::{OwnCells, end_of_whole_batch, first_cells, holds_little, most_cells};

@@ -1,0 +1,301 @@
+//! Requests and replies over frames that may be lost, repeated and reordered.
+//!
+//! The opener's requests are numbered, and each is repeated until its reply is there; the answerer answers each once and
+//! repeats its last reply when it is asked again. Messages longer than a frame go in fragments; fragments that arrived
+//! are kept while the rest is repeated.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::SessionConfig;
+use crate::clock::Now;
+use crate::refusal::Refusal;
+use crate::sync::wire::Push;
+use crate::sync::wire::{Frame, FrameKind, Header, PROTOCOL_VERSIONS};
+
+/// One side's view of the requests and replies of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    side: Side,
+    /// Names the session in requests; at first the opener's number, then the answerer's.
+    request_session: u64,
+    /// Names the session in replies: the opener's number.
+    reply_session: u64,
+    /// The request that is open, or the next one.
+    number: u32,
+    /// The frames of the last message, to be repeated.
+    last: Vec<Vec<u8>>,
+    outbox: VecDeque<Vec<u8>>,
+    incoming: Assembly,
+    resend_at: Option<Duration>,
+    resend_after: Duration,
+    max_payload: usize,
+    checksum: bool,
+}
+
+/// Without the times, which say when something happens and not what.
+impl Hash for Exchange {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { side, request_session, reply_session, number, last, outbox, incoming, .. } = self;
+        (side, request_session, reply_session, number, last, outbox, incoming).hash(state);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Side {
+    Opener,
+    Answerer,
+}
+
+/// What a frame came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// It does not belong here, or is an old one.
+    Nothing,
+    /// A piece of a message that is not complete.
+    Piece,
+    /// The peer repeats what was answered.
+    Repeated,
+    /// A message is complete.
+    Message(Vec<u8>),
+    /// The peer's message is too long.
+    TooLong,
+    /// The peer refuses.
+    Refused(Refusal),
+}
+
+impl Exchange {
+    pub(super) fn opener(nonce: u64, config: &SessionConfig) -> Self {
+        Self::new(Side::Opener, nonce, nonce, config)
+    }
+
+    /// The answering side of the session that `first` opens, if it opens one.
+    pub(super) fn answerer(first: &Frame<'_>, nonce: u64, config: &SessionConfig) -> Option<Self> {
+        first.opens().then(|| Self::new(Side::Answerer, nonce, first.session, config))
+    }
+
+    fn new(side: Side, request_session: u64, reply_session: u64, config: &SessionConfig) -> Self {
+        let frame_bytes = config.max_frame_bytes.max(SessionConfig::MIN_FRAME_BYTES);
+        Self {
+            side,
+            request_session,
+            reply_session,
+            number: 0,
+            last: Vec::new(),
+            outbox: VecDeque::new(),
+            incoming: Assembly::default(),
+            resend_at: None,
+            resend_after: config.resend_after,
+            max_payload: frame_bytes - Header::MAX_BYTES,
+            checksum: config.checksum,
+        }
+    }
+
+    /// The opener learns by which number the answerer knows the session.
+    pub(super) fn rename(&mut self, nonce: u64) {
+        self.request_session = nonce;
+    }
+
+    /// Sends a message: the opener's next request, or the answerer's reply to the last one. `false` if it is longer than a
+    /// message may be.
+    pub(super) fn send(&mut self, message: &impl Serialize, config: &SessionConfig, now: Now) -> bool {
+        let Ok(bytes) = postcard::to_allocvec(message) else { return false };
+        if bytes.len() > config.max_message_bytes {
+            return false;
+        }
+        let (kind, session) = match self.side {
+            Side::Opener => (FrameKind::Request, self.request_session),
+            Side::Answerer => (FrameKind::Reply, self.reply_session),
+        };
+        let header = Header { kind, session, exchange: self.number };
+        let Some(frames) = frames(header, &bytes, self.max_payload, self.checksum) else { return false };
+        self.last = frames;
+        if self.side == Side::Answerer {
+            self.number += 1;
+        }
+        self.incoming = Assembly::default();
+        self.resend(now);
+        true
+    }
+
+    /// Repeats the last message.
+    pub(super) fn resend(&mut self, now: Now) {
+        self.outbox = self.last.iter().cloned().collect();
+        if self.side == Side::Opener {
+            self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
+        }
+    }
+
+    /// The peer is alive: a repetition can wait.
+    pub(super) fn heard(&mut self, now: Now) {
+        if self.resend_at.is_some() {
+            self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
+        }
+    }
+
+    /// Repeats a request whose reply is late, and waits twice as long for it. Says whether it did.
+    pub(super) fn handle_timeout(&mut self, now: Now) -> bool {
+        let late = self.resend_at.is_some_and(|at| now.elapsed >= at);
+        if late {
+            self.resend_after = self.resend_after.saturating_mul(2);
+            self.resend(now);
+        }
+        late
+    }
+
+    pub(super) fn resend_at(&self) -> Option<Duration> {
+        self.resend_at
+    }
+
+    pub(super) fn poll_frame(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+
+    pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        if !self.is_for(&frame) {
+            return Received::Nothing;
+        }
+        match (self.side, frame.kind) {
+            (Side::Opener, FrameKind::Refusal) => refusal(frame.payload),
+            (Side::Opener, _) if frame.exchange == self.number => {
+                let received = self.incoming.add(frame, config);
+                if matches!(received, Received::Message(_)) {
+                    self.number += 1;
+                    self.resend_at = None;
+                    self.resend_after = config.resend_after;
+                }
+                received
+            }
+            (Side::Answerer, _) if frame.exchange == self.number => self.incoming.add(frame, config),
+            _ if self.is_repeated(&frame) => Received::Repeated,
+            _ => Received::Nothing,
+        }
+    }
+
+    /// Whether a frame asks for the last reply again.
+    pub(super) fn is_repeated(&self, frame: &Frame<'_>) -> bool {
+        let last = frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0;
+        self.side == Side::Answerer && self.is_for(frame) && last
+    }
+
+    pub(super) fn is_for(&self, frame: &Frame<'_>) -> bool {
+        match (self.side, frame.kind) {
+            (Side::Opener, FrameKind::Reply | FrameKind::Refusal) => frame.session == self.reply_session,
+            (Side::Answerer, FrameKind::Request) => self.is_of_session(frame),
+            _ => false,
+        }
+    }
+
+    /// The first request names the session by the opener's number, all others by the answerer's.
+    fn is_of_session(&self, frame: &Frame<'_>) -> bool {
+        frame.session == if frame.exchange == 0 { self.reply_session } else { self.request_session }
+    }
+}
+
+fn refusal(payload: &[u8]) -> Received {
+    match payload {
+        // A peer that speaks our version got a frame whose first byte was damaged: the frame is repeated.
+        [min, max, ..] if *min <= *PROTOCOL_VERSIONS.end() && *PROTOCOL_VERSIONS.start() <= *max => Received::Nothing,
+        [min, max, ..] => Received::Refused(Refusal::Version { min: *min, max: *max }),
+        _ => Received::Nothing,
+    }
+}
+
+/// The longest first request: a few numbers, and the cuts of a context that is full of them.
+const MAX_OPENING_BYTES: usize = 64 << 10;
+/// What fragments carry on average at least, the last one left out: less than fits into the shortest frame that may be
+/// set. Without it, a message of empty fragments would be short and take any amount of memory.
+const MIN_FRAGMENT_BYTES: usize = SessionConfig::MIN_FRAME_BYTES / 2;
+
+/// How many bytes of a message's hash each of its fragments begins with.
+pub(super) const TAG_BYTES: usize = 8;
+
+/// Tells the fragments of one message from those of another: a peer that lost its answer makes a new one, under the same
+/// number, while fragments of the old one are still on their way.
+fn tag(message: &[u8]) -> [u8; TAG_BYTES] {
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&Sha256::digest(message)[..TAG_BYTES]);
+    tag
+}
+
+/// The frames of a message: one, or several of which each begins with the message's tag.
+pub(super) fn frames(header: Header, message: &[u8], max_payload: usize, checksum: bool) -> Option<Vec<Vec<u8>>> {
+    if message.len() <= max_payload {
+        return Some(alloc::vec![header.encode(0, 1, message, checksum)]);
+    }
+    let pieces = message.chunks(max_payload - TAG_BYTES);
+    let count = u32::try_from(pieces.len()).ok()?;
+    let tag = tag(message);
+    let payloads = pieces.map(|piece| [&tag, piece].concat());
+    Some((0..).zip(payloads).map(|(index, payload)| header.encode(index, count, &payload, checksum)).collect())
+}
+
+/// The fragments of a message that have arrived. Grows with what has arrived, whatever the header says.
+#[derive(Clone, Debug, Default, Hash)]
+struct Assembly {
+    fragments: BTreeMap<u32, Vec<u8>>,
+    /// Of which message: how many fragments it has, and its tag.
+    message: Option<(u32, [u8; TAG_BYTES])>,
+    bytes: usize,
+}
+
+impl Assembly {
+    fn add(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        // Whoever has not opened a session yet is not worth more memory than that takes.
+        let limit = if frame.opens() { MAX_OPENING_BYTES } else { config.max_message_bytes };
+        if frame.fragments == 1 {
+            *self = Self::default();
+            return if frame.payload.len() > limit {
+                Received::TooLong
+            } else {
+                Received::Message(frame.payload.to_vec())
+            };
+        }
+        let Some((tag, piece)) = frame.payload.split_first_chunk() else { return Received::Nothing };
+        if self.message != Some((frame.fragments, *tag)) {
+            *self = Self { message: Some((frame.fragments, *tag)), ..Self::default() };
+        }
+        if !self.fragments.contains_key(&frame.fragment) {
+            self.bytes += piece.len();
+            if self.bytes > limit || frame.fragments as usize > limit / MIN_FRAGMENT_BYTES + 1 {
+                return Received::TooLong;
+            }
+            self.fragments.insert(frame.fragment, piece.to_vec());
+        }
+        if self.fragments.len() < frame.fragments as usize {
+            return Received::Piece;
+        }
+        self.complete()
+    }
+
+    /// The message, if the fragments are one: otherwise they are lost, and will be repeated.
+    fn complete(&mut self) -> Received {
+        let whole = core::mem::take(self);
+        let message = whole.fragments.into_values().collect::<Vec<_>>().concat();
+        match whole.message {
+            Some((_, expected)) if tag(&message) == expected => Received::Message(message),
+            _ => Received::Nothing,
+        }
+    }
+}
+
+/// How many bytes of pushes fit into a frame.
+pub(crate) fn max_push_bytes(config: &SessionConfig) -> usize {
+    config.max_frame_bytes.saturating_sub(Header::MAX_BYTES)
+}
+
+/// A push as it goes into a frame, if it fits into one: what is longer is left to anti-entropy.
+pub(crate) fn encode_push(push: &Push, config: &SessionConfig) -> Option<Vec<u8>> {
+    postcard::to_allocvec(push).ok().filter(|bytes| bytes.len() <= max_push_bytes(config))
+}
+
+/// The frame of one encoded push, or of several one behind the other. There is no session, and where its number stands is the
+/// schema_id: a push comes without a session in which the sides would find out that their settings differ.
+pub(crate) fn encode_push_frame(pushes: &[u8], config: &SessionConfig) -> Vec<u8> {
+    Header { kind: FrameKind::Push, session: config.schema_id, exchange: 0 }.encode(0, 1, pushes, config.checksum)
+}

@@ -1,0 +1,38 @@
+//! What both sides go by.
+
+use alloc::vec::Vec;
+
+use super::SessionConfig;
+use crate::KeyHash;
+use crate::replica::{Replica, Replicated};
+use crate::sync::transfer::BatchLimits;
+use crate::sync::wire::message::State;
+
+/// How many differing keys a bulk transfer keeps in memory at a time, and about how many the answerer holds in the range of
+/// a whole batch.
+pub(super) const BULK_GAPS: usize = 4096;
+
+/// About how many keys the answerer is asked at a time what it holds there.
+pub(super) const MAX_KEYS_ASKED: usize = 1024;
+
+/// How much goes into a batch when so many differences were found.
+pub(super) fn limits(config: &SessionConfig, found: u64) -> BatchLimits {
+    let bulk = found > config.bulk_after;
+    let max_entries = if bulk { usize::MAX - 1 } else { config.batch_entries.get() };
+    BatchLimits { max_entries, max_bytes: config.batch_bytes }
+}
+
+/// What a replica holds and has seen, in short.
+pub(super) fn state_of<V: Replicated>(replica: &mut Replica<V>) -> State {
+    let context = replica.context_hash().to_bytes();
+    let context = context.first_chunk().map_or(0, |short| u64::from_be_bytes(*short));
+    State { root: replica.root(), context }
+}
+
+/// Where batches may end so that neither side's context gets more pieces than it has room for.
+pub(super) fn joint_cuts(mine: Option<Vec<KeyHash>>, theirs: Option<Vec<KeyHash>>) -> Option<Vec<KeyHash>> {
+    match (mine, theirs) {
+        (None, only) | (only, None) => only,
+        (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
+    }
+}

@@ -1,0 +1,418 @@
+//! The session: one pairwise synchronisation, as a state machine.
+//!
+//! One side opens, the other answers. Where little differs, the first reply has a sketch in it that tells the opener
+//! which keys; where much does, it compares Merkle trees step by step until it knows those of a stretch of the key-hash
+//! space. It sends a certified batch for them, and gets the answerer's batch in return; at the end both roots are
+//! compared once more. Every message is a request or its answer, numbered, and repeated until answered, so that frames
+//! may be lost, repeated and reordered; but for an opener's last word, without which the answerer ends all the same.
+//!
+//! A session does no IO: frames go in through [`Session::handle_frame`], and [`Session::poll_output`] says what to send,
+//! how it ended, and until when to wait.
+//!
+//! ```
+//! use anti_entropy::clock::{Now, Seed};
+//! use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica, SessionConfig};
+//! use anti_entropy::session::{Frame, Outcome, Session, SessionOutput};
+//!
+//! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+//! let open = |seed| Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]));
+//! let (mut alice, mut bob) = (open(1)?, open(2)?);
+//! alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
+//! bob.write(Keyed::new("shape".to_string(), "round".to_string()), now)?;
+//!
+//! let mut opener = Session::open(7, &mut alice, SessionConfig::default(), now);
+//! let mut answerer = None;
+//! let outcome = loop {
+//!     match opener.poll_output() {
+//!         SessionOutput::Send(frame) => {
+//!             let frame = Frame::decode(&frame, true).unwrap();
+//!             if answerer.is_none() {
+//!                 answerer = Some(Session::accept(&frame, 8, SessionConfig::default(), now).unwrap());
+//!             }
+//!             answerer.as_mut().unwrap().handle_frame(frame, &mut bob, true, now)?;
+//!         }
+//!         SessionOutput::Done(done) => break done.outcome,
+//!         SessionOutput::Wait(_) => {
+//!             while let Some(SessionOutput::Send(frame)) = answerer.as_mut().map(Session::poll_output) {
+//!                 opener.handle_frame(Frame::decode(&frame, true).unwrap(), &mut alice, true, now)?;
+//!             }
+//!         }
+//!     }
+//! };
+//! assert_eq!(outcome, Outcome::Converged);
+//! assert_eq!(alice.root(), bob.root());
+//! # Ok::<(), anti_entropy::Error>(())
+//! ```
+
+mod answerer;
+mod config;
+mod exchange;
+mod limits;
+mod opener;
+mod outcome;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::SessionConfig;
+use exchange::{Exchange, Received};
+pub(crate) use exchange::{encode_push, encode_push_frame, max_push_bytes};
+pub use outcome::{Finished, Outcome, PartialReason, SessionStats};
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+use answerer::Answerer;
+use opener::Opener;
+
+use super::wire::message::{self, Message, RefusalCode, Reply, Request};
+use super::wire::{Frame, FrameKind, Header};
+use crate::KeyHash;
+use crate::clock::Now;
+use crate::refusal::Refusal;
+use crate::replica::{Error, Replica, Replicated, ValueBytes};
+use crate::summary::Root;
+
+/// One synchronisation with one peer, seen from one side.
+#[derive(Clone, Debug)]
+pub struct Session {
+    exchange: Exchange,
+    role: Role,
+    finished: Option<Outcome>,
+    /// The root that both sides had at the end.
+    certified: Option<Root>,
+    stats: SessionStats,
+    /// Values in the last message, which a repetition sends again.
+    last_sent: ValueBytes,
+    config: SessionConfig,
+    since: Duration,
+    idle_deadline: Duration,
+}
+
+#[derive(Clone, Debug, Hash)]
+enum Role {
+    Opener(Box<Opener>),
+    Answerer(Box<Answerer>),
+}
+
+impl Role {
+    /// What it means that the peer is not heard of any more.
+    fn end_by_silence(&self) -> Outcome {
+        match self {
+            // The opener's last word has no reply, and may be lost.
+            Self::Answerer(answerer) if answerer.is_through() => Outcome::Progress,
+            _ => Outcome::Partial(PartialReason::TimedOut),
+        }
+    }
+}
+
+/// What a session wants from its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionOutput {
+    /// Send this frame to the peer. A frame that cannot be sent is a lost one.
+    Send(Vec<u8>),
+    /// The session is over; drop it.
+    Done(Finished),
+    /// Nothing to do until a frame arrives, or [`Now::elapsed`] reaches this and [`Session::handle_timeout`] is due.
+    Wait(Duration),
+}
+
+impl Session {
+    /// Opens a session: the first frame is ready to be sent. `nonce` is a random number not used before.
+    pub fn open<V: Replicated>(nonce: u64, replica: &mut Replica<V>, config: SessionConfig, now: Now) -> Self {
+        let mut exchange = Exchange::opener(nonce, &config);
+        let (opener, request) = Opener::start(replica, &config);
+        exchange.send(&request, &config, now);
+        Self::new(exchange, Role::Opener(Box::new(opener)), config, now)
+    }
+
+    /// Opens a session that finds all keys that differ and then says nothing more: for measuring what finding costs. Drop
+    /// it once it has [`differing_keys`](Self::differing_keys).
+    #[doc(hidden)]
+    pub fn open_comparison<V: Replicated>(
+        nonce: u64,
+        replica: &mut Replica<V>,
+        config: SessionConfig,
+        now: Now,
+    ) -> Self {
+        let mut session = Self::open(nonce, replica, config, now);
+        if let Role::Opener(opener) = &mut session.role {
+            opener.only_compare();
+        }
+        session
+    }
+
+    /// What [`open_comparison`](Self::open_comparison) has found, in order; `None` until all is known, and where nothing
+    /// differs, so that the session ends.
+    #[doc(hidden)]
+    pub fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
+        match &self.role {
+            Role::Opener(opener) => opener.differing_keys(),
+            Role::Answerer(_) => None,
+        }
+    }
+
+    /// Prepares to answer the session that `first` opens; hand the frame to [`handle_frame`](Self::handle_frame) next.
+    /// `nonce` is a random number not used before. `None` if the frame opens no session.
+    pub fn accept(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Option<Self> {
+        let exchange = Exchange::answerer(first, nonce, &config)?;
+        Some(Self::new(exchange, Role::Answerer(Box::new(Answerer::new(nonce))), config, now))
+    }
+
+    fn new(exchange: Exchange, role: Role, config: SessionConfig, now: Now) -> Self {
+        let idle_deadline = now.elapsed.saturating_add(config.idle_timeout);
+        Self {
+            exchange,
+            role,
+            finished: None,
+            certified: None,
+            stats: SessionStats::default(),
+            last_sent: ValueBytes::default(),
+            config,
+            since: now.elapsed,
+            idle_deadline,
+        }
+    }
+
+    /// Hashes what decides what this session does from here on: all but what it has counted, and when it is due. For
+    /// checkers that explore every order of events, and have to know when they have been somewhere before.
+    #[doc(hidden)]
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.exchange.hash(hasher);
+        self.role.hash(hasher);
+        self.finished.is_some().hash(hasher);
+        self.certified.hash(hasher);
+    }
+
+    /// Whether the session has got beyond comparing roots: entries are on their way.
+    pub fn is_transferring(&self) -> bool {
+        self.finished.is_none()
+            && match &self.role {
+                Role::Opener(opener) => opener.is_transferring(),
+                Role::Answerer(answerer) => answerer.is_transferring(),
+            }
+    }
+
+    /// Takes a frame from the peer. `may_transfer` says whether this replica has room for a transfer; without, a session
+    /// that finds differences ends as busy.
+    ///
+    /// # Errors
+    /// If this replica's own store fails. What the peer does wrong ends the session with a reason.
+    pub fn handle_frame<V: Replicated>(
+        &mut self,
+        frame: Frame<'_>,
+        replica: &mut Replica<V>,
+        may_transfer: bool,
+        now: Now,
+    ) -> Result<(), Error> {
+        // A session that is over still repeats its last reply, which may have been lost, and does nothing else.
+        if self.finished.is_some() && !self.exchange.is_repeated(&frame) {
+            return Ok(());
+        }
+        self.stats.bytes_received += frame.len_bytes() as u64;
+        match self.exchange.receive(frame, &self.config) {
+            Received::Nothing => return Ok(()),
+            Received::Repeated => {
+                self.exchange.resend(now);
+                self.stats.count_sent(self.last_sent);
+            }
+            Received::Piece => {}
+            Received::TooLong => self.refuse_message(now),
+            Received::Refused(reason) => self.finish(Outcome::Refused(reason), now),
+            Received::Message(message) => {
+                let before = self.stats.values_sent();
+                self.handle_message(&message, replica, may_transfer, now)?;
+                self.last_sent = self.stats.values_sent() - before;
+            }
+        }
+        self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
+        self.exchange.heard(now);
+        Ok(())
+    }
+
+    fn handle_message<V: Replicated>(
+        &mut self,
+        message: &[u8],
+        replica: &mut Replica<V>,
+        may_transfer: bool,
+        now: Now,
+    ) -> Result<(), Error> {
+        self.stats.round_trips += 1;
+        let (config, stats) = (&self.config, &mut self.stats);
+        let mut turn = Turn { replica, config, stats, may_transfer, now };
+        let outcome = match &mut self.role {
+            Role::Opener(opener) => {
+                let Some(reply) = message::read::<Reply>(message) else {
+                    self.finish(Outcome::Refused(Refusal::Malformed("an answer does not parse")), now);
+                    return Ok(());
+                };
+                if let Reply::Differs(differs) = &reply {
+                    self.exchange.rename(differs.nonce);
+                }
+                let step = opener.handle_reply(reply, &mut turn)?;
+                step.perform(&mut self.exchange, &self.config, now, self.stats)
+            }
+            Role::Answerer(answerer) => {
+                let Some(request) = message::read(message) else {
+                    self.finish(Outcome::Refused(Refusal::Malformed("a request does not parse")), now);
+                    return Ok(());
+                };
+                let step = answerer.handle_request(request, &mut turn)?;
+                step.perform(&mut self.exchange, &self.config, now, self.stats)
+            }
+        };
+        if let Some(outcome) = outcome {
+            self.finish(outcome, now);
+        }
+        Ok(())
+    }
+
+    /// Repeats what was not answered, or gives up on a peer that has been silent for too long.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.finished.is_none() && self.is_overdue(now) {
+            self.finish(self.role.end_by_silence(), now);
+        } else if self.finished.is_none() && self.exchange.handle_timeout(now) {
+            self.stats.count_sent(self.last_sent);
+        }
+    }
+
+    fn is_overdue(&self, now: Now) -> bool {
+        plant!(is_overdue(matches!(self.role, Role::Opener(_))));
+        now.elapsed >= self.idle_deadline
+    }
+
+    /// Gives up: what was joined stays. An opener tells the peer, which then need not wait for it.
+    pub fn abort(&mut self, reason: PartialReason, now: Now) {
+        if self.finished.is_none() && matches!(self.role, Role::Opener(_)) {
+            self.exchange.send(&Request::Abort, &self.config, now);
+        }
+        self.finish(Outcome::Partial(reason), now);
+    }
+
+    /// What to do next; to be called until it says [`SessionOutput::Wait`] or [`SessionOutput::Done`].
+    pub fn poll_output(&mut self) -> SessionOutput {
+        if let Some(frame) = self.poll_frame() {
+            return SessionOutput::Send(frame);
+        }
+        match self.finished() {
+            Some(finished) => SessionOutput::Done(finished),
+            None => SessionOutput::Wait(self.poll_deadline()),
+        }
+    }
+
+    /// The next frame to be sent, if there is one.
+    pub(crate) fn poll_frame(&mut self) -> Option<Vec<u8>> {
+        let frame = self.exchange.poll_frame()?;
+        self.stats.bytes_sent += frame.len() as u64;
+        Some(frame)
+    }
+
+    /// How the session ended, if it is over; it may have frames to send all the same.
+    pub(crate) fn finished(&self) -> Option<Finished> {
+        let outcome = self.finished.clone()?;
+        Some(Finished { outcome, root: self.certified, stats: self.stats })
+    }
+
+    /// What the session has taken so far.
+    pub(crate) fn stats(&self) -> SessionStats {
+        self.stats
+    }
+
+    /// Whether a frame from the peer belongs to this session.
+    pub(crate) fn is_for(&self, frame: &Frame<'_>) -> bool {
+        self.exchange.is_for(frame)
+    }
+
+    /// Whether this side has said all that it has to, and waits for no more than the peer's last word.
+    pub(crate) fn is_through(&self) -> bool {
+        matches!(&self.role, Role::Answerer(answerer) if answerer.is_through())
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due next.
+    pub(crate) fn poll_deadline(&self) -> Duration {
+        self.exchange.resend_at().map_or(self.idle_deadline, |at| at.min(self.idle_deadline))
+    }
+
+    fn refuse_message(&mut self, now: Now) {
+        match &self.role {
+            Role::Opener(_) => self.exchange.send(&Request::Abort, &self.config, now),
+            Role::Answerer(_) => self.exchange.send(&Reply::give_up(RefusalCode::MessageTooLong), &self.config, now),
+        };
+        self.finish(Outcome::Refused(Refusal::MessageTooLong), now);
+    }
+
+    fn finish(&mut self, outcome: Outcome, now: Now) {
+        if self.finished.is_none() {
+            self.finished = Some(outcome);
+            self.stats.duration = now.elapsed.saturating_sub(self.since);
+            self.certified = match &self.role {
+                Role::Opener(opener) => opener.certified(),
+                Role::Answerer(answerer) => answerer.certified(),
+            };
+            // What is left is to repeat the last reply: the snapshots can go.
+            if let Role::Answerer(answerer) = &mut self.role {
+                **answerer = Answerer::new(0);
+            }
+        }
+    }
+}
+
+/// What a side works with while it handles a message.
+struct Turn<'a, V: Replicated> {
+    replica: &'a mut Replica<V>,
+    config: &'a SessionConfig,
+    stats: &'a mut SessionStats,
+    /// Whether this replica has room for a transfer.
+    may_transfer: bool,
+    now: Now,
+}
+
+/// What handling a message comes to: something to say, an end, or both.
+#[derive(Debug)]
+struct Step<M> {
+    say: Option<M>,
+    end: Option<Outcome>,
+}
+
+impl<M: Message> Step<M> {
+    fn say(message: M) -> Self {
+        Self { say: Some(message), end: None }
+    }
+
+    fn say_and_end(message: M, outcome: Outcome) -> Self {
+        Self { say: Some(message), end: Some(outcome) }
+    }
+
+    fn end(outcome: Outcome) -> Self {
+        Self { say: None, end: Some(outcome) }
+    }
+
+    /// Sends what there is to say; returns the end, if it is one.
+    fn perform(
+        self,
+        exchange: &mut Exchange,
+        config: &SessionConfig,
+        now: Now,
+        stats: SessionStats,
+    ) -> Option<Outcome> {
+        let over_budget = stats.bytes_sent + stats.bytes_received > config.max_session_bytes;
+        let Some(message) = self.say else { return self.end };
+        if over_budget && self.end.is_none() {
+            exchange.send(&M::give_up(RefusalCode::Budget), config, now);
+            return Some(Outcome::Partial(PartialReason::Budget));
+        }
+        if !exchange.send(&message, config, now) {
+            exchange.send(&M::give_up(RefusalCode::EntryTooLong), config, now);
+            return Some(Outcome::Refused(Refusal::EntryTooLong));
+        }
+        self.end
+    }
+}
+
+/// The reply of a peer that has no room for a session, or is in another transfer, to the first request of a session.
+pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
+    let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
+    Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)
+}

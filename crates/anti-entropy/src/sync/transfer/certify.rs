@@ -1,0 +1,301 @@
+//! Rule 5, first half: what a batch says of its sender, checked without trusting any of it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::plan::Baseline;
+use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
+use crate::refusal::{NotTaken, Refusal};
+use crate::replica::{
+    ContentHash, Encoded, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
+    canonical_from_bytes, fingerprint,
+};
+use crate::summary::{Fingerprint, MerkleTree, Snapshot};
+use crate::sync::wire::{
+    Batch, BatchBase, Inventory, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+};
+use crate::{KeyHash, KeyRange};
+
+/// One key of a batch: what the sender holds there, and what is held here.
+pub(super) struct Received<V: Replicated> {
+    pub(super) hash: KeyHash,
+    pub(super) theirs: Vec<Sibling<V>>,
+    /// Versions that the sender holds and that are dead here.
+    pub(super) dead: Vec<Dead>,
+    /// `None` where neither side holds anything now; the snapshot of the comparison did.
+    pub(super) mine: Option<Record<V>>,
+}
+
+/// A version that the sender holds and that is dead here.
+pub(super) struct Dead {
+    dot: Dot,
+    content: ContentHash,
+    /// The parts that the sender says it has; unproven.
+    parts: Vec<PartHash>,
+}
+
+impl<V: Replicated> Received<V> {
+    /// Whether the versions that the sender holds are the ones that are held here.
+    fn holds_the_same_dots(&self) -> bool {
+        let theirs: BTreeSet<Dot> =
+            self.theirs.iter().map(Sibling::dot).chain(self.dead.iter().map(|dead| dead.dot)).collect();
+        self.mine.iter().flat_map(Record::dots).collect::<BTreeSet<Dot>>() == theirs
+    }
+
+    /// The fingerprint of the sender's entry; `None` if it has none.
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        let mine = self.mine.as_ref()?;
+        let mut versions: Vec<(Dot, ContentHash)> = self.dead.iter().map(|dead| (dead.dot, dead.content)).collect();
+        versions.extend(self.theirs.iter().map(|sibling| (sibling.dot(), sibling.content)));
+        versions.sort_unstable();
+        (!versions.is_empty()).then(|| fingerprint(&mine.key_bytes, versions.into_iter()))
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
+    /// burden.
+    pub(super) fn check_size(&self, batch: &Batch) -> Result<(), Refusal> {
+        let (pieces, limit) = (batch.clocks.len(), self.most_pieces());
+        if pieces > limit {
+            return Err(Refusal::TooManyPieces { pieces, limit });
+        }
+        let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
+        // A limit that was lowered does not keep out what names nobody new.
+        if replicas > limit && replicas > self.context.replicas_len() {
+            return Err(Refusal::TooManyReplicas { replicas, limit });
+        }
+        Ok(())
+    }
+
+    /// Whether a whole batch leaves out no more keys than may be read for one.
+    pub(super) fn check_unlisted(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        if batch.base == BatchBase::Snapshot {
+            return Ok(());
+        }
+        let live = self.summary();
+        let held = self.pieces_in_common(&batch.clocks).iter().map(|piece| live.restrict(piece).len()).sum::<u64>();
+        let (unlisted, limit) = (held.saturating_sub(batch.changes.len() as u64), ReplicaConfig::MAX_UNLISTED);
+        if unlisted > limit { Err(Refusal::TooManyUnlisted { unlisted, limit }) } else { Ok(()) }
+    }
+
+    /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
+    pub(super) fn rebuild(
+        &self,
+        batch: &Batch,
+        changes: Vec<KeyState>,
+        base: &Baseline,
+    ) -> Result<Vec<Received<V>>, NotTaken> {
+        let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
+        for change in changes {
+            if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_)) {
+                return Err(Refusal::Malformed("a whole batch lists a key at which nothing is held").into());
+            }
+            let next = self.rebuild_key(change, base, &batch.range())?;
+            let in_order = received.last().is_none_or(|last| last.hash < next.hash);
+            if !in_order || !batch.range().contains(next.hash) {
+                return Err(Refusal::Malformed("a key is out of order or out of the range").into());
+            }
+            let mut dots = next.theirs.iter().map(Sibling::dot).chain(next.dead.iter().map(|dead| dead.dot));
+            if let Some(dot) = dots.find(|dot| !batch.clocks.covers(next.hash, *dot)) {
+                return Err(Refusal::UncoveredWrite(dot).into());
+            }
+            received.push(next);
+        }
+        Ok(received)
+    }
+
+    fn rebuild_key(&self, change: KeyState, base: &Baseline, range: &KeyRange) -> Result<Received<V>, NotTaken> {
+        let absent = match change {
+            KeyState::Present(entry) => return self.rebuild_present(entry),
+            KeyState::Absent(hash) => Some(hash),
+            KeyState::AbsentUnder(prefix) => base.only_key_under(prefix).filter(|key| range.contains(*key)),
+        };
+        let Some(hash) = absent else { return Err(Refusal::NotCertified.into()) };
+        Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? })
+    }
+
+    fn rebuild_present(&self, entry: WireEntry) -> Result<Received<V>, NotTaken> {
+        let hash = KeyHash::of_encoded(&entry.key);
+        let Ok(key) = canonical_from_bytes::<V::Key>(&entry.key) else {
+            return Err(Refusal::Malformed("a key is not in canonical form").into());
+        };
+        let mine = self.load(hash)?.unwrap_or_else(|| Record::empty(key));
+        if mine.key_bytes != entry.key {
+            return Err(Refusal::Malformed("a key has the hash of another one that is held here").into());
+        }
+        let saw = |dot| self.context.covers(hash, dot);
+        let (theirs, dead) = rebuild_entry(entry.versions, &mine, saw)?;
+        Ok(Received { hash, theirs, dead, mine: Some(mine) })
+    }
+
+    /// Whether the writers of a batch's clocks are admitted, and none of the writes that it names as mine is unknown to me.
+    pub(super) fn admit_clocks(&mut self, batch: &Batch) -> Result<(), NotTaken> {
+        for writer in batch.clocks.replicas() {
+            let new = batch.clocks.max_counter(writer) > self.context.max_counter(writer);
+            if writer != self.id() && new && !self.config.writers.allows(writer) {
+                return Err(Refusal::WriterNotAdmitted(writer).into());
+            }
+        }
+        self.notice_claim(batch.clocks.max_counter(self.id()))
+    }
+
+    /// Rule 2: a clock determines what is held in its range. Where both sides have seen the same and hold other versions,
+    /// one of the stores has lost or kept something that it should not have, and joining would spread that.
+    pub(super) fn check_histories(&mut self, batch: &Batch, received: &[Received<V>]) -> Result<(), Refusal> {
+        let equal = |piece: &KeyRange, clock: &VectorClock| {
+            let mine = self.context.pieces(piece);
+            mine.len() == 1 && mine.clock_at(piece.lo()) == Some(clock)
+        };
+        let equal: Vec<KeyRange> =
+            batch.clocks.iter().filter(|(piece, clock)| equal(piece, clock)).map(|(piece, _)| piece).collect();
+        let differs = |received: &&Received<V>| {
+            equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same_dots()
+        };
+        let listed = received.iter().find(differs).map(|received| received.hash);
+        match listed.or_else(|| self.first_unlisted(batch, received, &equal)) {
+            Some(key) => {
+                self.stats.histories_differ += 1;
+                self.notices.push(Notice::HistoriesDiffer { key });
+                Err(Refusal::EqualClocksDiffer(key))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first key in `pieces` that is held here, and that the sender of a whole batch does not list.
+    fn first_unlisted(&self, batch: &Batch, received: &[Received<V>], pieces: &[KeyRange]) -> Option<KeyHash> {
+        let pieces = if batch.base == BatchBase::Nothing { pieces } else { &[] };
+        let mut held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
+        held.find(|key| received.binary_search_by_key(key, |received| received.hash).is_err())
+    }
+
+    /// At the limit of pieces, transfers make no more cuts. Cuts that peers have already must fit in all the same, or two
+    /// replicas with different ones, left by a writer that is lost, could never become equal.
+    pub(super) fn most_pieces(&self) -> usize {
+        self.config.max_context_pieces.get().saturating_mul(ReplicaConfig::PIECES_OF_PEERS)
+    }
+
+    /// The parts of a range in which both sides have seen something of the same writer. Anywhere else, nothing that is held
+    /// here is covered there: a peer that is new has seen nothing, or its own first writes.
+    pub(super) fn pieces_in_common(&self, clocks: &RangeClocks) -> Vec<KeyRange> {
+        let mut common = Vec::new();
+        for (piece, theirs) in clocks.iter() {
+            let is_common = |mine: &VectorClock| mine.iter().any(|(writer, _)| theirs.get(writer) > 0);
+            let mine = self.context.pieces(&piece);
+            common.extend(mine.iter().filter(|(_, mine)| is_common(mine)).map(|(piece, _)| piece));
+        }
+        common
+    }
+}
+
+/// What the sender holds in the range if its batch is right: the base with the batch's entries put in, and its absent
+/// ones taken out.
+pub(super) fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Snapshot {
+    let mut tree = match batch.base {
+        BatchBase::Snapshot => base.summary.restrict(&batch.range()).to_tree(),
+        BatchBase::Nothing => MerkleTree::new(),
+    };
+    for received in received {
+        match received.fingerprint() {
+            Some(fingerprint) => tree.insert(received.hash, fingerprint),
+            None => tree.remove(received.hash),
+        };
+    }
+    tree.snapshot()
+}
+
+/// Whether a batch adds up to the state that its sender says it has.
+pub(super) fn certify(batch: &Batch, theirs: &Snapshot) -> Result<(), Refusal> {
+    plant!(certify());
+    if theirs.root() == batch.digest { Ok(()) } else { Err(Refusal::NotCertified) }
+}
+
+pub(super) fn inventory_of_sender<V: Replicated>(received: &[Received<V>]) -> Inventory {
+    let held = |received: &Received<V>| {
+        let dots = received.theirs.iter().map(Sibling::dot).collect();
+        let dead_parts = received.dead.iter().flat_map(|dead| dead.parts.iter().copied());
+        let parts = received.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
+        (received.hash, (dots, parts))
+    };
+    received.iter().map(held).collect()
+}
+
+/// Versions that are alive here or new, and versions that are dead here.
+type Rebuilt<V> = (Vec<Sibling<V>>, Vec<Dead>);
+
+/// The versions of an entry as its sender holds them, completed by what is held here. `saw` says of which versions the
+/// clock here knows.
+fn rebuild_entry<V: Replicated>(
+    versions: Vec<WireVersion>,
+    mine: &Record<V>,
+    saw: impl Fn(Dot) -> bool,
+) -> Result<Rebuilt<V>, Refusal> {
+    let (mut siblings, mut dead): Rebuilt<V> = Default::default();
+    let mut held = HeldParts::of(mine);
+    let mut last = None;
+    for WireVersion { dot, timestamp, content } in versions {
+        if last.is_some_and(|last| last >= dot) || dot.counter == 0 {
+            return Err(Refusal::Malformed("a version is out of order"));
+        }
+        last = Some(dot);
+        match content {
+            WireContent::Sent(value) => siblings.push(rebuild_value(dot, timestamp, value, &mut held, &siblings)?),
+            WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
+                Some(held) if held.content == content && held.version.timestamp == timestamp => {
+                    siblings.push(held.clone());
+                }
+                None if saw(dot) => dead.push(Dead { dot, content, parts }),
+                _ => return Err(Refusal::MissingContent),
+            },
+        }
+    }
+    if last.is_none() { Err(Refusal::Malformed("an entry has no version")) } else { Ok((siblings, dead)) }
+}
+
+/// A version from what was sent of it, with the parts that were named taken from what is held here, or from what came
+/// with it.
+pub(super) fn rebuild_value<V: Replicated>(
+    dot: Dot,
+    timestamp: Timestamp,
+    value: WireValue,
+    held: &mut HeldParts<'_, V>,
+    earlier: &[Sibling<V>],
+) -> Result<Sibling<V>, Refusal> {
+    let mut encoded = Encoded::from_body(value.body);
+    for part in value.parts {
+        let part = match part {
+            WirePart::Sent(part) => part,
+            WirePart::Held(hash) => held.get(hash, earlier).ok_or(Refusal::MissingContent)?,
+        };
+        encoded.parts.push(part);
+    }
+    let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
+    Sibling::from_bytes(dot, timestamp, &held.record.key, encoded).ok_or(malformed)
+}
+
+/// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,
+/// however often a peer names it.
+pub(super) struct HeldParts<'a, V: Replicated> {
+    record: &'a Record<V>,
+    parts: Option<BTreeMap<PartHash, Part>>,
+    /// How many of the earlier versions are among the parts.
+    came: usize,
+}
+
+impl<'a, V: Replicated> HeldParts<'a, V> {
+    pub(super) fn of(record: &'a Record<V>) -> Self {
+        Self { record, parts: None, came: 0 }
+    }
+
+    fn get(&mut self, hash: PartHash, earlier: &[Sibling<V>]) -> Option<Part> {
+        let hashed = |siblings: &[Sibling<V>]| -> Vec<(PartHash, Part)> {
+            let parts = siblings.iter().flat_map(|sibling| &sibling.encoded.parts);
+            parts.map(|part| (part.hash(), part.clone())).collect()
+        };
+        let parts = self.parts.get_or_insert_with(|| hashed(&self.record.siblings).into_iter().collect());
+        parts.extend(hashed(&earlier[self.came..]));
+        self.came = earlier.len();
+        parts.get(&hash).cloned()
+    }
+}

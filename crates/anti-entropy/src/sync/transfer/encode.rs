@@ -1,0 +1,146 @@
+//! Rule 4: a batch, from which a peer rebuilds this replica's exact state of a range at one instant.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::plan::{BatchPlan, cut_between, differences_to_base, is_held_by_both, is_theirs};
+use crate::clock::Dot;
+use crate::replica::{Error, PartHash, Record, Replica, Replicated, Sibling, fingerprint};
+use crate::summary::{Difference, Fingerprint};
+use crate::sync::wire::{Batch, Inventory, KeyState, WireContent, WireEntry, WireValue, WireVersion};
+use crate::{KeyHash, KeyRange};
+
+impl<V: Replicated> Replica<V> {
+    /// Makes the batch that `plan` asks for, as this replica is now.
+    ///
+    /// # Errors
+    /// If the store fails, or what it holds is not what was written to it.
+    pub(crate) fn make_batch(&mut self, plan: &BatchPlan<'_>) -> Result<Batch, Error> {
+        if self.stopped {
+            return Err(Error::Stopped);
+        }
+        let live = self.tree.snapshot();
+        let mut changes: Vec<KeyState> = Vec::new();
+        let mut bytes = 0;
+        let mut range = plan.range;
+        let mut last = range.lo();
+        for difference in differences_to_base(plan, &live) {
+            let before = core::mem::replace(&mut last, difference.last());
+            let fingerprint = live.get(difference.key);
+            if is_theirs(&difference, fingerprint) {
+                continue;
+            }
+            let state = self.key_state(&difference, fingerprint, plan)?;
+            let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
+            if full && !changes.is_empty() {
+                let cut = cut_between(before, difference.key, plan.cuts);
+                if let Some(shorter) = cut.and_then(|cut| KeyRange::new(range.lo(), Some(cut))) {
+                    range = shorter;
+                    break;
+                }
+            }
+            bytes += state.len_bytes();
+            changes.push(state);
+        }
+        let (clocks, digest) = (self.context.pieces(&range), live.range_digest(&range));
+        let batch = Batch { clocks, base: plan.base, digest, changes };
+        plant!(let batch = make_batch(batch, plan, &live, self.id()));
+        Ok(batch)
+    }
+
+    /// The versions and parts that are held at these keys; of the first ones only, if the values are long.
+    ///
+    /// # Errors
+    /// If the store fails, or what it holds is not what was written to it.
+    pub(crate) fn inventory(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<Inventory, Error> {
+        // Parts are hashed to be named: about what it takes to hash a batch or two is enough at a time.
+        const MOST_BYTES: usize = 4 << 20;
+        let (mut held, mut bytes) = (Inventory::new(), 0);
+        for key in keys {
+            if bytes > MOST_BYTES {
+                break;
+            }
+            let siblings = self.load(key)?.map(|record| record.siblings).unwrap_or_default();
+            bytes += siblings.iter().map(|sibling| sibling.encoded.len_bytes()).sum::<usize>();
+            let parts = siblings.iter().flat_map(Sibling::part_hashes).collect();
+            held.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
+        }
+        Ok(held)
+    }
+
+    /// What is held at a key, in the shortest form that the receiver can complete.
+    fn key_state(
+        &self,
+        difference: &Difference,
+        fingerprint: Option<Fingerprint>,
+        plan: &BatchPlan<'_>,
+    ) -> Result<KeyState, Error> {
+        let Some(fingerprint) = fingerprint else { return Ok(KeyState::absent(difference)) };
+        let record = self.load(difference.key)?.filter(|record| record.fingerprint() == fingerprint);
+        let record = record.ok_or_else(|| Error::DamagedRecord {
+            key: difference.key,
+            reason: "its hash is not the one that it was written with".to_string(),
+        })?;
+        let versions = name_what_is_held(&record, difference, plan);
+        Ok(KeyState::Present(WireEntry { key: record.key_bytes, versions }))
+    }
+}
+
+fn sent<V>(sibling: &Sibling<V>, named: impl Fn(usize, PartHash) -> bool) -> WireVersion {
+    let content = WireContent::Sent(WireValue::of(sibling, named));
+    WireVersion { dot: sibling.dot(), timestamp: sibling.version.timestamp, content }
+}
+
+/// Names the versions that the peer has seen, and the parts that it holds at this key: those it sent or said that it
+/// holds, those its fingerprint shows, and, as a guess, parts that it had in an earlier version. A wrong guess costs a
+/// round trip. A part that several versions have is sent once. If all is sent inline, only such parts are named.
+fn name_what_is_held<V: Replicated>(
+    record: &Record<V>,
+    difference: &Difference,
+    plan: &BatchPlan<'_>,
+) -> Vec<WireVersion> {
+    let known = plan.held.get(&difference.key);
+    let shown = if plan.inline { Vec::new() } else { subset_with_fingerprint(record, difference) };
+    let holds = |dot: &Dot| shown.contains(dot) || known.is_some_and(|(dots, _)| dots.contains(dot));
+    let saw = |dot: Dot| !plan.inline && plan.seen.is_some_and(|seen| seen.covers(difference.key, dot));
+    let guess = !plan.inline && known.is_none() && is_held_by_both(difference);
+    let mut there: Vec<PartHash> = known.map(|(_, parts)| parts.clone()).unwrap_or_default();
+    let held = record.siblings.iter().filter(|sibling| holds(&sibling.dot()));
+    there.extend(held.flat_map(Sibling::part_hashes));
+    let mut name = |sibling: &Sibling<V>| {
+        let dot = sibling.dot();
+        if holds(&dot) || saw(dot) {
+            let parts = if holds(&dot) { Vec::new() } else { sibling.part_hashes().collect() };
+            let content = WireContent::Seen { content: sibling.content, parts };
+            return WireVersion { dot, timestamp: sibling.version.timestamp, content };
+        }
+        let version = sent(sibling, |index, hash| there.contains(&hash) || guess && sibling.inherited[index]);
+        there.extend(sibling.part_hashes());
+        version
+    };
+    record.siblings.iter().map(&mut name).collect()
+}
+
+/// The siblings that alone would have the peer's fingerprint. Tried for the few siblings that entries usually have: a
+/// peer that lacks one of them is the common case after concurrent writes.
+fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, difference: &Difference) -> Vec<Dot> {
+    const MOST_SIBLINGS: usize = 4;
+    let siblings = &record.siblings;
+    if siblings.len() < 2 || siblings.len() > MOST_SIBLINGS || difference.theirs.is_none() {
+        return Vec::new();
+    }
+    let all = (1u32 << siblings.len()) - 1;
+    for mask in 1..all {
+        let chosen: Vec<&Sibling<V>> = siblings
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| mask >> index & 1 == 1)
+            .map(|(_, sibling)| sibling)
+            .collect();
+        let candidate = fingerprint(&record.key_bytes, chosen.iter().map(|sibling| (sibling.dot(), sibling.content)));
+        if is_theirs(difference, Some(candidate)) {
+            return chosen.into_iter().map(Sibling::dot).collect();
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,153 @@
+//! What goes into a batch: where the two sides differ, what changed since they compared, and where a batch may end.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::clock::{Context, RangeClocks};
+use crate::replica::{Replica, Replicated};
+use crate::summary::{Difference, Fingerprint, KeyBits, Snapshot};
+use crate::sync::wire::{Batch, BatchBase, Inventory, KeyPrefix, KeyState};
+use crate::{KeyHash, KeyRange};
+
+/// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Baseline {
+    pub(crate) summary: Snapshot,
+    pub(crate) context: Context,
+}
+
+impl Baseline {
+    /// The key whose hash starts so; `None` if there is none, or more than one.
+    pub(super) fn only_key_under(&self, prefix: KeyPrefix) -> Option<KeyHash> {
+        let mut keys = self.summary.range(&prefix.range()).map(|(key, _)| key);
+        keys.next().filter(|_| keys.next().is_none())
+    }
+}
+
+/// How much goes into one batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchLimits {
+    pub(crate) max_entries: usize,
+    /// One entry always fits, however long it is.
+    pub(crate) max_bytes: usize,
+}
+
+/// What a batch is made from.
+pub(crate) struct BatchPlan<'a> {
+    /// At most this range goes into the batch; less if the limits are reached.
+    pub(crate) range: KeyRange,
+    /// What the batch is to be relative to. A whole one needs neither differences nor a comparison.
+    pub(crate) base: BatchBase,
+    /// Where the receiver's snapshot is known to differ, in order. `theirs` is the receiver's.
+    pub(crate) differences: Vec<Difference>,
+    /// The sender's state at the comparison. Where it has changed since, the receiver's snapshot has what it had.
+    pub(crate) compared: Option<&'a Baseline>,
+    pub(crate) held: &'a Inventory,
+    /// What the receiver had seen at the comparison, if that is known. It need not be sent: what is not held there is dead.
+    pub(crate) seen: Option<&'a RangeClocks>,
+    /// Whether all content is sent, since the receiver did not hold what an earlier batch named.
+    pub(crate) inline: bool,
+    /// Where the batch may end before the range does; `None` for anywhere.
+    pub(crate) cuts: Option<&'a [KeyHash]>,
+    pub(crate) limits: BatchLimits,
+}
+
+impl Batch {
+    /// Whether to ask what the receiver holds before this batch is sent: where `differences`, in order, say that
+    /// it holds something, and what it holds is not `known`, a large part would be sent.
+    pub(crate) fn is_worth_asking(&self, differences: &[Difference], known: &Inventory) -> bool {
+        // What is said of a key takes about a hundred bytes.
+        const WORTH_ASKING_BYTES: u64 = 256;
+        self.changes.iter().any(|change| {
+            let KeyState::Present(entry) = change else { return false };
+            if entry.value_bytes().parts < WORTH_ASKING_BYTES {
+                return false;
+            }
+            let key = change.key();
+            let found = differences.binary_search_by_key(&key, |difference| difference.key);
+            found.is_ok_and(|index| is_held_by_both(&differences[index])) && !known.contains_key(&key)
+        })
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// This replica's state now.
+    pub(crate) fn baseline(&mut self) -> Baseline {
+        Baseline { summary: self.summary(), context: self.context.clone() }
+    }
+
+    /// The differences that a comparison found, and those that changes here have made in a range since.
+    pub(crate) fn with_changes_since(
+        &mut self,
+        differences: &[Difference],
+        compared: &Baseline,
+        range: &KeyRange,
+    ) -> Vec<Difference> {
+        with_changes_since(differences, &self.tree.snapshot(), Some(compared), range)
+    }
+
+    /// The only places where a range may end if it is to be joined here: the cuts that there are, once the context has no
+    /// room for more. `None` for anywhere.
+    pub(crate) fn cuts_if_full(&self) -> Option<Vec<KeyHash>> {
+        // A join cuts at both ends of its range.
+        let full = self.context.pieces_len() + 2 > self.config.max_context_pieces.get();
+        full.then(|| self.context.cuts().collect())
+    }
+}
+
+/// The keys at which this replica's state may not be that of the base, in order. Nothing is held in nothing, so to a whole
+/// batch these are all keys; they are not collected, since a batch may have room for few of them.
+pub(super) fn differences_to_base<'a>(
+    plan: &'a BatchPlan<'_>,
+    live: &'a Snapshot,
+) -> Box<dyn Iterator<Item = Difference> + 'a> {
+    match plan.base {
+        BatchBase::Snapshot => {
+            Box::new(with_changes_since(&plan.differences, live, plan.compared, &plan.range).into_iter())
+        }
+        BatchBase::Nothing => Box::new(live.range(&plan.range).map(|(key, _)| Difference::at(key, None, None))),
+    }
+}
+
+/// Adds to the differences of a comparison what changed at the sender since: there the receiver's snapshot still has what the
+/// sender's had, unless the comparison found otherwise.
+fn with_changes_since(
+    differences: &[Difference],
+    live: &Snapshot,
+    compared: Option<&Baseline>,
+    range: &KeyRange,
+) -> Vec<Difference> {
+    plant!(with_changes_since(differences));
+    let Some(compared) = compared else { return differences.to_vec() };
+    let changed = live.diff_range(&compared.summary, range);
+    let mut all: BTreeMap<KeyHash, Difference> = changed.map(|changed| (changed.key, changed)).collect();
+    for found in differences {
+        // A key that was known by its prefix alone, and was written here since.
+        let is_prefix = found.known == KeyBits::First64;
+        let written = all.range(found.range().bounds()).next().filter(|_| is_prefix);
+        let whole = written.map(|(key, _)| Difference::at(*key, None, found.theirs));
+        let found = whole.unwrap_or(*found);
+        all.insert(found.key, found);
+    }
+    all.into_values().collect()
+}
+
+/// Whether what is held here is what the receiver holds, so that nothing need be said.
+pub(super) fn is_theirs(difference: &Difference, mine: Option<Fingerprint>) -> bool {
+    plant!(is_theirs(mine));
+    difference.matches_theirs(mine)
+}
+
+/// Whether the receiver holds something at a key that the sender can name.
+pub(crate) fn is_held_by_both(difference: &Difference) -> bool {
+    difference.known == KeyBits::All && difference.theirs.is_some()
+}
+
+/// A place to end a batch behind `last` and not behind `next`, if there is one.
+pub(super) fn cut_between(last: KeyHash, next: KeyHash, cuts: Option<&[KeyHash]>) -> Option<KeyHash> {
+    match cuts {
+        None => (last < next).then(|| last.boundary_before(next)),
+        Some(cuts) => cuts.iter().rev().find(|cut| last < **cut && **cut <= next).copied(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Rule 7: a write or delete that is sent at once, and taken in only when everything before it is known.
+
+use alloc::vec::Vec;
+
+use super::certify::{HeldParts, rebuild_value};
+use crate::KeyHash;
+use crate::clock::{Context, Dot, Now};
+use crate::refusal::{NotTaken, Refusal};
+use crate::replica::{Change, Error, Record, Replica, Replicated, Sibling, Staged, Written, canonical_from_bytes};
+use crate::sync::wire::{Push, PushedWrite, WireValue};
+
+/// What became of a push. Only `Taken` changed anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PushOutcome {
+    Taken,
+    /// It was known already.
+    Seen,
+    /// Something before it is missing; anti-entropy will bring both.
+    NotReady,
+    Rejected(Refusal),
+}
+
+impl<V: Replicated> Replica<V> {
+    /// The push for what was written; `None` if it has been replaced since.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) fn push_of(&self, written: &Written) -> Result<Option<Push>, Error> {
+        let Written { key, dot, deleted, .. } = *written;
+        let mut push = Push { key, dot, seen: written.seen.clone(), write: None };
+        if deleted {
+            return Ok(Some(push));
+        }
+        let Some(record) = self.load(key)? else { return Ok(None) };
+        let Some(sibling) = record.siblings.iter().find(|sibling| sibling.dot() == dot) else { return Ok(None) };
+        // The peer is not known, so parts are named on the guess that it has what was here before.
+        let value = WireValue::of(sibling, |index, _| sibling.inherited[index]);
+        push.write = Some(PushedWrite { key: record.key_bytes, timestamp: sibling.version.timestamp, value });
+        Ok(Some(push))
+    }
+
+    /// Takes in a pushed write or delete if it is causally ready.
+    ///
+    /// # Errors
+    /// If the store fails; what the peer does wrong is a [`Refusal`].
+    pub(crate) fn receive_push(&mut self, push: Push, now: Now) -> Result<PushOutcome, Error> {
+        match self.join_push(push, now) {
+            Ok(outcome) => Ok(outcome),
+            Err(NotTaken::Refused(rejection)) => Ok(PushOutcome::Rejected(rejection)),
+            Err(NotTaken::Failed(error)) => Err(error),
+        }
+    }
+
+    fn join_push(&mut self, push: Push, now: Now) -> Result<PushOutcome, NotTaken> {
+        self.admit_push(&push)?;
+        if self.context.covers(push.key, push.dot) {
+            return Ok(PushOutcome::Seen);
+        }
+        if !self.is_ready(&push) {
+            return Ok(PushOutcome::NotReady);
+        }
+        let (key, dot) = (push.key, push.dot);
+        let record = self.stage_push(push, now)?;
+        let mut context = self.context.clone();
+        raise(&mut context, key, dot)?;
+        let changed = record.as_ref().map(|record| record.key.clone());
+        let records = record.map(|record| (key, record)).into_iter().collect();
+        self.persist(Staged { records, context, context_changed: true })?;
+        if let Some(key) = changed {
+            self.changes.push(Change::Remote(key));
+        }
+        Ok(PushOutcome::Taken)
+    }
+
+    /// Whether the writer is admitted, the clock has room for it, and none of my own writes that it names is unknown to me.
+    fn admit_push(&mut self, push: &Push) -> Result<(), NotTaken> {
+        let writer = push.dot.replica;
+        if push.dot.counter == 0 {
+            return Err(Refusal::Malformed("a write has the number zero").into());
+        }
+        if writer != self.id() && !self.config.writers.allows(writer) {
+            return Err(Refusal::WriterNotAdmitted(writer).into());
+        }
+        let (replicas, limit) = (self.context.replicas_len(), self.config.max_clock_replicas);
+        if self.context.max_counter(writer) == 0 && writer != self.id() && replicas >= limit {
+            return Err(Refusal::TooManyReplicas { replicas: replicas + 1, limit }.into());
+        }
+        let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
+        let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
+        self.notice_claim(claimed)
+    }
+
+    /// Exactly the next of its writer, and all that it replaces is known here; judged in the piece that holds its key.
+    fn is_ready(&self, push: &Push) -> bool {
+        plant!(is_ready(&self.context, push));
+        let is_known = |dot: &Dot| self.context.covers(push.key, *dot);
+        self.context.is_next(push.key, push.dot) && push.seen.iter().all(is_known)
+    }
+
+    /// What a push makes of the record at its key; `Ok(None)` for a delete that removes nothing.
+    fn stage_push(&mut self, push: Push, now: Now) -> Result<Option<Record<V>>, NotTaken> {
+        let Push { key: hash, dot, seen, write } = push;
+        let held = self.load(hash)?;
+        let Some(write) = write else {
+            let removed = held.and_then(|mut record| {
+                let before = record.siblings.len();
+                remove_seen(&mut record.siblings, &seen);
+                (record.siblings.len() < before).then_some(record)
+            });
+            return Ok(removed);
+        };
+        let Ok(key) = canonical_from_bytes::<V::Key>(&write.key) else {
+            return Err(Refusal::Malformed("a key is not in canonical form").into());
+        };
+        let mut record = held.unwrap_or_else(|| Record::empty(key));
+        if record.key_bytes != write.key || KeyHash::of_encoded(&write.key) != hash {
+            return Err(Refusal::Malformed("a key has another hash than is said").into());
+        }
+        let sibling = rebuild_value(dot, write.timestamp, write.value, &mut HeldParts::of(&record), &[])?;
+        let old = record.siblings.clone();
+        remove_seen(&mut record.siblings, &seen);
+        record.siblings.push(sibling);
+        record.siblings.sort_by_key(Sibling::dot);
+        self.take_in(&old, &mut record.siblings, now);
+        Ok(Some(record))
+    }
+}
+
+fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
+    plant!(remove_seen(siblings));
+    siblings.retain(|held| !seen.contains(&held.dot()));
+}
+
+/// Covers a push that is ready, which is the next of its writer in the piece that holds its key.
+fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Result<(), Error> {
+    plant!(raise(context, key, dot));
+    if !context.raise(key, dot) {
+        return Err(Error::BrokenInvariant("a push was ready, and is not the next of its writer"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ReplicaId;
+
+    #[test]
+    fn what_is_not_the_next_write_of_its_writer_raises_nothing() {
+        let mut context = Context::new(ReplicaId::from_u128(1));
+        let before = context.clone();
+        for (replica, counter) in [(2, 2), (1, 1)] {
+            let dot = Dot { replica: ReplicaId::from_u128(replica), counter };
+            let raised = raise(&mut context, KeyHash::MIN, dot);
+            assert!(matches!(raised, Err(Error::BrokenInvariant(_))), "{dot}");
+            assert_eq!(context, before);
+        }
+    }
+}

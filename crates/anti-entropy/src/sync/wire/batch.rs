@@ -1,0 +1,187 @@
+//! A batch as it is sent (docs/protocol.md, "Batches").
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Dot, RangeClocks, Timestamp};
+use crate::replica::{ContentHash, Part, PartHash, Sibling, ValueBytes, bytes};
+use crate::summary::{Difference, KeyBits, Root};
+use crate::{KeyHash, KeyRange};
+
+/// The sender's state of a range, as the difference to a base. Clocks, digest and entries are read at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// The range, and what the sender had seen in each piece of it.
+    pub(crate) clocks: RangeClocks,
+    pub(crate) base: BatchBase,
+    /// The root of the sender's tree restricted to the range.
+    pub(crate) digest: Root,
+    /// The keys at which the sender's state is not that of the base, in order of their hashes.
+    pub(crate) changes: Vec<KeyState>,
+}
+
+/// What a sender holds at the keys that its batch does not list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum BatchBase {
+    /// What the receiver's snapshot has there; which snapshot that is follows from the exchange.
+    Snapshot,
+    /// Nothing: the batch is whole, and lists all that its sender holds in the range.
+    Nothing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeyState {
+    /// Nothing is held at this key.
+    Absent(KeyHash),
+    /// What is held at a key.
+    Present(WireEntry),
+    /// Nothing is held at the one key of the receiver's snapshot whose hash starts so.
+    AbsentUnder(KeyPrefix),
+}
+
+/// The first 64 bits of a key hash: all that a sketch tells of a key that only the peer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct KeyPrefix(#[serde(with = "postcard::fixint::be")] pub(crate) u64);
+
+impl KeyPrefix {
+    /// The lowest key hash that starts so.
+    pub(crate) fn lowest(self) -> KeyHash {
+        KeyHash::from_prefix(self.0)
+    }
+
+    /// The key hashes that start so.
+    pub(crate) fn range(self) -> KeyRange {
+        let end = self.0.checked_add(1).map(|next| Self(next).lowest());
+        KeyRange::new(self.lowest(), end).unwrap_or(KeyRange::ALL)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireEntry {
+    #[serde(with = "bytes")]
+    pub(crate) key: Vec<u8>,
+    pub(crate) versions: Vec<WireVersion>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireVersion {
+    pub(crate) dot: Dot,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) content: WireContent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WireContent {
+    /// The receiver has seen this version, which has this content: it holds it, or held it and holds it no more.
+    Seen {
+        content: ContentHash,
+        /// Its parts, where the receiver may hold it no more: what they are in common with need not be sent in return.
+        parts: Vec<PartHash>,
+    },
+    /// The encoded value.
+    Sent(WireValue),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireValue {
+    #[serde(with = "bytes")]
+    pub(crate) body: Vec<u8>,
+    pub(crate) parts: Vec<WirePart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WirePart {
+    /// The receiver has a part with this hash: it holds it at this key, or an earlier version of the entry brings it.
+    Held(PartHash),
+    /// The part itself.
+    Sent(Part),
+}
+
+/// The versions and parts that a peer says or shows that it holds, by key.
+pub(crate) type Inventory = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
+
+impl Batch {
+    pub(crate) fn range(&self) -> KeyRange {
+        self.clocks.range()
+    }
+
+    /// The bytes of values that are sent, without what is named.
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
+        self.changes.iter().map(KeyState::value_bytes).sum()
+    }
+}
+
+impl WireEntry {
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
+        self.versions.iter().map(|version| version.content.value_bytes()).sum()
+    }
+}
+
+impl WirePart {
+    fn bytes_sent(&self) -> usize {
+        match self {
+            Self::Held(_) => 0,
+            Self::Sent(part) => part.as_bytes().len(),
+        }
+    }
+}
+
+impl KeyState {
+    /// What is said of a difference at which nothing is held.
+    pub(crate) fn absent(difference: &Difference) -> Self {
+        match difference.known {
+            KeyBits::All => Self::Absent(difference.key),
+            KeyBits::First64 => Self::AbsentUnder(KeyPrefix(difference.key.prefix_u64())),
+        }
+    }
+
+    pub(crate) fn key(&self) -> KeyHash {
+        match self {
+            Self::Absent(key) => *key,
+            Self::Present(entry) => KeyHash::of_encoded(&entry.key),
+            Self::AbsentUnder(prefix) => prefix.lowest(),
+        }
+    }
+
+    fn value_bytes(&self) -> ValueBytes {
+        match self {
+            Self::Absent(_) | Self::AbsentUnder(_) => ValueBytes::default(),
+            Self::Present(entry) => entry.value_bytes(),
+        }
+    }
+
+    /// About how many bytes this takes in a frame.
+    pub(crate) fn len_bytes(&self) -> usize {
+        const FIXED: usize = 24;
+        let Self::Present(entry) = self else { return KeyHash::LEN + 1 };
+        let named = entry.versions.len() * 2 * FIXED;
+        FIXED + entry.key.len() + named + usize::try_from(entry.value_bytes().all).unwrap_or(usize::MAX)
+    }
+}
+
+impl WireContent {
+    fn value_bytes(&self) -> ValueBytes {
+        match self {
+            Self::Seen { .. } => ValueBytes::default(),
+            Self::Sent(value) => value.value_bytes(),
+        }
+    }
+}
+
+impl WireValue {
+    /// A value as it is sent, with the parts in `named` by their hashes.
+    pub(crate) fn of<V>(sibling: &Sibling<V>, named: impl Fn(usize, PartHash) -> bool) -> Self {
+        let part = |(index, (part, hash)): (usize, (&Part, PartHash))| {
+            if named(index, hash) { WirePart::Held(hash) } else { WirePart::Sent(part.clone()) }
+        };
+        let parts = sibling.encoded.parts.iter().zip(sibling.part_hashes()).enumerate().map(part).collect();
+        Self { body: sibling.encoded.body.clone(), parts }
+    }
+
+    /// The bytes that are sent, without what is named.
+    pub(crate) fn value_bytes(&self) -> ValueBytes {
+        ValueBytes::of(&self.body, self.parts.iter().map(WirePart::bytes_sent))
+    }
+}

@@ -1,0 +1,374 @@
+//! What messages and frames look like on the wire, byte for byte. The bytes were written down from docs/protocol.md by
+//! a separate program, and must not change within a protocol version.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
+use crate::refusal::Refusal;
+use crate::replica::{ContentHash, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Replica};
+use crate::summary::Width;
+use crate::summary::compare::{Answer, Ask, Prefix, first_answer};
+use crate::summary::sketch::{Cell, Chunk};
+use crate::summary::{Fingerprint, MerkleTree, Root, Snapshot};
+use crate::sync::session::{Session, SessionConfig, SessionOutput, encode_push_frame};
+use crate::sync::wire::message::{
+    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
+};
+use crate::sync::wire::*;
+use crate::sync::wire::{
+    Batch, BatchBase, KeyPrefix, KeyState, Push, PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+};
+use crate::{KeyHash, KeyRange};
+
+const SESSION: u64 = 0x0102_0304_0506_0708;
+const COLOUR: &[u8] = b"\x06colour";
+const GREEN: &[u8] = b"\x05green";
+const MIDDLE: KeyHash = KeyHash::from_u128(1 << 127);
+const ANSWER: &str = "02001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn dot(replica: u128, counter: u64) -> Dot {
+    Dot { replica: ReplicaId::from_u128(replica), counter }
+}
+
+fn clock(entries: &[(u128, u64)]) -> VectorClock {
+    entries.iter().map(|(id, counter)| (ReplicaId::from_u128(*id), *counter)).collect()
+}
+
+fn state() -> State {
+    State { root: Root::from_bytes([0xaa; 32]), context: SESSION }
+}
+
+fn timestamp() -> Timestamp {
+    Timestamp { wall_ms: 1_700_000_000_000, logical: 3 }
+}
+
+fn entries_answer() -> Answer {
+    postcard::from_bytes(&bytes(ANSWER)).unwrap()
+}
+
+fn batch() -> Batch {
+    let value = WireValue {
+        body: GREEN.to_vec(),
+        parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32])), WirePart::Sent(Part::from(&b"part"[..]))],
+    };
+    let version = |dot, content| WireVersion { dot, timestamp: timestamp(), content };
+    let versions = vec![
+        version(
+            dot(1, 300),
+            WireContent::Seen {
+                content: ContentHash::from_bytes([0xcc; 32]),
+                parts: vec![PartHash::from_bytes([0x99; 32])],
+            },
+        ),
+        version(dot(2, 7), WireContent::Sent(value)),
+    ];
+    let range = KeyRange::new(KeyHash::MIN, Some(MIDDLE)).unwrap();
+    let pieces =
+        vec![(KeyHash::MIN, clock(&[(1, 300), (2, 7)])), (KeyHash::from_u128(1 << 126), clock(&[(1, 300), (3, 1)]))];
+    Batch {
+        clocks: RangeClocks::new(range, pieces).unwrap(),
+        base: BatchBase::Snapshot,
+        digest: Root::from_bytes([0xbb; 32]),
+        changes: vec![
+            KeyState::Absent(KeyHash::from_u128(5)),
+            KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
+            KeyState::AbsentUnder(KeyPrefix(0x7f << 56)),
+        ],
+    }
+}
+
+/// Of a replica that has seen nothing.
+fn empty_batch() -> Batch {
+    let clocks = RangeClocks::new(KeyRange::ALL, vec![(KeyHash::MIN, VectorClock::new())]).unwrap();
+    Batch { clocks, base: BatchBase::Nothing, digest: Root::from_bytes([0xbb; 32]), changes: Vec::new() }
+}
+
+fn requests() -> Vec<(Request, &'static str)> {
+    let mut tallied = Context::new(ReplicaId::from_u128(3));
+    (0..300).for_each(|_| assert!(tallied.mint().is_ok()));
+    let tally = tallied.tally();
+    let open = |schema_id, width, cuts| {
+        let (state, entries, max_cells) = (state(), 300, 1 << 14);
+        Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells })
+    };
+    let (whole, lower) =
+        (BatchRequest { batch: empty_batch(), state: Some(state()) }, BatchRequest { batch: batch(), state: None });
+    let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
+    vec![
+        (
+            open(300, Width::Short, None),
+            "\
+         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000\
+         ac02000000000000012c0000000000000000808001",
+        ),
+        (
+            open(0, Width::Full, Some(vec![MIDDLE])),
+            "\
+         0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080101018000000000\
+         0000000000000000000000\
+         ac02000000000000012c0000000000000000808001",
+        ),
+        (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
+        (
+            Request::Batch(lower),
+            "\
+         0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
+         01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
+         0000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
+         80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
+         999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
+         0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
+         dddddddddddd010470617274027f0000000000000000",
+        ),
+        (
+            Request::Batch(whole),
+            "\
+         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+         0102030405060708",
+        ),
+        (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
+        (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
+        (Request::Abort, "05"),
+        (Request::Busy, "07"),
+        (Request::Cells { start: 300, count: 44 }, "08ac022c"),
+        (Request::Inventory(vec![MIDDLE]), "060180000000000000000000000000000000"),
+    ]
+}
+
+fn replies() -> Vec<(Reply, &'static str)> {
+    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first });
+    let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
+    let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
+    vec![
+        (Reply::Equal, "00"),
+        (
+            differs(None, First::Tree(entries_answer())),
+            "\
+         01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
+         eeeeeeeeeeeeeeee",
+        ),
+        (differs(Some(vec![MIDDLE]), First::Nothing), "0101020304050607080101800000000000000000000000000000000000"),
+        (
+            Reply::Differs(Differs {
+                nonce: SESSION,
+                cuts: None,
+                seen: Some(empty_batch().clocks),
+                first: First::Nothing,
+            }),
+            "01010203040506070800010000000000000000000000000000000000000000",
+        ),
+        (
+            Reply::Inventory(
+                [(MIDDLE, (vec![dot(2, 7)], vec![PartHash::from_bytes([0x99; 32])]))].into_iter().collect(),
+            ),
+            "\
+         070180000000000000000000000000000000010000000000000000000000000000000207019999999999999999999999999999\
+         999999999999999999999999999999999999",
+        ),
+        (
+            differs(None, First::Cells(chunk.clone())),
+            "010102030405060708000002ac021307070707070707070707070707070707070707",
+        ),
+        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac02"),
+        (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
+        (Reply::Busy, "02"),
+        (
+            Reply::Answer(entries_answer()),
+            "0302001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+        ),
+        (reply(Verdict::Joined, None), "04000000"),
+        (
+            Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None, state: Some(state()) }),
+            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708",
+        ),
+        (
+            reply(Verdict::Joined, Some(empty_batch())),
+            "\
+         0400010000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbb0000",
+        ),
+        (reply(Verdict::NotCertified, None), "04010000"),
+        (reply(Verdict::MissingContent, None), "04020000"),
+        (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
+        (Reply::Refused(RefusalCode::Agreement), "0600"),
+        (Reply::Refused(RefusalCode::OutOfTurn), "0601"),
+        (Reply::Refused(RefusalCode::Budget), "0602"),
+        (Reply::Refused(RefusalCode::EntryTooLong), "0603"),
+        (Reply::Refused(RefusalCode::MessageTooLong), "0604"),
+    ]
+}
+
+fn pushes() -> Vec<(Push, &'static str)> {
+    let value = WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32]))] };
+    let write = PushedWrite { key: COLOUR.to_vec(), timestamp: timestamp(), value };
+    vec![
+        (
+            Push { key: MIDDLE, dot: dot(1, 300), seen: vec![dot(2, 7)], write: Some(write) },
+            "\
+         8000000000000000000000000000000000000000000000000000000000000001ac0201000000000000000000000000000000\
+         0207010706636f6c6f757280d095ffbc31030605677265656e0100dddddddddddddddddddddddddddddddddddddddddddddd\
+         dddddddddddddddddd",
+        ),
+        (
+            Push { key: MIDDLE, dot: dot(1, 300), seen: Vec::new(), write: None },
+            "8000000000000000000000000000000000000000000000000000000000000001ac020000",
+        ),
+    ]
+}
+
+/// Header, fragment, number of fragments, payload, and the frame with its checksum.
+fn frames() -> Vec<(Header, u32, u32, &'static [u8], &'static str)> {
+    let header = |kind, exchange| Header { kind, session: SESSION, exchange };
+    vec![
+        (header(FrameKind::Request, 0), 0, 1, b"abc", "0180010203040506070800000161626324d177ad540eeb7a"),
+        (header(FrameKind::Reply, 300), 1, 2, b"abc", "01810102030405060708ac020102616263e528d78febc727ea"),
+        (header(FrameKind::Push, 0), 0, 1, b"abc", "01820102030405060708000001616263ca0b0791dc5f9adb"),
+        (header(FrameKind::Refusal, 0), 0, 1, &[1, 1], "018301020304050607080000010101d1c4c40792764375"),
+    ]
+}
+
+fn both_ways<T: Serialize + DeserializeOwned + PartialEq + core::fmt::Debug>(vectors: &[(T, &str)]) {
+    for (value, golden) in vectors {
+        assert_eq!(hex(&postcard::to_allocvec(value).unwrap()), *golden, "{value:?}");
+        assert_eq!(postcard::from_bytes::<T>(&bytes(golden)).unwrap(), *value);
+        for end in 0..golden.len() / 2 {
+            assert!(postcard::from_bytes::<T>(&bytes(golden)[..end]).is_err(), "{value:?} cut to {end} bytes");
+        }
+    }
+}
+
+#[test]
+fn messages_have_these_bytes() {
+    both_ways(&requests());
+    both_ways(&replies());
+    both_ways(&pushes());
+    // Longer numbers are read over; bytes behind a message are not.
+    assert_eq!(message::read::<Request>(&[0x85, 0x00]), Some(Request::Abort));
+    assert_eq!(message::read::<Request>(&[0x05, 0xff]), None);
+}
+
+#[test]
+fn several_pushes_of_a_frame_stand_one_behind_the_other() {
+    let goldens: Vec<&str> = pushes().into_iter().map(|(_, golden)| golden).collect();
+    let payload = goldens.concat();
+    let frame = encode_push_frame(&bytes(&payload), &SessionConfig { schema_id: SESSION, ..SessionConfig::default() });
+    assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
+    let mut rest = Frame::decode(&frame, true).unwrap().payload;
+    for (push, _) in pushes() {
+        let (read, behind) = postcard::take_from_bytes::<Push>(rest).unwrap();
+        assert_eq!(read, push);
+        rest = behind;
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn an_answer_lists_what_the_tree_holds() {
+    let fingerprint = Fingerprint::from_bytes([0xee; 32]);
+    let tree: Snapshot = MerkleTree::from_entries([(KeyHash::from_u128(5), fingerprint)]).snapshot();
+    let answer = first_answer(&tree, Width::Short, 100);
+    let golden = "01001800000000000000000000000000000005eeeeeeeeeeeeeeee";
+    both_ways(&[(answer, golden)]);
+}
+
+#[test]
+fn frames_have_these_bytes() {
+    for (header, fragment, fragments, payload, golden) in frames() {
+        let golden = bytes(golden);
+        assert_eq!(hex(&header.encode(fragment, fragments, payload, true)), hex(&golden));
+        let frame = Frame::decode(&golden, true).unwrap();
+        assert_eq!((frame.kind, frame.session, frame.exchange), (header.kind, header.session, header.exchange));
+        assert_eq!((frame.fragment, frame.fragments, frame.payload), (fragment, fragments, payload));
+        assert_eq!(frame.len_bytes(), golden.len());
+        // Without a checksum: bit 7 of the kind is clear and eight bytes less.
+        let mut plain = golden[..golden.len() - 8].to_vec();
+        plain[1] &= 0x7f;
+        assert_eq!(header.encode(fragment, fragments, payload, false), plain);
+        assert_eq!(Frame::decode(&plain, false).unwrap().payload, payload);
+        assert_eq!(Frame::decode(&plain, true), Err(Refusal::FrameUnchecked));
+    }
+    assert_eq!(hex(&encode_version_refusal(SESSION, true)), frames()[3].4);
+}
+
+#[test]
+fn every_flipped_bit_and_every_truncation_of_a_frame_is_refused() {
+    let mut all: Vec<Vec<u8>> = frames().into_iter().map(|frame| bytes(frame.4)).collect();
+    let header = |kind| Header { kind, session: SESSION, exchange: 1 };
+    let messages = requests().into_iter().map(|(_, golden)| (FrameKind::Request, golden));
+    let messages = messages.chain(replies().into_iter().map(|(_, golden)| (FrameKind::Reply, golden)));
+    let messages = messages.chain(pushes().into_iter().map(|(_, golden)| (FrameKind::Push, golden)));
+    all.extend(messages.map(|(kind, golden)| header(kind).encode(0, 1, &bytes(golden), true)));
+    for frame in all {
+        assert!(Frame::decode(&frame, true).is_ok());
+        for end in 0..frame.len() {
+            assert!(Frame::decode(&frame[..end], true).is_err(), "cut to {end} bytes");
+        }
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Frame::decode(&damaged, true).is_err(), "bit {bit} of {}", hex(&frame));
+        }
+    }
+}
+
+#[test]
+fn damaged_messages_without_a_checksum_do_no_harm() {
+    type Item = Keyed<String, Vec<u8>>;
+    let now = Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 };
+    let config = SessionConfig { checksum: false, answer_bytes: 200, ..SessionConfig::default() };
+    let open = || Replica::<Item>::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32])).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    let opening =
+        Header { kind: FrameKind::Request, session: 7, exchange: 0 }.encode(0, 1, &bytes(requests()[0].1), false);
+    let messages = requests().into_iter().map(|(_, golden)| (FrameKind::Request, golden));
+    let messages: Vec<_> =
+        messages.chain(replies().into_iter().map(|(_, golden)| (FrameKind::Reply, golden))).collect();
+    let mut replica = open();
+    (0..40).for_each(|key: u8| drop(replica.write(Keyed::new(key.to_string(), vec![key]), now).unwrap()));
+    for (kind, golden) in messages {
+        for _ in 0..150 {
+            let mut message = bytes(golden);
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(0..message.len());
+                message[at] = random.u8(..);
+            }
+            message.truncate(random.usize(0..message.len() * 3) + 1);
+            let answered = kind == FrameKind::Request;
+            let (mut session, exchange) = if answered {
+                let first = Frame::decode(&opening, false).unwrap();
+                let mut session = Session::accept(&first, 8, config, now).unwrap();
+                session.handle_frame(first, &mut replica, true, now).unwrap();
+                (session, 1)
+            } else {
+                (Session::open(8, &mut replica, config, now), 0)
+            };
+            let frame = Header { kind, session: 8, exchange }.encode(0, 1, &message, false);
+            session.handle_frame(Frame::decode(&frame, false).unwrap(), &mut replica, true, now).unwrap();
+            while let SessionOutput::Send(_) = session.poll_output() {}
+            let mut damaged = frame;
+            let at = random.usize(0..damaged.len());
+            damaged[at] = random.u8(..);
+            if let Ok(frame) = Frame::decode(&damaged, false) {
+                session.handle_frame(frame, &mut replica, true, now).unwrap();
+            }
+        }
+    }
+    assert!(replica.audit().unwrap().discrepancies.is_empty());
+}

@@ -1,0 +1,3 @@
+//! Golden vectors of protocol version 1.
+
+mod messages;
