@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
 use anti_entropy_net::swim::{ClusterKey, Membership, SwimConfig, SwimStats, SwimTimings};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -53,7 +54,7 @@ async fn run(nodes: usize, spaces: u64, intervals: u64) -> Result<Vec<Row>, Box<
         let seeds = members.first().map(|first| first.local_addr().to_string());
         let member = Membership::join(config(number, seeds)).await?;
         for space in 0..spaces {
-            member.announce(space, [7; 32])?;
+            member.announce(space, StateDigest::from_bytes([7; 32]))?;
         }
         members.push(member);
     }

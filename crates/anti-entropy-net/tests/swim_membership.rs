@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
 use anti_entropy_net::swim::{ClusterKey, JoinError, Membership, MembershipEvent, SwimConfig, SwimTimings};
 
 /// How long a test waits for what must happen; never reached when all is well.
@@ -30,11 +31,12 @@ async fn next(membership: &Membership) -> Option<MembershipEvent> {
 #[tokio::test]
 async fn nodes_find_each_other_by_a_name_and_learn_what_is_announced_before_anything_else() {
     let a = Membership::join(config("a", &[])).await.unwrap();
-    a.announce(7, [1; 32]).unwrap();
+    let states = [1, 2].map(|byte| StateDigest::from_bytes([byte; 32]));
+    a.announce(7, states[0]).unwrap();
     let seed = format!("localhost:{}", a.local_addr().port());
     let b = Membership::join(config("b", &[seed]).with(|c| c.zone = Some("north".into()))).await.unwrap();
-    b.announce(7, [2; 32]).unwrap();
-    for (node, peer, zone, state) in [(&a, "b", Some("north"), [2; 32]), (&b, "a", None, [1; 32])] {
+    b.announce(7, states[1]).unwrap();
+    for (node, peer, zone, state) in [(&a, "b", Some("north"), states[1]), (&b, "a", None, states[0])] {
         let Some(MembershipEvent::Up { member }) = next(node).await else { panic!("{peer} is not up") };
         assert_eq!((member.name.as_str(), member.zone.as_deref()), (peer, zone));
         assert_eq!(next(node).await, Some(MembershipEvent::Announced { peer: peer.into(), space: 7, state }));

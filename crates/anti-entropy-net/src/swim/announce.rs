@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
+
 use super::error::AnnounceError;
 
 /// What one announcement takes in a datagram.
@@ -13,14 +15,14 @@ pub(super) struct Announcement {
     /// Which of the cluster's spaces it is about.
     pub(super) space: u64,
     /// The digest of the replica's state: equal digests are equal replicas.
-    pub(super) state: [u8; 32],
+    pub(super) state: StateDigest,
 }
 
 /// What one peer announces, by space, and when that was heard or told. Nobody says that a space is retracted, so one that
 /// has not come up for longest makes room for another.
 #[derive(Debug)]
 pub(super) struct Announced {
-    states: BTreeMap<u64, ([u8; 32], Duration)>,
+    states: BTreeMap<u64, (StateDigest, Duration)>,
     max_spaces: usize,
 }
 
@@ -29,7 +31,7 @@ impl Announced {
         Self { states: BTreeMap::new(), max_spaces }
     }
 
-    pub(super) fn get(&self, space: u64) -> Option<([u8; 32], Duration)> {
+    pub(super) fn get(&self, space: u64) -> Option<(StateDigest, Duration)> {
         self.states.get(&space).copied()
     }
 
@@ -64,7 +66,7 @@ pub(super) struct Announcements {
 
 #[derive(Debug, Default)]
 struct Spaces {
-    states: BTreeMap<u64, [u8; 32]>,
+    states: BTreeMap<u64, StateDigest>,
     /// The space that comes first in the next datagram that has no room for all.
     next: u64,
 }
@@ -74,7 +76,7 @@ impl Announcements {
         Self { spaces: Mutex::default(), max_spaces }
     }
 
-    pub(super) fn set(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+    pub(super) fn set(&self, space: u64, state: StateDigest) -> Result<(), AnnounceError> {
         let states = &mut self.lock().states;
         if states.len() >= self.max_spaces && !states.contains_key(&space) {
             return Err(AnnounceError::TooManySpaces { max: self.max_spaces });
@@ -113,14 +115,17 @@ mod tests {
         let announcements = Announcements::new(5);
         assert!(announcements.take(1_000).is_empty());
         for space in [1, 2, 3, 4, u64::MAX] {
-            announcements.set(space, [7; 32]).unwrap();
+            announcements.set(space, StateDigest::from_bytes([7; 32])).unwrap();
         }
-        assert_eq!(announcements.set(5, [7; 32]), Err(AnnounceError::TooManySpaces { max: 5 }));
+        assert_eq!(
+            announcements.set(5, StateDigest::from_bytes([7; 32])),
+            Err(AnnounceError::TooManySpaces { max: 5 })
+        );
         let spaces = |room: usize| announcements.take(room).iter().map(|a| a.space).collect::<Vec<_>>();
         assert_eq!((spaces(0), spaces(40)), (vec![], vec![]));
         assert_eq!([spaces(81), spaces(81), spaces(81)], [vec![1, 2], vec![3, 4], vec![u64::MAX, 1]]);
         assert_eq!(spaces(1_000), [2, 3, 4, u64::MAX, 1]);
         assert!(announcements.remove(4) && !announcements.remove(4));
-        announcements.set(5, [7; 32]).unwrap();
+        announcements.set(5, StateDigest::from_bytes([7; 32])).unwrap();
     }
 }

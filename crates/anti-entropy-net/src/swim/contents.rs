@@ -1,5 +1,7 @@
 //! The encrypted part of a datagram, but for foca's messages. The module `swim` defines the bytes.
 
+use anti_entropy::engine::StateDigest;
+
 use super::announce::{ANNOUNCEMENT_BYTES, Announcement};
 use super::header::{HEADER_BYTES, HELLO_BYTES, TAG_BYTES};
 use super::identity::Identity;
@@ -55,7 +57,7 @@ pub(super) fn encode_announcements(announcements: &[Announcement], contents: &mu
     contents.push(count);
     for announcement in announcements {
         contents.extend_from_slice(&announcement.space.to_be_bytes());
-        contents.extend_from_slice(&announcement.state);
+        contents.extend_from_slice(&announcement.state.to_bytes());
     }
 }
 
@@ -65,5 +67,7 @@ pub(super) fn decode_announcements(reader: &mut Reader<'_>) -> Option<Vec<Announ
     if reader.0.len() < count * ANNOUNCEMENT_BYTES {
         return None;
     }
-    (0..count).map(|_| Some(Announcement { space: reader.u64()?, state: reader.array()? })).collect()
+    (0..count)
+        .map(|_| Some(Announcement { space: reader.u64()?, state: StateDigest::from_bytes(reader.array()?) }))
+        .collect()
 }

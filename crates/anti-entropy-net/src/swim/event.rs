@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use anti_entropy::PeerId;
+use anti_entropy::engine::StateDigest;
 use serde::{Deserialize, Serialize};
 
 /// Another node that is alive, as far as is known.
@@ -45,6 +46,6 @@ pub enum MembershipEvent {
         /// The space.
         space: u64,
         /// The digest of the replica's state.
-        state: [u8; 32],
+        state: StateDigest,
     },
 }

@@ -168,11 +168,11 @@ struct View {
 
 type Views = BTreeMap<u64, watch::Sender<View>>;
 
-fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
+fn announced(views: &Views, peer: &PeerId, space: u64, state: StateDigest) {
     if let Some(view) = views.get(&space) {
         view.send_modify(|view| {
             let told = view.announced.get(peer).map_or(0, |(_, told)| told + 1);
-            view.announced.insert(peer.clone(), (StateDigest::from_bytes(state), told));
+            view.announced.insert(peer.clone(), (state, told));
         });
     }
 }
@@ -269,7 +269,7 @@ impl Follower {
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
         let state = self.space.announcement().await?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
-        let _ = self.membership.announce(self.id, state.to_bytes());
+        let _ = self.membership.announce(self.id, state);
         let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();
         for peer in gone.collect::<Vec<_>>() {
             self.space.remove_peer(peer.clone()).await?;

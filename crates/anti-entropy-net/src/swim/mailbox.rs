@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::MutexGuard;
 
 use anti_entropy::PeerId;
+use anti_entropy::engine::StateDigest;
 
 use super::event::{Member, MembershipEvent};
 use crate::monitor::Monitor;
@@ -21,7 +22,7 @@ struct State {
     /// The members as the consumer knows them.
     told: BTreeMap<PeerId, Member>,
     /// What members announced since, the oldest news first.
-    announced: BTreeMap<PeerId, VecDeque<(u64, [u8; 32])>>,
+    announced: BTreeMap<PeerId, VecDeque<(u64, StateDigest)>>,
     /// The names that there is something to tell of, the oldest news first.
     news: VecDeque<PeerId>,
     closed: bool,
@@ -48,7 +49,7 @@ impl Mailbox {
     }
 
     /// Nothing, if the member is not up. Of too many spaces, the one with the oldest news makes room.
-    pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: [u8; 32]) {
+    pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: StateDigest) {
         let mut state = self.state.lock();
         if state.members.contains_key(peer) {
             let announced = state.announced.entry(peer.clone()).or_default();
@@ -136,18 +137,18 @@ mod tests {
     #[tokio::test]
     async fn a_slow_consumer_is_told_how_it_is_and_not_how_it_came_about() {
         let mailbox = Mailbox::new(64);
-        mailbox.announced(&"a".into(), 1, [9; 32]);
+        mailbox.announced(&"a".into(), 1, StateDigest::from_bytes([9; 32]));
         for round in 0..100_u8 {
             mailbox.up(member("a", round.into()));
-            mailbox.announced(&"a".into(), 1, [round; 32]);
+            mailbox.announced(&"a".into(), 1, StateDigest::from_bytes([round; 32]));
             mailbox.up(member("b", 1));
-            mailbox.announced(&"b".into(), 1, [7; 32]);
+            mailbox.announced(&"b".into(), 1, StateDigest::from_bytes([7; 32]));
             mailbox.down(&"b".into());
         }
         assert_eq!(mailbox.next().await, Some(MembershipEvent::Up { member: member("a", 99) }));
         assert_eq!(
             mailbox.next().await,
-            Some(MembershipEvent::Announced { peer: "a".into(), space: 1, state: [99; 32] })
+            Some(MembershipEvent::Announced { peer: "a".into(), space: 1, state: StateDigest::from_bytes([99; 32]) })
         );
         mailbox.up(member("a", 100));
         assert_eq!(mailbox.next().await, Some(MembershipEvent::Changed { member: member("a", 100) }));
@@ -162,10 +163,14 @@ mod tests {
         let mailbox = Mailbox::new(3);
         mailbox.up(member("a", 1));
         for space in 0..100 {
-            mailbox.announced(&"a".into(), space, [7; 32]);
+            mailbox.announced(&"a".into(), space, StateDigest::from_bytes([7; 32]));
         }
         let events: Vec<_> = std::iter::from_fn(|| mailbox.try_next()).skip(1).collect();
-        let newest = [97, 98, 99].map(|space| MembershipEvent::Announced { peer: "a".into(), space, state: [7; 32] });
+        let newest = [97, 98, 99].map(|space| MembershipEvent::Announced {
+            peer: "a".into(),
+            space,
+            state: StateDigest::from_bytes([7; 32]),
+        });
         assert_eq!(events, newest);
     }
 }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::runtime::Handle;
@@ -109,7 +110,7 @@ impl Membership {
     ///
     /// # Errors
     /// [`AnnounceError::TooManySpaces`].
-    pub fn announce(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+    pub fn announce(&self, space: u64, state: StateDigest) -> Result<(), AnnounceError> {
         self.shared.announcements.set(space, state)
     }
 

@@ -8,6 +8,7 @@
 //! A list of peers that does not change needs none of this: give it to the transport.
 //!
 //! ```
+//! use anti_entropy::engine::StateDigest;
 //! use anti_entropy_net::swim::{ClusterKey, MembershipEvent, Membership, SwimConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -17,13 +18,14 @@
 //! let (a_transport, b_transport) = ("127.0.0.1:7001".parse()?, "127.0.0.1:7002".parse()?);
 //!
 //! let a = Membership::join(SwimConfig::new("a".into(), any_port, a_transport, key.clone())).await?;
-//! a.announce(1, [0xAA; 32])?;
+//! let state = StateDigest::from_bytes([0xAA; 32]); // of a replica: its handle knows it
+//! a.announce(1, state)?;
 //! let seeds = vec![format!("localhost:{}", a.local_addr().port())];
 //! let b = Membership::join(SwimConfig::new("b".into(), any_port, b_transport, key).with(|config| config.seeds = seeds)).await?;
 //!
 //! let Some(MembershipEvent::Up { member }) = b.next_event().await else { panic!("a was first") };
 //! assert_eq!((member.name.as_str(), member.transport), ("a", a_transport));
-//! let announced = MembershipEvent::Announced { peer: "a".into(), space: 1, state: [0xAA; 32] };
+//! let announced = MembershipEvent::Announced { peer: "a".into(), space: 1, state };
 //! assert_eq!(b.next_event().await, Some(announced));
 //! b.leave().await;
 //! # Ok(())

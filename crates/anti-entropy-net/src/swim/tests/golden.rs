@@ -1,5 +1,6 @@
 //! The bytes on the wire, as the module `swim` defines them. They were computed by another implementation, too.
 
+use anti_entropy::engine::StateDigest;
 use foca::{Codec as _, Header as FocaHeader, Member, Message, State};
 
 use crate::swim::announce::Announcement;
@@ -42,7 +43,7 @@ const DATA: &str = "0104010203040506070800000000000000012d2238f17e83a8c088cafe38
     3f933b7b824dd3abd6e36425df213d15fb166dd841af8b62f5ce828762ba8fa166ec493b27547a";
 
 fn announcement() -> Announcement {
-    Announcement { space: 5, state: [0xEE; 32] }
+    Announcement { space: 5, state: StateDigest::from_bytes([0xEE; 32]) }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,6 @@
 //! What strangers send, with recordings of what members sent.
 
-use super::{Net, Packet, address, cluster, config, secs};
+use super::{Net, Packet, address, cluster, config, digest, secs};
 use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
 use crate::swim::contents::encode_hello;
@@ -176,7 +176,7 @@ fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
     net.flying.clear();
     net.start(config);
     for space in 0..60 {
-        net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
+        net.nodes[&address(1)].shared.announcements.set(space, digest(1)).unwrap();
     }
     net.now += secs(10);
     // A hundred hellos, each of another life.

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
+
 use super::{Node, Shared};
 use crate::swim::announce::Announcements;
 use crate::swim::boot_id::BootId;
@@ -187,6 +189,11 @@ fn cluster(seed: u64, nodes: u16) -> Net {
     }
     net.run_until(|net| net.is_complete());
     net
+}
+
+/// What a replica in this state announces.
+fn digest(byte: u8) -> StateDigest {
+    StateDigest::from_bytes([byte; 32])
 }
 
 const fn secs(secs: u64) -> Duration {
