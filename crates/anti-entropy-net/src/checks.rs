@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::handshake::MAX_NAME_BYTES;
 
 /// Checks that a field is not less than another one of the same configuration.
-pub(crate) fn at_least_field<T: PartialOrd + Debug>(
+pub(crate) fn at_least_field<T: PartialOrd + Debug + Copy>(
     field: &str,
     value: T,
     other: &str,

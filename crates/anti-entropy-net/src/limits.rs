@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::{at_least_field, not_zero};
 
-/// Limits of a transport: of memory, of connections, and of time. The defaults suit a few dozen peers in one data centre.
+/// Limits of a transport: of memory, of connections, and of time. The defaults suit a few dozen peers in one data
+/// centre.
 ///
 /// ```
 /// use anti_entropy_net::TransportLimits;
@@ -22,8 +23,8 @@ pub struct TransportLimits {
     /// The longest frame that is sent or accepted, in bytes. At least 1,024; none of `send_queue_bytes`,
     /// `peer_queue_bytes` and `receive_queue_bytes` may be less.
     ///
-    /// Default 1 MiB: long enough that the cost of a frame does not matter, short enough that one frame takes little time
-    /// and memory.
+    /// Default 1 MiB: long enough that the cost of a frame does not matter, short enough that one frame takes little
+    /// time and memory.
     pub max_frame_bytes: usize,
     /// How many frames may wait to be sent to one peer. At least 1.
     ///
@@ -48,10 +49,11 @@ pub struct TransportLimits {
     /// How many of the received frames that wait may be from one peer. From 1 to 2²⁹ - 1; more than
     /// `receive_queue_frames` has no effect.
     ///
-    /// Default 256, a quarter of all: a peer that sends faster than this node receives delays itself and not the others.
+    /// Default 256, a quarter of all: a peer that sends faster than this node receives delays itself and not the
+    /// others.
     pub peer_queue_frames: usize,
-    /// How many bytes of the received frames that wait may be from one peer. From `max_frame_bytes` to 2²⁹ - 1; more than
-    /// `receive_queue_bytes` has no effect.
+    /// How many bytes of the received frames that wait may be from one peer. From `max_frame_bytes` to 2²⁹ - 1; more
+    /// than `receive_queue_bytes` has no effect.
     ///
     /// Default 4 MiB, a quarter of all.
     pub peer_queue_bytes: usize,
@@ -68,14 +70,14 @@ pub struct TransportLimits {
     ///
     /// Default 128: strangers who connect and say nothing can only make this node hold little.
     pub max_handshakes: usize,
-    /// How many inbound connections from one IP address may be in their handshake; IPv6 addresses that share their first
-    /// 64 bits count as one. At least 1; more than `max_handshakes` has no effect.
+    /// How many inbound connections from one IP address may be in their handshake; IPv6 addresses that share their
+    /// first 64 bits count as one. At least 1; more than `max_handshakes` has no effect.
     ///
-    /// Default 16, an eighth of all: strangers need eight addresses to keep peers out. It is enough for many nodes on one
-    /// host, since a handshake takes only a few round trips.
+    /// Default 16, an eighth of all: strangers need eight addresses to keep peers out. It is enough for many nodes on
+    /// one host, since a handshake takes only a few round trips.
     pub max_handshakes_per_address: usize,
-    /// How long connecting may take, on either side, until the handshake is complete. Longer than zero. If a peer's name
-    /// has several addresses, they are tried in order and share this time.
+    /// How long connecting may take, on either side, until the handshake is complete. Longer than zero. If a peer's
+    /// name has several addresses, they are tried in order and share this time.
     ///
     /// Default 5 seconds: enough for a few lost packets.
     pub handshake_timeout: Duration,
@@ -102,8 +104,8 @@ pub struct TransportLimits {
     ///
     /// Default 10: enough to see what is going on, and strangers cannot fill a disk.
     pub refusals_logged_per_second: u32,
-    /// QUIC only: the longest frame that is sent on the stream of short frames. Longer frames have a stream of their own,
-    /// so that they do not delay short ones. Any number; from `max_frame_bytes` on, all frames are short.
+    /// QUIC only: the longest frame that is sent on the stream of short frames. Longer frames have a stream of their
+    /// own, so that they do not delay short ones. Any number; from `max_frame_bytes` on, all frames are short.
     ///
     /// Default 16 KiB: about a dozen packets.
     pub short_frame_bytes: usize,

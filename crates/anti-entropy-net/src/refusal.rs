@@ -7,21 +7,22 @@ use tokio::time::Instant;
 
 use crate::refusal_reasons::refusal_reasons;
 
-/// How many refusals a transport remembers: enough to see what goes on, and little memory.
+/// How many refusals a transport remembers: enough to see what is going on, in little memory.
 pub(crate) const MAX_REMEMBERED: usize = 32;
 
-/// How much of what the TLS library says is kept; some of it is the stranger's.
+/// How much of what the TLS library reports is kept. Some of it is text that the other side chose.
 const MAX_DETAIL_BYTES: usize = 256;
 
-/// A connection that was refused, or closed for what the other side did.
+/// A connection that was refused, or closed because of what the other side did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionRefusal {
-    /// Why.
+    /// Why it was refused.
     pub reason: ConnectionRefusalReason,
-    /// Whose it was. Over plain TCP and QUIC alike, somebody received what was sent to this address.
+    /// The other side's address. Over QUIC it may be forged if the connection was refused early in the handshake.
     pub remote: SocketAddr,
-    /// What else is known, for people to read.
+    /// What else is known, for a person to read: the name that the other side gave, or what the TLS library reported.
+    /// Empty if there is nothing.
     pub detail: String,
 }
 
@@ -42,12 +43,12 @@ impl fmt::Display for ConnectionRefusal {
 }
 
 refusal_reasons! {
-    /// Why a connection was refused, or closed for what the other side did. Each reason has a counter in
+    /// Why a connection was refused, or closed because of what the other side did. Each reason has a counter in
     /// [`RefusedConnections`].
     enum ConnectionRefusalReason;
 
-    /// How many connections were refused or closed for what the other side did, by reason. Over TLS, connections that
-    /// this node opened count too.
+    /// How many connections were refused, or closed because of what the other side did, by reason. Over TLS,
+    /// connections that this node opened count too.
     struct RefusedConnections;
 
     /// Too many connections were in their handshake.
@@ -56,41 +57,41 @@ refusal_reasons! {
     TooManyConnections too_many_connections "too many connections";
     /// The handshake took too long.
     HandshakeTimeout handshake_timeout "the handshake took too long";
-    /// What arrived was no hello, or ended in the middle of one.
+    /// The other side sent something else than a hello, or only a part of one.
     Malformed malformed "no hello";
     /// The other side speaks another version.
     Version version "another version";
     /// The other side is not one of the peers.
     UnknownPeer unknown_peer "not one of the peers";
-    /// The other side looked for a node of another name.
+    /// The other side wanted to reach a node of another name.
     WrongReceiver wrong_receiver "it looked for another node";
     /// A frame longer than the limit was announced.
     FrameTooLong frame_too_long "a frame longer than allowed";
-    /// What was to be a stream of frames was none.
+    /// The other side opened a stream of an unknown kind.
     Stream stream "a stream of no known kind";
-    /// What arrived was not TLS, or broke its rules.
+    /// The other side did not speak TLS, or broke its rules.
     NotTls not_tls "no TLS";
-    /// TLS was spoken, but not for this protocol.
+    /// The other side spoke TLS, but for another protocol.
     Protocol protocol "TLS for another protocol";
-    /// The other side has no certificate.
+    /// The other side showed no certificate.
     NoCertificate no_certificate "no certificate";
-    /// The certificate is from no authority that is trusted.
+    /// The certificate was not issued by an authority that is trusted.
     UnknownIssuer unknown_issuer "a certificate of an unknown issuer";
-    /// The certificate is not on the list.
+    /// The certificate is not in the list of fingerprints.
     Unlisted unlisted "a certificate that is not listed";
     /// The certificate has expired, or is not valid yet.
     OutsideValidity outside_validity "a certificate that is not valid now";
-    /// The certificate is another node's, or not that of the name given.
+    /// The certificate does not prove the name that the other side gave, or that this node expected.
     WrongName wrong_name "a certificate of another name";
-    /// Anything else is wrong with the certificate, or with the proof that it is the other side's.
+    /// Something else is wrong with the certificate, or with the proof that the other side owns it.
     BadCertificate bad_certificate "a bad certificate";
     /// The other side refused this node's certificate.
     RefusedByPeer refused_by_peer "it refused this node's certificate";
-    /// The certificate of an open connection is trusted no longer.
+    /// The certificate of an open connection is no longer trusted.
     NoLongerTrusted no_longer_trusted "a certificate that is trusted no longer";
 }
 
-/// The last refusals, and how many were logged of late.
+/// The last refusals, and how many were logged in the present second.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
     last: VecDeque<ConnectionRefusal>,
@@ -99,7 +100,7 @@ pub(crate) struct RefusalLog {
 }
 
 impl RefusalLog {
-    /// Remembers a refusal; says whether it is to be logged.
+    /// Remembers a refusal, and returns whether to log it.
     pub(crate) fn note(&mut self, refusal: ConnectionRefusal, now: Instant, max_logged: u32) -> bool {
         if self.last.len() == MAX_REMEMBERED {
             self.last.pop_front();

@@ -16,8 +16,8 @@ pub(crate) enum Lane {
     All,
 }
 
-/// The frames that wait to be sent to one peer. Any task may push, and one task for each lane pops. The queue is bounded in
-/// frames and in bytes.
+/// The frames that wait to be sent to one peer. Any task may push, and one task for each lane pops. The queue is
+/// bounded in frames and in bytes.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
     waiting: Monitor<Waiting>,

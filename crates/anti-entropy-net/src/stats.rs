@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use crate::refusal::{ConnectionRefusal, ConnectionRefusalReason, RefusalLog, RefusedConnections};
 
-/// Counters of a transport since it was bound.
+/// What a transport has counted since it was bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct TransportStats {
-    /// Frames written to a connection; what breaks later may still lose them.
+    /// Frames written to a connection. They may still be lost if the connection breaks.
     pub frames_sent: u64,
     /// Bytes of these frames, without their lengths.
     pub bytes_sent: u64,
@@ -19,44 +19,44 @@ pub struct TransportStats {
     pub frames_received: u64,
     /// Bytes of these frames, without their lengths.
     pub bytes_received: u64,
-    /// Frames that had to wait for room in the receive queue; their connections were read no further meanwhile.
+    /// Frames that had to wait for room in the receive queue. While they waited, their connections were not read.
     pub receive_waits: u64,
-    /// Outbound connections that were accepted by the peer.
+    /// Outbound connections that the peer accepted.
     pub connected: u64,
-    /// Attempts to connect that failed or were refused by the peer.
+    /// Attempts to connect that failed or that the peer refused.
     pub connect_failures: u64,
     /// Outbound connections closed because there was nothing to send.
     pub closed_idle: u64,
-    /// Outbound connections given up because a frame could not be written in time.
+    /// Outbound connections closed because a frame could not be written in time.
     pub write_timeouts: u64,
     /// Inbound connections accepted.
     pub accepted: u64,
     /// Inbound connections closed because the peer opened a newer one.
     pub superseded: u64,
-    /// Inbound connections closed because nothing came.
+    /// Inbound connections closed because nothing arrived.
     pub inbound_idle: u64,
-    /// Frames to be sent that were dropped, by cause.
+    /// Frames that were to be sent and were dropped, by cause.
     pub dropped: DroppedFrames,
-    /// Connections that were refused or closed for what the other side did, by cause.
+    /// Connections that were refused, or closed because of what the other side did, by reason.
     pub refused: RefusedConnections,
 }
 
-/// Frames to be sent that were dropped, by cause.
+/// Frames that were to be sent and were dropped, by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct DroppedFrames {
     /// The queue to the peer was full.
     pub queue_full: u64,
-    /// There was no connection to the peer, or it ended while they waited.
+    /// There was no connection to the peer, or it ended while the frames waited.
     pub not_connected: u64,
-    /// They were longer than the limit.
+    /// The frames were longer than the limit.
     pub too_long: u64,
-    /// The peer was not known.
+    /// The peer was unknown.
     pub unknown_peer: u64,
 }
 
-/// The counters, shared by the tasks, and the last refusals.
+/// The counters and the last refusals, which all tasks of a transport share.
 #[derive(Debug)]
 pub(crate) struct Stats {
     counters: Mutex<TransportStats>,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::{is_loopback, not_zero};
 
-/// The configuration of a [`PrometheusEndpoint`](crate::PrometheusEndpoint): its address, the buckets of histograms, and
-/// the limits of requests.
+/// The configuration of a [`PrometheusEndpoint`](crate::PrometheusEndpoint): its address, the buckets of histograms,
+/// and the limits of requests.
 ///
 /// ```
 /// use anti_entropy_net::PrometheusConfig;
@@ -26,8 +26,8 @@ pub struct PrometheusConfig {
     ///
     /// Default 127.0.0.1:9464, the customary port of telemetry exporters.
     pub listen: SocketAddr,
-    /// Whether addresses other than loopback are allowed. Off by default, because whoever reaches the endpoint reads the
-    /// names of peers and how much they exchange. Turn it on only where the network itself keeps strangers out.
+    /// Whether addresses other than loopback are allowed. Off by default, because whoever reaches the endpoint reads
+    /// the names of peers and how much they exchange. Turn it on only where the network itself keeps strangers out.
     pub allow_non_loopback: bool,
     /// The upper bounds of the buckets of this framework's histograms, in seconds: 1 to 100 positive, finite numbers in
     /// ascending order. A bucket for all that is greater is added. Each costs a time series for every histogram.

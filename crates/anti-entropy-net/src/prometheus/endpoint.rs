@@ -9,11 +9,12 @@ use super::error::PrometheusError;
 use super::{http, recorder};
 use crate::task::Task;
 
-/// Answers `GET /metrics` with all metrics of the process, those of this framework and of others, for Prometheus.
+/// Answers `GET /metrics` with all metrics of the process, for Prometheus: those of this framework and any others.
 ///
-/// It installs the process's recorder for the facade `metrics`, which stays for as long as the process: an endpoint that
-/// is bound after another was dropped goes on with the same counters, and with the buckets and the idle timeout of the
-/// first. The recorder keeps a thread, which folds what histograms gather. The endpoint ends when it is dropped.
+/// It installs a recorder for the facade `metrics`, which stays until the process ends. So an endpoint that is bound
+/// after another was dropped continues with the same counters, and with the buckets and the idle timeout of the first.
+/// The recorder has a thread, which sorts the values that histograms collect into buckets. The endpoint ends when it is
+/// dropped.
 ///
 /// ```
 /// use anti_entropy_net::{PrometheusConfig, PrometheusEndpoint};
@@ -34,12 +35,12 @@ pub struct PrometheusEndpoint {
 }
 
 impl PrometheusEndpoint {
-    /// Installs the recorder, if that is not done yet, and listens. Bind it before driving replicas: what is told before
-    /// is told to nobody.
+    /// Installs the recorder, if that is not done yet, and listens. Bind it before replicas are driven: metrics that
+    /// are published before that are lost.
     ///
     /// # Errors
-    /// [`PrometheusError`] if the configuration makes no sense, the address cannot be listened on, or the process has
-    /// another recorder.
+    /// [`PrometheusError`] if the configuration is invalid, the operating system refuses the address, or the process
+    /// has another recorder.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
@@ -53,7 +54,7 @@ impl PrometheusEndpoint {
         Ok(Self { local_addr, _accepting: accepting })
     }
 
-    /// Where it listens.
+    /// The address that it listens on, with the port that was taken if the configuration left it open.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

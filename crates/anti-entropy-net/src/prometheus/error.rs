@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use anti_entropy::ConfigError;
 
-/// Why there is no endpoint. Nothing is left open.
+/// Why the endpoint could not be bound. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrometheusError {

@@ -11,10 +11,10 @@ use super::config::PrometheusConfig;
 use super::error::PrometheusError;
 use crate::describe::describe_metrics;
 
-/// How often what histograms have gathered is folded into their buckets; reading does so too.
+/// How often the values that histograms have collected are sorted into their buckets. Reading does so too.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The process's recorder, once it is installed: there is one, for good.
+/// The process's recorder, once it is installed. There is one, until the process ends.
 static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
 
 struct Installed {
@@ -22,7 +22,7 @@ struct Installed {
     _upkeep: Upkeep,
 }
 
-/// The thread of [`keep_up`], which ends when this is dropped.
+/// Keeps the thread of [`keep_up`] running until this is dropped.
 struct Upkeep(#[allow(dead_code, reason = "it is there to be dropped")] Sender<()>);
 
 /// Installs the recorder, or finds it installed by an earlier endpoint.
@@ -46,7 +46,8 @@ pub(super) fn install(config: &PrometheusConfig) -> Result<PrometheusHandle, Pro
     Ok(handle)
 }
 
-/// Keeps the recorder's memory bounded, whether or not there is an endpoint: it outlives them all.
+/// Starts a thread that keeps the recorder's memory bounded. The recorder outlives all endpoints, so its thread does
+/// too.
 fn keep_up(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (keep, ended) = channel::<()>();
     let work = move || {

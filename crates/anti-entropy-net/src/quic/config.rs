@@ -10,8 +10,8 @@ use crate::checks::{name_fits, peers_fit};
 use crate::limits::TransportLimits;
 use crate::tls::TlsConfig;
 
-/// The configuration of a [`QuicTransport`](crate::QuicTransport): its name, its address, its peers, its certificates and
-/// its limits.
+/// The configuration of a [`QuicTransport`](crate::QuicTransport): its name, its address, its peers, its certificates
+/// and its limits.
 ///
 /// ```
 /// use anti_entropy_net::{QuicConfig, TlsConfig, Trust};
@@ -45,8 +45,8 @@ pub struct QuicConfig {
     pub name: PeerId,
     /// The address to listen on. Port 0 takes any that is free; see [`local_addr`](crate::QuicTransport::local_addr).
     pub listen: SocketAddr,
-    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among them.
-    /// Peers may be changed later.
+    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among
+    /// them. Peers may be changed later.
     #[serde(default)]
     pub peers: BTreeMap<PeerId, Address>,
     /// This node's certificate, and which certificates it trusts.
@@ -55,8 +55,8 @@ pub struct QuicConfig {
     #[serde(default)]
     pub limits: TransportLimits,
     /// Whether nodes that are not among the peers may connect and send, if their certificates prove their names. Off by
-    /// default: an authority may have issued certificates for other purposes. To answer such a node, its address must be
-    /// given to [`set_peer`](crate::QuicTransport::set_peer).
+    /// default: an authority may have issued certificates for other purposes. To answer such a node, its address must
+    /// be given to [`set_peer`](crate::QuicTransport::set_peer).
     #[serde(default)]
     pub accept_unknown_peers: bool,
     /// The seed of random delays. The names of both sides are mixed in, so that nodes with the same seed do not act at

@@ -36,7 +36,8 @@ struct State {
     endpoint: Endpoint,
     queue: ReceiveQueue,
     open: BTreeMap<PeerId, Entry>,
-    /// The peers that are being dialled, and by how many tasks: while a peer moves, the one that ends may still be there.
+    /// The peers that are being dialled, and by how many tasks: while a peer moves, the one that ends may still be
+    /// there.
     dialling: BTreeMap<PeerId, usize>,
     tasks: JoinSet<()>,
 }

@@ -6,20 +6,20 @@ use anti_entropy::engine::StateDigest;
 
 use super::error::AnnounceError;
 
-/// What one announcement takes in a datagram.
+/// The length of one announcement in a datagram.
 pub(super) const ANNOUNCEMENT_BYTES: usize = 40;
 
-/// The state of a replica, in so few bytes that every datagram carries it.
+/// The state of a replica, in so few bytes that every datagram can carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
-    /// Which of the cluster's spaces it is about.
+    /// The space of the replica.
     pub(super) space: u64,
-    /// The digest of the replica's state: equal digests are equal replicas.
+    /// The digest of the replica's state. Replicas with equal digests are equal.
     pub(super) state: StateDigest,
 }
 
-/// What one peer announces, by space, and when that was heard or told. Nobody says that a space is retracted, so one that
-/// has not come up for longest makes room for another.
+/// What one peer announces, by space, and when it was received or reported. A peer does not say when it stops
+/// announcing a space, so the space that was announced least recently makes room for another.
 #[derive(Debug)]
 pub(super) struct Announced {
     states: BTreeMap<u64, (StateDigest, Duration)>,
@@ -43,8 +43,8 @@ impl Announced {
         self.states.iter().map(|(&space, &(state, _))| Announcement { space, state }).collect()
     }
 
-    /// Remembers a state. If there are too many spaces, the oldest makes room, unless it came up less than `keep` ago;
-    /// `false` if there is no room. Takes time in proportion to the spaces if there are too many.
+    /// Remembers a state. If there are too many spaces, the oldest makes room, unless it was announced less than `keep`
+    /// ago. Returns `false` if there is no room. O(n) in the number of spaces if there are too many.
     pub(super) fn set(&mut self, now: Duration, announcement: Announcement, keep: Duration) -> bool {
         let Announcement { space, state } = announcement;
         if self.states.len() >= self.max_spaces && !self.states.contains_key(&space) {
@@ -57,7 +57,7 @@ impl Announced {
     }
 }
 
-/// What goes along with our datagrams.
+/// What this node announces with its datagrams.
 #[derive(Debug)]
 pub(super) struct Announcements {
     spaces: Mutex<Spaces>,
@@ -67,7 +67,7 @@ pub(super) struct Announcements {
 #[derive(Debug, Default)]
 struct Spaces {
     states: BTreeMap<u64, StateDigest>,
-    /// The space that comes first in the next datagram that has no room for all.
+    /// The space that comes first in the next datagram, if that has no room for all.
     next: u64,
 }
 
@@ -89,7 +89,7 @@ impl Announcements {
         self.lock().states.remove(&space).is_some()
     }
 
-    /// As many as fit into the room that is left in a datagram; if not all do, others than last time.
+    /// As many announcements as fit into the room that is left in a datagram. If not all fit, they take turns.
     pub(super) fn take(&self, room_bytes: usize) -> Vec<Announcement> {
         let mut spaces = self.lock();
         let room = (room_bytes.saturating_sub(1) / ANNOUNCEMENT_BYTES).min(spaces.states.len());

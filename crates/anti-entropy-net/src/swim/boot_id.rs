@@ -1,5 +1,5 @@
-/// Names one run of one process, drawn at random when it joins. Nodes can share a cluster key because each run derives a
-/// key of its own from it.
+/// Names one run of one process, drawn at random when it joins. Nodes can share a cluster key because each run derives
+/// a key of its own from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BootId(pub(super) [u8; 8]);
 

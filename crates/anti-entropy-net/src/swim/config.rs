@@ -36,8 +36,8 @@ use crate::checks::name_fits;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SwimConfig {
-    /// This node's name: 1 to 255 bytes. No other node may have it. If two processes have one name, the one that started
-    /// later replaces the other.
+    /// This node's name: 1 to 255 bytes. No other node may have it. If two processes have one name, the one that
+    /// started later replaces the other.
     pub name: PeerId,
     /// The address to listen on for datagrams. Port 0 takes any that is free.
     pub listen: SocketAddr,
@@ -51,9 +51,9 @@ pub struct SwimConfig {
     #[serde(default)]
     pub zone: Option<String>,
     /// Where other nodes may be found: each a host, a colon and a port, such as `node-2.example:7946`. At most
-    /// [`max_seed_addresses`](SwimLimits::max_seed_addresses). Names are resolved again each time. This node's own address
-    /// may be among them, so that all nodes can have the same list. None need answer. A node without seeds waits until
-    /// others find it.
+    /// [`max_seed_addresses`](SwimLimits::max_seed_addresses). Names are resolved again each time. This node's own
+    /// address may be among them, so that all nodes can have the same list. None need answer. A node without seeds
+    /// waits until others find it.
     #[serde(default)]
     pub seeds: Vec<String>,
     /// The key that the nodes of the cluster share.

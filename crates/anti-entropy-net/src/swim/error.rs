@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use anti_entropy::ConfigError;
 
-/// Why the membership could not be joined. Nothing is left open.
+/// Why a node could not join. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -18,16 +18,16 @@ pub enum JoinError {
         /// What the operating system reported.
         source: io::Error,
     },
-    /// The operating system gave no random bytes.
+    /// The operating system has no random numbers.
     #[error("the operating system gave no random bytes; nothing was opened; without them nothing can be kept secret")]
     NoRandom,
 }
 
-/// Why a state is not announced. What was announced before still is.
+/// Why a state cannot be announced. What was announced before still is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// There are as many spaces as allowed.
+    /// As many spaces are announced as allowed.
     #[error("the space was refused: {max} are announced already; retract one, or raise max_spaces on every node")]
     TooManySpaces {
         /// [`SwimLimits::max_spaces`](super::SwimLimits::max_spaces).

@@ -3,8 +3,8 @@
 use super::boot_id::BootId;
 use super::reader::Reader;
 
-/// The longest datagram: what the smallest IPv6 link carries in one packet, less the headers of IPv6 and UDP. Every node
-/// takes that much, so it is no setting.
+/// The longest datagram: what the smallest IPv6 link carries in one packet, less the headers of IPv6 and UDP. Every
+/// node takes that much, so it is no setting.
 pub(super) const MAX_DATAGRAM_BYTES: usize = 1_280 - 40 - 8;
 /// How long a hello is: its padding lets the reply be as long, and not longer.
 pub(super) const HELLO_BYTES: usize = 512;

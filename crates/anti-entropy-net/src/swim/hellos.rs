@@ -52,9 +52,9 @@ impl Hellos {
         }
     }
 
-    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or recordings
-    /// could use up the replies that those need who join. Of too many lives, one is forgotten; then its recordings count
-    /// once more.
+    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or
+    /// recordings could use up the replies that those need who join. Of too many lives, one is forgotten; then its
+    /// recordings count once more.
     pub(super) fn is_new(&self, sender: BootId, counter: u64) -> bool {
         self.heeded.get(&sender).is_none_or(|&newest| counter > newest)
     }
@@ -76,8 +76,8 @@ impl Hellos {
         begins
     }
 
-    /// Notes that a hello with this counter is sent, and says how many were before it. `None` if the wait that began with
-    /// the counter `first` is over, or ends now because the address was silent too often.
+    /// Notes that a hello with this counter is sent, and says how many were before it. `None` if the wait that began
+    /// with the counter `first` is over, or ends now because the address was silent too often.
     pub(super) fn attempt(&mut self, address: SocketAddr, first: u64, counter: u64) -> Option<u32> {
         let pending = self.pending.get_mut(&address).filter(|pending| pending.first == first)?;
         if pending.counters.len() >= ATTEMPTS {

@@ -30,8 +30,9 @@ pub struct SwimLimits {
     ///
     /// Default 2,048: twice the members, since some of them have just restarted.
     pub max_sessions: usize,
-    /// How many spaces this node announces, and how many it remembers of each member; of more, the one that was announced
-    /// least recently is forgotten. Any number; with 0 nothing is announced. It must be the same on every node.
+    /// How many spaces this node announces, and how many it remembers of each member; of more, the one that was
+    /// announced least recently is forgotten. Any number; with 0 nothing is announced. It must be the same on every
+    /// node.
     ///
     /// Default 64. Each takes 40 bytes for each member.
     pub max_spaces: usize,
@@ -52,14 +53,14 @@ pub struct SwimLimits {
     /// Default 64: enough for a cluster that starts all at once, and no more, since anybody can send recorded hellos
     /// again.
     pub max_replies_per_second: u32,
-    /// How many unknown senders per second are told that this node does not know them, and as many again at the addresses
-    /// of members and seeds. From 1 to 1,000,000. Garbage from other addresses therefore does not prevent members from
-    /// finding a node that has restarted.
+    /// How many unknown senders per second are told that this node does not know them, and as many again at the
+    /// addresses of members and seeds. From 1 to 1,000,000. Garbage from other addresses therefore does not prevent
+    /// members from finding a node that has restarted.
     ///
     /// Default 16.
     pub max_notices_per_second: u32,
-    /// How many refused datagrams per second are logged, with the feature `tracing`. At most 1,000,000; 0 logs none. All
-    /// are counted.
+    /// How many refused datagrams per second are logged, with the feature `tracing`. At most 1,000,000; 0 logs none.
+    /// All are counted.
     ///
     /// Default 5.
     pub max_warnings_per_second: u32,

@@ -7,8 +7,9 @@ use anti_entropy::engine::StateDigest;
 use super::event::{Member, MembershipEvent};
 use crate::monitor::Monitor;
 
-/// The events that the application has not taken yet. It keeps the present state and the state that the application knows,
-/// not each change between the two, so it is bounded by the members and their spaces however slow the application is.
+/// The events that the application has not taken yet. It keeps the present state and the state that the application
+/// knows, not each change between the two, so it is bounded by the members and their spaces however slow the
+/// application is.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     state: Monitor<State>,

@@ -68,9 +68,9 @@ impl Sessions {
         self.by_boot.remove(&boot);
     }
 
-    /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes room;
-    /// without one, none begins. Ending a session is safe: only a fresh introduction begins it
-    /// again, and nothing from before that is taken.
+    /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes
+    /// room; without one, none begins. Ending a session is safe: only a fresh introduction begins it again, and nothing
+    /// from before that is taken.
     pub(super) fn begin(
         &mut self,
         now: Duration,

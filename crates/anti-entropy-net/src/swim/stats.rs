@@ -4,36 +4,36 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::{DatagramRefusal, RefusedDatagrams};
 
-/// Counters of a [`Membership`](super::Membership) since it joined. Bytes are those of UDP payloads.
+/// What a [`Membership`](super::Membership) has counted since it joined. Bytes are those of UDP payloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct SwimStats {
     /// Datagrams sent.
     pub datagrams_sent: u64,
-    /// Bytes of these.
+    /// Bytes of the datagrams sent.
     pub bytes_sent: u64,
-    /// Datagrams that the operating system refused to send; they count as lost.
+    /// Datagrams that the operating system refused to send.
     pub send_errors: u64,
-    /// Datagrams received, with those that were refused.
+    /// Datagrams received, including those that were refused.
     pub datagrams_received: u64,
-    /// Bytes of these.
+    /// Bytes of the datagrams received.
     pub bytes_received: u64,
     /// Failures to receive, as the operating system reports them.
     pub receive_errors: u64,
     /// Hellos sent.
     pub hellos_sent: u64,
-    /// Sessions begun with a life of a peer.
+    /// Sessions begun. There is one with each process of a peer.
     pub sessions: u64,
-    /// How often this node came back after it was declared down.
+    /// How often this node came back after others had declared it down.
     pub rejoins: u64,
-    /// Datagrams that were refused, by cause.
+    /// Datagrams that were refused, by reason.
     pub refused: RefusedDatagrams,
     /// The datagram that was refused last.
     pub last_refusal: Option<DatagramRefusal>,
 }
 
-/// The counters, shared with whoever looks.
+/// The counters, which the node and those who read them share.
 #[derive(Debug, Default)]
 pub(super) struct Stats(Mutex<SwimStats>);
 

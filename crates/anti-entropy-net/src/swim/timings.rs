@@ -54,12 +54,13 @@ pub struct SwimTimings {
     ///
     /// Default 200 milliseconds.
     pub gossip_interval: Duration,
-    /// How long to wait for the reply to a hello before it is sent again. Longer than zero. The wait doubles three times,
-    /// then the address counts as silent.
+    /// How long to wait for the reply to a hello before it is sent again. Longer than zero. The wait doubles three
+    /// times, then the address counts as silent.
     ///
     /// Default 250 milliseconds: longer than a round trip.
     pub hello_retry: Duration,
-    /// How long the event that a member is up may be held back until it is known what the member announces. May be zero.
+    /// How long the event that a member is up may be held back until it is known what the member announces. May be
+    /// zero.
     ///
     /// Default 1 second: enough for a few lost hellos.
     pub up_wait: Duration,
@@ -67,8 +68,8 @@ pub struct SwimTimings {
     ///
     /// Default 2 seconds.
     pub announce_refresh: Duration,
-    /// How long to wait before the seeds are asked again while no member is known, the first time. Longer than zero, and
-    /// at most `seed_retry_max`. The wait doubles each time up to `seed_retry_max`.
+    /// How long to wait before the seeds are asked again while no member is known, the first time. Longer than zero,
+    /// and at most `seed_retry_max`. The wait doubles each time up to `seed_retry_max`.
     ///
     /// Default 500 milliseconds.
     pub seed_retry_min: Duration,
@@ -85,8 +86,8 @@ pub struct SwimTimings {
     ///
     /// Default 5 seconds.
     pub resolve_timeout: Duration,
-    /// The longest wait before this node comes back after it was declared down repeatedly. At least `probe_interval`. The
-    /// first time it comes back at once.
+    /// The longest wait before this node comes back after it was declared down repeatedly. At least `probe_interval`.
+    /// The first time it comes back at once.
     ///
     /// Default 60 seconds: two processes that were given the same name disturb each other no more often.
     pub rejoin_max: Duration,

@@ -32,12 +32,12 @@ use crate::tls::TlsConfig;
 pub struct TcpConfig {
     /// This node's name, by which its peers know it: 1 to 255 bytes. With TLS and authorities, a DNS name.
     pub name: PeerId,
-    /// The address to listen on: a loopback address, unless `tls` or `allow_non_loopback` is set. Port 0 takes any that is
-    /// free; see [`local_addr`](crate::TcpTransport::local_addr).
+    /// The address to listen on: a loopback address, unless `tls` or `allow_non_loopback` is set. Port 0 takes any that
+    /// is free; see [`local_addr`](crate::TcpTransport::local_addr).
     pub listen: SocketAddr,
-    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among them.
-    /// IP addresses are loopback addresses, unless `tls` or `allow_non_loopback` is set. Names are resolved at each
-    /// attempt to connect, and then the same holds of what they stand for. Peers may be changed later.
+    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among
+    /// them. IP addresses are loopback addresses, unless `tls` or `allow_non_loopback` is set. Names are resolved at
+    /// each attempt to connect, and then the same holds of what they stand for. Peers may be changed later.
     #[serde(default)]
     pub peers: BTreeMap<PeerId, Address>,
     /// Limits of memory, connections and time.

@@ -46,9 +46,9 @@ pub enum Trust {
     /// The certificates of each peer by its name of 1 to 255 bytes, self-signed or not. To change a peer's certificate,
     /// list the new one beside the old one first. Peers without a certificate in the list are refused.
     Fingerprints(BTreeMap<PeerId, BTreeSet<CertificateFingerprint>>),
-    /// Certificates of authorities. A peer's certificate must be issued by one of them, for clients and servers. Among its
-    /// subject alternative names it must have the peer's name, letter for letter, as a DNS name; wildcards do not count.
-    /// So the names of nodes must be DNS names.
+    /// Certificates of authorities. A peer's certificate must be issued by one of them, for clients and servers. Among
+    /// its subject alternative names it must have the peer's name, letter for letter, as a DNS name; wildcards do not
+    /// count. So the names of nodes must be DNS names.
     Authorities(Pem),
 }
 

@@ -10,7 +10,7 @@ use crate::hex;
 
 /// The SHA-256 hash of a certificate in DER, as `openssl x509 -fingerprint -sha256` shows it.
 ///
-/// Written in hexadecimal; colons between the bytes and capital letters are read as well.
+/// It is written in hexadecimal. When it is read, there may be colons between the bytes, and capital letters.
 ///
 /// ```
 /// use anti_entropy_net::CertificateFingerprint;
@@ -32,7 +32,7 @@ impl CertificateFingerprint {
         Self(hash)
     }
 
-    /// The fingerprint of the first certificate in a PEM text, which in a chain is the node's own.
+    /// The fingerprint of the first certificate in a PEM text. In a chain, the node's own certificate is the first.
     ///
     /// # Errors
     /// [`FingerprintError`] if there is none.
@@ -78,14 +78,14 @@ impl fmt::Debug for CertificateFingerprint {
     }
 }
 
-/// Why there is no [`CertificateFingerprint`].
+/// Why a text gives no [`CertificateFingerprint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FingerprintError {
-    /// The text is not a hash.
+    /// The text is not 64 hexadecimal digits.
     #[error("a fingerprint is 64 hexadecimal digits, with or without colons; take it from openssl x509 -sha256")]
     NotHexadecimal,
-    /// The text has no certificate in it.
+    /// The text contains no certificate.
     #[error("there is no certificate in the PEM text; it must have a block that begins -----BEGIN CERTIFICATE-----")]
     NoCertificate,
 }

@@ -1,4 +1,4 @@
-//! Who is who: certificates, and whose are trusted.
+//! Certificates: this node's own, and those of peers that it trusts.
 
 mod config;
 mod error;

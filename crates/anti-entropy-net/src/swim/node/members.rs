@@ -79,7 +79,8 @@ impl Node {
             if told.is_some_and(|(before, at)| before == state && now < at + refresh) {
                 continue;
             }
-            // One that was told just now stays, or a member with too many spaces would have all of them told all the time.
+            // One that was told just now stays, or a member with too many spaces would have all of them told all the
+            // time.
             if known.announced.set(now, announcement, refresh) {
                 self.shared.mailbox.announced(name, space, state);
             }

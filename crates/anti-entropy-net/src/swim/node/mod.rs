@@ -152,8 +152,8 @@ impl Node {
         std::mem::take(&mut self.seeds.wanted)
     }
 
-    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are seen
-    /// before whoever sent them is suspected.
+    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are
+    /// seen before whoever sent them is suspected.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         match self.timers.pop_due(now) {
             Some(Timer::Foca(timer)) if self.is_refuted(&timer) => {}

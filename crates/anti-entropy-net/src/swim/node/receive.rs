@@ -70,8 +70,8 @@ impl Node {
         }
     }
 
-    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so. Nothing
-    /// follows from it: saying hello to ourselves costs little, and who replies besides is heard.
+    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so.
+    /// Nothing follows from it: saying hello to ourselves costs little, and who replies besides is heard.
     fn take_echo(&self, header: Header) -> Handled {
         let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
         if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho) }
@@ -160,8 +160,8 @@ impl Node {
         }
     }
 
-    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that can
-    /// make us say hello, but once, and to no address except those that we talk to anyway.
+    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that
+    /// can make us say hello, but once, and to no address except those that we talk to anyway.
     fn take_lost(&mut self, now: Duration, from: SocketAddr, header: Header) -> Handled {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
@@ -177,8 +177,8 @@ impl Node {
         Ok(())
     }
 
-    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage from
-    /// elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
+    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage
+    /// from elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
     fn notify_lost(&mut self, now: Duration, to: SocketAddr, sender: BootId) {
         let notices = if self.is_peers(to) { &mut self.notices_to_peers } else { &mut self.notices };
         if !self.sessions.contains(sender) && notices.allow(now) {

@@ -7,8 +7,9 @@ use crate::swim::identity::Identity;
 use crate::swim::timers::Timer;
 
 impl Node {
-    /// Sees to it that this life replaces the earlier ones of its name that others know of: at once, as when it has just
-    /// begun, or after a while, for two lives at the same time would outdo each other for ever. Says whether it was done.
+    /// Sees to it that this life replaces the earlier ones of its name that others know of: at once, as when it has
+    /// just begun, or after a while, for two lives at the same time would outdo each other for ever. Says whether it
+    /// was done.
     pub(super) fn outdo_now_or_later(&mut self, now: Duration, known_generation: u32) -> bool {
         let mut context = self.codec.context();
         context.rival_generation = context.rival_generation.max(known_generation);
@@ -38,8 +39,8 @@ impl Node {
         let changed = self.foca.change_identity(own.clone(), &mut self.wishes).is_ok();
         if changed {
             self.codec.context().own = own;
-            // Foca 2.0 would probe nobody until it hears from somebody, and so never miss members that are gone. An error
-            // could only come of news, and there is none.
+            // Foca 2.0 would probe nobody until it hears from somebody, and so never miss members that are gone. An
+            // error could only come of news, and there is none.
             let _ = self.foca.apply_many(std::iter::empty(), true, &mut self.wishes);
         }
         changed
