@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::TransportLimits;
 
-/// The places of inbound connections in their handshake: so many in all, and so many of one address.
+/// Limits how many inbound connections are in their handshake: in all, and from one address.
 #[derive(Debug)]
 pub(crate) struct HandshakeSlots {
     all: usize,
     of_one: usize,
-    /// Only of addresses that have any, so never more than there are places.
+    /// How many slots each address has taken. Addresses that have none are not in it, so it has no more entries than
+    /// there are slots.
     taken: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
-/// A place, given back when dropped.
+/// A slot for one handshake, which is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct HandshakeSlot {
     places: Arc<HandshakeSlots>,
@@ -26,7 +27,7 @@ impl HandshakeSlots {
         Arc::new(Self { all, of_one, taken: Mutex::default() })
     }
 
-    /// A place, if there is one for this address. O(n) in the number of addresses.
+    /// Takes a slot, if there is one for this address. O(n) in the number of addresses.
     pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<HandshakeSlot> {
         let address = counted_as(remote);
         let mut taken = self.lock();
@@ -39,7 +40,7 @@ impl HandshakeSlots {
         Some(HandshakeSlot { places: Arc::clone(self), address })
     }
 
-    /// Whether half of all places are taken, or half of those of this address.
+    /// Whether half of all slots are taken, or half of those for this address.
     #[cfg(feature = "quic")]
     pub(crate) fn are_scarce(&self, remote: SocketAddr) -> bool {
         let (all, own) = count(&self.lock(), counted_as(remote));
@@ -68,7 +69,7 @@ fn count(taken: &BTreeMap<IpAddr, usize>, address: IpAddr) -> (usize, usize) {
     (taken.values().sum(), taken.get(&address).copied().unwrap_or(0))
 }
 
-/// Whoever has one IPv6 address commonly has all of its first 64 bits, so they count as one.
+/// A host with one IPv6 address can usually take any with the same first 64 bits, so they count as one.
 fn counted_as(remote: SocketAddr) -> IpAddr {
     match remote.ip().to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -14,7 +14,7 @@ use crate::send_queue::{PushError, SendQueue};
 use crate::stats::Stats;
 use crate::task::Task;
 
-/// The peers, each with its address, its queue and the task that sends what is in it.
+/// The peers. Each has an address, a queue of frames, and a task that sends them.
 #[derive(Debug)]
 pub(crate) struct Peers {
     own_name: PeerId,
@@ -32,17 +32,17 @@ struct Peer {
     task: Task,
 }
 
-/// What the task that sends to a peer starts from.
+/// What the task that sends to a peer is given.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) peer: PeerId,
     pub(crate) address: Address,
     pub(crate) queue: Arc<SendQueue>,
-    /// Different for each pair of names, so that nobody moves in step.
+    /// Different for each pair of names, so that nodes do not act at the same moment.
     pub(crate) seed: u64,
 }
 
-/// What setting a peer has changed.
+/// How setting a peer has changed the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
     Kept,
@@ -51,7 +51,7 @@ pub(crate) enum Set {
 }
 
 impl Peers {
-    /// Nobody yet.
+    /// No peers yet.
     pub(crate) fn new(own_name: PeerId, limits: TransportLimits, seed: u64, stats: Arc<Stats>) -> Self {
         Self { own_name, limits, seed, stats, known: Mutex::new(Some(BTreeMap::new())) }
     }
@@ -95,7 +95,7 @@ impl Peers {
         }
     }
 
-    /// Removes a peer; `false` if it was not known.
+    /// Removes a peer. Returns `false` if it was unknown.
     pub(crate) fn remove(&self, peer: &PeerId) -> bool {
         self.lock().as_mut().is_some_and(|peers| peers.remove(peer).is_some())
     }
@@ -129,7 +129,7 @@ impl Peers {
         })
     }
 
-    /// Forgets all peers for good, and hands out their tasks to be ended.
+    /// Removes all peers and refuses others from now on. Returns the tasks, which the caller ends.
     pub(crate) fn close(&self) -> Vec<Task> {
         let peers = self.lock().take();
         peers.unwrap_or_default().into_values().map(|peer| peer.task).collect()

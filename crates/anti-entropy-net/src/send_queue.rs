@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use crate::limits::TransportLimits;
 use crate::monitor::Monitor;
 
-/// Which frames one task takes from a queue.
+/// The frames that one task takes from a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Up to `short_frame_bytes`.

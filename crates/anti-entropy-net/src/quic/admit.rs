@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Accepting connections: the handshake, up to the answer to the hello.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
     let handshakes = HandshakeSlots::new(&hub.config.limits);
     while let Some(incoming) = endpoint.accept().await {
         let remote = incoming.remote_address();
-        // When many are on their way, each has to show first that it receives what is sent to its address, so that
-        // whoever invents addresses takes no places, neither all nor those of the address.
+        // When slots are scarce, the other side first has to prove that it receives packets at its address. So forged
+        // addresses take no slots, neither all of them nor those of the address.
         if handshakes.are_scarce(remote) && !incoming.remote_address_validated() {
-            // It cannot fail, since the address is not validated.
+            // `retry` only fails if the address is validated already.
             let _ = incoming.retry();
             continue;
         }
@@ -39,8 +39,8 @@ async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Han
     match timeout(limit, admit(&hub, incoming, remote)).await {
         Ok(None) => {}
         Ok(Some(TurnedAway { connection, writer })) => {
-            // The other side closes the connection when it has the answer; not closing it first, lest the answer be
-            // lost. The handshake's limit of time holds for this too.
+            // The other side closes the connection when it has the answer. If this side closed it first, the answer
+            // might be lost. The handshake timeout limits this wait too.
             let _ = timeout(limit.saturating_sub(start.elapsed()), writer.stopped()).await;
             connection.close(REFUSED, b"refused");
         }
@@ -49,7 +49,7 @@ async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Han
     drop(place);
 }
 
-/// A connection that is not wanted; the answer that says so is on its way, and the refusal is counted.
+/// A connection that was refused. The answer is on its way, and the refusal is counted.
 struct TurnedAway {
     connection: Connection,
     writer: SendStream,
@@ -71,7 +71,7 @@ async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option
         return turned_away.map(|writer| TurnedAway { connection, writer });
     }
     match connection.close_reason() {
-        // The hello was not to be had because the handshake failed after all.
+        // There was no hello because the handshake failed after all.
         Some(error) => failed(hub, remote, &error),
         None => hub.stats.refuse(ConnectionRefusalReason::Malformed, remote, ""),
     }
@@ -87,10 +87,10 @@ fn failed(hub: &Hub, remote: SocketAddr, error: &ConnectionError) {
     hub.stats.refuse(reason, remote, error.to_string());
 }
 
-/// There was no hello.
+/// The other side sent something else than a hello.
 struct Malformed;
 
-/// Reads the hello and answers it. If the other side is turned away, that is counted, and the answer's stream returned.
+/// Reads the hello and answers it. If the connection is refused, counts that and returns the stream of the answer.
 async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) -> Result<Option<SendStream>, Malformed> {
     let (mut writer, mut reader) = connection.accept_bi().await.map_err(|_| Malformed)?;
     let hello = match read_hello(&mut reader).await {
@@ -113,7 +113,7 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) ->
     if let Some(reason) = status.refusal() {
         hub.stats.refuse(reason, remote, named);
     }
-    // If the answer does not arrive, the connection is broken, and whoever uses it notices.
+    // If the answer cannot be sent, the connection is broken, and the task that uses it notices.
     let _ = answer(&mut writer, status).await;
     if admitted.is_ok() {
         hub.stats.count(|stats| stats.accepted += 1);

@@ -19,7 +19,7 @@ use crate::peers::Destination;
 use crate::refusal::ConnectionRefusalReason;
 use crate::send_queue::Lane;
 
-/// What quinn wants to be given and nobody is told; names are proven after the handshake.
+/// A server name that quinn asks for and does not send. Names are proven after the handshake.
 const SERVER_NAME: &str = "anti-entropy";
 
 /// All that the task which sends to one peer needs.
@@ -31,16 +31,16 @@ pub(super) struct Link {
 
 /// How sending over a connection ended.
 enum End {
-    /// It was given up in good order, for being idle or for a newer one.
+    /// It was given up in good order, because it was idle or a newer one replaced it.
     Retired,
-    /// The peer ended it, or it broke.
+    /// The peer ended the connection, or it broke.
     Lost,
 }
 
 struct Lost;
 
 impl Link {
-    /// Connects when there is a frame to send and no connection, carries frames, and connects again; never ends by
+    /// Connects when there is a frame to send and no connection, sends frames, and connects again. It never ends by
     /// itself.
     pub(super) async fn run(self) {
         let limits = &self.hub.config.limits;
@@ -59,8 +59,8 @@ impl Link {
         }
     }
 
-    /// Takes the connection that there is, or tries until there is one. Frames are taken during an attempt and refused
-    /// between two.
+    /// Returns the connection to the peer, and tries to connect until there is one. Frames are queued during an
+    /// attempt, and refused between two attempts.
     async fn connection(&self, backoff: &mut Backoff) -> Arc<Live> {
         loop {
             tokio::select! {
@@ -77,8 +77,8 @@ impl Link {
         }
     }
 
-    /// Drops what waits, since it would be stale by then, and waits before the next attempt, or until the peer has
-    /// connected.
+    /// Drops the frames that wait, since they would be stale after the pause. Then waits for the next attempt, or until
+    /// the peer has connected.
     async fn pause(&self, backoff: &mut Backoff) {
         let dropped = self.to.queue.shut();
         self.hub.stats.count(|stats| stats.dropped.not_connected += dropped);
@@ -89,7 +89,7 @@ impl Link {
         self.to.queue.open();
     }
 
-    /// Tries all that the address stands for, in order.
+    /// Tries the addresses of the peer in order.
     async fn dial(&self) -> io::Result<Arc<Live>> {
         let (start, dialling) = (Instant::now(), self.hub.dialling(&self.to.peer));
         let addresses = self.to.address.resolve().await?;
@@ -109,7 +109,7 @@ impl Link {
         Err(last)
     }
 
-    /// `None`: the peer has dialled as well.
+    /// Connects to one address. Returns `None` if the peer opens a connection as well.
     async fn attempt(&self, address: SocketAddr) -> io::Result<Option<Arc<Live>>> {
         let hub = &self.hub;
         let endpoint = hub.endpoint().ok_or(io::ErrorKind::NotConnected)?;
@@ -169,7 +169,7 @@ impl Link {
         Ok(())
     }
 
-    /// The next frame of a lane; `None` if nothing more is to be sent over this connection.
+    /// The next frame of a lane. `None` if the connection is being given up.
     async fn next(&self, live: &Live, lane: Lane) -> Result<Option<Vec<u8>>, Lost> {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! The connections that are open, and which of two is kept.
+//! The open connections, and the rule for which of two is kept.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::receive_queue::{PeerQueue, ReceiveQueue};
 use crate::stats::Stats;
 use crate::tls::TlsHandle;
 
-/// All that the tasks of a transport share.
+/// What the tasks of a transport share.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) config: Arc<QuicConfig>,
@@ -27,7 +27,7 @@ pub(super) struct Hub {
     pub(super) incarnation: Incarnation,
     /// `None` once the transport is closed.
     state: Mutex<Option<State>>,
-    /// Told of each new connection.
+    /// Notified of each new connection.
     opened: watch::Sender<()>,
 }
 
@@ -36,8 +36,8 @@ struct State {
     endpoint: Endpoint,
     queue: ReceiveQueue,
     open: BTreeMap<PeerId, Entry>,
-    /// The peers that are being dialled, and by how many tasks: while a peer moves, the one that ends may still be
-    /// there.
+    /// The peers to which tasks are connecting, and how many tasks: while a peer moves to another address, its previous
+    /// task may still be there.
     dialling: BTreeMap<PeerId, usize>,
     tasks: JoinSet<()>,
 }
@@ -46,7 +46,7 @@ struct State {
 struct Entry {
     live: Arc<Live>,
     task: AbortHandle,
-    /// The connection before this one, while what has arrived over it is still being read.
+    /// The task of the connection before this one, while it still reads what has arrived.
     before: Option<AbortHandle>,
 }
 
@@ -83,12 +83,12 @@ impl Hub {
         }
     }
 
-    /// A new connection of a peer, whose certificate has proven its name. An error says why it is not wanted.
+    /// Takes a new connection of a peer, whose certificate has proven its name. An error says why it is refused.
     ///
-    /// An established connection is worth more than one in the making, so a crossing is decided before either is
-    /// established: while the peer with the lesser name dials, it turns the other's hello away. A hello that arrives
-    /// although there is a connection means that the peer has none any more, unless it was on its way when the peer
-    /// accepted this side's.
+    /// If both nodes connect at the same time, that is decided before either connection is established: the node with
+    /// the lesser name refuses the other's hello while it is connecting itself. If a hello arrives although there is a
+    /// connection, then the peer has lost that connection, unless the hello was on its way when the peer accepted this
+    /// node's.
     pub(super) fn register(
         self: &Arc<Self>,
         peer: PeerId,
@@ -149,9 +149,10 @@ impl Hub {
         }
     }
 
-    /// Ends a connection that a newer one replaces; if it may still have something to read, gently.
+    /// Ends a connection that a newer one replaces. If frames of the same process may still arrive over it, it is given
+    /// up in good order.
     fn supersede(&self, older: Entry, incarnation: Incarnation) -> Option<AbortHandle> {
-        // Never more than two of a peer.
+        // There are never more than two connections of a peer.
         if let Some(oldest) = older.before {
             oldest.abort();
         }
@@ -183,19 +184,19 @@ impl Hub {
         live.is_usable().then(|| Arc::clone(live))
     }
 
-    /// Waits until there is one.
+    /// Waits until there is a connection over which to send to a peer.
     pub(super) async fn wait_for(&self, peer: &PeerId) -> Arc<Live> {
         let mut opened = self.opened.subscribe();
         loop {
             if let Some(live) = self.usable(peer) {
                 return live;
             }
-            // The sender is `self`'s.
+            // It cannot fail, since `self` has the sender.
             let _ = opened.changed().await;
         }
     }
 
-    /// Notes that a peer is being dialled, until the value is dropped.
+    /// Notes that a task is connecting to a peer, until the value is dropped.
     pub(super) fn dialling<'a>(&'a self, peer: &'a PeerId) -> Dialling<'a> {
         if let Some(state) = self.lock().as_mut() {
             *state.dialling.entry(peer.clone()).or_default() += 1;

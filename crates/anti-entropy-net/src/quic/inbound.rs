@@ -19,7 +19,7 @@ use crate::tls::TlsHandle;
 /// How much of a stream is read at a time.
 const READ_AHEAD_BYTES: usize = 16 << 10;
 
-/// All that the task which serves one connection needs.
+/// What the task that serves one connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Inbound {
     pub(super) config: Arc<QuicConfig>,
@@ -31,9 +31,9 @@ pub(super) struct Inbound {
 
 /// How a stream that arrived has ended.
 enum StreamEnd {
-    /// No long frame is to follow.
+    /// The stream of long frames has ended.
     Through,
-    /// The other side sends nothing more over this connection.
+    /// The stream of short frames has ended: the other side sends nothing more over this connection.
     Left,
     Broken,
     Stalled,
@@ -56,7 +56,7 @@ impl Inbound {
     pub(super) async fn run(self) {
         let mut readers = JoinSet::new();
         self.receive(&mut readers).await;
-        // What has arrived before the end is still queued.
+        // Frames that arrived before the end are still queued.
         while readers.join_next().await.is_some() {}
     }
 
@@ -74,7 +74,7 @@ impl Inbound {
         let (mut is_idle, mut this_left, mut other_left) = (false, false, false);
         while !(this_left && other_left) {
             let end = tokio::select! {
-                // The trust may have changed since the handshake: then no stream is read.
+                // First, so that no stream is read if the certificate is no longer trusted since the handshake.
                 biased;
                 () = &mut distrusted => StreamEnd::Refused(ConnectionRefusalReason::NoLongerTrusted),
                 // A stream that has broken a rule ends the connection before another is taken.

@@ -1,4 +1,4 @@
-//! A connection past its handshake, as all who use it see it.
+//! The state of a connection after its handshake.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::streams::Writer;
 use crate::handshake::Incarnation;
 
-// The codes that connections are closed with. The other side treats all alike; they help whoever looks at the packets.
+// The codes with which connections are closed. The other side treats them all alike; they help a person who looks at
+// the packets.
 pub(super) const CLOSED: VarInt = VarInt::from_u32(0);
 pub(super) const IDLE: VarInt = VarInt::from_u32(1);
 pub(super) const SUPERSEDED: VarInt = VarInt::from_u32(2);
@@ -27,7 +28,7 @@ pub(super) enum Opener {
     Peer,
 }
 
-/// A connection past its handshake.
+/// A connection after its handshake.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) peer: PeerId,

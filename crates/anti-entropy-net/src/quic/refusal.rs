@@ -1,11 +1,11 @@
-//! What quinn says of a failed handshake, as a reason.
+//! Why a QUIC handshake failed, as a reason.
 
 use quinn::ConnectionError;
 
 use crate::refusal::ConnectionRefusalReason;
 use crate::tls::reason_of_alert;
 
-/// Why a handshake failed, if somebody is to blame.
+/// Why a handshake failed. `None` if the other side is not to blame.
 pub(super) fn refusal_reason(error: &ConnectionError) -> Option<ConnectionRefusalReason> {
     // QUIC's codes from here on are TLS alerts.
     let alert = |code: u64| u8::try_from(code.checked_sub(0x100)?).ok();
