@@ -54,11 +54,7 @@ impl Cluster {
         let node = |number: usize| {
             let name = format!("node-{number}");
             let files = authority.issue(&name)?.write(directory.path())?;
-            let tls = TlsConfig {
-                certificates: files.certificate.into(),
-                key: files.key.into(),
-                trust: Trust::Authorities(files.authority.into()),
-            };
+            let tls = TlsConfig::new(files.certificate, files.key, Trust::Authorities(files.authority.into()));
             let (process, pipes, swim) = Default::default();
             Ok::<_, Failure>(Node { name: PeerId::from(name.as_str()), tls, process, pipes, swim })
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, SystemClock};
-use anti_entropy_net::swim::{ClusterKey, Membership, Space, SwimConfig, follow};
+use anti_entropy_net::swim::{ClusterKey, Membership, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{QuicConfig, QuicTransport};
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -69,12 +69,11 @@ impl Node {
         let (replica, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
         tokio::spawn(driver);
 
-        let swim = SwimConfig {
-            seeds: settings.seeds,
-            ..SwimConfig::new(settings.name, loopback, transport.local_addr(), ClusterKey::from_hex(&settings.key)?)
-        };
+        let key = ClusterKey::from_hex(&settings.key)?;
+        let swim = SwimConfig::new(settings.name, loopback, transport.local_addr(), key)
+            .with(|config| config.seeds = settings.seeds);
         let membership = Arc::new(Membership::join(swim).await?);
-        let spaces: BTreeMap<u64, Arc<dyn Space>> = [(SPACE, Arc::new(replica.clone()) as Arc<dyn Space>)].into();
+        let spaces = BTreeMap::from([(SPACE, Arc::new(replica.clone()) as Arc<dyn SpaceReplica>)]);
         // From here on peers come and go by themselves.
         tokio::spawn(follow(Arc::clone(&membership), transport.clone(), spaces));
         Ok(Self { replica, transport, membership, marker })

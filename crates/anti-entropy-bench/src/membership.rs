@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
 use anti_entropy_net::swim::{ClusterKey, Membership, SwimConfig, SwimStats, SwimTimings};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -53,7 +54,7 @@ async fn run(nodes: usize, spaces: u64, intervals: u64) -> Result<Vec<Row>, Box<
         let seeds = members.first().map(|first| first.local_addr().to_string());
         let member = Membership::join(config(number, seeds)).await?;
         for space in 0..spaces {
-            member.announce(space, [7; 32])?;
+            member.announce(space, StateDigest::from_bytes([7; 32]))?;
         }
         members.push(member);
     }
@@ -90,7 +91,11 @@ fn row(number: usize, nodes: usize, spaces: u64, intervals: u64, before: &SwimSt
 fn config(number: usize, seeds: Option<String>) -> SwimConfig {
     let [listen, transport] = [0, 7_001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let config = SwimConfig::new(name(number).as_str().into(), listen, transport, ClusterKey::new([7; 32]));
-    SwimConfig { zone: Some("north".into()), seeds: seeds.into_iter().collect(), timings: timings(), ..config }
+    config.with(|config| {
+        config.zone = Some("north".into());
+        config.seeds = seeds.into_iter().collect();
+        config.timings = timings();
+    })
 }
 
 fn name(number: usize) -> String {
@@ -100,14 +105,13 @@ fn name(number: usize) -> String {
 /// The defaults, but that all that happens again and again does so more often.
 fn timings() -> SwimTimings {
     let timings = SwimTimings::default();
-    SwimTimings {
-        probe_interval: timings.probe_interval / FASTER,
-        probe_timeout: timings.probe_timeout / FASTER,
-        look_for_down_interval: timings.look_for_down_interval / FASTER,
-        exchange_interval: timings.exchange_interval / FASTER,
-        gossip_interval: timings.gossip_interval / FASTER,
-        seed_retry_min: timings.seed_retry_min / FASTER,
-        seed_interval: timings.seed_interval / FASTER,
-        ..timings
-    }
+    timings.with(|timings| {
+        timings.probe_interval /= FASTER;
+        timings.probe_timeout /= FASTER;
+        timings.look_for_down_interval /= FASTER;
+        timings.exchange_interval /= FASTER;
+        timings.gossip_interval /= FASTER;
+        timings.seed_retry_min /= FASTER;
+        timings.seed_interval /= FASTER;
+    })
 }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 /// The longest name that the domain name system has.
 const MAX_HOST_BYTES: usize = 253;
 
-/// Where a peer listens: an IP address and a port, or a name that is looked up anew at each attempt to connect.
+/// The address of a peer: an IP address and a port, or a name and a port. A name is resolved at each attempt to
+/// connect.
 ///
 /// ```
 /// use anti_entropy_net::Address;
@@ -23,6 +24,7 @@ const MAX_HOST_BYTES: usize = 253;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Address {
     /// An IP address and a port.
     Socket(SocketAddr),
@@ -36,7 +38,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The addresses that it stands for now.
+    /// The IP addresses that it stands for at this moment.
     pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::Socket(address) => Ok(vec![*address]),
@@ -45,8 +47,8 @@ impl Address {
     }
 }
 
-/// Each address with the time to try it for: an equal share of what is left of `whole` since `start` when its turn comes,
-/// so that those that do not answer leave some to the others.
+/// Each address with the time for which it may be tried. When its turn comes, it gets an equal share of what is left of
+/// `whole` since `start`, so that addresses that do not answer leave time for the others.
 pub(crate) fn in_turn(
     addresses: Vec<SocketAddr>,
     start: Instant,
@@ -105,11 +107,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a text is no [`Address`].
+/// A text that is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no address; write an IP address or a name, a colon and a port, such as node-2.example.net:7000")]
+#[error(
+    "{text:?} is not an address; write an IP address or a name, a colon and a port, such as node-2.example.net:7000"
+)]
 pub struct AddressError {
-    /// What was written.
+    /// The text.
     text: String,
 }
 

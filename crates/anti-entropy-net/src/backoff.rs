@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-/// How long to wait before connecting again: doubles from a least to a most, with jitter, so that peers which lost the
-/// same node do not come back in step.
+/// Exponential back-off: how long to wait before connecting again. The wait doubles from `min` to `max`. It is random,
+/// so that peers which lost the same node do not all come back at the same moment.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     min: Duration,
@@ -15,7 +15,7 @@ impl Backoff {
         Self { min, max, next: min, random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// The next delay: between half of the present step and all of it.
+    /// The next delay: at random between a half of the present step and all of it.
     pub(crate) fn delay(&mut self) -> Duration {
         let step = self.next;
         self.next = step.saturating_mul(2).min(self.max);
@@ -25,15 +25,15 @@ impl Backoff {
         half.saturating_add(Duration::from_nanos(self.random.u64(0..=half_ns)))
     }
 
-    /// After a connection that lasted this long: one that was refused or broke soon counts as a failed attempt, or two
-    /// nodes of the same name would throw each other out as fast as they can.
+    /// Notes that a connection ended after this long. If it broke soon it counts as a failed attempt; otherwise two
+    /// nodes of the same name would end each other's connections without a pause.
     pub(crate) fn connected_for(&mut self, lasted: Duration) {
         if lasted >= self.max {
             self.reset();
         }
     }
 
-    /// After a connection that ended well.
+    /// Starts again from `min`, after a connection that ended in good order.
     pub(crate) fn reset(&mut self) {
         self.next = self.min;
     }

@@ -1,32 +1,16 @@
 use std::io;
 use std::net::SocketAddr;
 
+use anti_entropy::ConfigError;
 use anti_entropy::PeerId;
 
-/// Why a transport could not be set up. Nothing is left open.
+/// Why a transport could not be bound. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The listening address can be reached from other machines, and plain TCP protects nothing.
-    #[error(
-        "listening on {address} was refused: plain TCP proves no sender and protects no frame, so it stays on \
-         loopback; use TLS, listen on a loopback address, or set allow_non_loopback if the network itself is private"
-    )]
-    ListenNotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// A limit makes no sense.
-    #[error("the limit {limit} {rule}; nothing was opened; correct the configuration")]
-    Limit {
-        /// The field of [`TcpLimits`](crate::Limits).
-        limit: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
-    /// A peer, or this node's own name, was refused.
+    /// A setting is out of its range, or contradicts another one.
     #[error(transparent)]
-    Peer(#[from] PeerError),
+    Config(#[from] ConfigError),
     /// The certificates cannot be used.
     #[cfg(feature = "tls")]
     #[error("{0} (nothing was opened)")]
@@ -36,12 +20,12 @@ pub enum BindError {
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
 }
 
-/// Why a peer was refused. The peers are as they were.
+/// Why a peer was not added or moved. The peers are as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
@@ -56,13 +40,13 @@ pub enum PeerError {
         /// Its address.
         address: SocketAddr,
     },
-    /// The peer has this node's own name; a node does not send to itself.
-    #[error("peer {0} was refused: it is this node's own name; remove it from the peers, or name one of them anew")]
+    /// The peer has this node's own name. A node does not send to itself.
+    #[error("peer {0} was refused: it is this node's own name; remove it from the peers, or rename one of the two")]
     OwnName(PeerId),
-    /// The name is empty, or longer than the handshake carries.
+    /// The name is empty, or longer than the handshake can carry.
     #[error("a name of {bytes} bytes was refused; names have 1 to 255")]
     NameLength {
-        /// Its length.
+        /// The name's length.
         bytes: usize,
     },
     /// There are as many peers as allowed.

@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// How much room a frame's buffer starts with, whatever length was announced.
+/// The capacity with which the buffer of a frame starts, whatever length was announced.
 const FIRST_ROOM_BYTES: usize = 4 << 10;
 
 /// Why no further frame can be read from a connection.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// A frame longer than the limit was announced.
+    /// The announced length is above the limit.
     TooLong,
     /// Nothing arrived for too long.
     Stalled,
-    /// The other side has said all that it wanted to, or was cut off in the middle of a frame.
+    /// The stream has ended, perhaps in the middle of a frame.
     Finished,
     /// The connection broke.
     Broken,
@@ -28,9 +28,10 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Reads a frame. The buffer's room is at most twice what has arrived, or 4 KiB, so announcing is free of charge.
+/// Reads a frame. The buffer's capacity is at most twice what has arrived, or 4 KiB, so a peer cannot make this node
+/// allocate memory by announcing a length.
 ///
-/// `patience` is how long nothing may arrive, before the frame and in the middle of it.
+/// `patience` is how long to wait for bytes before the frame, and in the middle of it.
 pub(crate) async fn read_frame(
     reader: &mut (impl AsyncRead + Unpin),
     max_bytes: usize,
@@ -45,7 +46,7 @@ pub(crate) async fn read_frame(
         if frame.len() == frame.capacity() {
             frame.reserve_exact(missing.min(frame.len().max(FIRST_ROOM_BYTES)));
         }
-        // As much as there is room for, and never bytes of the next frame.
+        // As much as the buffer has room for, and never bytes of the next frame.
         let room = missing.min(frame.capacity() - frame.len());
         let mut part = (&mut *reader).take(room as u64);
         if timeout(patience[1], part.read_buf(&mut frame)).await.map_err(stalled)?? == 0 {

@@ -1,19 +1,19 @@
-//! Who is calling whom: the first bytes of a connection. The crate's documentation defines them.
+//! The hello and its answer, the first bytes of a connection. The crate's documentation defines them.
 
 use std::io;
 
 use anti_entropy::PeerId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 
-/// The longest name that its length of one byte can announce.
+/// The longest name whose length fits into one byte.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 
 const MAGIC: [u8; 4] = *b"AENT";
 const VERSION: u8 = 1;
 
-/// What the accepting side says to a hello.
+/// The status in the answer to a hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
@@ -22,23 +22,23 @@ pub(crate) enum Status {
     UnknownSender = 2,
     WrongReceiver = 3,
     TooManyConnections = 4,
-    /// Over TLS: the certificate is not that of the sender named.
+    /// Over TLS: the certificate does not prove the sender's name.
     WrongName = 5,
     #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "only over QUIC"))]
-    /// Over QUIC: the other side has dialled as well, and that connection is kept.
+    /// Over QUIC: the accepting side opens a connection as well, and that one prevails.
     Crossed = 6,
 }
 
 impl Status {
-    /// What is counted, if it is a refusal.
-    pub(crate) fn refusal(self) -> Option<RefusalReason> {
+    /// The reason to count, if the status is a refusal.
+    pub(crate) fn refusal(self) -> Option<ConnectionRefusalReason> {
         match self {
             Self::Accepted | Self::Crossed => None,
-            Self::OtherVersion => Some(RefusalReason::Version),
-            Self::UnknownSender => Some(RefusalReason::UnknownPeer),
-            Self::WrongReceiver => Some(RefusalReason::WrongReceiver),
-            Self::TooManyConnections => Some(RefusalReason::TooManyConnections),
-            Self::WrongName => Some(RefusalReason::WrongName),
+            Self::OtherVersion => Some(ConnectionRefusalReason::Version),
+            Self::UnknownSender => Some(ConnectionRefusalReason::UnknownPeer),
+            Self::WrongReceiver => Some(ConnectionRefusalReason::WrongReceiver),
+            Self::TooManyConnections => Some(ConnectionRefusalReason::TooManyConnections),
+            Self::WrongName => Some(ConnectionRefusalReason::WrongName),
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) struct Hello {
     pub(crate) to: PeerId,
 }
 
-/// Why no hello could be read.
+/// Why a hello could not be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HelloError {
     OtherVersion,
@@ -63,7 +63,7 @@ impl From<io::Error> for HelloError {
     }
 }
 
-/// Says hello and waits for the answer; an error if it is not "accepted".
+/// Sends a hello and waits for the answer. It is an error if that is not "accepted".
 pub(crate) async fn greet<S>(stream: &mut S, from: &PeerId, to: &PeerId) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -78,7 +78,7 @@ where
     Err(io::Error::other("the peer refused the connection"))
 }
 
-/// Over QUIC: says hello, and who of its name it is, and waits for the answer.
+/// Over QUIC: sends a hello with this side's incarnation, and waits for the answer.
 #[cfg(feature = "quic")]
 pub(crate) async fn greet_as<W, R>(
     (writer, reader): (&mut W, &mut R),
@@ -103,11 +103,11 @@ where
     Ok(Answer::Refused(answer[5]))
 }
 
-/// Which process a node is: drawn anew when a transport is bound.
+/// Tells apart the processes that run under one name. It is drawn at random when a transport is bound.
 #[cfg(feature = "quic")]
 pub(crate) type Incarnation = [u8; 8];
 
-/// What the other side says over QUIC.
+/// The answer to a hello over QUIC.
 #[cfg(feature = "quic")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {

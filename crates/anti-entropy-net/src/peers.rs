@@ -9,16 +9,16 @@ use anti_entropy::transport::SendError;
 use crate::address::Address;
 use crate::error::PeerError;
 use crate::handshake::MAX_NAME_BYTES;
-use crate::limits::Limits;
-use crate::queue::{PushError, SendQueue};
+use crate::limits::TransportLimits;
+use crate::send_queue::{PushError, SendQueue};
 use crate::stats::Stats;
 use crate::task::Task;
 
-/// The peers, each with its address, its queue and the task that sends what is in it.
+/// The peers. Each has an address, a queue of frames, and a task that sends them.
 #[derive(Debug)]
 pub(crate) struct Peers {
     own_name: PeerId,
-    limits: Limits,
+    limits: TransportLimits,
     seed: u64,
     stats: Arc<Stats>,
     /// `None` once the transport is closed.
@@ -32,17 +32,17 @@ struct Peer {
     task: Task,
 }
 
-/// What the task that sends to a peer starts from.
+/// What the task that sends to a peer is given.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) peer: PeerId,
     pub(crate) address: Address,
     pub(crate) queue: Arc<SendQueue>,
-    /// Different for each pair of names, so that nobody moves in step.
+    /// Different for each pair of names, so that nodes do not act at the same moment.
     pub(crate) seed: u64,
 }
 
-/// What setting a peer has changed.
+/// How setting a peer has changed the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
     Kept,
@@ -51,8 +51,8 @@ pub(crate) enum Set {
 }
 
 impl Peers {
-    /// Nobody yet.
-    pub(crate) fn new(own_name: PeerId, limits: Limits, seed: u64, stats: Arc<Stats>) -> Self {
+    /// No peers yet.
+    pub(crate) fn new(own_name: PeerId, limits: TransportLimits, seed: u64, stats: Arc<Stats>) -> Self {
         Self { own_name, limits, seed, stats, known: Mutex::new(Some(BTreeMap::new())) }
     }
 
@@ -86,7 +86,16 @@ impl Peers {
         }
     }
 
-    /// Removes a peer; `false` if it was not known.
+    /// Adds the peers of a configuration, which has been validated.
+    pub(crate) fn add_configured(&self, configured: &BTreeMap<PeerId, Address>, start: impl Fn(Destination) -> Task) {
+        if let Some(peers) = self.lock().as_mut() {
+            for (peer, address) in configured {
+                peers.insert(peer.clone(), self.start(peer.clone(), address.clone(), &start));
+            }
+        }
+    }
+
+    /// Removes a peer. Returns `false` if it was unknown.
     pub(crate) fn remove(&self, peer: &PeerId) -> bool {
         self.lock().as_mut().is_some_and(|peers| peers.remove(peer).is_some())
     }
@@ -120,7 +129,7 @@ impl Peers {
         })
     }
 
-    /// Forgets all peers for good, and hands out their tasks to be ended.
+    /// Removes all peers and refuses others from now on. Returns the tasks, which the caller ends.
     pub(crate) fn close(&self) -> Vec<Task> {
         let peers = self.lock().take();
         peers.unwrap_or_default().into_values().map(|peer| peer.task).collect()
@@ -144,8 +153,8 @@ impl Peers {
     }
 }
 
-/// Whether the handshake can carry a name.
-pub(crate) fn check_name(name: &PeerId) -> Result<(), PeerError> {
+/// Refuses a name that the handshake cannot carry.
+fn check_name(name: &PeerId) -> Result<(), PeerError> {
     match name.as_str().len() {
         1..=MAX_NAME_BYTES => Ok(()),
         bytes => Err(PeerError::NameLength { bytes }),

@@ -1,7 +1,7 @@
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// A task that ends with its owner.
+/// A task that is aborted when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(JoinHandle<()>);
 
@@ -11,7 +11,7 @@ impl Task {
         Self(runtime.spawn(work))
     }
 
-    /// Waits until the task has ended and let go of everything.
+    /// Waits until the task has ended and freed everything.
     pub(crate) async fn ended(mut self) {
         // An error means that it was aborted or panicked: it has ended all the same.
         let _ = (&mut self.0).await;

@@ -6,8 +6,10 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// A certificate authority for tests and examples; **not for production**, where keys must not lie about in one
-/// process.
+use crate::tls::{CertificateFingerprint, Pem, TlsConfig, Trust};
+
+/// A certificate authority for tests and examples. **Not for production**, where one process must not hold the keys of
+/// several nodes.
 ///
 /// ```
 /// # fn main() -> Result<(), anti_entropy_net::TestAuthorityError> {
@@ -41,7 +43,7 @@ pub struct TestCertificate {
     pub authority: String,
 }
 
-/// Where [`TestCertificate::write`] has put what it wrote.
+/// The paths of the files that [`TestCertificate::write`] has written.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TestFiles {
@@ -53,13 +55,16 @@ pub struct TestFiles {
     pub authority: PathBuf,
 }
 
-/// Why there is no certificate.
+/// Why a certificate could not be issued or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestAuthorityError {
-    /// The name cannot be in a certificate, or the random generator failed.
-    #[error("no certificate was issued: {0}; choose a name that is a DNS name")]
-    Issue(#[from] rcgen::Error),
+    /// The name cannot be in a certificate, or there were no random numbers.
+    #[error("no certificate was issued: {reason}; choose a name that is a DNS name")]
+    Issue {
+        /// What the library reported.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("a certificate could not be written: {0}; choose a directory that exists and may be written to")]
     Write(#[from] io::Error),
@@ -69,13 +74,14 @@ impl TestAuthority {
     /// A new authority, with a key of its own.
     ///
     /// # Errors
-    /// [`TestAuthorityError`] if the random generator fails.
+    /// [`TestAuthorityError`] if there are no random numbers.
     pub fn new() -> Result<Self, TestAuthorityError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "anti-entropy test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        let key = KeyPair::generate().map_err(not_issued)?;
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(not_issued)? })
     }
 
     /// The authority's certificate, in PEM.
@@ -86,12 +92,12 @@ impl TestAuthority {
     /// Issues a certificate that is valid now, for client and server.
     ///
     /// # Errors
-    /// [`TestAuthorityError`] if the name is no DNS name.
+    /// [`TestAuthorityError`] if the name is not a DNS name.
     pub fn issue(&self, name: &str) -> Result<TestCertificate, TestAuthorityError> {
         self.sign(name, &params(name)?)
     }
 
-    /// Issues a certificate whose time is over.
+    /// Issues a certificate that has expired.
     ///
     /// # Errors
     /// As [`issue`](Self::issue).
@@ -101,7 +107,7 @@ impl TestAuthority {
         self.sign(name, &params)
     }
 
-    /// Issues a certificate whose time has not come.
+    /// Issues a certificate that is not valid yet.
     ///
     /// # Errors
     /// As [`issue`](Self::issue).
@@ -112,8 +118,8 @@ impl TestAuthority {
     }
 
     fn sign(&self, name: &str, params: &CertificateParams) -> Result<TestCertificate, TestAuthorityError> {
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let key = KeyPair::generate().map_err(not_issued)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(not_issued)?;
         Ok(TestCertificate {
             name: name.to_owned(),
             certificate: certificate.pem(),
@@ -124,13 +130,13 @@ impl TestAuthority {
 }
 
 impl TestCertificate {
-    /// A certificate that nobody but itself has signed, for lists of fingerprints.
+    /// A self-signed certificate, for lists of fingerprints.
     ///
     /// # Errors
     /// As [`TestAuthority::issue`].
     pub fn self_signed(name: &str) -> Result<Self, TestAuthorityError> {
-        let key = KeyPair::generate()?;
-        let certificate = params(name)?.self_signed(&key)?.pem();
+        let key = KeyPair::generate().map_err(not_issued)?;
+        let certificate = params(name)?.self_signed(&key).map_err(not_issued)?.pem();
         Ok(Self {
             name: name.to_owned(),
             certificate: certificate.clone(),
@@ -139,23 +145,24 @@ impl TestCertificate {
         })
     }
 
-    /// What a list of trusted certificates has of it.
-    pub fn fingerprint(&self) -> crate::Fingerprint {
-        crate::Fingerprint::of_pem(&self.certificate).expect("a certificate was issued")
+    /// The fingerprint of the certificate, for lists of fingerprints.
+    pub fn fingerprint(&self) -> CertificateFingerprint {
+        CertificateFingerprint::of_pem(&self.certificate).expect("a certificate was issued")
     }
 
-    /// A configuration with this certificate that trusts all that its authority has issued.
-    pub fn config(&self) -> crate::TlsConfig {
-        self.config_with(crate::Trust::Authorities(crate::Pem::Text(self.authority.clone())))
+    /// A configuration with this certificate that trusts all certificates of its authority.
+    pub fn config(&self) -> TlsConfig {
+        self.config_with(Trust::Authorities(Pem::Text(self.authority.clone())))
     }
 
-    /// A configuration with this certificate.
-    pub fn config_with(&self, trust: crate::Trust) -> crate::TlsConfig {
-        let [certificates, key] = [&self.certificate, &self.key].map(|text| crate::Pem::Text(text.clone()));
-        crate::TlsConfig { certificates, key, trust }
+    /// A configuration with this certificate that trusts these.
+    pub fn config_with(&self, trust: Trust) -> TlsConfig {
+        let [certificates, key] = [&self.certificate, &self.key].map(|text| Pem::Text(text.clone()));
+        TlsConfig::new(certificates, key, trust)
     }
 
-    /// Writes the files `<name>.pem`, `<name>.key` and `authority.pem` into a directory, over those that are there.
+    /// Writes the files `<name>.pem`, `<name>.key` and `authority.pem` into a directory, and replaces files of
+    /// these names.
     ///
     /// # Errors
     /// [`TestAuthorityError`] if a file cannot be written.
@@ -173,19 +180,21 @@ impl TestCertificate {
 }
 
 impl TestFiles {
-    /// A configuration with these files that trusts all that the authority has issued.
-    pub fn config(&self) -> crate::TlsConfig {
-        crate::TlsConfig {
-            certificates: self.certificate.clone().into(),
-            key: self.key.clone().into(),
-            trust: crate::Trust::Authorities(self.authority.clone().into()),
-        }
+    /// A configuration with these files that trusts all certificates of the authority.
+    pub fn config(&self) -> TlsConfig {
+        let trust = Trust::Authorities(self.authority.clone().into());
+        TlsConfig::new(self.certificate.clone(), self.key.clone(), trust)
     }
 }
 
 fn params(name: &str) -> Result<CertificateParams, TestAuthorityError> {
-    let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(not_issued)?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn not_issued(error: rcgen::Error) -> TestAuthorityError {
+    TestAuthorityError::Issue { reason: error.to_string() }
 }

@@ -3,7 +3,6 @@
 mod common;
 
 use anti_entropy::Transport;
-use anti_entropy_net::TcpConfig;
 use common::{bind, closed, config, connect, in_time, peer, put};
 use tokio::io::AsyncWriteExt;
 
@@ -27,7 +26,7 @@ fn peaks() -> [u64; 2] {
 
 #[tokio::test]
 async fn ten_thousand_connections_that_announce_four_gibibytes() {
-    let b = bind(TcpConfig { accept_unknown_peers: true, ..config("b") }).await;
+    let b = bind(config("b").with(|config| config.accept_unknown_peers = true)).await;
     let before = peaks();
     let mut opened = 0;
     while opened < CONNECTIONS {

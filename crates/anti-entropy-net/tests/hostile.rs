@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anti_entropy_net::{Limits, QuicConfig, TcpConfig, TestAuthority, TestCertificate};
+use anti_entropy_net::{TestAuthority, TestCertificate, TransportLimits};
 use common::{Node, authority, bind, bind_quic, hello, in_time, loopback, peer, quic_config, raw, tls_config};
 use quinn::Endpoint;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,27 +22,26 @@ const EVIL_MEMBERS: usize = 8;
 const FRAME_BYTES: usize = 4 << 10;
 
 /// Small, so that the bound says something.
-fn limits() -> Limits {
-    Limits {
-        max_frame_bytes: 64 << 10,
-        receive_queue_bytes: 1 << 20,
-        peer_queue_bytes: 256 << 10,
-        send_queue_bytes: 256 << 10,
-        window_bytes: 128 << 10,
-        max_connections: 64,
-        max_handshakes: 64,
+fn limits() -> TransportLimits {
+    TransportLimits::default().with(|limits| {
+        limits.max_frame_bytes = 64 << 10;
+        limits.receive_queue_bytes = 1 << 20;
+        limits.peer_queue_bytes = 256 << 10;
+        limits.send_queue_bytes = 256 << 10;
+        limits.window_bytes = 128 << 10;
+        limits.max_connections = 64;
+        limits.max_handshakes = 64;
         // All are on one host.
-        max_handshakes_per_address: 64,
-        write_timeout: Duration::from_secs(2),
-        handshake_timeout: Duration::from_secs(2),
-        ..Limits::default()
-    }
+        limits.max_handshakes_per_address = 64;
+        limits.write_timeout = Duration::from_secs(2);
+        limits.handshake_timeout = Duration::from_secs(2);
+    })
 }
 
 /// What the limits allow a node to hold, in MiB: its queues; for each connection, what has arrived and is not read, a
 /// frame on each stream, and the same to be sent; and for each connection and handshake what TLS and QUIC take
 /// themselves.
-fn bound_mib(limits: &Limits, connections: usize) -> usize {
+fn bound_mib(limits: &TransportLimits, connections: usize) -> usize {
     let each = 2 * limits.window_bytes as usize + 2 * limits.max_frame_bytes + limits.send_queue_bytes + (128 << 10);
     let handshakes = limits.max_handshakes * (192 << 10);
     (limits.receive_queue_bytes + connections * each + handshakes) >> 20
@@ -190,11 +189,11 @@ fn attackers(authority: &TestAuthority, quic: SocketAddr, tcp: SocketAddr) -> At
 async fn hostile_connections_cost_little_and_stop_nobody() {
     let hostile = std::env::var("HOSTILE").map_or(500, |count| count.parse().expect("a number"));
     let authority = authority();
-    let with_limits = |name| QuicConfig { limits: limits(), ..quic_config(&authority, name) };
+    let with_limits = |name| quic_config(&authority, name).with(|config| config.limits = limits());
     let quic = ["a", "b"].map(|name| bind_quic(with_limits(name)));
     let [quic_a, quic_b] = quic.map(|node| async { Arc::new(node.await) });
     let (quic_a, quic_b) = (quic_a.await, quic_b.await);
-    let with_limits = |name| TcpConfig { limits: limits(), ..tls_config(&authority, name) };
+    let with_limits = |name| tls_config(&authority, name).with(|config| config.limits = limits());
     let (tcp_a, tcp_b) = (Arc::new(bind(with_limits("a")).await), Arc::new(bind(with_limits("b")).await));
     quic_a.add_peer("b", quic_b.local_addr());
     quic_b.add_peer("a", quic_a.local_addr());

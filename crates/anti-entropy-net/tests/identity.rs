@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use anti_entropy_net::{
-    BindError, Pem, QuicConfig, QuicTransport, RefusalReason, TcpConfig, TcpTransport, TestAuthority, TestCertificate,
+    BindError, ConnectionRefusalReason, Pem, QuicConfig, QuicTransport, TcpTransport, TestAuthority, TestCertificate,
     TlsConfig, TlsError, Trust,
 };
 use common::{Node, authority, bind, bind_quic, config, deliver, in_time, loopback, peer, raw, until};
@@ -13,11 +13,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 async fn quic_node(name: &str, tls: TlsConfig) -> QuicTransport {
-    bind_quic(QuicConfig { limits: config(name).limits, ..QuicConfig::new(peer(name), loopback(), tls) }).await
+    bind_quic(QuicConfig::new(peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)).await
 }
 
 async fn tcp_node(name: &str, tls: TlsConfig) -> TcpTransport {
-    bind(TcpConfig { tls: Some(tls), ..config(name) }).await
+    bind(config(name).with(|config| config.tls = Some(tls))).await
 }
 
 /// Comes to a node as "a" with a certificate, over both transports; says whether it was let in.
@@ -39,8 +39,8 @@ async fn come(
     [over_quic == Some(0), over_tcp == Some(0)]
 }
 
-async fn refused(node: &impl Node, reason: RefusalReason, times: u64) {
-    until(node, |stats| reason.count(&stats.refused) == times).await;
+async fn refused(node: &impl Node, reason: ConnectionRefusalReason, times: u64) {
+    until(node, |stats| stats.refused.count(reason) == times).await;
     let last = node.refusals().pop().expect("refusals are remembered");
     assert_eq!(last.reason, reason, "{last}");
     assert!(last.remote.ip().is_loopback() && last.remote.port() != 0);
@@ -60,24 +60,24 @@ async fn with_authorities_whoever_proves_its_name_is_let_in_and_nobody_else() {
     let (quic, tcp) = nodes(&authority.issue("b").unwrap().config()).await;
     assert_eq!(come(&quic, &tcp, Some(&authority.issue("a").unwrap()), raw::ALPN).await, [true; 2]);
     let cases = [
-        (Some(other.issue("a").unwrap()), RefusalReason::UnknownIssuer),
-        (Some(TestCertificate::self_signed("a").unwrap()), RefusalReason::UnknownIssuer),
-        (Some(authority.issue_expired("a").unwrap()), RefusalReason::OutsideValidity),
-        (Some(authority.issue("c").unwrap()), RefusalReason::WrongName),
-        (None, RefusalReason::NoCertificate),
+        (Some(other.issue("a").unwrap()), ConnectionRefusalReason::UnknownIssuer),
+        (Some(TestCertificate::self_signed("a").unwrap()), ConnectionRefusalReason::UnknownIssuer),
+        (Some(authority.issue_expired("a").unwrap()), ConnectionRefusalReason::OutsideValidity),
+        (Some(authority.issue("c").unwrap()), ConnectionRefusalReason::WrongName),
+        (None, ConnectionRefusalReason::NoCertificate),
     ];
     for (certificate, reason) in cases {
-        let before = [quic.counters(), tcp.counters()].map(|stats| reason.count(&stats.refused));
+        let before = [quic.counters(), tcp.counters()].map(|stats| stats.refused.count(reason));
         assert_eq!(come(&quic, &tcp, certificate.as_ref(), raw::ALPN).await, [false; 2], "{reason}");
         refused(&quic, reason, before[0] + 1).await;
         refused(&tcp, reason, before[1] + 1).await;
     }
     assert_eq!(come(&quic, &tcp, Some(&authority.issue_not_yet_valid("a").unwrap()), raw::ALPN).await, [false; 2]);
-    refused(&quic, RefusalReason::OutsideValidity, 2).await;
-    refused(&tcp, RefusalReason::OutsideValidity, 2).await;
+    refused(&quic, ConnectionRefusalReason::OutsideValidity, 2).await;
+    refused(&tcp, ConnectionRefusalReason::OutsideValidity, 2).await;
     assert_eq!(come(&quic, &tcp, Some(&authority.issue("a").unwrap()), b"h3").await, [false; 2]);
-    refused(&quic, RefusalReason::Protocol, 1).await;
-    refused(&tcp, RefusalReason::Protocol, 1).await;
+    refused(&quic, ConnectionRefusalReason::Protocol, 1).await;
+    refused(&tcp, ConnectionRefusalReason::Protocol, 1).await;
     assert_eq!((quic.stats().accepted, tcp.stats().accepted), (1, 1));
     assert_eq!((quic.stats().frames_received, tcp.stats().frames_received), (0, 0));
 }
@@ -117,10 +117,10 @@ async fn with_fingerprints_the_listed_are_let_in_and_nobody_else() {
     let (quic, tcp) = nodes(&b.config_with(Trust::Fingerprints(listed))).await;
     assert_eq!(come(&quic, &tcp, Some(&a), raw::ALPN).await, [true; 2]);
     for (certificate, reason, times) in [
-        (&authority.issue("a").unwrap(), RefusalReason::Unlisted, 1),
-        (&expired, RefusalReason::OutsideValidity, 1),
-        (&early, RefusalReason::OutsideValidity, 2),
-        (&c, RefusalReason::WrongName, 1),
+        (&authority.issue("a").unwrap(), ConnectionRefusalReason::Unlisted, 1),
+        (&expired, ConnectionRefusalReason::OutsideValidity, 1),
+        (&early, ConnectionRefusalReason::OutsideValidity, 2),
+        (&c, ConnectionRefusalReason::WrongName, 1),
     ] {
         assert_eq!(come(&quic, &tcp, Some(certificate), raw::ALPN).await, [false; 2], "{reason}");
         refused(&quic, reason, times).await;
@@ -128,8 +128,8 @@ async fn with_fingerprints_the_listed_are_let_in_and_nobody_else() {
     }
     let unlisted = authority.issue("a").unwrap();
     assert_eq!(come(&quic, &tcp, Some(&unlisted), raw::ALPN).await, [false; 2]);
-    refused(&tcp, RefusalReason::Unlisted, 2).await;
-    refused(&quic, RefusalReason::Unlisted, 2).await;
+    refused(&tcp, ConnectionRefusalReason::Unlisted, 2).await;
+    refused(&quic, ConnectionRefusalReason::Unlisted, 2).await;
     for node in [&quic as &dyn Refusals, &tcp] {
         let detail = node.last_detail();
         assert!(detail.contains(&unlisted.fingerprint().to_string()), "the operator learns what to list: {detail}");
@@ -178,7 +178,7 @@ async fn plaintext_and_garbage_are_refused_and_do_no_harm() {
     let mut answer = Vec::new();
     let _ = in_time(plain.read_to_end(&mut answer)).await;
     assert!(!answer.starts_with(b"AENT"), "no hello is answered");
-    refused(&tcp, RefusalReason::NotTls, 1).await;
+    refused(&tcp, ConnectionRefusalReason::NotTls, 1).await;
 
     let socket = UdpSocket::bind(loopback()).await.unwrap();
     let mut random = fastrand::Rng::with_seed(1);
@@ -208,7 +208,7 @@ async fn rotate<T: Node>(a: &T, b: &T, old: &TestAuthority, new: &TestAuthority)
     deliver(a, "b", b, b"over the same connection").await;
     assert_eq!(a.counters().connected, connected, "it is still trusted");
 
-    let wrong = TlsConfig { key: Pem::Text("no key".into()), ..old.issue("b").expect("a DNS name").config() };
+    let wrong = old.issue("b").expect("a DNS name").config().with(|tls| tls.key = Pem::Text("no key".into()));
     assert!(matches!(b.change_tls(wrong), Err(TlsError::Missing { .. })));
     deliver(a, "b", b, b"nothing has changed").await;
     assert_eq!(a.counters().connected, connected);
@@ -262,14 +262,14 @@ async fn certificates_that_cannot_work_are_refused_with_advice() {
     let good = authority.issue("b").unwrap();
     let other = authority.issue("b").unwrap();
     let text = |text: &str| Pem::Text(text.into());
-    let with_key = |key: &str| TlsConfig { key: text(key), ..good.config() };
+    let with_key = |key: &str| good.config().with(|tls| tls.key = text(key));
     let cases = [
         ("b", with_key(&other.key), "not the key of the certificate"),
         ("b", with_key(""), "no private key"),
-        ("b", TlsConfig { certificates: text("x"), ..good.config() }, "no certificate"),
+        ("b", good.config().with(|tls| tls.certificates = text("x")), "no certificate"),
         (
             "b",
-            TlsConfig { certificates: "no/such/file".into(), ..good.config() },
+            good.config().with(|tls| tls.certificates = "no/such/file".into()),
             "cannot read certificate, no/such/file",
         ),
         ("b", authority.issue_expired("b").unwrap().config(), "issue a new one"),
@@ -288,6 +288,9 @@ async fn certificates_that_cannot_work_are_refused_with_advice() {
     assert!(QuicTransport::bind(QuicConfig::new(peer("b b"), loopback(), listed)).await.is_ok());
     let plain = bind(config("a")).await;
     assert!(matches!(plain.reload_tls(), Err(TlsError::NoTls)));
-    let everywhere = TcpConfig { listen: ([0, 0, 0, 0], 0).into(), tls: Some(good.config()), ..config("b") };
+    let everywhere = config("b").with(|config| {
+        config.listen = ([0, 0, 0, 0], 0).into();
+        config.tls = Some(good.config());
+    });
     assert!(TcpTransport::bind(everywhere).await.is_ok(), "TLS may leave loopback");
 }

@@ -5,7 +5,7 @@ mod common;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use anti_entropy_net::{Limits, QuicConfig};
+use anti_entropy_net::TransportLimits;
 use common::{authority, bind_quic, quic_config, raw, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -48,8 +48,8 @@ async fn a_refusal_is_logged_with_its_reason_and_no_more_than_allowed() {
     let (authority, other) = (authority(), authority());
     // A second may pass in between, and each has its own ration.
     for (allowed, refusals) in [(1_000, 3), (0, 3)] {
-        let limits = Limits { refusals_logged_per_second: allowed, ..Limits::default() };
-        let b = bind_quic(QuicConfig { limits, ..quic_config(&authority, "b") }).await;
+        let limits = TransportLimits::default().with(|limits| limits.refusals_logged_per_second = allowed);
+        let b = bind_quic(quic_config(&authority, "b").with(|config| config.limits = limits)).await;
         let mut addresses = Vec::new();
         for _ in 0..refusals {
             let endpoint = raw::endpoint();

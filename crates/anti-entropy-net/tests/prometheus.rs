@@ -81,7 +81,7 @@ impl Page {
 }
 
 async fn endpoint() -> PrometheusEndpoint {
-    let config = PrometheusConfig { listen: loopback(), ..PrometheusConfig::default() };
+    let config = PrometheusConfig::default().with(|config| config.listen = loopback());
     PrometheusEndpoint::bind(config).await.unwrap()
 }
 
@@ -186,7 +186,7 @@ mod swim {
     async fn join(name: &str, seeds: Vec<String>) -> Arc<Membership> {
         let key = ClusterKey::from_hex(&"5e".repeat(32)).unwrap();
         let transport = "127.0.0.1:7001".parse().unwrap();
-        let config = SwimConfig { seeds, ..SwimConfig::new(peer(name), loopback(), transport, key) };
+        let config = SwimConfig::new(peer(name), loopback(), transport, key).with(|config| config.seeds = seeds);
         let membership = Arc::new(Membership::join(config).await.unwrap());
         tokio::spawn(MembershipMetrics::new(&peer(name)).run(Arc::clone(&membership)));
         membership

@@ -14,7 +14,10 @@ const GET: &[u8] = b"GET /metrics HTTP/1.1\r\n\r\n";
 async fn bind(set: impl FnOnce(&mut PrometheusConfig)) -> PrometheusEndpoint {
     // The idle timeout of the first one is that of the process.
     let idle_timeout = Duration::from_millis(50);
-    let mut config = PrometheusConfig { listen: loopback(), idle_timeout, ..PrometheusConfig::default() };
+    let mut config = PrometheusConfig::default().with(|config| {
+        config.listen = loopback();
+        config.idle_timeout = idle_timeout;
+    });
     set(&mut config);
     PrometheusEndpoint::bind(config).await.unwrap()
 }
@@ -110,22 +113,22 @@ async fn configurations_that_make_no_sense_are_refused_by_name() {
         ("max_request_bytes", |config| config.max_request_bytes = usize::MAX),
     ];
     for (name, spoil) in spoils {
-        let mut config = PrometheusConfig { listen: loopback(), ..PrometheusConfig::default() };
+        let mut config = PrometheusConfig::default().with(|config| config.listen = loopback());
         spoil(&mut config);
         let refused = PrometheusEndpoint::bind(config).await.unwrap_err();
-        assert!(matches!(refused, PrometheusError::Limit { limit, .. } if limit == name), "{name}: {refused}");
+        assert!(matches!(&refused, PrometheusError::Config(error) if error.field == name), "{name}: {refused}");
     }
 }
 
 #[tokio::test]
 async fn other_machines_and_taken_addresses_are_refused() {
-    let open = PrometheusConfig { listen: ([0, 0, 0, 0], 0).into(), ..PrometheusConfig::default() };
+    let open = PrometheusConfig::default().with(|config| config.listen = ([0, 0, 0, 0], 0).into());
     let refused = PrometheusEndpoint::bind(open.clone()).await.unwrap_err();
-    assert!(matches!(refused, PrometheusError::NotLoopback { .. }), "{refused}");
+    assert!(matches!(&refused, PrometheusError::Config(error) if error.field == "listen"), "{refused}");
     assert!(refused.to_string().contains("allow_non_loopback"), "{refused}");
     assert!(PrometheusConfig::default().listen.ip().is_loopback());
     let endpoint = bind(|_| {}).await;
-    let taken = PrometheusConfig { listen: endpoint.local_addr(), ..PrometheusConfig::default() };
+    let taken = PrometheusConfig::default().with(|config| config.listen = endpoint.local_addr());
     let refused = PrometheusEndpoint::bind(taken).await.unwrap_err();
     assert!(matches!(refused, PrometheusError::Listen { .. }), "{refused}");
 }

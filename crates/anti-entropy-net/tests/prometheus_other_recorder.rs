@@ -8,7 +8,7 @@ async fn another_recorder_goes_on_and_nothing_is_opened() {
     metrics::set_global_recorder(metrics::NoopRecorder).unwrap();
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused =
-        PrometheusEndpoint::bind(PrometheusConfig { listen, ..PrometheusConfig::default() }).await.unwrap_err();
+        PrometheusEndpoint::bind(PrometheusConfig::default().with(|config| config.listen = listen)).await.unwrap_err();
     assert!(matches!(refused, PrometheusError::OtherRecorder), "{refused}");
     assert!(tokio::net::TcpStream::connect(listen).await.is_err());
 }

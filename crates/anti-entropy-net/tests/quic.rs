@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anti_entropy::Transport;
 use anti_entropy::transport::SendError;
-use anti_entropy_net::{Address, Limits, PeerError, QuicConfig, QuicTransport};
+use anti_entropy_net::{Address, PeerError, QuicTransport, TransportLimits};
 use common::{authority, bind_quic, deliver, in_time, loopback, peer, quic_config, quic_pair, raw, until};
 
-async fn limited_pair(set: impl Fn(&mut Limits)) -> (QuicTransport, QuicTransport) {
+async fn limited_pair(set: impl Fn(&mut TransportLimits)) -> (QuicTransport, QuicTransport) {
     let authority = authority();
     let node = async |name| {
         let mut config = quic_config(&authority, name);
@@ -73,10 +73,10 @@ async fn a_long_frame_holds_up_no_short_one() {
     // A peer by hand takes one stream's bytes and leaves the other's where they are.
     let authority = authority();
     let certificate = authority.issue("c").unwrap();
-    let node = bind_quic(QuicConfig {
-        limits: Limits { window_bytes: 64 << 10, ..Limits::default() },
-        ..quic_config(&authority, "d")
-    })
+    let node = bind_quic(
+        quic_config(&authority, "d")
+            .with(|config| config.limits = TransportLimits::default().with(|limits| limits.window_bytes = 64 << 10)),
+    )
     .await;
     node.set_peer(peer("c"), loopback()).unwrap();
     let endpoint = raw::endpoint();
@@ -174,7 +174,11 @@ async fn a_peer_that_restarts_is_found_again() {
     assert_eq!(b.send(&peer("a"), Vec::new()).await, Err(SendError::Closed));
     assert_eq!(b.set_peer(peer("c"), loopback()), Err(PeerError::Closed));
     let peers = [(peer("a"), a.local_addr().into())].into();
-    let b = bind_quic(QuicConfig { listen: address, peers, ..b_config }).await;
+    let b = bind_quic(b_config.with(|config| {
+        config.listen = address;
+        config.peers = peers;
+    }))
+    .await;
     deliver(&a, "b", &b, b"after").await;
     deliver(&b, "a", &a, b"back").await;
     assert_eq!((a.connections(), b.connections()), (1, 1));
@@ -185,7 +189,7 @@ async fn a_peer_that_restarts_is_found_again() {
 #[tokio::test]
 async fn a_peer_that_dies_is_noticed_as_soon_as_it_is_back() {
     let authority = authority();
-    let never = |limits: &mut Limits| limits.lost_after = Duration::from_secs(600);
+    let never = |limits: &mut TransportLimits| limits.lost_after = Duration::from_secs(600);
     let (mut a_config, mut b_config) = (quic_config(&authority, "a"), quic_config(&authority, "b"));
     never(&mut a_config.limits);
     never(&mut b_config.limits);
@@ -202,7 +206,7 @@ async fn a_peer_that_dies_is_noticed_as_soon_as_it_is_back() {
     drop(b);
     let b = in_time(async {
         loop {
-            if let Ok(b) = QuicTransport::bind(QuicConfig { listen: address, ..b_config.clone() }).await {
+            if let Ok(b) = QuicTransport::bind(b_config.clone().with(|config| config.listen = address)).await {
                 return b;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -274,7 +278,7 @@ async fn peers_move_and_have_names() {
 #[tokio::test]
 async fn a_connection_outlives_that_its_peer_becomes_known() {
     let authority = authority();
-    let b = bind_quic(QuicConfig { accept_unknown_peers: true, ..quic_config(&authority, "b") }).await;
+    let b = bind_quic(quic_config(&authority, "b").with(|config| config.accept_unknown_peers = true)).await;
     let client = raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
     let endpoint = raw::endpoint();
     let connection = raw::quic(&endpoint, b.local_addr(), client).await.unwrap();

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anti_entropy::Transport;
 use anti_entropy::transport::SendError;
-use anti_entropy_net::{Limits, QuicConfig, QuicTransport, TestAuthority};
+use anti_entropy_net::{QuicTransport, TestAuthority, TransportLimits};
 use common::{authority, bind_quic, in_time, loopback, peer, quic_config, raw, until};
 use quinn::{Connection, Endpoint};
 
 /// "b", which takes in whoever has a certificate, and one who can issue them.
-async fn open_to_all(set: impl FnOnce(&mut Limits)) -> (QuicTransport, TestAuthority, Endpoint) {
+async fn open_to_all(set: impl FnOnce(&mut TransportLimits)) -> (QuicTransport, TestAuthority, Endpoint) {
     let authority = authority();
-    let mut config = QuicConfig { accept_unknown_peers: true, ..quic_config(&authority, "b") };
+    let mut config = quic_config(&authority, "b").with(|config| config.accept_unknown_peers = true);
     set(&mut config.limits);
     (bind_quic(config).await, authority, raw::endpoint())
 }

@@ -10,7 +10,7 @@ use anti_entropy::engine::{Engine, drive};
 use anti_entropy::{
     Clock, DriverConfig, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId, Replica, SystemClock,
 };
-use anti_entropy_net::swim::{AnnounceError, ClusterKey, Membership, Space, SwimConfig, SwimTimings, follow};
+use anti_entropy_net::swim::{AnnounceError, ClusterKey, Membership, SpaceReplica, SwimConfig, SwimTimings, follow};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 
 type Value = Keyed<u32, String>;
@@ -37,10 +37,17 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
     let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now()).unwrap();
     let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).unwrap();
     tokio::spawn(driver);
-    let timings = SwimTimings { seed_retry_min: Duration::from_millis(50), ..SwimTimings::default() };
+    let timings = SwimTimings::default().with(|timings| timings.seed_retry_min = Duration::from_millis(50));
     let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));
-    let membership = Arc::new(Membership::join(SwimConfig { seeds, timings, ..config }).await.expect("loopback"));
-    let space: Arc<dyn Space> = Arc::new(handle.clone());
+    let membership = Arc::new(
+        Membership::join(config.with(|config| {
+            config.seeds = seeds;
+            config.timings = timings;
+        }))
+        .await
+        .expect("loopback"),
+    );
+    let space: Arc<dyn SpaceReplica> = Arc::new(handle.clone());
     let following = follow(Arc::clone(&membership), Arc::clone(&transport) as _, [(1, space)].into());
     Node { membership, transport, handle, following: tokio::spawn(following) }
 }
@@ -80,7 +87,7 @@ async fn replicas_find_each_other_become_equal_and_part() {
 #[tokio::test]
 async fn more_spaces_than_can_be_announced_are_refused() {
     let a = start("a", Vec::new()).await;
-    let spaces = (0..65).map(|id| (id, Arc::new(a.handle.clone()) as Arc<dyn Space>)).collect();
+    let spaces = (0..65).map(|id| (id, Arc::new(a.handle.clone()) as Arc<dyn SpaceReplica>)).collect();
     let refused = follow(Arc::clone(&a.membership), Arc::clone(&a.transport) as _, spaces).await;
     assert_eq!(refused, Err(AnnounceError::TooManySpaces { max: 64 }));
 }

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anti_entropy_net::swim::{ClusterKey, Event, JoinError, Membership, SwimConfig, SwimTimings};
+use anti_entropy::engine::StateDigest;
+use anti_entropy_net::swim::{ClusterKey, JoinError, Membership, MembershipEvent, SwimConfig, SwimTimings};
 
 /// How long a test waits for what must happen; never reached when all is well.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -12,37 +13,40 @@ const DEADLINE: Duration = Duration::from_secs(120);
 fn config(name: &str, seeds: &[String]) -> SwimConfig {
     let transport = SocketAddr::from(([127, 0, 0, 1], 4_000));
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let timings = SwimTimings {
-        seed_retry_min: Duration::from_millis(50),
-        seed_retry_max: Duration::from_millis(500),
-        ..SwimTimings::default()
-    };
+    let timings = SwimTimings::default().with(|timings| {
+        timings.seed_retry_min = Duration::from_millis(50);
+        timings.seed_retry_max = Duration::from_millis(500);
+    });
     let config = SwimConfig::new(name.into(), listen, transport, ClusterKey::new([7; 32]));
-    SwimConfig { seeds: seeds.to_vec(), timings, ..config }
+    config.with(|config| {
+        config.seeds = seeds.to_vec();
+        config.timings = timings;
+    })
 }
 
-async fn next(membership: &Membership) -> Option<Event> {
+async fn next(membership: &Membership) -> Option<MembershipEvent> {
     tokio::time::timeout(DEADLINE, membership.next_event()).await.expect("it must not take that long")
 }
 
 #[tokio::test]
 async fn nodes_find_each_other_by_a_name_and_learn_what_is_announced_before_anything_else() {
     let a = Membership::join(config("a", &[])).await.unwrap();
-    a.announce(7, [1; 32]).unwrap();
+    let states = [1, 2].map(|byte| StateDigest::from_bytes([byte; 32]));
+    a.announce(7, states[0]).unwrap();
     let seed = format!("localhost:{}", a.local_addr().port());
-    let b = Membership::join(SwimConfig { zone: Some("north".into()), ..config("b", &[seed]) }).await.unwrap();
-    b.announce(7, [2; 32]).unwrap();
-    for (node, peer, zone, state) in [(&a, "b", Some("north"), [2; 32]), (&b, "a", None, [1; 32])] {
-        let Some(Event::Up { member }) = next(node).await else { panic!("{peer} is not up") };
+    let b = Membership::join(config("b", &[seed]).with(|c| c.zone = Some("north".into()))).await.unwrap();
+    b.announce(7, states[1]).unwrap();
+    for (node, peer, zone, state) in [(&a, "b", Some("north"), states[1]), (&b, "a", None, states[0])] {
+        let Some(MembershipEvent::Up { member }) = next(node).await else { panic!("{peer} is not up") };
         assert_eq!((member.name.as_str(), member.zone.as_deref()), (peer, zone));
-        assert_eq!(next(node).await, Some(Event::Announced { peer: peer.into(), space: 7, state }));
+        assert_eq!(next(node).await, Some(MembershipEvent::Announced { peer: peer.into(), space: 7, state }));
         assert_eq!(node.members(), [member]);
     }
     b.leave().await;
     loop {
         match next(&a).await {
-            Some(Event::Announced { .. }) => {}
-            event => break assert_eq!(event, Some(Event::Down { peer: "b".into() })),
+            Some(MembershipEvent::Announced { .. }) => {}
+            event => break assert_eq!(event, Some(MembershipEvent::Down { peer: "b".into() })),
         }
     }
     assert!(a.members().is_empty());
@@ -53,7 +57,7 @@ async fn nodes_find_each_other_by_a_name_and_learn_what_is_announced_before_anyt
 async fn strangers_are_refused_and_counted() {
     let a = Membership::join(config("a", &[])).await.unwrap();
     let seeds = [a.local_addr().to_string()];
-    let stranger = SwimConfig { key: ClusterKey::new([8; 32]), ..config("b", &seeds) };
+    let stranger = config("b", &seeds).with(|c| c.key = ClusterKey::new([8; 32]));
     let stranger = Membership::join(stranger).await.unwrap();
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for garbage in [&[][..], &[1; 33], &[1; 34], &[9; 100], &[1; 1_233]] {
@@ -85,7 +89,7 @@ async fn what_the_system_does_not_send_is_lost_and_no_more() {
     };
     tokio::time::timeout(DEADLINE, refused).await.unwrap();
     let b = Membership::join(config("b", &[a.local_addr().to_string()])).await.unwrap();
-    assert!(matches!(next(&b).await, Some(Event::Up { .. })));
+    assert!(matches!(next(&b).await, Some(MembershipEvent::Up { .. })));
 }
 
 #[tokio::test]
@@ -97,27 +101,27 @@ async fn a_wildcard_of_ipv6_takes_ipv4_too() {
     drop(probe);
     let listen = SocketAddr::new(any.ip(), port);
     let advertise = Some(SocketAddr::from(([127, 0, 0, 1], port)));
-    let a = Membership::join(SwimConfig { listen, advertise, ..config("a", &[]) }).await.unwrap();
+    let a = Membership::join(config("a", &[]).with(|c| (c.listen, c.advertise) = (listen, advertise))).await.unwrap();
     let b = Membership::join(config("b", &[format!("127.0.0.1:{port}")])).await.unwrap();
     for node in [&a, &b] {
-        assert!(matches!(next(node).await, Some(Event::Up { .. })));
+        assert!(matches!(next(node).await, Some(MembershipEvent::Up { .. })));
     }
 }
 
 #[tokio::test]
 async fn a_node_that_crashes_is_missed_and_comes_back_under_its_name() {
     let fast = |config: SwimConfig| {
-        let timings = SwimTimings { suspect_for: Duration::from_millis(500), ..config.timings.clone() };
-        SwimConfig { timings, ..config }
+        let timings = config.timings.clone().with(|timings| timings.suspect_for = Duration::from_millis(500));
+        config.with(|config| config.timings = timings)
     };
     let a = Membership::join(fast(config("a", &[]))).await.unwrap();
     let seeds = [a.local_addr().to_string()];
     let b = Membership::join(fast(config("b", &seeds))).await.unwrap();
-    let Some(Event::Up { member: before }) = next(&a).await else { panic!("b is not up") };
+    let Some(MembershipEvent::Up { member: before }) = next(&a).await else { panic!("b is not up") };
     drop(b);
-    assert_eq!(next(&a).await, Some(Event::Down { peer: "b".into() }));
+    assert_eq!(next(&a).await, Some(MembershipEvent::Down { peer: "b".into() }));
     let _b = Membership::join(fast(config("b", &seeds))).await.unwrap();
-    let Some(Event::Up { member: after }) = next(&a).await else { panic!("b is not up") };
+    let Some(MembershipEvent::Up { member: after }) = next(&a).await else { panic!("b is not up") };
     assert!(after.generation > before.generation && after.name == before.name);
 }
 
@@ -126,11 +130,11 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
     type Spoil = fn(&mut SwimConfig);
     let any: SocketAddr = ([0, 0, 0, 0], 0).into();
     assert!(
-        Membership::join(SwimConfig { listen: any, advertise: Some(([127, 0, 0, 1], 9).into()), ..config("a", &[]) })
+        Membership::join(config("a", &[]).with(|c| (c.listen, c.advertise) = (any, Some(([127, 0, 0, 1], 9).into()))))
             .await
             .is_ok()
     );
-    let spoils: [(&str, Spoil); 34] = [
+    let spoils: [(&str, Spoil); 40] = [
         ("name", |c| c.name = "".into()),
         ("name", |c| c.name = "n".repeat(256).as_str().into()),
         ("zone", |c| c.zone = Some(String::new())),
@@ -142,38 +146,55 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
         ("seeds", |c| c.seeds = vec!["node-1:1".into(); 65]),
         ("transport", |c| c.transport = ([0, 0, 0, 0], 1).into()),
         ("transport", |c| c.transport.set_port(0)),
-        ("probe_timeout", |c| c.timings.probe_timeout = Duration::ZERO),
-        ("probe_timeout", |c| c.timings.probe_timeout = c.timings.probe_interval),
-        ("suspect_for", |c| c.timings.suspect_for = Duration::ZERO),
-        ("forget_down_after", |c| c.timings.forget_down_after = Duration::ZERO),
-        ("look_for_down_interval", |c| c.timings.look_for_down_interval = Duration::ZERO),
-        ("exchange_interval", |c| c.timings.exchange_interval = Duration::ZERO),
-        ("gossip_interval", |c| c.timings.gossip_interval = Duration::ZERO),
-        ("hello_retry", |c| c.timings.hello_retry = Duration::ZERO),
-        ("seed_retry_min", |c| c.timings.seed_retry_min = Duration::ZERO),
-        ("seed_retry_max", |c| c.timings.seed_retry_max = c.timings.seed_retry_min / 2),
-        ("seed_interval", |c| c.timings.seed_interval = Duration::ZERO),
-        ("resolve_timeout", |c| c.timings.resolve_timeout = Duration::ZERO),
-        ("rejoin_max", |c| c.timings.rejoin_max = Duration::ZERO),
+        ("advertise", |c| c.advertise = Some(([0, 0, 0, 0], 9).into())),
+        ("timings.probe_interval", |c| c.timings.probe_interval = Duration::ZERO),
+        ("timings.probe_timeout", |c| c.timings.probe_timeout = Duration::ZERO),
+        ("timings.probe_timeout", |c| c.timings.probe_timeout = c.timings.probe_interval),
+        ("timings.suspect_for", |c| c.timings.suspect_for = Duration::ZERO),
+        ("timings.forget_down_after", |c| c.timings.forget_down_after = Duration::ZERO),
+        ("timings.look_for_down_interval", |c| c.timings.look_for_down_interval = Duration::ZERO),
+        ("timings.exchange_interval", |c| c.timings.exchange_interval = Duration::ZERO),
+        ("timings.gossip_interval", |c| c.timings.gossip_interval = Duration::ZERO),
+        ("timings.hello_retry", |c| c.timings.hello_retry = Duration::ZERO),
+        ("timings.seed_retry_min", |c| c.timings.seed_retry_min = Duration::ZERO),
+        ("timings.seed_retry_max", |c| c.timings.seed_retry_max = c.timings.seed_retry_min / 2),
+        ("timings.seed_interval", |c| c.timings.seed_interval = Duration::ZERO),
+        ("timings.resolve_timeout", |c| c.timings.resolve_timeout = Duration::ZERO),
+        ("timings.rejoin_max", |c| c.timings.rejoin_max = Duration::ZERO),
+        ("timings.rejoin_max", |c| c.timings.rejoin_max = c.timings.probe_interval / 2),
         // Times that would overflow when they are added to others.
-        ("rejoin_max", |c| c.timings.rejoin_max = Duration::MAX),
-        ("up_wait", |c| c.timings.up_wait = Duration::MAX),
-        ("announce_refresh", |c| c.timings.announce_refresh = Duration::from_secs(366 * 24 * 60 * 60 + 1)),
-        ("max_members", |c| c.limits.max_members = 0),
-        ("max_sessions", |c| c.limits.max_sessions = c.limits.max_members - 1),
-        ("max_pending_hellos", |c| c.limits.max_pending_hellos = 0),
-        ("max_waiting_datagrams", |c| c.limits.max_waiting_datagrams = 0),
-        ("max_seed_addresses", |c| c.limits.max_seed_addresses = 0),
-        ("max_replies_per_second", |c| c.limits.max_replies_per_second = 0),
-        ("max_notices_per_second", |c| c.limits.max_notices_per_second = 0),
+        ("timings.rejoin_max", |c| c.timings.rejoin_max = Duration::MAX),
+        ("timings.up_wait", |c| c.timings.up_wait = Duration::MAX),
+        ("timings.announce_refresh", |c| c.timings.announce_refresh = Duration::from_secs(366 * 24 * 60 * 60 + 1)),
+        ("limits.max_members", |c| c.limits.max_members = 0),
+        ("limits.max_sessions", |c| c.limits.max_sessions = c.limits.max_members - 1),
+        ("limits.max_pending_hellos", |c| c.limits.max_pending_hellos = 0),
+        ("limits.max_waiting_datagrams", |c| c.limits.max_waiting_datagrams = 0),
+        ("limits.max_seed_addresses", |c| c.limits.max_seed_addresses = 0),
+        ("limits.max_replies_per_second", |c| c.limits.max_replies_per_second = 0),
+        ("limits.max_notices_per_second", |c| c.limits.max_notices_per_second = 0),
+        ("limits.max_replies_per_second", |c| c.limits.max_replies_per_second = 1_000_001),
+        ("limits.max_notices_per_second", |c| c.limits.max_notices_per_second = 1_000_001),
+        ("limits.max_warnings_per_second", |c| c.limits.max_warnings_per_second = 1_000_001),
     ];
     for (name, spoil) in spoils {
         let mut config = config("a", &[]);
         spoil(&mut config);
         let refused = Membership::join(config).await;
-        assert!(matches!(refused, Err(JoinError::Setting { setting, .. }) if setting == name), "{name}: {refused:?}");
+        assert!(matches!(&refused, Err(JoinError::Config(error)) if error.field == name), "{name}: {refused:?}");
+    }
+    let bounds: [Spoil; 6] = [
+        |c| (c.timings.up_wait, c.timings.announce_refresh) = (Duration::ZERO, Duration::ZERO),
+        |c| c.timings.rejoin_max = c.timings.probe_interval,
+        |c| c.timings.forget_down_after = Duration::from_secs(366 * 24 * 60 * 60),
+        |c| c.limits.max_sessions = c.limits.max_members,
+        |c| (c.limits.max_spaces, c.limits.max_warnings_per_second) = (0, 0),
+        |c| c.limits.max_replies_per_second = 1_000_000,
+    ];
+    for (at, set) in bounds.into_iter().enumerate() {
+        assert_eq!(config("a", &[]).with(set).validate(), Ok(()), "{at}");
     }
     let taken = Membership::join(config("a", &[])).await.unwrap();
-    let again = Membership::join(SwimConfig { listen: taken.local_addr(), ..config("b", &[]) }).await;
+    let again = Membership::join(config("b", &[]).with(|c| c.listen = taken.local_addr())).await;
     assert!(matches!(again, Err(JoinError::Listen { .. })));
 }

@@ -1,41 +1,56 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anti_entropy::ConfigError;
 use serde::{Deserialize, Serialize};
 
-use super::PrometheusError;
+use crate::checks::{is_loopback, not_zero};
 
-/// Where Prometheus reads, and the limits of that.
+/// The configuration of a [`PrometheusEndpoint`](crate::PrometheusEndpoint): its address, the buckets of histograms,
+/// and the limits of requests.
 ///
 /// ```
 /// use anti_entropy_net::PrometheusConfig;
 ///
-/// let config: PrometheusConfig = serde_json::from_str(r#"{ "listen": "127.0.0.1:9000" }"#)?;
-/// assert_eq!(config.max_connections, PrometheusConfig::default().max_connections);
+/// let config = PrometheusConfig::default().with(|config| config.listen = "127.0.0.1:9000".parse().unwrap());
+/// let read: PrometheusConfig = serde_json::from_str(r#"{ "listen": "127.0.0.1:9000" }"#)?;
+/// assert_eq!(read, config);
+/// assert!(config.validate().is_ok());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PrometheusConfig {
-    /// Where to listen. Port 0 takes any that is free. Default 127.0.0.1:9464, the port that exporters of telemetry have
-    /// by custom.
+    /// The address to listen on: a loopback address, unless `allow_non_loopback` is set. Port 0 takes any that is free.
+    ///
+    /// Default 127.0.0.1:9464, the customary port of telemetry exporters.
     pub listen: SocketAddr,
-    /// Whether addresses other than loopback are allowed. Off by default, because whoever reaches the endpoint reads the
-    /// names of peers and what goes on between them: turn it on only where the network itself keeps strangers out.
+    /// Whether addresses other than loopback are allowed. Off by default, because whoever reaches the endpoint reads
+    /// the names of peers and how much they exchange. Turn it on only where the network itself keeps strangers out.
     pub allow_non_loopback: bool,
-    /// The upper bounds of the buckets of this framework's histograms, in seconds, in ascending order; one for what is
-    /// beyond comes by itself. The default has two or three a decade from 10 microseconds, about the cheapest frame, to a
-    /// minute, longer than a session should last. Each costs a time series for every histogram. At most 100.
+    /// The upper bounds of the buckets of this framework's histograms, in seconds: 1 to 100 positive, finite numbers in
+    /// ascending order. A bucket for all that is greater is added. Each costs a time series for every histogram.
+    ///
+    /// The default has two or three per decade, from 10 microseconds, about what the cheapest frame takes, to a minute,
+    /// which is longer than a session should last.
     pub buckets: Vec<f64>,
-    /// After how long a gauge that nobody sets is forgotten, such as those of a peer that was removed. Default 5 minutes:
-    /// Prometheus forgets a series after as long.
+    /// After how long a gauge that is no longer set is forgotten, such as those of a peer that was removed. Longer than
+    /// zero.
+    ///
+    /// Default 5 minutes, as long as Prometheus itself remembers a series.
     pub idle_timeout: Duration,
-    /// How many connections are open; further ones are closed at once. Default 16: a few servers that read, and somebody
-    /// who looks.
+    /// How many connections may be open. From 1 to 2²⁰. Further ones are closed at once.
+    ///
+    /// Default 16: a few Prometheus servers, and somebody who looks by hand.
     pub max_connections: usize,
-    /// How long a connection may take, from being accepted to the last byte. Default 10 seconds, as Prometheus waits.
+    /// How long a connection may take, from being accepted to the last byte. Longer than zero.
+    ///
+    /// Default 10 seconds, as long as Prometheus waits.
     pub request_timeout: Duration,
-    /// The longest request, up to the end of its headers. Default 8 KiB: Prometheus sends a few hundred bytes.
+    /// The longest request, up to the end of its headers, in bytes. From 1 to 2²⁰.
+    ///
+    /// Default 8 KiB; Prometheus sends a few hundred bytes.
     pub max_request_bytes: usize,
 }
 
@@ -54,29 +69,43 @@ impl Default for PrometheusConfig {
 }
 
 impl PrometheusConfig {
-    /// What no gauge, series or request of a reasonable use comes near to.
+    /// Far beyond any reasonable use.
     const MOST_BUCKETS: usize = 100;
     const MOST: usize = 1 << 20;
 
-    /// Checks everything that can be checked without opening a socket.
-    pub(super) fn validate(&self) -> Result<(), PrometheusError> {
-        if !self.allow_non_loopback && !self.listen.ip().to_canonical().is_loopback() {
-            return Err(PrometheusError::NotLoopback { address: self.listen });
+    /// The same configuration with some fields changed: `config.with(|config| config.max_connections = 4)`.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks all that can be checked without opening a socket.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is out of its range, or that contradicts another one.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !self.allow_non_loopback && !is_loopback(self.listen) {
+            let bound = "a loopback address, because whoever reaches it reads the names of all peers; set \
+                         allow_non_loopback if the network itself keeps strangers out";
+            return Err(ConfigError::new("listen", self.listen, bound));
         }
+        self.validate_buckets()?;
+        not_zero("idle_timeout", self.idle_timeout)?;
+        not_zero("request_timeout", self.request_timeout)?;
+        for (field, limit) in [("max_connections", self.max_connections), ("max_request_bytes", self.max_request_bytes)]
+        {
+            ConfigError::at_least(field, limit, 1)?;
+            ConfigError::at_most(field, limit, Self::MOST)?;
+        }
+        Ok(())
+    }
+
+    fn validate_buckets(&self) -> Result<(), ConfigError> {
         let ascend = self.buckets.windows(2).all(|pair| pair[0] < pair[1]);
         let finite = self.buckets.iter().all(|bound| bound.is_finite() && *bound > 0.0);
-        let within = |limit: usize| (1..=Self::MOST).contains(&limit);
-        let rules = [
-            ((1..=Self::MOST_BUCKETS).contains(&self.buckets.len()), "buckets", "must be 1 to 100 numbers"),
-            (ascend && finite, "buckets", "must ascend, and be positive and finite"),
-            (!self.idle_timeout.is_zero(), "idle_timeout", "must not be zero"),
-            (within(self.max_connections), "max_connections", "must be 1 to 2^20"),
-            (!self.request_timeout.is_zero(), "request_timeout", "must not be zero"),
-            (within(self.max_request_bytes), "max_request_bytes", "must be 1 to 2^20"),
-        ];
-        match rules.into_iter().find(|(kept, ..)| !kept) {
-            Some((_, limit, rule)) => Err(PrometheusError::Limit { limit, rule }),
-            None => Ok(()),
+        if ascend && finite && (1..=Self::MOST_BUCKETS).contains(&self.buckets.len()) {
+            return Ok(());
         }
+        Err(ConfigError::new("buckets", &self.buckets, "1 to 100 positive, finite numbers in ascending order"))
     }
 }

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as one page takes: a request, an answer, and the end of the connection.
+//! The part of HTTP/1.1 that serving one page needs: a request, an answer, and the end of the connection.
 
 use std::io;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::PrometheusConfig;
+use super::config::PrometheusConfig;
 
 /// How long to wait after the operating system could not accept, as it cannot without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is read of a request that is refused, so that its sender reads the answer instead of an error.
+/// How much of a request that is too long is still read, so that its sender reads the answer and not an error.
 const DISCARDED_BYTES: u64 = 64 << 10;
 
-/// Answers whoever connects, until it is dropped; the connections end with it.
+/// Answers connections until it is dropped; then they end too.
 pub(super) async fn serve(listener: TcpListener, config: Arc<PrometheusConfig>, recorded: PrometheusHandle) {
     let mut connections = JoinSet::new();
     loop {
@@ -31,7 +31,7 @@ pub(super) async fn serve(listener: TcpListener, config: Arc<PrometheusConfig>, 
                 Ok(_) => {}
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
-            // Those that have ended are let go of.
+            // Frees the connections that have ended.
             Some(_) = connections.join_next() => {}
         }
     }
@@ -56,7 +56,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin), max_bytes: usize) -> i
     let mut limited = stream.take(max_bytes as u64);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if limited.read_buf(&mut head).await? == 0 {
-            // Whoever ended the request early is told that it is none.
+            // A request that ended early is answered too: that it is none.
             return Ok((head.len() < max_bytes).then_some(head));
         }
     }

@@ -1,105 +1,11 @@
-//! An endpoint that Prometheus reads.
+//! An HTTP endpoint from which Prometheus reads metrics.
 
 mod config;
+mod endpoint;
+mod error;
 mod http;
 mod recorder;
 
 pub use config::PrometheusConfig;
-
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-
-use crate::task::Task;
-
-/// Answers `GET /metrics` with all metrics of the process, those of this framework and of others, for Prometheus.
-///
-/// It installs the process's recorder for the facade `metrics`, which stays for as long as the process: an endpoint that
-/// is bound after another was dropped goes on with the same counters, and with the buckets and the idle timeout of the
-/// first. The recorder keeps a thread, which folds what histograms gather. The endpoint ends when it is dropped.
-///
-/// ```
-/// use anti_entropy_net::{PrometheusConfig, PrometheusEndpoint};
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let config = PrometheusConfig { listen: "127.0.0.1:0".parse()?, ..PrometheusConfig::default() };
-/// let endpoint = PrometheusEndpoint::bind(config).await?;
-/// println!("metrics are at http://{}/metrics", endpoint.local_addr());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct PrometheusEndpoint {
-    local_addr: SocketAddr,
-    _accepting: Task,
-}
-
-impl PrometheusEndpoint {
-    /// Installs the recorder, if that is not done yet, and listens. Bind it before driving replicas: what is told before
-    /// is told to nobody.
-    ///
-    /// # Errors
-    /// [`PrometheusError`] if the configuration makes no sense, the address cannot be listened on, or the process has
-    /// another recorder.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime with its I/O and time drivers enabled.
-    pub async fn bind(config: PrometheusConfig) -> Result<Self, PrometheusError> {
-        config.validate()?;
-        let failed = |source| PrometheusError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
-        let recorded = recorder::install(&config)?;
-        let accepting = Task::spawn(&Handle::current(), http::serve(listener, Arc::new(config), recorded));
-        Ok(Self { local_addr, _accepting: accepting })
-    }
-
-    /// Where it listens.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-}
-
-/// Why there is no endpoint. Nothing is left open.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrometheusError {
-    /// The listening address can be reached from other machines.
-    #[error(
-        "listening on {address} was refused: whoever reaches it reads the names of all peers, so it stays on loopback; \
-         listen on a loopback address, or set allow_non_loopback if the network itself keeps strangers out"
-    )]
-    NotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// A limit makes no sense.
-    #[error("{limit} {rule}; nothing was opened; correct the configuration")]
-    Limit {
-        /// The field of [`PrometheusConfig`].
-        limit: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
-    /// The operating system refused the address.
-    #[error("cannot listen on {address}: {source}; nothing was opened; choose an address of this machine that is free")]
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The application has installed a recorder of its own.
-    #[error(
-        "the process has another metrics recorder already, which goes on; nothing was opened; read the metrics there, \
-         or bind this endpoint first"
-    )]
-    OtherRecorder,
-    /// The recorder's thread could not be started.
-    #[error("cannot start a thread: {0}; nothing was opened; free some of the process's threads or memory")]
-    Thread(io::Error),
-}
+pub use endpoint::PrometheusEndpoint;
+pub use error::PrometheusError;

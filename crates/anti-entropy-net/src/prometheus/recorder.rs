@@ -3,16 +3,18 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anti_entropy::ConfigError;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 
-use super::{PrometheusConfig, PrometheusError};
-use crate::metrics::describe_metrics;
+use super::config::PrometheusConfig;
+use super::error::PrometheusError;
+use crate::describe::describe_metrics;
 
-/// How often what histograms have gathered is folded into their buckets; reading does so too.
+/// How often the values that histograms have collected are sorted into their buckets. Reading does so too.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The process's recorder, once it is installed: there is one, for good.
+/// The process's recorder, once it is installed. There is one, until the process ends.
 static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
 
 struct Installed {
@@ -20,7 +22,7 @@ struct Installed {
     _upkeep: Upkeep,
 }
 
-/// The thread of [`keep_up`], which ends when this is dropped.
+/// Keeps the thread of [`keep_up`] running until this is dropped.
 struct Upkeep(#[allow(dead_code, reason = "it is there to be dropped")] Sender<()>);
 
 /// Installs the recorder, or finds it installed by an earlier endpoint.
@@ -30,7 +32,7 @@ pub(super) fn install(config: &PrometheusConfig) -> Result<PrometheusHandle, Pro
         return Ok(installed.handle.clone());
     }
     let own = Matcher::Prefix("anti_entropy_".into());
-    let refused = |_| PrometheusError::Limit { limit: "buckets", rule: "must be 1 to 100 numbers" };
+    let refused = |_| ConfigError::new("buckets", &config.buckets, "at least one number");
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(own, &config.buckets)
         .map_err(refused)?
@@ -44,7 +46,8 @@ pub(super) fn install(config: &PrometheusConfig) -> Result<PrometheusHandle, Pro
     Ok(handle)
 }
 
-/// Keeps the recorder's memory bounded, whether or not there is an endpoint: it outlives them all.
+/// Starts a thread that keeps the recorder's memory bounded. The recorder outlives all endpoints, so its thread does
+/// too.
 fn keep_up(handle: PrometheusHandle) -> std::io::Result<Upkeep> {
     let (keep, ended) = channel::<()>();
     let work = move || {

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Accepting connections: the handshake, up to the answer to the hello.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, SendStream};
 use tokio::time::{Instant, timeout};
 
-use super::connection::certificates;
-use super::dial::refusal;
-use super::hub::{Hub, REFUSED};
+use super::hub::Hub;
+use super::live::{Opener, REFUSED, certificates};
+use super::refusal::refusal_reason;
 use crate::handshake::{HelloError, Incarnation, Status, answer, read_hello, read_incarnation};
-use crate::places::{Place, Places};
-use crate::refusal::RefusalReason;
+use crate::handshake_slots::{HandshakeSlot, HandshakeSlots};
+use crate::refusal::ConnectionRefusalReason;
 
 /// Accepts connections until the transport is closed.
 pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
-    let handshakes = Places::new(&hub.config.limits);
+    let handshakes = HandshakeSlots::new(&hub.config.limits);
     while let Some(incoming) = endpoint.accept().await {
         let remote = incoming.remote_address();
-        // When many are on their way, each has to show first that it receives what is sent to its address, so that
-        // whoever invents addresses takes no places, neither all nor those of the address.
+        // When slots are scarce, the other side first has to prove that it receives packets at its address. So forged
+        // addresses take no slots, neither all of them nor those of the address.
         if handshakes.are_scarce(remote) && !incoming.remote_address_validated() {
-            // It cannot fail, since the address is not validated.
+            // `retry` only fails if the address is validated already.
             let _ = incoming.retry();
             continue;
         }
@@ -29,27 +29,27 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
             hub.spawn(serve(Arc::clone(&hub), incoming, remote, place));
         } else {
             incoming.refuse();
-            hub.stats.refuse(RefusalReason::TooManyHandshakes, remote, "");
+            hub.stats.refuse(ConnectionRefusalReason::TooManyHandshakes, remote, "");
         }
     }
 }
 
-async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: Place) {
+async fn serve(hub: Arc<Hub>, incoming: Incoming, remote: SocketAddr, place: HandshakeSlot) {
     let (start, limit) = (Instant::now(), hub.config.limits.handshake_timeout);
     match timeout(limit, admit(&hub, incoming, remote)).await {
         Ok(None) => {}
         Ok(Some(TurnedAway { connection, writer })) => {
-            // The other side closes the connection when it has the answer; not closing it first, lest the answer be
-            // lost. The handshake's limit of time holds for this too.
+            // The other side closes the connection when it has the answer. If this side closed it first, the answer
+            // might be lost. The handshake timeout limits this wait too.
             let _ = timeout(limit.saturating_sub(start.elapsed()), writer.stopped()).await;
             connection.close(REFUSED, b"refused");
         }
-        Err(_) => hub.stats.refuse(RefusalReason::HandshakeTimeout, remote, ""),
+        Err(_) => hub.stats.refuse(ConnectionRefusalReason::HandshakeTimeout, remote, ""),
     }
     drop(place);
 }
 
-/// A connection that is not wanted; the answer that says so is on its way, and the refusal is counted.
+/// A connection that was refused. The answer is on its way, and the refusal is counted.
 struct TurnedAway {
     connection: Connection,
     writer: SendStream,
@@ -71,9 +71,9 @@ async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option
         return turned_away.map(|writer| TurnedAway { connection, writer });
     }
     match connection.close_reason() {
-        // The hello was not to be had because the handshake failed after all.
+        // There was no hello because the handshake failed after all.
         Some(error) => failed(hub, remote, &error),
-        None => hub.stats.refuse(RefusalReason::Malformed, remote, ""),
+        None => hub.stats.refuse(ConnectionRefusalReason::Malformed, remote, ""),
     }
     connection.close(REFUSED, b"refused");
     None
@@ -81,16 +81,16 @@ async fn admit(hub: &Arc<Hub>, incoming: Incoming, remote: SocketAddr) -> Option
 
 fn failed(hub: &Hub, remote: SocketAddr, error: &ConnectionError) {
     let reason = match error {
-        ConnectionError::TimedOut => RefusalReason::HandshakeTimeout,
-        error => refusal(error).unwrap_or(RefusalReason::Malformed),
+        ConnectionError::TimedOut => ConnectionRefusalReason::HandshakeTimeout,
+        error => refusal_reason(error).unwrap_or(ConnectionRefusalReason::Malformed),
     };
     hub.stats.refuse(reason, remote, error.to_string());
 }
 
-/// There was no hello.
+/// The other side sent something else than a hello.
 struct Malformed;
 
-/// Reads the hello and answers it. If the other side is turned away, that is counted, and the answer's stream returned.
+/// Reads the hello and answers it. If the connection is refused, counts that and returns the stream of the answer.
 async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) -> Result<Option<SendStream>, Malformed> {
     let (mut writer, mut reader) = connection.accept_bi().await.map_err(|_| Malformed)?;
     let hello = match read_hello(&mut reader).await {
@@ -107,13 +107,13 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) ->
         if !hub.tls.current().proves(&certificates(connection), &hello.from) {
             return Err(Status::WrongName);
         }
-        hub.register(hello.from, connection.clone(), incarnation, false)
+        hub.register(hello.from, connection.clone(), incarnation, Opener::Peer)
     });
     let status = admitted.as_ref().err().copied().unwrap_or(Status::Accepted);
     if let Some(reason) = status.refusal() {
         hub.stats.refuse(reason, remote, named);
     }
-    // If the answer does not arrive, the connection is broken, and whoever uses it notices.
+    // If the answer cannot be sent, the connection is broken, and the task that uses it notices.
     let _ = answer(&mut writer, status).await;
     if admitted.is_ok() {
         hub.stats.count(|stats| stats.accepted += 1);

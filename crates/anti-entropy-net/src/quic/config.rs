@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use anti_entropy::ConfigError;
 use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::limits::Limits;
+use crate::checks::{name_fits, peers_fit};
+use crate::limits::TransportLimits;
 use crate::tls::TlsConfig;
 
-/// What a [`QuicTransport`](crate::QuicTransport) is called, where it listens, whom it talks to, and what it believes.
+/// The configuration of a [`QuicTransport`](crate::QuicTransport): its name, its address, its peers, its certificates
+/// and its limits.
 ///
 /// ```
 /// use anti_entropy_net::{QuicConfig, TlsConfig, Trust};
@@ -23,37 +26,41 @@ use crate::tls::TlsConfig;
 ///         "trust": { "authorities": "certificates/authority.pem" }
 ///     }
 /// }"#;
-/// let config: QuicConfig = serde_json::from_str(written).unwrap();
-/// let tls = TlsConfig {
-///     certificates: "certificates/node-1.pem".into(),
-///     key: "certificates/node-1.key".into(),
-///     trust: Trust::Authorities("certificates/authority.pem".into()),
-/// };
-/// assert_eq!(config.tls, tls);
-/// assert_eq!(config.peers.len(), 2);
+/// let read: QuicConfig = serde_json::from_str(written).unwrap();
+///
+/// let trust = Trust::Authorities("certificates/authority.pem".into());
+/// let tls = TlsConfig::new("certificates/node-1.pem", "certificates/node-1.key", trust);
+/// let config = QuicConfig::new("node-1".into(), "0.0.0.0:7001".parse().unwrap(), tls).with(|config| {
+///     config.peers.insert("node-2".into(), "node-2.example.net:7001".parse().unwrap());
+///     config.peers.insert("node-3".into(), "192.0.2.3:7001".parse().unwrap());
+/// });
+/// assert_eq!(read, config);
+/// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QuicConfig {
-    /// This node's name, by which its peers know it: 1 to 255 bytes; with authorities, a DNS name.
+    /// This node's name, by which its peers know it: 1 to 255 bytes. With authorities, a DNS name.
     pub name: PeerId,
-    /// Where to listen. Port 0 takes any that is free; see [`local_addr`](crate::QuicTransport::local_addr).
+    /// The address to listen on. Port 0 takes any that is free; see [`local_addr`](crate::QuicTransport::local_addr).
     pub listen: SocketAddr,
-    /// The peers and their addresses. They may be changed later.
+    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among
+    /// them. Peers may be changed later.
     #[serde(default)]
     pub peers: BTreeMap<PeerId, Address>,
-    /// The certificates, and whose to believe.
+    /// This node's certificate, and which certificates it trusts.
     pub tls: TlsConfig,
-    /// The limits of everything that takes memory or time.
+    /// Limits of memory, connections and time.
     #[serde(default)]
-    pub limits: Limits,
-    /// Whether nodes that are not among the peers may connect and send, if their certificates prove their names. Off
-    /// by default: an authority may have issued certificates for other purposes. Answering them needs
-    /// [`set_peer`](crate::QuicTransport::set_peer).
+    pub limits: TransportLimits,
+    /// Whether nodes that are not among the peers may connect and send, if their certificates prove their names. Off by
+    /// default: an authority may have issued certificates for other purposes. To answer such a node, its address must
+    /// be given to [`set_peer`](crate::QuicTransport::set_peer).
     #[serde(default)]
     pub accept_unknown_peers: bool,
-    /// Seed of the jitter. The names are mixed in, so that nodes with the same seed do not move in step; there is
-    /// reason to set it only for repeating a test.
+    /// The seed of random delays. The names of both sides are mixed in, so that nodes with the same seed do not act at
+    /// the same moment. The only reason to set it is to repeat a test.
     #[serde(default)]
     pub seed: u64,
 }
@@ -66,9 +73,55 @@ impl QuicConfig {
             listen,
             peers: BTreeMap::new(),
             tls,
-            limits: Limits::default(),
+            limits: TransportLimits::default(),
             accept_unknown_peers: false,
             seed: 0,
+        }
+    }
+
+    /// The same configuration with some fields changed: `config.with(|config| config.accept_unknown_peers = true)`.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks all that can be checked without opening a socket or reading a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is out of its range, or that contradicts another one.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.limits.validate().map_err(|error| error.within("limits"))?;
+        self.tls.validate().map_err(|error| error.within("tls"))?;
+        name_fits("name", &self.name)?;
+        peers_fit(&self.name, &self.peers, self.limits.max_peers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Trust;
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        type Spoil = fn(&mut QuicConfig);
+        let spoils: [(&str, Spoil); 8] = [
+            ("limits.window_bytes", |config| config.limits.window_bytes = 0),
+            ("tls.certificates", |config| config.tls.certificates = "".into()),
+            ("name", |config| config.name = "".into()),
+            ("name", |config| config.name = "x".repeat(256).as_str().into()),
+            ("peers", |config| config.limits.max_peers = 1),
+            ("peers", |config| drop(config.peers.insert("".into(), config.listen.into()))),
+            ("peers", |config| drop(config.peers.insert("x".repeat(256).as_str().into(), config.listen.into()))),
+            ("peers", |config| drop(config.peers.insert("a".into(), config.listen.into()))),
+        ];
+        let tls = TlsConfig::new("a.pem", "a.key", Trust::Authorities("authority.pem".into()));
+        let good = QuicConfig::new("a".into(), ([0, 0, 0, 0], 0).into(), tls).with(|config| {
+            config.peers = ["b", "c"].map(|name| (name.into(), config.listen.into())).into();
+        });
+        assert_eq!(good.validate(), Ok(()));
+        for (field, spoil) in spoils {
+            assert_eq!(good.clone().with(spoil).validate().unwrap_err().field, field);
         }
     }
 }

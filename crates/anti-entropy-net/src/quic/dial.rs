@@ -7,18 +7,19 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{FrameStream, Live, WriteEnd, Writer, certificates, in_time};
 use super::endpoint;
-use super::hub::{Hub, REFUSED};
+use super::hub::Hub;
+use super::live::{Live, Opener, REFUSED, certificates};
+use super::refusal::refusal_reason;
+use super::streams::{FrameStream, WriteEnd, Writer, in_time};
 use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::handshake::{Answer, Hello, greet_as};
 use crate::peers::Destination;
-use crate::queue::Lane;
-use crate::refusal::RefusalReason;
-use crate::tls::reason_of_alert;
+use crate::refusal::ConnectionRefusalReason;
+use crate::send_queue::Lane;
 
-/// What quinn wants to be given and nobody is told; names are proven after the handshake.
+/// A server name that quinn asks for and does not send. Names are proven after the handshake.
 const SERVER_NAME: &str = "anti-entropy";
 
 /// All that the task which sends to one peer needs.
@@ -30,16 +31,16 @@ pub(super) struct Link {
 
 /// How sending over a connection ended.
 enum End {
-    /// It was given up in good order, for being idle or for a newer one.
+    /// It was given up in good order, because it was idle or a newer one replaced it.
     Retired,
-    /// The peer ended it, or it broke.
+    /// The peer ended the connection, or it broke.
     Lost,
 }
 
 struct Lost;
 
 impl Link {
-    /// Connects when there is a frame to send and no connection, carries frames, and connects again; never ends by
+    /// Connects when there is a frame to send and no connection, sends frames, and connects again. It never ends by
     /// itself.
     pub(super) async fn run(self) {
         let limits = &self.hub.config.limits;
@@ -58,8 +59,8 @@ impl Link {
         }
     }
 
-    /// Takes the connection that there is, or tries until there is one. Frames are taken during an attempt and refused
-    /// between two.
+    /// Returns the connection to the peer, and tries to connect until there is one. Frames are queued during an
+    /// attempt, and refused between two attempts.
     async fn connection(&self, backoff: &mut Backoff) -> Arc<Live> {
         loop {
             tokio::select! {
@@ -76,8 +77,8 @@ impl Link {
         }
     }
 
-    /// Drops what waits, since it would be stale by then, and waits before the next attempt, or until the peer has
-    /// connected.
+    /// Drops the frames that wait, since they would be stale after the pause. Then waits for the next attempt, or until
+    /// the peer has connected.
     async fn pause(&self, backoff: &mut Backoff) {
         let dropped = self.to.queue.shut();
         self.hub.stats.count(|stats| stats.dropped.not_connected += dropped);
@@ -88,7 +89,7 @@ impl Link {
         self.to.queue.open();
     }
 
-    /// Tries all that the address stands for, in order.
+    /// Tries the addresses of the peer in order.
     async fn dial(&self) -> io::Result<Arc<Live>> {
         let (start, dialling) = (Instant::now(), self.hub.dialling(&self.to.peer));
         let addresses = self.to.address.resolve().await?;
@@ -108,7 +109,7 @@ impl Link {
         Err(last)
     }
 
-    /// `None`: the peer has dialled as well.
+    /// Connects to one address. Returns `None` if the peer opens a connection as well.
     async fn attempt(&self, address: SocketAddr) -> io::Result<Option<Arc<Live>>> {
         let hub = &self.hub;
         let endpoint = hub.endpoint().ok_or(io::ErrorKind::NotConnected)?;
@@ -117,13 +118,13 @@ impl Link {
         drop(endpoint);
         let connection = connecting.await.map_err(|error| self.failed(address, error))?;
         if !hub.tls.current().proves(&certificates(&connection), &self.to.peer) {
-            hub.stats.refuse(RefusalReason::WrongName, address, self.to.peer.as_str());
+            hub.stats.refuse(ConnectionRefusalReason::WrongName, address, self.to.peer.as_str());
             connection.close(REFUSED, b"refused");
             return Err(io::Error::other("the certificate is not the peer's"));
         }
         match self.greet(&connection).await {
             Ok(Answer::Accepted(incarnation)) => {
-                let registered = hub.register(self.to.peer.clone(), connection, incarnation, true);
+                let registered = hub.register(self.to.peer.clone(), connection, incarnation, Opener::ThisNode);
                 let live = registered.map_err(|status| io::Error::other(format!("{status:?}")))?;
                 hub.stats.count(|stats| stats.connected += 1);
                 Ok(Some(live))
@@ -144,7 +145,7 @@ impl Link {
     }
 
     fn failed(&self, address: SocketAddr, error: ConnectionError) -> io::Error {
-        if let Some(reason) = refusal(&error) {
+        if let Some(reason) = refusal_reason(&error) {
             self.hub.stats.refuse(reason, address, error.to_string());
         }
         error.into()
@@ -168,7 +169,7 @@ impl Link {
         Ok(())
     }
 
-    /// The next frame of a lane; `None` if nothing more is to be sent over this connection.
+    /// The next frame of a lane. `None` if the connection is being given up.
     async fn next(&self, live: &Live, lane: Lane) -> Result<Option<Vec<u8>>, Lost> {
         tokio::select! {
             biased;
@@ -195,21 +196,5 @@ impl Link {
             return Err(Lost);
         }
         Ok(())
-    }
-}
-
-/// Why a handshake failed, if somebody is to blame.
-pub(super) fn refusal(error: &ConnectionError) -> Option<RefusalReason> {
-    // QUIC's codes from here on are TLS alerts.
-    let alert = |code: u64| u8::try_from(code.checked_sub(0x100)?).ok();
-    match error {
-        ConnectionError::TransportError(error) => {
-            Some(alert(error.code.into()).map_or(RefusalReason::NotTls, |alert| reason_of_alert(alert.into())))
-        }
-        ConnectionError::ConnectionClosed(close) => {
-            alert(close.error_code.into()).map(|_| RefusalReason::RefusedByPeer)
-        }
-        ConnectionError::VersionMismatch => Some(RefusalReason::NotTls),
-        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What quinn is told, from the limits.
+//! The settings of quinn that follow from the limits.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,21 +15,21 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
-use super::connection::STREAMS;
-use crate::limits::Limits;
+use super::streams::STREAMS;
+use crate::limits::TransportLimits;
 use crate::tls::{Identity, TlsError};
 
 /// Opens the socket.
 pub(super) fn open(
     listen: SocketAddr,
     identity: &Identity,
-    limits: &Limits,
+    limits: &TransportLimits,
 ) -> io::Result<(Endpoint, Arc<TrackedRuntime>)> {
     let socket = UdpSocket::bind(listen)?;
-    // After a restart, what peers still send to the earlier process is answered with a token that they know, so that
-    // they notice at once. That takes a key which is the same as before.
+    // After a restart, packets that peers still send to the previous process are answered with a token that the peers
+    // know, so that they notice at once. For that the key must be the same as before.
     let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &identity.secret)));
-    // quinn's own identifiers are only known to the process that has made them.
+    // Only the process that has made quinn's own identifiers knows them.
     config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
     let server = server(identity, limits).map_err(io::Error::other)?;
     let runtime = Arc::new(TrackedRuntime::default());
@@ -37,7 +37,7 @@ pub(super) fn open(
     Ok((endpoint, runtime))
 }
 
-/// Names connections at random.
+/// Draws connection ids at random.
 #[derive(Debug)]
 struct RandomIds(SystemRandom);
 
@@ -61,19 +61,19 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
-pub(super) fn server(identity: &Identity, limits: &Limits) -> Result<ServerConfig, TlsError> {
+pub(super) fn server(identity: &Identity, limits: &TransportLimits) -> Result<ServerConfig, TlsError> {
     let crypto = QuicServerConfig::try_from(Arc::clone(&identity.server)).map_err(setup)?;
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
     server.transport_config(Arc::new(transport(limits)));
     server.max_incoming(limits.max_handshakes);
-    // A peer whose address changes connects anew.
+    // A peer whose address changes connects again.
     server.migration(false);
-    // What arrives before a connection is accepted, which is at once: a first flight at most.
+    // Data that arrives before a connection is accepted. It is accepted at once, so that is one first flight at most.
     server.incoming_buffer_size(16 << 10).incoming_buffer_size_total(1 << 20);
     Ok(server)
 }
 
-pub(super) fn client(identity: &Identity, limits: &Limits) -> Result<ClientConfig, TlsError> {
+pub(super) fn client(identity: &Identity, limits: &TransportLimits) -> Result<ClientConfig, TlsError> {
     let crypto = QuicClientConfig::try_from(Arc::clone(&identity.client)).map_err(setup)?;
     let mut client = ClientConfig::new(Arc::new(crypto));
     client.transport_config(Arc::new(transport(limits)));
@@ -84,11 +84,11 @@ fn setup(error: impl std::error::Error) -> TlsError {
     TlsError::Setup(error.to_string())
 }
 
-fn transport(limits: &Limits) -> TransportConfig {
+fn transport(limits: &TransportLimits) -> TransportConfig {
     let window = VarInt::from_u32(limits.window_bytes);
     let mut transport = TransportConfig::default();
     transport
-        // The hello's; the side that accepts a connection opens none.
+        // The stream of the hello. The accepting side opens no bidirectional stream.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(STREAMS))
         .stream_receive_window(window)
@@ -100,12 +100,12 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
 }
 
-/// Tokio, which remembers what it runs, so that closing can wait until the socket is let go of.
+/// Tokio's runtime, with a list of quinn's tasks, so that closing can wait until they have freed the socket.
 #[derive(Debug, Default)]
 pub(super) struct TrackedRuntime(Mutex<JoinSet<()>>);
 
 impl TrackedRuntime {
-    /// Ends all that runs.
+    /// Ends all tasks, and waits for that.
     pub(super) async fn shutdown(&self) {
         let mut tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
@@ -114,7 +114,7 @@ impl TrackedRuntime {
 
 impl Drop for TrackedRuntime {
     fn drop(&mut self) {
-        // What runs still tells the peers goodbye.
+        // The tasks still tell the peers that the connections are closed.
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).detach_all();
     }
 }

@@ -1,32 +1,33 @@
-//! The connections that are open, and which of two is kept.
+//! The open connections, and the rule for which of two is kept.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::PeerId;
-use quinn::{Connection, Endpoint, VarInt};
+use quinn::{Connection, Endpoint};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::config::QuicConfig;
-use super::connection::{Live, serve};
+use super::inbound::Inbound;
+use super::live::{CLOSED, Live, Opener, REMOVED, SUPERSEDED};
 use crate::handshake::{Incarnation, Status};
 use crate::peers::Peers;
-use crate::receive::ReceiveQueue;
+use crate::receive_queue::{PeerQueue, ReceiveQueue};
 use crate::stats::Stats;
 use crate::tls::TlsHandle;
 
-/// All that the tasks of a transport share.
+/// What the tasks of a transport share.
 #[derive(Debug)]
 pub(super) struct Hub {
-    pub(super) config: QuicConfig,
-    pub(super) tls: TlsHandle,
+    pub(super) config: Arc<QuicConfig>,
+    pub(super) tls: Arc<TlsHandle>,
     pub(super) peers: Peers,
     pub(super) stats: Arc<Stats>,
     pub(super) incarnation: Incarnation,
     /// `None` once the transport is closed.
     state: Mutex<Option<State>>,
-    /// Told of each new connection.
+    /// Notified of each new connection.
     opened: watch::Sender<()>,
 }
 
@@ -35,7 +36,8 @@ struct State {
     endpoint: Endpoint,
     queue: ReceiveQueue,
     open: BTreeMap<PeerId, Entry>,
-    /// The peers that are being dialled, and by how many tasks: while a peer moves, the one that ends may still be there.
+    /// The peers to which tasks are connecting, and how many tasks: while a peer moves to another address, its previous
+    /// task may still be there.
     dialling: BTreeMap<PeerId, usize>,
     tasks: JoinSet<()>,
 }
@@ -44,7 +46,7 @@ struct State {
 struct Entry {
     live: Arc<Live>,
     task: AbortHandle,
-    /// The connection before this one, while what has arrived over it is still being read.
+    /// The task of the connection before this one, while it still reads what has arrived.
     before: Option<AbortHandle>,
 }
 
@@ -66,6 +68,7 @@ impl Hub {
         let peers = Peers::new(config.name.clone(), config.limits.clone(), config.seed, Arc::clone(&stats));
         let (open, dialling, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
         let all = State { endpoint, queue, open, dialling, tasks };
+        let (config, tls) = (Arc::new(config), Arc::new(tls));
         Self { config, tls, peers, stats, incarnation, state: Mutex::new(Some(all)), opened: watch::Sender::new(()) }
     }
 
@@ -80,27 +83,26 @@ impl Hub {
         }
     }
 
-    /// A new connection of a peer, whose certificate has proven its name. An error says why it is not wanted.
+    /// Takes a new connection of a peer, whose certificate has proven its name. An error says why it is refused.
     ///
-    /// An established connection is worth more than one in the making, so a crossing is decided before either is
-    /// established: while the peer with the lesser name dials, it turns the other's hello away. A hello that arrives
-    /// although there is a connection means that the peer has none any more, unless it was on its way when the peer
-    /// accepted this side's.
+    /// If both nodes connect at the same time, that is decided before either connection is established: the node with
+    /// the lesser name refuses the other's hello while it is connecting itself. If a hello arrives although there is a
+    /// connection, then the peer has lost that connection, unless the hello was on its way when the peer accepted this
+    /// node's.
     pub(super) fn register(
         self: &Arc<Self>,
         peer: PeerId,
         connection: Connection,
         incarnation: Incarnation,
-        dialled: bool,
+        opener: Opener,
     ) -> Result<Arc<Live>, Status> {
         let mut guard = self.lock();
         let state = guard.as_mut().ok_or(Status::TooManyConnections)?;
-        if !dialled {
+        if opener == Opener::Peer {
             self.check(state, &peer, incarnation)?;
         }
-        let live = Arc::new(Live::new(peer.clone(), connection, incarnation, dialled));
-        let work = serve(Arc::clone(self), Arc::clone(&live), state.queue.of(&peer));
-        let task = spawn(&mut state.tasks, work);
+        let live = Arc::new(Live::new(peer.clone(), connection, incarnation, opener));
+        let task = spawn(&mut state.tasks, self.serve(Arc::clone(&live), state.queue.of(&peer)));
         let older = state.open.insert(peer, Entry { live: Arc::clone(&live), task, before: None });
         if let Some(older) = older {
             let before = self.supersede(older, incarnation);
@@ -111,6 +113,16 @@ impl Hub {
         drop(guard);
         self.opened.send_replace(());
         Ok(live)
+    }
+
+    /// Serves a connection until it ends, and forgets it then, also if the task is aborted.
+    fn serve(self: &Arc<Self>, live: Arc<Live>, queue: PeerQueue) -> impl Future<Output = ()> + use<> {
+        let forget = Forget { hub: Arc::clone(self), live: Arc::clone(&live) };
+        let (config, tls, stats) = (Arc::clone(&self.config), Arc::clone(&self.tls), Arc::clone(&self.stats));
+        async move {
+            let _forget = forget;
+            Inbound { config, tls, stats, live, queue }.run().await;
+        }
     }
 
     fn check(&self, state: &State, peer: &PeerId, incarnation: Incarnation) -> Result<(), Status> {
@@ -124,22 +136,23 @@ impl Hub {
         }
         match state.open.get(peer) {
             Some(Entry { live, .. })
-                if first && live.dialled && live.incarnation == incarnation && live.is_usable() =>
+                if first && live.opener == Opener::ThisNode && live.incarnation == incarnation && live.is_usable() =>
             {
                 Err(Status::Crossed)
             }
             Some(_) => Ok(()),
             None => {
-                let inbound = state.open.values().filter(|entry| !entry.live.dialled).count();
+                let inbound = state.open.values().filter(|entry| entry.live.opener == Opener::Peer).count();
                 let full = inbound >= self.config.limits.max_connections;
                 if full { Err(Status::TooManyConnections) } else { Ok(()) }
             }
         }
     }
 
-    /// Ends a connection that a newer one replaces; if it may still have something to read, gently.
+    /// Ends a connection that a newer one replaces. If frames of the same process may still arrive over it, it is given
+    /// up in good order.
     fn supersede(&self, older: Entry, incarnation: Incarnation) -> Option<AbortHandle> {
-        // Never more than two of a peer.
+        // There are never more than two connections of a peer.
         if let Some(oldest) = older.before {
             oldest.abort();
         }
@@ -156,7 +169,7 @@ impl Hub {
     }
 
     /// Forgets a connection that has ended, unless a newer one has its place.
-    pub(super) fn forget(&self, live: &Arc<Live>) {
+    fn forget(&self, live: &Arc<Live>) {
         if let Some(state) = self.lock().as_mut()
             && state.open.get(&live.peer).is_some_and(|entry| Arc::ptr_eq(&entry.live, live))
         {
@@ -171,19 +184,19 @@ impl Hub {
         live.is_usable().then(|| Arc::clone(live))
     }
 
-    /// Waits until there is one.
+    /// Waits until there is a connection over which to send to a peer.
     pub(super) async fn wait_for(&self, peer: &PeerId) -> Arc<Live> {
         let mut opened = self.opened.subscribe();
         loop {
             if let Some(live) = self.usable(peer) {
                 return live;
             }
-            // The sender is `self`'s.
+            // It cannot fail, since `self` has the sender.
             let _ = opened.changed().await;
         }
     }
 
-    /// Notes that a peer is being dialled, until the value is dropped.
+    /// Notes that a task is connecting to a peer, until the value is dropped.
     pub(super) fn dialling<'a>(&'a self, peer: &'a PeerId) -> Dialling<'a> {
         if let Some(state) = self.lock().as_mut() {
             *state.dialling.entry(peer.clone()).or_default() += 1;
@@ -226,6 +239,17 @@ fn spawn(tasks: &mut JoinSet<()>, work: impl Future<Output = ()> + Send + 'stati
     tasks.spawn(work)
 }
 
+struct Forget {
+    hub: Arc<Hub>,
+    live: Arc<Live>,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.hub.forget(&self.live);
+    }
+}
+
 pub(super) struct Dialling<'a> {
     hub: &'a Hub,
     peer: &'a PeerId,
@@ -250,10 +274,3 @@ impl Hub {
         self.lock().as_ref().is_some_and(|state| state.dialling.contains_key(peer))
     }
 }
-
-// What a connection is closed with. The other side treats all alike; they help whoever looks at the packets.
-pub(super) const CLOSED: VarInt = VarInt::from_u32(0);
-pub(super) const IDLE: VarInt = VarInt::from_u32(1);
-pub(super) const SUPERSEDED: VarInt = VarInt::from_u32(2);
-pub(super) const REMOVED: VarInt = VarInt::from_u32(3);
-pub(super) const REFUSED: VarInt = VarInt::from_u32(4);

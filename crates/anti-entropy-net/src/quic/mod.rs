@@ -2,10 +2,13 @@
 
 mod admit;
 mod config;
-mod connection;
 mod dial;
 mod endpoint;
 mod hub;
+mod inbound;
+mod live;
+mod refusal;
+mod streams;
 mod transport;
 
 pub use config::QuicConfig;

@@ -18,24 +18,24 @@ use super::hub::Hub;
 use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::handshake::Incarnation;
-use crate::peers::{Set, check_name};
-use crate::receive::{ReceiveQueue, Received};
-use crate::refusal::Refusal;
+use crate::peers::Set;
+use crate::receive_queue::{ReceiveQueue, Received};
+use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;
 use crate::tls::{TlsConfig, TlsError, TlsHandle};
 
-/// How long closing waits until the peers have been told.
+/// How long closing waits for the peers to learn that their connections are closed.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Carries frames over QUIC, with mutual TLS; runs on tokio.
+/// Carries frames over QUIC, with mutual TLS. It runs on tokio.
 ///
-/// There is one connection between two nodes, used both ways. Whoever has something to send opens it; after
-/// [`idle_timeout`](crate::Limits::idle_timeout) without a frame it is closed, and no frame is lost by that. Short
-/// frames arrive in the order in which they were sent; those longer than
-/// [`short_frame_bytes`](crate::Limits::short_frame_bytes) go beside them, so that they hold none up. A frame is lost if
-/// its connection breaks, and while there is none: in the time between two attempts to connect,
-/// [`send`](Transport::send) returns [`SendError::NotConnected`].
+/// There is one connection between two nodes, used in both directions. The node that has something to send opens it;
+/// after [`idle_timeout`](crate::TransportLimits::idle_timeout) without a frame it is closed, and no frame is lost by
+/// that. Short frames arrive in the order in which they were sent. Those longer than
+/// [`short_frame_bytes`](crate::TransportLimits::short_frame_bytes) have a stream of their own, so that they do not
+/// delay short ones. A frame is lost if its connection breaks, and while there is no connection: between two attempts
+/// to connect, [`send`](Transport::send) returns [`SendError::NotConnected`].
 ///
 /// It is [`authenticated`](Transport::authenticated): both sides prove their names by certificates before either reads
 /// anything else. The crate's documentation has an example, and the bytes on the wire.
@@ -45,46 +45,46 @@ pub struct QuicTransport {
     runtime: Handle,
     drivers: Arc<TrackedRuntime>,
     hub: Arc<Hub>,
-    /// Ends when all connections have, since each has a sender to it.
+    /// Ends when all connections have ended, since each has a sender to it.
     received: tokio::sync::Mutex<mpsc::Receiver<Received>>,
 }
 
 impl QuicTransport {
-    /// Listens for peers, and makes ready to send to those that the configuration names.
+    /// Listens for peers, and gets ready to send to those that the configuration names.
     ///
     /// # Errors
-    /// [`BindError`] if the configuration makes no sense, the certificates cannot be used, or the address cannot be
-    /// listened on.
+    /// [`BindError`] if the configuration is invalid, the certificates cannot be used, or the operating system refuses
+    /// the address.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
     #[allow(clippy::unused_async, reason = "it needs a runtime, and may come to wait")]
     pub async fn bind(config: QuicConfig) -> Result<Self, BindError> {
-        config.limits.validate()?;
-        check_name(&config.name)?;
+        config.validate()?;
         let tls = TlsHandle::new(config.tls.clone(), &config.name)?;
         let failed = |source| BindError::Listen { address: config.listen, source };
         let (endpoint, drivers) = endpoint::open(config.listen, &tls.current(), &config.limits).map_err(failed)?;
         let local_addr = endpoint.local_addr().map_err(failed)?;
         let (queue, received) = ReceiveQueue::new(&config.limits);
         let stats = Arc::new(Stats::new(config.limits.refusals_logged_per_second));
-        let peers = config.peers.clone();
         let hub = Arc::new(Hub::new(config, tls, stats, endpoint.clone(), queue, incarnation()?));
         hub.spawn(accept_all(Arc::clone(&hub), endpoint));
         let received = tokio::sync::Mutex::new(received);
         let transport = Self { local_addr, runtime: Handle::current(), drivers, hub, received };
-        for (peer, address) in peers {
-            transport.set_peer(peer, address)?;
-        }
+        let hub = &transport.hub;
+        hub.peers.add_configured(&hub.config.peers, |to| {
+            Task::spawn(&transport.runtime, Link { to, hub: Arc::clone(hub) }.run())
+        });
         Ok(transport)
     }
 
-    /// The address that peers connect to, with the port that was taken if the configuration left it open.
+    /// The address that this node listens on, with the port that was taken if the configuration left it open.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Adds a peer, or moves it to another address: its connection is then ended, with what waits for it.
+    /// Adds a peer, or moves it to another address. If the peer moves, its connection ends, and frames that wait for it
+    /// are dropped.
     ///
     /// # Errors
     /// [`PeerError`] if the peer is refused; the peers are as they were.
@@ -107,17 +107,17 @@ impl QuicTransport {
         Ok(())
     }
 
-    /// Removes a peer and ends its connection; `false` if it was not known.
+    /// Removes a peer and ends its connection. Returns `false` if it was unknown.
     pub fn remove_peer(&self, peer: &PeerId) -> bool {
         let known = self.hub.peers.remove(peer);
         self.hub.disconnect(peer);
         known
     }
 
-    /// Uses other certificates from now on: for all connections to come, both ways; open ones whose peer is no longer
-    /// trusted are closed, and the others go on.
+    /// Uses other certificates from now on, for new connections in both directions. Open connections whose peer is no
+    /// longer trusted are closed; the others stay open.
     ///
-    /// It reads files, so it blocks for as long as that takes.
+    /// It reads files, and blocks for as long as that takes.
     ///
     /// # Errors
     /// [`TlsError`] if they cannot be used; nothing has changed.
@@ -125,7 +125,7 @@ impl QuicTransport {
         self.load_tls(Some(config))
     }
 
-    /// Reads the files of the certificates again, and uses what is in them now, as [`set_tls`](Self::set_tls).
+    /// Reads the files of the certificates again, and uses what they contain now, as [`set_tls`](Self::set_tls) does.
     ///
     /// # Errors
     /// As `set_tls`.
@@ -149,8 +149,8 @@ impl QuicTransport {
         self.hub.stats.snapshot()
     }
 
-    /// The last few refusals, the latest at the end.
-    pub fn last_refusals(&self) -> Vec<Refusal> {
+    /// The last 32 refusals, the latest at the end.
+    pub fn last_refusals(&self) -> Vec<ConnectionRefusal> {
         self.hub.stats.last_refusals()
     }
 
@@ -159,8 +159,9 @@ impl QuicTransport {
         self.hub.connections()
     }
 
-    /// Ends all connections, drops what waits to be sent, and frees the port, all before this completes. What was
-    /// received before can still be taken; then receiving ends. Dropping the transport does the same, without waiting.
+    /// Ends all connections, drops the frames that wait to be sent, and frees the port; when this completes, all of it
+    /// is done. Frames that were received before can still be taken; after them, `receive` returns `None`. Dropping the
+    /// transport does the same without waiting.
     pub async fn close(&self) {
         for sender in self.hub.peers.close() {
             sender.stop().await;

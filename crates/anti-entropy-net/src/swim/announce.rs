@@ -2,25 +2,27 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
+
 use super::error::AnnounceError;
 
-/// What one announcement takes in a datagram.
+/// The length of one announcement in a datagram.
 pub(super) const ANNOUNCEMENT_BYTES: usize = 40;
 
-/// The state of a replica, in so few bytes that every datagram carries it.
+/// The state of a replica, in so few bytes that every datagram can carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announcement {
-    /// Which of the cluster's spaces it is about.
-    pub space: u64,
-    /// The digest of the replica's state: equal digests are equal replicas.
-    pub state: [u8; 32],
+pub(super) struct Announcement {
+    /// The space of the replica.
+    pub(super) space: u64,
+    /// The digest of the replica's state. Replicas with equal digests are equal.
+    pub(super) state: StateDigest,
 }
 
-/// What one peer announces, by space, and when that was heard or told. Nobody says that a space is retracted, so one that
-/// has not come up for longest makes room for another.
+/// What one peer announces, by space, and when it was received or reported. A peer does not say when it stops
+/// announcing a space, so the space that was announced least recently makes room for another.
 #[derive(Debug)]
 pub(super) struct Announced {
-    states: BTreeMap<u64, ([u8; 32], Duration)>,
+    states: BTreeMap<u64, (StateDigest, Duration)>,
     max_spaces: usize,
 }
 
@@ -29,7 +31,7 @@ impl Announced {
         Self { states: BTreeMap::new(), max_spaces }
     }
 
-    pub(super) fn get(&self, space: u64) -> Option<([u8; 32], Duration)> {
+    pub(super) fn get(&self, space: u64) -> Option<(StateDigest, Duration)> {
         self.states.get(&space).copied()
     }
 
@@ -41,8 +43,8 @@ impl Announced {
         self.states.iter().map(|(&space, &(state, _))| Announcement { space, state }).collect()
     }
 
-    /// Remembers a state. If there are too many spaces, the oldest makes room, unless it came up less than `keep` ago;
-    /// `false` if there is no room. Takes time in proportion to the spaces if there are too many.
+    /// Remembers a state. If there are too many spaces, the oldest makes room, unless it was announced less than `keep`
+    /// ago. Returns `false` if there is no room. O(n) in the number of spaces if there are too many.
     pub(super) fn set(&mut self, now: Duration, announcement: Announcement, keep: Duration) -> bool {
         let Announcement { space, state } = announcement;
         if self.states.len() >= self.max_spaces && !self.states.contains_key(&space) {
@@ -55,7 +57,7 @@ impl Announced {
     }
 }
 
-/// What goes along with our datagrams.
+/// What this node announces with its datagrams.
 #[derive(Debug)]
 pub(super) struct Announcements {
     spaces: Mutex<Spaces>,
@@ -64,8 +66,8 @@ pub(super) struct Announcements {
 
 #[derive(Debug, Default)]
 struct Spaces {
-    states: BTreeMap<u64, [u8; 32]>,
-    /// The space that comes first in the next datagram that has no room for all.
+    states: BTreeMap<u64, StateDigest>,
+    /// The space that comes first in the next datagram, if that has no room for all.
     next: u64,
 }
 
@@ -74,7 +76,7 @@ impl Announcements {
         Self { spaces: Mutex::default(), max_spaces }
     }
 
-    pub(super) fn set(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+    pub(super) fn set(&self, space: u64, state: StateDigest) -> Result<(), AnnounceError> {
         let states = &mut self.lock().states;
         if states.len() >= self.max_spaces && !states.contains_key(&space) {
             return Err(AnnounceError::TooManySpaces { max: self.max_spaces });
@@ -87,7 +89,7 @@ impl Announcements {
         self.lock().states.remove(&space).is_some()
     }
 
-    /// As many as fit into the room that is left in a datagram; if not all do, others than last time.
+    /// As many announcements as fit into the room that is left in a datagram. If not all fit, they take turns.
     pub(super) fn take(&self, room_bytes: usize) -> Vec<Announcement> {
         let mut spaces = self.lock();
         let room = (room_bytes.saturating_sub(1) / ANNOUNCEMENT_BYTES).min(spaces.states.len());
@@ -113,14 +115,17 @@ mod tests {
         let announcements = Announcements::new(5);
         assert!(announcements.take(1_000).is_empty());
         for space in [1, 2, 3, 4, u64::MAX] {
-            announcements.set(space, [7; 32]).unwrap();
+            announcements.set(space, StateDigest::from_bytes([7; 32])).unwrap();
         }
-        assert_eq!(announcements.set(5, [7; 32]), Err(AnnounceError::TooManySpaces { max: 5 }));
+        assert_eq!(
+            announcements.set(5, StateDigest::from_bytes([7; 32])),
+            Err(AnnounceError::TooManySpaces { max: 5 })
+        );
         let spaces = |room: usize| announcements.take(room).iter().map(|a| a.space).collect::<Vec<_>>();
         assert_eq!((spaces(0), spaces(40)), (vec![], vec![]));
         assert_eq!([spaces(81), spaces(81), spaces(81)], [vec![1, 2], vec![3, 4], vec![u64::MAX, 1]]);
         assert_eq!(spaces(1_000), [2, 3, 4, u64::MAX, 1]);
         assert!(announcements.remove(4) && !announcements.remove(4));
-        announcements.set(5, [7; 32]).unwrap();
+        announcements.set(5, StateDigest::from_bytes([7; 32])).unwrap();
     }
 }

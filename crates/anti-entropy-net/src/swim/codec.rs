@@ -10,8 +10,8 @@ use anti_entropy::PeerId;
 use bytes::{Buf, BufMut};
 use foca::{Header, Member, Message, State};
 
-use super::datagram::Reader;
 use super::identity::Identity;
+use super::reader::Reader;
 
 /// What the bytes of a message leave out, and what is learnt while decoding them.
 #[derive(Debug)]

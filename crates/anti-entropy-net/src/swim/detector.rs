@@ -7,7 +7,7 @@ use foca::PeriodicParams;
 
 use super::announce::ANNOUNCEMENT_BYTES;
 use super::config::SwimConfig;
-use super::datagram::MAX_CONTENTS_BYTES;
+use super::header::MAX_CONTENTS_BYTES;
 
 /// Foca's packets leave room for the header, the tag, and at least one announcement.
 pub(super) fn foca_config(config: &SwimConfig) -> foca::Config {

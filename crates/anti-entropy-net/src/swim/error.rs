@@ -1,39 +1,36 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the membership could not be joined. Nothing is left open.
+use anti_entropy::ConfigError;
+
+/// Why a node could not join. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// A setting makes no sense.
-    #[error("the setting {setting} {rule}; nothing was opened; correct the configuration")]
-    Setting {
-        /// The field of [`SwimConfig`](super::SwimConfig), its timings or its limits.
-        setting: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
+    /// A setting is out of its range, or contradicts another one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The operating system refused the address.
     #[error("cannot listen on {address}: {source}; nothing was opened; choose an address that is this node's and free")]
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
-    /// The operating system gave no random bytes.
+    /// The operating system has no random numbers.
     #[error("the operating system gave no random bytes; nothing was opened; without them nothing can be kept secret")]
     NoRandom,
 }
 
-/// Why a state is not announced. What was announced before still is.
+/// Why a state cannot be announced. What was announced before still is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// There are as many spaces as allowed.
+    /// As many spaces are announced as allowed.
     #[error("the space was refused: {max} are announced already; retract one, or raise max_spaces on every node")]
     TooManySpaces {
-        /// [`SwimLimits::max_spaces`](super::SwimLimits).
+        /// [`SwimLimits::max_spaces`](super::SwimLimits::max_spaces).
         max: usize,
     },
 }

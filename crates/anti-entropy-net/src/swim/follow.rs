@@ -10,12 +10,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::AnnounceError;
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
 use super::membership::Membership;
-use crate::TcpTransport;
 use crate::error::PeerError;
+#[cfg(feature = "quic")]
+use crate::quic::QuicTransport;
+use crate::tcp::TcpTransport;
 
-/// A transport that is told where peers are.
+/// A transport to which [`follow`] adds the members of a cluster as peers.
 pub trait Routes: Send + Sync {
     /// Adds a peer, or moves it to another address.
     ///
@@ -23,7 +25,7 @@ pub trait Routes: Send + Sync {
     /// [`PeerError`] if the peer is refused; the peers are as they were.
     fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError>;
 
-    /// Removes a peer; `false` if it was not known.
+    /// Removes a peer. Returns `false` if it was unknown.
     fn remove_peer(&self, peer: &PeerId) -> bool;
 }
 
@@ -38,7 +40,7 @@ impl Routes for TcpTransport {
 }
 
 #[cfg(feature = "quic")]
-impl Routes for crate::QuicTransport {
+impl Routes for QuicTransport {
     fn set_peer(&self, peer: PeerId, address: SocketAddr) -> Result<(), PeerError> {
         self.set_peer(peer, address)
     }
@@ -48,13 +50,15 @@ impl Routes for crate::QuicTransport {
     }
 }
 
-/// A replica that is told of peers, whatever it holds: its driver's [`Handle`].
+/// The replica of one space, to which [`follow`] adds the members of a cluster as peers. The [`Handle`] of a driver is
+/// one, whatever its replica holds.
 #[async_trait]
-pub trait Space: Send + Sync {
-    /// Adds a peer, or gives a known one another zone; together with what it announces, if anything is known of that.
+pub trait SpaceReplica: Send + Sync {
+    /// Adds a peer, or changes the zone of a known one. `announced` is what it announces for this space, if that is
+    /// known.
     ///
     /// # Errors
-    /// [`HandleError`]; the peer is added the next time.
+    /// [`HandleError`] if the engine does not take it. It is tried again later.
     async fn set_peer(
         &self,
         peer: PeerId,
@@ -62,21 +66,21 @@ pub trait Space: Send + Sync {
         announced: Option<StateDigest>,
     ) -> Result<(), HandleError>;
 
-    /// Forgets a peer.
+    /// Removes a peer.
     ///
     /// # Errors
-    /// [`HandleError`]; the peer is removed the next time.
+    /// [`HandleError`] if the engine does not take it. It is tried again later.
     async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError>;
 
-    /// What this replica has to announce.
+    /// The state that this replica announces.
     ///
     /// # Errors
-    /// [`HandleError`]; what was announced before stays until the next time.
+    /// [`HandleError`] if the engine does not answer. The state that was announced before stays announced.
     async fn announcement(&self) -> Result<StateDigest, HandleError>;
 }
 
 #[async_trait]
-impl<V: Replicated, E: AsMut<Engine<V>> + 'static> Space for Handle<V, E> {
+impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E> {
     async fn set_peer(
         &self,
         peer: PeerId,
@@ -103,25 +107,28 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> Space for Handle<V, E> {
     }
 }
 
-/// Tells a transport and the replicas of some spaces who is there and what that announces, and announces their states:
-/// until the membership has left. Members that go are removed from all of them; peers that no member ever was stay.
+/// Keeps the peers of a transport and of replicas equal to the members of the cluster, until the membership has left.
 ///
-/// Each space is served by a task of its own, so that one whose engine is busy holds up neither the others nor the
-/// membership; it is told how things are once it has time. What fails is tried again each probe interval, except with
-/// engines that have stopped. A member that the transport refuses is told to no space.
+/// Members become peers of the transport and of all replicas, with what they announce. Members that leave or fail are
+/// removed; peers that were never members stay. The states of the replicas are announced to the members.
 ///
-/// It takes the membership's events; [`members`](Membership::members) tells others. Dropping the future ends it. The
-/// documentation of the [module](super) has an example.
+/// Each replica is served by a task of its own, so that a busy engine delays neither the others nor the membership.
+/// When it has time, it is given the present state. What fails is tried again after each probe interval, except if the
+/// engine has stopped. A member that the transport refuses becomes a peer of no replica.
+///
+/// It takes the events of the membership; use [`members`](Membership::members) to see the members meanwhile. Dropping
+/// the future ends it. The README of the crate has an example.
 ///
 /// # Errors
-/// [`AnnounceError::TooManySpaces`], before anything is done.
+/// [`AnnounceError::TooManySpaces`] if there are more spaces than [`max_spaces`](super::SwimLimits::max_spaces).
+/// Nothing was done then.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
 pub async fn follow(
     membership: Arc<Membership>,
     routes: Arc<dyn Routes>,
-    spaces: BTreeMap<u64, Arc<dyn Space>>,
+    spaces: BTreeMap<u64, Arc<dyn SpaceReplica>>,
 ) -> Result<(), AnnounceError> {
     if spaces.len() > membership.max_spaces() {
         return Err(AnnounceError::TooManySpaces { max: membership.max_spaces() });
@@ -139,43 +146,43 @@ pub async fn follow(
         if let Ok(None) = waited {
             break;
         }
-        // What has happened at once is told at once: a member together with what it announces.
+        // All events that are there are taken at once, so that a member is added together with what it announces.
         let events = waited.ok().flatten().into_iter().chain(std::iter::from_fn(|| membership.try_next_event()));
         for event in events {
             match event {
-                Event::Up { member } | Event::Changed { member } => table.set(member),
-                Event::Down { peer } => table.remove(&peer, &views),
-                Event::Announced { peer, space, state } => announced(&views, &peer, space, state),
+                MembershipEvent::Up { member } | MembershipEvent::Changed { member } => table.set(member),
+                MembershipEvent::Down { peer } => table.remove(&peer, &views),
+                MembershipEvent::Announced { peer, space, state } => announced(&views, &peer, space, state),
             }
         }
         table.publish(&views);
     }
-    // The last events are told too: each task ends once it has seen that there will be no more.
+    // The last events count too: each task ends once it has served them.
     drop(views);
     while tasks.join_next().await.is_some() {}
     Ok(())
 }
 
-/// What one space is to know.
+/// What one replica should know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct View {
     zones: BTreeMap<PeerId, Option<String>>,
-    /// What peers announce, and how often that was told.
+    /// What peers announce, and how often it was reported: a repeated announcement differs by this number.
     announced: BTreeMap<PeerId, (StateDigest, u64)>,
 }
 
 type Views = BTreeMap<u64, watch::Sender<View>>;
 
-fn announced(views: &Views, peer: &PeerId, space: u64, state: [u8; 32]) {
+fn announced(views: &Views, peer: &PeerId, space: u64, state: StateDigest) {
     if let Some(view) = views.get(&space) {
         view.send_modify(|view| {
             let told = view.announced.get(peer).map_or(0, |(_, told)| told + 1);
-            view.announced.insert(peer.clone(), (StateDigest::from_bytes(state), told));
+            view.announced.insert(peer.clone(), (state, told));
         });
     }
 }
 
-/// The members, and what the transport says of them.
+/// The members, and which of them the transport has taken.
 struct Table {
     routes: Arc<dyn Routes>,
     members: BTreeMap<PeerId, Row>,
@@ -183,9 +190,9 @@ struct Table {
 
 struct Row {
     member: Member,
-    /// The address that the transport has taken for it.
+    /// The address that the transport has accepted.
     taken: Option<SocketAddr>,
-    /// The address that it refused last, which is logged once.
+    /// The address that the transport has refused last, so that each is logged once.
     refused: Option<SocketAddr>,
 }
 
@@ -212,7 +219,7 @@ impl Table {
         }
     }
 
-    /// Tells the transport what it was not told, and then the spaces.
+    /// Gives the transport the members that it does not have yet, and then the spaces those that it has.
     fn publish(&mut self, views: &Views) {
         for (peer, row) in self.members.iter_mut().filter(|(_, row)| !row.is_routed()) {
             let address = row.member.transport;
@@ -240,12 +247,12 @@ impl Table {
     }
 }
 
-/// Serves one space.
+/// The task that serves one space.
 struct Follower {
     id: u64,
-    space: Arc<dyn Space>,
+    space: Arc<dyn SpaceReplica>,
     membership: Arc<Membership>,
-    /// What the space knows.
+    /// What the replica knows.
     done: View,
 }
 
@@ -263,11 +270,11 @@ impl Follower {
         }
     }
 
-    /// Does what there is to do, up to the first failure.
+    /// Brings the replica and its announcement up to date, until something fails.
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
         let state = self.space.announcement().await?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
-        let _ = self.membership.announce(self.id, state.to_bytes());
+        let _ = self.membership.announce(self.id, state);
         let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();
         for peer in gone.collect::<Vec<_>>() {
             self.space.remove_peer(peer.clone()).await?;

@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::config::SwimLimits;
-use super::datagram::{Kind, encode_hello};
+use super::boot_id::BootId;
 use super::identity::Identity;
-use super::node::Node;
-use super::seal::BootId;
-use super::timers::Timer;
+use super::limits::SwimLimits;
 
 /// How often a hello is sent until its address counts as silent.
 const ATTEMPTS: usize = 4;
@@ -55,9 +52,9 @@ impl Hellos {
         }
     }
 
-    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or recordings
-    /// could use up the replies that those need who join. Of too many lives, one is forgotten; then its recordings count
-    /// once more.
+    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or
+    /// recordings could use up the replies that those need who join. Of too many lives, one is forgotten; then its
+    /// recordings count once more.
     pub(super) fn is_new(&self, sender: BootId, counter: u64) -> bool {
         self.heeded.get(&sender).is_none_or(|&newest| counter > newest)
     }
@@ -67,6 +64,28 @@ impl Hellos {
             self.heeded.pop_first();
         }
         self.heeded.insert(sender, counter);
+    }
+
+    /// Begins to wait for the reply of an address, unless that is under way or too many are waited for. `first` is the
+    /// counter of the first hello.
+    pub(super) fn begin(&mut self, address: SocketAddr, first: u64) -> bool {
+        let begins = !self.pending.contains_key(&address) && self.pending.len() < self.max_pending;
+        if begins {
+            self.pending.insert(address, Pending { first, ..Pending::default() });
+        }
+        begins
+    }
+
+    /// Notes that a hello with this counter is sent, and says how many were before it. `None` if the wait that began
+    /// with the counter `first` is over, or ends now because the address was silent too often.
+    pub(super) fn attempt(&mut self, address: SocketAddr, first: u64, counter: u64) -> Option<u32> {
+        let pending = self.pending.get_mut(&address).filter(|pending| pending.first == first)?;
+        if pending.counters.len() >= ATTEMPTS {
+            self.pending.remove(&address);
+            return None;
+        }
+        pending.counters.push(counter);
+        u32::try_from(pending.counters.len() - 1).ok()
     }
 
     /// Keeps a message for a peer until it replies. The newest are kept: what is older was asked in vain.
@@ -105,38 +124,6 @@ impl Hellos {
             self.fresh_from = (older, next);
             self.turned_at = now;
         }
-    }
-}
-
-impl Node {
-    /// Says hello to an address, unless that is under way.
-    pub(super) fn say_hello(&mut self, now: Duration, address: SocketAddr) {
-        if self.hellos.pending.contains_key(&address)
-            || self.hellos.pending.len() >= self.hellos.max_pending
-            || self.leaving
-        {
-            return;
-        }
-        let first = self.sealer.next();
-        self.hellos.pending.insert(address, Pending { first, ..Pending::default() });
-        self.repeat_hello(now, address, first);
-    }
-
-    /// Says hello once more, and plans the next time; or gives up.
-    pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr, first: u64) {
-        let counter = self.sealer.next();
-        let pending = self.hellos.pending.get_mut(&address).filter(|pending| pending.first == first);
-        let Some(pending) = pending else { return };
-        let attempts = pending.counters.len();
-        if attempts >= ATTEMPTS {
-            self.hellos.pending.remove(&address);
-            return;
-        }
-        pending.counters.push(counter);
-        let contents = encode_hello(self.foca.identity());
-        self.send(Kind::Hello, BootId::UNKNOWN, address, &contents);
-        self.shared.stats.count(|stats| stats.hellos_sent += 1);
-        self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello { address, first });
     }
 }
 

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use anti_entropy::PeerId;
 
-use super::datagram::Reader;
+use super::boot_id::BootId;
 use super::event::Member;
-use super::seal::BootId;
+use super::reader::Reader;
 use crate::handshake::MAX_NAME_BYTES;
 
 /// The longest name of a zone.

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-/// The 32 bytes that the nodes of a cluster share, and strangers must not have: it seals every datagram.
+use crate::hex::{self, NoDigit};
+
+/// The secret key that the nodes of a cluster share: 32 random bytes. Every datagram is encrypted with keys derived
+/// from it.
 ///
-/// Made once, at random, for instance by `openssl rand -hex 32`. Its `Debug` form does not show it.
+/// Make one with `openssl rand -hex 32`. [`Debug`] does not show it.
 ///
 /// ```
 /// use anti_entropy_net::swim::ClusterKey;
@@ -20,15 +23,15 @@ use serde::{Deserialize, Deserializer};
 pub struct ClusterKey([u8; Self::BYTES]);
 
 impl ClusterKey {
-    /// How long a key is.
+    /// The length of a key.
     pub const BYTES: usize = 32;
 
-    /// The key that is these bytes.
+    /// The key of these bytes.
     pub const fn new(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The key written as 64 hexadecimal digits, with white space around it or not.
+    /// The key that is written as 64 hexadecimal digits. White space around them is ignored.
     ///
     /// # Errors
     /// [`KeyError::Length`] and [`KeyError::Digit`].
@@ -37,20 +40,10 @@ impl ClusterKey {
         if digits.len() != 2 * Self::BYTES {
             return Err(KeyError::Length { digits: digits.len() });
         }
-        let mut key = [0; Self::BYTES];
-        for (at, &digit) in digits.iter().enumerate() {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                b'A'..=b'F' => digit - b'A' + 10,
-                _ => return Err(KeyError::Digit { at }),
-            };
-            key[at / 2] = key[at / 2] << 4 | value;
-        }
-        Ok(Self(key))
+        hex::read(digits.iter().copied()).map(Self).map_err(|NoDigit { at }| KeyError::Digit { at })
     }
 
-    /// The key in a file, written as [`from_hex`](Self::from_hex) reads it.
+    /// The key in a file, in the form that [`from_hex`](Self::from_hex) reads.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -77,17 +70,17 @@ impl<'de> Deserialize<'de> for ClusterKey {
     }
 }
 
-/// Why there is no cluster key. Nothing was opened or sent.
+/// Why a text or a file gives no cluster key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// It has another length.
+    /// The text does not have 64 characters.
     #[error(
         "a cluster key of {digits} characters was refused: it has 64 hexadecimal digits; nothing was opened; make one \
          with `openssl rand -hex 32`, and give the same to every node"
     )]
     Length {
-        /// How many characters there are.
+        /// How many bytes it has.
         digits: usize,
     },
     /// A character is no hexadecimal digit.
@@ -96,7 +89,7 @@ pub enum KeyError {
          copy the key again"
     )]
     Digit {
-        /// Where it is.
+        /// Its place, counted from 0.
         at: usize,
     },
     /// The file cannot be read.
@@ -107,7 +100,7 @@ pub enum KeyError {
     File {
         /// The path that was asked for.
         path: PathBuf,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
 }

@@ -1,17 +1,18 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use anti_entropy::PeerId;
-use tokio::sync::Notify;
+use anti_entropy::engine::StateDigest;
 
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
+use crate::monitor::Monitor;
 
-/// What the consumer has not been told yet. It keeps what is so and what was told, not what happened, so it is bounded by
-/// the members and their spaces however slow the consumer is.
+/// The events that the application has not taken yet. It keeps the present state and the state that the application
+/// knows, not each change between the two, so it is bounded by the members and their spaces however slow the
+/// application is.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    state: Mutex<State>,
-    changed: Notify,
+    state: Monitor<State>,
     max_spaces: usize,
 }
 
@@ -22,7 +23,7 @@ struct State {
     /// The members as the consumer knows them.
     told: BTreeMap<PeerId, Member>,
     /// What members announced since, the oldest news first.
-    announced: BTreeMap<PeerId, VecDeque<(u64, [u8; 32])>>,
+    announced: BTreeMap<PeerId, VecDeque<(u64, StateDigest)>>,
     /// The names that there is something to tell of, the oldest news first.
     news: VecDeque<PeerId>,
     closed: bool,
@@ -30,18 +31,18 @@ struct State {
 
 impl Mailbox {
     pub(super) fn new(max_spaces: usize) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), max_spaces }
+        Self { state: Monitor::default(), max_spaces }
     }
 
     pub(super) fn up(&self, member: Member) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let name = member.name.clone();
         state.members.insert(name.clone(), member);
         self.news(state, name);
     }
 
     pub(super) fn down(&self, peer: &PeerId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.announced.remove(peer);
         if state.members.remove(peer).is_some() {
             self.news(state, peer.clone());
@@ -49,8 +50,8 @@ impl Mailbox {
     }
 
     /// Nothing, if the member is not up. Of too many spaces, the one with the oldest news makes room.
-    pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: [u8; 32]) {
-        let mut state = self.lock();
+    pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: StateDigest) {
+        let mut state = self.state.lock();
         if state.members.contains_key(peer) {
             let announced = state.announced.entry(peer.clone()).or_default();
             match announced.iter_mut().find(|(before, _)| *before == space) {
@@ -66,33 +67,22 @@ impl Mailbox {
 
     /// Ends the events, once those that wait are taken.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
+        self.state.lock().closed = true;
+        self.state.wake();
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
-        self.lock().members.values().cloned().collect()
+        self.state.lock().members.values().cloned().collect()
     }
 
     /// Waits for the next event. Dropping this before it is ready loses none.
-    pub(super) async fn next(&self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.try_next() {
-                return Some(event);
-            }
-            if self.lock().closed {
-                // Whoever else waits is to see it too.
-                self.changed.notify_one();
-                return None;
-            }
-            // News since the look above has left its permit, so it is not missed.
-            self.changed.notified().await;
-        }
+    pub(super) async fn next(&self) -> Option<MembershipEvent> {
+        self.state.wait(|state| state.take().map(Some).or_else(|| state.closed.then_some(None))).await
     }
 
     /// The next event, if there is one.
-    pub(super) fn try_next(&self) -> Option<Event> {
-        self.lock().take()
+    pub(super) fn try_next(&self) -> Option<MembershipEvent> {
+        self.state.lock().take()
     }
 
     fn news(&self, mut state: MutexGuard<'_, State>, peer: PeerId) {
@@ -100,38 +90,34 @@ impl Mailbox {
             state.news.push_back(peer);
         }
         drop(state);
-        self.changed.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.wake();
     }
 }
 
 impl State {
-    fn take(&mut self) -> Option<Event> {
+    fn take(&mut self) -> Option<MembershipEvent> {
         while let Some(peer) = self.news.front() {
             match (self.told.get(peer), self.members.get(peer)) {
                 (None, Some(member)) => {
                     let member = member.clone();
                     self.told.insert(peer.clone(), member.clone());
-                    return Some(Event::Up { member });
+                    return Some(MembershipEvent::Up { member });
                 }
                 (Some(_), None) => {
                     let peer = peer.clone();
                     self.told.remove(&peer);
-                    return Some(Event::Down { peer });
+                    return Some(MembershipEvent::Down { peer });
                 }
                 (Some(told), Some(member)) if told != member => {
                     let member = member.clone();
                     self.told.insert(peer.clone(), member.clone());
-                    return Some(Event::Changed { member });
+                    return Some(MembershipEvent::Changed { member });
                 }
                 _ => {}
             }
             let announced = self.announced.get_mut(peer).and_then(VecDeque::pop_front);
             if let Some((space, state)) = announced {
-                return Some(Event::Announced { peer: peer.clone(), space, state });
+                return Some(MembershipEvent::Announced { peer: peer.clone(), space, state });
             }
             self.announced.remove(&peer.clone());
             self.news.pop_front();
@@ -152,21 +138,24 @@ mod tests {
     #[tokio::test]
     async fn a_slow_consumer_is_told_how_it_is_and_not_how_it_came_about() {
         let mailbox = Mailbox::new(64);
-        mailbox.announced(&"a".into(), 1, [9; 32]);
+        mailbox.announced(&"a".into(), 1, StateDigest::from_bytes([9; 32]));
         for round in 0..100_u8 {
             mailbox.up(member("a", round.into()));
-            mailbox.announced(&"a".into(), 1, [round; 32]);
+            mailbox.announced(&"a".into(), 1, StateDigest::from_bytes([round; 32]));
             mailbox.up(member("b", 1));
-            mailbox.announced(&"b".into(), 1, [7; 32]);
+            mailbox.announced(&"b".into(), 1, StateDigest::from_bytes([7; 32]));
             mailbox.down(&"b".into());
         }
-        assert_eq!(mailbox.next().await, Some(Event::Up { member: member("a", 99) }));
-        assert_eq!(mailbox.next().await, Some(Event::Announced { peer: "a".into(), space: 1, state: [99; 32] }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Up { member: member("a", 99) }));
+        assert_eq!(
+            mailbox.next().await,
+            Some(MembershipEvent::Announced { peer: "a".into(), space: 1, state: StateDigest::from_bytes([99; 32]) })
+        );
         mailbox.up(member("a", 100));
-        assert_eq!(mailbox.next().await, Some(Event::Changed { member: member("a", 100) }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Changed { member: member("a", 100) }));
         mailbox.down(&"a".into());
         mailbox.close();
-        assert_eq!(mailbox.next().await, Some(Event::Down { peer: "a".into() }));
+        assert_eq!(mailbox.next().await, Some(MembershipEvent::Down { peer: "a".into() }));
         assert_eq!((mailbox.next().await, mailbox.next().await), (None, None));
     }
 
@@ -175,10 +164,14 @@ mod tests {
         let mailbox = Mailbox::new(3);
         mailbox.up(member("a", 1));
         for space in 0..100 {
-            mailbox.announced(&"a".into(), space, [7; 32]);
+            mailbox.announced(&"a".into(), space, StateDigest::from_bytes([7; 32]));
         }
         let events: Vec<_> = std::iter::from_fn(|| mailbox.try_next()).skip(1).collect();
-        let newest = [97, 98, 99].map(|space| Event::Announced { peer: "a".into(), space, state: [7; 32] });
+        let newest = [97, 98, 99].map(|space| MembershipEvent::Announced {
+            peer: "a".into(),
+            space,
+            state: StateDigest::from_bytes([7; 32]),
+        });
         assert_eq!(events, newest);
     }
 }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anti_entropy::engine::StateDigest;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::runtime::Handle;
@@ -11,22 +12,23 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::announce::Announcements;
+use super::boot_id::BootId;
 use super::config::SwimConfig;
-use super::datagram::MAX_DATAGRAM_BYTES;
 use super::error::{AnnounceError, JoinError};
-use super::event::{Event, Member};
+use super::event::{Member, MembershipEvent};
+use super::header::MAX_DATAGRAM_BYTES;
 use super::mailbox::Mailbox;
 use super::node::{Node, Shared};
-use super::seal::BootId;
 use super::stats::{Stats, SwimStats};
 use crate::task::Task;
 
 /// How many datagrams are read before anything else gets its turn.
 const BURST: usize = 64;
 
-/// A node's part in a cluster whose nodes watch each other; runs on tokio.
+/// A member of a cluster whose nodes watch each other. It runs on tokio.
 ///
-/// Dropping it ends it like a crash does: the others find out by themselves. [`leave`](Self::leave) tells them.
+/// Dropping it has the effect of a crash: the other nodes notice after a while. [`leave`](Self::leave) tells them at
+/// once.
 ///
 /// The documentation of the [module](super) has an example, and the bytes of the datagrams.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub struct Membership {
     max_spaces: usize,
 }
 
-/// What the running node is told by others than the network.
+/// What the running node is told, besides datagrams.
 #[derive(Debug)]
 enum Order {
     Seeds(Vec<SocketAddr>),
@@ -48,11 +50,11 @@ enum Order {
 }
 
 impl Membership {
-    /// Listens, and looks for the others.
+    /// Listens for datagrams, and looks for other nodes.
     ///
     /// # Errors
-    /// [`JoinError`] if the configuration makes no sense or the address cannot be listened on. That no seed answers is no
-    /// error: they are asked until one does.
+    /// [`JoinError`] if the configuration is invalid or the operating system refuses the address. It is no error if no
+    /// seed answers: they are asked until one does.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
@@ -84,19 +86,21 @@ impl Membership {
         Ok(Self { local_addr, shared, orders, running, probe_interval, max_spaces })
     }
 
-    /// The address that is listened on, with the port that was taken if the configuration left it open.
+    /// The address that this node listens on, with the port that was taken if the configuration left it open.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Waits for the next event; `None` once this node has left. Dropping the future loses no event. A consumer that is
-    /// slow misses no change that still holds: it is told the sum of what happened.
-    pub async fn next_event(&self) -> Option<Event> {
+    /// Waits for the next event. Returns `None` after this node has left. Dropping the future loses no event.
+    ///
+    /// Changes that cancel each other out before they are taken give no event, so the memory for events is bounded. The
+    /// events that are taken always add up to the present state.
+    pub async fn next_event(&self) -> Option<MembershipEvent> {
         self.shared.mailbox.next().await
     }
 
     /// The next event, if there is one already.
-    pub fn try_next_event(&self) -> Option<Event> {
+    pub fn try_next_event(&self) -> Option<MembershipEvent> {
         self.shared.mailbox.try_next()
     }
 
@@ -105,15 +109,15 @@ impl Membership {
         self.shared.mailbox.members()
     }
 
-    /// Sets the state of our replica of a space, which goes along with what this node sends from now on.
+    /// Announces the state of this node's replica of a space, with all datagrams from now on.
     ///
     /// # Errors
     /// [`AnnounceError::TooManySpaces`].
-    pub fn announce(&self, space: u64, state: [u8; 32]) -> Result<(), AnnounceError> {
+    pub fn announce(&self, space: u64, state: StateDigest) -> Result<(), AnnounceError> {
         self.shared.announcements.set(space, state)
     }
 
-    /// Announces nothing of a space any more; `false` if nothing was announced.
+    /// Stops announcing the state of a space. Returns `false` if it was not announced.
     pub fn retract(&self, space: u64) -> bool {
         self.shared.announcements.remove(space)
     }
@@ -123,8 +127,8 @@ impl Membership {
         self.shared.stats.snapshot()
     }
 
-    /// Says goodbye to the others, and frees the port, before this completes. Events that were not taken still can be;
-    /// then they end.
+    /// Tells the other nodes that this one leaves, and frees the port; when this completes, both are done. Events that
+    /// were not taken yet still can be; after them, [`next_event`](Self::next_event) returns `None`.
     pub async fn leave(&self) {
         // If the node has ended already, there is nobody to tell.
         let _ = self.orders.send(Order::Leave).await;
@@ -143,7 +147,7 @@ impl Membership {
     }
 }
 
-/// A boot id that nobody has had, and a seed for the jitter.
+/// A boot id that no other process has, and a seed for random delays.
 fn draw() -> Result<(BootId, u64), JoinError> {
     let mut drawn = [0; 16];
     SystemRandom::new().fill(&mut drawn).map_err(|_| JoinError::NoRandom)?;
@@ -216,7 +220,8 @@ impl Run {
         }
     }
 
-    /// A datagram that the system does not take, for whatever reason, is one that was lost.
+    /// Sends what the node has to send. A datagram that the operating system refuses, for whatever reason, counts as
+    /// lost.
     fn transmit(&mut self) {
         while let Some((to, datagram)) = self.node.poll_transmit() {
             let to = match to {
@@ -234,7 +239,8 @@ impl Run {
         }
     }
 
-    /// Resolves the seeds beside the node, which must not wait for name servers; each is asked as soon as it is found.
+    /// Resolves the seeds in tasks of their own, since the node must not wait for name servers. Each is asked as soon
+    /// as its address is known.
     fn resolve(&mut self) {
         while self.resolving.try_join_next().is_some() {}
         if !self.resolving.is_empty() {

@@ -5,7 +5,7 @@ use anti_entropy::PeerId;
 
 use super::membership::Membership;
 use super::stats::SwimStats;
-use crate::metrics::{Count, Counters, METADATA, ticks};
+use crate::metrics::counters::{Count, CounterMetrics, METADATA, ticks};
 
 const SENT_DATAGRAMS: &str = "anti_entropy_net_swim_sent_datagrams_total";
 const SENT_BYTES: &str = "anti_entropy_net_swim_sent_bytes_total";
@@ -50,7 +50,7 @@ fn counts(stats: &SwimStats) -> Vec<Count> {
     counts
 }
 
-/// Tells a membership's counters as metrics, and how many members are up, with the label `node`: its own name.
+/// Publishes a membership's counters as metrics, and how many members are up, with the label `node`: this node's name.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,35 +62,35 @@ fn counts(stats: &SwimStats) -> Vec<Count> {
 /// let key = ClusterKey::from_hex(&"5e".repeat(32))?;
 /// let config = SwimConfig::new(name.clone(), "127.0.0.1:0".parse()?, "127.0.0.1:7001".parse()?, key);
 /// let membership = Arc::new(Membership::join(config).await?);
-/// let telling = tokio::spawn(MembershipMetrics::new(&name).run(Arc::clone(&membership)));
+/// let publishing = tokio::spawn(MembershipMetrics::new(&name).run(Arc::clone(&membership)));
 /// // At the end:
-/// telling.abort();
+/// publishing.abort();
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct MembershipMetrics {
-    counters: Counters,
+    counters: CounterMetrics,
     members: Key,
 }
 
 impl MembershipMetrics {
-    /// Nothing of the membership of a node of this name was told yet.
+    /// The metrics of the membership of the node of this name. Nothing is published yet.
     pub fn new(node: &PeerId) -> Self {
-        crate::describe_metrics();
+        describe_metrics();
         let node = Label::new("node", node.as_str().to_string());
-        Self { counters: Counters::new(vec![node.clone()]), members: Key::from_parts(MEMBERS, vec![node]) }
+        Self { counters: CounterMetrics::new(vec![node.clone()]), members: Key::from_parts(MEMBERS, vec![node]) }
     }
 
-    /// Tells what was counted since the last time, and how many other nodes are up now.
+    /// Publishes what was counted since the last time, and how many other nodes are up now.
     pub fn publish(&mut self, stats: &SwimStats, members: usize) {
-        self.counters.tell(counts(stats));
+        self.counters.publish(counts(stats));
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.set_members(members as f64);
     }
 
-    /// Tells once a second, until it is dropped.
+    /// Publishes once a second, until the future is dropped.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its time driver enabled.
@@ -107,14 +107,14 @@ impl MembershipMetrics {
     }
 }
 
-/// Once nothing is told any more, no number says how many there are; counters stay what they are.
+/// Nobody knows how many members there are once this is gone, so the gauge becomes NaN. Counters stay as they are.
 impl Drop for MembershipMetrics {
     fn drop(&mut self) {
         self.set_members(f64::NAN);
     }
 }
 
-/// Tells the present recorder what each metric is.
+/// Describes the metrics to the recorder that is installed now.
 pub(crate) fn describe_metrics() {
     for (name, unit, description) in COUNTERS {
         with_recorder(|recorder| recorder.describe_counter((*name).into(), Some(*unit), (*description).into()));

@@ -3,20 +3,12 @@
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 
-use super::datagram::{HEADER_BYTES, Header, Kind, TAG_BYTES};
+use super::boot_id::BootId;
+use super::header::{HEADER_BYTES, Header, Kind, TAG_BYTES};
 use super::key::ClusterKey;
 
 /// Binds the derived keys to this use of the cluster key.
 const LABEL: &[u8] = b"anti-entropy membership 1";
-
-/// One life of one process, drawn at random when it joins. Shared keys are safe because every life has its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BootId(pub(super) [u8; 8]);
-
-impl BootId {
-    /// Stands for the receiver where its life is not known to the sender; nobody has it.
-    pub(super) const UNKNOWN: Self = Self([0; 8]);
-}
 
 /// Opens what one life sends, and seals it.
 pub(super) struct BootKey(LessSafeKey);

@@ -2,16 +2,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::announce::{Announced, Announcement};
+use super::boot_id::BootId;
 use super::identity::Identity;
-use super::seal::{BootId, BootKey};
-use super::window::{Used, Window};
+use super::replay_window::{ReplayWindow, Used};
+use super::seal::BootKey;
 
 /// What is known of one life of a peer that has proven that it lives at the same time as we do.
 pub(super) struct Session {
     pub(super) key: BootKey,
     pub(super) identity: Identity,
     pub(super) announced: Announced,
-    window: Window,
+    window: ReplayWindow,
     heard_at: Duration,
     /// The counter of the newest datagram with announcements; an older one that comes late changes nothing.
     announced_by: Option<u64>,
@@ -67,9 +68,9 @@ impl Sessions {
         self.by_boot.remove(&boot);
     }
 
-    /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes room;
-    /// without one, none begins. Ending a session is safe: only a fresh introduction begins it
-    /// again, and nothing from before that is taken.
+    /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes
+    /// room; without one, none begins. Ending a session is safe: only a fresh introduction begins it again, and nothing
+    /// from before that is taken.
     pub(super) fn begin(
         &mut self,
         now: Duration,
@@ -85,7 +86,7 @@ impl Sessions {
         let session = Session {
             key,
             announced: Announced::new(self.max_spaces),
-            window: Window::starting_with(counter),
+            window: ReplayWindow::starting_with(counter),
             heard_at: now,
             announced_by: None,
             identity,

@@ -6,16 +6,16 @@ use anti_entropy::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 #[cfg(feature = "tls")]
 use crate::tls::{TlsHandle, reason_of};
 
-/// What both kinds of connections are.
+/// A connection of either kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// What connections are put into.
+/// How connections are protected.
 #[derive(Debug)]
 pub(crate) enum Security {
     Plain,
@@ -23,7 +23,7 @@ pub(crate) enum Security {
     Tls(TlsHandle),
 }
 
-/// A connection, and what the other side has proven.
+/// A connection, and the certificates that the other side has proven to own.
 pub(crate) struct Channel {
     pub(crate) stream: Box<dyn Stream>,
     #[cfg(feature = "tls")]
@@ -73,7 +73,7 @@ impl Security {
         }
     }
 
-    /// Whether the other side may have this name: without TLS, whatever it says.
+    /// Whether the other side may have this name. Without TLS any name will do.
     #[cfg_attr(not(feature = "tls"), allow(unused_variables, clippy::unused_self))]
     pub(crate) fn proves(&self, channel: &Channel, name: &PeerId) -> bool {
         match self {
@@ -83,7 +83,7 @@ impl Security {
         }
     }
 
-    /// Waits until the other side's certificate is trusted no longer.
+    /// Waits until the other side's certificate is no longer trusted.
     #[cfg(feature = "tls")]
     pub(crate) fn distrusted<'s>(&'s self, channel: &Channel, name: &PeerId) -> impl Future<Output = ()> + use<'s> {
         let certificates = channel.certificates.clone();
@@ -102,8 +102,8 @@ impl Security {
     }
 }
 
-/// Why TLS refused, if it did.
-pub(crate) fn refusal(error: &io::Error) -> Option<RefusalReason> {
+/// The reason, if TLS refused the connection.
+pub(crate) fn refusal_reason(error: &io::Error) -> Option<ConnectionRefusalReason> {
     #[cfg(feature = "tls")]
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Some(reason_of(error));

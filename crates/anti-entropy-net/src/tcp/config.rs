@@ -1,57 +1,63 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use anti_entropy::ConfigError;
 use anti_entropy::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::error::{BindError, PeerError};
-use crate::limits::Limits;
-use crate::peers::check_name;
+use crate::checks::{is_loopback, name_fits, peers_fit};
+use crate::error::PeerError;
+use crate::limits::TransportLimits;
 #[cfg(feature = "tls")]
 use crate::tls::TlsConfig;
 
-/// What a [`TcpTransport`](crate::TcpTransport) is called, where it listens, and whom it talks to.
+/// The configuration of a [`TcpTransport`](crate::TcpTransport): its name, its address, its peers and its limits.
 ///
 /// ```
-/// use anti_entropy_net::{TcpConfig, Limits};
+/// use anti_entropy_net::TcpConfig;
 ///
-/// let config = TcpConfig {
-///     peers: [("node-2".into(), "127.0.0.1:7002".parse().unwrap())].into(),
-///     limits: Limits { max_frame_bytes: 256 << 10, ..Limits::default() },
-///     ..TcpConfig::new("node-1".into(), "127.0.0.1:7001".parse().unwrap())
-/// };
+/// let listen = "127.0.0.1:7001".parse().unwrap();
+/// let config = TcpConfig::new("node-1".into(), listen).with(|config| {
+///     config.peers = [("node-2".into(), "127.0.0.1:7002".parse().unwrap())].into();
+///     config.limits.max_frame_bytes = 256 << 10;
+/// });
+/// assert!(config.validate().is_ok());
 /// let same: TcpConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
 /// assert_eq!(same, config);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TcpConfig {
-    /// This node's name, by which its peers know it: 1 to 255 bytes.
+    /// This node's name, by which its peers know it: 1 to 255 bytes. With TLS and authorities, a DNS name.
     pub name: PeerId,
-    /// Where to listen. Port 0 takes any that is free; see [`local_addr`](crate::TcpTransport::local_addr).
+    /// The address to listen on: a loopback address, unless `tls` or `allow_non_loopback` is set. Port 0 takes any that
+    /// is free; see [`local_addr`](crate::TcpTransport::local_addr).
     pub listen: SocketAddr,
-    /// The peers and their addresses. They may be changed later.
+    /// The peers and their addresses: at most [`max_peers`](TransportLimits::max_peers), and this node is not among
+    /// them. IP addresses are loopback addresses, unless `tls` or `allow_non_loopback` is set. Names are resolved at
+    /// each attempt to connect, and then the same holds of what they stand for. Peers may be changed later.
     #[serde(default)]
     pub peers: BTreeMap<PeerId, Address>,
-    /// The limits of everything that takes memory or time.
+    /// Limits of memory, connections and time.
     #[serde(default)]
-    pub limits: Limits,
-    /// Certificates, and whose to believe; without them nothing is protected.
+    pub limits: TransportLimits,
+    /// This node's certificate, and which certificates it trusts. Without it nothing is protected.
     #[cfg(feature = "tls")]
     #[serde(default)]
     pub tls: Option<TlsConfig>,
     /// Whether addresses other than loopback are allowed without TLS. Off by default, because plain TCP neither proves
-    /// who sends nor hides or protects what is sent: turn it on only where the network itself does, as a VPN or a
+    /// who sends nor hides or protects what is sent. Turn it on only where the network itself does, such as a VPN or a
     /// private segment between the nodes.
     #[serde(default)]
     pub allow_non_loopback: bool,
-    /// Whether nodes that are not among the peers may connect and send. Off by default, since names are not proven;
-    /// answering them needs their address, with [`set_peer`](crate::TcpTransport::set_peer).
+    /// Whether nodes that are not among the peers may connect and send. Off by default, since plain TCP does not prove
+    /// names. To answer such a node, its address must be given to [`set_peer`](crate::TcpTransport::set_peer).
     #[serde(default)]
     pub accept_unknown_peers: bool,
-    /// Seed of the jitter. The names are mixed in, so that nodes with the same seed do not move in step; there is
-    /// reason to set it only for repeating a test.
+    /// The seed of random delays. The names of both sides are mixed in, so that nodes with the same seed do not act at
+    /// the same moment. The only reason to set it is to repeat a test.
     #[serde(default)]
     pub seed: u64,
 }
@@ -63,7 +69,7 @@ impl TcpConfig {
             name,
             listen,
             peers: BTreeMap::new(),
-            limits: Limits::default(),
+            limits: TransportLimits::default(),
             #[cfg(feature = "tls")]
             tls: None,
             allow_non_loopback: false,
@@ -72,46 +78,61 @@ impl TcpConfig {
         }
     }
 
-    /// Checks everything that can be checked without opening a socket.
-    pub(crate) fn validate(&self) -> Result<(), BindError> {
-        self.limits.validate()?;
-        check_name(&self.name)?;
+    /// The same configuration with some fields changed: `config.with(|config| config.accept_unknown_peers = true)`.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks all that can be checked without opening a socket or reading a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first field that is out of its range, or that contradicts another one.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const LOOPBACK: &str = "a loopback address, because plain TCP proves no sender and protects no frame; use TLS, or \
+                                set allow_non_loopback if the network itself is private";
+        self.limits.validate().map_err(|error| error.within("limits"))?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.validate().map_err(|error| error.within("tls"))?;
+        }
+        name_fits("name", &self.name)?;
         if !self.may_reach(self.listen) {
-            return Err(BindError::ListenNotLoopback { address: self.listen });
+            return Err(ConfigError::new("listen", self.listen, LOOPBACK));
         }
-        self.peers.iter().try_for_each(|(peer, address)| self.check_address(peer, address))?;
-        Ok(())
+        peers_fit(&self.name, &self.peers, self.limits.max_peers)?;
+        let refused = self.peers.iter().find_map(|(peer, address)| Some((peer, self.out_of_reach(address)?)));
+        refused.map_or(Ok(()), |(peer, address)| Err(ConfigError::new(&format!("peers.{peer}"), address, LOOPBACK)))
     }
 
-    /// Whether frames may go to an address; if it is a name, that is asked again of what it stands for.
+    /// Refuses a peer's address to which no frames may go. A name is checked when it is resolved.
     pub(crate) fn check_address(&self, peer: &PeerId, address: &Address) -> Result<(), PeerError> {
+        let refused = self.out_of_reach(address);
+        refused.map_or(Ok(()), |address| Err(PeerError::NotLoopback { peer: peer.clone(), address }))
+    }
+
+    fn out_of_reach(&self, address: &Address) -> Option<SocketAddr> {
         match address {
-            Address::Socket(socket) if !self.may_reach(*socket) => {
-                Err(PeerError::NotLoopback { peer: peer.clone(), address: *socket })
-            }
-            _ => Ok(()),
+            Address::Socket(address) => (!self.may_reach(*address)).then_some(*address),
+            Address::Name { .. } => None,
         }
     }
 
+    /// Whether this node may listen on an address, or connect to it.
     pub(crate) fn may_reach(&self, address: SocketAddr) -> bool {
-        self.allow_non_loopback || self.protected() || is_loopback(address)
+        self.allow_non_loopback || self.is_protected() || is_loopback(address)
     }
 
     #[cfg(feature = "tls")]
-    fn protected(&self) -> bool {
+    fn is_protected(&self) -> bool {
         self.tls.is_some()
     }
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_self, reason = "with TLS it is used")]
-    fn protected(&self) -> bool {
+    fn is_protected(&self) -> bool {
         false
     }
-}
-
-/// Also if the address is an IPv4 one in IPv6's clothes.
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -123,8 +144,48 @@ mod tests {
         let written = r#"{ "name": "a", "listen": "127.0.0.1:0", "limits": { "max_peers": 7 } }"#;
         let config: TcpConfig = serde_json::from_str(written).unwrap();
         assert!(config.validate().is_ok());
-        assert_eq!(config.limits, Limits { max_peers: 7, ..Limits::default() });
+        assert_eq!(config.limits, TransportLimits { max_peers: 7, ..TransportLimits::default() });
         assert!(!config.allow_non_loopback && !config.accept_unknown_peers && config.peers.is_empty());
         assert!(serde_json::from_str::<TcpConfig>(&written.replace("max_peers", "max_piers")).is_err());
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        type Spoil = fn(&mut TcpConfig);
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let spoils: [(&str, Spoil); 8] = [
+            ("limits.max_frame_bytes", |config| config.limits.max_frame_bytes = 0),
+            ("name", |config| config.name = "".into()),
+            ("name", |config| config.name = "x".repeat(256).as_str().into()),
+            ("listen", |config| config.listen = ([0, 0, 0, 0], 0).into()),
+            ("peers", |config| config.limits.max_peers = 1),
+            ("peers", |config| drop(config.peers.insert("".into(), config.listen.into()))),
+            ("peers", |config| drop(config.peers.insert("a".into(), config.listen.into()))),
+            ("peers.b", |config| drop(config.peers.insert("b".into(), "192.0.2.1:1".parse().unwrap()))),
+        ];
+        let peers: BTreeMap<_, _> = ["b", "c"].map(|name| (name.into(), loopback.into())).into();
+        let good = TcpConfig::new("a".into(), loopback).with(|config| config.peers = peers);
+        assert_eq!(good.validate(), Ok(()));
+        for (field, spoil) in spoils {
+            assert_eq!(good.clone().with(spoil).validate().unwrap_err().field, field);
+        }
+        for accepted in ["x".repeat(255).as_str(), "x"] {
+            assert_eq!(good.clone().with(|config| config.name = accepted.into()).validate(), Ok(()));
+        }
+        let open = |config: &mut TcpConfig| config.allow_non_loopback = true;
+        for (field, spoil) in spoils.into_iter().filter(|(field, _)| ["listen", "peers.b"].contains(field)) {
+            assert_eq!(good.clone().with(spoil).with(open).validate(), Ok(()), "{field}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn with_tls_any_address_will_do_but_the_settings_of_tls_count() {
+        let tls = TlsConfig::new("a.pem", "a.key", crate::tls::Trust::Authorities("authority.pem".into()));
+        let everywhere = TcpConfig::new("a".into(), ([0, 0, 0, 0], 0).into());
+        let config = everywhere.with(|config| config.tls = Some(tls.clone()));
+        assert_eq!(config.validate(), Ok(()));
+        let config = config.with(|config| config.tls = Some(tls.with(|tls| tls.key = "".into())));
+        assert_eq!(config.validate().unwrap_err().field, "tls.key");
     }
 }

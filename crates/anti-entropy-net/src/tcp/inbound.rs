@@ -1,4 +1,4 @@
-//! The connections over which peers send: who is let in, and what is read from them.
+//! The connections that peers open: the handshake, and reading frames.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,36 +12,36 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::channel::{Channel, Security, refusal};
+use super::channel::{Channel, Security, refusal_reason};
 use super::config::TcpConfig;
 use crate::frame::{ReadError, read_frame};
 use crate::handshake::{HelloError, Status, answer, read_hello};
+use crate::handshake_slots::{HandshakeSlot, HandshakeSlots};
 use crate::peers::Peers;
-use crate::places::{Place, Places};
-use crate::receive::ReceiveQueue;
-use crate::refusal::RefusalReason;
+use crate::receive_queue::ReceiveQueue;
+use crate::refusal::ConnectionRefusalReason;
 use crate::stats::Stats;
 
-/// How long accepting pauses after the operating system refused it, as it does when file descriptors run out: trying
-/// again at once would spin.
+/// How long to pause after the operating system could not accept a connection, for example because file descriptors ran
+/// out. Without the pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// All that inbound connections share.
+/// What inbound connections share.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     config: Arc<TcpConfig>,
     peers: Arc<Peers>,
     security: Arc<Security>,
     stats: Arc<Stats>,
-    handshakes: Arc<Places>,
-    /// The connections past their handshake, and how to end each.
+    handshakes: Arc<HandshakeSlots>,
+    /// The connections after their handshake, and how to end each.
     open: Mutex<BTreeMap<PeerId, Arc<Notify>>>,
     pub(crate) closing: Notify,
 }
 
 impl Inbound {
     pub(crate) fn new(config: Arc<TcpConfig>, peers: Arc<Peers>, security: Arc<Security>, stats: Arc<Stats>) -> Self {
-        let handshakes = Places::new(&config.limits);
+        let handshakes = HandshakeSlots::new(&config.limits);
         Self { config, peers, security, stats, handshakes, open: Mutex::default(), closing: Notify::new() }
     }
 
@@ -55,7 +55,7 @@ impl Inbound {
                     Ok((stream, remote)) => self.accept(stream, remote, &queue, &mut connections),
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 },
-                // Those that have ended are let go of.
+                // Frees the connections that have ended.
                 Some(_) = connections.join_next() => {}
             }
         }
@@ -78,37 +78,39 @@ impl Inbound {
     ) {
         match self.handshakes.take(remote) {
             Some(place) => drop(connections.spawn(Arc::clone(self).serve(stream, remote, place, queue.clone()))),
-            None => self.stats.refuse(RefusalReason::TooManyHandshakes, remote, ""),
+            None => self.stats.refuse(ConnectionRefusalReason::TooManyHandshakes, remote, ""),
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: Place, queue: ReceiveQueue) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: HandshakeSlot, queue: ReceiveQueue) {
         let admitted = timeout(self.config.limits.handshake_timeout, self.admit(stream, remote)).await;
         drop(place);
         let Ok(admitted) = admitted else {
-            return self.stats.refuse(RefusalReason::HandshakeTimeout, remote, "");
+            return self.stats.refuse(ConnectionRefusalReason::HandshakeTimeout, remote, "");
         };
         let Some((connection, channel)) = admitted else { return };
         let distrusted = self.security.distrusted(&channel, &connection.from);
         tokio::select! {
-            // The trust may have changed since the handshake: then no frame is read.
+            // First, so that no frame is read if the certificate is no longer trusted since the handshake.
             biased;
             () = distrusted => {
-                self.stats.refuse(RefusalReason::NoLongerTrusted, remote, connection.from.as_str());
+                self.stats.refuse(ConnectionRefusalReason::NoLongerTrusted, remote, connection.from.as_str());
             }
             () = connection.end.notified() => {}
             () = self.read_all(&connection.from, remote, channel, &queue) => {}
         }
     }
 
-    /// Secures the connection, reads the hello and answers it. `None`: it was refused, and that is counted.
+    /// Secures the connection, reads the hello and answers it. Returns `None` if the connection was refused, which is
+    /// counted.
     async fn admit(&self, stream: TcpStream, remote: SocketAddr) -> Option<(Connection<'_>, Channel)> {
-        // The answer is one small packet that the other side waits for. If the option fails, it is only later.
+        // The other side waits for the answer, which is one small packet. If the option cannot be set, the packet is
+        // only delayed.
         let _ = stream.set_nodelay(true);
         let mut channel = match self.security.accept(stream).await {
             Ok(channel) => channel,
             Err(error) => {
-                let reason = refusal(&error).unwrap_or(RefusalReason::NotTls);
+                let reason = refusal_reason(&error).unwrap_or(ConnectionRefusalReason::NotTls);
                 self.stats.refuse(reason, remote, error.to_string());
                 return None;
             }
@@ -121,7 +123,7 @@ impl Inbound {
             }
             Err(HelloError::OtherVersion) => Err(Status::OtherVersion),
             Err(HelloError::Malformed) => {
-                self.stats.refuse(RefusalReason::Malformed, remote, "");
+                self.stats.refuse(ConnectionRefusalReason::Malformed, remote, "");
                 return None;
             }
         };
@@ -144,8 +146,8 @@ impl Inbound {
         self.register(from)
     }
 
-    /// Gives a peer its place, from which a newer connection drives an older one: the peer opens a second one only
-    /// after the first has ended for it, which this side may not have noticed.
+    /// Registers the connection of a peer, and ends an older one: the peer opens a second connection only after the
+    /// first has ended on its side, which this side may not have noticed.
     fn register(&self, from: PeerId) -> Result<Connection<'_>, Status> {
         let mut open = self.lock();
         // Asked under the lock: if the peer is being removed, either this sees it, or `disconnect` sees this.
@@ -175,7 +177,7 @@ impl Inbound {
                 Err(ReadError::Finished | ReadError::Broken) => return,
                 Err(ReadError::Stalled) => return self.stats.count(|stats| stats.inbound_idle += 1),
                 Err(ReadError::TooLong) => {
-                    return self.stats.refuse(RefusalReason::FrameTooLong, remote, from.as_str());
+                    return self.stats.refuse(ConnectionRefusalReason::FrameTooLong, remote, from.as_str());
                 }
             }
         }
@@ -186,7 +188,7 @@ impl Inbound {
     }
 }
 
-/// A connection's place among the open ones, given back when dropped.
+/// A registered connection. It is removed when this is dropped.
 #[derive(Debug)]
 struct Connection<'a> {
     inbound: &'a Inbound,
@@ -197,7 +199,7 @@ struct Connection<'a> {
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
         let mut open = self.inbound.lock();
-        // A newer connection of the same peer keeps the place that it took.
+        // Not if a newer connection of the peer has replaced it.
         if open.get(&self.from).is_some_and(|end| Arc::ptr_eq(end, &self.end)) {
             open.remove(&self.from);
         }

@@ -8,18 +8,18 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::channel::{Channel, Security, refusal};
+use super::channel::{Channel, Security, refusal_reason};
 use super::config::TcpConfig;
 use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::frame::write_frame;
 use crate::handshake::greet;
 use crate::peers::Destination;
-use crate::queue::Lane;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
+use crate::send_queue::Lane;
 use crate::stats::Stats;
 
-/// All that the task which sends to one peer needs.
+/// What the task that sends to one peer needs.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) to: Destination,
@@ -32,12 +32,12 @@ pub(crate) struct Link {
 enum End {
     /// There was nothing to send; the next frame opens a new one.
     Idle,
-    /// The peer ended it, or it broke.
+    /// The peer ended the connection, or it broke.
     Lost,
 }
 
 impl Link {
-    /// Connects when there is a frame to send, carries frames, and connects again; never ends by itself.
+    /// Connects when there is a frame to send, sends frames, and connects again. It never ends by itself.
     pub(crate) async fn run(self) {
         let limits = &self.config.limits;
         let mut backoff = Backoff::new(limits.reconnect_min, limits.reconnect_max, self.to.seed);
@@ -55,7 +55,7 @@ impl Link {
         }
     }
 
-    /// Tries until it works. Frames are taken during an attempt and refused between two.
+    /// Tries to connect until it works. Frames are queued during an attempt, and refused between two attempts.
     async fn connect(&self, backoff: &mut Backoff) -> Channel {
         loop {
             if let Ok(Ok(channel)) = timeout(self.config.limits.handshake_timeout, self.dial()).await {
@@ -67,11 +67,11 @@ impl Link {
         }
     }
 
-    /// Tries all that the address stands for, in order.
+    /// Tries the addresses of the peer in order.
     async fn dial(&self) -> io::Result<Channel> {
         let start = Instant::now();
         let mut addresses = self.to.address.resolve().await?;
-        // A name may stand for anything.
+        // A name may resolve to any address.
         addresses.retain(|address| self.config.may_reach(*address));
         self.try_all(addresses, start).await
     }
@@ -90,24 +90,24 @@ impl Link {
 
     async fn attempt(&self, remote: SocketAddr) -> io::Result<Channel> {
         let stream = TcpStream::connect(remote).await?;
-        // Frames are whole messages that somebody waits for; holding them back to fill a packet only costs time.
+        // The peer waits for each frame, so there is no use in holding it back to fill a packet.
         stream.set_nodelay(true)?;
         let refuse = |error: io::Error| {
-            if let Some(reason) = refusal(&error) {
+            if let Some(reason) = refusal_reason(&error) {
                 self.stats.refuse(reason, remote, error.to_string());
             }
             error
         };
         let mut channel = self.security.connect(stream).await.map_err(refuse)?;
         if !self.security.proves(&channel, &self.to.peer) {
-            self.stats.refuse(RefusalReason::WrongName, remote, self.to.peer.as_str());
+            self.stats.refuse(ConnectionRefusalReason::WrongName, remote, self.to.peer.as_str());
             return Err(io::Error::other("the peer has another name"));
         }
         greet(&mut channel.stream, &self.config.name, &self.to.peer).await.map_err(refuse)?;
         Ok(channel)
     }
 
-    /// Drops what waits, since it would be stale by then, and waits before the next attempt.
+    /// Drops the frames that wait, since they would be stale after the pause. Then waits for the next attempt.
     async fn pause(&self, backoff: &mut Backoff) {
         let dropped = self.to.queue.shut();
         self.stats.count(|stats| stats.dropped.not_connected += dropped);
@@ -121,14 +121,14 @@ impl Link {
         let mut writer = BufWriter::new(to_peer);
         let mut byte = [0];
         tokio::select! {
-            // The trust may have changed since the handshake: then no frame is written.
+            // First, so that no frame is written if the certificate is no longer trusted since the handshake.
             biased;
             () = distrusted => End::Lost,
-            // After its answer the peer says nothing more: whatever can be read means that the connection is over.
-            // Without this look, the first frame after the peer's end would be written into the void.
+            // The peer sends nothing after its answer, so if something can be read the connection is over. Without
+            // this, the first frame after the peer has closed the connection would be lost.
             _ = from_peer.read(&mut byte) => End::Lost,
             end = self.write_all(&mut writer) => {
-                // Over TLS this says that nothing was cut off; whether it arrives does not matter.
+                // Over TLS this tells the peer that nothing was cut off. It does not matter whether it arrives.
                 let _ = timeout(self.config.limits.write_timeout, writer.shutdown()).await;
                 end
             }
@@ -159,7 +159,7 @@ impl Link {
         }
     }
 
-    /// Writes a frame, and flushes if no other follows at once.
+    /// Writes a frame, and flushes unless another one is waiting.
     async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> io::Result<()> {
         write_frame(writer, frame).await?;
         if self.to.queue.is_empty(Lane::All) {
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::handshake::{Status, answer, read_hello};
-    use crate::queue::SendQueue;
+    use crate::send_queue::SendQueue;
 
     #[tokio::test]
     async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {

@@ -15,19 +15,19 @@ use super::outbound::Link;
 use crate::address::Address;
 use crate::error::{BindError, PeerError};
 use crate::peers::{Destination, Peers};
-use crate::receive::{ReceiveQueue, Received};
-use crate::refusal::Refusal;
+use crate::receive_queue::{ReceiveQueue, Received};
+use crate::refusal::ConnectionRefusal;
 use crate::stats::{Stats, TransportStats};
 use crate::task::Task;
 
-/// Carries frames over TCP, inside TLS if the configuration has certificates; runs on tokio.
+/// Carries frames over TCP, inside TLS if the configuration has certificates. It runs on tokio.
 ///
-/// One connection a peer is opened when there is something to send to it, and is used for sending only; frames arrive
-/// over the connections that peers open. A frame is lost if its connection breaks, and while there is none: in the
-/// time between two attempts to connect, [`send`](Transport::send) returns [`SendError::NotConnected`].
+/// It opens a connection to a peer when there is something to send to it, and only sends over it; frames arrive over
+/// the connections that peers open. A frame is lost if its connection breaks, and while there is no connection: between
+/// two attempts to connect, [`send`](Transport::send) returns [`SendError::NotConnected`].
 ///
-/// Without TLS it is not [`authenticated`](Transport::authenticated): a peer's name is what it says. A newer connection
-/// of a name ends the older one, as is right for a peer that has restarted.
+/// Without TLS it is not [`authenticated`](Transport::authenticated): a peer may claim any name. A newer connection of
+/// a name ends the older one, since a peer that has restarted opens one.
 ///
 /// The crate's documentation has an example, and the bytes on the wire.
 #[derive(Debug)]
@@ -41,15 +41,16 @@ pub struct TcpTransport {
     stats: Arc<Stats>,
     /// `None` once the transport is closed.
     accepting: Mutex<Option<Task>>,
-    /// Ends when all connections have, since each has a sender to it.
+    /// Ends when all connections have ended, since each has a sender to it.
     received: tokio::sync::Mutex<mpsc::Receiver<Received>>,
 }
 
 impl TcpTransport {
-    /// Listens for peers, and makes ready to send to those that the configuration names.
+    /// Listens for peers, and gets ready to send to those that the configuration names.
     ///
     /// # Errors
-    /// [`BindError`] if the configuration makes no sense or the address cannot be listened on.
+    /// [`BindError`] if the configuration is invalid, the certificates cannot be used, or the operating system refuses
+    /// the address.
     ///
     /// # Panics
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
@@ -79,18 +80,17 @@ impl TcpTransport {
             received: tokio::sync::Mutex::new(received),
             config,
         };
-        for (peer, address) in &transport.config.peers {
-            transport.set_peer(peer.clone(), address.clone())?;
-        }
+        transport.peers.add_configured(&transport.config.peers, |to| transport.start(to));
         Ok(transport)
     }
 
-    /// The address that peers connect to, with the port that was taken if the configuration left it open.
+    /// The address that this node listens on, with the port that was taken if the configuration left it open.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Adds a peer, or moves it to another address: its connection is then ended, with what waits for it.
+    /// Adds a peer, or moves it to another address. If the peer moves, its connection ends, and frames that wait for it
+    /// are dropped.
     ///
     /// # Errors
     /// [`PeerError`] if the peer is refused; the peers are as they were.
@@ -100,7 +100,7 @@ impl TcpTransport {
         self.peers.set(peer, address, |to| self.start(to)).map(drop)
     }
 
-    /// Removes a peer and ends its connections both ways; `false` if it was not known.
+    /// Removes a peer and ends its connections in both directions. Returns `false` if it was unknown.
     pub fn remove_peer(&self, peer: &PeerId) -> bool {
         let known = self.peers.remove(peer);
         self.inbound.disconnect(peer);
@@ -112,38 +112,38 @@ impl TcpTransport {
         Task::spawn(&self.runtime, Link { to, config, security, stats: Arc::clone(&self.stats) }.run())
     }
 
-    /// Uses other certificates from now on: for all connections to come, both ways; open ones whose peer is no longer
-    /// trusted are closed, and the others go on.
+    /// Uses other certificates from now on, for new connections in both directions. Open connections whose peer is no
+    /// longer trusted are closed; the others stay open.
     ///
-    /// It reads files, so it blocks for as long as that takes.
+    /// It reads files, and blocks for as long as that takes.
     ///
     /// # Errors
     /// [`TlsError`](crate::TlsError) if they cannot be used, or the transport was bound without TLS; nothing has
     /// changed.
     #[cfg(feature = "tls")]
-    pub fn set_tls(&self, config: crate::TlsConfig) -> Result<(), crate::TlsError> {
+    pub fn set_tls(&self, config: crate::tls::TlsConfig) -> Result<(), crate::tls::TlsError> {
         self.load_tls(Some(config))
     }
 
-    /// Reads the files of the certificates again, and uses what is in them now, as [`set_tls`](Self::set_tls).
+    /// Reads the files of the certificates again, and uses what they contain now, as [`set_tls`](Self::set_tls) does.
     ///
     /// # Errors
     /// As `set_tls`.
     #[cfg(feature = "tls")]
-    pub fn reload_tls(&self) -> Result<(), crate::TlsError> {
+    pub fn reload_tls(&self) -> Result<(), crate::tls::TlsError> {
         self.load_tls(None)
     }
 
     #[cfg(feature = "tls")]
-    fn load_tls(&self, config: Option<crate::TlsConfig>) -> Result<(), crate::TlsError> {
+    fn load_tls(&self, config: Option<crate::tls::TlsConfig>) -> Result<(), crate::tls::TlsError> {
         match &*self.security {
-            Security::Plain => Err(crate::TlsError::NoTls),
+            Security::Plain => Err(crate::tls::TlsError::NoTls),
             Security::Tls(tls) => tls.load(config, &self.config.name, |_| Ok(())),
         }
     }
 
-    /// The last few refusals, the latest at the end.
-    pub fn last_refusals(&self) -> Vec<Refusal> {
+    /// The last 32 refusals, the latest at the end.
+    pub fn last_refusals(&self) -> Vec<ConnectionRefusal> {
         self.stats.last_refusals()
     }
 
@@ -152,8 +152,9 @@ impl TcpTransport {
         self.stats.snapshot()
     }
 
-    /// Ends all connections, drops what waits to be sent, and frees the port, all before this completes. What was
-    /// received before can still be taken; then receiving ends. Dropping the transport does the same, without waiting.
+    /// Ends all connections, drops the frames that wait to be sent, and frees the port; when this completes, all of it
+    /// is done. Frames that were received before can still be taken; after them, `receive` returns `None`. Dropping the
+    /// transport does the same without waiting.
     pub async fn close(&self) {
         let senders = self.peers.close();
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();

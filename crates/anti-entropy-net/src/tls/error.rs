@@ -1,29 +1,33 @@
 use std::io;
 
+use anti_entropy::ConfigError;
 use anti_entropy::PeerId;
 
-/// Why certificates could not be used. Whatever was in use before still is.
+/// Why certificates cannot be used. Those that were in use before still are.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file could not be read.
     #[error("cannot read {what}, {file}: {source}; nothing was changed; correct the path or its permissions")]
     Read {
-        /// What was to be in it.
+        /// What the file should contain.
         what: &'static str,
         /// Its path.
         file: String,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
-    /// A file is not PEM, or has nothing in it that is looked for.
+    /// A file is not PEM, or does not contain what is looked for.
     #[error("there is no {what} in {file}; nothing was changed; it must be PEM, with a block -----BEGIN {block}-----")]
     Missing {
-        /// What was to be in it.
+        /// What the file should contain.
         what: &'static str,
         /// Its path.
         file: String,
-        /// How such a block is called.
+        /// The name of the block of PEM that is missing.
         block: &'static str,
     },
     /// The key cannot be used, or is not that of the certificate.
@@ -37,7 +41,7 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// The node's own certificate would convince nobody.
+    /// Every peer would refuse the node's own certificate.
     #[error("the certificate in {file} would be refused by every peer: {reason}; nothing was changed; issue a new one")]
     OwnCertificate {
         /// Its file.
@@ -45,7 +49,7 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// The node's own certificate is not in its name.
+    /// The node's own certificate does not contain its name.
     #[error(
         "the certificate in {file} does not have {name} among its DNS names, so peers would refuse it; nothing was \
          changed; issue one for that name, or name the node as the certificate does"
@@ -56,9 +60,9 @@ pub enum TlsError {
         /// The node's name.
         name: PeerId,
     },
-    /// With authorities, a certificate can only hold a name that is a DNS name.
+    /// With authorities, names must be DNS names, since certificates contain no others.
     #[error(
-        "{0} is no DNS name, so no certificate can have it; nothing was changed; choose a name of letters, digits, '-' \
+        "{0} is no DNS name, so no certificate can contain it; nothing was changed; choose a name of letters, digits, '-' \
          and '.', or list fingerprints instead of authorities"
     )]
     NoDnsName(PeerId),
@@ -70,10 +74,10 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// Certificates can only be changed where there are some.
+    /// The transport was bound without TLS, so there are no certificates to change.
     #[error("this transport was bound without TLS, which cannot be added later; nothing was changed; bind another one")]
     NoTls,
-    /// The library of TLS refused.
+    /// The TLS library reported an error that should not happen.
     #[error("TLS cannot be set up: {0}; nothing was changed; this is a bug, please report it")]
     Setup(String),
 }

@@ -6,23 +6,25 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
+use crate::hex;
+
 /// The SHA-256 hash of a certificate in DER, as `openssl x509 -fingerprint -sha256` shows it.
 ///
-/// Written in hexadecimal; colons between the bytes and capital letters are read as well.
+/// It is written in hexadecimal. When it is read, there may be colons between the bytes, and capital letters.
 ///
 /// ```
-/// use anti_entropy_net::Fingerprint;
+/// use anti_entropy_net::CertificateFingerprint;
 ///
 /// let text = "ab".repeat(32);
-/// let fingerprint: Fingerprint = text.parse().unwrap();
+/// let fingerprint: CertificateFingerprint = text.parse().unwrap();
 /// assert_eq!(fingerprint.to_string(), text);
-/// assert!("ab:cd".parse::<Fingerprint>().is_err());
+/// assert!("ab:cd".parse::<CertificateFingerprint>().is_err());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
+pub struct CertificateFingerprint([u8; SHA256_OUTPUT_LEN]);
 
-impl Fingerprint {
+impl CertificateFingerprint {
     /// The fingerprint of a certificate in DER.
     pub fn of_der(certificate: &[u8]) -> Self {
         let mut hash = [0; SHA256_OUTPUT_LEN];
@@ -30,7 +32,7 @@ impl Fingerprint {
         Self(hash)
     }
 
-    /// The fingerprint of the first certificate in a PEM text, which in a chain is the node's own.
+    /// The fingerprint of the first certificate in a PEM text. In a chain, the node's own certificate is the first.
     ///
     /// # Errors
     /// [`FingerprintError`] if there is none.
@@ -41,23 +43,16 @@ impl Fingerprint {
     }
 }
 
-impl FromStr for Fingerprint {
+impl FromStr for CertificateFingerprint {
     type Err = FingerprintError;
 
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
-        let mut hash = [0; SHA256_OUTPUT_LEN];
-        let mut digits = text.bytes().filter(|byte| *byte != b':').map(|byte| char::from(byte).to_digit(16));
-        for byte in &mut hash {
-            for _ in 0..2 {
-                let digit = digits.next().flatten().and_then(|digit| u8::try_from(digit).ok());
-                *byte = *byte << 4 | digit.ok_or(FingerprintError::NotHexadecimal)?;
-            }
-        }
-        if digits.next().is_some() { Err(FingerprintError::NotHexadecimal) } else { Ok(Self(hash)) }
+        let digits = text.bytes().filter(|byte| *byte != b':');
+        hex::read(digits).map(Self).map_err(|_| FingerprintError::NotHexadecimal)
     }
 }
 
-impl TryFrom<String> for Fingerprint {
+impl TryFrom<String> for CertificateFingerprint {
     type Error = FingerprintError;
 
     fn try_from(text: String) -> Result<Self, FingerprintError> {
@@ -65,32 +60,32 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
+impl From<CertificateFingerprint> for String {
+    fn from(fingerprint: CertificateFingerprint) -> Self {
         fingerprint.to_string()
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
+        write!(f, "CertificateFingerprint({self})")
     }
 }
 
-/// Why there is no [`Fingerprint`].
+/// Why a text gives no [`CertificateFingerprint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FingerprintError {
-    /// The text is not a hash.
+    /// The text is not 64 hexadecimal digits.
     #[error("a fingerprint is 64 hexadecimal digits, with or without colons; take it from openssl x509 -sha256")]
     NotHexadecimal,
-    /// The text has no certificate in it.
+    /// The text contains no certificate.
     #[error("there is no certificate in the PEM text; it must have a block that begins -----BEGIN CERTIFICATE-----")]
     NoCertificate,
 }
@@ -101,15 +96,15 @@ mod tests {
 
     #[test]
     fn it_is_sha_256_in_hexadecimal() {
-        let abc = Fingerprint::of_der(b"abc");
+        let abc = CertificateFingerprint::of_der(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(abc.to_string(), text);
         let with_colons: Vec<_> = text.as_bytes().chunks(2).map(|two| str::from_utf8(two).unwrap()).collect();
         assert_eq!(with_colons.join(":").to_uppercase().parse(), Ok(abc));
-        assert_eq!(serde_json::from_str::<Fingerprint>(&serde_json::to_string(&abc).unwrap()).unwrap(), abc);
+        assert_eq!(serde_json::from_str::<CertificateFingerprint>(&serde_json::to_string(&abc).unwrap()).unwrap(), abc);
         for wrong in [&text[1..], &format!("{text}0"), &text.replace('b', "g"), "", "\u{e9}"] {
-            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError::NotHexadecimal));
+            assert_eq!(wrong.parse::<CertificateFingerprint>(), Err(FingerprintError::NotHexadecimal));
         }
-        assert_eq!(Fingerprint::of_pem("nothing"), Err(FingerprintError::NoCertificate));
+        assert_eq!(CertificateFingerprint::of_pem("nothing"), Err(FingerprintError::NoCertificate));
     }
 }

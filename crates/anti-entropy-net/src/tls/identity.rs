@@ -18,35 +18,36 @@ use super::error::TlsError;
 use super::pem::Pem;
 use super::verifier::{Role, Trusted, Verifier, dns_name, webpki_error};
 
-/// What TLS calls the protocol, so that a connection meant for another is refused.
+/// The name of the protocol in TLS (ALPN), so that a connection for another protocol is refused.
 pub(crate) const ALPN: &[u8] = b"anti-entropy/1";
 
-/// How often open connections are asked again whether their certificates are still valid, since time passes without a
-/// word: soon enough for certificates that live for hours, and the few signatures to check cost nothing.
+/// How often the certificates of open connections are verified again, since they may expire. This is soon enough for
+/// certificates that are valid for hours, and the few signatures to verify cost next to nothing.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13];
 
-/// What a connection is opened to. Names are not TLS's here: they are checked on both sides afterwards, and a stranger
-/// who listens to the line need not learn them.
+/// The server name that TLS is given. Names are checked on both sides after the handshake instead, and a stranger who
+/// listens on the line need not learn them.
 pub(crate) fn no_name() -> ServerName<'static> {
     ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4])))
 }
 
-/// Certificates as they are used: read, checked, and made into what TLS wants.
+/// Certificates that were read and checked, in the form that the TLS library takes.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) client: Arc<ClientConfig>,
     pub(crate) server: Arc<ServerConfig>,
     verifier: Arc<Verifier>,
-    /// Of the private key, for what must be the same after a restart.
+    /// Derived from the private key, for what must be the same after a restart.
     #[cfg(feature = "quic")]
     pub(crate) secret: [u8; 32],
 }
 
 impl Identity {
-    /// Reads what the configuration names, and checks that `name` can be proven by it.
+    /// Reads the files that the configuration names, and checks that the certificate proves `name`.
     pub(crate) fn load(config: &TlsConfig, name: &PeerId) -> Result<Self, TlsError> {
+        config.validate()?;
         let provider = Arc::new(ring::default_provider());
         let chain = certificates(&config.certificates, "certificate")?;
         let key = private_key(&config.key)?;
@@ -63,12 +64,12 @@ impl Identity {
         })
     }
 
-    /// Whether certificates that TLS has checked are those of a name.
+    /// Whether certificates that TLS has verified prove a name.
     pub(crate) fn proves(&self, certificates: &[CertificateDer<'_>], name: &PeerId) -> bool {
         certificates.first().is_some_and(|own| self.verifier.proves(own, name))
     }
 
-    /// Whether certificates that were believed before are believed at this time too.
+    /// Whether certificates that were trusted before are still trusted at this time.
     fn still_trusts(&self, certificates: &[CertificateDer<'_>], name: &PeerId, now: UnixTime) -> bool {
         let Some((own, others)) = certificates.split_first() else { return false };
         let verified = |role| self.verifier.verify(own, others, role, now).is_ok();
@@ -93,8 +94,8 @@ impl TlsHandle {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Loads another configuration, or the same one again, and hands it to `install` before anybody sees it. If
-    /// loading fails, nothing has changed.
+    /// Loads another configuration, or the same one again, and calls `install` with it before it is used. If either
+    /// fails, nothing has changed.
     pub(crate) fn load(
         &self,
         config: Option<TlsConfig>,
@@ -110,9 +111,8 @@ impl TlsHandle {
         Ok(())
     }
 
-    /// Waits until certificates are no longer those of a name that is trusted. Which identity believed them at first
-    /// does not matter: the present one is asked at once, each new one as soon as it is there, and all of them again
-    /// while time passes.
+    /// Waits until certificates no longer prove a name. They are verified against the present configuration at once,
+    /// against each new one when it is loaded, and again while time passes.
     pub(crate) async fn distrusted(&self, certificates: &[CertificateDer<'_>], name: &PeerId) {
         self.distrusted_by(UnixTime::now, certificates, name).await;
     }
@@ -184,7 +184,7 @@ fn key_error(file: &Pem, error: rustls::Error) -> TlsError {
     TlsError::Key { file: file.to_string(), reason }
 }
 
-/// Refuses what every peer would refuse.
+/// Refuses a certificate that every peer would refuse.
 fn check_own(
     chain: &[CertificateDer<'_>],
     file: &Pem,

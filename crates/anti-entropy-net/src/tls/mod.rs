@@ -1,4 +1,4 @@
-//! Who is who: certificates, and whose are trusted.
+//! Certificates: this node's own, and those of peers that it trusts.
 
 mod config;
 mod error;
@@ -10,7 +10,7 @@ mod verifier;
 
 pub use config::{TlsConfig, Trust};
 pub use error::TlsError;
-pub use fingerprint::{Fingerprint, FingerprintError};
+pub use fingerprint::{CertificateFingerprint, FingerprintError};
 pub use pem::Pem;
 
 #[cfg(feature = "quic")]

@@ -4,16 +4,16 @@ use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-/// How a block begins; no sensible path contains it.
+/// The beginning of a block of PEM, which no sensible path contains.
 const BEGIN: &str = "-----BEGIN ";
 
-/// The longest file that is read: a thousand certificates, and no mistake such as a device.
+/// The longest file that is read: enough for a thousand certificates, and a bound if the path is that of a device.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Certificates or a key in PEM: the path of a file, or the text itself.
 ///
-/// In a configuration file it is a string either way: one that contains `-----BEGIN ` is the text, any other a path.
-/// Text is not shown by [`Debug`], since it may be a key.
+/// In a configuration file it is a string: if that contains `-----BEGIN ` it is the text, otherwise a path. [`Debug`]
+/// does not show the text, since it may be a key.
 ///
 /// ```
 /// use anti_entropy_net::Pem;
@@ -24,7 +24,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Pem {
-    /// The path of a file, which is read again when certificates are reloaded.
+    /// The path of a file of at most 4 MiB, which is read again when certificates are reloaded.
     File(PathBuf),
     /// The text.
     Text(String),
@@ -70,7 +70,7 @@ impl From<&Path> for Pem {
     }
 }
 
-/// A path that is not UTF-8 is written lossily.
+/// Characters of a path that are not UTF-8 are lost.
 impl From<Pem> for String {
     fn from(pem: Pem) -> Self {
         match pem {
@@ -80,7 +80,7 @@ impl From<Pem> for String {
     }
 }
 
-/// The path, or that there is text.
+/// The path, or `the text given`.
 impl fmt::Display for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

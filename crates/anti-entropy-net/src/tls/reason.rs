@@ -1,44 +1,37 @@
-//! What the TLS library says, as a reason.
+//! Why a TLS handshake failed, as a reason.
 
-#[cfg(feature = "quic")]
-use rustls::AlertDescription;
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, Error};
 
-use super::verifier::Unlisted;
-use crate::refusal::RefusalReason;
+use crate::refusal::ConnectionRefusalReason;
 
-/// Why a handshake ended.
-pub(crate) fn reason_of(error: &Error) -> RefusalReason {
-    use RefusalReason as R;
+/// The reason for what the TLS library reports over TCP.
+pub(crate) fn reason_of(error: &Error) -> ConnectionRefusalReason {
+    use ConnectionRefusalReason as R;
     match error {
         Error::AlertReceived(_) => R::RefusedByPeer,
         Error::NoCertificatesPresented => R::NoCertificate,
-        Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => R::UnknownIssuer,
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => R::OutsideValidity,
-            CertificateError::Other(other) if other.0.is::<Unlisted>() => R::Unlisted,
-            _ => R::BadCertificate,
-        },
+        Error::InvalidCertificate(certificate) => reason_of_alert(certificate.clone().into()),
         Error::NoApplicationProtocol => R::Protocol,
         _ => R::NotTls,
     }
 }
 
-/// The same over QUIC, which passes on the alert that this side sent, and no more.
-#[cfg(feature = "quic")]
-pub(crate) fn reason_of_alert(alert: AlertDescription) -> RefusalReason {
+/// The reason for an alert that this side sent, which is all that QUIC reports.
+pub(crate) fn reason_of_alert(alert: AlertDescription) -> ConnectionRefusalReason {
     use AlertDescription as A;
-    use RefusalReason as R;
+    use ConnectionRefusalReason as R;
     match alert {
         A::CertificateRequired => R::NoCertificate,
         A::UnknownCA => R::UnknownIssuer,
         A::CertificateExpired => R::OutsideValidity,
-        // The verifier calls nothing else "some other issue".
+        // "Some other issue": the verifier says that of certificates that are not listed, and of nothing else.
         A::CertificateUnknown => R::Unlisted,
-        A::BadCertificate | A::UnsupportedCertificate | A::CertificateRevoked | A::DecryptError => R::BadCertificate,
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateRevoked
+        | A::BadCertificateStatusResponse
+        | A::AccessDenied
+        | A::DecryptError => R::BadCertificate,
         A::NoApplicationProtocol => R::Protocol,
         _ => R::NotTls,
     }

@@ -9,12 +9,12 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::CertificateFingerprint;
 
-/// Decides which certificates are believed, of both sides alike.
+/// Decides which certificates are trusted, in the same way on both sides.
 ///
-/// During the handshake it looks at the certificate alone, since the accepting side does not know yet whom to expect;
-/// whether it is that of the name given is asked by [`proves`](Self::proves) afterwards, on both sides.
+/// During the handshake it verifies the certificate without a name, since the accepting side does not know yet which
+/// peer to expect. After the handshake both sides call [`proves`](Self::proves) with the peer's name.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     trusted: Trusted,
@@ -23,7 +23,7 @@ pub(crate) struct Verifier {
 
 #[derive(Debug)]
 pub(crate) enum Trusted {
-    Fingerprints(BTreeMap<PeerId, BTreeSet<Fingerprint>>),
+    Fingerprints(BTreeMap<PeerId, BTreeSet<CertificateFingerprint>>),
     Authorities(Vec<TrustAnchor<'static>>),
 }
 
@@ -43,17 +43,17 @@ impl Role {
     }
 }
 
-/// What the handshake ends with if a certificate is not on the list.
+/// The error of a handshake with a certificate that is not in the list.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate with fingerprint {0} is not listed")]
-pub(crate) struct Unlisted(Fingerprint);
+struct Unlisted(CertificateFingerprint);
 
 impl Verifier {
     pub(crate) fn new(trusted: Trusted, provider: &CryptoProvider) -> Self {
         Self { trusted, algorithms: provider.signature_verification_algorithms }
     }
 
-    /// Whether a certificate is believed at all, whosever it is.
+    /// Verifies that a certificate is trusted, whatever names it proves.
     pub(crate) fn verify(
         &self,
         own: &CertificateDer<'_>,
@@ -65,7 +65,7 @@ impl Verifier {
         match &self.trusted {
             Trusted::Authorities(anchors) => self.path(&certificate, anchors, others, role, now).map_err(webpki_error),
             Trusted::Fingerprints(listed) => {
-                let fingerprint = Fingerprint::of_der(own);
+                let fingerprint = CertificateFingerprint::of_der(own);
                 if !listed.values().any(|listed| listed.contains(&fingerprint)) {
                     return Err(CertificateError::Other(OtherError(Arc::new(Unlisted(fingerprint)))).into());
                 }
@@ -74,14 +74,14 @@ impl Verifier {
         }
     }
 
-    /// Whether a certificate is that of a name. That it is believed has to be asked as well.
+    /// Whether a certificate proves a name. [`verify`](Self::verify) decides whether it is trusted.
     ///
-    /// The name must be in it letter for letter. By the rules of DNS a certificate would prove further names, which are
-    /// other peers here: those that a wildcard covers, and its own with capital letters or a dot at the end.
+    /// The certificate must contain the name letter for letter. By the rules of DNS it would prove further names: those
+    /// that a wildcard covers, and its own with capital letters or a dot at the end. Here these are other peers.
     pub(crate) fn proves(&self, certificate: &CertificateDer<'_>, name: &PeerId) -> bool {
         match &self.trusted {
             Trusted::Fingerprints(listed) => {
-                listed.get(name).is_some_and(|listed| listed.contains(&Fingerprint::of_der(certificate)))
+                listed.get(name).is_some_and(|listed| listed.contains(&CertificateFingerprint::of_der(certificate)))
             }
             Trusted::Authorities(_) => {
                 let Ok(certificate) = EndEntityCert::try_from(certificate) else { return false };
@@ -118,7 +118,7 @@ impl Verifier {
     }
 }
 
-/// A peer's name as certificates have it.
+/// A peer's name as a DNS name, if it is one.
 pub(crate) fn dns_name(name: &PeerId) -> Option<ServerName<'_>> {
     match ServerName::try_from(name.as_str()) {
         Ok(name @ ServerName::DnsName(_)) => Some(name),

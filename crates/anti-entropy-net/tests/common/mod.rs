@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anti_entropy::{PeerId, Transport};
 use anti_entropy_net::{
-    Limits, QuicConfig, QuicTransport, Refusal, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
-    TransportStats,
+    ConnectionRefusal, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
+    TransportLimits, TransportStats,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,12 +27,11 @@ pub(crate) fn peer(name: &str) -> PeerId {
 
 /// A configuration whose back-off is short, since tests wait for it.
 pub(crate) fn config(name: &str) -> TcpConfig {
-    let limits = Limits {
-        reconnect_min: Duration::from_millis(5),
-        reconnect_max: Duration::from_millis(50),
-        ..Limits::default()
-    };
-    TcpConfig { limits, ..TcpConfig::new(peer(name), loopback()) }
+    let limits = TransportLimits::default().with(|limits| {
+        limits.reconnect_min = Duration::from_millis(5);
+        limits.reconnect_max = Duration::from_millis(50);
+    });
+    TcpConfig::new(peer(name), loopback()).with(|config| config.limits = limits)
 }
 
 pub(crate) async fn bind(config: TcpConfig) -> TcpTransport {
@@ -41,12 +40,12 @@ pub(crate) async fn bind(config: TcpConfig) -> TcpTransport {
 
 /// The same with TLS.
 pub(crate) fn tls_config(authority: &TestAuthority, name: &str) -> TcpConfig {
-    TcpConfig { tls: Some(authority.issue(name).expect("a DNS name").config()), ..config(name) }
+    config(name).with(|config| config.tls = Some(authority.issue(name).expect("a DNS name").config()))
 }
 
 pub(crate) fn quic_config(authority: &TestAuthority, name: &str) -> QuicConfig {
     let tls = authority.issue(name).expect("a DNS name").config();
-    QuicConfig { limits: config(name).limits, ..QuicConfig::new(peer(name), loopback(), tls) }
+    QuicConfig::new(peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)
 }
 
 pub(crate) async fn bind_quic(config: QuicConfig) -> QuicTransport {
@@ -88,7 +87,7 @@ pub(crate) trait Node: Transport {
     fn address(&self) -> SocketAddr;
     fn add_peer(&self, name: &str, address: SocketAddr);
     fn counters(&self) -> TransportStats;
-    fn refusals(&self) -> Vec<Refusal>;
+    fn refusals(&self) -> Vec<ConnectionRefusal>;
     fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError>;
 }
 
@@ -104,7 +103,7 @@ macro_rules! node {
             fn counters(&self) -> TransportStats {
                 self.stats()
             }
-            fn refusals(&self) -> Vec<Refusal> {
+            fn refusals(&self) -> Vec<ConnectionRefusal> {
                 self.last_refusals()
             }
             fn change_tls(&self, config: TlsConfig) -> Result<(), TlsError> {

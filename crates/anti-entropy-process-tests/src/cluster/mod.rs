@@ -212,11 +212,7 @@ impl Cluster {
     /// A certificate of a node's name, another one each time.
     fn tls(&self, node: NodeIndex) -> TlsConfig {
         let issued = self.authority.issue(name_of(node).as_str()).expect("the name is one of DNS");
-        TlsConfig {
-            certificates: issued.certificate.into(),
-            key: issued.key.into(),
-            trust: Trust::Authorities(issued.authority.into()),
-        }
+        TlsConfig::new(issued.certificate, issued.key, Trust::Authorities(issued.authority.into()))
     }
 
     /// Kills a node's process; nothing of it is asked before.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::Finished;
 use anti_entropy::{DriverConfig, Event, Handle, LastWriterWins, Replica};
-use anti_entropy_net::swim::{Membership, Space, follow};
+use anti_entropy_net::swim::{Membership, SpaceReplica, follow};
 use anti_entropy_sim::history::{NodeIndex, ValueHash, alarm_of, outcome_text};
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -66,7 +66,7 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let events = handle.events().await?;
     tokio::spawn(report_events(events, handle.clone()));
     let membership = Arc::new(Membership::join(parts::swim(&options)).await?);
-    let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn Space>)]);
+    let spaces = BTreeMap::from([(1, Arc::new(handle.clone()) as Arc<dyn SpaceReplica>)]);
     if options.broken != Some(Broken::KnowsNobody) {
         tokio::spawn(follow(Arc::clone(&membership), routes, spaces));
     }

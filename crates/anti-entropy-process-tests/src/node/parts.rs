@@ -7,7 +7,7 @@ use std::time::Duration;
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::{Continuity, Handle, Marker, MemoryStore, Opening, ReplicaConfig, Store, Transport};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
-use anti_entropy_net::{BindError, Limits, QuicConfig, QuicTransport, TcpConfig, TcpTransport};
+use anti_entropy_net::{BindError, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TransportLimits};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
 use super::driven::Driven;
@@ -54,21 +54,23 @@ pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
 pub(super) async fn bind(options: &Options) -> Result<(Arc<dyn Transport>, Arc<dyn Routes>), BindError> {
     let (name, tls) = (name_of(options.node), options.tls.clone());
     // A peer that is gone is noticed while the test still runs.
-    let limits = Limits {
-        reconnect_max: Duration::from_secs(1),
-        handshake_timeout: Duration::from_secs(2),
-        write_timeout: Duration::from_secs(3),
-        lost_after: Duration::from_secs(3),
-        ..Limits::default()
-    };
+    let limits = TransportLimits::default().with(|limits| {
+        limits.reconnect_max = Duration::from_secs(1);
+        limits.handshake_timeout = Duration::from_secs(2);
+        limits.write_timeout = Duration::from_secs(3);
+        limits.lost_after = Duration::from_secs(3);
+    });
     Ok(match options.carrier {
         Carrier::Quic => {
-            let config = QuicConfig { limits, ..QuicConfig::new(name, options.listen, tls) };
+            let config = QuicConfig::new(name, options.listen, tls).with(|config| config.limits = limits);
             let transport = Arc::new(QuicTransport::bind(config).await?);
             (Arc::clone(&transport) as _, transport)
         }
         Carrier::Tcp => {
-            let config = TcpConfig { limits, tls: Some(tls), ..TcpConfig::new(name, options.listen) };
+            let config = TcpConfig::new(name, options.listen).with(|config| {
+                config.limits = limits;
+                config.tls = Some(tls);
+            });
             let transport = Arc::new(TcpTransport::bind(config).await?);
             (Arc::clone(&transport) as _, transport)
         }
@@ -77,20 +79,18 @@ pub(super) async fn bind(options: &Options) -> Result<(Arc<dyn Transport>, Arc<d
 
 /// A membership that finds failures, and nodes that come back, within a few seconds.
 pub(super) fn swim(options: &Options) -> SwimConfig {
-    let timings = SwimTimings {
-        suspect_for: Duration::from_secs(2),
-        look_for_down_interval: Duration::from_secs(1),
-        exchange_interval: Duration::from_secs(5),
-        seed_retry_max: Duration::from_secs(1),
-        seed_interval: Duration::from_secs(5),
-        rejoin_max: Duration::from_secs(2),
-        ..SwimTimings::default()
-    };
-    SwimConfig {
-        seeds: options.seeds.iter().map(ToString::to_string).collect(),
-        timings,
-        ..SwimConfig::new(name_of(options.node), options.swim, options.listen, ClusterKey::new(options.key))
-    }
+    let timings = SwimTimings::default().with(|timings| {
+        timings.suspect_for = Duration::from_secs(2);
+        timings.look_for_down_interval = Duration::from_secs(1);
+        timings.exchange_interval = Duration::from_secs(5);
+        timings.seed_retry_max = Duration::from_secs(1);
+        timings.seed_interval = Duration::from_secs(5);
+        timings.rejoin_max = Duration::from_secs(2);
+    });
+    SwimConfig::new(name_of(options.node), options.swim, options.listen, ClusterKey::new(options.key)).with(|config| {
+        config.seeds = options.seeds.iter().map(ToString::to_string).collect();
+        config.timings = timings;
+    })
 }
 
 /// Plants a bug of the core on the engine's thread, if one is wanted.

@@ -12,8 +12,10 @@ use anti_entropy::transport::{Channels, ChannelsConfig};
 use anti_entropy::{
     Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SessionConfig, SystemClock,
 };
-use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, Space, SwimConfig, follow};
-use anti_entropy_net::{Limits, PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportMetrics};
+use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
+use anti_entropy_net::{
+    PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportLimits, TransportMetrics,
+};
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
@@ -60,7 +62,7 @@ impl Node {
     async fn start(settings: Settings) -> Result<(Self, Answer), Failure> {
         // Before anything that tells metrics.
         let endpoint =
-            PrometheusEndpoint::bind(PrometheusConfig { listen: LOOPBACK, ..PrometheusConfig::default() }).await?;
+            PrometheusEndpoint::bind(PrometheusConfig::default().with(|config| config.listen = LOOPBACK)).await?;
         let file = RedbFile::create(&settings.database, RedbConfig::new(Schema::new("operated", 1)))?;
         let transport = Arc::new(QuicTransport::bind(quic(&settings)).await?);
         let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default());
@@ -74,7 +76,7 @@ impl Node {
             [(SONGS, Arc::new(songs.handle) as Arc<dyn Spoken>), (PLAYS, Arc::new(plays.handle))].into();
 
         let membership = Arc::new(Membership::join(swim(&settings, transport.local_addr())?).await?);
-        let followed = SPACES.map(|(number, name)| (number, Arc::clone(&spaces[name]) as Arc<dyn Space>));
+        let followed = SPACES.map(|(number, name)| (number, Arc::clone(&spaces[name]) as Arc<dyn SpaceReplica>));
         tokio::spawn(follow(Arc::clone(&membership), transport.clone(), followed.into()));
 
         let counters = Arc::clone(&transport);
@@ -154,17 +156,16 @@ fn marker(settings: &Settings, space: &str) -> MarkerFile {
 
 /// Peers that were refused are tried again soon, since tests wait for it.
 fn quic(settings: &Settings) -> QuicConfig {
-    let limits = Limits { reconnect_max: Duration::from_millis(500), ..Limits::default() };
-    QuicConfig { limits, ..QuicConfig::new(settings.name.clone(), LOOPBACK, settings.tls.clone()) }
+    let limits = TransportLimits::default().with(|limits| limits.reconnect_max = Duration::from_millis(500));
+    QuicConfig::new(settings.name.clone(), LOOPBACK, settings.tls.clone()).with(|config| config.limits = limits)
 }
 
 fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
     let key = ClusterKey::from_hex(&settings.key)?;
-    Ok(SwimConfig {
-        seeds: settings.seeds.clone(),
-        timings: settings.timings.clone(),
-        ..SwimConfig::new(settings.name.clone(), settings.swim, transport, key)
-    })
+    Ok(SwimConfig::new(settings.name.clone(), settings.swim, transport, key).with(|config| {
+        config.seeds = settings.seeds.clone();
+        config.timings = settings.timings.clone();
+    }))
 }
 
 /// A whole line at once.

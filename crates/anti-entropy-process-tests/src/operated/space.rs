@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anti_entropy::{Error, Handle, Keyed, Marker};
-use anti_entropy_net::swim::Space;
+use anti_entropy_net::swim::SpaceReplica;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A replica that is spoken to in words.
 #[async_trait]
-pub(super) trait Spoken: Space {
+pub(super) trait Spoken: SpaceReplica {
     async fn put(&self, key: &str, value: &str) -> Result<(), Failure>;
 
     async fn take_away(&self, key: &str) -> Result<(), Failure>;

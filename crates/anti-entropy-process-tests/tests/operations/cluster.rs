@@ -31,23 +31,22 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster whose failure detector is fast.
     pub(crate) fn new() -> Self {
-        Self::with(SwimTimings {
-            probe_interval: Duration::from_millis(500),
-            probe_timeout: Duration::from_millis(250),
-            suspect_for: Duration::from_millis(1500),
-            look_for_down_interval: Duration::from_secs(1),
-            exchange_interval: Duration::from_secs(2),
-            seed_retry_max: Duration::from_secs(1),
-            seed_interval: Duration::from_secs(2),
-            rejoin_max: Duration::from_secs(2),
-            ..SwimTimings::default()
-        })
+        Self::with(SwimTimings::default().with(|timings| {
+            timings.probe_interval = Duration::from_millis(500);
+            timings.probe_timeout = Duration::from_millis(250);
+            timings.suspect_for = Duration::from_millis(1500);
+            timings.look_for_down_interval = Duration::from_secs(1);
+            timings.exchange_interval = Duration::from_secs(2);
+            timings.seed_retry_max = Duration::from_secs(1);
+            timings.seed_interval = Duration::from_secs(2);
+            timings.rejoin_max = Duration::from_secs(2);
+        }))
     }
 
     /// A cluster whose failure detector finds nobody down while a test runs.
     pub(crate) fn without_detector() -> Self {
         let fast = Self::new();
-        Self { timings: SwimTimings { suspect_for: Duration::from_secs(24 * 60 * 60), ..fast.timings }, ..fast }
+        Self { timings: fast.timings.with(|timings| timings.suspect_for = Duration::from_secs(24 * 60 * 60)), ..fast }
     }
 
     fn with(timings: SwimTimings) -> Self {
@@ -69,7 +68,7 @@ impl Cluster {
         let certificate = TestCertificate::self_signed(name).expect("a DNS name");
         let files = certificate.write(&self.subdirectory(&format!("{name}.tls"))).expect("there is room");
         let trust = Trust::Fingerprints(BTreeMap::new());
-        (self.node_with(name, name, TlsConfig { trust, ..files.config() }), certificate)
+        (self.node_with(name, name, files.config().with(|tls| tls.trust = trust)), certificate)
     }
 
     /// A node with this certificate, and files of its own under `place`.

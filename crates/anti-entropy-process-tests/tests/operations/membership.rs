@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy::PeerId;
-use anti_entropy_net::{TestCertificate, TlsConfig, Trust};
+use anti_entropy_net::{TestCertificate, Trust};
 use anti_entropy_process_tests::operated::{PLAYS, Request, SONGS};
 
 use crate::cluster::{Cluster, Node, equal, met, until};
@@ -19,7 +19,7 @@ pub(crate) fn list(certificates: &[&TestCertificate]) -> Trust {
 
 /// Has a running node use another list.
 pub(crate) fn relist(node: &mut Node, certificates: &[&TestCertificate]) {
-    let tls = TlsConfig { trust: list(certificates), ..node.settings.tls.clone() };
+    let tls = node.settings.tls.clone().with(|tls| tls.trust = list(certificates));
     node.settings.tls = tls.clone();
     node.has_to(&Request::SetTls(tls));
 }

@@ -1,16 +1,17 @@
 //! The bytes on the wire, as the module `swim` defines them. They were computed by another implementation, too.
 
+use anti_entropy::engine::StateDigest;
 use foca::{Codec as _, Header as FocaHeader, Member, Message, State};
 
 use crate::swim::announce::Announcement;
+use crate::swim::boot_id::BootId;
 use crate::swim::codec::Codec;
-use crate::swim::datagram::{
-    HELLO_BYTES, Header, Introduction, Kind, Reader, decode_announcements, decode_hello, encode_announcements,
-    encode_hello,
-};
+use crate::swim::contents::{Introduction, decode_announcements, decode_hello, encode_announcements, encode_hello};
+use crate::swim::header::{HELLO_BYTES, Header, Kind};
 use crate::swim::identity::Identity;
 use crate::swim::key::ClusterKey;
-use crate::swim::seal::{BootId, BootKey, Sealer};
+use crate::swim::reader::Reader;
+use crate::swim::seal::{BootKey, Sealer};
 
 const BOOT: BootId = BootId([1, 2, 3, 4, 5, 6, 7, 8]);
 const RECEIVER: BootId = BootId([0xA1; 8]);
@@ -42,11 +43,13 @@ const DATA: &str = "0104010203040506070800000000000000012d2238f17e83a8c088cafe38
     3f933b7b824dd3abd6e36425df213d15fb166dd841af8b62f5ce828762ba8fa166ec493b27547a";
 
 fn announcement() -> Announcement {
-    Announcement { space: 5, state: [0xEE; 32] }
+    Announcement { space: 5, state: StateDigest::from_bytes([0xEE; 32]) }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    let mut text = String::new();
+    crate::hex::write(bytes, &mut text).unwrap();
+    text
 }
 
 fn announced() -> String {

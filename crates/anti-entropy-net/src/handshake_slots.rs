@@ -2,32 +2,33 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 
-/// The places of inbound connections in their handshake: so many in all, and so many of one address.
+/// Limits how many inbound connections are in their handshake: in all, and from one address.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct HandshakeSlots {
     all: usize,
     of_one: usize,
-    /// Only of addresses that have any, so never more than there are places.
+    /// How many slots each address has taken. Addresses that have none are not in it, so it has no more entries than
+    /// there are slots.
     taken: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
-/// A place, given back when dropped.
+/// A slot for one handshake, which is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct HandshakeSlot {
+    places: Arc<HandshakeSlots>,
     address: IpAddr,
 }
 
-impl Places {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+impl HandshakeSlots {
+    pub(crate) fn new(limits: &TransportLimits) -> Arc<Self> {
         let (all, of_one) = (limits.max_handshakes, limits.max_handshakes_per_address);
         Arc::new(Self { all, of_one, taken: Mutex::default() })
     }
 
-    /// A place, if there is one for this address. O(n) in the number of addresses.
-    pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<Place> {
+    /// Takes a slot, if there is one for this address. O(n) in the number of addresses.
+    pub(crate) fn take(self: &Arc<Self>, remote: SocketAddr) -> Option<HandshakeSlot> {
         let address = counted_as(remote);
         let mut taken = self.lock();
         let (all, own) = count(&taken, address);
@@ -36,10 +37,10 @@ impl Places {
         }
         taken.insert(address, own + 1);
         drop(taken);
-        Some(Place { places: Arc::clone(self), address })
+        Some(HandshakeSlot { places: Arc::clone(self), address })
     }
 
-    /// Whether half of all places are taken, or half of those of this address.
+    /// Whether half of all slots are taken, or half of those for this address.
     #[cfg(feature = "quic")]
     pub(crate) fn are_scarce(&self, remote: SocketAddr) -> bool {
         let (all, own) = count(&self.lock(), counted_as(remote));
@@ -52,7 +53,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for HandshakeSlot {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         if let Some(own) = taken.get_mut(&self.address) {
@@ -68,7 +69,7 @@ fn count(taken: &BTreeMap<IpAddr, usize>, address: IpAddr) -> (usize, usize) {
     (taken.values().sum(), taken.get(&address).copied().unwrap_or(0))
 }
 
-/// Whoever has one IPv6 address commonly has all of its first 64 bits, so they count as one.
+/// A host with one IPv6 address can usually take any with the same first 64 bits, so they count as one.
 fn counted_as(remote: SocketAddr) -> IpAddr {
     match remote.ip().to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -80,8 +81,12 @@ fn counted_as(remote: SocketAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn places(all: usize, of_one: usize) -> Arc<Places> {
-        Places::new(&Limits { max_handshakes: all, max_handshakes_per_address: of_one, ..Limits::default() })
+    fn places(all: usize, of_one: usize) -> Arc<HandshakeSlots> {
+        HandshakeSlots::new(&TransportLimits {
+            max_handshakes: all,
+            max_handshakes_per_address: of_one,
+            ..TransportLimits::default()
+        })
     }
 
     fn remote(text: &str) -> SocketAddr {

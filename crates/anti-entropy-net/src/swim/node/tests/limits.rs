@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Net, address, cluster, config, name, secs};
+use super::{Net, address, cluster, config, digest, name, secs};
 use crate::swim::config::SwimConfig;
-use crate::swim::datagram::MAX_DATAGRAM_BYTES;
-use crate::swim::event::Event;
+use crate::swim::event::MembershipEvent;
+use crate::swim::header::MAX_DATAGRAM_BYTES;
 
 #[test]
 fn further_names_than_allowed_are_not_let_in() {
@@ -103,9 +103,9 @@ fn only_so_many_datagrams_wait_for_a_reply() {
 fn many_spaces_take_turns_and_fill_datagrams() {
     let mut net = cluster(5, 2);
     for space in 0..64 {
-        net.nodes[&address(1)].shared.announcements.set(space, [u8::try_from(space).unwrap(); 32]).unwrap();
+        net.nodes[&address(1)].shared.announcements.set(space, digest(u8::try_from(space).unwrap())).unwrap();
     }
-    net.nodes[&address(1)].shared.announcements.set(64, [0; 32]).unwrap_err();
+    net.nodes[&address(1)].shared.announcements.set(64, digest(0)).unwrap_err();
     drop(net.events(address(2)));
     net.sent.clear();
     net.run(secs(10));
@@ -113,12 +113,12 @@ fn many_spaces_take_turns_and_fill_datagrams() {
         .events(address(2))
         .into_iter()
         .map(|event| match event {
-            Event::Announced { space, state, .. } => (space, state),
+            MembershipEvent::Announced { space, state, .. } => (space, state),
             event => panic!("{event:?}"),
         })
         .collect();
     announced.sort_unstable();
-    assert_eq!(announced, (0..64).map(|space| (space, [u8::try_from(space).unwrap(); 32])).collect::<Vec<_>>());
+    assert_eq!(announced, (0..64).map(|space| (space, digest(u8::try_from(space).unwrap()))).collect::<Vec<_>>());
     let longest = net.sent.iter().map(|packet| packet.bytes.len()).max().unwrap();
     assert!((MAX_DATAGRAM_BYTES - 40..=MAX_DATAGRAM_BYTES).contains(&longest), "{longest}");
     // A member that takes fewer spaces is told of no more than those in the time after which they are told again.
@@ -131,7 +131,7 @@ fn many_spaces_take_turns_and_fill_datagrams() {
         for _ in 0..time {
             net.run(secs(1));
             let events = net.events(address(3));
-            announced += events.iter().filter(|event| matches!(event, Event::Announced { .. })).count();
+            announced += events.iter().filter(|event| matches!(event, MembershipEvent::Announced { .. })).count();
         }
         assert_eq!(announced, 7);
     }
@@ -162,7 +162,7 @@ fn so_many_refused_datagrams_a_second_are_logged() {
     net.start(config);
     for seconds in [1, 2] {
         net.now = secs(seconds);
-        let warnings = super::log::warnings(|| {
+        let warnings = crate::swim::tests::log::warnings(|| {
             for _ in 0..100 {
                 net.deliver(super::Packet { from: address(77), to: address(1), bytes: vec![1] });
             }

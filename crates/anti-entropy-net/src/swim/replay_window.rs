@@ -1,6 +1,6 @@
 /// Which counters of one sender have been used: a datagram is taken once.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(super) struct ReplayWindow {
     /// One more than the highest that was taken.
     end: u64,
     /// One bit for each of the counters below `end`, at the counter's place modulo the width.
@@ -16,7 +16,7 @@ pub(super) enum Used {
     Forgotten,
 }
 
-impl Window {
+impl ReplayWindow {
     /// How far back a late datagram is still told from a repeated one. At two datagrams a second it is minutes; a node
     /// that counts for all its peers together uses it up faster, and still no network delays a datagram by that many.
     pub(super) const WIDTH: u64 = 1_024;
@@ -74,7 +74,7 @@ mod tests {
     fn each_counter_is_taken_once_in_any_order_within_the_width() {
         let mut random = fastrand::Rng::with_seed(1);
         for start in [0, 5_000, u64::MAX - 10_000] {
-            let mut window = Window::starting_with(start);
+            let mut window = ReplayWindow::starting_with(start);
             let mut counters: Vec<u64> = (start + 1..start + 4_001).collect();
             for block in counters.chunks_mut(500) {
                 random.shuffle(block);
@@ -83,14 +83,14 @@ mod tests {
                 assert_eq!(window.take(counter), Ok(()), "{counter}");
                 assert_eq!(window.take(counter), Err(Used::Already), "{counter}");
             }
-            assert_eq!(window.take(start + 4_001 - Window::WIDTH), Err(Used::Already));
-            assert_eq!(window.take(start + 4_000 - Window::WIDTH), Err(Used::Forgotten));
+            assert_eq!(window.take(start + 4_001 - ReplayWindow::WIDTH), Err(Used::Already));
+            assert_eq!(window.take(start + 4_000 - ReplayWindow::WIDTH), Err(Used::Forgotten));
         }
     }
 
     #[test]
     fn a_jump_forgets_what_lies_further_back_and_nothing_else() {
-        let mut window = Window::starting_with(0);
+        let mut window = ReplayWindow::starting_with(0);
         assert_eq!([0, 1, 1_500].map(|counter| window.take(counter)), [Err(Used::Already), Ok(()), Ok(())]);
         assert_eq!(window.take(476), Err(Used::Forgotten));
         // 477 shares no bit with 1,500, and 1,024 shares one with 0.
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_came_before_the_first_is_not_taken() {
-        let mut window = Window::starting_with(5_000);
+        let mut window = ReplayWindow::starting_with(5_000);
         assert_eq!([4_999, 3_977].map(|counter| window.take(counter)), [Err(Used::Already); 2]);
         assert_eq!(window.take(3_976), Err(Used::Forgotten));
         assert_eq!(window.take(5_001), Ok(()));

@@ -1,6 +1,6 @@
 //! What an idle cluster sends.
 
-use super::{Net, address, config, secs};
+use super::{Net, address, config, digest, secs};
 use crate::swim::config::SwimConfig;
 
 /// The headers of IPv4 and UDP.
@@ -11,7 +11,7 @@ fn five_idle_nodes_send_less_than_400_bytes_a_second_each() {
     let mut net = Net::new(1);
     for number in 1..=5 {
         let address = net.start(SwimConfig { zone: Some("north".into()), ..config(number) });
-        net.nodes[&address].shared.announcements.set(1, [7; 32]).unwrap();
+        net.nodes[&address].shared.announcements.set(1, digest(7)).unwrap();
     }
     net.run(secs(60));
     net.sent.clear();

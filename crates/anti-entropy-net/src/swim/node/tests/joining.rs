@@ -1,16 +1,16 @@
 //! Who finds whom, and who is missed.
 
 use super::{Net, address, cluster, config, name, secs};
+use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
-use crate::swim::event::{Event, Member};
-use crate::swim::seal::BootId;
+use crate::swim::event::{Member, MembershipEvent};
 
 #[test]
 fn all_find_each_other_through_one_seed() {
     let mut net = cluster(1, 5);
     let events = net.events(address(3));
     assert_eq!(events.len(), 4, "{events:?}");
-    assert!(events.iter().all(|event| matches!(event, Event::Up { .. })), "{events:?}");
+    assert!(events.iter().all(|event| matches!(event, MembershipEvent::Up { .. })), "{events:?}");
     net.run(secs(300));
     assert!(net.is_complete());
     for number in 1..=5 {
@@ -27,12 +27,12 @@ fn one_that_crashes_is_missed_and_one_that_leaves_at_once() {
     net.nodes.remove(&address(5));
     net.run(secs(30));
     for number in 1..=4 {
-        assert_eq!(net.events(address(number)), [Event::Down { peer: name(5).as_str().into() }], "{number}");
+        assert_eq!(net.events(address(number)), [MembershipEvent::Down { peer: name(5).as_str().into() }], "{number}");
     }
     net.leave(address(4));
     net.run(secs(1));
     for number in 1..=3 {
-        assert_eq!(net.events(address(number)), [Event::Down { peer: name(4).as_str().into() }], "{number}");
+        assert_eq!(net.events(address(number)), [MembershipEvent::Down { peer: name(4).as_str().into() }], "{number}");
     }
 }
 
@@ -47,7 +47,7 @@ fn one_that_restarts_replaces_its_earlier_life() {
         assert!(net.is_complete());
         let events = net.events(address(3));
         let changed = events.iter().any(|event| match event {
-            Event::Up { member } | Event::Changed { member } => member.generation == 2,
+            MembershipEvent::Up { member } | MembershipEvent::Changed { member } => member.generation == 2,
             _ => false,
         });
         assert!(changed, "{events:?}");
@@ -98,7 +98,7 @@ fn zones_and_addresses_are_told() {
     net.run(secs(60));
     let events = net.events(address(2));
     assert_eq!(events.len(), 1, "{events:?}");
-    let Event::Changed { member } = &events[0] else { panic!("{events:?}") };
+    let MembershipEvent::Changed { member } = &events[0] else { panic!("{events:?}") };
     assert_eq!((member.address, member.transport, &member.zone), (address(9), moved.transport, &None));
 }
 
@@ -110,7 +110,7 @@ fn one_that_restarts_without_seeds_is_found_by_who_still_sends_to_its_earlier_li
     net.run(secs(3));
     assert!(net.is_complete());
     // The others asked neither a seed nor their failure detector.
-    assert!(net.events(address(2)).iter().all(|event| !matches!(event, Event::Down { .. })));
+    assert!(net.events(address(2)).iter().all(|event| !matches!(event, MembershipEvent::Down { .. })));
 }
 
 #[test]

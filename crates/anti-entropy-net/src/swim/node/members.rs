@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anti_entropy::PeerId;
 
-use super::announce::{Announced, Announcement};
-use super::identity::Identity;
-use super::node::{Known, Node};
-use super::seal::BootId;
-use super::timers::Timer;
+use super::{Known, Node};
+use crate::swim::announce::{Announced, Announcement};
+use crate::swim::boot_id::BootId;
+use crate::swim::identity::Identity;
+use crate::swim::timers::Timer;
 
 impl Node {
     /// A member is told of together with what it announces, so it is asked for that first.
@@ -79,7 +79,8 @@ impl Node {
             if told.is_some_and(|(before, at)| before == state && now < at + refresh) {
                 continue;
             }
-            // One that was told just now stays, or a member with too many spaces would have all of them told all the time.
+            // One that was told just now stays, or a member with too many spaces would have all of them told all the
+            // time.
             if known.announced.set(now, announcement, refresh) {
                 self.shared.mailbox.announced(name, space, state);
             }

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 /// Allows so many a second, in a burst or spread.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct RateLimit {
     per_second: u32,
-    /// When the oldest of the last `per_second` was allowed would take a list; this is when the bucket would be full.
+    /// When the oldest of the last `per_second` was allowed would take a list; this is when the limit would be full.
     full_at: Duration,
 }
 
-impl Bucket {
+impl RateLimit {
     pub(super) fn new(per_second: u32) -> Self {
         Self { per_second, full_at: Duration::ZERO }
     }
@@ -32,9 +32,9 @@ mod tests {
 
     #[test]
     fn so_many_at_once_and_then_one_as_each_share_of_a_second_passes() {
-        let allowed = |bucket: &mut Bucket, ms| (0..100).filter(|_| bucket.allow(Duration::from_millis(ms))).count();
-        let mut bucket = Bucket::new(10);
-        assert_eq!([0, 99, 100, 350, 60_000].map(|ms| allowed(&mut bucket, ms)), [10, 0, 1, 2, 10]);
-        assert_eq!(allowed(&mut Bucket::new(0), 0), 0);
+        let allowed = |limit: &mut RateLimit, ms| (0..100).filter(|_| limit.allow(Duration::from_millis(ms))).count();
+        let mut limit = RateLimit::new(10);
+        assert_eq!([0, 99, 100, 350, 60_000].map(|ms| allowed(&mut limit, ms)), [10, 0, 1, 2, 10]);
+        assert_eq!(allowed(&mut RateLimit::new(0), 0), 0);
     }
 }

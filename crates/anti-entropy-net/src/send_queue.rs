@@ -1,11 +1,9 @@
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use crate::limits::TransportLimits;
+use crate::monitor::Monitor;
 
-use crate::limits::Limits;
-
-/// Which frames one task takes from a queue.
+/// The frames that one task takes from a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Up to `short_frame_bytes`.
@@ -18,22 +16,22 @@ pub(crate) enum Lane {
     All,
 }
 
-/// The frames that wait for one peer: many may push, one task a lane pops. Bounded in frames and in bytes.
+/// The frames that wait to be sent to one peer. Any task may push, and one task for each lane pops. The queue is
+/// bounded in frames and in bytes.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
-    waiting: Mutex<Waiting>,
-    pushed: Notify,
+    waiting: Monitor<Waiting>,
     max_frames: usize,
     max_bytes: usize,
     #[cfg(feature = "quic")]
     short_frame_bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     frames: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Shut while the peer cannot be reached: what waited then would be stale when it can.
+    /// Shut while the peer cannot be reached, since frames that wait then would be stale when it can.
     shut: bool,
 }
 
@@ -45,10 +43,9 @@ pub(crate) enum PushError {
 }
 
 impl SendQueue {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &TransportLimits) -> Self {
         Self {
-            waiting: Mutex::new(Waiting { frames: VecDeque::new(), bytes: 0, shut: false }),
-            pushed: Notify::new(),
+            waiting: Monitor::default(),
             max_frames: limits.send_queue_frames,
             max_bytes: limits.send_queue_bytes,
             #[cfg(feature = "quic")]
@@ -57,7 +54,7 @@ impl SendQueue {
     }
 
     pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         if waiting.shut {
             return Err(PushError::Shut);
         }
@@ -68,56 +65,42 @@ impl SendQueue {
         waiting.bytes += frame.len();
         waiting.frames.push_back(frame);
         drop(waiting);
-        self.pushed.notify_waiters();
+        self.waiting.wake();
         Ok(())
-    }
-
-    fn try_pop(&self, lane: Lane) -> Option<Vec<u8>> {
-        let mut waiting = self.lock();
-        let place = waiting.frames.iter().position(|frame| self.is_in(lane, frame))?;
-        let frame = waiting.frames.remove(place)?;
-        waiting.bytes -= frame.len();
-        Some(frame)
     }
 
     /// Waits for the next frame of a lane. Dropping this before it is ready loses none.
     pub(crate) async fn pop(&self, lane: Lane) -> Vec<u8> {
-        loop {
-            // Registered before the look, so that no push after it is missed.
-            let pushed = self.pushed.notified();
-            if let Some(frame) = self.try_pop(lane) {
-                return frame;
-            }
-            pushed.await;
-        }
+        self.waiting.wait(|waiting| self.take(waiting, lane)).await
     }
 
     /// Waits until there is a frame.
     pub(crate) async fn filled(&self) {
-        loop {
-            let pushed = self.pushed.notified();
-            if !self.is_empty(Lane::All) {
-                return;
-            }
-            pushed.await;
-        }
+        self.waiting.wait(|waiting| (!waiting.frames.is_empty()).then_some(())).await;
     }
 
     pub(crate) fn is_empty(&self, lane: Lane) -> bool {
-        !self.lock().frames.iter().any(|frame| self.is_in(lane, frame))
+        !self.waiting.lock().frames.iter().any(|frame| self.is_in(lane, frame))
     }
 
-    /// Refuses frames until [`open`](Self::open), and drops those that wait; says how many.
+    /// Drops the frames that wait, and refuses others until [`open`](Self::open). Returns how many were dropped.
     pub(crate) fn shut(&self) -> u64 {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         let dropped = waiting.frames.len() as u64;
-        *waiting = Waiting { frames: VecDeque::new(), bytes: 0, shut: true };
+        *waiting = Waiting { shut: true, ..Waiting::default() };
         dropped
     }
 
     /// Takes frames again.
     pub(crate) fn open(&self) {
-        self.lock().shut = false;
+        self.waiting.lock().shut = false;
+    }
+
+    fn take(&self, waiting: &mut Waiting, lane: Lane) -> Option<Vec<u8>> {
+        let place = waiting.frames.iter().position(|frame| self.is_in(lane, frame))?;
+        let frame = waiting.frames.remove(place)?;
+        waiting.bytes -= frame.len();
+        Some(frame)
     }
 
     #[cfg(feature = "quic")]
@@ -134,18 +117,25 @@ impl SendQueue {
     fn is_in(&self, Lane::All: Lane, _: &[u8]) -> bool {
         true
     }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    impl SendQueue {
+        fn try_pop(&self, lane: Lane) -> Option<Vec<u8>> {
+            self.take(&mut self.waiting.lock(), lane)
+        }
+    }
+
     fn queue(send_queue_frames: usize, send_queue_bytes: usize) -> SendQueue {
-        SendQueue::new(&Limits { send_queue_frames, send_queue_bytes, short_frame_bytes: 4, ..Limits::default() })
+        SendQueue::new(&TransportLimits {
+            send_queue_frames,
+            send_queue_bytes,
+            short_frame_bytes: 4,
+            ..TransportLimits::default()
+        })
     }
 
     #[tokio::test]

@@ -1,13 +1,15 @@
 //! What strangers send, with recordings of what members sent.
 
-use super::{Net, Packet, address, cluster, config, secs};
+use super::{Net, Packet, address, cluster, config, digest, secs};
+use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
-use crate::swim::datagram::{HELLO_BYTES, Kind, encode_hello};
+use crate::swim::contents::encode_hello;
+use crate::swim::header::{HELLO_BYTES, Kind};
 use crate::swim::key::ClusterKey;
-use crate::swim::seal::{BootId, Sealer};
-use crate::swim::stats::RefusalReason::{self, *};
+use crate::swim::refusal::DatagramRefusalReason::{self, *};
+use crate::swim::seal::Sealer;
 
-const REASONS: [RefusalReason; 12] = [
+const REASONS: [DatagramRefusalReason; 12] = [
     Length,
     OtherVersion,
     UnknownKind,
@@ -27,7 +29,7 @@ fn refused(net: &Net, number: u16) -> u64 {
 }
 
 /// Hands over a datagram and returns why it was refused, and how many bytes were sent because of it.
-fn hand_over(net: &mut Net, packet: &Packet) -> (Option<RefusalReason>, usize) {
+fn hand_over(net: &mut Net, packet: &Packet) -> (Option<DatagramRefusalReason>, usize) {
     let (before, sent) = (net.stats(packet.to), net.sent.len());
     net.deliver(packet.clone());
     let after = net.stats(packet.to);
@@ -174,7 +176,7 @@ fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
     net.flying.clear();
     net.start(config);
     for space in 0..60 {
-        net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
+        net.nodes[&address(1)].shared.announcements.set(space, digest(1)).unwrap();
     }
     net.now += secs(10);
     // A hundred hellos, each of another life.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Net, address, cluster, config, name, secs};
-use crate::swim::event::Event;
+use super::{Net, address, cluster, config, digest, name, secs};
+use crate::swim::event::MembershipEvent;
 
-fn announced(number: u16, state: u8) -> Event {
-    Event::Announced { peer: name(number).as_str().into(), space: 5, state: [state; 32] }
+fn announced(number: u16, state: u8) -> MembershipEvent {
+    MembershipEvent::Announced { peer: name(number).as_str().into(), space: 5, state: digest(state) }
 }
 
 #[test]
@@ -16,20 +16,23 @@ fn a_member_that_is_up_is_told_with_what_it_announces() {
         net.loss_percent = 10;
         for number in 1..=4 {
             let address = net.start(config(number));
-            net.nodes[&address].shared.announcements.set(5, [u8::try_from(number).unwrap(); 32]).unwrap();
+            net.nodes[&address].shared.announcements.set(5, digest(u8::try_from(number).unwrap())).unwrap();
         }
         net.run(secs(30));
         for number in 1..=4 {
             let events = net.events(address(number));
             let ups = events.iter().enumerate().filter_map(|(at, event)| match event {
-                Event::Up { member } => Some((at, member.name.clone())),
+                MembershipEvent::Up { member } => Some((at, member.name.clone())),
                 _ => None,
             });
             let mut count = 0;
             for (at, up) in ups {
                 count += 1;
                 let follows = &events[at + 1];
-                assert!(matches!(follows, Event::Announced { peer, .. } if *peer == up), "{seed}: {events:?}");
+                assert!(
+                    matches!(follows, MembershipEvent::Announced { peer, .. } if *peer == up),
+                    "{seed}: {events:?}"
+                );
             }
             assert_eq!(count, 3, "seed {seed}: {events:?}");
         }
@@ -39,7 +42,7 @@ fn a_member_that_is_up_is_told_with_what_it_announces() {
 #[test]
 fn nothing_is_told_before_it_is_known_what_a_member_announces_or_the_wait_is_over() {
     let mut net = cluster(1, 2);
-    net.nodes[&address(2)].shared.announcements.set(5, [9; 32]).unwrap();
+    net.nodes[&address(2)].shared.announcements.set(5, digest(9)).unwrap();
     // Node 3 hears of node 2 from node 1, and cannot reach it.
     net.cut = Box::new(|from, to| from == address(2) && to == address(3) || from == address(3) && to == address(2));
     let began = net.now;
@@ -51,13 +54,13 @@ fn nothing_is_told_before_it_is_known_what_a_member_announces_or_the_wait_is_ove
     });
     let waited = net.now.checked_sub(began).unwrap();
     assert!((secs(1)..secs(2)).contains(&waited), "{waited:?}");
-    assert!(events.iter().all(|event| matches!(event, Event::Up { .. })), "{events:?}");
+    assert!(events.iter().all(|event| matches!(event, MembershipEvent::Up { .. })), "{events:?}");
 }
 
 #[test]
 fn a_state_is_told_when_it_changes_and_again_while_it_stays() {
     let mut net = cluster(2, 2);
-    net.nodes[&address(2)].shared.announcements.set(5, [1; 32]).unwrap();
+    net.nodes[&address(2)].shared.announcements.set(5, digest(1)).unwrap();
     net.run(secs(3));
     assert_eq!(net.events(address(1)).last(), Some(&announced(2, 1)));
     let mut times = Vec::new();
@@ -70,7 +73,7 @@ fn a_state_is_told_when_it_changes_and_again_while_it_stays() {
     }
     assert!(times.len() >= 6, "{times:?}");
     assert!(times.windows(2).all(|pair| pair[1] >= pair[0] + secs(2)), "{times:?}");
-    net.nodes[&address(2)].shared.announcements.set(5, [2; 32]).unwrap();
+    net.nodes[&address(2)].shared.announcements.set(5, digest(2)).unwrap();
     net.run(Duration::from_millis(1_200));
     assert_eq!(net.events(address(1)), [announced(2, 2)]);
 }
@@ -78,7 +81,7 @@ fn a_state_is_told_when_it_changes_and_again_while_it_stays() {
 #[test]
 fn a_late_datagram_does_not_bring_an_old_state_back() {
     let mut net = cluster(3, 2);
-    net.nodes[&address(2)].shared.announcements.set(5, [1; 32]).unwrap();
+    net.nodes[&address(2)].shared.announcements.set(5, digest(1)).unwrap();
     net.run(secs(5));
     // The next one from node 2 is held up.
     let sent = net.sent.len();
@@ -86,7 +89,7 @@ fn a_late_datagram_does_not_bring_an_old_state_back() {
     net.run_until(|net| net.sent[sent..].iter().any(|packet| packet.from == address(2)));
     let late = net.sent.iter().rfind(|packet| packet.from == address(2)).unwrap().clone();
     net.cut = Box::new(|_, _| false);
-    net.nodes[&address(2)].shared.announcements.set(5, [2; 32]).unwrap();
+    net.nodes[&address(2)].shared.announcements.set(5, digest(2)).unwrap();
     net.run(secs(3));
     assert_eq!(net.events(address(1)).last(), Some(&announced(2, 2)));
     let refused = net.stats(address(1)).refused;
@@ -99,10 +102,11 @@ fn a_late_datagram_does_not_bring_an_old_state_back() {
 fn spaces_that_come_and_go_are_told_however_many_there_were() {
     let mut net = cluster(12, 2);
     for space in 0..200 {
-        net.nodes[&address(1)].shared.announcements.set(space, [1; 32]).unwrap();
+        net.nodes[&address(1)].shared.announcements.set(space, digest(1)).unwrap();
         net.run(secs(5));
         let events = net.events(address(2));
-        let told = |event: &Event| matches!(event, Event::Announced { space: told, .. } if *told == space);
+        let told =
+            |event: &MembershipEvent| matches!(event, MembershipEvent::Announced { space: told, .. } if *told == space);
         assert!(events.iter().any(told), "{space}: {events:?}");
         assert!(net.nodes[&address(1)].shared.announcements.remove(space));
     }

@@ -3,21 +3,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::Announcement;
-use super::datagram::{
-    HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Introduction, Kind, MAX_CONTENTS_BYTES, Reader, TAG_BYTES,
-    decode_announcements, decode_hello,
-};
-use super::identity::Identity;
-use super::node::Node;
-use super::seal::{BootId, BootKey};
-use super::stats::{Refusal, RefusalReason};
-use super::window::Used;
+use super::Node;
+use crate::swim::announce::Announcement;
+use crate::swim::boot_id::BootId;
+use crate::swim::contents::{Introduction, decode_announcements, decode_hello};
+use crate::swim::header::{HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Kind, MAX_CONTENTS_BYTES, TAG_BYTES};
+use crate::swim::identity::Identity;
+use crate::swim::reader::Reader;
+use crate::swim::refusal::{DatagramRefusal, DatagramRefusalReason};
+use crate::swim::replay_window::Used;
+use crate::swim::seal::BootKey;
 
 /// What was done with a datagram.
-type Handled = Result<(), RefusalReason>;
+type Handled = Result<(), DatagramRefusalReason>;
 
-impl From<HeaderError> for RefusalReason {
+impl From<HeaderError> for DatagramRefusalReason {
     fn from(error: HeaderError) -> Self {
         match error {
             HeaderError::Length => Self::Length,
@@ -27,7 +27,7 @@ impl From<HeaderError> for RefusalReason {
     }
 }
 
-impl From<Used> for RefusalReason {
+impl From<Used> for DatagramRefusalReason {
     fn from(used: Used) -> Self {
         match used {
             Used::Already => Self::Replayed,
@@ -38,9 +38,9 @@ impl From<Used> for RefusalReason {
 
 impl Node {
     /// Takes a datagram, which is opened in place.
-    pub(super) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
+    pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
         if let Err(reason) = self.take_datagram(now, from, datagram) {
-            self.refuse(now, Refusal { from, reason });
+            self.refuse(now, DatagramRefusal { from, reason });
         }
         self.settle(now);
     }
@@ -56,7 +56,7 @@ impl Node {
             if header.kind.is_bound() {
                 self.notify_lost(now, from, header.sender);
             }
-            return Err(RefusalReason::NotOpened);
+            return Err(DatagramRefusalReason::NotOpened);
         };
         if header.sender == own {
             return self.take_echo(header);
@@ -70,24 +70,24 @@ impl Node {
         }
     }
 
-    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so. Nothing
-    /// follows from it: saying hello to ourselves costs little, and who replies besides is heard.
+    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so.
+    /// Nothing follows from it: saying hello to ourselves costs little, and who replies besides is heard.
     fn take_echo(&self, header: Header) -> Handled {
         let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
-        if is_expected { Ok(()) } else { Err(RefusalReason::OwnEcho) }
+        if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho) }
     }
 
     /// Answers, and believes nothing of who asked: it may be a recording.
     fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
-        let asker = asker.ok_or(RefusalReason::Malformed)?;
+        let asker = asker.ok_or(DatagramRefusalReason::Malformed)?;
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
         } else if !self.hellos.is_new(header.sender, header.counter) {
-            return Err(RefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed);
         }
         if !self.replies.allow(now) {
-            return Err(RefusalReason::TooMany);
+            return Err(DatagramRefusalReason::TooMany);
         }
         self.hellos.heed(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
@@ -99,7 +99,7 @@ impl Node {
     /// The reply to a hello of ours is fresh, for it says which.
     fn take_reply(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let reply = introduction(header, contents)?;
-        let address = self.hellos.answered(reply.answers).ok_or(RefusalReason::Unasked)?;
+        let address = self.hellos.answered(reply.answers).ok_or(DatagramRefusalReason::Unasked)?;
         self.begin_session(now, header, &reply)?;
         let waiting = self.hellos.end(address, header.sender);
         self.outdo_now_or_later(now, reply.known_generation);
@@ -120,7 +120,7 @@ impl Node {
     fn take_confirm(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let confirm = introduction(header, contents)?;
         if !self.hellos.is_fresh(now, confirm.answers, self.sealer.next()) {
-            return Err(RefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked);
         }
         self.begin_session(now, header, &confirm)?;
         // It may have said hello while we did.
@@ -137,12 +137,12 @@ impl Node {
     fn take_data(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let Some(session) = self.sessions.get_mut(header.sender) else {
             self.notify_lost(now, from, header.sender);
-            return Err(RefusalReason::NoSession);
+            return Err(DatagramRefusalReason::NoSession);
         };
         session.take(now, header.counter)?;
         let sender = session.identity.clone();
         let mut reader = Reader(contents);
-        let announcements = decode_announcements(&mut reader).ok_or(RefusalReason::Malformed)?;
+        let announcements = decode_announcements(&mut reader).ok_or(DatagramRefusalReason::Malformed)?;
         self.learn_announced(now, header, &announcements);
         self.limit_members(sender);
         let handled = self.foca.handle_data(reader.0, &mut self.wishes);
@@ -154,31 +154,31 @@ impl Node {
             session.identity = sender;
         }
         match handled {
-            Err(_) => Err(RefusalReason::Malformed),
-            Ok(()) if left_out > 0 => Err(RefusalReason::NoRoom),
+            Err(_) => Err(DatagramRefusalReason::Malformed),
+            Ok(()) if left_out > 0 => Err(DatagramRefusalReason::NoRoom),
             Ok(()) => Ok(()),
         }
     }
 
-    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that can
-    /// make us say hello, but once, and to no address except those that we talk to anyway.
+    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that
+    /// can make us say hello, but once, and to no address except those that we talk to anyway.
     fn take_lost(&mut self, now: Duration, from: SocketAddr, header: Header) -> Handled {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
         }
         if !self.is_peers(from) {
-            return Err(RefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked);
         }
         if !self.hellos.is_new(header.sender, header.counter) {
-            return Err(RefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed);
         }
         self.hellos.heed(header.sender, header.counter);
         self.say_hello(now, from);
         Ok(())
     }
 
-    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage from
-    /// elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
+    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage
+    /// from elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
     fn notify_lost(&mut self, now: Duration, to: SocketAddr, sender: BootId) {
         let notices = if self.is_peers(to) { &mut self.notices_to_peers } else { &mut self.notices };
         if !self.sessions.contains(sender) && notices.allow(now) {
@@ -217,14 +217,14 @@ impl Node {
         if self.foca.iter_membership_state().len() >= self.config.limits.max_members
             && !self.foca.iter_membership_state().any(|member| member.id().name == *name)
         {
-            return Err(RefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom);
         }
         let key = BootKey::derive(&self.config.key, header.sender);
         let known = &self.known;
         let spare = |identity: &Identity| known.get(&identity.name).is_none_or(|k| k.identity.boot != identity.boot);
         let peer = (introduction.identity.clone(), key);
         if !self.sessions.begin(now, header.counter, peer, |session| spare(&session.identity)) {
-            return Err(RefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom);
         }
         self.shared.stats.count(|stats| stats.sessions += 1);
         Ok(())
@@ -256,11 +256,11 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, now: Duration, refusal: Refusal) {
+    fn refuse(&mut self, now: Duration, refusal: DatagramRefusal) {
         self.shared.stats.refuse(refusal);
         #[cfg(feature = "tracing")]
         if self.warnings.allow(now) {
-            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason.as_str());
+            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = now;
@@ -268,7 +268,7 @@ impl Node {
 }
 
 /// Nobody introduces another life than the one that seals.
-fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, RefusalReason> {
+fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, DatagramRefusalReason> {
     let introduction = Introduction::decode(contents).filter(|said| said.identity.boot == header.sender);
-    introduction.ok_or(RefusalReason::Malformed)
+    introduction.ok_or(DatagramRefusalReason::Malformed)
 }

@@ -1,5 +1,12 @@
 //! One node's membership, without a socket or a clock: datagrams, addresses and the time go in, datagrams come out.
 
+mod hello;
+mod members;
+mod receive;
+mod rejoin;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +17,18 @@ use bytes::Bytes;
 use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification};
 
 use super::announce::{Announced, Announcements};
-use super::bucket::Bucket;
+use super::boot_id::BootId;
 use super::codec::Codec;
 use super::config::SwimConfig;
-use super::datagram::{Kind, MAX_CONTENTS_BYTES, encode_announcements};
+use super::contents::encode_announcements;
 use super::detector::{Random, foca_config};
+use super::header::{Kind, MAX_CONTENTS_BYTES};
 use super::hellos::Hellos;
 use super::identity::Identity;
-use super::lives::Rejoining;
 use super::mailbox::Mailbox;
-use super::seal::{BootId, Sealer};
+use super::rate_limit::RateLimit;
+use super::rejoin_delay::RejoinDelay;
+use super::seal::Sealer;
 use super::sessions::Sessions;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
@@ -36,46 +45,46 @@ pub(super) struct Shared {
 pub(super) struct Node {
     pub(super) config: SwimConfig,
     pub(super) shared: Arc<Shared>,
-    pub(super) foca: Foca<Identity, Codec, Random, NoCustomBroadcast>,
+    foca: Foca<Identity, Codec, Random, NoCustomBroadcast>,
     /// What foca wants done, until `settle` does it.
-    pub(super) wishes: AccumulatingRuntime<Identity>,
-    pub(super) codec: Codec,
-    pub(super) sealer: Sealer,
-    pub(super) sessions: Sessions,
-    pub(super) hellos: Hellos,
-    pub(super) timers: Timers,
-    pub(super) replies: Bucket,
+    wishes: AccumulatingRuntime<Identity>,
+    codec: Codec,
+    sealer: Sealer,
+    sessions: Sessions,
+    hellos: Hellos,
+    timers: Timers,
+    replies: RateLimit,
     /// For strangers.
-    pub(super) notices: Bucket,
+    notices: RateLimit,
     /// For the addresses of members and seeds.
-    pub(super) notices_to_peers: Bucket,
+    notices_to_peers: RateLimit,
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only refusals that are logged count"))]
-    pub(super) warnings: Bucket,
+    warnings: RateLimit,
     /// The members of which foca says that they are up.
-    pub(super) known: BTreeMap<PeerId, Known>,
-    pub(super) seeds: Seeds,
-    pub(super) rejoining: Rejoining,
+    known: BTreeMap<PeerId, Known>,
+    seeds: Seeds,
+    rejoin_delay: RejoinDelay,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
     random: fastrand::Rng,
-    pub(super) leaving: bool,
+    leaving: bool,
 }
 
 /// A member, as foca knows it, and what was told of it.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) identity: Identity,
-    pub(super) told: bool,
+struct Known {
+    identity: Identity,
+    told: bool,
     /// What was told that it announces, and when.
-    pub(super) announced: Announced,
+    announced: Announced,
 }
 
 /// When to ask the seeds.
 #[derive(Debug)]
-pub(super) struct Seeds {
+struct Seeds {
     alone: Backoff,
     plan: u64,
     wanted: bool,
-    pub(super) asked: BTreeSet<SocketAddr>,
+    asked: BTreeSet<SocketAddr>,
 }
 
 impl Node {
@@ -106,10 +115,10 @@ impl Node {
             sessions: Sessions::new(limits.max_sessions, limits.max_spaces),
             hellos: Hellos::new(limits),
             timers: Timers::default(),
-            replies: Bucket::new(limits.max_replies_per_second),
-            notices: Bucket::new(limits.max_notices_per_second),
-            notices_to_peers: Bucket::new(limits.max_notices_per_second),
-            warnings: Bucket::new(limits.max_warnings_per_second),
+            replies: RateLimit::new(limits.max_replies_per_second),
+            notices: RateLimit::new(limits.max_notices_per_second),
+            notices_to_peers: RateLimit::new(limits.max_notices_per_second),
+            warnings: RateLimit::new(limits.max_warnings_per_second),
             known: BTreeMap::new(),
             seeds: Seeds {
                 alone: Backoff::new(timings.seed_retry_min, timings.seed_retry_max, seed ^ 1),
@@ -117,7 +126,7 @@ impl Node {
                 wanted: false,
                 asked: BTreeSet::new(),
             },
-            rejoining: Rejoining::new(timings, seed ^ 2),
+            rejoin_delay: RejoinDelay::new(timings, seed ^ 2),
             out: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed ^ 3),
             leaving: false,
@@ -143,8 +152,8 @@ impl Node {
         std::mem::take(&mut self.seeds.wanted)
     }
 
-    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are seen
-    /// before whoever sent them is suspected.
+    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are
+    /// seen before whoever sent them is suspected.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         match self.timers.pop_due(now) {
             Some(Timer::Foca(timer)) if self.is_refuted(&timer) => {}
@@ -192,7 +201,7 @@ impl Node {
     }
 
     /// Does what foca wants done.
-    pub(super) fn settle(&mut self, now: Duration) {
+    fn settle(&mut self, now: Duration) {
         while self.wishes.backlog() > 0 {
             while let Some((after, timer)) = self.wishes.to_schedule() {
                 self.timers.push(now + after, Timer::Foca(timer));
@@ -225,7 +234,7 @@ impl Node {
                 self.plan_seeds(now + delay);
             }
             OwnedNotification::Defunct if !self.leaving => {
-                let delay = self.rejoin_delay(now);
+                let delay = self.rejoin_delay.next(now);
                 self.timers.push(now + delay, Timer::Rejoin);
             }
             _ => {}
@@ -233,7 +242,7 @@ impl Node {
     }
 
     /// Sends one of foca's messages, now or once there is a session.
-    pub(super) fn send_message(&mut self, now: Duration, to: &Identity, message: Bytes) {
+    fn send_message(&mut self, now: Duration, to: &Identity, message: Bytes) {
         if !self.sessions.contains(to.boot) {
             self.say_hello(now, to.address);
             self.hellos.wait(to, message);
@@ -246,19 +255,19 @@ impl Node {
         self.send(Kind::Data, to.boot, to.address, &contents);
     }
 
-    pub(super) fn send(&mut self, kind: Kind, receiver: BootId, to: SocketAddr, contents: &[u8]) {
+    fn send(&mut self, kind: Kind, receiver: BootId, to: SocketAddr, contents: &[u8]) {
         if let Some(datagram) = self.sealer.seal(kind, receiver, contents) {
             self.out.push_back((to, datagram));
         }
     }
 
     /// Whether a member says that this is its address.
-    pub(super) fn is_members(&self, address: SocketAddr) -> bool {
+    fn is_members(&self, address: SocketAddr) -> bool {
         self.known.values().any(|known| known.identity.address == address)
     }
 
     /// Whether we talk to this address anyway.
-    pub(super) fn is_peers(&self, address: SocketAddr) -> bool {
+    fn is_peers(&self, address: SocketAddr) -> bool {
         self.is_members(address) || self.seeds.asked.contains(&address)
     }
 

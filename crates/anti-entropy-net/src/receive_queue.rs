@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use anti_entropy::PeerId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::limits::Limits;
+use crate::limits::TransportLimits;
 use crate::stats::Stats;
 
-/// A frame that waits for `receive`, with the room that it takes in the queue.
+/// A frame that waits for `receive`, and the permits for the room that it takes in the queue.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) from: PeerId,
@@ -16,7 +16,11 @@ pub(crate) struct Received {
     _peer: Arc<PeerRoom>,
 }
 
-/// Where the frames of all connections wait for `receive`; bounded in frames and in bytes, of all and of each peer.
+/// The frames of all connections that wait for `receive`. The queue is bounded in frames and in bytes, for all peers
+/// together and for each of them.
+///
+/// The bounds are semaphores because these are fair: a long frame that waits for room gets it before shorter ones that
+/// came later.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceiveQueue {
     frames: mpsc::Sender<Received>,
@@ -25,7 +29,7 @@ pub(crate) struct ReceiveQueue {
     limits: (usize, usize),
 }
 
-/// What one peer's frames may take. It outlives the peer's connections as long as frames of it wait.
+/// The room for one peer's frames. It outlives the peer's connections as long as frames of it wait.
 #[derive(Debug)]
 struct PeerRoom {
     frames: Arc<Semaphore>,
@@ -33,7 +37,7 @@ struct PeerRoom {
 }
 
 impl ReceiveQueue {
-    pub(crate) fn new(limits: &Limits) -> (Self, mpsc::Receiver<Received>) {
+    pub(crate) fn new(limits: &TransportLimits) -> (Self, mpsc::Receiver<Received>) {
         let (frames, receiver) = mpsc::channel(limits.receive_queue_frames);
         let room = Arc::new(Semaphore::new(limits.receive_queue_bytes));
         let limits = (limits.peer_queue_frames, limits.peer_queue_bytes);
@@ -43,7 +47,7 @@ impl ReceiveQueue {
     /// The part of the queue that takes a peer's frames.
     pub(crate) fn of(&self, peer: &PeerId) -> PeerQueue {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        // So there are never more than there are connections and frames.
+        // So there are never more entries than connections and frames.
         peers.retain(|_, room| room.strong_count() > 0);
         let room = peers.get(peer).and_then(Weak::upgrade).unwrap_or_else(|| {
             let (frames, bytes) = self.limits;
@@ -54,7 +58,7 @@ impl ReceiveQueue {
     }
 }
 
-/// Takes the frames of one peer.
+/// The part of the queue for one peer.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerQueue {
     peer: PeerId,
@@ -63,8 +67,8 @@ pub(crate) struct PeerQueue {
 }
 
 impl PeerQueue {
-    /// Queues a frame, as soon as there is room. Waiting holds up its connection, and so in the end its sender, which
-    /// drops frames where that costs least.
+    /// Queues a frame as soon as there is room. Meanwhile its connection is not read, so in the end its sender has to
+    /// drop frames, where that costs least.
     pub(crate) async fn put(&self, frame: Vec<u8>, stats: &Stats) {
         let bytes = u32::try_from(frame.len()).expect("a frame is as long as four bytes could announce");
         let full = self.all.frames.capacity() == 0
@@ -73,8 +77,8 @@ impl PeerQueue {
         if full {
             stats.count(|stats| stats.receive_waits += 1);
         }
-        // None fails while the transport is open: no semaphore is ever closed, and the receiver outlives this. The
-        // peer's own room comes first, so that a peer without any takes none of the others'.
+        // None of these fails while the transport is open: no semaphore is ever closed, and the receiver outlives this.
+        // The peer's own room comes first, so that a peer without any does not take room from others.
         let Ok(place) = Arc::clone(&self.room.frames).acquire_owned().await else { return };
         let Ok(own) = Arc::clone(&self.room.bytes).acquire_many_owned(bytes).await else { return };
         let Ok(room) = Arc::clone(&self.all.room).acquire_many_owned(bytes).await else { return };

@@ -1,0 +1,73 @@
+//! The encrypted part of a datagram, but for foca's messages. The module `swim` defines the bytes.
+
+use anti_entropy::engine::StateDigest;
+
+use super::announce::{ANNOUNCEMENT_BYTES, Announcement};
+use super::header::{HEADER_BYTES, HELLO_BYTES, TAG_BYTES};
+use super::identity::Identity;
+use super::reader::Reader;
+
+/// The contents of a reply and of a confirm: who we are, bound to what it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Introduction {
+    /// The counter of the datagram that is answered.
+    pub(super) answers: u64,
+    pub(super) identity: Identity,
+    /// The highest generation known of the receiver's name in another life; 0 if there is none.
+    pub(super) known_generation: u32,
+    pub(super) announcements: Vec<Announcement>,
+}
+
+impl Introduction {
+    pub(super) fn encode(&self, contents: &mut Vec<u8>) {
+        contents.extend_from_slice(&self.answers.to_be_bytes());
+        self.identity.encode(contents);
+        contents.extend_from_slice(&self.known_generation.to_be_bytes());
+        encode_announcements(&self.announcements, contents);
+    }
+
+    pub(super) fn decode(contents: &[u8]) -> Option<Self> {
+        let mut reader = Reader(contents);
+        let answers = reader.u64()?;
+        let identity = Identity::decode(&mut reader)?;
+        let known_generation = reader.u32()?;
+        let announcements = decode_announcements(&mut reader)?;
+        reader.0.is_empty().then_some(Self { answers, identity, known_generation, announcements })
+    }
+}
+
+/// The contents of a hello: who asks, and zeros.
+pub(super) fn encode_hello(identity: &Identity) -> Vec<u8> {
+    let mut contents = Vec::with_capacity(HELLO_BYTES);
+    identity.encode(&mut contents);
+    contents.resize(HELLO_BYTES - HEADER_BYTES - TAG_BYTES, 0);
+    contents
+}
+
+pub(super) fn decode_hello(contents: &[u8]) -> Option<Identity> {
+    let mut reader = Reader(contents);
+    let identity = Identity::decode(&mut reader)?;
+    let padded = contents.len() == HELLO_BYTES - HEADER_BYTES - TAG_BYTES && reader.0.iter().all(|&byte| byte == 0);
+    padded.then_some(identity)
+}
+
+/// The number of announcements in one byte, then each: the space in 8 bytes, the state in 32.
+pub(super) fn encode_announcements(announcements: &[Announcement], contents: &mut Vec<u8>) {
+    let count = u8::try_from(announcements.len()).expect("a datagram holds fewer than 256");
+    contents.push(count);
+    for announcement in announcements {
+        contents.extend_from_slice(&announcement.space.to_be_bytes());
+        contents.extend_from_slice(&announcement.state.to_bytes());
+    }
+}
+
+pub(super) fn decode_announcements(reader: &mut Reader<'_>) -> Option<Vec<Announcement>> {
+    let count = usize::from(reader.u8()?);
+    // No more memory than bytes have arrived.
+    if reader.0.len() < count * ANNOUNCEMENT_BYTES {
+        return None;
+    }
+    (0..count)
+        .map(|_| Some(Announcement { space: reader.u64()?, state: StateDigest::from_bytes(reader.array()?) }))
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! The part of a datagram that is not encrypted, and the lengths of the whole. The module `swim` defines the bytes.
+
+use super::boot_id::BootId;
+use super::reader::Reader;
+
+/// The longest datagram: what the smallest IPv6 link carries in one packet, less the headers of IPv6 and UDP. Every
+/// node takes that much, so it is no setting.
+pub(super) const MAX_DATAGRAM_BYTES: usize = 1_280 - 40 - 8;
+/// How long a hello is: its padding lets the reply be as long, and not longer.
+pub(super) const HELLO_BYTES: usize = 512;
+pub(super) const HEADER_BYTES: usize = 18;
+pub(super) const TAG_BYTES: usize = 16;
+/// The longest contents.
+pub(super) const MAX_CONTENTS_BYTES: usize = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES;
+const VERSION: u8 = 1;
+
+/// What a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Hello = 1,
+    Reply = 2,
+    Confirm = 3,
+    Data = 4,
+    Lost = 5,
+}
+
+impl Kind {
+    /// Whether it is sealed for one life of the receiver.
+    pub(super) const fn is_bound(self) -> bool {
+        matches!(self, Self::Reply | Self::Confirm | Self::Data)
+    }
+}
+
+/// What is not encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) sender: BootId,
+    pub(super) counter: u64,
+}
+
+/// Why there is no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    Length,
+    OtherVersion,
+    Kind,
+}
+
+impl Header {
+    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0] = VERSION;
+        bytes[1] = self.kind as u8;
+        bytes[2..10].copy_from_slice(&self.sender.0);
+        bytes[10..].copy_from_slice(&self.counter.to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(datagram: &[u8]) -> Result<Self, HeaderError> {
+        if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > MAX_DATAGRAM_BYTES {
+            return Err(HeaderError::Length);
+        }
+        if datagram[0] != VERSION {
+            return Err(HeaderError::OtherVersion);
+        }
+        let kind = match datagram[1] {
+            1 => Kind::Hello,
+            2 => Kind::Reply,
+            3 => Kind::Confirm,
+            4 => Kind::Data,
+            5 => Kind::Lost,
+            _ => return Err(HeaderError::Kind),
+        };
+        let mut reader = Reader(&datagram[2..]);
+        let sender = BootId(reader.array().ok_or(HeaderError::Length)?);
+        Ok(Self { kind, sender, counter: reader.u64().ok_or(HeaderError::Length)? })
+    }
+}
