@@ -54,7 +54,7 @@ impl Cluster {
             for peer in names.iter().filter(|peer| *peer != name) {
                 gossiper.engine_mut().add_peer(peer.clone(), None);
             }
-            let (handle, driver) = drive(gossiper, network.join(name.clone()), clock, DriverConfig::default());
+            let (handle, driver) = drive(gossiper, network.join(name.clone()), clock, DriverConfig::default())?;
             tokio::spawn(driver);
             Ok(Node { name: name.clone(), handle })
         };

@@ -57,13 +57,13 @@ impl Cluster {
         for (name, transport) in names.iter().zip(transports) {
             let clock = SystemClock::new();
             let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
-            let mut engine = Engine::new(replica, five::config(), nodes.len() as u64, clock.now());
+            let mut engine = Engine::new(replica, five::config(), nodes.len() as u64, clock.now())?;
             for (peer, address) in names.iter().zip(&addresses).filter(|(peer, _)| *peer != name) {
                 transport.set_peer(peer.clone(), *address)?;
                 engine.add_peer(peer.clone(), None);
             }
             let transport = Cut { inner: transport, name: name.clone(), active: Arc::clone(&cut) };
-            let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+            let (handle, driver) = drive(engine, transport, clock, DriverConfig::default())?;
             tokio::spawn(driver);
             nodes.push(Node { name: name.clone(), handle });
         }

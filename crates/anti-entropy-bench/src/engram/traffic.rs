@@ -131,8 +131,8 @@ fn by_pushes(
         config.max_queued_pushes = numbers.len();
     });
     let (us, them) = (PeerId::from("us"), PeerId::from("them"));
-    let mut ours = Engine::new(ours, config.clone(), 1, now());
-    let mut theirs = Engine::new(theirs, config, 2, now());
+    let mut ours = Engine::new(ours, config.clone(), 1, now())?;
+    let mut theirs = Engine::new(theirs, config, 2, now())?;
     ours.add_peer(them, None);
     theirs.add_peer(us.clone(), None);
     ours.commit(transaction(numbers.iter().copied(), Changed::Metadata.revision(round)), now())?;

@@ -62,12 +62,12 @@ impl GossiperConfig {
     /// # Errors
     /// The first setting that does.
     pub fn validate_for(&self, space: &MemorySpace) -> Result<(), ConfigError> {
-        match self.gossip.session.agreement {
+        match self.gossip.session.schema_id {
             0 => Ok(()),
             same if same == space.schema_id() => Ok(()),
             other => {
                 let bound = format!("0, or {}, the space's schema id", space.schema_id());
-                Err(ConfigError::new("gossip.session.agreement", other, &bound))
+                Err(ConfigError::new("gossip.session.schema_id", other, &bound))
             }
         }
     }
@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn another_spaces_schema_id_is_refused() {
         let space = MemorySpace::new("default");
-        let config = |schema_id| GossiperConfig::default().with(|config| config.gossip.session.agreement = schema_id);
+        let config = |schema_id| GossiperConfig::default().with(|config| config.gossip.session.schema_id = schema_id);
         for other in [1, u64::MAX, space.schema_id() ^ 1, MemorySpace::new("other").schema_id()] {
             let error = config(other).validate_for(&space).unwrap_err();
-            assert_eq!((error.field.as_str(), error.value), ("gossip.session.agreement", other.to_string()));
+            assert_eq!((error.field.as_str(), error.value), ("gossip.session.schema_id", other.to_string()));
         }
         for fits in [0, space.schema_id()] {
             assert_eq!(config(fits).validate_for(&space), Ok(()));

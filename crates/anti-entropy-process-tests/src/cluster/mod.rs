@@ -99,17 +99,14 @@ impl Setup {
 
 /// Rounds short enough for a test, and time-outs long enough for a slow machine.
 fn gossip() -> GossipConfig {
-    let test = GossipConfig::test();
-    test.with(|config| {
+    GossipConfig::test().with(|config| {
         config.interval = Duration::from_secs(2);
         config.min_interval = Duration::from_millis(250);
         config.backoff_min = Duration::from_millis(250);
         config.backoff_max = Duration::from_secs(2);
         config.busy_retry = Duration::from_millis(50);
-        config.session = test.session.with(|config| {
-            config.resend_after = Duration::from_millis(250);
-            config.idle_timeout = Duration::from_secs(2);
-        });
+        config.session.resend_after = Duration::from_millis(250);
+        config.session.idle_timeout = Duration::from_secs(2);
     })
 }
 

@@ -12,6 +12,12 @@ pub enum NodeError {
     /// What proves that the store was not rolled back.
     #[error("the marker cannot be taken or kept: {0}")]
     Marker(#[source] std::io::Error),
+    /// A setting of the engine.
+    #[error(transparent)]
+    Config(#[from] anti_entropy::ConfigError),
+    /// The operating system starts no thread.
+    #[error("the engine's thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// The replica.
     #[error(transparent)]
     Replica(#[from] anti_entropy::Error),

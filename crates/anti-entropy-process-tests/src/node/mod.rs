@@ -57,10 +57,11 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let opening = parts::opening(&options)?;
     let replica: Replica<Item> = Replica::open(parts::open_store(&options)?, LastWriterWins, opening)?;
     let clock = SkewedClock::new(options.clock_offset_ms);
-    let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now());
+    let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now())?;
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
     let (transport, routes) = parts::bind(&options).await?;
-    let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default());
+    let (handle, carrying) =
+        drive(driven, transport, clock.clone(), DriverConfig::default()).map_err(NodeError::Thread)?;
     parts::plant(&handle, options.broken.as_ref()).await?;
     tokio::spawn(carrying);
     let events = handle.events().await?;
