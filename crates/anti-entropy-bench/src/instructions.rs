@@ -7,8 +7,8 @@ use std::error::Error;
 use std::hint::black_box;
 
 use anti_entropy::clock::Seed;
-use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 use anti_entropy::summary::MerkleTree;
+use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 use anti_entropy_bench::{Entry, Item, Pair, entries, filled, item, now, synchronise};
 use clap::ValueEnum;
 

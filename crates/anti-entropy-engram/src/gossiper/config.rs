@@ -20,7 +20,7 @@ use crate::MemorySpace;
 #[serde(default)]
 #[non_exhaustive]
 pub struct GossiperConfig {
-    /// The engine's settings. `session.agreement` is set from the space when the gossiper opens; until then it has to be 0,
+    /// The engine's settings. `session.schema_id` is set from the space when the gossiper opens; until then it has to be 0,
     /// the default, or the space's [`schema_id`](MemorySpace::schema_id).
     pub gossip: GossipConfig,
     /// How many patterns the gossiper remembers from [hints](super::ConsolidationGossiper::hint) until the next rebuild; at
@@ -57,17 +57,18 @@ impl GossiperConfig {
         self
     }
 
-    /// Checks that these settings do not contradict those of the space.
+    /// Checks that every setting is in its range, and that none contradicts another one or the space.
     ///
     /// # Errors
-    /// The first setting that does.
+    /// The first setting that is out of its range, or contradicts another one.
     pub fn validate_for(&self, space: &MemorySpace) -> Result<(), ConfigError> {
-        match self.gossip.session.agreement {
+        self.gossip.validate().map_err(|error| error.within("gossip"))?;
+        match self.gossip.session.schema_id {
             0 => Ok(()),
             same if same == space.schema_id() => Ok(()),
             other => {
                 let bound = format!("0, or {}, the space's schema id", space.schema_id());
-                Err(ConfigError::new("gossip.session.agreement", other, &bound))
+                Err(ConfigError::new("gossip.session.schema_id", other, &bound))
             }
         }
     }
@@ -80,13 +81,20 @@ mod tests {
     #[test]
     fn another_spaces_schema_id_is_refused() {
         let space = MemorySpace::new("default");
-        let config = |schema_id| GossiperConfig::default().with(|config| config.gossip.session.agreement = schema_id);
+        let config = |schema_id| GossiperConfig::default().with(|config| config.gossip.session.schema_id = schema_id);
         for other in [1, u64::MAX, space.schema_id() ^ 1, MemorySpace::new("other").schema_id()] {
             let error = config(other).validate_for(&space).unwrap_err();
-            assert_eq!((error.field.as_str(), error.value), ("gossip.session.agreement", other.to_string()));
+            assert_eq!((error.field.as_str(), error.value), ("gossip.session.schema_id", other.to_string()));
         }
         for fits in [0, space.schema_id()] {
             assert_eq!(config(fits).validate_for(&space), Ok(()));
         }
+    }
+
+    #[test]
+    fn settings_of_the_engine_out_of_range_are_refused_by_name() {
+        let config = GossiperConfig::default().with(|config| config.gossip.random_percent = 200);
+        let error = config.validate_for(&MemorySpace::new("default")).unwrap_err();
+        assert_eq!((error.field.as_str(), error.value.as_str()), ("gossip.random_percent", "200"));
     }
 }

@@ -37,7 +37,7 @@ impl ConsolidationGossiper {
     /// `opening` is a [`Seed`](anti_entropy::clock::Seed) where the defaults fit, `config` a
     /// [`GossipConfig`](anti_entropy::GossipConfig). All nodes have to open the space with the same settings. Nodes
     /// whose settings differ exchange nothing; each reports [`Event::Refused`](anti_entropy::Event::Refused) with
-    /// [`RefusedReason::Agreement`](anti_entropy::session::RefusedReason::Agreement) until they are opened with the same
+    /// [`Refusal::SchemaId`](anti_entropy::Refusal::SchemaId) until they are opened with the same
     /// dimension, encoding, resolution and thresholds. Reads the store twice, O(n).
     ///
     /// # Errors
@@ -57,11 +57,11 @@ impl ConsolidationGossiper {
             return Err(OpenError::NoName);
         }
         let GossiperConfig { mut gossip, max_hints } = config;
-        gossip.session.agreement = space.schema_id();
+        gossip.session.schema_id = space.schema_id();
         let seed = opening.seed.derive_u64("engine");
         let mut replica = Replica::open(store, space.resolution, opening)?;
         let own = OwnPatterns::read(node.as_str(), &mut replica)?;
-        let mut engine = Engine::new(replica, gossip, seed, now);
+        let mut engine = Engine::new(replica, gossip, seed, now)?;
         engine.set_name(Some(node.clone()));
         Ok(Self {
             space,

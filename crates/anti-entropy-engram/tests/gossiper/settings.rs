@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::session::RefusedReason;
+use anti_entropy::Refusal;
 use anti_entropy::{Event, GossipConfig, MemoryStore};
 use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper, GossiperConfig};
 use anti_entropy_engram::{Encoding, MemorySpace, OpenError, Resolution};
@@ -36,7 +36,7 @@ fn nothing_moves_between_nodes_whose_settings_differ() {
             assert_eq!(held(&cluster.nodes[1]), versions(&[("b", 1, 20)]), "{other:?}, push: {push}");
         }
         for node in 0..2 {
-            let refused = Event::Refused { peer: name(1 - node), reason: RefusedReason::Agreement };
+            let refused = Event::Refused { peer: name(1 - node), reason: Refusal::SchemaId };
             assert!(cluster.events.contains(&(node, refused)), "{:?}", cluster.events);
         }
         let announcement = cluster.nodes[1].root_announcement().to_bytes();
@@ -68,9 +68,9 @@ fn settings_out_of_range_are_refused_by_name() {
         assert_eq!(refused(space, GossiperConfig::default()), field);
     }
     let elsewhere = space().with(|space| space.encoding = Encoding::I8).schema_id();
-    let config = GossiperConfig::default().with(|config| config.gossip.session.agreement = elsewhere);
-    assert_eq!(refused(space(), config), "gossip.session.agreement");
-    let config = GossiperConfig::default().with(|config| config.gossip.session.agreement = space().schema_id());
+    let config = GossiperConfig::default().with(|config| config.gossip.session.schema_id = elsewhere);
+    assert_eq!(refused(space(), config), "gossip.session.schema_id");
+    let config = GossiperConfig::default().with(|config| config.gossip.session.schema_id = space().schema_id());
     let opened = ConsolidationGossiper::open(space(), name(0), MemoryStore::new(), seed(0), config, start());
     assert!(opened.is_ok());
     let nameless = ConsolidationGossiper::open(space(), "", MemoryStore::new(), seed(0), GossipConfig::lan(), start());
