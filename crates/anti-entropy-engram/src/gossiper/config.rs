@@ -20,7 +20,7 @@ use crate::MemorySpace;
 #[serde(default)]
 #[non_exhaustive]
 pub struct GossiperConfig {
-    /// The engine's settings. `session.agreement` is set from the space when the gossiper opens; until then it has to be 0,
+    /// The engine's settings. `session.schema_id` is set from the space when the gossiper opens; until then it has to be 0,
     /// the default, or the space's [`schema_id`](MemorySpace::schema_id).
     pub gossip: GossipConfig,
     /// How many patterns the gossiper remembers from [hints](super::ConsolidationGossiper::hint) until the next rebuild; at
@@ -57,11 +57,12 @@ impl GossiperConfig {
         self
     }
 
-    /// Checks that these settings do not contradict those of the space.
+    /// Checks that every setting is in its range, and that none contradicts another one or the space.
     ///
     /// # Errors
-    /// The first setting that does.
+    /// The first setting that is out of its range, or contradicts another one.
     pub fn validate_for(&self, space: &MemorySpace) -> Result<(), ConfigError> {
+        self.gossip.validate().map_err(|error| error.within("gossip"))?;
         match self.gossip.session.schema_id {
             0 => Ok(()),
             same if same == space.schema_id() => Ok(()),
@@ -88,5 +89,12 @@ mod tests {
         for fits in [0, space.schema_id()] {
             assert_eq!(config(fits).validate_for(&space), Ok(()));
         }
+    }
+
+    #[test]
+    fn settings_of_the_engine_out_of_range_are_refused_by_name() {
+        let config = GossiperConfig::default().with(|config| config.gossip.random_percent = 200);
+        let error = config.validate_for(&MemorySpace::new("default")).unwrap_err();
+        assert_eq!((error.field.as_str(), error.value.as_str()), ("gossip.random_percent", "200"));
     }
 }

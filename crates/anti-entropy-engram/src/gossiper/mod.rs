@@ -19,9 +19,9 @@
 //!     let mut gossiper =
 //!         ConsolidationGossiper::open(space, node, MemoryStore::new(), opening, GossipConfig::test(), clock.now())?;
 //!     gossiper.engine_mut().add_peer(PeerId::from(peer), None);
-//!     let (handle, driver) = drive(gossiper, network.join(PeerId::from(node)), clock, Default::default());
+//!     let (handle, driver) = drive(gossiper, network.join(PeerId::from(node)), clock, Default::default())?;
 //!     std::thread::spawn(|| block_on(driver)); // or `tokio::spawn(driver)`, for example
-//!     Ok::<_, anti_entropy_engram::OpenError>(handle)
+//!     Ok::<_, Box<dyn std::error::Error>>(handle)
 //! };
 //! let (alice, bob) = (start("alice", "bob", 1)?, start("bob", "alice", 2)?);
 //! let consolidated = SemanticPattern {
