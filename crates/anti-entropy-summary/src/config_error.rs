@@ -35,7 +35,7 @@ impl ConfigError {
     ///
     /// # Errors
     /// If the value is above the bound.
-    pub fn at_most<T: PartialOrd + Debug>(field: &str, value: T, most: T) -> Result<(), Self> {
+    pub fn at_most<T: PartialOrd + Debug + Copy>(field: &str, value: T, most: T) -> Result<(), Self> {
         if value <= most { Ok(()) } else { Err(Self::new(field, value, &format!("at most {most:?}"))) }
     }
 
@@ -43,7 +43,7 @@ impl ConfigError {
     ///
     /// # Errors
     /// If the value is below the bound.
-    pub fn at_least<T: PartialOrd + Debug>(field: &str, value: T, least: T) -> Result<(), Self> {
+    pub fn at_least<T: PartialOrd + Debug + Copy>(field: &str, value: T, least: T) -> Result<(), Self> {
         if value >= least { Ok(()) } else { Err(Self::new(field, value, &format!("at least {least:?}"))) }
     }
 
@@ -51,7 +51,7 @@ impl ConfigError {
     ///
     /// # Errors
     /// If it does; the bound names the other field and its value.
-    pub fn at_most_field<T: PartialOrd + Debug>(field: &str, value: T, other: &str, most: T) -> Result<(), Self> {
+    pub fn at_most_field<T: PartialOrd + Debug + Copy>(field: &str, value: T, other: &str, most: T) -> Result<(), Self> {
         if value <= most {
             Ok(())
         } else {

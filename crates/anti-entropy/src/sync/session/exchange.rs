@@ -295,7 +295,7 @@ pub(crate) fn encode_push(push: &Push, config: &SessionConfig) -> Option<Vec<u8>
 }
 
 /// The frame of one encoded push, or of several one behind the other. There is no session, and where its number stands is the
-/// schema_id: a push comes without a session in which the sides would find out that their settings differ.
+/// `schema_id`: a push comes without a session in which the sides would find out that their settings differ.
 pub(crate) fn encode_push_frame(pushes: &[u8], config: &SessionConfig) -> Vec<u8> {
     Header { kind: FrameKind::Push, session: config.schema_id, exchange: 0 }.encode(0, 1, pushes, config.checksum)
 }
