@@ -5,7 +5,7 @@
 //! cargo run --release --example simulate_custom_store
 //! ```
 
-use std::{collections::BTreeMap, ops::ControlFlow, thread};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::ControlFlow, thread};
 
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, Keyed, Resolver, Store, Version};
@@ -55,7 +55,7 @@ fn main() {
     let subject = subject::from_fn(LogStore::default, || Longest, text);
 
     // 4. Seeds 0 to 999 on all processors. A seed that fails fails in the same way when it is run again.
-    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let totals = campaign(0..1000, threads, &subject, |seed| Profile::Swarm.draw(seed, 3..=7), |_| true);
     println!("{} seeds, {} operations, {} crashes", totals.seeds, totals.operations, totals.crashes);
     assert_eq!(totals.failures, []);

@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::thread;
@@ -13,7 +14,7 @@ use std::thread;
 use anti_entropy::summary::Snapshot;
 use anti_entropy::{ChangedEntries, Entry, KeyHash, MemoryStore, Replica};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewItem};
-use anti_entropy_engram::{Pattern, Resolution, SemanticPattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, Resolution, SemanticPattern};
 use anti_entropy_sim::campaign;
 use anti_entropy_sim::scenario::Profile;
 use anti_entropy_sim::subject::Subject;
@@ -29,12 +30,12 @@ const ORIGINS: u64 = 5;
 type Entries = BTreeMap<KeyHash, Option<Entry<Pattern>>>;
 
 /// Semantic patterns, resolved by confidence voting.
-pub(crate) struct Patterns(pub(crate) Space);
+pub(crate) struct Patterns(pub(crate) MemorySpace);
 
 impl Patterns {
     pub(crate) fn new() -> Self {
         let dimension = DIMENSIONS.try_into().expect("not zero");
-        Self(Space { dimension, ..Space::new("simulated") })
+        Self(MemorySpace::new("simulated").with(|space| space.dimension = dimension))
     }
 
     /// Judges what the nodes of a converged core hold: that each has a sound view of it, and all the same.
@@ -136,7 +137,7 @@ fn main() -> ExitCode {
         eprintln!("usage: simulate_engram [SEEDS [FIRST_SEED]]");
         return ExitCode::from(2);
     };
-    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let range = first..first.saturating_add(seeds);
     let totals = campaign(range, threads, &Patterns::new(), |seed| Profile::Swarm.draw(seed, 3..=7), |_| true);
     println!("{} seeds, {} operations, {} crashes", totals.seeds, totals.operations, totals.crashes);

@@ -57,7 +57,8 @@ impl Node {
         let marker = MarkerFile::new(settings.marker);
         // Good for one opening, so not before the file is open. After a crash there is none, and the replica takes a new id:
         // what the old one wrote is its past.
-        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker.take()?);
+        let continuity = marker.take()?;
+        let opening = Opening::from(Seed::from_os()?).with(|opening| opening.continuity = continuity);
         let replica: Replica<Item> = Replica::open(file.space("items")?, KeepAll, opening)?;
 
         let loopback = "127.0.0.1:0".parse()?;
@@ -65,8 +66,8 @@ impl Node {
         let transport = Arc::new(QuicTransport::bind(quic).await?);
 
         let clock = SystemClock::new();
-        let engine = Engine::new(replica, GossipConfig::lan(), fastrand::u64(..), clock.now());
-        let (replica, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default());
+        let engine = Engine::new(replica, GossipConfig::lan(), fastrand::u64(..), clock.now())?;
+        let (replica, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default())?;
         tokio::spawn(driver);
 
         let key = ClusterKey::from_hex(&settings.key)?;

@@ -2,41 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::drive;
-use anti_entropy::{
-    Clock, DriverConfig, GossipConfig, Handle, MemoryNetwork, MemoryStore, PeerId, SessionConfig, SystemClock, Version,
-};
+use anti_entropy::{Clock, DriverConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock, Version};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{ConsolidationSnapshot, Pattern, Space};
+use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern};
 use futures::future::try_join_all;
 
-use crate::data::NODES;
+use crate::shared::five::{self, Failure};
 use crate::shared::sizes::value_bytes;
-use crate::story::Failure;
-
-/// How long convergence may take at most; it takes a second or so.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How many nodes are on the left of the cut.
-const LEFT: usize = 2;
 
 /// The five, and the network between them.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
-    space: Space,
+    space: MemorySpace,
     network: MemoryNetwork,
     cut: bool,
 }
 
 /// One node while its engine runs.
-pub(crate) struct Node {
-    pub(crate) name: PeerId,
-    handle: Handle<Pattern, ConsolidationGossiper>,
-}
+type Node = five::Node<Pattern, ConsolidationGossiper>;
 
 /// What a node holds and has counted at one instant.
 pub(crate) struct State {
@@ -56,29 +43,18 @@ impl State {
 
 impl Cluster {
     /// Starts five empty nodes that know each other.
-    pub(crate) fn start(space: &Space) -> Result<Self, Failure> {
+    pub(crate) fn start(space: &MemorySpace) -> Result<Self, Failure> {
         let network = MemoryNetwork::new(1);
-        let names: Vec<PeerId> = (1..=NODES).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
-        // Rounds several times a second, for somebody is watching; engram would take `GossipConfig::lan()`. Without pushes
-        // all that moves was found missing by comparing, and nothing is sent into the cut.
-        // The network loses no frame by itself, so a reply that is late is on its way: a repetition would move it twice.
-        let patient = GossipConfig::test().session.with(|config| {
-            config.resend_after = Duration::from_secs(1);
-            config.idle_timeout = Duration::from_secs(3);
-        });
-        let config = GossipConfig::test().with(|config| {
-            config.push = false;
-            config.session = patient;
-        });
+        let names = five::names();
         let start = |name: &PeerId| {
             let clock = SystemClock::new();
             let (store, seed) = (MemoryStore::new(), Seed::from_os()?);
             let mut gossiper =
-                ConsolidationGossiper::open(space.clone(), name.clone(), store, seed, config.clone(), clock.now())?;
+                ConsolidationGossiper::open(space.clone(), name.clone(), store, seed, five::config(), clock.now())?;
             for peer in names.iter().filter(|peer| *peer != name) {
                 gossiper.engine_mut().add_peer(peer.clone(), None);
             }
-            let (handle, driver) = drive(gossiper, network.join(name.clone()), clock, DriverConfig::default());
+            let (handle, driver) = drive(gossiper, network.join(name.clone()), clock, DriverConfig::default())?;
             tokio::spawn(driver);
             Ok(Node { name: name.clone(), handle })
         };
@@ -90,7 +66,7 @@ impl Cluster {
     pub(crate) fn set_cut(&mut self, cut: bool) {
         let names: Vec<PeerId> = self.nodes.iter().map(|node| node.name.clone()).collect();
         if cut {
-            self.network.partition(&[&names[..LEFT], &names[LEFT..]]);
+            self.network.partition(&[&names[..five::LEFT], &names[five::LEFT..]]);
         } else {
             self.network.heal();
         }
@@ -105,17 +81,7 @@ impl Cluster {
 
     /// Waits until all that can reach each other have certified one root. `false` if that takes too long.
     pub(crate) async fn converge(&self) -> Result<bool, Failure> {
-        let converged = self.nodes.iter().enumerate().map(|(node, from)| {
-            let reachable =
-                |(peer, _): &(usize, &Node)| *peer != node && !(self.cut && (*peer < LEFT) != (node < LEFT));
-            let peers: Vec<PeerId> =
-                self.nodes.iter().enumerate().filter(reachable).map(|(_, peer)| peer.name.clone()).collect();
-            from.handle.wait_converged(peers)
-        });
-        match tokio::time::timeout(PATIENCE, try_join_all(converged)).await {
-            Ok(converged) => Ok(converged.map(|_| true)?),
-            Err(_) => Ok(false),
-        }
+        five::converge(&self.nodes, self.cut).await
     }
 
     /// What every node holds and has counted.
@@ -154,7 +120,6 @@ impl Cluster {
 
     /// Ends the engines.
     pub(crate) async fn shut_down(&self) -> Result<(), Failure> {
-        try_join_all(self.nodes.iter().map(|node| node.handle.shutdown(Duration::from_millis(100)))).await?;
-        Ok(())
+        five::shut_down(&self.nodes).await
     }
 }

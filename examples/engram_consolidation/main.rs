@@ -20,36 +20,6 @@ mod story;
 
 use std::process::ExitCode;
 
-use shared::arguments;
-use shared::terminal::Terminal;
-
 fn main() -> ExitCode {
-    let arguments = match arguments::read("engram_consolidation") {
-        Ok(arguments) => arguments,
-        Err(end) => return end,
-    };
-    let data = match data::load(&arguments.data) {
-        Ok(data) => data,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let mut terminal = Terminal::new(arguments.json);
-    let report =
-        runtime.map_err(story::Failure::from).and_then(|runtime| runtime.block_on(story::tell(data, &mut terminal)));
-    match report {
-        Ok(report) => {
-            show::report(&mut terminal, &report);
-            if arguments.json {
-                println!("{}", report.to_json());
-            }
-            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    shared::program::run("engram_consolidation", data::load, story::tell)
 }

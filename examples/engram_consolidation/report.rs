@@ -8,6 +8,9 @@ use anti_entropy_engram::view::{ConflictCounts, SemanticView};
 
 use crate::cluster::State;
 use crate::ledger::Ledger;
+use crate::shared::program;
+use crate::shared::terminal::Terminal;
+use crate::show;
 use crate::story::roots;
 
 /// What came of it all.
@@ -63,18 +66,22 @@ impl Report {
         }
     }
 
-    /// Whether everything is as it must be.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.certified && self.distinct_roots == 1 && self.distinct_views == 1 && self.lost == 0
-    }
-
     /// Bytes of a copy of the full state to every node that lacked any of it.
     pub(crate) fn full_copy_bytes(&self) -> u64 {
         self.full_state_bytes * self.lacking as u64
     }
+}
 
-    /// The report as one flat JSON object.
-    pub(crate) fn to_json(&self) -> String {
+impl program::Report for Report {
+    fn is_sound(&self) -> bool {
+        self.certified && self.distinct_roots == 1 && self.distinct_views == 1 && self.lost == 0
+    }
+
+    fn show(&self, terminal: &mut Terminal) {
+        show::report(terminal, self);
+    }
+
+    fn to_json(&self) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a ratio is an estimate")]
         let ratio = self.bytes_sent as f64 / self.full_copy_bytes().max(1) as f64;
         let object = serde_json::json!({

@@ -4,6 +4,7 @@ use anti_entropy_engram::view::{Conflict, SemanticView};
 
 use crate::cluster::State;
 use crate::report::Report;
+use crate::shared::program::Report as _;
 use crate::shared::terminal::{Terminal, bytes};
 use crate::story::roots;
 

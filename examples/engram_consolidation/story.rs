@@ -1,22 +1,19 @@
 //! What happens: gen1, converge, cut, gen2 and updates on both sides, heal, converge, and judge.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use anti_entropy_engram::view::SemanticView;
 use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern};
 
 use crate::cluster::{Cluster, State};
-use crate::data::{Data, NODES};
+use crate::data::Data;
 use crate::ledger::Ledger;
 use crate::report::Report;
+use crate::shared::five::{Failure, NODES};
 use crate::shared::terminal::Terminal;
 use crate::shared::watch::watch;
 use crate::show;
-
-/// Something that is not to be expected: no randomness, a store in memory that fails.
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// How many patterns gain confidence on one side of the cut, and lose some on the other.
 const UPDATED: usize = 6;

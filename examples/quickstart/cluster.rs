@@ -4,27 +4,21 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anti_entropy::clock::{ContextHash, Seed};
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::summary::Root;
 use anti_entropy::transport::SendError;
 use anti_entropy::{
-    Clock, DriverConfig, GossipConfig, Handle, LastWriterWins, MemoryStore, PeerId, Replica, SessionConfig, Status,
-    SystemClock, Transport, Version,
+    Clock, DriverConfig, LastWriterWins, MemoryStore, PeerId, Replica, Status, SystemClock, Transport, Version,
 };
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 
-use crate::data::NODES;
 use crate::pattern::Pattern;
+use crate::shared::five::{self, Failure};
 use crate::shared::sizes::value_bytes;
-use crate::story::Failure;
-
-/// How long convergence may take at most; it takes a second or so.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The five, and the switch that cuts the first two off from the others.
 pub(crate) struct Cluster {
@@ -33,10 +27,7 @@ pub(crate) struct Cluster {
 }
 
 /// One replica while its engine runs.
-pub(crate) struct Node {
-    pub(crate) name: PeerId,
-    pub(crate) handle: Handle<Pattern>,
-}
+type Node = five::Node<Pattern>;
 
 /// A replica's state at one instant.
 pub(crate) struct State {
@@ -53,20 +44,10 @@ impl State {
     }
 }
 
-fn config() -> GossipConfig {
-    GossipConfig::test().with(|config| {
-        config.push = false;
-        config.session = SessionConfig::default().with(|config| {
-            config.resend_after = Duration::from_secs(1);
-            config.idle_timeout = Duration::from_secs(3);
-        });
-    })
-}
-
 impl Cluster {
     /// Starts five empty replicas that know each other.
     pub(crate) async fn start() -> Result<Self, Failure> {
-        let names: Vec<PeerId> = (1..=NODES).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
+        let names = five::names();
         let any_port = ([127, 0, 0, 1], 0).into();
         let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), any_port));
         let transports = try_join_all(names.iter().map(bind)).await?;
@@ -76,13 +57,13 @@ impl Cluster {
         for (name, transport) in names.iter().zip(transports) {
             let clock = SystemClock::new();
             let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
-            let mut engine = Engine::new(replica, config(), nodes.len() as u64, clock.now());
+            let mut engine = Engine::new(replica, five::config(), nodes.len() as u64, clock.now())?;
             for (peer, address) in names.iter().zip(&addresses).filter(|(peer, _)| *peer != name) {
                 transport.set_peer(peer.clone(), *address)?;
                 engine.add_peer(peer.clone(), None);
             }
             let transport = Cut { inner: transport, name: name.clone(), active: Arc::clone(&cut) };
-            let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+            let (handle, driver) = drive(engine, transport, clock, DriverConfig::default())?;
             tokio::spawn(driver);
             nodes.push(Node { name: name.clone(), handle });
         }
@@ -96,17 +77,7 @@ impl Cluster {
 
     /// Waits until all that can reach each other have certified one root. `false` if that takes too long.
     pub(crate) async fn converge(&self) -> Result<bool, Failure> {
-        let cut = self.cut.load(Ordering::SeqCst);
-        let converged = self.nodes.iter().map(|node| {
-            let reachable =
-                |peer: &&Node| peer.name != node.name && !(cut && on_left(&peer.name) != on_left(&node.name));
-            let peers: Vec<PeerId> = self.nodes.iter().filter(reachable).map(|peer| peer.name.clone()).collect();
-            node.handle.wait_converged(peers)
-        });
-        match tokio::time::timeout(PATIENCE, try_join_all(converged)).await {
-            Ok(converged) => Ok(converged.map(|_| true)?),
-            Err(_) => Ok(false),
-        }
+        five::converge(&self.nodes, self.cut.load(Ordering::SeqCst)).await
     }
 
     /// What every replica holds and has counted.
@@ -138,8 +109,7 @@ impl Cluster {
 
     /// Ends the engines.
     pub(crate) async fn shut_down(&self) -> Result<(), Failure> {
-        try_join_all(self.nodes.iter().map(|node| node.handle.shutdown(Duration::from_millis(100)))).await?;
-        Ok(())
+        five::shut_down(&self.nodes).await
     }
 }
 
@@ -150,7 +120,7 @@ pub(crate) fn roots<'a>(states: impl IntoIterator<Item = &'a State>) -> BTreeSet
 
 /// Whether a node is on the left of the cut: {1, 2} from {3, 4, 5}.
 fn on_left(name: &PeerId) -> bool {
-    matches!(name.as_str(), "node1" | "node2")
+    five::names()[..five::LEFT].contains(name)
 }
 
 /// A transport in which frames across the cut vanish, as in a network that is partitioned.

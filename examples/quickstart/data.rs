@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use crate::pattern::{Meta, Pattern};
-use crate::shared::lines::{self, DataError, Line};
-
-/// How many nodes there are.
-pub(crate) const NODES: usize = 5;
+use crate::shared::five::{self, NODES};
+use crate::shared::lines::{DataError, Line};
 
 /// What each node consolidated: from the first part of its episodes, and from all.
 pub(crate) struct Data {
@@ -15,13 +13,7 @@ pub(crate) struct Data {
 
 /// Reads all ten files, up to the first that is missing or malformed.
 pub(crate) fn load(directory: &Path) -> Result<Data, DataError> {
-    let mut generations = [const { [const { Vec::new() }; NODES] }; 2];
-    for (generation, nodes) in (1..).zip(&mut generations) {
-        for (node, patterns) in (1..).zip(nodes) {
-            *patterns = lines::load(directory, node, generation, parse)?;
-        }
-    }
-    Ok(Data { generations })
+    Ok(Data { generations: five::load(directory, parse)? })
 }
 
 fn parse(line: Line) -> Result<Pattern, String> {

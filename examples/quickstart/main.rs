@@ -21,37 +21,6 @@ mod story;
 
 use std::process::ExitCode;
 
-use shared::arguments;
-use show::Show;
-
 fn main() -> ExitCode {
-    let arguments = match arguments::read("quickstart") {
-        Ok(arguments) => arguments,
-        Err(end) => return end,
-    };
-    // Everything is read and checked before anything is started.
-    let data = match data::load(&arguments.data) {
-        Ok(data) => data,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let mut show = Show::new(arguments.json);
-    let report =
-        runtime.map_err(story::Failure::from).and_then(|runtime| runtime.block_on(story::tell(&data, &mut show)));
-    match report {
-        Ok(report) => {
-            show.report(&report);
-            if arguments.json {
-                println!("{}", report.to_json());
-            }
-            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    shared::program::run("quickstart", data::load, story::tell)
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::cluster::{State, roots};
 use crate::ledger::Audit;
+use crate::shared::program;
+use crate::shared::terminal::Terminal;
+use crate::show;
 
 /// What came of it all.
 pub(crate) struct Report {
@@ -52,15 +55,19 @@ impl Report {
             full_copy_bytes: (states.len() as u64 - 1) * first.value_bytes(),
         }
     }
+}
 
-    /// Whether everything is as it must be.
-    pub(crate) fn is_sound(&self) -> bool {
+impl program::Report for Report {
+    fn is_sound(&self) -> bool {
         let Audit { lost, resurrected, invented, .. } = self.audit;
         self.converged && lost + resurrected + invented == 0
     }
 
-    /// The report as one flat JSON object.
-    pub(crate) fn to_json(&self) -> String {
+    fn show(&self, terminal: &mut Terminal) {
+        show::report(terminal, self);
+    }
+
+    fn to_json(&self) -> String {
         let object = serde_json::json!({
             "replicas": self.replicas,
             "entries": self.entries,

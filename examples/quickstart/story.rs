@@ -1,7 +1,6 @@
 //! What happens: load, converge, cut, change on both sides, heal, converge, and judge.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::time::Instant;
 
 use anti_entropy::Missing;
@@ -11,11 +10,10 @@ use crate::data::Data;
 use crate::ledger::Ledger;
 use crate::pattern::Pattern;
 use crate::report::Report;
+use crate::shared::five::Failure;
+use crate::shared::terminal::Terminal;
 use crate::shared::watch::watch;
-use crate::show::Show;
-
-/// Something that is not to be expected: no socket, no randomness, a store in memory that fails.
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+use crate::show;
 
 /// How many patterns are changed on both sides of the cut, and how many are deleted on one.
 const CHANGED: usize = 6;
@@ -27,50 +25,51 @@ const NODE_2: usize = 1;
 const NODE_4: usize = 3;
 
 /// Runs it all and reports.
-pub(crate) async fn tell(data: &Data, show: &mut Show) -> Result<Report, Failure> {
+pub(crate) async fn tell(data: Data, terminal: &mut Terminal) -> Result<Report, Failure> {
     let started = Instant::now();
     let cluster = Cluster::start().await?;
     let mut ledger = Ledger::default();
-    show.title("Five replicas, each with what one node of a semantic memory consolidated, over TCP on this machine");
+    terminal
+        .title("Five replicas, each with what one node of a semantic memory consolidated, over TCP on this machine");
 
-    show.stage("Every node loads its own gen1", "Gossip begins by itself; little has moved yet.");
+    terminal.stage("Every node loads its own gen1", "Gossip begins by itself; little has moved yet.");
     adopt(&cluster, &mut ledger, &data.generations[0]).await?;
-    show.table(&cluster, &cluster.states().await?);
+    show::table(terminal, &cluster, &cluster.states().await?);
 
-    show.stage("They converge", "Each compares Merkle roots with its peers and fetches what differs.");
-    let mut certified = watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
+    terminal.stage("They converge", "Each compares Merkle roots with its peers and fetches what differs.");
+    let mut certified = watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     let loaded = cluster.states().await?;
-    show.table(&cluster, &loaded);
-    show.moved(bytes_sent(&loaded), 4 * loaded[0].value_bytes());
+    show::table(terminal, &cluster, &loaded);
+    show::moved(terminal, bytes_sent(&loaded), 4 * loaded[0].value_bytes());
 
-    show.stage("The network is cut: {1, 2} | {3, 4, 5}", "Both sides go on, and become equal among themselves.");
+    terminal.stage("The network is cut: {1, 2} | {3, 4, 5}", "Both sides go on, and become equal among themselves.");
     cluster.set_cut(true);
     adopt(&cluster, &mut ledger, &data.generations[1]).await?;
-    show.line("Every node loads its own gen2; what has not changed is not written.");
-    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
-    let (changed, deleted) = change(&cluster, &mut ledger, data, &loaded[NODE_1]).await?;
-    show.line(&format!(
+    terminal.line("Every node loads its own gen2; what has not changed is not written.");
+    certified &= watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
+    let (changed, deleted) = change(&cluster, &mut ledger, &data, &loaded[NODE_1]).await?;
+    terminal.line(&format!(
         "{changed} patterns are changed on both sides: node1 gains confidence in them, node4 loses some. \
          {deleted} are deleted on node2."
     ));
-    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
+    certified &= watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     let apart = cluster.states().await?;
-    show.table(&cluster, &apart);
+    show::table(terminal, &cluster, &apart);
 
-    show.stage(
+    terminal.stage(
         "The network heals, and all converge",
         "Concurrent versions are kept as siblings; deletes stay deletes.",
     );
     cluster.set_cut(false);
-    certified &= watch(show, cluster.converge(), || cluster.distinct_roots()).await?;
+    certified &= watch(terminal, cluster.converge(), || cluster.distinct_roots()).await?;
     let healed = cluster.states().await?;
-    show.table(&cluster, &healed);
-    show.conflict(&healed[NODE_1]);
+    show::table(terminal, &cluster, &healed);
+    show::conflict(terminal, &healed[NODE_1]);
 
     let audit = ledger.audit(&healed);
     let mut report = Report::new(&healed, certified, audit, started.elapsed());
     report.healing_bytes = bytes_sent(&healed) - bytes_sent(&apart);
-    show.moved(report.healing_bytes, report.full_copy_bytes);
+    show::moved(terminal, report.healing_bytes, report.full_copy_bytes);
     cluster.shut_down().await?;
     Ok(report)
 }

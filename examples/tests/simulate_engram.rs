@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "what it prints is not looked at here")]
 mod simulate_engram;
 
+use std::num::NonZeroUsize;
+
 use anti_entropy::{MemoryStore, Replica};
 use anti_entropy_engram::{Pattern, Resolution};
 use anti_entropy_sim::campaign;
@@ -65,7 +67,13 @@ impl Subject for Views {
 /// How many of some seeds fail, all of them by what this subject inspects.
 fn failures(broken: Broken) -> usize {
     let subject = Views(Patterns::new(), broken);
-    let totals = campaign(0..24, 2, &subject, |seed| Profile::Swarm.draw(seed, 3..=4), |_| true);
+    let totals = campaign(
+        0..24,
+        NonZeroUsize::new(2).expect("2 is not 0"),
+        &subject,
+        |seed| Profile::Swarm.draw(seed, 3..=4),
+        |_| true,
+    );
     assert!(totals.failures.iter().all(|(_, violation)| violation.invariant == "subject"), "{:?}", totals.failures);
     totals.failures.len()
 }

@@ -7,9 +7,9 @@ use anti_entropy::{ChangedEntries, Entry, KeyHash, Replicated, Version};
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
 use anti_entropy::value::Encoded;
 use anti_entropy::summary::Snapshot;
-use anti_entropy_engram::gossiper::Announcement;
+use anti_entropy_engram::gossiper::RootAnnouncement;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{Pattern, Space, vote};
+use anti_entropy_engram::{Pattern, MemorySpace, vote};
 use libfuzzer_sys::fuzz_target;
 
 /// Raw bytes of a body, or its fields; then the parts.
@@ -34,7 +34,7 @@ fuzz_target!(|input: (Vec<Input>, bool, Vec<u8>)| {
         assert!((0.0..=highest).contains(&vote.pattern.confidence()), "{vote:?}");
         assert!(Pattern::decode(&vote.pattern.key(), &vote.pattern.encode()).is_ok(), "{vote:?}");
     }
-    let mut view = SemanticView::new(Space::new("fuzz"), ViewConfig::default()).expect("the space makes sense");
+    let mut view = SemanticView::new(MemorySpace::new("fuzz"), ViewConfig::default()).expect("the space makes sense");
     let changed =
         ChangedEntries { since: <Snapshot>::default().root(), entries: entries.clone(), until: Snapshot::default() };
     view.apply(changed).expect("a few patterns have few pairs");
@@ -43,7 +43,7 @@ fuzz_target!(|input: (Vec<Input>, bool, Vec<u8>)| {
     for item in view.items() {
         assert!(item.confidence() <= item.base_confidence(), "{item:?}");
     }
-    if let Ok(read) = Announcement::from_bytes(&announcement) {
+    if let Ok(read) = RootAnnouncement::from_bytes(&announcement) {
         assert_eq!(read.to_bytes()[..], announcement);
     }
 });

@@ -88,9 +88,9 @@ fn collect(engines: &mut [Engine<Item>; 2], flying: &mut Vec<(usize, Vec<u8>)>) 
     for (from, engine) in engines.iter_mut().enumerate() {
         loop {
             match engine.poll_output(now()) {
-                Output::Send { frame, .. } if frame[1] == PUSH => flying.push((1 - from, frame)),
-                Output::Send { .. } | Output::Event(_) => {}
-                Output::Wait(_) => break,
+                EngineOutput::Send { frame, .. } if frame[1] == PUSH => flying.push((1 - from, frame)),
+                EngineOutput::Send { .. } | EngineOutput::Event(_) => {}
+                EngineOutput::Wait(_) => break,
             }
         }
     }

@@ -31,7 +31,7 @@ fn open(seed: u8) -> Replica<Item> {
 
 fn send(session: &mut Session) -> Vec<u8> {
     match session.poll_output() {
-        Output::Send(frame) => frame,
+        SessionOutput::Send(frame) => frame,
         other => panic!("no frame: {other:?}"),
     }
 }
@@ -68,15 +68,15 @@ fn synchronise(pair: &mut Pair) -> Finished {
     let mut answerer: Option<Session> = None;
     loop {
         match opener.poll_output() {
-            Output::Send(bytes) => {
+            SessionOutput::Send(bytes) => {
                 let frame = decode(&bytes);
                 let answerer = answerer.get_or_insert_with(|| {
                     Session::accept(&frame, 2, config, now()).expect("the first frame opens the session")
                 });
                 answerer.handle_frame(frame, &mut pair.theirs, true, now()).expect("a store in memory does not fail");
             }
-            Output::Done(finished) => return finished,
-            Output::Wait(_) => {
+            SessionOutput::Done(finished) => return finished,
+            SessionOutput::Wait(_) => {
                 let reply = send(answerer.as_mut().expect("the opening frame came before"));
                 opener
                     .handle_frame(decode(&reply), &mut pair.ours, true, now())

@@ -9,7 +9,7 @@ use std::process::Command;
 use anti_entropy::clock::Seed;
 use anti_entropy::{MemoryStore, Replica, Replicated, Transaction};
 use anti_entropy_bench::{RealPatterns, now, real_patterns, synchronise};
-use anti_entropy_engram::{Pattern, Resolution, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, Resolution};
 use serde::Serialize;
 
 use crate::measure::{Progress, Samples, processor_time};
@@ -76,7 +76,7 @@ pub(crate) fn measure(
 }
 
 fn inputs(patterns: &RealPatterns) -> Result<Vec<Input>, Box<dyn Error>> {
-    let space = Space::new("default");
+    let space = MemorySpace::new("default");
     let replicated: Vec<Pattern> =
         patterns.values().map(|(node, pattern)| Pattern::new(pattern, node, &space)).collect::<Result<_, _>>()?;
     let parts = |pattern: &Pattern, part: usize| pattern.encode().parts[part].as_bytes().to_vec();
@@ -100,7 +100,7 @@ fn planes(bytes: &[u8]) -> Vec<u8> {
 /// All frames, of both directions, that bring all patterns to a replica that has none; and those that bring it new metadata
 /// of all of them.
 fn frames(replicated: &[Pattern], patterns: &RealPatterns) -> Result<[Vec<Vec<u8>>; 2], Box<dyn Error>> {
-    let space = Space::new("default");
+    let space = MemorySpace::new("default");
     let open = |seed| Replica::open(MemoryStore::new(), Resolution::ConfidenceVoting, Seed::from_bytes([seed; 32]));
     let (mut ours, mut theirs) = (open(1)?, open(2)?);
     let changed = patterns.values().map(|(node, pattern)| {

@@ -134,7 +134,7 @@ pub(crate) fn measure(
         each(measure_writing(directory.path(), entries, batch, commits)?);
     }
     progress.show(&format!("{entries} entries: compacting"));
-    let file = RedbFile::open(&path, RedbConfig { compact_from_unused_percent: 0, ..config() })?;
+    let file = RedbFile::open(&path, config().with(|config| config.compact_from_unused_percent = 0))?;
     let started = Instant::now();
     let compacted = file.compact()?.bytes_after;
     row.compact_seconds = started.elapsed().as_secs_f64();

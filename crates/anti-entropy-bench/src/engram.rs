@@ -10,7 +10,7 @@ use anti_entropy::{GossipConfig, MemoryStore, Replica, Transaction, Version};
 use anti_entropy_bench::{Revision, made_up_pattern, now, synchronise};
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{ConsolidationSnapshot, Pattern, Resolution, SemanticPattern, Space, vote};
+use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern, Resolution, SemanticPattern, vote};
 use chrono::DateTime;
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ fn measure_rebuilds(count: u64, progress: &Progress, each: &mut impl FnMut(Row))
     };
     let (store, seed) = (MemoryStore::new(), Seed::from_bytes([1; 32]));
     let mut gossiper =
-        ConsolidationGossiper::open(Space::new("default"), "node", store, seed, GossipConfig::default(), now())?;
+        ConsolidationGossiper::open(MemorySpace::new("default"), "node", store, seed, GossipConfig::default(), now())?;
     let mut rebuild = |snapshot: &ConsolidationSnapshot, samples: &mut Samples| {
         let (time, rebuilt) = processor_time(|| gossiper.rebuild_from_snapshot(snapshot, now()));
         samples.add(time / MILLISECOND);
@@ -133,7 +133,7 @@ fn measure_view(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> 
     progress.show(&format!("{count} patterns: building the view"));
     let mut replica = with_siblings(count)?;
     let [mut built, mut changed] = [(); 2].map(|()| Samples::default());
-    let mut view = SemanticView::new(Space::new("default"), ViewConfig::default())?;
+    let mut view = SemanticView::new(MemorySpace::new("default"), ViewConfig::default())?;
     let (time, followed) = processor_time(|| view.follow(&mut replica));
     followed?;
     built.add(time / SECOND);
@@ -187,7 +187,7 @@ fn transaction(numbers: impl IntoIterator<Item = u64>, revision: Revision) -> Tr
 }
 
 fn replicated(pattern: &SemanticPattern, node: &str) -> Pattern {
-    Pattern::new(pattern, node, &Space::new("default")).expect("made-up patterns are valid")
+    Pattern::new(pattern, node, &MemorySpace::new("default")).expect("made-up patterns are valid")
 }
 
 /// One number of a hundred, at random; at least one.

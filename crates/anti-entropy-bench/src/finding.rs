@@ -68,7 +68,7 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
     let mut answerer: Option<Session> = None;
     while opener.differing_keys().is_none() {
         match opener.poll_output() {
-            Output::Send(bytes) => {
+            SessionOutput::Send(bytes) => {
                 finding.bytes += bytes.len() as u64;
                 let frame = decode(&bytes);
                 let answerer = answerer.get_or_insert_with(|| {
@@ -76,8 +76,8 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
                 });
                 answerer.handle_frame(frame, &mut pair.theirs, true, now())?;
             }
-            Output::Wait(_) => {
-                let Some(Output::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
+            SessionOutput::Wait(_) => {
+                let Some(SessionOutput::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
                     panic!("nothing is under way, and not everything is found");
                 };
                 finding.bytes += bytes.len() as u64;
@@ -86,7 +86,7 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
                 opener.handle_frame(frame, &mut pair.ours, true, now())?;
             }
             // Equal roots: there is nothing to find.
-            Output::Done(_) => break,
+            SessionOutput::Done(_) => break,
         }
     }
     finding.cpu = started.elapsed();

@@ -6,6 +6,7 @@ mod digest;
 mod draws;
 mod durable;
 mod engram;
+mod instructions;
 mod measure;
 mod membership;
 mod peers;
@@ -20,6 +21,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use instructions::Scenario;
 use measure::Progress;
 use serde::Serialize;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -146,6 +148,11 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// Does one piece of work, for `.ci/instructions` to count its instructions.
+    Instructions {
+        /// Which.
+        scenario: Scenario,
+    },
 }
 
 fn entries() -> clap::builder::RangedU64ValueParser {
@@ -171,6 +178,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Report::Transport { entries, json } => report_transport(entries, json)?,
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
+        Report::Instructions { scenario } => instructions::run(scenario)?,
     }
     Ok(())
 }

@@ -101,8 +101,24 @@ impl Pair {
 pub fn equal<V: Replicated>(
     entries: u64,
     value: impl Fn(u64) -> V,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<[Replica<V>; 2], Error> {
+    let store = filled(entries, value, progress)?;
+    // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
+    // their entries are good for, while one that has grown so fast is still making them.
+    let open = |seed| Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
+    Ok([open(1)?, open(2)?])
+}
+
+/// A store in which a replica has written so many values. `progress` is told how many are written, now and then.
+///
+/// # Errors
+/// If the replica refuses a write.
+pub fn filled<V: Replicated>(
+    entries: u64,
+    value: impl Fn(u64) -> V,
+    mut progress: impl FnMut(u64),
+) -> Result<MemoryStore, Error> {
     let store = SharedStore::default();
     let mut writer: Replica<V> = Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([3; 32]))?;
     for start in (0..entries).step_by(usize::try_from(TRANSACTION).unwrap_or(usize::MAX)) {
@@ -110,10 +126,8 @@ pub fn equal<V: Replicated>(
         let numbers = start..entries.min(start + TRANSACTION);
         writer.commit(numbers.map(&value).fold(Transaction::new(), Transaction::write), now())?;
     }
-    // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
-    // their entries are good for, while one that has grown so fast is still making them.
-    let open = |seed| Replica::open(store.contents().clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
-    Ok([open(1)?, open(2)?])
+    let filled = store.contents().clone();
+    Ok(filled)
 }
 
 /// A store that can be copied while a replica owns it.

@@ -39,7 +39,7 @@ pub fn synchronise<V: Replicated>(
     let mut answerer: Option<Session> = None;
     let finished = loop {
         match opener.poll_output() {
-            Output::Send(bytes) => {
+            SessionOutput::Send(bytes) => {
                 each_frame(&bytes);
                 let frame = Frame::decode(&bytes, config.checksum).expect("no frame is damaged");
                 let answerer = answerer.get_or_insert_with(|| {
@@ -47,19 +47,19 @@ pub fn synchronise<V: Replicated>(
                 });
                 answerer.handle_frame(frame, theirs, true, now())?;
             }
-            Output::Wait(_) => {
-                let Some(Output::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
+            SessionOutput::Wait(_) => {
+                let Some(SessionOutput::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
                     panic!("nothing is under way, and the replicas are not equal");
                 };
                 each_frame(&bytes);
                 let frame = Frame::decode(&bytes, config.checksum).expect("no frame is damaged");
                 opener.handle_frame(frame, ours, true, now())?;
             }
-            Output::Done(finished) => break finished,
+            SessionOutput::Done(finished) => break finished,
         }
     };
     assert_eq!(finished.outcome, Outcome::Converged);
-    let Some(Output::Done(at_answerer)) = answerer.as_mut().map(Session::poll_output) else {
+    let Some(SessionOutput::Done(at_answerer)) = answerer.as_mut().map(Session::poll_output) else {
         panic!("the opener has ended, and the answerer has not");
     };
     let of_both = |count: fn(&SessionStats) -> u64| count(&finished.stats) + count(&at_answerer.stats);

@@ -156,9 +156,9 @@ async fn nodes(replicas: [Replica<Item>; 2], push: bool) -> Result<[Node; 2], Bo
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
         let (peer, clock) = (PeerId::from(names[1 - index]), SystemClock::new());
         transport.set_peer(peer.clone(), addresses[1 - index])?;
-        let mut engine = Engine::new(replica, config.clone(), index as u64, clock.now());
+        let mut engine = Engine::new(replica, config.clone(), index as u64, clock.now())?;
         engine.add_peer(peer, None);
-        let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+        let (handle, driver) = drive(engine, transport, clock, DriverConfig::default())?;
         tokio::spawn(driver);
         handles.push(handle);
     }

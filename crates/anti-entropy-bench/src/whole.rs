@@ -159,9 +159,9 @@ async fn over_tcp(
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
         let (peer, clock) = (names[1 - index].clone(), SystemClock::new());
         transport.set_peer(peer.clone(), addresses[1 - index])?;
-        let mut engine = Engine::new(replica, config.clone(), index as u64, clock.now());
+        let mut engine = Engine::new(replica, config.clone(), index as u64, clock.now())?;
         engine.add_peer(peer, None);
-        let (handle, driver) = drive(engine, transport, clock, DriverConfig::default());
+        let (handle, driver) = drive(engine, transport, clock, DriverConfig::default())?;
         tokio::spawn(driver);
         handles.push(handle);
     }

@@ -1,28 +1,29 @@
-//! What is wrong with a pattern or with a space's settings.
+//! Why a pattern or a gossiper is refused.
 
 use std::fmt;
 
+use anti_entropy::ConfigError;
 use chrono::{DateTime, Utc};
 
-/// A pattern that was left out, since a field of it is not what patterns have.
+/// A pattern that was refused because one of its fields is not valid.
 ///
-/// Only this pattern is left out: the rest of its snapshot is taken, and what was held of it before stays.
+/// Only this pattern is refused. The rest of its snapshot is taken, and versions of it that are stored already stay.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("pattern {id:?}: {field} {problem}; this pattern was left out, and what was held of it stays")]
 #[non_exhaustive]
 pub struct InvalidPattern {
-    /// The pattern's id, as far as it has one.
+    /// The pattern's id; may be empty.
     pub id: String,
-    /// The field.
-    pub field: Field,
+    /// The field that is not valid.
+    pub field: PatternField,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: PatternProblem,
 }
 
 /// A field of a pattern, by engram's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Field {
+pub enum PatternField {
     /// `id`
     Id,
     /// `embedding`
@@ -37,7 +38,7 @@ pub enum Field {
     LastConsolidated,
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for PatternField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Id => "id",
@@ -50,11 +51,11 @@ impl fmt::Display for Field {
     }
 }
 
-/// What is wrong with a field.
+/// What is wrong with a field of a pattern.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
-    /// It has to have something in it.
+pub enum PatternProblem {
+    /// It is empty.
     #[error("is empty; give the pattern one")]
     Empty,
     /// The number is NaN or infinite.
@@ -66,84 +67,67 @@ pub enum Problem {
     /// A component is NaN or infinite.
     #[error("has {value} at index {index}; every component has to be a finite number")]
     ComponentNotFinite {
-        /// Where.
+        /// The component's index.
         index: usize,
-        /// What is there.
+        /// Its value.
         value: f32,
     },
-    /// A component is greater than the space's encoding can hold.
+    /// A component is too large for the space's encoding.
     #[error(
         "has {value} at index {index}, which the space's encoding cannot hold; choose a wider one, or scale the embeddings"
     )]
     ComponentTooLarge {
-        /// Where.
+        /// The component's index.
         index: usize,
-        /// What is there.
+        /// Its value.
         value: f32,
     },
-    /// It has another number of components than the space's embeddings.
+    /// The embedding does not have the number of components that the space asks for.
     #[error("has {found} dimensions, and the space {expected}; embed with the space's model, or open another space")]
     WrongDimension {
-        /// How many it has.
+        /// How many components it has.
         found: usize,
-        /// How many embeddings of the space have.
+        /// How many components embeddings of the space have.
         expected: usize,
     },
     /// The episodes are not in ascending order.
     #[error("has {episode:?} after a greater one; sort the episodes")]
     Unsorted {
-        /// The first episode that comes too late.
+        /// The first episode that follows a greater one.
         episode: String,
     },
-    /// An episode, or a pattern's id in its snapshot, is there twice.
+    /// An episode occurs twice in the pattern, or the pattern's id twice in the snapshot.
     #[error("has {value:?} twice; name each once")]
     Repeated {
-        /// What is there twice.
+        /// The episode or id.
         value: String,
     },
-    /// It takes more room than the replica's settings allow.
+    /// It is longer than the replica's settings allow.
     #[error("takes {bytes} bytes, and {limit} are allowed; raise {setting} on all replicas, or shorten it")]
     TooLong {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// How long it may be.
+        /// The greatest length allowed.
         limit: usize,
-        /// The setting that limits it.
+        /// The field of [`ReplicaConfig`](anti_entropy::ReplicaConfig) that limits it.
         setting: &'static str,
     },
-    /// The time has a leap second where there is none.
+    /// The time is a leap second at a moment that has none.
     #[error("is {0:?}, a leap second in the middle of a minute; give a time that exists")]
     NoSuchTime(DateTime<Utc>),
 }
 
-/// Settings of a space that make no sense. Nothing was opened.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SpaceError {
-    /// A threshold is not in 0..=1.
-    #[error("the threshold {name} is {value}; it has to be in 0..=1; nothing was opened")]
-    Threshold {
-        /// The field of [`Thresholds`](crate::Thresholds).
-        name: &'static str,
-        /// What it is.
-        value: f64,
-    },
-    /// The space's id is empty.
-    #[error("the space's id is empty; name it as engram does; nothing was opened")]
-    EmptyId,
-}
-
-/// A [`ConsolidationGossiper`](crate::gossiper::ConsolidationGossiper) that could not be opened.
+/// Why a [`ConsolidationGossiper`](crate::gossiper::ConsolidationGossiper) was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The space's settings make no sense. Nothing was opened.
+    /// A setting of the space or of the gossiper is out of its range, or contradicts another one. Nothing was opened.
     #[error(transparent)]
-    Space(#[from] SpaceError),
+    Config(#[from] ConfigError),
     /// The node's name is empty. Nothing was opened.
     #[error("the node's name is empty; give each node a name that no other node has; nothing was opened")]
     NoName,
-    /// The store failed, or holds what it was not given.
+    /// The store failed, or a record in it is damaged. Nothing was opened.
     #[error(transparent)]
     Replica(#[from] anti_entropy::Error),
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod encoding;
 mod error;
 pub mod gossiper;
 mod pattern;
@@ -8,7 +9,11 @@ mod resolve;
 mod space;
 pub mod view;
 
-pub use error::{Field, InvalidPattern, OpenError, Problem, SpaceError};
-pub use pattern::{ConsolidationSnapshot, Embedding, Encoding, Episodes, Pattern, SemanticPattern};
-pub use resolve::{ConfidenceVoting, LastConsolidated, Resolution, Vote, vote};
-pub use space::{Space, Thresholds};
+// Its `DateTime` stands in public signatures.
+pub use chrono;
+
+pub use encoding::Encoding;
+pub use error::{InvalidPattern, OpenError, PatternField, PatternProblem};
+pub use pattern::{ConsolidationSnapshot, Embedding, Episodes, Pattern, SemanticPattern};
+pub use resolve::{ConfidenceVoting, LastConsolidated, Vote, vote};
+pub use space::{MemorySpace, Resolution, Thresholds};

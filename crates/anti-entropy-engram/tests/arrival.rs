@@ -9,7 +9,7 @@ use anti_entropy::clock::{Now, Seed};
 use anti_entropy::{MemoryStore, Missing, Replica, Replicated};
 use anti_entropy_conformance::exchange;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{Pattern, SemanticPattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 use common::{NODES, real_patterns};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 /// What each node has to say: a dozen of its own patterns, and of each other node's first three another opinion.
 static SAID: LazyLock<Vec<Vec<Pattern>>> = LazyLock::new(|| {
     let all: Vec<Vec<SemanticPattern>> = (1..=NODES).map(|node| real_patterns(node, 2)).collect();
-    let space = Space::new("default");
+    let space = MemorySpace::new("default");
     let said = |node: usize| {
         let own = all[node].iter().take(12).cloned();
         let doubted = all.iter().flat_map(|patterns| patterns.iter().take(3)).cloned().map(move |mut pattern| {
@@ -42,7 +42,7 @@ struct Node {
 
 impl Node {
     fn new(node: usize) -> Self {
-        let space = Space::new("default");
+        let space = MemorySpace::new("default");
         let seed = Seed::from_bytes([u8::try_from(node).unwrap(); 32]);
         let mut replica = Replica::open(MemoryStore::new(), space.resolution, seed).unwrap();
         replica.adopt(SAID[node].iter().cloned(), Missing::Keep, Now::default()).unwrap();

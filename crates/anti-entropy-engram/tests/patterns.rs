@@ -15,9 +15,11 @@ use anti_entropy::clock::Timestamp;
 use anti_entropy::value::{ContentHash, Encoded};
 use anti_entropy::{Digest, Replicated};
 use anti_entropy_conformance::check_items;
-use anti_entropy_engram::{Encoding, Field, InvalidPattern, Pattern, Problem, SemanticPattern, Space};
+use anti_entropy_engram::{
+    Encoding, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, SemanticPattern,
+};
 use chrono::{DateTime, TimeZone, Timelike, Utc};
-use common::{real_patterns, semantic, space};
+use common::{encoded_space, real_patterns, semantic, space};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::F32, Encoding::F16, Encoding::I8];
 
@@ -45,7 +47,7 @@ fn samples() -> Vec<Pattern> {
         change(|pattern| pattern.last_consolidated = DateTime::<Utc>::MAX_UTC),
         change(|pattern| pattern.last_consolidated = leap_second()),
     ];
-    let spaces = ENCODINGS.map(|encoding| Space { encoding, ..space(3) });
+    let spaces = ENCODINGS.map(|encoding| encoded_space(3, encoding));
     let patterns = spaces.iter().flat_map(|space| all.iter().map(|sample| Pattern::new(sample, "node-1", space)));
     let elsewhere = Pattern::new(&plain, "node-2", &spaces[0]);
     let patterns: Vec<Pattern> = patterns.chain([elsewhere]).collect::<Result<_, _>>().unwrap();
@@ -71,7 +73,7 @@ fn patterns_keep_the_laws_of_replicated_values() {
     let real: Vec<Pattern> = real_patterns(1, 2)
         .iter()
         .take(4)
-        .map(|pattern| Pattern::new(pattern, "node-1", &Space::new("default")).unwrap())
+        .map(|pattern| Pattern::new(pattern, "node-1", &MemorySpace::new("default")).unwrap())
         .collect();
     check_items(&real).unwrap();
 }
@@ -79,7 +81,7 @@ fn patterns_keep_the_laws_of_replicated_values() {
 #[test]
 fn what_goes_in_comes_out() {
     for pattern in real_patterns(1, 1) {
-        let held = Pattern::new(&pattern, "node-1", &Space::new("default")).unwrap();
+        let held = Pattern::new(&pattern, "node-1", &MemorySpace::new("default")).unwrap();
         assert_eq!(SemanticPattern::from(&held), pattern);
         let received = Pattern::decode(&held.key(), &held.encode()).unwrap();
         assert_eq!(received, held);
@@ -91,7 +93,7 @@ fn what_goes_in_comes_out() {
 fn the_bytes_are_these() {
     let plain = semantic("a", &[1.0, -0.5], &["e1", "e22"], 0.5);
     let encoded = |encoding| {
-        let space = Space { encoding, ..space(2) };
+        let space = encoded_space(2, encoding);
         Pattern::new(&plain, "n1", &space).unwrap().encode()
     };
     let body = |encoding: u8| {
@@ -149,7 +151,7 @@ fn refused(change: impl FnOnce(&mut SemanticPattern)) -> InvalidPattern {
     refused_in(&space(3), change)
 }
 
-fn refused_in(space: &Space, change: impl FnOnce(&mut SemanticPattern)) -> InvalidPattern {
+fn refused_in(space: &MemorySpace, change: impl FnOnce(&mut SemanticPattern)) -> InvalidPattern {
     let mut pattern = semantic("pattern_1", &[0.5, -0.25, 0.0], &["e1", "e2"], 0.5);
     change(&mut pattern);
     Pattern::new(&pattern, "node-1", space).expect_err("it is not valid")
@@ -157,40 +159,43 @@ fn refused_in(space: &Space, change: impl FnOnce(&mut SemanticPattern)) -> Inval
 
 #[test]
 fn bad_input_is_refused_by_name_and_field() {
-    let field = |error: InvalidPattern, field: Field, problem: Problem| {
+    let field = |error: InvalidPattern, field: PatternField, problem: PatternProblem| {
         assert_eq!((error.field, &error.problem), (field, &problem));
         let text = error.to_string();
         assert!(text.contains(&error.id) && text.contains(&field.to_string()), "{text}");
     };
-    field(refused(|pattern| pattern.id.clear()), Field::Id, Problem::Empty);
-    let wrong = Problem::WrongDimension { found: 2, expected: 3 };
-    field(refused(|pattern| pattern.embedding.truncate(2)), Field::Embedding, wrong);
-    let infinite = Problem::ComponentNotFinite { index: 1, value: f32::INFINITY };
-    field(refused(|pattern| pattern.embedding[1] = f32::INFINITY), Field::Embedding, infinite);
-    let unsorted = Problem::Unsorted { episode: "e0".into() };
-    field(refused(|pattern| pattern.source_episodes.push("e0".into())), Field::SourceEpisodes, unsorted);
-    let repeated = Problem::Repeated { value: "e2".into() };
-    field(refused(|pattern| pattern.source_episodes.push("e2".into())), Field::SourceEpisodes, repeated);
-    let strength = Problem::NotFinite(f32::NEG_INFINITY);
-    field(refused(|pattern| pattern.strength = f32::NEG_INFINITY), Field::Strength, strength);
+    field(refused(|pattern| pattern.id.clear()), PatternField::Id, PatternProblem::Empty);
+    let wrong = PatternProblem::WrongDimension { found: 2, expected: 3 };
+    field(refused(|pattern| pattern.embedding.truncate(2)), PatternField::Embedding, wrong);
+    let infinite = PatternProblem::ComponentNotFinite { index: 1, value: f32::INFINITY };
+    field(refused(|pattern| pattern.embedding[1] = f32::INFINITY), PatternField::Embedding, infinite);
+    let unsorted = PatternProblem::Unsorted { episode: "e0".into() };
+    field(refused(|pattern| pattern.source_episodes.push("e0".into())), PatternField::SourceEpisodes, unsorted);
+    let repeated = PatternProblem::Repeated { value: "e2".into() };
+    field(refused(|pattern| pattern.source_episodes.push("e2".into())), PatternField::SourceEpisodes, repeated);
+    let strength = PatternProblem::NotFinite(f32::NEG_INFINITY);
+    field(refused(|pattern| pattern.strength = f32::NEG_INFINITY), PatternField::Strength, strength);
     for confidence in [-0.01, 1.01] {
-        let problem = Problem::OutOfRange(confidence);
-        field(refused(|pattern| pattern.schema_confidence = confidence), Field::SchemaConfidence, problem);
+        let problem = PatternProblem::OutOfRange(confidence);
+        field(refused(|pattern| pattern.schema_confidence = confidence), PatternField::SchemaConfidence, problem);
     }
-    let endless = Problem::NotFinite(f32::INFINITY);
-    field(refused(|pattern| pattern.schema_confidence = f32::INFINITY), Field::SchemaConfidence, endless);
+    let endless = PatternProblem::NotFinite(f32::INFINITY);
+    field(refused(|pattern| pattern.schema_confidence = f32::INFINITY), PatternField::SchemaConfidence, endless);
 }
 
 #[test]
 fn not_a_number_is_refused_wherever_it_stands() {
     let embedding = refused(|pattern| pattern.embedding[2] = f32::NAN);
-    assert!(matches!(embedding.problem, Problem::ComponentNotFinite { index: 2, .. }), "{embedding}");
+    assert!(matches!(embedding.problem, PatternProblem::ComponentNotFinite { index: 2, .. }), "{embedding}");
     let strength = refused(|pattern| pattern.strength = f32::NAN);
-    assert!(matches!(strength, InvalidPattern { field: Field::Strength, problem: Problem::NotFinite(_), .. }));
+    assert!(matches!(
+        strength,
+        InvalidPattern { field: PatternField::Strength, problem: PatternProblem::NotFinite(_), .. }
+    ));
     let confidence = refused(|pattern| pattern.schema_confidence = f32::NAN);
     assert!(matches!(
         confidence,
-        InvalidPattern { field: Field::SchemaConfidence, problem: Problem::NotFinite(_), .. }
+        InvalidPattern { field: PatternField::SchemaConfidence, problem: PatternProblem::NotFinite(_), .. }
     ));
 }
 
@@ -199,14 +204,14 @@ fn a_leap_second_in_the_middle_of_a_minute_is_refused() {
     let time = leap_second() - chrono::Duration::seconds(10);
     let time = time.with_nanosecond(1_500_000_000).unwrap();
     let error = refused(|pattern| pattern.last_consolidated = time);
-    assert_eq!((error.field, error.problem), (Field::LastConsolidated, Problem::NoSuchTime(time)));
+    assert_eq!((error.field, error.problem), (PatternField::LastConsolidated, PatternProblem::NoSuchTime(time)));
 }
 
 /// What the parts and the body of a peer's pattern may not be.
 #[test]
 fn bytes_that_no_pattern_has_are_refused() {
     let plain = semantic("a", &[1.0, -0.5], &["e1"], 0.5);
-    let valid = |encoding| Pattern::new(&plain, "n1", &Space { encoding, ..space(2) }).unwrap().encode();
+    let valid = |encoding| Pattern::new(&plain, "n1", &encoded_space(2, encoding)).unwrap().encode();
     let refused = |encoded: &Encoded, what: &str| {
         assert!(Pattern::decode(&"a".into(), encoded).is_err(), "{what}");
     };
@@ -255,11 +260,11 @@ fn bytes_that_no_pattern_has_are_refused() {
 
 #[test]
 fn what_an_encoding_cannot_hold_is_refused() {
-    let halves = Space { encoding: Encoding::F16, ..space(3) };
+    let halves = encoded_space(3, Encoding::F16);
     let error = refused_in(&halves, |pattern| pattern.embedding[1] = 65_520.0);
-    assert_eq!(error.problem, Problem::ComponentTooLarge { index: 1, value: 65_520.0 });
+    assert_eq!(error.problem, PatternProblem::ComponentTooLarge { index: 1, value: 65_520.0 });
     let mut largest = semantic("a", &[65_504.0, f32::MAX, 1e-45], &[], 0.5);
-    assert!(Pattern::new(&largest, "n", &Space { encoding: Encoding::F32, ..space(3) }).is_ok());
+    assert!(Pattern::new(&largest, "n", &encoded_space(3, Encoding::F32)).is_ok());
     assert!(Pattern::new(&largest, "n", &halves).is_err());
     largest.embedding[1] = -65_504.0;
     assert!(Pattern::new(&largest, "n", &halves).is_ok());
@@ -267,16 +272,16 @@ fn what_an_encoding_cannot_hold_is_refused() {
     largest.embedding[1] = 65_520f32.next_down();
     assert_eq!(Pattern::new(&largest, "n", &halves).unwrap().embedding().to_vec()[1], 65_504.0);
     // 127 steps of the greatest number of all are too much, and of no other.
-    let steps = Space { encoding: Encoding::I8, ..space(3) };
+    let steps = encoded_space(3, Encoding::I8);
     let error = refused_in(&steps, |pattern| pattern.embedding[2] = f32::MIN);
-    assert_eq!(error.problem, Problem::ComponentTooLarge { index: 2, value: f32::MIN });
+    assert_eq!(error.problem, PatternProblem::ComponentTooLarge { index: 2, value: f32::MIN });
     largest.embedding[1] = f32::MAX.next_down();
     assert!(Pattern::new(&largest, "n", &steps).is_ok());
 }
 
 /// What becomes of a component beside the largest one.
 fn kept(encoding: Encoding, largest: f32, component: f32) -> [f32; 2] {
-    let space = Space { encoding, ..space(2) };
+    let space = encoded_space(2, encoding);
     let pattern = Pattern::new(&semantic("a", &[largest, component], &[], 0.5), "n", &space).unwrap();
     pattern.embedding().to_vec().try_into().unwrap()
 }
@@ -297,7 +302,7 @@ fn encodings_keep_their_promises() {
     for pattern in real_patterns(2, 1).iter().take(20) {
         let largest = pattern.embedding.iter().fold(0.0, |largest: f32, component| largest.max(component.abs()));
         for encoding in ENCODINGS {
-            let space = Space { encoding, ..Space::new("default") };
+            let space = MemorySpace::new("default").with(|space| space.encoding = encoding);
             let held = Pattern::new(pattern, "n", &space).unwrap().embedding().to_vec();
             for (was, is) in pattern.embedding.iter().zip(held) {
                 let change = (f64::from(*was) - f64::from(is)).abs();

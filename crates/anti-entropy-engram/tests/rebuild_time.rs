@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::{GossipConfig, MemoryStore, Transaction};
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
-use anti_entropy_engram::{ConsolidationSnapshot, Encoding, Pattern, SemanticPattern, Space};
+use anti_entropy_engram::{ConsolidationSnapshot, Encoding, MemorySpace, Pattern, SemanticPattern};
 use chrono::DateTime;
 
 const PATTERNS: usize = 10_000;
@@ -51,7 +51,7 @@ fn rebuilds_of_10_000_patterns_of_768_dimensions() {
         let mut random = fastrand::Rng::with_seed(1);
         let patterns = (0..PATTERNS).map(|_| pattern(&mut random)).collect();
         let mut snapshot = ConsolidationSnapshot { generated_at: DateTime::UNIX_EPOCH, patterns };
-        let space = Space { encoding, ..Space::new("default") };
+        let space = MemorySpace::new("default").with(|space| space.encoding = encoding);
         let (seed, config) = (Seed::from_bytes([1; 32]), GossipConfig::default());
         let mut gossiper =
             ConsolidationGossiper::open(space, "node-1", MemoryStore::new(), seed, config, Now::default()).unwrap();

@@ -13,10 +13,10 @@ use std::sync::LazyLock;
 use anti_entropy::{Replicated, Resolver, Version};
 use anti_entropy_conformance::check_resolver;
 use anti_entropy_engram::{
-    ConfidenceVoting, Encoding, LastConsolidated, Pattern, Resolution, SemanticPattern, Space, Vote, vote,
+    ConfidenceVoting, Encoding, LastConsolidated, Pattern, Resolution, SemanticPattern, Vote, vote,
 };
 use chrono::TimeDelta;
-use common::{NODES, all_real_patterns, pattern, real_patterns, semantic, space, version};
+use common::{NODES, all_real_patterns, encoded_space, pattern, real_patterns, semantic, version};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -196,7 +196,7 @@ proptest! {
     ) {
         let versions: Vec<_> = (1..).zip(&all).map(|(writer, ((embedding, encoding), confidence, strength))| {
             let value = SemanticPattern { strength: *strength, ..semantic("a", embedding, &["e"], *confidence) };
-            let space = Space { encoding: *encoding, ..space(embedding.len()) };
+            let space = encoded_space(embedding.len(), *encoding);
             version(writer, Pattern::new(&value, "n", &space).unwrap())
         }).collect();
         let vote = voted(&versions);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anti_entropy_sim::check::Violation;
-use anti_entropy_sim::history::{Fault, Record, write_line};
+use anti_entropy_sim::history::{FaultChange, Record, write_line};
 use fastrand::Rng;
 
 use crate::cluster::{Cluster, Ground, Setup};
@@ -94,7 +94,7 @@ impl Run {
     fn note_fault(&self, nemesis: Nemesis, fault: &Active, begins: bool) {
         let (partitions, crashes) = (nemesis.partitions(), nemesis.crashes());
         let (at, fault) = (monotonic_us(), fault.describe());
-        self.cluster.note(Happening::Fault(Fault { at, fault, begins, partitions, crashes }));
+        self.cluster.note(Happening::Fault(FaultChange { at, fault, begins, partitions, crashes }));
     }
 
     /// All faults are over: waits until all nodes are equal, and lets them say what they hold.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anti_entropy::GossipConfig;
 use anti_entropy::clock::Context;
 use anti_entropy_net::TlsConfig;
-use anti_entropy_sim::history::{Acknowledged, Dot, Held, KeyIndex, NodeIndex, OpKind, ValueHash};
+use anti_entropy_sim::history::{Acknowledged, Held, KeyIndex, NodeIndex, OpKind, ValueHash, WriteName};
 use serde::{Deserialize, Serialize};
 
 /// The first line that a node reads.
@@ -170,11 +170,11 @@ pub struct Attempt {
     /// At which key.
     pub key: KeyIndex,
     /// The name that it gets if it is done.
-    pub dot: Dot,
+    pub dot: WriteName,
     /// A hash of what is written; nothing for a delete.
     pub value: Option<ValueHash>,
     /// What it replaces.
-    pub seen: Vec<Dot>,
+    pub seen: Vec<WriteName>,
 }
 
 /// How an operation ended.
@@ -191,9 +191,9 @@ pub struct Done {
     /// How it ended.
     pub ok: Acknowledged,
     /// The name of the write or delete.
-    pub dot: Option<Dot>,
+    pub dot: Option<WriteName>,
     /// What a read saw.
-    pub seen: Vec<Dot>,
+    pub seen: Vec<WriteName>,
 }
 
 /// How a session ended.
@@ -201,7 +201,7 @@ pub struct Done {
 pub struct SessionEnd {
     /// With whom.
     pub peer: NodeIndex,
-    /// As [`Session::outcome`](anti_entropy_sim::history::Session::outcome).
+    /// As [`EndedSession::outcome`](anti_entropy_sim::history::EndedSession::outcome).
     pub outcome: String,
     /// How many keys differed.
     pub differences: u64,

@@ -1,41 +1,46 @@
-//! What can go wrong with a file as a whole.
+//! Errors of a file as a whole.
 
 use std::error::Error;
 use std::io;
 
+use anti_entropy::ConfigError;
+
 use crate::Schema;
 
-/// A file that was refused, or an operation on it that failed.
+/// Why a file was refused, or an operation on it failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
+    /// A setting is out of its range, or contradicts another one. Nothing was opened.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The file system failed.
     #[error("{what}: {source}; nothing that was committed is lost; see to the disk and open the file again")]
     Io {
-        /// What was being done.
+        /// Which operation failed.
         what: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// There is no such file.
     #[error("there is no file {0}; nothing was changed; create it, or correct the path")]
     Missing(String),
-    /// There is something there already, and it would be overwritten.
+    /// There is a file already, which would be overwritten.
     #[error("{0} exists already; nothing was changed; choose another path, or remove it")]
     Exists(String),
     /// Another process, or another part of this one, has the file open.
     #[error("the file is open elsewhere; nothing was changed; end the other process, or share its handle")]
     InUse,
-    /// The file is no redb database.
+    /// The file is not a redb database.
     #[error("the file is no redb database; nothing was changed; correct the path")]
     NotRedb,
-    /// The file is a redb database of something else.
+    /// The file is a redb database of another program.
     #[error("the file is a redb database of another program; nothing was changed; correct the path")]
     NotOurs,
-    /// The file is in a format of redb that this release does not read.
+    /// The file has a format of redb that this release does not read.
     #[error("the file is in format {0} of redb, which is not read; nothing was changed; use the release that wrote it")]
     OtherRedb(u8),
-    /// The file is in another format than this release reads.
+    /// The file has another format than this release reads.
     #[error(
         "the file is in format {found} and this release reads format {expected}; nothing was changed; use the release that wrote it, or synchronise into a new file"
     )]
@@ -45,33 +50,33 @@ pub enum FileError {
         /// [`FORMAT`](crate::FORMAT).
         expected: u32,
     },
-    /// The values in the file are of another schema.
+    /// The values in the file have another schema.
     #[error(
         "the file holds {found}, and {expected} is expected; nothing was changed; use the release that wrote it, or migrate the values as the documentation of anti-entropy-redb says"
     )]
     OtherSchema {
-        /// What the file says.
+        /// The file's schema.
         found: Schema,
-        /// What the configuration says.
+        /// [`RedbConfig::schema`](crate::RedbConfig::schema).
         expected: Schema,
     },
-    /// The file is not as it was written: truncated, or with other bits.
+    /// The file is damaged: it is truncated, or bits in it have changed.
     #[error("the file is damaged: {0}; nothing was changed; restore a backup, or remove the file and synchronise")]
     Damaged(String),
-    /// The space is open already.
+    /// A store of this space is open already.
     #[error("the space {0:?} is open already; nothing was changed; use the replica that has it, or drop that first")]
     SpaceInUse(String),
-    /// A space needs a name, and not too long a one.
+    /// The name of the space is empty or too long.
     #[error(
         "the name of a space has {bytes} bytes, and 1 to {limit} are allowed; nothing was changed; choose another name"
     )]
     SpaceName {
-        /// How long it is.
+        /// The length of the name.
         bytes: usize,
         /// [`RedbConfig::max_space_name_bytes`](crate::RedbConfig::max_space_name_bytes).
         limit: usize,
     },
-    /// A scan or a backup still reads what compaction would move.
+    /// A scan or a backup is reading pages that compaction would move.
     #[error("a scan or a backup is under way; nothing was changed; compact when it has ended")]
     Busy,
     /// The database failed in another way.

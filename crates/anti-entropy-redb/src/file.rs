@@ -1,63 +1,50 @@
-//! A file, and the spaces in it.
+//! A file and the spaces in it.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, TransactionError,
-    WriteTransaction,
-};
+use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
-use crate::held::Held;
+use crate::deferred::DeferredBackend;
+use crate::guard::guarded;
+use crate::shared::Shared;
 use crate::tables::{self, Found};
 use crate::{FileError, RedbConfig, RedbStore, directory};
 
-/// A file that holds the stores of one or more replicas, each in a space of its own.
+/// A file that contains the stores of one or more replicas, each in a space of its own.
 ///
-/// It is a handle: clones and stores share the file, which is closed when the last of them is dropped. All spaces share
-/// one writer, so their commits wait for each other.
+/// This is a handle. Clones and stores share the file, which is closed when the last of them is dropped. All spaces share
+/// one writer, so that their commits wait for each other.
 #[derive(Clone, Debug)]
 pub struct RedbFile {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What the handles of a file share.
-pub(crate) struct Shared {
-    /// Locked for writing by compaction alone; redb orders everything else itself.
-    database: RwLock<Database>,
-    backend: Held,
-    config: RedbConfig,
-    open_spaces: Mutex<BTreeSet<String>>,
-    failed: AtomicBool,
-}
-
 impl RedbFile {
     /// Opens the file at `path`, and creates it if there is none.
     ///
-    /// The whole file is read, to verify it: O(n).
+    /// Reads the whole file to verify it: O(n).
     ///
     /// # Errors
-    /// See [`FileError`]. A file that is refused stays as it was.
+    /// See [`FileError`]. A file that is refused is unchanged.
     pub fn create(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
         let path = path.as_ref();
+        // Before a file is created that nobody could open.
+        config.validate()?;
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         match opened {
             Ok(file) => {
                 let created = Self::with_file(file, config)?;
-                // The file's name is to survive a power cut too.
+                // The file's name has to survive a power cut too.
                 directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
                 Ok(created)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let opened = Self::open(path, config)?;
-                // Whoever created it may have died before it did so.
+                // The process that created it may have died before it synced the directory.
                 directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))?;
                 Ok(opened)
             }
@@ -67,10 +54,10 @@ impl RedbFile {
 
     /// Opens the file at `path`.
     ///
-    /// The whole file is read, to verify it: O(n).
+    /// Reads the whole file to verify it: O(n).
     ///
     /// # Errors
-    /// See [`FileError`]. A file that is refused stays as it was.
+    /// See [`FileError`]. A file that is refused is unchanged.
     pub fn open(path: impl AsRef<Path>, config: RedbConfig) -> Result<Self, FileError> {
         let path = path.as_ref();
         match OpenOptions::new().read(true).write(true).open(path) {
@@ -86,12 +73,13 @@ impl RedbFile {
         Self::with_backend(FileBackend::new(file)?, config)
     }
 
-    /// Opens what `backend` keeps, or creates it there if that is empty.
+    /// Opens the database in `backend`, and creates one if the backend is empty.
     ///
     /// # Errors
-    /// See [`FileError`]. What is refused stays as it was.
+    /// See [`FileError`]. A database that is refused is unchanged.
     pub fn with_backend(backend: impl StorageBackend, config: RedbConfig) -> Result<Self, FileError> {
-        let backend = Held::new(backend);
+        config.validate()?;
+        let backend = DeferredBackend::new(backend);
         let database = open_checked(&backend, config.cache_bytes)?;
         let found = tables::check_header(&database.begin_read()?, &config)?;
         backend.release().map_err(FileError::io("the file cannot be written"))?;
@@ -100,20 +88,14 @@ impl RedbFile {
             tables::write_header(&writing, &config.schema)?;
             writing.commit()?;
         }
-        let shared = Shared {
-            database: RwLock::new(database),
-            backend,
-            config,
-            open_spaces: Mutex::default(),
-            failed: AtomicBool::new(false),
-        };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(Shared::new(database, backend, config)) })
     }
 
-    /// Opens the space of that name, empty if it was never written to. It is open until the store is dropped.
+    /// Opens the store of the space `name`. A space that was never written to is empty. The space is in use until the store is
+    /// dropped.
     ///
     /// # Errors
-    /// [`FileError::SpaceInUse`], [`FileError::SpaceName`].
+    /// [`FileError::SpaceInUse`] if the space is open already, [`FileError::SpaceName`] if the name is empty or too long.
     pub fn space(&self, name: &str) -> Result<RedbStore, FileError> {
         let (bytes, limit) = (name.len(), self.shared.config.max_space_name_bytes);
         if bytes == 0 || bytes > limit {
@@ -125,7 +107,7 @@ impl RedbFile {
         Ok(RedbStore::new(Arc::clone(&self.shared), name.to_string()))
     }
 
-    /// The names of the spaces that were written to, in order.
+    /// The names of the spaces that were written to, in ascending order.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -133,7 +115,7 @@ impl RedbFile {
         tables::spaces(&self.shared.begin_read()?)
     }
 
-    /// How many bytes the file has.
+    /// The length of the file in bytes.
     ///
     /// # Errors
     /// If the file system fails.
@@ -146,67 +128,18 @@ impl RedbFile {
     }
 }
 
-/// Opens a database of which every page's checksum is verified, so that nothing in it surprises redb later.
-fn open_checked(backend: &Held, cache_bytes: usize) -> Result<Database, FileError> {
+/// Opens a database and verifies the checksum of every page, so that damage shows now and not later.
+fn open_checked(backend: &DeferredBackend, cache_bytes: usize) -> Result<Database, FileError> {
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-    // redb means to answer damage with an error. Should it panic all the same, that is an answer too.
-    match catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend.clone()))) {
-        Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
+    // redb should answer damage with an error. If it panics instead, the file is damaged too.
+    match guarded(|| builder.create_with_backend(backend.clone())) {
+        Some(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
             if error.kind() == io::ErrorKind::InvalidData =>
         {
             Err(FileError::NotRedb)
         }
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(FileError::Damaged("it makes no sense to redb".to_string())),
-    }
-}
-
-impl Shared {
-    pub(crate) fn database(&self) -> RwLockReadGuard<'_, Database> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For compaction alone.
-    pub(crate) fn with_database_alone<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
-        work(&mut self.database.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
-        self.database().begin_read()
-    }
-
-    /// A transaction that survives a power cut once it was committed, and that is not half there before, whoever chose
-    /// the bytes: in one phase, a checksum that is not cryptographic would have to tell.
-    pub(crate) fn begin_write(database: &Database) -> Result<WriteTransaction, TransactionError> {
-        let mut writing = database.begin_write()?;
-        writing.set_durability(Durability::Immediate).expect("a new transaction has no savepoints");
-        writing.set_two_phase_commit(true);
-        Ok(writing)
-    }
-
-    pub(crate) fn close_space(&self, name: &str) {
-        self.open_spaces().remove(name);
-    }
-
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    fn open_spaces(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.open_spaces.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("config", &self.config)
-            .field("open_spaces", &self.open_spaces())
-            .finish_non_exhaustive()
+        Some(opened) => Ok(opened?),
+        None => Err(FileError::Damaged("it makes no sense to redb".to_string())),
     }
 }

@@ -10,29 +10,31 @@
 //! | `anti-entropy` | `&str`: `format` | `&[u8]`: [`FORMAT`], 4 bytes |
 //! | | `schema name` | [`Schema::name`], UTF-8 |
 //! | | `schema version` | [`Schema::version`], 4 bytes |
-//! | `records/` and the space's name | `&[u8; 16]`: the key hash | `&[u8]`: the record, as the replica gave it |
+//! | `records/` and the space's name | `&[u8; 16]`: the key hash | `&[u8]`: the record as the replica wrote it |
 //! | `meta/` and the space's name | `u8`: 0 for the slot Identity, 1 for Context | `&[u8]`: the slot's content, likewise |
 //!
-//! What is in records and slots is in the section "Disk" of anti-entropy's docs/protocol.md. The table `anti-entropy` is
-//! written in the first transaction of a file; those of a space when it is first written to. A database without any table
-//! is a file whose creation did not get that far, and is taken for new.
+//! The section "Disk" of anti-entropy's docs/protocol.md defines records and slots. The first transaction of a file writes the
+//! table `anti-entropy`; the first commit to a space writes the tables of that space. A database without any table is a file
+//! whose creation was interrupted, and is opened as a new one.
 //!
-//! # Which damage is noticed
+//! # Which damage is detected
 //!
-//! Opening verifies the checksum of every page in use. They are not cryptographic: they tell accidents, not forgeries.
-//! One bit of redb's header has no checksum: the one that says which of two commits is the last. If it flips in a file
-//! that was not closed, the last commit is undone, as by restoring a backup of a moment before; a replica opened with
-//! [`Continuity::Unproven`](anti_entropy::Continuity::Unproven) is safe from that too.
+//! Opening verifies the checksum of every page in use. The checksums are not cryptographic: they detect accidents, not
+//! forgeries. One bit of redb's header has no checksum: it says which of two commits is the last one. If it flips in a file
+//! that was not closed, the last commit is undone, as if a backup from just before it had been restored. A replica that is
+//! opened with [`Continuity::Unproven`](anti_entropy::Continuity::Unproven) is safe from that too.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
+mod deferred;
 mod directory;
 mod error;
 mod file;
-mod held;
+mod guard;
 mod maintenance;
 mod marker;
 mod read_ahead;
+mod shared;
 #[cfg(feature = "simulated-disk")]
 pub mod simulated_disk;
 mod store;
@@ -43,7 +45,7 @@ pub use error::FileError;
 pub use file::RedbFile;
 pub use maintenance::Compaction;
 pub use marker::MarkerFile;
-// What `RedbFile::with_backend` takes.
-pub use redb::StorageBackend;
+// `RedbFile::with_backend` takes a `StorageBackend`, whose methods name the other type.
+pub use redb::{BackendError, StorageBackend};
 pub use store::RedbStore;
 pub use tables::FORMAT;

@@ -1,4 +1,4 @@
-//! Making a file smaller, and copying it while it is used.
+//! Compaction and backups of a file that is in use.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
-use crate::file::Shared;
+use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
 use crate::{FileError, RedbFile, directory};
 
-/// What compaction did.
+/// The result of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compaction {
-    /// How long the file was.
+    /// The length of the file before.
     pub bytes_before: u64,
-    /// How long it is now; the same if there was too little to gain.
+    /// The length of the file after; the same if too little of it was unused.
     pub bytes_after: u64,
 }
 
 impl Compaction {
-    /// How many bytes were saved.
+    /// How many bytes the compaction saved.
     pub const fn saved_bytes(&self) -> u64 {
         self.bytes_before.saturating_sub(self.bytes_after)
     }
 }
 
 impl RedbFile {
-    /// Makes the file smaller, if [enough](crate::RedbConfig::compact_from_unused_percent) of it is unused.
+    /// Compacts the file if [enough](crate::RedbConfig::compact_from_unused_percent) of it is unused.
     ///
-    /// Everything else waits meanwhile: it may write all of the file again, O(n). The stores stay open.
+    /// The stores stay open, but all their operations wait meanwhile. It may write the whole file again, O(n).
     ///
     /// # Errors
-    /// [`FileError::Busy`] while a scan or a backup is under way. If the disk fails, nothing that was committed is lost.
+    /// [`FileError::Busy`] while a scan or a backup runs. If the disk fails, no committed data is lost.
     pub fn compact(&self) -> Result<Compaction, FileError> {
         let bytes_before = self.len_bytes()?;
         self.shared.with_database_alone(|database| {
@@ -49,25 +49,25 @@ impl RedbFile {
         })
     }
 
-    /// Copies all spaces, as they are at one moment, into a new file at `path`; everything goes on meanwhile. O(n).
+    /// Copies a consistent snapshot of all spaces into a new file at `path`. The stores can be used meanwhile. O(n).
     ///
-    /// A replica that is opened from a backup takes a new id, as it must: with
-    /// [`Continuity::Unproven`](anti_entropy::Continuity::Unproven), and with any marker too, since the backup
-    /// of an open replica matches none.
+    /// A replica that is opened from a backup has to take a new id. It does with
+    /// [`Continuity::Unproven`](anti_entropy::Continuity::Unproven), and with any marker too, since the backup of an
+    /// open replica matches no marker.
     ///
-    /// It is written beside `path`, with `.part` behind the name, and gets its name when all of it is on disk. What a crash
-    /// leaves under the longer name can be removed.
+    /// The backup is written to `path` with `.part` appended, and renamed when all of it is on disk. A crash may leave the
+    /// `.part` file behind; it can be removed.
     ///
     /// # Errors
-    /// [`FileError::Exists`] if there is a file at `path`, or one that a crash left; others if reading or writing fails. Then there is no backup,
-    /// and the file itself is as it was.
+    /// [`FileError::Exists`] if there is a file at `path` or at its `.part`; other errors if reading or writing fails. Then
+    /// there is no backup, and the file itself is unchanged.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<(), FileError> {
         let path = path.as_ref();
         let failed = |error| FileError::io("the backup was not created")(error);
         if path.try_exists().map_err(failed)? {
             return Err(FileError::Exists(path.display().to_string()));
         }
-        // Under another name until all of it is there: what a crash leaves must not pass for a backup.
+        // Under another name until it is complete, so that a crash leaves nothing that looks like a backup.
         let part = part_of(path);
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&part);
         let file = opened.map_err(|error| match error.kind() {
@@ -82,21 +82,21 @@ impl RedbFile {
             directory::sync_parent(path).map_err(FileError::io("the directory was not synced"))
         });
         if copied.is_err() {
-            // If it cannot be removed either, the error says enough.
+            // If it cannot be removed either, the first error says enough.
             let _ = std::fs::remove_file(&part);
         }
         copied
     }
 }
 
-/// What a backup is called while it is made.
+/// The path of a backup while it is written.
 fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     part.into()
 }
 
-/// Copies every space in one transaction.
+/// Copies all spaces in one transaction.
 fn copy(from: &ReadTransaction, to: &RedbFile) -> Result<(), FileError> {
     let database = to.shared.database();
     let writing = Shared::begin_write(&database)?;

@@ -1,4 +1,4 @@
-//! Where the marker of a closed replica is kept.
+//! The file for the marker of a closed replica.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,14 +8,14 @@ use anti_entropy::{Continuity, Marker};
 
 use crate::directory;
 
-/// Keeps what [`Replica::close`](anti_entropy::Replica::close) returns until the next opening, so that a replica
-/// that was closed goes on under its id, and one that crashed or comes from a backup takes a new one.
+/// A file that keeps the marker of [`Replica::close`](anti_entropy::Replica::close) until the replica is opened
+/// again. With it, a replica that was closed keeps its id, and one that crashed or comes from a backup takes a new id.
 ///
-/// **Keep the file outside of what is backed up**, and outside of the directory of the database: whoever restores an old
-/// database together with its old marker makes the replica believe that it was never rolled back. A directory of the
-/// machine's own state does, `/var/lib/private` rather than `/var/lib/app/data`. One file serves one replica.
+/// **Keep the file out of backups**, and out of the directory of the database. An old database that is restored together with
+/// its old marker looks as if it was never rolled back. Use a directory for the machine's own state, `/var/lib/private` and
+/// not `/var/lib/app/data`, for example. One file serves one replica.
 ///
-/// The file holds the marker's sixteen bytes. Any other content proves nothing.
+/// The file has the sixteen bytes of the marker. Any other content proves nothing.
 ///
 /// ```
 /// use anti_entropy::{Continuity, Marker};
@@ -24,7 +24,7 @@ use crate::directory;
 /// # let directory = tempfile::tempdir()?;
 /// let file = MarkerFile::new(directory.path().join("list.marker"));
 /// file.keep(Marker::from_bytes([7; 16]))?;
-/// // It is good for one opening.
+/// // The marker is good for one opening.
 /// assert_eq!(file.take()?, Continuity::Marker(Marker::from_bytes([7; 16])));
 /// assert_eq!(file.take()?, Continuity::Unproven);
 /// # Ok::<(), std::io::Error>(())
@@ -35,20 +35,20 @@ pub struct MarkerFile {
 }
 
 impl MarkerFile {
-    /// The marker that is kept, or will be kept, at `path`.
+    /// The marker file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where the marker is kept.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the marker away and says what it proves. Call it before each opening of the replica.
+    /// Removes the marker and returns what it proves. Call it before each opening of the replica.
     ///
     /// # Errors
-    /// If the marker cannot be taken away for good. Then do not open the replica with it: the next opening would find it
+    /// If the marker cannot be removed for good. Then do not open the replica with it, since the next opening would find it
     /// again.
     pub fn take(&self) -> io::Result<Continuity> {
         let bytes = match fs::read(&self.path) {
@@ -60,10 +60,10 @@ impl MarkerFile {
         Ok(bytes.try_into().map_or(Continuity::Unproven, |bytes| Continuity::Marker(Marker::from_bytes(bytes))))
     }
 
-    /// Keeps the marker of a replica that was closed.
+    /// Writes the marker of a replica that was closed.
     ///
     /// # Errors
-    /// If the file system fails. Nothing is lost: the replica then takes a new id when it is opened.
+    /// If the file system fails. No data is lost; the replica takes a new id when it is opened.
     pub fn keep(&self, marker: Marker) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");

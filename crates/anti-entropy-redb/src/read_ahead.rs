@@ -1,4 +1,4 @@
-//! Reading a long run of records on a thread of its own: redb fetches pages while the caller works on records.
+//! Reading many records on a thread of its own, so that redb fetches pages while the caller works on records.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, SyncSender};
@@ -7,26 +7,26 @@ use std::thread;
 use anti_entropy::KeyHash;
 use redb::StorageError;
 
-use crate::store::guarded;
+use crate::guard::guarded;
 
-/// Up to how many records are handed over without another thread: most scans are short.
+/// How many records are read before another thread is started: most scans are short.
 const INLINE_RECORDS: usize = 2_000;
-/// How many bytes of records a chunk has before it is handed over, about.
+/// About how many bytes of records a chunk has.
 const CHUNK_BYTES: usize = 128 << 10;
-/// How many chunks wait at most.
+/// How many chunks wait for the caller at most.
 const CHUNKS: usize = 4;
 
 type Range = redb::Range<'static, &'static [u8; KeyHash::LEN], &'static [u8]>;
 type Visit<'a> = &'a mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>;
 
-/// Records one behind the other, each with its key and where it ends.
+/// Consecutive records, each with its key and the position of its end.
 #[derive(Default)]
 struct Chunk {
     records: Vec<(KeyHash, usize)>,
     bytes: Vec<u8>,
 }
 
-/// Hands every record of `range` to `visit` until it breaks.
+/// Calls `visit` with every record of `range` until it breaks.
 pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), StorageError> {
     for _ in 0..INLINE_RECORDS {
         let Some(entry) = guarded(|| range.next()).ok_or_else(damaged)? else { return Ok(()) };
@@ -41,7 +41,7 @@ pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), Storag
         let reader = thread::Builder::new().spawn_scoped(scope, read)?;
         for chunk in receiver {
             if chunk.visit(visit).is_break() {
-                // The reader stops when nobody receives.
+                // The reader stops when the receiver is gone.
                 return Ok(());
             }
         }
@@ -49,7 +49,7 @@ pub(crate) fn visit_all(mut range: Range, visit: Visit<'_>) -> Result<(), Storag
     })
 }
 
-/// What redb would say if it did not panic.
+/// The error for a panic of redb.
 fn damaged() -> StorageError {
     StorageError::Corrupted("it makes no sense to redb".to_string())
 }
@@ -64,7 +64,7 @@ fn send_all(range: Range, sender: &SyncSender<Chunk>) -> Result<(), StorageError
             return Ok(());
         }
     }
-    // Where nobody receives any more, nobody wants the rest.
+    // If the receiver is gone, the rest is not wanted.
     let _ = sender.send(chunk);
     Ok(())
 }

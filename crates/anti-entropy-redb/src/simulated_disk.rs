@@ -1,12 +1,11 @@
 //! A disk in memory whose power can be cut, for tests of durability.
 //!
-//! It keeps what was written apart from what was synced. When the power is cut, what was synced stays, and of the rest
-//! stays what chance wants: each write wholly, in part, or not at all, independently of the others. In part means a
-//! beginning of its sectors, or any of them; a sector of 512 bytes is written or not. Changes of the length are like
-//! those of a journalling file system: they survive in order, up to one of them, and what was written beyond the length
-//! that survived is gone.
+//! The disk distinguishes written from synced data. After a power cut, synced data is there. Each unsynced write survives
+//! wholly, in part, or not at all, at random and independently of the others. In part means a prefix of its sectors, or any of
+//! them; a sector of 512 bytes survives as a whole or not at all. Changes of the length survive as on a journalling file
+//! system: in order, up to one of them. Data beyond the surviving length is lost.
 //!
-//! Everything follows from the seed, so that a failed test can be repeated.
+//! Everything random is drawn from the seed, so that a failed test can be repeated.
 //!
 //! ```
 //! use anti_entropy::{Keyed, LastWriterWins, Replica};
@@ -36,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use redb::StorageBackend;
 
-/// What a disk writes at once.
+/// How many bytes the disk writes atomically.
 pub const SECTOR_BYTES: u64 = 512;
 
 /// A disk in memory. Clones are the same disk.
@@ -48,20 +47,20 @@ pub struct SimulatedDisk {
 #[derive(Debug)]
 struct State {
     random: Rng,
-    /// What survives in any case.
+    /// The content that survives a power cut in any case.
     synced: Content,
-    /// What a read gives.
+    /// The content that reads see.
     current: Content,
-    /// What was done since the last sync, in order.
+    /// The changes since the last sync, in order.
     unsynced: Vec<Change>,
-    /// Grows when the power is cut: backends of before are dead.
+    /// Counts power cuts. Backends from before the last one fail.
     life: u64,
     operations: u64,
     fault: Option<Fault>,
     sync_lies: bool,
 }
 
-/// Bytes that do not show when they are printed.
+/// Bytes whose debug output is only their number.
 #[derive(Clone, Default)]
 struct Content(Vec<u8>);
 
@@ -71,14 +70,14 @@ enum Change {
     SetLen(u64),
 }
 
-/// What happens, and how many operations from now.
+/// A fault, and after how many operations it happens.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Cut { operations: u64 },
     Fail { operations: u64 },
 }
 
-/// A disk as one life of a database sees it: until the power is cut.
+/// Access to the disk until the next power cut.
 #[derive(Debug)]
 pub struct SimulatedBackend {
     state: Arc<Mutex<State>>,
@@ -86,7 +85,7 @@ pub struct SimulatedBackend {
 }
 
 impl SimulatedDisk {
-    /// An empty disk. All that is left to chance follows from `seed`.
+    /// An empty disk. Everything random is drawn from `seed`.
     pub fn new(seed: u64) -> Self {
         let state = State {
             random: Rng::with_seed(seed),
@@ -101,8 +100,8 @@ impl SimulatedDisk {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The disk, for [`RedbFile::with_backend`](crate::RedbFile::with_backend), with the power on again and without faults.
-    /// Drop everything that uses the backend of before first: there is no lock.
+    /// A backend for [`RedbFile::with_backend`](crate::RedbFile::with_backend), with the power on and without faults. Drop
+    /// everything that uses an earlier backend first, since there is no lock.
     pub fn backend(&self) -> SimulatedBackend {
         let mut state = lock(&self.state);
         state.fault = None;
@@ -114,38 +113,39 @@ impl SimulatedDisk {
         lock(&self.state).cut();
     }
 
-    /// Cuts the power after that many more writes, changes of length and syncs; 0 is at the next of them, in the middle.
+    /// Cuts the power after that many more operations: writes, changes of the length and syncs. With 0, the power is cut in the
+    /// middle of the next one.
     pub fn cut_power_after(&self, operations: u64) {
         lock(&self.state).fault = Some(Fault::Cut { operations });
     }
 
-    /// Makes the writes, changes of length and syncs fail after that many more of them, as a full or dying disk does,
-    /// until the next [`backend`](Self::backend).
+    /// Makes operations fail after that many more of them, as a full or dying disk does, until the next call of
+    /// [`backend`](Self::backend). Operations are writes, changes of the length and syncs.
     pub fn fail_after(&self, operations: u64) {
         lock(&self.state).fault = Some(Fault::Fail { operations });
     }
 
-    /// How often the power was cut so far.
+    /// How many times the power was cut.
     pub fn cuts(&self) -> u64 {
         lock(&self.state).life
     }
 
-    /// How many writes, changes of length and syncs there were so far.
+    /// How many writes, changes of the length and syncs there were.
     pub fn operations(&self) -> u64 {
         lock(&self.state).operations
     }
 
-    /// From now on syncs do nothing and say that all is well: a broken disk, to prove that a test notices.
+    /// Makes all later syncs succeed without doing anything: a broken disk, to prove that a test detects it.
     pub fn lie_about_syncs(&self) {
         lock(&self.state).sync_lies = true;
     }
 
-    /// A copy of what the disk holds.
+    /// A copy of the disk's content.
     pub fn content(&self) -> Vec<u8> {
         lock(&self.state).current.0.clone()
     }
 
-    /// Puts other content onto the disk, synced.
+    /// Replaces the disk's content by synced content.
     pub fn set_content(&self, content: Vec<u8>) {
         let mut state = lock(&self.state);
         state.unsynced.clear();
@@ -155,7 +155,7 @@ impl SimulatedDisk {
 }
 
 impl State {
-    /// Counts an operation; fails if the disk does.
+    /// Counts an operation, and fails if a fault is due.
     fn step(&mut self, life: u64) -> io::Result<()> {
         if life != self.life {
             return Err(io::Error::other("the power is off"));
@@ -175,12 +175,12 @@ impl State {
         }
     }
 
-    /// Decides what of the unsynced survives.
+    /// Draws which unsynced changes survive.
     fn cut(&mut self) {
         let changes = std::mem::take(&mut self.unsynced);
         let lengths = changes.iter().filter(|change| matches!(change, Change::SetLen(_))).count();
         let surviving_lengths = self.random.usize(0..=lengths);
-        // Within one cut most writes survive, or few, or half of them.
+        // In one cut few writes survive, half of them, or most.
         let percent = [10, 50, 90][self.random.usize(0..3)];
         let mut lengths = 0;
         for change in changes {
@@ -199,7 +199,7 @@ impl State {
         self.life += 1;
     }
 
-    /// Writes all of it, some sectors, or nothing.
+    /// Writes all sectors, some, or none.
     fn write_some(&mut self, offset: u64, data: &[u8], percent: u8) {
         if self.random.u8(0..100) >= percent {
             return;
@@ -238,7 +238,7 @@ impl Content {
         self.0.resize(usize::try_from(len).expect("a disk in memory is addressable"), 0);
     }
 
-    /// Writes what is not beyond the end.
+    /// Writes the part that is not beyond the end.
     fn write(&mut self, offset: u64, data: &[u8]) {
         let Ok(offset) = usize::try_from(offset) else { return };
         if let Some(held) = self.0.get_mut(offset..) {
@@ -294,7 +294,7 @@ impl StorageBackend for SimulatedBackend {
         let mut state = lock(&self.state);
         let change = Change::Write { offset, data: data.to_vec() };
         if matches!(state.fault, Some(Fault::Cut { operations: 0 })) && self.life == state.life {
-            // The write that the cut falls into may reach the disk like those before it.
+            // The write in the middle of which the power is cut may survive, like those before it.
             state.unsynced.push(change);
             return state.step(self.life);
         }

@@ -1,27 +1,27 @@
-//! One replica's records and metadata.
+//! The store of one replica.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, Store};
 use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
-use crate::file::Shared;
+use crate::guard::guarded;
 use crate::read_ahead;
+use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
 
 /// A durable [`Store`]: one space of a [`RedbFile`](crate::RedbFile).
 ///
-/// Each commit is one transaction of redb, committed in two phases and synced twice: when it returns `Ok`, all of it
+/// Each commit is one transaction of redb, committed in two phases and synced twice. Once it has returned `Ok`, all of it
 /// survives a power cut. It takes O(changes · log n).
 ///
 /// # When the disk fails or is full
 ///
-/// Everything that was committed stays. The commit that met the failure ends with an error that
-/// [may have changed](StoreError::may_have_changed) the store, and later ones in the same file, also of other spaces,
-/// are refused without having changed anything, until all handles of the file are dropped and it is opened again.
+/// Committed data stays. The commit that met the failure returns an error that says that the store
+/// [may have changed](StoreError::may_have_changed). Later commits to the same file, in other spaces too, are refused and
+/// change nothing, until all handles of the file are dropped and it is opened again.
 #[derive(Debug)]
 pub struct RedbStore {
     file: Arc<Shared>,
@@ -59,7 +59,7 @@ impl RedbStore {
         Ok(())
     }
 
-    /// After this, nobody knows what the file holds until it is opened again.
+    /// The error of a commit after which the content of the file is unknown until it is opened again.
     fn unknown(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         self.file.fail();
         StoreError::unknown("the file failed while it was written; drop all its handles").with_source(error)
@@ -91,9 +91,9 @@ impl Store for RedbStore {
         range: KeyRange,
         visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        // The lock is not held while the visitor runs: it may use the store.
+        // The lock is released before the visitor runs, since it may use the store.
         let (low, high) = range.bounds();
-        let bounds = (low.as_ref().map(|key| key.as_bytes()), high.as_ref().map(|key| key.as_bytes()));
+        let bounds = (low.as_ref().map(KeyHash::as_bytes), high.as_ref().map(KeyHash::as_bytes));
         let records = guarded(|| {
             let reading = self.file.begin_read().map_err(unreadable)?;
             let Some(records) = table(reading.open_table(self.tables.records()))? else { return Ok(None) };
@@ -131,13 +131,13 @@ impl Store for RedbStore {
 }
 
 impl RedbStore {
-    /// One transaction with all changes.
+    /// Commits all changes in one transaction.
     fn commit_all(&self, commit: &Commit) -> Result<(), StoreError> {
         let database = self.file.database();
         let writing = Shared::begin_write(&database).map_err(|error| refused().with_source(error))?;
         match self.write(&writing, commit) {
             Ok(()) => {}
-            // Not written at all, and redb goes on.
+            // Nothing was written, and redb can go on.
             Err(TableError::Storage(error @ StorageError::ValueTooLarge(_))) => {
                 return Err(StoreError::unchanged("a record is too long; write shorter values").with_source(error));
             }
@@ -155,11 +155,6 @@ impl RedbStore {
 
 fn refused() -> StoreError {
     StoreError::unchanged("the file failed before; drop all its handles and open it again")
-}
-
-/// Where a page went bad under an open file, redb may panic instead of saying so: that is an answer too. `None` then.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 fn damaged() -> StoreError {

@@ -1,4 +1,4 @@
-//! The tables of a file, byte for byte as the crate's documentation describes them.
+//! The tables of a file, as the crate's documentation defines them.
 
 use anti_entropy::KeyHash;
 use anti_entropy::store::MetaSlot;
@@ -6,7 +6,7 @@ use redb::{TableDefinition, TableHandle, WriteTransaction};
 
 use crate::{FileError, RedbConfig, Schema};
 
-/// The format that this release reads and writes, as the file names it.
+/// The file format that this release reads and writes.
 pub const FORMAT: u32 = 1;
 
 pub(crate) type RecordTable<'a> = TableDefinition<'a, &'static [u8; KeyHash::LEN], &'static [u8]>;
@@ -47,7 +47,7 @@ pub(crate) const fn slot_key(slot: MetaSlot) -> u8 {
     }
 }
 
-/// The spaces that hold something, in the order of their names.
+/// The names of the spaces that were written to, in ascending order.
 pub(crate) fn spaces(reading: &redb::ReadTransaction) -> Result<Vec<String>, FileError> {
     let names = reading.list_tables()?.filter_map(|table| {
         let space = table.name().strip_prefix(META_PREFIX).or_else(|| table.name().strip_prefix(RECORDS_PREFIX));
@@ -59,18 +59,18 @@ pub(crate) fn spaces(reading: &redb::ReadTransaction) -> Result<Vec<String>, Fil
     Ok(names)
 }
 
-/// What a file turned out to be.
+/// What the header of a file says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A database without anything, new or never finished: it wants a header.
+    /// The database has no tables: it is new, or its creation was interrupted. It needs a header.
     New,
-    /// Of an earlier version that the application reads: it wants a new header.
+    /// The schema has an earlier version, which the application reads. It needs a new header.
     Earlier,
-    /// As expected.
+    /// The schema is the expected one.
     Present,
 }
 
-/// Says whether the file is one that this configuration can use.
+/// Checks whether this configuration can use the file.
 pub(crate) fn check_header(reading: &redb::ReadTransaction, config: &RedbConfig) -> Result<Found, FileError> {
     if reading.list_tables()?.next().is_none() {
         return Ok(Found::New);

@@ -69,7 +69,7 @@ fn child() {
 /// Nothing was rolled back, so the replica keeps its id, and would use a dot twice if it had forgotten it.
 fn open(path: &Path) -> Replica<Item> {
     let file = RedbFile::create(path, RedbConfig::new(Schema::new("kills", 1))).unwrap();
-    let opening = Seed::from_os().unwrap().into().with(|config| config.continuity = Continuity::Vouched);
+    let opening = Opening::from(Seed::from_os().unwrap()).with(|config| config.continuity = Continuity::Vouched);
     Replica::open(file.space("s").unwrap(), LastWriterWins, opening).unwrap()
 }
 

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anti_entropy::store::Commit;
 use anti_entropy::{KeyHash, Store};
 use anti_entropy_redb::simulated_disk::{SimulatedBackend, SimulatedDisk};
-use anti_entropy_redb::{RedbConfig, RedbFile, Schema, StorageBackend};
-use redb::BackendError;
+use anti_entropy_redb::{BackendError, FileError, RedbConfig, RedbFile, Schema, StorageBackend};
 
 const KEY: KeyHash = KeyHash::from_bytes([7; KeyHash::LEN]);
 
@@ -155,4 +154,22 @@ fn nothing_is_written_after_a_failure() {
         }
         assert!(failed > 2, "{failed}");
     }
+}
+
+#[test]
+fn settings_that_are_refused_create_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let with = || config().with(|config| config.compact_from_unused_percent = 101);
+    let refused = |opened: Result<RedbFile, FileError>| match opened {
+        Err(FileError::Config(error)) => error.field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(RedbFile::create(&path, with())), "compact_from_unused_percent");
+    assert!(!path.exists());
+    let disk = SimulatedDisk::new(1);
+    assert_eq!(refused(RedbFile::with_backend(disk.backend(), with())), "compact_from_unused_percent");
+    assert!(disk.content().is_empty());
+    drop(RedbFile::create(&path, config()).unwrap());
+    assert_eq!(refused(RedbFile::open(&path, with())), "compact_from_unused_percent");
 }

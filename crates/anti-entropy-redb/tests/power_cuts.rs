@@ -83,17 +83,16 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
     if early {
         disk.cut_power_after(random.u64(0..40));
     }
-    let config =
-        RedbConfig { compact_from_unused_percent: random.u8(0..100), ..RedbConfig::new(Schema::new("power-cuts", 1)) };
+    let config = RedbConfig::new(Schema::new("power-cuts", 1))
+        .with(|config| config.compact_from_unused_percent = random.u8(0..100));
     let file = match RedbFile::with_backend(backend, config) {
         Ok(file) => file,
         Err(error) => return by_cut("the file does not open", &error),
     };
     let store = file.space("s").map_err(|error| error.to_string())?;
     // Nothing is ever rolled back here, so the replica keeps its id, and would use a dot twice if it had forgotten it.
-    let opening = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)))
-        .into()
-        .with(|config| config.continuity = Continuity::Vouched);
+    let seed = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)));
+    let opening = Opening::from(seed).with(|opening| opening.continuity = Continuity::Vouched);
     let mut replica: Replica<Item> = match Replica::open(Broken { store, bug, late: None }, LastWriterWins, opening) {
         Ok(replica) => replica,
         Err(error) => return by_cut("the replica does not open", &error),

@@ -1,5 +1,6 @@
-//! Many seeds, one after the other, on as many threads as there are.
+//! Many runs with consecutive seeds, on several threads.
 
+use core::num::NonZeroUsize;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -10,45 +11,45 @@ use crate::judge::{Judging, Verdict, checkers_for, judge};
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 
-/// What many runs came to.
+/// The results of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// How many seeds were run.
     pub seeds: u64,
-    /// The seeds that violate an invariant, in ascending order, and the first that each violates.
+    /// The seeds whose runs violate an invariant, in ascending order, each with its first violation.
     pub failures: Vec<(u64, Violation)>,
-    /// Microseconds that nodes were up.
+    /// Microseconds that nodes were up, summed over all nodes.
     pub node_us: u64,
     /// Partitions that ended.
     pub partitions_healed: u64,
-    /// Processes that were ended.
+    /// Processes that ended.
     pub crashes: u64,
     /// Frames that were sent.
     pub messages: u64,
     /// Operations that were answered.
     pub operations: u64,
-    /// The most gossip intervals that a core took to become equal.
+    /// The greatest number of gossip intervals that a core took to become equal.
     pub max_rounds_to_converge: u64,
-    /// The runs' trace hashes together, whatever their order.
+    /// A hash of the runs' trace hashes, whatever the order in which the runs ended.
     pub trace_hash: u64,
-    /// How many reads there were, and how many of them missed an acknowledged write.
+    /// How many reads there were.
     pub reads: u64,
-    /// See `reads`.
+    /// How many reads missed an acknowledged write.
     pub stale_reads: u64,
-    /// Sketches that were sent, if they fit into a frame.
+    /// Sketches that were sent and fit into a frame.
     pub sketches: u64,
-    /// Sketches that led nowhere, so that trees were compared instead.
+    /// Sketches that failed, so that trees were compared instead.
     pub sketches_failed: u64,
-    /// Batches that were refused since they did not add up.
+    /// Batches that were refused because they could not be certified.
     pub uncertified: u64,
-    /// Sessions whose opener held so little that it sent all of it, in whole batches.
+    /// Sessions that became bulk transfers.
     pub bulk_sessions: u64,
-    /// For how many reads what they missed was so old, in milliseconds up to each power of two.
+    /// How many reads had which staleness: element *i* counts those below 2ⁱ milliseconds and not below the power before.
     pub ages_ms: [u64; 24],
 }
 
 impl Totals {
-    /// Adds what a run came to.
+    /// Adds the result of a run.
     pub fn add(&mut self, verdict: &Verdict) {
         let run = &verdict.run;
         self.seeds += 1;
@@ -62,8 +63,8 @@ impl Totals {
         self.uncertified += run.counts.uncertified;
         self.bulk_sessions += run.counts.bulk_sessions;
         self.max_rounds_to_converge = self.max_rounds_to_converge.max(run.rounds_to_converge.unwrap_or(0));
-        // A sum, so that the order in which threads finish makes no difference; mixed with the seed, so that two runs that
-        // change places do.
+        // A sum, so that the order in which threads finish makes no difference. Mixed with the seed, so that it differs if two
+        // seeds exchange their runs.
         let mixed = (run.trace_hash ^ run.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.trace_hash = self.trace_hash.wrapping_add(mixed);
         self.reads += verdict.staleness.reads();
@@ -78,7 +79,8 @@ impl Totals {
         }
     }
 
-    /// How old, in milliseconds, what all but so many thousandths of the reads missed was at most; 0 if they missed nothing.
+    /// The staleness in milliseconds that `permille` thousandths of the reads did not exceed, rounded up to a power of two; 0 if
+    /// these reads missed nothing. More than 1000 counts as 1000.
     pub fn staleness_ms(&self, permille: u64) -> u64 {
         let mut left = self.reads * (1000 - permille.min(1000)) / 1000;
         for (place, reads) in self.ages_ms.iter().enumerate().rev() {
@@ -91,11 +93,11 @@ impl Totals {
     }
 }
 
-/// Runs every seed of a range and tells `progress` of each; its answer says whether to go on. The range is fixed before
-/// the run: what is found does not move it.
+/// Runs every seed of a range on this many threads. After each run it calls `progress`, which says whether to go on. The range is
+/// fixed before the first run, so that results do not depend on what was found.
 pub fn campaign<S: Subject + Sync>(
     seeds: Range<u64>,
-    threads: usize,
+    threads: NonZeroUsize,
     subject: &S,
     scenario_of: impl Fn(u64) -> Scenario + Sync,
     mut progress: impl FnMut(&Totals) -> bool,
@@ -104,10 +106,10 @@ pub fn campaign<S: Subject + Sync>(
     let mut totals = Totals::default();
     thread::scope(|scope| {
         let (sender, verdicts) = mpsc::sync_channel(64);
-        for _ in 0..threads.max(1) {
+        for _ in 0..threads.get() {
             let (sender, next, scenario_of) = (sender.clone(), &next, &scenario_of);
             scope.spawn(move || {
-                // It stays at the end: counting on would begin anew after the last number that there is.
+                // It stays at the end of the range, since counting on after the last number would wrap around.
                 let following = |seed: u64| (seed < seeds.end).then(|| seed + 1);
                 while let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, following) {
                     let scenario = scenario_of(seed);
@@ -141,12 +143,17 @@ mod tests {
     use crate::scenario::Profile;
     use crate::subject::{Item, Items};
 
+    fn threads(threads: usize) -> NonZeroUsize {
+        NonZeroUsize::new(threads).unwrap()
+    }
+
     #[test]
     fn the_last_seeds_that_there_are_do_not_begin_anew() {
         let scenario = |seed| Scenario::new("short", 2).duration_ms(1).expanded(seed);
-        let totals = campaign(u64::MAX - 1..u64::MAX, 3, &Items::default(), scenario, |totals| totals.seeds < 10);
+        let totals =
+            campaign(u64::MAX - 1..u64::MAX, threads(3), &Items::default(), scenario, |totals| totals.seeds < 10);
         assert_eq!(totals.seeds, 1);
-        let totals = campaign(u64::MAX..u64::MAX, 3, &Items::default(), scenario, |totals| totals.seeds < 10);
+        let totals = campaign(u64::MAX..u64::MAX, threads(3), &Items::default(), scenario, |totals| totals.seeds < 10);
         assert_eq!(totals.seeds, 0);
     }
 
@@ -176,7 +183,7 @@ mod tests {
     }
 
     fn swarm(subject: &(impl Subject + Sync)) -> Totals {
-        campaign(0..4, 2, subject, |seed| Profile::Swarm.draw(seed, 3..=5), |_| true)
+        campaign(0..4, threads(2), subject, |seed| Profile::Swarm.draw(seed, 3..=5), |_| true)
     }
 
     /// What is wrong with each seed.
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn a_swarm_has_bulk_transfers_and_sketches_that_lead_nowhere() {
         let scenario = |seed| Profile::Swarm.draw(seed, 3..=5);
-        let totals = campaign(0..30, 2, &Items::default(), scenario, |_| true);
+        let totals = campaign(0..30, threads(2), &Items::default(), scenario, |_| true);
         assert!(totals.bulk_sessions > 0 && totals.sketches_failed > 0, "{totals:?}");
     }
 
@@ -220,7 +227,7 @@ mod tests {
         };
         assert_eq!(swarm(&Inspecting(&equal)).failures, []);
         let scenario = |seed| Scenario::new("dead", 4).duration_ms(2_000).operations(10).never_back([3]).expanded(seed);
-        assert_eq!(campaign(0..1, 1, &Inspecting(&equal), scenario, |_| true).failures, []);
+        assert_eq!(campaign(0..1, NonZeroUsize::MIN, &Inspecting(&equal), scenario, |_| true).failures, []);
         let cores = cores.into_inner().unwrap();
         assert_eq!((cores.len(), cores[4]), (5, 3), "a node that never comes back is not of the core");
     }
@@ -229,7 +236,7 @@ mod tests {
     fn a_subject_that_panics_is_reported_and_one_that_never_converges_not_inspected() {
         let panics = Inspecting(|_: &[&Replica<Item>]| panic!("it was asked"));
         let calm = |seed| Scenario::new("calm", 2).duration_ms(2_000).operations(10).expanded(seed);
-        assert_eq!(invariants(&campaign(0..1, 1, &panics, calm, |_| true)), [(0, "panic")]);
+        assert_eq!(invariants(&campaign(0..1, NonZeroUsize::MIN, &panics, calm, |_| true)), [(0, "panic")]);
         let mut deaf = calm(0);
         (deaf.links.loss_permille, deaf.healed_links.loss_permille) = (1000, 1000);
         let verdict = judge(&deaf, 0, &panics, checkers_for(&deaf), Judging::default(), |_| {});

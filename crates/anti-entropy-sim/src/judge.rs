@@ -1,4 +1,4 @@
-//! A run and what the checkers say of it.
+//! Running a scenario under checkers.
 
 use core::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,34 +10,34 @@ use crate::scenario::{Fault, Lie, Scenario};
 use crate::subject::Subject;
 use crate::world::{Counts, Detail, Sabotage};
 
-/// What became of a run.
+/// The result of a run under checkers.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The run.
+    /// The result of the run itself.
     pub run: Run,
-    /// What does not hold, in the order in which it was found; at most one for each checker.
+    /// The violations in the order in which they were found; at most one for each checker.
     pub violations: Vec<Violation>,
-    /// How old what reads saw was.
+    /// The staleness of reads.
     pub staleness: Staleness,
 }
 
-/// How a run is judged.
+/// How a run is judged. By default it runs to the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judging {
-    /// Whether the run is broken off at the first violation.
+    /// Whether the run ends at the first violation.
     pub until_first: bool,
     /// Whether every frame that arrives is recorded.
     pub deliveries: bool,
-    /// A bug outside the core, for the checkers to find.
+    /// A bug outside of the core that the checkers have to find.
     #[doc(hidden)]
     pub sabotage: Option<Sabotage>,
 }
 
-/// The checkers that apply to a scenario: all, except where its members lie.
+/// The checkers that apply to a scenario: all of them, unless members lie.
 ///
-/// Members are trusted to name only writes that were made, and to give a write one content: dots are not signed. What
-/// such lies can do to a member's own writes, and to what others know of them, is beyond any checker; what is left is
-/// that honest nodes keep within their limits, and that what they hold is what their roots say.
+/// Members are trusted to name only writes that were made, and to give each write one content, since dots are not signed. A
+/// member that breaks this can damage its own writes and what others know of them, and no checker can tell. What still has to
+/// hold is that honest nodes keep their limits, and that their roots are those of what they hold.
 pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     let forges = |fault: &Fault| matches!(fault, Fault::Lie { lie: Lie::Forge | Lie::Twin | Lie::Impersonate });
     let has_forger = scenario.steps.iter().any(|step| forges(&step.fault));
@@ -48,8 +48,8 @@ pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     all().into_iter().filter(|checker| applies(checker.name())).collect()
 }
 
-/// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` gets every record as well. Code under test
-/// that panics violates an invariant, named `panic`; what [`Subject::inspect`] objects to violates one named `subject`.
+/// Runs an [expanded](Scenario::expanded) scenario under these checkers. `record` is called with every record. A panic of the
+/// code under test is a violation named `panic`, and an error of [`Subject::inspect`] one named `subject`.
 pub fn judge<S: Subject>(
     scenario: &Scenario,
     seed: u64,

@@ -1,4 +1,4 @@
-//! Simulates clusters of replicas: `anti-entropy-sim help` says what it can do.
+//! Simulates clusters of replicas. `anti-entropy-sim help` lists the commands.
 
 mod cli;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Says what went wrong in the words of the error: `Result` would print it as Rust sees it.
+/// Prints errors in words. Returning a `Result` would print them in debug format.
 fn main() -> ExitCode {
     match cli::Arguments::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
-//! Drawing from a seed, in integers only, so that no rounding makes a difference anywhere.
+//! Random draws from a seed, in integers only, so that they are equal on all platforms.
 
-/// A generator for one purpose: streams of different labels tell nothing of each other, so that drawing more here changes
-/// nothing there.
+/// A generator for one purpose. Streams with different labels are independent, so that more draws from one change no draws from
+/// another.
 pub(crate) fn stream(seed: u64, labels: &[u64]) -> fastrand::Rng {
     let mixed = labels.iter().fold(seed, |mixed, label| {
         // The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
@@ -14,17 +14,17 @@ pub(crate) fn stream(seed: u64, labels: &[u64]) -> fastrand::Rng {
     fastrand::Rng::with_seed(mixed)
 }
 
-/// Whether something happens that happens so many times in a thousand.
+/// Whether an event happens that has a probability of this many thousandths.
 pub(crate) fn permille(random: &mut fastrand::Rng, of_a_thousand: u16) -> bool {
     of_a_thousand > 0 && random.u16(0..1000) < of_a_thousand
 }
 
-/// A place in something of this length, which is not empty. A `usize` itself draws differently where it has 32 bits.
+/// A random index into something of this length, which is not 0. Drawing a `usize` would differ on platforms with 32 bits.
 pub(crate) fn place(random: &mut fastrand::Rng, len: usize) -> usize {
     usize::try_from(random.u64(0..len as u64)).expect("less than a usize")
 }
 
-/// A number that is exponentially distributed around `mean`, up to 44 times as large.
+/// An exponentially distributed number with this mean, at most 44 times as large.
 ///
 /// It is the negative logarithm of a uniform number; the logarithm is Mitchell's, linear between powers of two ("Computer
 /// Multiplication and Division Using Binary Logarithms", 1962), off by less than 0.09.

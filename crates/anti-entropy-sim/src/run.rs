@@ -1,4 +1,4 @@
-//! One run: a scenario from its first operation to the quiet after everything has become equal.
+//! One run of a scenario, from the first operation until the core is equal and quiet.
 
 use core::ops::ControlFlow;
 
@@ -7,35 +7,34 @@ use crate::scenario::Scenario;
 use crate::subject::Subject;
 use crate::world::{Counts, Detail, Sabotage, World};
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The seed.
     pub seed: u64,
-    /// A hash of everything that happened, in its order: equal for equal scenarios, seeds and code.
+    /// A hash of all events in order. Equal scenarios, seeds and code give equal hashes.
     pub trace_hash: u64,
-    /// How long it was, in microseconds of simulated time.
+    /// The length of the run in microseconds of simulated time.
     pub simulated_us: u64,
-    /// How many gossip intervals it took from the end of all faults until all core nodes were equal; nothing if they never
-    /// were.
+    /// How many gossip intervals it took from the end of all faults until all core nodes were equal; `None` if they never were.
     pub rounds_to_converge: Option<u64>,
-    /// What the subject found amiss in the end: [`Subject::inspect`].
+    /// The error of [`Subject::inspect`] at the end, if there was one.
     pub objection: Option<String>,
-    /// What happened, in numbers.
+    /// Counts of what happened.
     pub counts: Counts,
 }
 
-/// How many rounds a core of so many nodes may take to become equal, at a loss of so many thousandths.
+/// How many rounds a core of this many nodes may take to become equal, if this many thousandths of all frames are lost.
 ///
-/// Four times the doublings that a rumour needs to reach everybody, and eight rounds for what has to time out first; twice
-/// that where a fifth of all frames is lost, and in proportion in between.
+/// Four times the doublings that a rumour needs to reach all nodes, plus eight rounds for time-outs. Twice that where a fifth of
+/// all frames or more is lost, and in proportion in between.
 pub fn rounds_allowed(core: u32, loss_permille: u16) -> u64 {
     let doublings = u64::from(core.max(1).next_power_of_two().trailing_zeros());
     let rounds = 4 * doublings + 8;
     rounds + rounds * u64::from(loss_permille.min(200)) / 200
 }
 
-/// Runs an [expanded](Scenario::expanded) scenario, and hands every record to `watch`, which may break it off.
+/// Runs an [expanded](Scenario::expanded) scenario. Calls `watch` with every record, which can end the run.
 pub fn run<S: Subject>(
     scenario: &Scenario,
     seed: u64,
@@ -45,7 +44,7 @@ pub fn run<S: Subject>(
     run_sabotaged(scenario, seed, subject, Detail::Everything, None, watch)
 }
 
-/// The same with a bug, for the checkers to find.
+/// The same with a bug that the checkers have to find.
 pub(crate) fn run_sabotaged<S: Subject>(
     scenario: &Scenario,
     seed: u64,
@@ -68,7 +67,7 @@ pub(crate) fn run_sabotaged<S: Subject>(
     let mut objection = None;
     if end.converged_at.is_some() {
         world.read_everywhere();
-        // In a run that was broken off resolvers may still be writing.
+        // In a run that was ended early, resolvers may still be writing.
         if world.now() >= end.at {
             objection = world.inspect(&end.core).err();
         }
@@ -94,7 +93,7 @@ struct End {
     at: u64,
     at_least: u64,
     interval: u64,
-    /// How long the quiet is watched.
+    /// How long the equal core is observed.
     quiet: u64,
     loss_permille: u16,
     healed_at: u64,
@@ -160,6 +159,7 @@ mod tests {
         scenario.gossip = Gossip {
             interval_ms: Some(10_000),
             min_interval_ms: Some(10_000),
+            resend_after_ms: Some(50),
             idle_timeout_ms: Some(100),
             ..Gossip::default()
         };

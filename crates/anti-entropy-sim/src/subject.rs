@@ -1,26 +1,26 @@
-//! What is simulated: the values, the resolver and the store.
+//! What a simulated cluster replicates: values, resolver and store.
 
 use core::fmt;
 
 use anti_entropy::value::{DecodeError, Encoded, Part};
 use anti_entropy::{Digest, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Store};
 
-/// What a simulated cluster keeps, how it resolves conflicts, and in which store.
+/// The values that a simulated cluster replicates, its resolver, and its store.
 ///
-/// A user of the framework simulates an own store, value or resolver by implementing this.
+/// Implement it to simulate a store, value or resolver of your own.
 ///
 /// # Implementer notes
 ///
-/// - [`value`](Self::value) is a pure function. Different keys have different values' keys, and different writes give values
-///   with different digests: by them a checker tells what it finds.
-/// - A clone of a store is a copy of what it keeps: a backup, not another handle to the same.
-/// - A store keeps what it has committed; the simulator makes it lose what it may lose.
+/// - [`value`](Self::value) is a pure function. Different keys give values with different keys, and different writes give values
+///   with different digests, by which checkers identify them.
+/// - A clone of a store is a copy of its content, like a backup, and not another handle to the same content.
+/// - A store never loses committed data by itself. The simulator simulates disks that do.
 pub trait Subject {
-    /// What replicas agree on.
+    /// The type of the values.
     type Value: Replicated;
-    /// Where a replica is kept.
+    /// The store of a replica.
     type Store: Store + Clone + 'static;
-    /// What concurrent versions mean.
+    /// How reads resolve concurrent versions.
     type Resolver: Resolver<Self::Value> + 'static;
 
     /// An empty store.
@@ -29,14 +29,15 @@ pub trait Subject {
     /// The resolver of a new replica.
     fn resolver(&self) -> Self::Resolver;
 
-    /// What a write, counted from 0 over the whole run, writes at a key, counted from 0.
+    /// The value that a write stores at a key. Keys count from 0; writes count from 0 over the whole run.
     fn value(&self, key: u32, write: u64) -> Self::Value;
 
-    /// Checks what only the subject knows of, over the replicas of the core, when a run has converged and ends. The stores
-    /// are read without faults. Where members forge, replicas may hold what no client wrote. Checks nothing by default.
+    /// Checks properties that only the subject knows, over the replicas of the core, when a run that has converged ends. The
+    /// stores are read without faults. If members forge frames, replicas may hold values that no client wrote. By default it
+    /// checks nothing.
     ///
     /// # Errors
-    /// What does not hold: a violation, named `subject`.
+    /// A description of what does not hold. It becomes a violation named `subject`.
     fn inspect(&self, core: &[&Replica<Self::Value>]) -> Result<(), String> {
         let _ = core;
         Ok(())
@@ -65,8 +66,7 @@ impl<T: Subject + ?Sized> Subject for &T {
     }
 }
 
-/// A subject made of three functions: what gives an empty store, a resolver, and the value of a write. [`Subject`] says what
-/// each has to be.
+/// A subject made of three functions, which return an empty store, a resolver, and the value of a write; see [`Subject`].
 ///
 /// ```
 /// use anti_entropy::{KeepAll, Keyed, MemoryStore};
@@ -85,7 +85,7 @@ where
     FromFn { store, resolver, value }
 }
 
-/// What [`from_fn`] makes.
+/// The subject that [`from_fn`] returns.
 #[derive(Clone, Copy)]
 pub struct FromFn<S, R, V> {
     store: S,
@@ -125,10 +125,10 @@ where
     }
 }
 
-/// The usual subject: small values with a part that others have too, in a store in memory, the last writer wins.
+/// The default subject: small values that share parts, in a store in memory, of which the last writer wins.
 #[derive(Clone, Copy, Debug)]
 pub struct Items {
-    /// How many bytes a value has besides its part.
+    /// How many bytes a value has besides its part; 8 if it is less, since a value begins with the number of its write.
     pub body_bytes: usize,
 }
 
@@ -154,7 +154,7 @@ impl Subject for Items {
     fn value(&self, key: u32, write: u64) -> Item {
         let mut body = write.to_be_bytes().to_vec();
         body.resize(self.body_bytes.max(8), 0x5a);
-        // Few parts, so that peers hold some already.
+        // Few different parts, so that peers often hold them already.
         let part = u8::try_from(write % 3).unwrap_or(0);
         Item { key, body, part: Part::from(vec![part; 40]) }
     }

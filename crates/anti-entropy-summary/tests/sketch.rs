@@ -468,8 +468,8 @@ fn overhead_is_that_of_the_paper() {
     }
 }
 
-/// A cell of several symbols passes for one of a single symbol at times. docs/design.md says that this misleads one of
-/// a thousand decoders at most; here it should be one of some 2,000.
+/// A cell of several symbols passes for one of a single symbol at times. docs/design/summary.md says that this misleads
+/// one of 700 decoders at worst; here it should be one of some 2,000.
 #[test]
 fn few_decoders_are_misled() {
     let mut misled = 0;

@@ -15,6 +15,8 @@
 //! | [`session`] | synchronise two replicas over some link |
 //! | [`clock`] | work with dots, vector clocks and contexts |
 //! | [`summary`] | compare sets of hashes: the crate `anti-entropy-summary` |
+//!
+//! The module `guide` has guides: an own type, an own store, an own transport, operating, and why replicas converge.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -87,6 +89,23 @@ pub mod session {
     pub use crate::sync::{
         Finished, Frame, FrameKind, Outcome, PROTOCOL_VERSIONS, PartialReason, Session, SessionOutput, SessionStats,
     };
+}
+
+/// Guides: how to plug in your own type, store and transport, how to operate a node, and why replicas converge.
+///
+/// The code in them is compiled and run with this version's tests.
+#[cfg(all(any(doc, doctest), feature = "std"))]
+pub mod guide {
+    #[doc = include_str!("../guides/own-type.md")]
+    pub mod own_type {}
+    #[doc = include_str!("../guides/own-store.md")]
+    pub mod own_store {}
+    #[doc = include_str!("../guides/own-transport.md")]
+    pub mod own_transport {}
+    #[doc = include_str!("../guides/operating.md")]
+    pub mod operating {}
+    #[doc = include_str!("../guides/why-it-converges.md")]
+    pub mod why_it_converges {}
 }
 
 /// What the macros of this crate expand to; no part of its API.

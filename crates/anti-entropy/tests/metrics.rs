@@ -146,7 +146,7 @@ fn why_sessions_fail_is_counted() {
     );
     block_on(a.write(item(1, "a"))).unwrap();
     block_on(a.sync_now(name(2))).unwrap();
-    let refused = "anti_entropy_session_failures_total{outcome=refused,reason=agreement,space=agrees}";
+    let refused = "anti_entropy_session_failures_total{outcome=refused,reason=schema_id,space=agrees}";
     let began = Instant::now();
     while recorder().counter(refused) == Some(0) {
         assert!(began.elapsed() < Duration::from_secs(60));

@@ -5,7 +5,7 @@ use anti_entropy::engine::drive;
 use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
-use anti_entropy_engram::{Pattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
 
 use crate::engram_core::{BeliefUpdateRecord, ConsolidationSnapshot};
@@ -23,7 +23,7 @@ pub(crate) struct SpaceReplica {
 impl SpaceReplica {
     /// Opens the space on this node, and starts to gossip. To be called in a tokio runtime.
     pub(crate) fn start(
-        space: Space,
+        space: MemorySpace,
         node: &str,
         store: impl Store + 'static,
         opening: Opening,

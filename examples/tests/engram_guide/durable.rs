@@ -20,7 +20,7 @@ pub(crate) fn opening(directory: &Path) -> Result<Opening, BoxError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Continuity::Unproven,
         Err(error) => return Err(error.into()),
     };
-    Ok(Seed::from_os()?.into().with(|config| config.continuity = continuity))
+    Ok(Opening::from(Seed::from_os()?).with(|config| config.continuity = continuity))
 }
 
 /// Keeps what `SpaceReplica::shut_down` returned. Leave the file out of backups: restored with an old store, it would lie.

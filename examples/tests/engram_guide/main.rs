@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::{Continuity, MemoryStore, PeerId};
-use anti_entropy_engram::Space;
-use anti_entropy_engram::gossiper::Announced;
+use anti_entropy_engram::MemorySpace;
+use anti_entropy_engram::gossiper::AnnouncementOutcome;
 use anti_entropy_engram::view::ViewItem;
 use anti_entropy_net::{TcpConfig, TcpTransport};
 use chrono::DateTime;
@@ -73,7 +73,7 @@ async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTrans
     let spaces = Spaces::new(Arc::clone(&transport));
     let start = |space: &str| {
         let opening = durable::opening(directory).unwrap();
-        spaces.start(Space::new(space), name, MemoryStore::new(), opening).unwrap()
+        spaces.start(MemorySpace::new(space), name, MemoryStore::new(), opening).unwrap()
     };
     (["default", "dreams"].map(start), transport)
 }
@@ -114,7 +114,7 @@ async fn two_nodes_of_engram_become_equal() {
     let metadata = alice.ping_metadata().await.unwrap();
     assert!(metadata.len() <= 64);
     let announced = bob.on_ping_metadata("alice", metadata).await.unwrap();
-    assert!(matches!(announced, Announced::Differs | Announced::Equal), "{announced:?}");
+    assert!(matches!(announced, AnnouncementOutcome::Differs | AnnouncementOutcome::Equal), "{announced:?}");
     for (node, peer) in [(&alice, "bob"), (&bob, "alice"), (&bobs_dreams, "alice")] {
         tokio::time::timeout(Duration::from_secs(30), node.gossiper.wait_converged([peer.into()]))
             .await

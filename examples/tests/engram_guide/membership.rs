@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use anti_entropy::{HandleError, PeerId};
-use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
+use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper};
 use anti_entropy_net::{PeerError, TcpTransport};
 
 use crate::cluster::SpaceReplica;
@@ -41,11 +41,15 @@ impl SpaceReplica {
     }
 
     /// What came with a member's ping. Where roots differ, the two compare at once instead of in the next round.
-    pub(crate) async fn on_ping_metadata(&self, node: &str, metadata: Vec<u8>) -> Result<Announced, MembershipError> {
+    pub(crate) async fn on_ping_metadata(
+        &self,
+        node: &str,
+        metadata: Vec<u8>,
+    ) -> Result<AnnouncementOutcome, MembershipError> {
         let peer = PeerId::from(node);
         let announced =
             self.gossiper.with(move |gossiper, now| gossiper.handle_root_announcement(&peer, &metadata, now)).await?;
-        if matches!(announced, Announced::OtherSettings | Announced::Malformed(_)) {
+        if matches!(announced, AnnouncementOutcome::OtherSettings | AnnouncementOutcome::Malformed(_)) {
             eprintln!("consolidation: {node}: {announced}");
         }
         Ok(announced)

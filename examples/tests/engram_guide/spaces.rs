@@ -1,6 +1,6 @@
 use anti_entropy::transport::{Channels, ChannelsConfig};
 use anti_entropy::{Opening, Store, Transport};
-use anti_entropy_engram::Space;
+use anti_entropy_engram::MemorySpace;
 
 use crate::cluster::{BoxError, SpaceReplica};
 
@@ -17,7 +17,7 @@ impl Spaces {
 
     pub(crate) fn start(
         &self,
-        space: Space,
+        space: MemorySpace,
         node: &str,
         store: impl Store + 'static,
         opening: Opening,

@@ -96,9 +96,9 @@ pub fn collect(session: &mut Session) -> (Vec<Vec<u8>>, Option<Finished>) {
     let mut frames = Vec::new();
     loop {
         match session.poll_output() {
-            Output::Send(frame) => frames.push(frame),
-            Output::Done(finished) => return (frames, Some(finished)),
-            Output::Wait(_) => return (frames, None),
+            SessionOutput::Send(frame) => frames.push(frame),
+            SessionOutput::Done(finished) => return (frames, Some(finished)),
+            SessionOutput::Wait(_) => return (frames, None),
         }
     }
 }

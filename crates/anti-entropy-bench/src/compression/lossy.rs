@@ -4,7 +4,7 @@ use std::error::Error;
 
 use anti_entropy::Replicated;
 use anti_entropy_bench::RealPatterns;
-use anti_entropy_engram::{Encoding, Pattern, Space};
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern};
 use serde::Serialize;
 
 /// An encoding of embeddings.
@@ -41,7 +41,7 @@ impl LossyRow {
 /// If a pattern is not valid.
 pub(super) fn measure(patterns: &RealPatterns, mut each: impl FnMut(LossyRow)) -> Result<(), Box<dyn Error>> {
     for encoding in [Encoding::F32, Encoding::F16, Encoding::I8] {
-        let space = Space { encoding, ..Space::new("default") };
+        let space = MemorySpace::new("default").with(|space| space.encoding = encoding);
         let (mut bytes, mut worst_error, mut losses) = (0, 0.0f64, Vec::new());
         for (node, pattern) in patterns.values() {
             let encoded = Pattern::new(pattern, node, &space)?;

@@ -131,16 +131,16 @@ fn by_pushes(
         config.max_queued_pushes = numbers.len();
     });
     let (us, them) = (PeerId::from("us"), PeerId::from("them"));
-    let mut ours = Engine::new(ours, config.clone(), 1, now());
-    let mut theirs = Engine::new(theirs, config, 2, now());
+    let mut ours = Engine::new(ours, config.clone(), 1, now())?;
+    let mut theirs = Engine::new(theirs, config, 2, now())?;
     ours.add_peer(them, None);
     theirs.add_peer(us.clone(), None);
     ours.commit(transaction(numbers.iter().copied(), Changed::Metadata.revision(round)), now())?;
     loop {
         match ours.poll_output(now()) {
-            Output::Send { frame, .. } => theirs.handle_frame(&us, &frame, now()),
-            Output::Event(_) => {}
-            Output::Wait(_) => break,
+            EngineOutput::Send { frame, .. } => theirs.handle_frame(&us, &frame, now()),
+            EngineOutput::Event(_) => {}
+            EngineOutput::Wait(_) => break,
         }
     }
     assert_eq!(ours.replica_mut().root(), theirs.replica_mut().root(), "all pushes were taken in");

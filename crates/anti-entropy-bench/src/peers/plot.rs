@@ -1,30 +1,17 @@
 //! Pictures of the comparison, in SVG.
 
+#[path = "../../../anti-entropy-sim/src/cli/plot/style.rs"]
+mod style;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
 use plotters::prelude::*;
-use plotters::style::{FontDesc, FontFamily, FontStyle};
 
+use self::style::{COLOURS, SIZE, font, grouped};
 use super::data::Data;
 use super::{Found, Row, float};
-
-/// In pixels.
-const SIZE: (u32, u32) = (1200, 800);
-
-/// Told apart by those who do not see all colours too (Okabe, Ito, "Color Universal Design", 2008). The last two are no
-/// colours of theirs: there are more lines.
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(120, 120, 120),
-    RGBColor(90, 60, 20),
-];
 
 /// A line: its label, and its points in ascending order.
 type Line = (String, Vec<(f64, f64)>);
@@ -125,21 +112,4 @@ fn chart(
         .draw()?;
     root.present()?;
     Ok(())
-}
-
-fn font(size: i32) -> FontDesc<'static> {
-    FontDesc::new(FontFamily::SansSerif, f64::from(size), FontStyle::Normal)
-}
-
-/// A whole number with commas between thousands.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }

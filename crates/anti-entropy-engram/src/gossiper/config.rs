@@ -1,11 +1,13 @@
-//! What can be set of a gossiper.
+//! The settings of a gossiper.
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::GossipConfig;
+use anti_entropy::{ConfigError, GossipConfig};
 use serde::{Deserialize, Serialize};
 
-/// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Plain data; every node may have its own.
+use crate::MemorySpace;
+
+/// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Every node may have its own.
 ///
 /// ```
 /// use anti_entropy::GossipConfig;
@@ -16,11 +18,14 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct GossiperConfig {
-    /// Whom to talk to, how often, and within which budget. Its `session.schema_id` is set from the space.
+    /// The engine's settings. `session.schema_id` is set from the space when the gossiper opens; until then it has to be 0,
+    /// the default, or the space's [`schema_id`](MemorySpace::schema_id).
     pub gossip: GossipConfig,
-    /// How many patterns that were hinted at are remembered until the next rebuild; the least important give way. 4,096 by
-    /// default, far more than are [pushed](GossipConfig::max_pushes) at once.
+    /// How many patterns the gossiper remembers from [hints](super::ConsolidationGossiper::hint) until the next rebuild; at
+    /// least 1. Of more it forgets the least important. 4,096 by default, far more than the
+    /// [`max_pushes`](GossipConfig::max_pushes) that are pushed at once.
     pub max_hints: NonZeroUsize,
 }
 
@@ -33,5 +38,63 @@ impl Default for GossiperConfig {
 impl From<GossipConfig> for GossiperConfig {
     fn from(gossip: GossipConfig) -> Self {
         Self { gossip, ..Self::default() }
+    }
+}
+
+impl GossiperConfig {
+    /// These settings with some of them changed.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    ///
+    /// use anti_entropy_engram::gossiper::GossiperConfig;
+    ///
+    /// let config = GossiperConfig::default().with(|config| config.max_hints = NonZeroUsize::MIN);
+    /// assert_eq!(config.max_hints.get(), 1);
+    /// ```
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Checks that every setting is in its range, and that none contradicts another one or the space.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range, or contradicts another one.
+    pub fn validate_for(&self, space: &MemorySpace) -> Result<(), ConfigError> {
+        self.gossip.validate().map_err(|error| error.within("gossip"))?;
+        match self.gossip.session.schema_id {
+            0 => Ok(()),
+            same if same == space.schema_id() => Ok(()),
+            other => {
+                let bound = format!("0, or {}, the space's schema id", space.schema_id());
+                Err(ConfigError::new("gossip.session.schema_id", other, &bound))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_spaces_schema_id_is_refused() {
+        let space = MemorySpace::new("default");
+        let config = |schema_id| GossiperConfig::default().with(|config| config.gossip.session.schema_id = schema_id);
+        for other in [1, u64::MAX, space.schema_id() ^ 1, MemorySpace::new("other").schema_id()] {
+            let error = config(other).validate_for(&space).unwrap_err();
+            assert_eq!((error.field.as_str(), error.value), ("gossip.session.schema_id", other.to_string()));
+        }
+        for fits in [0, space.schema_id()] {
+            assert_eq!(config(fits).validate_for(&space), Ok(()));
+        }
+    }
+
+    #[test]
+    fn settings_of_the_engine_out_of_range_are_refused_by_name() {
+        let config = GossiperConfig::default().with(|config| config.gossip.random_percent = 200);
+        let error = config.validate_for(&MemorySpace::new("default")).unwrap_err();
+        assert_eq!((error.field.as_str(), error.value.as_str()), ("gossip.random_percent", "200"));
     }
 }

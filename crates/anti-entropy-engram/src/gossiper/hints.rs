@@ -1,4 +1,4 @@
-//! What of a rebuild should be pushed first.
+//! Which patterns of a rebuild are pushed first.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -6,29 +6,28 @@ use std::num::NonZeroUsize;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A change of what a node believes, with the fields of engram's `BeliefUpdateRecord`: a hint at what peers should hear of
-/// first.
+/// A change of a pattern, with the fields of engram's `BeliefUpdateRecord`. It is a hint at what peers should receive first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BeliefUpdate {
-    /// The pattern.
+    /// The pattern's id.
     pub pattern_id: String,
-    /// By how much its confidence has changed.
+    /// By how much its confidence changed.
     pub confidence_delta: f32,
-    /// By how many its citations have changed.
+    /// By how much the number of its citations changed.
     pub citation_delta: i64,
-    /// By how much its strength has changed.
+    /// By how much its strength changed.
     pub novelty: f32,
     /// When the update was made.
     pub generated_at: DateTime<Utc>,
-    /// The snapshot from which it comes.
+    /// When the snapshot was made from which it comes.
     pub snapshot_generated_at: DateTime<Utc>,
-    /// What made the snapshot: a scheduler, a call.
+    /// What caused the snapshot: a scheduler or a call, for example.
     pub source: String,
 }
 
 impl BeliefUpdate {
-    /// How important the update is, 0 to 3: the magnitudes of the changes of confidence and of strength, up to 1 each, and
-    /// *c / (c + 1)* for a change by *c* citations. A number that is not finite counts 0.
+    /// How important the update is, 0 to 3: the sum of the magnitudes of the changes of confidence and strength, at most 1
+    /// each, and of *c / (c + 1)* for a change by *c* citations. A number that is not finite counts as 0.
     pub fn importance(&self) -> f64 {
         let magnitude = |delta: f32| if delta.is_finite() { f64::from(delta.abs().min(1.0)) } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "of so many citations a few do not matter")]
@@ -37,7 +36,7 @@ impl BeliefUpdate {
     }
 }
 
-/// The importance of each pattern that was hinted at since the last rebuild, of the most important ones.
+/// The importance of the patterns that had hints since the last rebuild; of the most important ones only.
 #[derive(Debug)]
 pub(super) struct Hints {
     most: usize,
@@ -49,8 +48,8 @@ impl Hints {
         Self { most: most.get(), importance: HashMap::new() }
     }
 
-    /// Adds updates, of which the most important one of a pattern counts: so it does not matter in which order they come, or
-    /// how often.
+    /// Adds updates. Of several updates of a pattern the most important one counts, so that neither their order nor repeated
+    /// ones make a difference.
     pub(super) fn add(&mut self, updates: &[BeliefUpdate]) {
         for update in updates {
             let importance = update.importance();
@@ -58,7 +57,7 @@ impl Hints {
                 Some(known) => *known = known.max(importance),
                 None => drop(self.importance.insert(update.pattern_id.clone(), importance)),
             }
-            // Not one by one: each time takes a look at all.
+            // Not at each update: it goes through all hints.
             if self.importance.len() >= self.most.saturating_mul(2) {
                 self.forget_the_least();
             }
@@ -76,9 +75,9 @@ impl Hints {
         self.importance.extend(all);
     }
 
-    /// A number that is the greater, the more important the pattern; 0 for one that nobody hinted at.
+    /// A number that grows with the pattern's importance; 0 for a pattern without a hint.
     pub(super) fn rank_of(&self, id: &str) -> u64 {
-        // The bits of numbers that are not negative are in the numbers' order.
+        // Numbers that are not negative have the same order as their bits.
         self.importance.get(id).map_or(0, |importance| importance.to_bits())
     }
 

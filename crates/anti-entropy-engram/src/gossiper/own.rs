@@ -1,4 +1,4 @@
-//! What this node said in its previous snapshot, and what the store holds of it.
+//! This node's previous snapshot, and which of its patterns the store holds.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -6,21 +6,21 @@ use std::ops::ControlFlow;
 use anti_entropy::summary::Snapshot;
 use anti_entropy::{Error, KeyHash, Replica, Version};
 
-use crate::{Pattern, SemanticPattern, Space};
+use crate::{MemorySpace, Pattern, SemanticPattern};
 
 /// This node's own patterns, by their ids.
 ///
-/// It follows the store by what differs since an earlier moment, so that a rebuild need not read what did not change.
+/// It reads only what changed in the store since the last rebuild, so that a rebuild costs little if little changed.
 pub(super) struct OwnPatterns {
     node: String,
     pub(super) patterns: HashMap<String, OwnPattern>,
-    /// The moment up to which the store was followed.
+    /// The snapshot of the replica up to which changes were read.
     until: Snapshot,
 }
 
 pub(super) struct OwnPattern {
-    /// What the previous snapshot said; after a restart, or if somebody else wrote in this node's name, what the store
-    /// holds.
+    /// The pattern in the previous snapshot. After a restart, or if another writer used this node's name: the latest version
+    /// in the store.
     pub(super) pattern: Pattern,
     key: KeyHash,
     pub(super) stored: Stored,
@@ -31,19 +31,19 @@ pub(super) struct OwnPattern {
 /// How many versions of this node the store holds at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// None: somebody deleted it.
+    /// None: it was deleted by an operator or a peer.
     Gone,
-    /// One, as it should be.
+    /// One, as usual.
     Once,
-    /// Several: the store was rolled back, and peers brought back what this node wrote after that, or before.
+    /// Several: the store was rolled back, and peers returned what this node had written before or after that.
     Often,
 }
 
 impl OwnPattern {
-    /// Whether the snapshot says the same as before, and as the space would keep it now. Compares bytes; O(size)
-    pub(super) fn says(&self, pattern: &SemanticPattern, space: &Space) -> bool {
+    /// Whether the snapshot has the pattern unchanged, in the encoding that the space has now. Compares bytes; O(size)
+    pub(super) fn says(&self, pattern: &SemanticPattern, space: &MemorySpace) -> bool {
         let embedding = self.pattern.embedding();
-        // The store may be older than a change of the space's settings.
+        // The store may have been written before the space's settings changed.
         embedding.encoding() == space.encoding
             && embedding.dimension() == space.dimension.get()
             && self.pattern.is_of(pattern)
@@ -51,7 +51,7 @@ impl OwnPattern {
 }
 
 impl OwnPatterns {
-    /// Reads what the store holds of this node. One record is in memory at a time beside what is kept.
+    /// Reads this node's patterns from the store. Beside these, one record is in memory at a time.
     pub(super) fn read(node: &str, replica: &mut Replica<Pattern>) -> Result<Self, Error> {
         let mut own = Self { node: node.to_owned(), patterns: HashMap::new(), until: replica.summary() };
         replica.for_each(|id, read| {
@@ -61,7 +61,7 @@ impl OwnPatterns {
         Ok(own)
     }
 
-    /// Takes in what has changed in the store: deletes, and versions of this node that came back.
+    /// Takes in changes of the store: deletes, and versions of this node that peers returned.
     pub(super) fn follow(&mut self, replica: &mut Replica<Pattern>) -> Result<(), Error> {
         let mut gone = BTreeSet::new();
         let until = replica.for_each_changed(&self.until.clone(), |key, entry| match entry {
@@ -94,7 +94,7 @@ impl OwnPatterns {
         self.patterns.insert(pattern.id.clone(), OwnPattern { pattern, key, stored, rebuild });
     }
 
-    /// Notes a version that was written in place of all others of this node.
+    /// Notes that this version replaced all others of this node.
     pub(super) fn wrote(&mut self, pattern: Pattern, rebuild: u64) {
         let key = KeyHash::of(&pattern.id);
         self.insert(pattern, key, Stored::Once, rebuild);
@@ -104,8 +104,8 @@ impl OwnPatterns {
         self.patterns.remove(id);
     }
 
-    /// Ends a rebuild: what the store has now is known, and what the snapshot has no more and the store neither is
-    /// forgotten.
+    /// Ends a rebuild: notes the state of the store, and forgets patterns that neither the snapshot nor the store has any
+    /// more.
     pub(super) fn rebuilt(&mut self, rebuild: u64, replica: &mut Replica<Pattern>) {
         self.patterns.retain(|_, own| own.rebuild == rebuild || own.stored != Stored::Gone);
         self.until = replica.summary();

@@ -1,4 +1,4 @@
-//! Taking a snapshot of consolidation into the space.
+//! Writing a snapshot of a node's consolidation into the space.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -7,17 +7,19 @@ use anti_entropy::clock::Now;
 use anti_entropy::{Error, ReplicaConfig, Replicated, Transaction};
 use postcard::experimental::serialized_size;
 
-use super::ConsolidationGossiper;
+use super::consolidation_gossiper::ConsolidationGossiper;
 use super::own::{OwnPattern, OwnPatterns, Stored};
-use crate::{ConsolidationSnapshot, Field, InvalidPattern, Pattern, Problem, SemanticPattern, Space};
+use crate::{
+    ConsolidationSnapshot, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, SemanticPattern,
+};
 
-/// What a rebuild does with patterns of this node that are not in the snapshot any more.
+/// What a rebuild does with this node's patterns that the snapshot no longer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vanished {
-    /// They stay: consolidation sees a window of episodes, and what lies outside of it is not wrong.
+    /// They stay: consolidation sees a window of episodes, and patterns from outside of it are not wrong.
     #[default]
     Keep,
-    /// This node's own versions are deleted, those of other nodes stay.
+    /// This node's versions are deleted. Versions of other nodes stay.
     Delete,
 }
 
@@ -25,24 +27,23 @@ pub enum Vanished {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Rebuilt {
-    /// How many patterns were written: those that are new or changed, and those of which the store held several versions of
-    /// this node.
+    /// How many patterns were written: new and changed ones, and those of which the store had several versions by this node.
     pub written: usize,
-    /// How many are as they were in the previous snapshot; also those that somebody deleted since.
+    /// How many patterns are unchanged since the previous snapshot, those that were deleted since included.
     pub unchanged: usize,
-    /// How many vanished from the snapshot, and were deleted.
+    /// How many patterns are no longer in the snapshot and were deleted.
     pub deleted: usize,
-    /// How many vanished from the snapshot, and stay.
+    /// How many patterns are no longer in the snapshot and stay.
     pub kept: usize,
-    /// What was left out. What was held of these patterns stays.
+    /// The patterns that were refused. Versions of them that are stored already stay.
     pub refused: Vec<InvalidPattern>,
     /// How many rebuilds have changed something since the gossiper was opened, this one included.
     pub generation: u64,
 }
 
 impl ConsolidationGossiper {
-    /// Takes in a snapshot of this node's consolidation, and keeps what vanished from it:
-    /// [`rebuild_with`](Self::rebuild_with)[`(Vanished::Keep)`](Vanished::Keep).
+    /// Writes a snapshot of this node's consolidation, and keeps patterns that it no longer has:
+    /// [`rebuild_with`](Self::rebuild_with) and [`Vanished::Keep`].
     ///
     /// # Errors
     /// As for [`rebuild_with`](Self::rebuild_with).
@@ -50,27 +51,28 @@ impl ConsolidationGossiper {
         self.rebuild_with(snapshot, Vanished::Keep, now)
     }
 
-    /// Takes in a snapshot of this node's consolidation: writes what it says otherwise than this node's previous snapshot.
+    /// Writes a snapshot of this node's consolidation: every pattern that differs from this node's previous snapshot.
     ///
-    /// - It is compared with *this node's previous snapshot*, not with what others wrote, and only this node's own versions
-    ///   are replaced. So nodes that consolidate differently come to rest, with at most one version a node at each pattern,
-    ///   instead of overwriting each other for ever.
-    /// - After a restart the previous snapshot is what the store holds of this node, by its name.
-    /// - A pattern that somebody deleted, and that the snapshot has as before, is not written again; after a restart it
-    ///   is. One that the snapshot has otherwise than before is.
-    /// - Where the store holds several versions of this node, as after a backup was restored, one takes their place.
-    /// - An invalid pattern is left out, and nothing else; of two with one id, the first counts.
+    /// - The snapshot is compared with *this node's previous snapshot*, not with patterns of other nodes, and a write
+    ///   replaces only versions of this node. Nodes that consolidate differently therefore come to rest, with at most one
+    ///   version by each node of a pattern, instead of overwriting each other for ever.
+    /// - After a restart, the versions in the store whose origin is this node's name take the place of the previous snapshot.
+    /// - A pattern that was deleted, and that is unchanged in the snapshot, is not written again until the gossiper is opened
+    ///   anew. A pattern that was deleted and has changed is written.
+    /// - Where the store has several versions by this node, as after a backup was restored, one write replaces them.
+    /// - A pattern that is not valid is refused, and the others are written. Of two patterns with one id the first counts.
     ///
-    /// All changes are one transaction, in the order of the [hints](Self::hint) and then of the ids. Of these, the first
-    /// [`max_pushes`](anti_entropy::GossipConfig::max_pushes) are pushed at once, and the others left to the rounds.
+    /// All changes are one transaction, ordered by the importance of their [hints](Self::hint) and then by id. The engine
+    /// pushes the first [`max_pushes`](anti_entropy::GossipConfig::max_pushes) at once and leaves the others to the
+    /// rounds.
     ///
-    /// O(size of the snapshot) to compare bytes; hashing, encoding and writing only for what changed, here or at a peer,
-    /// since the last rebuild.
+    /// O(size of the snapshot) to compare bytes. It hashes, encodes and writes only what changed since the last rebuild,
+    /// here or at a peer.
     ///
     /// # Errors
     /// As for [`Replica::commit`](anti_entropy::Replica::commit), above all if the store fails or a record is
-    /// damaged. Unless the store may have kept the change all the same, nothing was written. The next rebuild starts from
-    /// the same previous snapshot, and from the same hints.
+    /// damaged. Nothing was written, unless the error says that the store may have kept the change. The next rebuild starts
+    /// from the same previous snapshot and the same hints.
     pub fn rebuild_with(
         &mut self,
         snapshot: &ConsolidationSnapshot,
@@ -102,7 +104,7 @@ impl ConsolidationGossiper {
         Ok(rebuilt)
     }
 
-    /// The changes, each in place of this node's own versions.
+    /// The changes, each of which replaces this node's versions only.
     fn transaction(&self, changes: &[Change]) -> Result<Transaction<Pattern>, Error> {
         let mut transaction = Transaction::new();
         for change in changes {
@@ -118,7 +120,7 @@ impl ConsolidationGossiper {
     }
 }
 
-/// What has to change at a pattern of this node.
+/// A change of one of this node's patterns.
 enum Change {
     Write(Pattern),
     Delete(String),
@@ -133,9 +135,9 @@ impl Change {
     }
 }
 
-/// What has to change so that the space has what a snapshot says.
+/// The changes that bring a snapshot into the space.
 struct Plan<'a> {
-    space: &'a Space,
+    space: &'a MemorySpace,
     node: &'a str,
     limits: &'a ReplicaConfig,
     changes: Vec<Change>,
@@ -143,7 +145,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(space: &'a Space, node: &'a str, limits: &'a ReplicaConfig) -> Self {
+    fn new(space: &'a MemorySpace, node: &'a str, limits: &'a ReplicaConfig) -> Self {
         Self { space, node, limits, changes: Vec::new(), rebuilt: Rebuilt::default() }
     }
 
@@ -156,8 +158,8 @@ impl<'a> Plan<'a> {
                 None => !new.insert(pattern.id.as_str()),
             };
             if repeated {
-                let problem = Problem::Repeated { value: pattern.id.clone() };
-                self.rebuilt.refused.push(InvalidPattern { id: pattern.id.clone(), field: Field::Id, problem });
+                let problem = PatternProblem::Repeated { value: pattern.id.clone() };
+                self.rebuilt.refused.push(InvalidPattern { id: pattern.id.clone(), field: PatternField::Id, problem });
             } else {
                 self.take_pattern(pattern, known, rebuild);
             }
@@ -186,7 +188,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The pattern as it would be written, if it can be.
+    /// The pattern in its replicated form, if it is valid and short enough.
     fn check(&self, pattern: &SemanticPattern) -> Result<Pattern, InvalidPattern> {
         self.check_id(&pattern.id)?;
         let checked = Pattern::new(pattern, self.node, self.space)?;
@@ -194,17 +196,17 @@ impl<'a> Plan<'a> {
         Ok(checked)
     }
 
-    /// Refuses an id that is too long: it would make the whole transaction fail, of deletes too.
+    /// Refuses an id that is too long. In a transaction it would make all changes fail, even if it is deleted.
     fn check_id(&self, id: &str) -> Result<(), InvalidPattern> {
         let (bytes, limit) = (serialized_size(id).expect("a string serialises"), self.limits.max_key_bytes);
         if bytes <= limit {
             return Ok(());
         }
-        let problem = Problem::TooLong { bytes, limit, setting: "max_key_bytes" };
-        Err(InvalidPattern { id: id.to_owned(), field: Field::Id, problem })
+        let problem = PatternProblem::TooLong { bytes, limit, setting: "max_key_bytes" };
+        Err(InvalidPattern { id: id.to_owned(), field: PatternField::Id, problem })
     }
 
-    /// Refuses a pattern that is too long: it would make the whole transaction fail.
+    /// Refuses a pattern that is too long. In a transaction it would make all changes fail.
     fn check_len(&self, pattern: &Pattern) -> Result<(), InvalidPattern> {
         let (bytes, limit) = (pattern.encode().len_bytes(), self.limits.max_value_bytes);
         if bytes <= limit {
@@ -212,14 +214,14 @@ impl<'a> Plan<'a> {
         }
         let [embedding, episodes] =
             [pattern.embedding.part(), pattern.episodes.part()].map(|part| part.as_bytes().len());
-        let field = if episodes > embedding { Field::SourceEpisodes } else { Field::Embedding };
-        let problem = Problem::TooLong { bytes, limit, setting: "max_value_bytes" };
+        let field = if episodes > embedding { PatternField::SourceEpisodes } else { PatternField::Embedding };
+        let problem = PatternProblem::TooLong { bytes, limit, setting: "max_value_bytes" };
         Err(InvalidPattern { id: pattern.id.clone(), field, problem })
     }
 
-    /// Writes the last of several own versions in place of all.
+    /// Replaces several versions by this node by the latest of them.
     fn unite(&mut self, last: &Pattern) {
-        // The limits may be lower than when it was written; the versions stay then.
+        // The limits may be lower than when it was written. Then the versions stay.
         if self.check_id(last.id()).and_then(|()| self.check_len(last)).is_ok() {
             self.write(last.clone());
         }

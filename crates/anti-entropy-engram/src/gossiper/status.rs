@@ -1,18 +1,16 @@
-//! What an operator asks of a node.
+//! The state of a node, for operators.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::summary::Root;
 use anti_entropy::{PeerId, PeerStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::ConsolidationGossiper;
+use super::consolidation_gossiper::ConsolidationGossiper;
 use crate::view::ConflictCounts;
 
-/// The state of a node in its space, as plain data, for an endpoint such as engram's `/cluster/consolidation`.
+/// The state of a node in its space as plain data, for an endpoint such as engram's `/cluster/consolidation`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ConsolidationStatus {
@@ -20,19 +18,19 @@ pub struct ConsolidationStatus {
     pub space: String,
     /// The node's name.
     pub node: PeerId,
-    /// The Merkle root over all patterns, in hexadecimal; equal roots mean equal patterns.
+    /// The Merkle root over all patterns, in hexadecimal. Nodes with equal roots hold equal patterns.
     pub root: String,
     /// How many rebuilds have changed something since the gossiper was opened.
     pub generation: u64,
-    /// When the snapshot of the last rebuild was made.
+    /// When the snapshot of the last rebuild was made; `None` before the first rebuild.
     pub snapshot_generated_at: Option<DateTime<Utc>>,
-    /// How many patterns are held, of all nodes.
+    /// How many patterns the node holds, those of all nodes counted.
     pub patterns: u64,
-    /// How many patterns of that snapshot were left out.
+    /// How many patterns of the last snapshot were refused.
     pub refused_patterns: usize,
     /// Conflicts between patterns.
     pub conflicts: ConflictStatus,
-    /// When something of a peer was last taken in, by this node's clock; nothing if it was not since opening.
+    /// When an entry of a peer was last taken in, by this node's clock; `None` if none was since opening.
     pub last_merge: Option<DateTime<Utc>>,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -40,7 +38,7 @@ pub struct ConsolidationStatus {
     pub bytes_received: u64,
     /// Bytes of patterns among those sent.
     pub value_bytes_sent: u64,
-    /// What is known of each peer.
+    /// The peers.
     pub peers: Vec<PeerConsolidationStatus>,
 }
 
@@ -50,38 +48,38 @@ pub struct ConsolidationStatus {
 pub struct ConflictStatus {
     /// How many patterns have several versions now (conflicts of type 3).
     pub type3: usize,
-    /// What the last view that was [noted](ConsolidationGossiper::note_view) counted; nothing if there was none.
+    /// The counts of the last view that was [noted](ConsolidationGossiper::note_view); `None` if there was none.
     pub view: Option<ConflictCounts>,
 }
 
-/// What is known of a peer.
+/// The state of a peer as this node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PeerConsolidationStatus {
-    /// The peer.
+    /// The peer's name.
     pub peer: PeerId,
-    /// How many seconds ago both certified that they are equal; nothing if they never did.
+    /// How many seconds ago the two last certified that they are equal; `None` if they never did.
     pub lag_seconds: Option<f64>,
-    /// How many seconds ago the peer was last heard; nothing if it never was.
+    /// How many seconds ago a frame of the peer last arrived; `None` if none ever did.
     pub silent_seconds: Option<f64>,
-    /// How many attempts have failed since the last one that did not.
+    /// How many attempts have failed in a row.
     pub failures: u32,
-    /// How many seconds the peer is still left alone after failures.
+    /// For how many more seconds the engine backs off from the peer.
     pub backoff_seconds: f64,
-    /// How many patterns differed when the two were last compared.
+    /// How many patterns differed in the last comparison.
     pub differences: u64,
-    /// The root that both had when they were equal, in hexadecimal.
+    /// The root that the two had when they were last equal, in hexadecimal.
     pub root: Option<String>,
 }
 
 impl ConsolidationGossiper {
-    /// What this node holds, knows of its peers, and has counted. O(peers), and hashing of what changed since the last call.
+    /// The node's state. O(peers), plus hashing of what changed since the last call.
     pub fn status(&mut self, now: Now) -> ConsolidationStatus {
         let status = self.engine.status(now);
         ConsolidationStatus {
             space: self.space.id.clone(),
             node: self.node.clone(),
-            root: hex(status.root),
+            root: status.root.to_string(),
             generation: self.generation,
             snapshot_generated_at: self.last_snapshot,
             patterns: status.entries,
@@ -95,8 +93,8 @@ impl ConsolidationGossiper {
         }
     }
 
-    /// Notes what a view of the space counted, for the [status](Self::status). (The view is computed elsewhere: it may take
-    /// seconds.)
+    /// Notes the counts of a view of the space for the [status](Self::status). (A view may take seconds to compute, and so is
+    /// computed elsewhere.)
     pub fn note_view(&mut self, counts: ConflictCounts) {
         self.view = Some(counts);
     }
@@ -111,19 +109,12 @@ impl From<PeerStatus> for PeerConsolidationStatus {
             failures: status.failures,
             backoff_seconds: status.backoff.as_secs_f64(),
             differences: status.differences,
-            root: status.root.map(hex),
+            root: status.root.map(|root| root.to_string()),
         }
     }
 }
 
-fn hex(root: Root) -> String {
-    root.as_bytes().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string takes everything");
-        hex
-    })
-}
-
-/// The time that was so long ago; nothing if a calendar does not reach so far.
+/// The wall-clock time `ago` before now; `None` if it is out of the calendar's range.
 fn wall_clock(now: Now, ago: Duration) -> Option<DateTime<Utc>> {
     let ago_ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
     DateTime::from_timestamp_millis(now.unix_ms.saturating_sub(ago_ms).try_into().ok()?)

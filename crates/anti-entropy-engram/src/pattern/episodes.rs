@@ -1,4 +1,4 @@
-//! The episodes behind a pattern.
+//! The episodes from which a pattern was consolidated.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -6,25 +6,25 @@ use std::fmt;
 
 use anti_entropy::value::{DecodeError, Part};
 
-use crate::Problem;
+use crate::PatternProblem;
 
-/// A set of episodes, by their ids, in ascending order. Cheap to clone: clones share it.
+/// A set of episode ids in ascending order. Cheap to clone: clones share it.
 ///
-/// It is kept as it is sent: postcard's encoding of a list of strings.
+/// It is stored as it is sent, in postcard's encoding of a list of strings.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Episodes(Part);
 
 impl Episodes {
-    /// The set of these episodes.
+    /// The set of these ids.
     ///
     /// # Errors
-    /// If they are not in ascending order, or one is there twice.
-    pub fn new(ids: &[String]) -> Result<Self, Problem> {
+    /// If the ids are not in ascending order, or one occurs twice.
+    pub fn new(ids: &[String]) -> Result<Self, PatternProblem> {
         for pair in ids.windows(2) {
             match pair[0].cmp(&pair[1]) {
                 Ordering::Less => {}
-                Ordering::Equal => return Err(Problem::Repeated { value: pair[1].clone() }),
-                Ordering::Greater => return Err(Problem::Unsorted { episode: pair[1].clone() }),
+                Ordering::Equal => return Err(PatternProblem::Repeated { value: pair[1].clone() }),
+                Ordering::Greater => return Err(PatternProblem::Unsorted { episode: pair[1].clone() }),
             }
         }
         Ok(Self::from_sorted(ids))
@@ -34,7 +34,7 @@ impl Episodes {
         Self(postcard::to_allocvec(ids).expect("strings serialise").into())
     }
 
-    /// The set that these bytes are, which come from a peer or a file.
+    /// Decodes a set, which may come from a peer or a file.
     pub(crate) fn from_part(part: &Part) -> Result<Self, DecodeError> {
         let bytes = part.as_bytes();
         let ids: Vec<&str> = postcard::from_bytes(bytes).map_err(|_| DecodeError::new("the episodes do not parse"))?;
@@ -52,7 +52,7 @@ impl Episodes {
         &self.0
     }
 
-    /// The episodes' ids in ascending order.
+    /// The ids in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let (count, mut rest) = read::<u64>(self.0.as_bytes());
         (0..count).map(move |_| {
@@ -62,21 +62,21 @@ impl Episodes {
         })
     }
 
-    /// How many there are. O(1)
+    /// How many episodes there are. O(1)
     pub fn len(&self) -> usize {
         let (count, _) = read::<u64>(self.0.as_bytes());
         usize::try_from(count).expect("as many as were held in memory when they were encoded")
     }
 
-    /// Whether there is none.
+    /// Whether there are no episodes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All episodes of these sets. O(n log n) in the episodes of all together
+    /// The union of these sets. O(n log n), where n is the sum of their lengths
     pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sets: Vec<&Self> = sets.into_iter().collect();
-        // Versions of a pattern mostly have the same ones.
+        // Versions of a pattern mostly have the same episodes.
         sets.dedup();
         match sets.as_slice() {
             [only] => (*only).clone(),
@@ -90,13 +90,13 @@ impl Episodes {
         }
     }
 
-    /// Whether these are the episodes. O(episodes)
+    /// Whether it is the set of these ids. O(episodes)
     pub(crate) fn are(&self, ids: &[String]) -> bool {
         self.len() == ids.len() && self.iter().eq(ids.iter().map(String::as_str))
     }
 }
 
-/// Reads from bytes that were made or checked here.
+/// Reads from bytes that were encoded or checked in this file.
 fn read<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> (T, &'a [u8]) {
     postcard::take_from_bytes(bytes).expect("checked when the set was made")
 }
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn only_sorted_lists_are_sets() {
-        assert_eq!(Episodes::new(&ids(&["b", "a"])), Err(Problem::Unsorted { episode: "a".into() }));
-        assert_eq!(Episodes::new(&ids(&["a", "a"])), Err(Problem::Repeated { value: "a".into() }));
+        assert_eq!(Episodes::new(&ids(&["b", "a"])), Err(PatternProblem::Unsorted { episode: "a".into() }));
+        assert_eq!(Episodes::new(&ids(&["a", "a"])), Err(PatternProblem::Repeated { value: "a".into() }));
         for wrong in [&["b", "a"][..], &["a", "a"]] {
             assert!(Episodes::from_part(Episodes::from_sorted(&ids(wrong)).part()).is_err());
         }

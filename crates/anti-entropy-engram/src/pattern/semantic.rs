@@ -1,20 +1,18 @@
-//! engram's own types, as plain data to convert from and to.
+//! Plain data that engram's own types convert from and to.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Pattern;
-
-/// A pattern with engram's fields, under engram's names: what engram-core's own `SemanticPattern` converts from and to.
+/// A pattern with engram's fields and names. engram-core's own `SemanticPattern` converts from and to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SemanticPattern {
     /// `pattern_` and a 64-bit hash of the sorted source episodes.
     pub id: String,
-    /// What it means; as many components as the space has dimensions.
+    /// The vector that stands for its meaning, with as many components as the space has dimensions.
     pub embedding: Vec<f32>,
-    /// The episodes behind it, in ascending order, each once.
+    /// The episodes from which it was consolidated, in ascending order, each once.
     pub source_episodes: Vec<String>,
-    /// How strong it is.
+    /// How strong it is; a finite number.
     pub strength: f32,
     /// How sure the node is of it, 0 to 1.
     pub schema_confidence: f32,
@@ -22,24 +20,11 @@ pub struct SemanticPattern {
     pub last_consolidated: DateTime<Utc>,
 }
 
-/// What a run of consolidation left behind: all patterns that the node holds by its own means.
+/// The result of a node's consolidation: all patterns that it derived from its own episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConsolidationSnapshot {
     /// When the snapshot was made.
     pub generated_at: DateTime<Utc>,
     /// The patterns, each id once.
     pub patterns: Vec<SemanticPattern>,
-}
-
-impl From<&Pattern> for SemanticPattern {
-    fn from(pattern: &Pattern) -> Self {
-        Self {
-            id: pattern.id.clone(),
-            embedding: pattern.embedding.to_vec(),
-            source_episodes: pattern.episodes.iter().map(str::to_owned).collect(),
-            strength: pattern.strength,
-            schema_confidence: pattern.confidence,
-            last_consolidated: pattern.last_consolidated,
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! What of a pattern is hashed and sent (docs/protocol.md, "Patterns").
+//! The bytes of a pattern that are hashed and sent (docs/protocol.md, "Patterns").
 
 use anti_entropy::value::{DecodeError, Encoded};
 use anti_entropy::{Digest, Replicated};
@@ -6,9 +6,10 @@ use chrono::DateTime;
 use digest::Update;
 use serde::{Deserialize, Serialize};
 
-use super::{Embedding, Encoding, Episodes, Pattern, check_confidence, check_strength, check_time};
+use super::{Embedding, Episodes, Pattern, check_confidence, check_strength, check_time};
+use crate::Encoding;
 
-/// Everything of a pattern but its id, which is the key, and its two parts; in postcard's encoding.
+/// The fields of a pattern without its id, which is the key, and without its two parts; in postcard's encoding.
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
     encoding: u8,
@@ -33,7 +34,7 @@ impl Pattern {
     }
 }
 
-/// All of a pattern counts. The parts go in by their hashes, which have one length; what varies has its length before it.
+/// Covers every field. Parts enter by their hashes, which have a fixed length; what has no fixed length is preceded by it.
 impl Digest for Pattern {
     fn digest<H: Update>(&self, hash: &mut H) {
         for bytes in [self.id.as_bytes(), &self.body()] {
@@ -77,7 +78,7 @@ impl Replicated for Pattern {
             last_consolidated: last_consolidated.ok_or(DecodeError::new("there is no such time"))?,
         };
         check_time(pattern.last_consolidated).map_err(out_of_range)?;
-        // Two forms of a number, or of zero, are two values where bytes are compared.
+        // Replicas compare bytes, so two encodings of one value would be two values.
         let canonical = pattern.body() == encoded.body;
         if canonical { Ok(pattern) } else { Err(DecodeError::new("it is not in canonical form")) }
     }

@@ -1,15 +1,15 @@
-//! What concurrent versions of one pattern mean.
+//! How concurrent versions of one pattern are resolved.
 
 mod voting;
 
 use anti_entropy::{KeepAll, Resolver, Version};
-use serde::{Deserialize, Serialize};
 
 pub use self::voting::{ConfidenceVoting, Vote, vote};
 pub(crate) use self::voting::{Mean, by_certainty, lowered};
-use crate::Pattern;
+use crate::{Pattern, Resolution};
 
-/// The version that was consolidated last wins, by its node's clock; among equal ones, that with the greatest dot.
+/// The version that was consolidated last wins, by the clock of the node that consolidated it. Of versions with equal times
+/// the one with the greatest dot wins.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LastConsolidated;
 
@@ -17,30 +17,6 @@ impl Resolver<Pattern> for LastConsolidated {
     fn resolve(&self, _id: &String, siblings: &[Version<Pattern>]) -> Option<Pattern> {
         let latest = siblings.iter().max_by_key(|sibling| (sibling.value.last_consolidated(), sibling.dot));
         latest.map(|sibling| sibling.value.clone())
-    }
-}
-
-/// The resolver of a space, as a setting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Resolution {
-    /// [`ConfidenceVoting`].
-    #[default]
-    ConfidenceVoting,
-    /// [`LastConsolidated`].
-    LastConsolidated,
-    /// [`KeepAll`]: a read shows the conflict.
-    KeepAll,
-}
-
-impl Resolution {
-    /// What stands for it where it is hashed.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::ConfidenceVoting => 0,
-            Self::LastConsolidated => 1,
-            Self::KeepAll => 2,
-        }
     }
 }
 

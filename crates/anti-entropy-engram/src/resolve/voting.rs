@@ -7,17 +7,17 @@ use anti_entropy::{Resolver, Version};
 
 use crate::{Embedding, Encoding, Episodes, Pattern};
 
-/// Concurrent versions of one pattern are merged, and the surest of them decides.
+/// Merges concurrent versions of a pattern; the version with the highest confidence decides.
 ///
 /// - *Strength, time and origin* are those of the version with the highest confidence; ties go to the greater strength,
 ///   then the later consolidation, then the greater dot.
-/// - *Episodes* are those of all versions.
-/// - The *embedding* is the mean of all, weighted by confidence (equally, if nobody is sure of anything).
-/// - The *confidence* is the highest one, times the [agreement](Vote::agreement) of the versions: it is not lowered where
-///   all say the same, and never above the highest.
+/// - *Episodes* are the union over all versions.
+/// - The *embedding* is the mean of all, weighted by confidence (equally if all confidences are 0).
+/// - The *confidence* is the highest one times the [agreement](Vote::agreement) of the versions: equal to the highest if all
+///   versions are alike, and never above it.
 ///
-/// All sums are in the order of the dots, in `f64`, without fused operations, so that every platform gets the same bits.
-/// Siblings stay stored, so that nothing is lost. O(siblings · dimensions + n log n) for n episodes of all together
+/// All sums are in the order of the dots, in `f64`, without fused operations, so that every platform computes the same bits.
+/// The versions stay stored. O(siblings · dimensions + n log n), where n counts the episodes of all versions
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConfidenceVoting;
 
@@ -27,12 +27,12 @@ impl Resolver<Pattern> for ConfidenceVoting {
     }
 }
 
-/// What voting came to.
+/// The result of a vote.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vote {
     /// The version that decided.
     pub winner: Dot,
-    /// What the versions stand for together. Its embedding is exact ([`Encoding::F32`]), whatever theirs are.
+    /// The merged pattern. Its embedding has the encoding [`Encoding::F32`] if several versions voted.
     pub pattern: Pattern,
     /// How much the versions agree, 0 to 1: the product of
     ///
@@ -42,10 +42,10 @@ pub struct Vote {
     pub agreement: f64,
 }
 
-/// Holds a vote among versions of one pattern, in the order of their dots; nothing comes of no versions.
+/// Holds a vote among the versions of a pattern, which are in the order of their dots. `None` if there are no versions.
 ///
-/// Versions whose embedding has another dimension than the winner's have no say in the embedding: of a space's own
-/// patterns there are none.
+/// Versions whose embedding has another dimension than the winner's do not count in the embedding. Valid patterns of one space
+/// all have the same dimension.
 pub fn vote(siblings: &[Version<Pattern>]) -> Option<Vote> {
     let winner = siblings.iter().max_by(|a, b| by_certainty(&a.value, &b.value).then(a.dot.cmp(&b.dot)))?;
     if let [only] = siblings {
@@ -63,7 +63,7 @@ pub fn vote(siblings: &[Version<Pattern>]) -> Option<Vote> {
     Some(Vote { winner: winner.dot, pattern, agreement })
 }
 
-/// Who is surer: by confidence, then by strength, then by time.
+/// Orders patterns by confidence, then by strength, then by time.
 pub(crate) fn by_certainty(a: &Pattern, b: &Pattern) -> Ordering {
     let confidence = a.confidence.total_cmp(&b.confidence);
     let strength = || a.strength.total_cmp(&b.strength);
@@ -77,15 +77,15 @@ pub(crate) fn lowered(confidence: f32, factor: f64) -> f32 {
     lowered
 }
 
-/// The mean of embeddings, weighted by confidence, and how much their directions agree.
+/// The mean of embeddings, weighted by confidence, and the agreement of their directions.
 pub(crate) struct Mean {
     pub(crate) embedding: Embedding,
     pub(crate) resultant_length: f64,
 }
 
 impl Mean {
-    /// Of those patterns whose embedding has as many dimensions as the decider's, summed in the order given. Embeddings without
-    /// a direction, all zero, do not count in the resultant length; if there are no others, they agree.
+    /// Of the patterns whose embedding has the dimension of the decider's, summed in the given order. Embeddings that are all
+    /// zeros have no direction and do not count in the resultant length; if there are no others, it is 1.
     pub(crate) fn of<'a>(patterns: impl Iterator<Item = &'a Pattern>, decider: &Pattern) -> Self {
         let dimension = decider.embedding.dimension();
         let heard: Vec<&Pattern> = patterns.filter(|pattern| pattern.embedding.dimension() == dimension).collect();
@@ -112,7 +112,7 @@ impl Mean {
     }
 }
 
-/// The confidences, in proportion, to a sum of 1; equal ones if all are zero.
+/// The confidences divided by their sum; equal weights if all are 0.
 fn weights(voters: &[&Pattern]) -> Vec<f64> {
     let confidences: Vec<f64> = voters.iter().map(|voter| f64::from(voter.confidence)).collect();
     let sum: f64 = confidences.iter().sum();

@@ -1,47 +1,61 @@
-//! Taking in what changed, and working out again only what depends on it.
+//! Taking in changes, and computing again only what depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::{ChangedEntries, Entry, KeyHash};
+use anti_entropy::{ChangedEntries, Entry, KeyHash, Replica};
 
+use super::config::{FollowError, ViewError};
 use super::cosine::{cosine, dot};
 use super::matrix::QUERIES;
+use super::numbers::Slot;
+use super::patterns::{Base, HeldPattern};
 use super::relation::{Kind, Relation, kind, least_cosine, overlap};
-use super::slots::{Base, Held, Slot};
-use super::{SemanticView, ViewError};
+use super::semantic_view::SemanticView;
 use crate::Pattern;
 
-/// What a change leaves to be worked out.
+/// What has to be computed again after a change.
 #[derive(Debug, Default)]
 struct Work {
-    /// Patterns whose relations are not known yet, in the order of the dimensions and rows of their embeddings.
+    /// Patterns whose relations are not known yet, ordered by the dimension and row of their embeddings.
     unrelated: Vec<Slot>,
-    /// Patterns that are in no component and in no item.
+    /// Patterns that are in no component and no item.
     unplaced: BTreeSet<Slot>,
-    /// Patterns with a relation that is gone or new.
+    /// Patterns that lost or gained a relation.
     touched: BTreeSet<Slot>,
 }
 
-/// What comes and goes while patterns are related one after the other.
+/// Working memory while patterns are related one after the other.
 struct Pass {
     /// Patterns that are not related to others yet.
     pending: BTreeSet<Slot>,
-    /// For each slot how many episodes it shares with the pattern at hand; zero between two patterns.
+    /// By slot, how many episodes the pattern shares with the one that is being related; all zero in between.
     shared: Vec<u32>,
 }
 
 impl SemanticView {
-    /// Takes in what changed in a replica since [`until`](Self::until).
-    ///
-    /// How the view came to be does not show in it: it is the same after many small changes as after one that brings all.
-    /// O(changes · patterns · dimensions) for the search for neighbours, of all patterns that are new or have another
-    /// embedding or other episodes, and O(common episodes) with each pattern that has any; besides O(relations) of each changed
-    /// item, and of each neighbour that a pattern gained or lost, and O(holders) of each episode of these.
+    /// Takes in all changes of the replica since the last call. Returns whether there were any.
     ///
     /// # Errors
-    /// If the changes were read since another moment, which would leave in what has come and gone: the view is as it was then.
-    /// If more pairs are related than [`max_pairs`](super::ViewConfig::max_pairs): the view is empty then, and `until` is the
-    /// beginning.
+    /// If the replica cannot be read, which leaves the view unchanged; otherwise as for [`apply`](Self::apply).
+    pub fn follow(&mut self, replica: &mut Replica<Pattern>) -> Result<bool, FollowError> {
+        let changed = replica.changed_since(&self.until)?;
+        let any = !changed.entries.is_empty();
+        self.apply(changed)?;
+        Ok(any)
+    }
+
+    /// Takes in the changes of a replica since [`until`](Self::until).
+    ///
+    /// The view depends on the patterns alone: many small changes and one large change that bring the same patterns give the
+    /// same view.
+    ///
+    /// The search for neighbours takes O(changes · patterns · dimensions) for patterns that are new or whose embedding or
+    /// episodes changed, and O(common episodes) for each pattern that shares some. The rest takes O(relations) of each
+    /// changed item and of each neighbour that a pattern gained or lost, and O(holders) of each of their episodes.
+    ///
+    /// # Errors
+    /// If the changes were read since another snapshot: the view could miss some, and is unchanged. If more pairs are related
+    /// than [`max_pairs`](super::ViewConfig::max_pairs): the view is empty, and `until` is the beginning.
     pub fn apply(&mut self, changed: ChangedEntries<Pattern>) -> Result<(), ViewError> {
         if changed.since != self.until.root() {
             return Err(ViewError::OtherMoment);
@@ -64,8 +78,8 @@ impl SemanticView {
         for (key, entry) in entries {
             let base = entry.and_then(|entry| Base::of(&entry, self.space.resolution));
             let key = base.as_ref().map_or(key, |base| KeyHash::of(base.pattern.id.as_str()));
-            match (self.slots.of_key(key), base) {
-                (Some(slot), Some(base)) if self.slots.get(slot).base.is_placed_as(&base) => {
+            match (self.patterns.of_key(key), base) {
+                (Some(slot), Some(base)) if self.patterns.get(slot).base.is_placed_as(&base) => {
                     self.replace(slot, base, &mut work);
                 }
                 (held, base) => {
@@ -76,8 +90,8 @@ impl SemanticView {
                 }
             }
         }
-        // The removed ones have left their rows: the new ones come behind all others of their dimension. Those of one dimension
-        // follow each other, so that they are searched for together.
+        // Removed patterns have left their rows, so new ones come after all others of their dimension. New patterns of one
+        // dimension follow each other, so that one search serves them.
         let mut new: Vec<_> = new.into_iter().collect();
         new.sort_by_key(|(_, base)| base.pattern.embedding.dimension());
         for (key, base) in new {
@@ -89,10 +103,10 @@ impl SemanticView {
         Ok(())
     }
 
-    /// Puts another base pattern in place of one with the same relations.
+    /// Replaces a base pattern by one with the same relations.
     fn replace(&mut self, slot: Slot, base: Base, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
-        let held = self.slots.get_mut(slot);
+        let held = self.patterns.get_mut(slot);
         self.counts.type3 -= usize::from(held.base.siblings > 1);
         self.counts.type3 += usize::from(base.siblings > 1);
         held.base = base;
@@ -100,11 +114,11 @@ impl SemanticView {
 
     fn remove(&mut self, slot: Slot, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
-        let held = self.slots.remove(slot);
+        let held = self.patterns.remove(slot);
         self.counts.type3 -= usize::from(held.base.siblings > 1);
         for relation in &held.relations {
             *self.pairs_of(relation.kind) -= 1;
-            let relations = &mut self.slots.get_mut(relation.other).relations;
+            let relations = &mut self.patterns.get_mut(relation.other).relations;
             let end = relations.iter().position(|end| end.other == slot).expect("relations have two ends");
             relations.swap_remove(end);
             work.touched.insert(relation.other);
@@ -112,9 +126,9 @@ impl SemanticView {
         self.holders.remove(slot, &held.episodes);
         let moved = self.matrices.remove(held.base.pattern.embedding.dimension(), held.row);
         if let Some(moved) = moved {
-            self.slots.get_mut(moved).row = held.row;
+            self.patterns.get_mut(moved).row = held.row;
         }
-        // The number may be given out again.
+        // The number may be used again.
         work.unplaced.remove(&slot);
         work.touched.remove(&slot);
     }
@@ -122,20 +136,20 @@ impl SemanticView {
     fn insert(&mut self, key: KeyHash, base: Base, work: &mut Work) {
         let components = base.pattern.embedding.to_vec();
         self.counts.type3 += usize::from(base.siblings > 1);
-        let held = Held::new(key, base, &components);
+        let held = HeldPattern::new(key, base, &components);
         let length = held.squared.sqrt();
-        let slot = self.slots.insert(held);
-        self.slots.get_mut(slot).row = self.matrices.push(slot, &components, length);
+        let slot = self.patterns.insert(held);
+        self.patterns.get_mut(slot).row = self.matrices.push(slot, &components, length);
         work.unrelated.push(slot);
         work.unplaced.insert(slot);
     }
 
-    /// Relates each new pattern to the old ones and to the new ones before it.
+    /// Relates each new pattern to the old patterns and to the new ones before it.
     fn relate(&mut self, work: &mut Work) -> Result<(), ViewError> {
         let unrelated = std::mem::take(&mut work.unrelated);
         let pending = unrelated.iter().copied().collect();
-        let mut pass = Pass { pending, shared: vec![0; self.slots.bound()] };
-        let dimension = |slot: Slot| self.slots.get(slot).base.pattern.embedding.dimension();
+        let mut pass = Pass { pending, shared: vec![0; self.patterns.bound()] };
+        let dimension = |slot: Slot| self.patterns.get(slot).base.pattern.embedding.dimension();
         let of_one_dimension = unrelated.chunk_by(|a, b| dimension(*a) == dimension(*b));
         let blocks: Vec<&[Slot]> = of_one_dimension.flat_map(|slots| slots.chunks(QUERIES)).collect();
         for block in blocks {
@@ -147,12 +161,12 @@ impl SemanticView {
         Ok(())
     }
 
-    /// For each of these patterns, which have neighbouring rows, those in rows before it that could be close enough to be
-    /// related without a common episode, if that takes a direction in common.
+    /// For each of these patterns, which are in consecutive rows: the patterns in earlier rows that may be close enough to be
+    /// related without a common episode. Empty if the thresholds relate patterns whatever their cosine.
     fn near(&self, block: &[Slot]) -> Vec<Vec<Slot>> {
         let least_cosine = least_cosine(&self.space.thresholds);
         let Some(first) = block.first().filter(|_| least_cosine > 0.0) else { return vec![Vec::new(); block.len()] };
-        let first = self.slots.get(*first);
+        let first = self.patterns.get(*first);
         let dimension = first.base.pattern.embedding.dimension();
         self.matrices.search(dimension, first.row..first.row + block.len(), least_cosine)
     }
@@ -164,7 +178,7 @@ impl SemanticView {
         pass: &mut Pass,
         work: &mut Work,
     ) -> Result<(), ViewError> {
-        let pattern = self.slots.get(slot).base.pattern.clone();
+        let pattern = self.patterns.get(slot).base.pattern.clone();
         let episodes = self.holders.insert(slot, &pattern.episodes);
         for episode in &episodes {
             for holder in self.holders.of(*episode).iter().filter(|holder| **holder != slot) {
@@ -174,13 +188,13 @@ impl SemanticView {
                 pass.shared[*holder] += 1;
             }
         }
-        // Then even patterns without a direction are related.
+        // Then every cosine will do, that of embeddings without a direction too.
         if least_cosine(&self.space.thresholds) <= 0.0 {
-            others.extend(self.slots.iter().filter(|other| *other != slot && !pass.pending.contains(other)));
+            others.extend(self.patterns.iter().filter(|other| *other != slot && !pass.pending.contains(other)));
         }
         others.sort_unstable();
         others.dedup();
-        self.slots.get_mut(slot).episodes = episodes;
+        self.patterns.get_mut(slot).episodes = episodes;
         let components = pattern.embedding.to_vec();
         for other in others {
             let shared = std::mem::take(&mut pass.shared[other]);
@@ -191,9 +205,9 @@ impl SemanticView {
         Ok(())
     }
 
-    /// How a pattern with these components is related to another, of which it shares so many episodes.
+    /// How a pattern with these components is related to another one, with which it shares this many episodes.
     fn relation(&self, slot: Slot, components: &[f32], other: Slot, shared: u32) -> Option<Relation> {
-        let (a, b) = (self.slots.get(slot), self.slots.get(other));
+        let (a, b) = (self.patterns.get(slot), self.patterns.get(other));
         let theirs = b.base.pattern.embedding.to_vec();
         let cosine =
             if components.len() == theirs.len() { cosine(dot(components, &theirs), a.squared, b.squared) } else { 0.0 };
@@ -212,8 +226,8 @@ impl SemanticView {
         if relation.kind == Kind::SameCore {
             self.dissolve(relation.other, &mut work.unplaced);
         }
-        self.slots.get_mut(relation.other).relations.push(Relation { other: slot, ..relation });
-        self.slots.get_mut(slot).relations.push(relation);
+        self.patterns.get_mut(relation.other).relations.push(Relation { other: slot, ..relation });
+        self.patterns.get_mut(slot).relations.push(relation);
         Ok(())
     }
 
@@ -225,14 +239,14 @@ impl SemanticView {
         }
     }
 
-    /// Works out the confidence of each item that was made, or has patterns whose relations changed. That of others depends on
-    /// nothing that changed: what a neighbour is merged with does not count.
+    /// Computes the confidence of each item that is new or has patterns whose relations changed. No other confidence can have
+    /// changed, since it does not depend on what a neighbour is merged with.
     fn weigh(&mut self, work: &Work) {
         let patterns = work.unplaced.union(&work.touched);
-        let heads: BTreeSet<Slot> = patterns.map(|slot| self.slots.get(*slot).head).collect();
+        let heads: BTreeSet<Slot> = patterns.map(|slot| self.patterns.get(*slot).head).collect();
         for head in heads {
             let factor = self.confidence_factor(head);
-            let item = self.items.get_mut(&self.slots.get(head).id).expect("every pattern is in an item");
+            let item = self.items.get_mut(&self.patterns.get(head).id).expect("every pattern is in an item");
             item.lower_confidence(factor);
         }
     }

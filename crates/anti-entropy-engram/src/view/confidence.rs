@@ -1,12 +1,11 @@
-//! How much other items lower an item's confidence.
+//! How much other items lower the confidence of an item.
 
-use super::SemanticView;
-use super::holders::Episode;
+use super::numbers::{Episode, Slot};
 use super::relation::{Kind, Relation, closeness};
-use super::slots::Slot;
+use super::semantic_view::SemanticView;
 
 impl SemanticView {
-    /// What the confidence of an item, named by its first pattern, is multiplied with.
+    /// The factor of an item's confidence; `head` is the item's first pattern.
     pub(super) fn confidence_factor(&self, head: Slot) -> f64 {
         let members = self.members(&head);
         self.similar_factor(head, members) * self.contested_factor(head, members)
@@ -19,18 +18,18 @@ impl SemanticView {
         members: &'a [Slot],
         kind: Kind,
     ) -> impl Iterator<Item = &'a Relation> {
-        let relations = members.iter().flat_map(|member| &self.slots.get(*member).relations);
-        relations.filter(move |relation| relation.kind == kind && self.slots.get(relation.other).head != head)
+        let relations = members.iter().flat_map(|member| &self.patterns.get(*member).relations);
+        relations.filter(move |relation| relation.kind == kind && self.patterns.get(relation.other).head != head)
     }
 
-    /// What means the same as something else is right about half of it.
+    /// Of two items with the same meaning, each is taken to be right about half of it.
     fn similar_factor(&self, head: Slot, members: &[Slot]) -> f64 {
         let similar = self.relations_of_item(head, members, Kind::Similar);
         let closeness = similar.map(|relation| closeness(&self.space.thresholds, relation.cosine));
         1.0 - closeness.fold(0.0, f64::max) / 2.0
     }
 
-    /// What others claim is half its own.
+    /// An episode that another item claims too counts half.
     fn contested_factor(&self, head: Slot, members: &[Slot]) -> f64 {
         let rivals = self.relations_of_item(head, members, Kind::Contested).map(|relation| relation.other);
         let mut rivals: Vec<Slot> = rivals.collect();
@@ -38,7 +37,7 @@ impl SemanticView {
             return 1.0;
         }
         rivals.sort_unstable();
-        let own = members.iter().flat_map(|member| &self.slots.get(*member).episodes);
+        let own = members.iter().flat_map(|member| &self.patterns.get(*member).episodes);
         let mut own: Vec<Episode> = own.copied().collect();
         own.sort_unstable();
         own.dedup();

@@ -1,31 +1,31 @@
-//! What a view reports.
+//! The conflicts that a view reports.
 
 use serde::Serialize;
 
-/// A conflict, by type. The ids of a pair are in ascending order.
+/// A conflict between patterns, or between versions of one. The ids of a pair are in ascending order.
 ///
-/// There are these four types and no others: a `match` may rely on it.
+/// The enum is exhaustive on purpose: the definition of the view has these four types.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Conflict {
-    /// Type 1: mostly the same episodes and close meanings. The two were consolidated from the same core.
+    /// Type 1: most episodes in common, and close meanings. The two patterns were consolidated from the same core.
     SameCore {
-        /// One id.
+        /// The smaller id.
         a: String,
-        /// The other.
+        /// The greater id.
         b: String,
         /// The Jaccard index of the episodes.
         overlap: f64,
         /// The cosine similarity of the embeddings.
         cosine: f64,
-        /// Whether the two are merged into one item. If not, others of their component are not all of type 1 among each
-        /// other: an operator decides.
+        /// Whether the two are merged into one item. If not, some pair of their component is not of type 1, and an operator
+        /// has to decide.
         resolved: bool,
     },
-    /// Type 2: close meanings, from mostly different episodes.
+    /// Type 2: close meanings, but few or no episodes in common.
     Similar {
-        /// One id.
+        /// The smaller id.
         a: String,
-        /// The other.
+        /// The greater id.
         b: String,
         /// The Jaccard index of the episodes.
         overlap: f64,
@@ -36,18 +36,18 @@ pub enum Conflict {
     Siblings {
         /// The id.
         id: String,
-        /// How many versions.
+        /// How many versions there are.
         siblings: usize,
         /// How much they [agree](crate::Vote::agreement), 0 to 1.
         agreement: f64,
     },
-    /// Type 4: different meanings that claim the same episodes.
+    /// Type 4: different meanings, but episodes in common.
     Contested {
-        /// One id.
+        /// The smaller id.
         a: String,
-        /// The other.
+        /// The greater id.
         b: String,
-        /// How many episodes both hold; at least one.
+        /// How many episodes the two have in common; at least one.
         shared: usize,
         /// The Jaccard index of the episodes.
         overlap: f64,
@@ -68,19 +68,19 @@ impl Conflict {
     }
 }
 
-/// How many conflicts of which type there are.
+/// How many conflicts there are, by type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConflictCounts {
-    /// Pairs of ids with the same core.
+    /// Pairs with the same core.
     pub type1: usize,
-    /// Pairs of similar ids.
+    /// Pairs with similar meanings.
     pub type2: usize,
-    /// Ids with several versions.
+    /// Patterns with several versions.
     pub type3: usize,
-    /// Pairs of ids that contest episodes.
+    /// Pairs that contest episodes.
     pub type4: usize,
-    /// Clusters of type 1 that were merged into one item each.
+    /// Components of type 1 that are merged into one item each.
     pub merged: usize,
-    /// Components of type 1 that were not, since not every pair in them is of type 1.
+    /// Components of type 1 that are not merged, since not every pair in them is of type 1.
     pub unresolved: usize,
 }

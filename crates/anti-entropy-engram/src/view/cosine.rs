@@ -1,4 +1,4 @@
-//! The cosine that decides, to the last bit.
+//! The exact cosine, which decides how patterns are related, to the last bit.
 
 /// The number of partial sums.
 const LANES: usize = 8;

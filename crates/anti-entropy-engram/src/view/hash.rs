@@ -1,31 +1,18 @@
 //! The hash of a view (docs/protocol.md, "The semantic view").
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 
+use super::item::ViewItem;
 use super::relation::{Kind, overlap};
-use super::{SemanticView, ViewItem};
+use super::semantic_view::SemanticView;
 
-/// Stands for all items and all conflicts of a view: views with equal hashes are equal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ViewHash(pub [u8; 32]);
-
-/// In hexadecimal.
-impl fmt::Display for ViewHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ViewHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ViewHash({self})")
-    }
+anti_entropy::summary::__opaque_bytes! {
+    /// The SHA-256 hash of all items and conflicts of a view. Views with equal hashes are equal.
+    pub struct ViewHash(32)
 }
 
 impl SemanticView {
-    /// The hash of all items and conflicts, bit for bit: SHA-256. O(items + conflicts · log)
+    /// The hash of all items and conflicts, bit for bit. O(items + conflicts · log conflicts)
     pub fn hash(&self) -> ViewHash {
         let mut bytes = Canonical(Sha256::new());
         bytes.0.update(b"anti-entropy-engram/1 view");
@@ -33,15 +20,16 @@ impl SemanticView {
         self.items().for_each(|item| bytes.item(item));
         let counts = self.counts();
         bytes.count(counts.type1 + counts.type2 + counts.type3 + counts.type4);
-        for slot in self.slots.iter() {
+        for slot in self.patterns.iter() {
             self.hash_conflicts(slot, &mut bytes);
         }
-        ViewHash(bytes.0.finalize().into())
+        ViewHash::from_bytes(bytes.0.finalize().into())
     }
 
-    /// Those in which this is the smaller id. As [`conflicts`](Self::conflicts), without a string for each.
+    /// Hashes the conflicts in which this pattern has the smaller id, in the order of [`conflicts`](Self::conflicts), and
+    /// allocates no strings.
     fn hash_conflicts(&self, slot: usize, bytes: &mut Canonical) {
-        let held = self.slots.get(slot);
+        let held = self.patterns.get(slot);
         if held.base.siblings > 1 {
             bytes.0.update([3]);
             bytes.string(&held.id);
@@ -68,7 +56,7 @@ impl SemanticView {
     }
 }
 
-/// Writes what is hashed: numbers in fixed width, most significant byte first.
+/// Feeds the hash. Numbers have a fixed width, most significant byte first.
 struct Canonical(Sha256);
 
 impl Canonical {

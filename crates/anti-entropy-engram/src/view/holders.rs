@@ -1,30 +1,27 @@
-//! Which patterns hold an episode.
+//! Which patterns have an episode.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::slots::Slot;
+use super::numbers::{Episode, Slot};
 use crate::Episodes;
 
-/// An episode's number. Numbers are given out again, so that nothing may depend on their order.
-pub(super) type Episode = usize;
-
-/// An index from episodes to the patterns that hold them.
+/// An index from episodes to the patterns that have them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holders {
     numbers: BTreeMap<Arc<str>, Episode>,
-    episodes: Vec<Held>,
+    episodes: Vec<HeldEpisode>,
     free: Vec<Episode>,
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldEpisode {
     id: Arc<str>,
     by: Vec<Slot>,
 }
 
 impl Holders {
-    /// Notes that a pattern holds these episodes. Gives their numbers, in the order of the ids.
+    /// Adds a pattern that has these episodes. Returns the episodes' numbers in the order of their ids.
     /// O(episodes · log(all episodes))
     pub(super) fn insert(&mut self, slot: Slot, episodes: &Episodes) -> Vec<Episode> {
         let numbers = episodes.iter().map(|id| {
@@ -36,7 +33,7 @@ impl Holders {
     }
 
     fn add(&mut self, id: &str) -> Episode {
-        let held = Held { id: id.into(), by: Vec::new() };
+        let held = HeldEpisode { id: id.into(), by: Vec::new() };
         let id = Arc::clone(&held.id);
         let number = if let Some(number) = self.free.pop() {
             self.episodes[number] = held;
@@ -49,7 +46,7 @@ impl Holders {
         number
     }
 
-    /// Forgets a pattern that holds these episodes.
+    /// Removes a pattern that has these episodes.
     pub(super) fn remove(&mut self, slot: Slot, episodes: &[Episode]) {
         for number in episodes {
             let held = &mut self.episodes[*number];
@@ -62,7 +59,7 @@ impl Holders {
         }
     }
 
-    /// The patterns that hold an episode, in no order.
+    /// The patterns that have an episode, in no order.
     pub(super) fn of(&self, episode: Episode) -> &[Slot] {
         &self.episodes[episode].by
     }

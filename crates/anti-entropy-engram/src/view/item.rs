@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::resolve::{Mean, by_certainty, lowered};
 use crate::{Embedding, Episodes, Pattern, SemanticPattern};
 
-/// One thing that is known: a pattern, or several that were merged.
+/// An item of a view: a pattern, or several patterns that are merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewItem {
     patterns: Vec<String>,
@@ -16,15 +16,15 @@ pub struct ViewItem {
     confidence: f32,
     base_confidence: f32,
     last_consolidated: DateTime<Utc>,
-    /// Of embedding and episodes, which change more rarely than the view is hashed.
+    /// Hashes of embedding and episodes, kept because the view is hashed more often than these change.
     part_hashes: [PartHash; 2],
 }
 
 impl ViewItem {
-    /// The item of these base patterns, in ascending order of their ids, before other items lower its confidence.
+    /// The item of these base patterns, which are in ascending order of their ids, before other items lower its confidence.
     pub(super) fn of(members: &[&Pattern]) -> Self {
         let first = members.first().expect("an item has a pattern");
-        // Of equally sure ones the first stays.
+        // Of patterns with equal certainty the first one decides.
         let surer = |best, member| if by_certainty(member, best).is_gt() { member } else { best };
         let decider = members.iter().copied().fold(*first, surer);
         let (embedding, episodes) = match members {
@@ -46,7 +46,7 @@ impl ViewItem {
         }
     }
 
-    /// Lowers the confidence to the base times a factor of 0 to 1.
+    /// Sets the confidence to the base confidence times a factor of 0 to 1.
     pub(super) fn lower_confidence(&mut self, factor: f64) {
         self.confidence = lowered(self.base_confidence, factor);
     }
@@ -55,43 +55,43 @@ impl ViewItem {
         &self.part_hashes
     }
 
-    /// The ids of the patterns that it came from, ascending. The first one names it.
+    /// The ids of its patterns in ascending order. The first one is the item's name.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
     }
 
-    /// What it means: the pattern's embedding, or the mean of those that were merged, weighted by confidence.
+    /// The embedding: that of its pattern, or the mean of those that are merged, weighted by confidence.
     pub fn embedding(&self) -> &Embedding {
         &self.embedding
     }
 
-    /// The episodes behind it: of all patterns in it.
+    /// The episodes of all of its patterns.
     pub fn episodes(&self) -> &Episodes {
         &self.episodes
     }
 
-    /// How strong it is: as the surest pattern in it.
+    /// The strength of its pattern with the highest confidence.
     pub fn strength(&self) -> f32 {
         self.strength
     }
 
-    /// How sure the replicas are of it, given what else they hold: in 0 to [`base_confidence`](Self::base_confidence).
+    /// The confidence after conflicts with other items lowered it: 0 to [`base_confidence`](Self::base_confidence).
     pub fn confidence(&self) -> f32 {
         self.confidence
     }
 
-    /// How sure they would be of it alone: as of the surest pattern in it.
+    /// The highest confidence of its patterns.
     pub fn base_confidence(&self) -> f32 {
         self.base_confidence
     }
 
-    /// When it was last consolidated: as the surest pattern in it.
+    /// When its pattern with the highest confidence was last consolidated.
     pub fn last_consolidated(&self) -> DateTime<Utc> {
         self.last_consolidated
     }
 }
 
-/// An item as engram would hold it, under the id that names it.
+/// An item as a pattern of engram, with the item's name as its id.
 impl From<&ViewItem> for SemanticPattern {
     fn from(item: &ViewItem) -> Self {
         Self {

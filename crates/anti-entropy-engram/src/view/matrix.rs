@@ -1,15 +1,15 @@
-//! A fast search for near neighbours that misses none.
+//! A fast search for neighbours that misses none.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::slots::Slot;
+use super::numbers::Slot;
 
 /// Components that are worked on side by side: two registers of 128 bits, which every x86-64 has.
 const LANES: usize = 8;
 /// Rows that are multiplied with one query at a time: with the lanes, as many sums as fit into 16 registers.
 const ROWS: usize = 4;
-/// Queries for which a row is read once: those of 768 dimensions fit into a cache of 256 KiB.
+/// How many queries share one pass over the rows: those of 768 dimensions fit into a cache of 256 KiB.
 pub(super) const QUERIES: usize = 64;
 
 type Chunk = [f32; LANES];
@@ -35,12 +35,12 @@ impl Matrix {
         Self { chunks_per_row: dimension.div_ceil(LANES), chunks: Vec::new(), owners: Vec::new() }
     }
 
-    /// Appends a row for a vector of this length. Gives the row.
+    /// Appends a row for a vector of this length. Returns the row's number.
     fn push(&mut self, owner: Slot, components: &[f32], length: f64) -> usize {
         let unit = |component: &f32| {
             #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
             let unit = (f64::from(*component) / length) as f32;
-            // Without a direction it is near to none.
+            // A vector without a direction has no neighbours.
             if length > 0.0 { unit } else { 0.0 }
         };
         for part in components.chunks(LANES) {
@@ -52,7 +52,7 @@ impl Matrix {
         self.owners.len() - 1
     }
 
-    /// Removes a row. The last one takes its place: gives its owner, if there is one.
+    /// Removes a row. The last row takes its place; returns the owner of that row, unless the removed row was the last.
     fn remove(&mut self, row: usize) -> Option<Slot> {
         let (width, last) = (self.chunks_per_row, self.owners.len() - 1);
         self.chunks.copy_within(last * width.., row * width);
@@ -65,7 +65,7 @@ impl Matrix {
         &self.chunks[row * self.chunks_per_row..][..self.chunks_per_row]
     }
 
-    /// For each of these rows, the owners of the rows before it whose dot product with it is at least the floor, and more.
+    /// For each of these rows, the owners of the rows before it whose dot product with it is at least `floor`.
     /// O(queries · rows · dimension)
     pub(super) fn search(&self, queries: Range<usize>, floor: f32) -> Vec<Vec<Slot>> {
         let mut found = vec![Vec::new(); queries.len()];
@@ -105,25 +105,25 @@ fn total(sums: &Chunk) -> f32 {
     sums.iter().sum()
 }
 
-/// How far a dot product here can be from the cosine, at most; see [`Matrix`].
+/// The greatest possible difference between a dot product here and the cosine; see [`Matrix`].
 fn margin(dimension: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a bound, and there are far fewer than 2^53 dimensions")]
     let terms = (dimension + 8) as f64;
     terms * 2.0 * f64::from(f32::EPSILON)
 }
 
-/// The embeddings, a matrix for each dimension that occurs.
+/// The embeddings: one matrix for each dimension that occurs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matrices(BTreeMap<usize, Matrix>);
 
 impl Matrices {
-    /// Appends a row for a vector of this length. Gives the row.
+    /// Appends a row for a vector of this length. Returns the row's number.
     pub(super) fn push(&mut self, owner: Slot, components: &[f32], length: f64) -> usize {
         let matrix = self.0.entry(components.len()).or_insert_with(|| Matrix::new(components.len()));
         matrix.push(owner, components, length)
     }
 
-    /// Removes a row. Gives the owner of the row that took its place, if one did.
+    /// Removes a row. Returns the owner of the row that took its place, if there is one.
     pub(super) fn remove(&mut self, dimension: usize, row: usize) -> Option<Slot> {
         let matrix = self.0.get_mut(&dimension)?;
         let moved = matrix.remove(row);
@@ -133,7 +133,8 @@ impl Matrices {
         moved
     }
 
-    /// For each of these rows, the owners of rows before it: all whose cosine with it is at least this, and hardly any more.
+    /// For each of these rows, the owners of earlier rows whose cosine with it is at least `least_cosine`: all of them, and
+    /// few others.
     pub(super) fn search(&self, dimension: usize, queries: Range<usize>, least_cosine: f64) -> Vec<Vec<Slot>> {
         #[expect(clippy::cast_possible_truncation, reason = "the margin has room for the rounding")]
         let floor = (least_cosine - margin(dimension)) as f32;

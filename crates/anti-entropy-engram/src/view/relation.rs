@@ -1,9 +1,9 @@
-//! What two different patterns are to each other.
+//! How two different patterns are related.
 
-use super::slots::Slot;
+use super::numbers::Slot;
 use crate::Thresholds;
 
-/// The type of conflict that a pair of patterns is. (Type 3 is one of a single id.)
+/// The type of conflict between two patterns. (Type 3 is between versions of one pattern.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Type 1.
@@ -19,7 +19,7 @@ pub(super) enum Kind {
 pub(super) struct Relation {
     pub(super) other: Slot,
     pub(super) cosine: f64,
-    /// How many episodes both hold.
+    /// How many episodes the two have in common.
     pub(super) shared: u32,
     pub(super) kind: Kind,
 }
@@ -34,7 +34,7 @@ pub(super) fn overlap(shared: u32, a: usize, b: usize) -> f64 {
     f64::from(shared) / (both - f64::from(shared))
 }
 
-/// What the pair is: the first rule that matches decides.
+/// The type of a pair; the first rule that matches decides.
 pub(super) fn kind(thresholds: &Thresholds, shared: u32, overlap: f64, cosine: f64) -> Option<Kind> {
     if overlap >= thresholds.merge_overlap && cosine >= thresholds.merge_cosine {
         Some(Kind::SameCore)
@@ -47,7 +47,7 @@ pub(super) fn kind(thresholds: &Thresholds, shared: u32, overlap: f64, cosine: f
     }
 }
 
-/// From which cosine on patterns without a common episode can be related.
+/// The least cosine at which patterns without a common episode can be related.
 pub(super) fn least_cosine(thresholds: &Thresholds) -> f64 {
     if thresholds.merge_overlap > 0.0 {
         thresholds.link_cosine
@@ -56,7 +56,7 @@ pub(super) fn least_cosine(thresholds: &Thresholds) -> f64 {
     }
 }
 
-/// How much of their meaning two linked patterns share, 0 to 1: from the threshold up to equal directions.
+/// How close the meanings of two linked patterns are: 0 at the threshold, 1 if their directions are equal.
 pub(super) fn closeness(thresholds: &Thresholds, cosine: f64) -> f64 {
     let room = 1.0 - thresholds.link_cosine;
     if room > 0.0 { ((cosine - thresholds.link_cosine) / room).clamp(0.0, 1.0) } else { 1.0 }

@@ -7,29 +7,25 @@ use std::path::Path;
 
 use anti_entropy::Version;
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy_engram::{Pattern, SemanticPattern, Space};
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern, SemanticPattern, Thresholds};
+use chrono::DateTime;
+
+use self::shared::{lines, semantic};
+
+/// The same code as in the examples reads the patterns.
+#[path = "../../../../examples/shared"]
+mod shared {
+    pub(crate) mod lines;
+    pub(crate) mod semantic;
+}
 
 /// How many nodes there are.
 pub(crate) const NODES: usize = 5;
 
-/// A line of a file.
-#[derive(Deserialize)]
-struct Line {
-    id: String,
-    source_episodes: Vec<String>,
-    strength: f32,
-    schema_confidence: f32,
-    last_consolidated: DateTime<Utc>,
-    embedding: String,
-}
-
 /// What node `node`, from 1, consolidated in generation 1 or 2.
 pub(crate) fn real_patterns(node: usize, generation: usize) -> Vec<SemanticPattern> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
-    let text = std::fs::read_to_string(directory.join(format!("node{node}-gen{generation}.jsonl"))).unwrap();
-    text.lines().map(pattern_of).collect()
+    lines::load(&directory, node, generation, semantic::parse).unwrap()
 }
 
 /// Every pattern of the ten files by its id; an id's pattern is the same wherever it occurs.
@@ -39,25 +35,22 @@ pub(crate) fn all_real_patterns() -> BTreeMap<String, SemanticPattern> {
     patterns.map(|pattern| (pattern.id.clone(), pattern)).collect()
 }
 
-fn pattern_of(line: &str) -> SemanticPattern {
-    let line: Line = serde_json::from_str(line).unwrap();
-    let bytes: Vec<u8> = (0..line.embedding.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&line.embedding[at..at + 2], 16).unwrap())
-        .collect();
-    SemanticPattern {
-        id: line.id,
-        embedding: bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect(),
-        source_episodes: line.source_episodes,
-        strength: line.strength,
-        schema_confidence: line.schema_confidence,
-        last_consolidated: line.last_consolidated,
-    }
+/// A space of few dimensions.
+pub(crate) fn space(dimension: usize) -> MemorySpace {
+    MemorySpace::new("test").with(|space| space.dimension = dimension.try_into().unwrap())
 }
 
-/// A space of few dimensions.
-pub(crate) fn space(dimension: usize) -> Space {
-    Space { dimension: dimension.try_into().unwrap(), ..Space::new("test") }
+/// The same with another encoding.
+pub(crate) fn encoded_space(dimension: usize, encoding: Encoding) -> MemorySpace {
+    space(dimension).with(|space| space.encoding = encoding)
+}
+
+/// Thresholds in the order of their fields.
+pub(crate) fn thresholds([merge_overlap, merge_cosine, link_cosine]: [f64; 3]) -> Thresholds {
+    let mut thresholds = Thresholds::default();
+    (thresholds.merge_overlap, thresholds.merge_cosine, thresholds.link_cosine) =
+        (merge_overlap, merge_cosine, link_cosine);
+    thresholds
 }
 
 /// A pattern as plain data.

@@ -11,14 +11,14 @@ use anti_entropy::engine::EngineOutput;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{Event, GossipConfig, KeyHash, KeyRange, MemoryStore, Opening, PeerId, Store};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, Rebuilt};
-use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern, Space};
+use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, SemanticPattern};
 use chrono::DateTime;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A space of few dimensions.
-pub(crate) fn space() -> Space {
-    Space { dimension: NonZeroUsize::new(4).unwrap(), ..Space::new("test") }
+pub(crate) fn space() -> MemorySpace {
+    MemorySpace::new("test").with(|space| space.dimension = NonZeroUsize::new(4).unwrap())
 }
 
 /// A pattern that differs from others by its confidence, in per cent, and by its embedding.
@@ -82,7 +82,7 @@ pub(crate) fn name(index: usize) -> PeerId {
 pub(crate) fn open(
     index: usize,
     nodes: usize,
-    space: Space,
+    space: MemorySpace,
     store: impl Store + 'static,
     opening: impl Into<Opening>,
     config: impl Into<GossiperConfig>,
@@ -127,7 +127,7 @@ impl Cluster {
         Self::of_spaces(&vec![space(); nodes], config)
     }
 
-    pub(crate) fn of_spaces(spaces: &[Space], config: impl Into<GossiperConfig>) -> Self {
+    pub(crate) fn of_spaces(spaces: &[MemorySpace], config: impl Into<GossiperConfig>) -> Self {
         let mut cluster = Self {
             nodes: Vec::new(),
             disks: Vec::new(),
@@ -173,9 +173,9 @@ impl Cluster {
         for from in (0..self.nodes.len()).filter(|index| !self.down.contains(index)).collect::<Vec<_>>() {
             loop {
                 match self.nodes[from].engine_mut().poll_output(self.now) {
-                    Output::Send { to, frame } => self.fly(from, &to, &frame),
-                    Output::Event(event) => self.events.push((from, event)),
-                    Output::Wait(until) => {
+                    EngineOutput::Send { to, frame } => self.fly(from, &to, &frame),
+                    EngineOutput::Event(event) => self.events.push((from, event)),
+                    EngineOutput::Wait(until) => {
                         wake = wake.min(until);
                         break;
                     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anti_entropy::engine::drive;
 use anti_entropy::{Clock, Continuity, DriverConfig, GossipConfig, Handle, MemoryNetwork, Opening, SystemClock};
 use anti_entropy_engram::Pattern;
-use anti_entropy_engram::gossiper::{Announced, ConsolidationGossiper};
+use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper};
 use futures::executor::block_on;
 
 use crate::cluster::{Disk, counts, name, open, pattern, seed, snapshot, space};
@@ -33,7 +33,7 @@ fn a_gossiper_is_driven_like_an_engine() {
         let announcement = nodes[0].with(|gossiper, _| gossiper.root_announcement().to_bytes()).await.unwrap();
         let announced =
             nodes[1].with(move |gossiper, now| gossiper.handle_root_announcement(&name(0), &announcement, now));
-        assert_eq!(announced.await.unwrap(), Announced::Equal);
+        assert_eq!(announced.await.unwrap(), AnnouncementOutcome::Equal);
         let statuses = nodes.each_ref().map(|node| node.with(ConsolidationGossiper::status));
         let [one, other] = statuses;
         let (one, other) = (one.await.unwrap(), other.await.unwrap());
@@ -42,7 +42,7 @@ fn a_gossiper_is_driven_like_an_engine() {
 
         // Closed in order, and opened again.
         let marker = nodes[0].shutdown(Duration::from_secs(20)).await.unwrap();
-        let opening = seed(9).into().with(|config| config.continuity = Continuity::Marker(marker));
+        let opening = Opening::from(seed(9)).with(|config| config.continuity = Continuity::Marker(marker));
         let again = launch(&network, 0, &disks[0], opening);
         let rebuild = again.with(move |gossiper, now| gossiper.rebuild_from_snapshot(&both, now));
         assert_eq!(counts(&rebuild.await.unwrap().unwrap()), [0, 2, 0, 0, 0]);

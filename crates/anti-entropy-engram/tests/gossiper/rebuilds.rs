@@ -3,7 +3,7 @@
 use anti_entropy::{GossipConfig, MemoryStore, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, Vanished};
 use anti_entropy_engram::{
-    ConsolidationSnapshot, Encoding, Field, OpenError, Pattern, Problem, SemanticPattern, Space, SpaceError,
+    ConsolidationSnapshot, Encoding, MemorySpace, OpenError, Pattern, PatternField, PatternProblem, SemanticPattern,
 };
 use chrono::DateTime;
 
@@ -123,41 +123,45 @@ fn what_an_operator_deleted_stays_deleted_until_it_changes() {
 }
 
 /// Patterns that are refused, each for its own reason.
-fn invalid() -> Vec<(SemanticPattern, Field, Problem)> {
+fn invalid() -> Vec<(SemanticPattern, PatternField, PatternProblem)> {
     let with = |change: fn(&mut SemanticPattern)| {
         let mut pattern = pattern("bad", 10);
         change(&mut pattern);
         pattern
     };
     vec![
-        (with(|bad| bad.id.clear()), Field::Id, Problem::Empty),
-        (with(|bad| bad.embedding.push(1.0)), Field::Embedding, Problem::WrongDimension { found: 5, expected: 4 }),
+        (with(|bad| bad.id.clear()), PatternField::Id, PatternProblem::Empty),
+        (
+            with(|bad| bad.embedding.push(1.0)),
+            PatternField::Embedding,
+            PatternProblem::WrongDimension { found: 5, expected: 4 },
+        ),
         (
             with(|bad| bad.embedding[1] = f32::INFINITY),
-            Field::Embedding,
-            Problem::ComponentNotFinite { index: 1, value: f32::INFINITY },
+            PatternField::Embedding,
+            PatternProblem::ComponentNotFinite { index: 1, value: f32::INFINITY },
         ),
         (
             with(|bad| bad.source_episodes.reverse()),
-            Field::SourceEpisodes,
-            Problem::Unsorted { episode: "episode_1".to_string() },
+            PatternField::SourceEpisodes,
+            PatternProblem::Unsorted { episode: "episode_1".to_string() },
         ),
         (
             with(|bad| bad.source_episodes = vec!["e".to_string(); 2]),
-            Field::SourceEpisodes,
-            Problem::Repeated { value: "e".to_string() },
+            PatternField::SourceEpisodes,
+            PatternProblem::Repeated { value: "e".to_string() },
         ),
-        (with(|bad| bad.strength = f32::INFINITY), Field::Strength, Problem::NotFinite(f32::INFINITY)),
-        (with(|bad| bad.schema_confidence = 1.5), Field::SchemaConfidence, Problem::OutOfRange(1.5)),
+        (with(|bad| bad.strength = f32::INFINITY), PatternField::Strength, PatternProblem::NotFinite(f32::INFINITY)),
+        (with(|bad| bad.schema_confidence = 1.5), PatternField::SchemaConfidence, PatternProblem::OutOfRange(1.5)),
         (
             with(|bad| bad.source_episodes = vec!["e".repeat(1000)]),
-            Field::SourceEpisodes,
-            Problem::TooLong { bytes: 1037, limit: 1000, setting: "max_value_bytes" },
+            PatternField::SourceEpisodes,
+            PatternProblem::TooLong { bytes: 1037, limit: 1000, setting: "max_value_bytes" },
         ),
         (
             with(|bad| bad.id = "i".repeat(50)),
-            Field::Id,
-            Problem::TooLong { bytes: 51, limit: 50, setting: "max_key_bytes" },
+            PatternField::Id,
+            PatternProblem::TooLong { bytes: 51, limit: 50, setting: "max_key_bytes" },
         ),
     ]
 }
@@ -168,7 +172,7 @@ fn narrow() -> ConsolidationGossiper {
         config.max_key_bytes = 50;
         config.max_value_bytes = 1000;
     });
-    let opening = seed(1).into().with(|changed| changed.config = config);
+    let opening = Opening::from(seed(1)).with(|changed| changed.config = config);
     open(0, 1, space(), MemoryStore::new(), opening, GossipConfig::default(), start())
 }
 
@@ -202,7 +206,7 @@ fn what_was_held_of_an_invalid_pattern_stays() {
 #[test]
 fn what_is_no_number_is_refused_also_where_the_encoding_held_a_zero() {
     for encoding in [Encoding::F32, Encoding::F16, Encoding::I8] {
-        let space = Space { encoding, ..space() };
+        let space = space().with(|space| space.encoding = encoding);
         let mut node = open(0, 1, space, MemoryStore::new(), seed(1), GossipConfig::default(), start());
         let mut said = pattern("a", 50);
         said.embedding[2] = 0.0;
@@ -220,8 +224,8 @@ fn of_two_patterns_with_one_id_the_first_counts() {
     for (written, unchanged) in [(2, 0), (0, 2)] {
         let rebuilt = node.rebuild_from_snapshot(&twice, start()).unwrap();
         assert_eq!(counts(&rebuilt), [written, unchanged, 0, 0, 1]);
-        let problem = Problem::Repeated { value: "a".to_string() };
-        assert_eq!((rebuilt.refused[0].field, &rebuilt.refused[0].problem), (Field::Id, &problem));
+        let problem = PatternProblem::Repeated { value: "a".to_string() };
+        assert_eq!((rebuilt.refused[0].field, &rebuilt.refused[0].problem), (PatternField::Id, &problem));
         assert_eq!(held(&node), versions(&[("a", 0, 10), ("b", 0, 10)]));
     }
 }
@@ -262,10 +266,10 @@ fn hints_say_what_is_pushed_first_and_are_used_up() {
 
 #[test]
 fn what_makes_no_sense_is_not_opened() {
-    let open = |space: Space, node: &str| {
+    let open = |space: MemorySpace, node: &str| {
         ConsolidationGossiper::open(space, node, MemoryStore::new(), seed(1), GossipConfig::default(), start())
     };
-    assert!(matches!(open(Space::new(""), "node-1"), Err(OpenError::Space(SpaceError::EmptyId))));
+    assert!(matches!(open(MemorySpace::new(""), "node-1"), Err(OpenError::Config(error)) if error.field == "space.id"));
     assert!(matches!(open(space(), ""), Err(OpenError::NoName)));
 }
 

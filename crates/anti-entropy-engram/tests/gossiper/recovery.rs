@@ -3,7 +3,7 @@
 use anti_entropy::engine::Engine;
 use anti_entropy::{Continuity, Event, GossipConfig, MemoryStore, Notice, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, Vanished};
-use anti_entropy_engram::{Encoding, Field, Pattern, Space};
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern, PatternField};
 
 use crate::cluster::{Cluster, Disk, MINUTE, counts, held, open, pattern, seed, snapshot, space, start, versions};
 
@@ -150,11 +150,11 @@ fn a_node_that_rebuilds_before_its_lost_store_is_whole_ends_with_one_version() {
 #[test]
 fn patterns_are_written_again_in_an_encoding_that_the_space_has_changed_to() {
     let disk = Disk::default();
-    let open = |space: Space, number| open(0, 1, space, disk.clone(), seed(number), GossipConfig::lan(), start());
+    let open = |space: MemorySpace, number| open(0, 1, space, disk.clone(), seed(number), GossipConfig::lan(), start());
     let mut exact: ConsolidationGossiper = open(space(), 1);
     exact.rebuild_from_snapshot(&old(), start()).unwrap();
     drop(exact);
-    let mut halved = open(Space { encoding: Encoding::F16, ..space() }, 2);
+    let mut halved = open(space().with(|space| space.encoding = Encoding::F16), 2);
     assert_eq!(counts(&halved.rebuild_from_snapshot(&old(), start()).unwrap()), [3, 0, 0, 0, 0]);
     assert_eq!(counts(&halved.rebuild_from_snapshot(&old(), start()).unwrap()), [0, 3, 0, 0, 0]);
 }
@@ -163,7 +163,7 @@ fn patterns_are_written_again_in_an_encoding_that_the_space_has_changed_to() {
 fn restored_with(config: ReplicaConfig) -> Cluster {
     let mut cluster = restored();
     let (disk, seed) = (cluster.disks[0].clone(), cluster.fresh_seed());
-    cluster.restart(0, disk, seed.into().with(|changed| changed.config = config));
+    cluster.restart(0, disk, Opening::from(seed).with(|changed| changed.config = config));
     cluster
 }
 
@@ -182,7 +182,7 @@ fn limits_that_were_lowered_since_hold_up_nothing_else() {
     let now = cluster.now;
     let rebuilt = cluster.nodes[0].rebuild_with(&snapshot([pattern("c", 10)]), Vanished::Delete, now).unwrap();
     assert_eq!(counts(&rebuilt), [0, 1, 0, 0, 2]);
-    assert!(rebuilt.refused.iter().all(|refused| refused.field == Field::Id));
+    assert!(rebuilt.refused.iter().all(|refused| refused.field == PatternField::Id));
     assert_eq!(held(&cluster.nodes[0]), versions(&several));
 }
 
@@ -195,7 +195,7 @@ fn a_replica_that_takes_another_id_while_it_runs_goes_on_under_its_name() {
     cluster.rebuild(0, &new());
     cluster.converge();
     // Somebody vouches for what is not the latest state; the node's next writes get names that are taken.
-    let opening = cluster.fresh_seed().into().with(|config| config.continuity = Continuity::Vouched);
+    let opening = Opening::from(cluster.fresh_seed()).with(|config| config.continuity = Continuity::Vouched);
     cluster.restart(0, backup, opening);
     let id = cluster.nodes[0].engine().replica().id();
     let said = snapshot([pattern("a", 12), pattern("b", 10), pattern("c", 10)]);

@@ -1,24 +1,22 @@
-//! Nodes whose settings of a space differ.
+//! Settings that are refused, and nodes whose settings of a space differ.
 
 use std::num::NonZeroUsize;
 
-use anti_entropy::session::Refusal;
-use anti_entropy::{Event, GossipConfig};
-use anti_entropy_engram::gossiper::Announced;
-use anti_entropy_engram::{Encoding, Resolution, Space};
+use anti_entropy::Refusal;
+use anti_entropy::{Event, GossipConfig, MemoryStore};
+use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper, GossiperConfig};
+use anti_entropy_engram::{Encoding, MemorySpace, OpenError, Resolution};
 
-use crate::cluster::{Cluster, MINUTE, held, name, pattern, snapshot, space, versions};
+use crate::cluster::{Cluster, MINUTE, held, name, pattern, seed, snapshot, space, start, versions};
 
 /// Every way in which a space can differ from that of [`space`].
-fn others() -> Vec<Space> {
-    let mut thresholds = space();
-    thresholds.thresholds.merge_cosine = 0.9;
+fn others() -> Vec<MemorySpace> {
     vec![
-        Space { id: "another".to_string(), ..space() },
-        Space { encoding: Encoding::F16, ..space() },
-        Space { resolution: Resolution::KeepAll, ..space() },
-        Space { dimension: NonZeroUsize::new(3).unwrap(), ..space() },
-        thresholds,
+        space().with(|space| space.id = "another".to_string()),
+        space().with(|space| space.encoding = Encoding::F16),
+        space().with(|space| space.resolution = Resolution::KeepAll),
+        space().with(|space| space.dimension = NonZeroUsize::new(3).unwrap()),
+        space().with(|space| space.thresholds.merge_cosine = 0.9),
     ]
 }
 
@@ -44,7 +42,37 @@ fn nothing_moves_between_nodes_whose_settings_differ() {
         let announcement = cluster.nodes[1].root_announcement().to_bytes();
         let now = cluster.now;
         let announced = cluster.nodes[0].handle_root_announcement(&name(1), &announcement, now);
-        let expected = if other.id == space().id { Announced::OtherSettings } else { Announced::OtherSpace };
+        let expected =
+            if other.id == space().id { AnnouncementOutcome::OtherSettings } else { AnnouncementOutcome::OtherSpace };
         assert_eq!(announced, expected);
     }
+}
+
+/// The setting that keeps a gossiper from being opened.
+fn refused(space: MemorySpace, config: GossiperConfig) -> String {
+    let opened = ConsolidationGossiper::open(space, name(0), MemoryStore::new(), seed(0), config, start());
+    match opened {
+        Err(OpenError::Config(error)) => error.field,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_name() {
+    let spaces = [
+        (space().with(|space| space.id.clear()), "space.id"),
+        (space().with(|space| space.thresholds.merge_overlap = -0.1), "space.thresholds.merge_overlap"),
+        (space().with(|space| space.thresholds.link_cosine = f64::NAN), "space.thresholds.link_cosine"),
+    ];
+    for (space, field) in spaces {
+        assert_eq!(refused(space, GossiperConfig::default()), field);
+    }
+    let elsewhere = space().with(|space| space.encoding = Encoding::I8).schema_id();
+    let config = GossiperConfig::default().with(|config| config.gossip.session.schema_id = elsewhere);
+    assert_eq!(refused(space(), config), "gossip.session.schema_id");
+    let config = GossiperConfig::default().with(|config| config.gossip.session.schema_id = space().schema_id());
+    let opened = ConsolidationGossiper::open(space(), name(0), MemoryStore::new(), seed(0), config, start());
+    assert!(opened.is_ok());
+    let nameless = ConsolidationGossiper::open(space(), "", MemoryStore::new(), seed(0), GossipConfig::lan(), start());
+    assert!(matches!(nameless, Err(OpenError::NoName)));
 }

@@ -3,7 +3,7 @@
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::{KeepAll, MemoryStore, Replica};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewConfig, ViewItem};
-use anti_entropy_engram::{Encoding, Pattern, Resolution, SemanticPattern, Space, vote};
+use anti_entropy_engram::{Encoding, Pattern, Resolution, SemanticPattern, vote};
 
 use crate::common::{pattern, semantic, space, version};
 use crate::{Set, changed, set, view_of};
@@ -105,7 +105,7 @@ fn type_3_reports_the_votes_agreement_whatever_the_resolution() {
     let set = Set::from([("a".to_owned(), versions())]);
     let voted = vote(&versions()).unwrap();
     for resolution in [Resolution::ConfidenceVoting, Resolution::KeepAll, Resolution::LastConsolidated] {
-        let view = view_of(&Space { resolution, ..space(2) }, &set);
+        let view = view_of(&space(2).with(|space| space.resolution = resolution), &set);
         let expected = Conflict::Siblings { id: "a".to_owned(), siblings: 2, agreement: voted.agreement };
         assert_eq!(view.conflicts().collect::<Vec<_>>(), [expected]);
         let item = view.item_of("a").unwrap();

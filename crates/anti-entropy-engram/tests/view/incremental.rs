@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{Encoding, Pattern, Resolution, SemanticPattern, Space, Thresholds};
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern, Resolution, SemanticPattern, Thresholds};
 use chrono::DateTime;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::common::version;
+use crate::common::{encoded_space, thresholds as of, version};
 use crate::reference::assert_defined;
 use crate::{Set, assert_same, changed, real, view_of};
 
@@ -51,8 +51,7 @@ fn pattern(id: String) -> impl Strategy<Value = Pattern> {
             schema_confidence,
             last_consolidated: DateTime::from_timestamp(seconds, 0).unwrap(),
         };
-        let space = Space { dimension: embedding.len().try_into().unwrap(), encoding, ..Space::new("test") };
-        Pattern::new(&pattern, "node", &space).unwrap()
+        Pattern::new(&pattern, "node", &encoded_space(embedding.len(), encoding)).unwrap()
     })
 }
 
@@ -99,7 +98,7 @@ fn take(set: &mut Set, step: Step) -> String {
 }
 
 fn thresholds() -> impl Strategy<Value = Thresholds> {
-    let of = |merge_overlap, merge_cosine, link_cosine| Thresholds { merge_overlap, merge_cosine, link_cosine };
+    let of = |merge_overlap, merge_cosine, link_cosine| of([merge_overlap, merge_cosine, link_cosine]);
     let any = (0.0..=1.0, 0.0..=1.0, 0.0..=1.0).prop_map(move |(a, b, c)| of(a, b, c));
     prop_oneof![
         6 => Just(Thresholds::default()),
@@ -113,17 +112,15 @@ fn thresholds() -> impl Strategy<Value = Thresholds> {
     ]
 }
 
-fn settings() -> impl Strategy<Value = Space> {
+fn settings() -> impl Strategy<Value = MemorySpace> {
     let resolutions = select(vec![Resolution::ConfidenceVoting, Resolution::LastConsolidated, Resolution::KeepAll]);
-    (thresholds(), resolutions).prop_map(|(thresholds, resolution)| Space {
-        thresholds,
-        resolution,
-        ..Space::new("test")
+    (thresholds(), resolutions).prop_map(|(thresholds, resolution)| {
+        MemorySpace::new("test").with(|space| (space.thresholds, space.resolution) = (thresholds, resolution))
     })
 }
 
 /// Follows batches of steps, and compares after each.
-fn follow(space: &Space, batches: Vec<Vec<Step>>) {
+fn follow(space: &MemorySpace, batches: Vec<Vec<Step>>) {
     let mut set = Set::new();
     let mut view = SemanticView::new(space.clone(), ViewConfig::default()).unwrap();
     for steps in batches {
@@ -147,7 +144,7 @@ proptest! {
     fn many_resemble_each_other(
         batches in vec(vec(step(24), 8..24), 1..3),
     ) {
-        follow(&Space::new("test"), batches);
+        follow(&MemorySpace::new("test"), batches);
     }
 }
 

@@ -3,11 +3,11 @@
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::{Entry, KeepAll, KeyHash, MemoryStore, Replica};
 use anti_entropy_engram::view::{FollowError, SemanticView, ViewConfig, ViewError, ViewItem};
-use anti_entropy_engram::{Pattern, Space, SpaceError, Thresholds};
+use anti_entropy_engram::{MemorySpace, Pattern, Thresholds};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::common::{pattern, semantic, space};
+use crate::common::{pattern, semantic, space, thresholds};
 use crate::reference::assert_defined;
 use crate::{Set, assert_same, changed, set, view_of};
 
@@ -21,16 +21,22 @@ fn alike() -> Set {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
-    let thresholds = Thresholds { link_cosine: 2.0, ..Thresholds::default() };
-    let refused = SemanticView::new(Space { thresholds, ..space(2) }, ViewConfig::default());
-    assert!(matches!(refused, Err(SpaceError::Threshold { name: "link_cosine", .. })));
+fn settings_out_of_range_are_refused_by_name() {
+    let field = |space, config| SemanticView::new(space, config).unwrap_err().field;
+    let far = space(2).with(|space| space.thresholds.link_cosine = 2.0);
+    assert_eq!(field(far, ViewConfig::default()), "space.thresholds.link_cosine");
+    assert_eq!(field(MemorySpace::new(""), ViewConfig::default()), "space.id");
+    assert_eq!(field(space(2), with_room_for(0)), "max_pairs");
+}
+
+fn with_room_for(max_pairs: usize) -> ViewConfig {
+    ViewConfig::default().with(|config| config.max_pairs = max_pairs)
 }
 
 #[test]
 fn with_too_many_pairs_it_is_emptied_and_starts_over() {
     let (all, id) = (alike(), "c".to_owned());
-    let mut view = SemanticView::new(space(2), ViewConfig { max_pairs: 2 }).unwrap();
+    let mut view = SemanticView::new(space(2), with_room_for(2)).unwrap();
     view.apply(changed(all.iter().take(2).map(|(id, siblings)| (id, Some(siblings))))).unwrap();
     let error = view.apply(changed([(&id, all.get(&id))])).unwrap_err();
     assert_eq!(error, ViewError::TooManyPairs { limit: 2 });
@@ -39,7 +45,7 @@ fn with_too_many_pairs_it_is_emptied_and_starts_over() {
     assert!(view.until().is_empty());
 
     // With one pair less it goes on from the beginning.
-    let mut view = SemanticView::new(space(2), ViewConfig { max_pairs: 3 }).unwrap();
+    let mut view = SemanticView::new(space(2), with_room_for(3)).unwrap();
     view.apply(changed(all.iter().map(|(id, siblings)| (id, Some(siblings))))).unwrap();
     assert_same(&view, &view_of(&space(2), &all));
 }
@@ -62,7 +68,7 @@ fn changes_since_another_moment_are_refused() {
 #[test]
 fn following_starts_over_once_there_are_fewer_pairs() {
     let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_bytes([7; 32])).unwrap();
-    let mut view = SemanticView::new(space(2), ViewConfig { max_pairs: 2 }).unwrap();
+    let mut view = SemanticView::new(space(2), with_room_for(2)).unwrap();
     for siblings in alike().values() {
         replica.write(siblings[0].value.clone(), Now::default()).unwrap();
     }
@@ -105,11 +111,10 @@ fn other_dimensions_and_no_direction() {
             made("h", &[largest, 1.0], &[]),
         ]
     };
-    let zero = Thresholds { merge_overlap: 0.0, merge_cosine: 0.0, link_cosine: 0.0 };
-    let linked = Thresholds { merge_overlap: 1.0, ..zero };
-    let merged = Thresholds { link_cosine: 1.0, ..zero };
-    for thresholds in [Thresholds::default(), zero, linked, merged] {
-        let space = Space { thresholds, ..space(2) };
+    let (zero, linked, merged) = ([0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]);
+    let all = [zero, linked, merged].map(thresholds);
+    for thresholds in [Thresholds::default()].into_iter().chain(all) {
+        let space = space(2).with(|space| space.thresholds = thresholds);
         let set = set(patterns());
         assert_defined(&view_of(&space, &set), &space, &set);
     }

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use anti_entropy::summary::Snapshot;
 use anti_entropy::{ChangedEntries, Entry, KeyHash, Version};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{Pattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern};
 
 /// What is converged on: the versions of each id.
 type Set = BTreeMap<String, Vec<Version<Pattern>>>;
@@ -44,7 +44,7 @@ fn changed<'a>(
 }
 
 /// The view of a set, built from nothing at once.
-fn view_of(space: &Space, set: &Set) -> SemanticView {
+fn view_of(space: &MemorySpace, set: &Set) -> SemanticView {
     let mut view = SemanticView::new(space.clone(), ViewConfig::default()).unwrap();
     view.apply(changed(set.iter().map(|(id, siblings)| (id, Some(siblings))))).unwrap();
     view

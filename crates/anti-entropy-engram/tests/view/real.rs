@@ -1,15 +1,15 @@
 //! On real data.
 
 use anti_entropy_engram::view::{Conflict, ConflictCounts};
-use anti_entropy_engram::{Pattern, SemanticPattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 
 use crate::common::{all_real_patterns, version};
 use crate::reference::assert_defined;
 use crate::{Set, set, view_of};
 
 /// All patterns that any node consolidated.
-pub(crate) fn all() -> (Space, Set) {
-    let space = Space::new("default");
+pub(crate) fn all() -> (MemorySpace, Set) {
+    let space = MemorySpace::new("default");
     let patterns = all_real_patterns().into_values().map(|pattern| Pattern::new(&pattern, "node", &space).unwrap());
     let set = set(patterns);
     (space, set)

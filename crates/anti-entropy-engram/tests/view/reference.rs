@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy::{Replicated, Resolver};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewItem};
-use anti_entropy_engram::{Encoding, Pattern, SemanticPattern, Space, Thresholds, vote};
+use anti_entropy_engram::{Encoding, MemorySpace, Pattern, SemanticPattern, Thresholds, vote};
 use sha2::{Digest, Sha256};
 
 use crate::Set;
+use crate::common::encoded_space;
 
 /// A pair of different ids.
 struct Pair {
@@ -24,7 +25,7 @@ struct Item {
 }
 
 /// Asserts that a view is what its definition makes of the set.
-pub(crate) fn assert_defined(view: &SemanticView, space: &Space, set: &Set) {
+pub(crate) fn assert_defined(view: &SemanticView, space: &MemorySpace, set: &Set) {
     let base: BTreeMap<&String, Pattern> = set.keys().map(|id| (id, base(space, set, id))).collect();
     let pairs = pairs(&space.thresholds, &base);
     let (items, unresolved) = items(&space.thresholds, &base, &pairs);
@@ -46,7 +47,7 @@ pub(crate) fn assert_defined(view: &SemanticView, space: &Space, set: &Set) {
     assert_eq!([counts.type1, counts.type2, counts.type3, counts.type4], [1, 2, 3, 4].map(of_kind));
     let merged = items.iter().filter(|item| item.members.len() > 1).count();
     assert_eq!((counts.merged, counts.unresolved), (merged, unresolved.len()));
-    assert_eq!(view.hash().0, hash(&items, &conflicts), "hash");
+    assert_eq!(view.hash().to_bytes(), hash(&items, &conflicts), "hash");
 }
 
 fn fields(item: &ViewItem) -> (Vec<String>, SemanticPattern, Encoding, f32) {
@@ -59,7 +60,7 @@ fn expected_fields(item: &Item) -> (Vec<String>, SemanticPattern, Encoding, f32)
 }
 
 /// Rule 1.
-fn base(space: &Space, set: &Set, id: &String) -> Pattern {
+fn base(space: &MemorySpace, set: &Set, id: &String) -> Pattern {
     match set[id].as_slice() {
         [only] => only.value.clone(),
         several => space.resolution.resolve(id, several).unwrap_or_else(|| vote(several).unwrap().pattern),
@@ -172,7 +173,7 @@ fn item(base: &BTreeMap<&String, Pattern>, members: &[&String]) -> Item {
             pattern.embedding[i] = mean as f32;
         }
     }
-    let space = Space { encoding, ..crate::common::space(pattern.embedding.len()) };
+    let space = encoded_space(pattern.embedding.len(), encoding);
     let confidence = pattern.schema_confidence;
     let members = members.iter().map(ToString::to_string).collect();
     Item { members, pattern: Pattern::new(&pattern, "", &space).unwrap(), confidence }

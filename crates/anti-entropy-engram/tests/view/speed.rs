@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anti_entropy_engram::{Pattern, SemanticPattern, Space};
+use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 
 use crate::common::{semantic, version};
 use crate::{Set, assert_same, changed, set, view_of};
@@ -46,7 +46,7 @@ fn pattern(topics: &[Vec<f32>], id: usize, numbers: &mut Numbers) -> SemanticPat
 #[test]
 #[ignore = "takes long, and its numbers depend on the machine"]
 fn speed() {
-    let space = Space::new("default");
+    let space = MemorySpace::new("default");
     let mut numbers = Numbers(7);
     let topics: Vec<Vec<f32>> = (0..TOPICS).map(|_| numbers.vector()).collect();
     let replicated = |id, numbers: &mut Numbers| Pattern::new(&pattern(&topics, id, numbers), "n", &space).unwrap();

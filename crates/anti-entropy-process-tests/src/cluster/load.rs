@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use anti_entropy_sim::history::OpKind;
 
+use super::log::Log;
 use super::process::Process;
-use super::{KEYS, Log};
 use crate::wire::{Command, Done, Request};
+
+/// How many keys clients write.
+pub const KEYS: u32 = 24;
 
 /// For how long a client waits for an answer before it asks for something else. The answer may come all the same.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(2);

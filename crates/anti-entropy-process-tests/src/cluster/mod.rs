@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use anti_entropy::{GossipConfig, ReplicaConfig};
 use anti_entropy_net::{TestAuthority, TlsConfig, Trust};
-use anti_entropy_sim::history::{Limits, NodeIndex, OpKind, Opened, Record, Start, Traffic};
+use anti_entropy_sim::history::{NodeIndex, NodeLimits, OpKind, Opened, Record, Start, Traffic};
 use anti_entropy_sim::rounds_allowed;
 use tempfile::TempDir;
 
-pub use self::load::Load;
+pub use self::load::{KEYS, Load};
 pub use self::log::{Live, Log};
 use self::process::Process;
 use crate::history::{Happening, records};
@@ -34,9 +34,6 @@ const TRANSPORT_PORT: u16 = 7400;
 
 /// Where nodes take the datagrams of the membership.
 const SWIM_PORT: u16 = 7946;
-
-/// How many keys clients write.
-pub const KEYS: u32 = 24;
 
 /// Where nodes run.
 #[derive(Debug)]
@@ -102,17 +99,14 @@ impl Setup {
 
 /// Rounds short enough for a test, and time-outs long enough for a slow machine.
 fn gossip() -> GossipConfig {
-    let test = GossipConfig::test();
-    test.with(|config| {
+    GossipConfig::test().with(|config| {
         config.interval = Duration::from_secs(2);
         config.min_interval = Duration::from_millis(250);
         config.backoff_min = Duration::from_millis(250);
         config.backoff_max = Duration::from_secs(2);
         config.busy_retry = Duration::from_millis(50);
-        config.session = test.session.with(|config| {
-            config.resend_after = Duration::from_millis(250);
-            config.idle_timeout = Duration::from_secs(2);
-        });
+        config.session.resend_after = Duration::from_millis(250);
+        config.session.idle_timeout = Duration::from_secs(2);
     })
 }
 
@@ -356,7 +350,7 @@ impl Cluster {
             fanout: u32::try_from(gossip.fanout).unwrap_or(u32::MAX),
             idle_timeout_us: us(gossip.session.idle_timeout),
             healed_loss_permille: 0,
-            limits: Limits {
+            limits: NodeLimits {
                 frame_bytes: gossip.session.max_frame_bytes as u64,
                 sessions: gossip.max_sessions.get() as u64,
                 queued_frames: gossip.max_queued_pushes as u64 + u64::from(*nodes),

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anti_entropy::KeyHash;
 use anti_entropy::clock::{Context, ContextHash, Dot as CoreDot, ReplicaId};
 use anti_entropy_sim::history::{
-    Acknowledged, Alarm, Converged, Dot, End, Healed, Held, KeyIndex, KeyState, Life, NodeIndex, Op, OpKind, Opened,
-    Record, Session, Start, State, Usage, ValueHash,
+    Acknowledged, Alarm, Converged, End, EndedSession, Healed, Held, KeyIndex, KeyState, Life, NodeIndex, Op, OpKind,
+    Opened, Record, Start, State, Usage, ValueHash, WriteName,
 };
 
 use super::Happening;
@@ -46,7 +46,7 @@ struct Node {
 struct Event {
     key: KeyIndex,
     place: KeyHash,
-    dot: Dot,
+    dot: WriteName,
     /// Whether it turned out not to have been done: its dot names nothing, or another event.
     void: bool,
 }
@@ -180,7 +180,7 @@ impl Historian {
     }
 
     /// What became of attempts that were not answered: those that the store knows were done.
-    fn settle(&mut self, node: &mut Node, context: &Context) -> Vec<Dot> {
+    fn settle(&mut self, node: &mut Node, context: &Context) -> Vec<WriteName> {
         let mut kept = Vec::new();
         for event in node.unknown.drain(..) {
             let event = &mut self.ledger[event];
@@ -194,7 +194,7 @@ impl Historian {
     }
 
     /// Events that this node's store knew, and no store knows any more.
-    fn lost(&self, node: &Node, opened: Opened, before: &BTreeSet<usize>) -> Vec<Dot> {
+    fn lost(&self, node: &Node, opened: Opened, before: &BTreeSet<usize>) -> Vec<WriteName> {
         if matches!(opened, Opened::New | Opened::Restarted) {
             return Vec::new();
         }
@@ -209,7 +209,7 @@ impl Historian {
     fn take_state(&mut self, at: NodeIndex, look: Look) {
         let Some(node) = self.nodes.get_mut(&at) else { return };
         let grown = node.seen.as_ref().is_none_or(|(_, _, before)| look.context.includes(before));
-        let mut changes: BTreeMap<KeyIndex, (Vec<Dot>, Vec<Dot>)> = BTreeMap::new();
+        let mut changes: BTreeMap<KeyIndex, (Vec<WriteName>, Vec<WriteName>)> = BTreeMap::new();
         if !grown {
             let open: BTreeSet<usize> = node.open.iter().copied().collect();
             for (place, event) in self.ledger.iter().enumerate() {
@@ -258,7 +258,7 @@ impl Historian {
     fn take_session(&mut self, node: NodeIndex, session: SessionEnd) {
         let SessionEnd { peer, outcome, differences, changed, value_bytes, round_trips, root } = session;
         let at = self.now;
-        self.records.push(Record::Session(Session {
+        self.records.push(Record::Session(EndedSession {
             at,
             node,
             peer,

@@ -1,32 +1,15 @@
-//! What happened in a run, and how it becomes a history that the simulator's checkers take.
+//! Turning what happened in a run into a history for the simulator's checkers.
 
+mod happening;
 mod historian;
 #[cfg(test)]
 mod tests;
 
 use anti_entropy_sim::check::{Suite, Violation};
-use anti_entropy_sim::history::{Fault, NodeIndex, Opened, Record, Start, Traffic};
+use anti_entropy_sim::history::{Record, Start};
 
-use crate::wire::Report;
-
+pub use self::happening::Happening;
 use self::historian::Historian;
-
-/// One thing that happened.
-#[derive(Clone, Debug)]
-pub enum Happening {
-    /// A node's process was started; the store that it finds is this.
-    Started(NodeIndex, Opened),
-    /// A node's process is gone.
-    Ended(NodeIndex),
-    /// A node said something.
-    Said(NodeIndex, Report),
-    /// A fault began or ended.
-    Fault(Fault),
-    /// All is whole, all nodes are up, and clients have stopped. These have to become equal.
-    Healed(Vec<NodeIndex>),
-    /// What was sent in a stretch of time.
-    Traffic(Traffic),
-}
 
 /// The history of what happened, each with its time; `start` is its first record.
 ///
@@ -41,7 +24,7 @@ pub fn records(start: Start, mut happenings: Vec<(u64, Happening)>) -> Vec<Recor
     historian.into_records()
 }
 
-/// What the simulator's checkers find in a history; at most one violation each.
+/// The violations that the simulator's checkers find in a history; at most one for each checker.
 pub fn violations(records: &[Record]) -> Vec<Violation> {
     let mut suite = Suite::default();
     for record in records {

@@ -2,6 +2,7 @@
 //!
 //! Nothing else of the machine's network is touched. Links are real, so what is cut stays silent: who sends is not told.
 
+mod error;
 mod firewall;
 mod tools;
 
@@ -14,27 +15,9 @@ use std::process::Command;
 use anti_entropy_sim::history::NodeIndex;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+pub use self::error::NetworkError;
 pub use self::firewall::Firewall;
 use self::tools::ip;
-
-/// A network that cannot be made or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// Something that is needed is not there.
-    #[error(
-        "tests with network namespaces need root, ip (iproute2) and nft or iptables, and {0}; nothing was tested: \
-         apt-get install iproute2 nftables, and run as root"
-    )]
-    Missing(String),
-    /// A command failed.
-    #[error("{command:?} failed: {reason}")]
-    Failed {
-        /// The command.
-        command: String,
-        /// What it said.
-        reason: String,
-    },
-}
 
 /// Who cannot be heard by whom: the sender, and the receiver.
 pub type Cuts = BTreeSet<(NodeIndex, NodeIndex)>;

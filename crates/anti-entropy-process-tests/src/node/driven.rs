@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anti_entropy::clock::{Dot, Now};
 use anti_entropy::engine::Engine;
 use anti_entropy::{Error, Seen, Written};
-use anti_entropy_sim::history::{Acknowledged, KeyIndex, NodeIndex, OpKind};
+use anti_entropy_sim::history::{Acknowledged, KeyIndex, NodeIndex, OpKind, ValueHash};
 
 use super::Item;
-use super::look::{Watch, final_look, value_hash};
+use super::look::{Watch, final_look};
 use super::voice::Voice;
 use crate::wire::{Attempt, Broken, Done, Report, Request, Tick};
 
@@ -119,7 +119,7 @@ impl Driven {
             op: request.op,
             key: request.key,
             dot: dot.into(),
-            value: value.map(|value| value_hash(&Item::new(request.key, value.clone()))),
+            value: value.map(|value| ValueHash::of_value(&Item::new(request.key, value.clone()))),
             seen: seen.dots().iter().copied().map(Into::into).collect(),
         }));
     }
@@ -166,8 +166,8 @@ impl Driven {
         &mut self,
         request: &Request,
         ok: Acknowledged,
-        dot: Option<anti_entropy_sim::history::Dot>,
-        seen: Vec<anti_entropy_sim::history::Dot>,
+        dot: Option<anti_entropy_sim::history::WriteName>,
+        seen: Vec<anti_entropy_sim::history::WriteName>,
     ) {
         let Request { op_id, process, op, key, .. } = *request;
         self.voice.say(Report::Done(Done { op_id, process, op, key, ok, dot, seen }));

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use anti_entropy::clock::{Context, Timestamp};
+use anti_entropy::clock::Context;
 use anti_entropy::summary::{MerkleTree, Root};
 use anti_entropy::value::ContentHash;
-use anti_entropy::{KeyHash, Replica, Replicated, Version};
+use anti_entropy::{KeyHash, Replica, Version};
 use anti_entropy_sim::history::{Held, KeyIndex, ValueHash};
 
 use super::Item;
@@ -33,7 +33,7 @@ impl Watch {
         let changed = now.iter().filter(|(key, held)| self.held.get(key) != Some(held));
         let keys = gone.chain(changed.map(|(key, held)| (*key, held.clone()))).collect();
         self.held = now;
-        Some(Look { root: first_bytes(root.as_bytes()), context, keys })
+        Some(Look { root: ValueHash::first_of(root.as_bytes()), context, keys })
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn final_look(replica: &mut Replica<Item>) -> Final {
     let mut afresh: MerkleTree = MerkleTree::from_entries(replica.summary().iter());
     let (state, view, mut discrepancies) = match hashes(replica) {
         Ok((state, view)) => (state, view, Vec::new()),
-        Err(error) => (ValueHash(0), ValueHash(0), vec![error.to_string()]),
+        Err(error) => (ValueHash::from_u64(0), ValueHash::from_u64(0), vec![error.to_string()]),
     };
     match replica.audit() {
         Ok(audit) => discrepancies.extend(audit.discrepancies.iter().map(|found| format!("{found:?}"))),
@@ -71,7 +71,10 @@ fn held_everywhere(replica: &Replica<Item>) -> BTreeMap<KeyIndex, Vec<Held>> {
 }
 
 pub(super) fn held(versions: &[Version<Item>]) -> Vec<Held> {
-    versions.iter().map(|version| Held { dot: version.dot.into(), value: value_hash(&version.value) }).collect()
+    versions
+        .iter()
+        .map(|version| Held { dot: version.dot.into(), value: ValueHash::of_value(&version.value) })
+        .collect()
 }
 
 /// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
@@ -82,22 +85,12 @@ fn hashes(replica: &Replica<Item>) -> Result<(ValueHash, ValueHash), anti_entrop
         let versions =
             versions.map(|version| (version.dot, ContentHash::of(version.timestamp, &version.value).to_bytes()));
         state.push((*key, versions.collect::<Vec<_>>()));
-        view.push((*key, read.value().map(|value| value_hash(value).0)));
+        view.push((*key, read.value().map(|value| ValueHash::of_value(value).to_u64())));
         ControlFlow::Continue(())
     })?;
     Ok((hash_of(&state), hash_of(&view)))
 }
 
 fn hash_of(what: &impl serde::Serialize) -> ValueHash {
-    first_bytes(&KeyHash::of(what).to_u128().to_be_bytes())
-}
-
-/// A hash of what counts of a value, whenever it was written.
-pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    first_bytes(ContentHash::of(Timestamp::MIN, value).as_bytes())
-}
-
-/// Enough of a hash to tell it from others.
-pub(super) fn first_bytes(hash: &[u8]) -> ValueHash {
-    ValueHash(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    ValueHash::first_of(&KeyHash::of(what).to_u128().to_be_bytes())
 }

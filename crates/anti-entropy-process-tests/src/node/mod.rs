@@ -3,6 +3,8 @@
 
 mod clock;
 mod driven;
+mod error;
+mod item;
 mod look;
 mod parts;
 mod voice;
@@ -13,65 +15,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy::engine::{Engine, drive};
-use anti_entropy::session::{Finished, Outcome};
-use anti_entropy::{DriverConfig, Event, Handle, Keyed, LastWriterWins, Notice, PeerId, Replica};
+use anti_entropy::session::Finished;
+use anti_entropy::{DriverConfig, Event, Handle, LastWriterWins, Replica};
 use anti_entropy_net::swim::{Membership, SpaceReplica, follow};
-use anti_entropy_sim::history::NodeIndex;
+use anti_entropy_sim::history::{NodeIndex, ValueHash, alarm_of, outcome_text};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use self::clock::SkewedClock;
 use self::driven::Driven;
+pub use self::error::NodeError;
+use self::item::index_of;
+pub use self::item::{Item, name_of};
 pub use self::parts::database;
 use self::voice::Voice;
 use crate::wire::{Broken, Command, Options, Report, SessionEnd};
 
-/// What nodes keep.
-pub type Item = Keyed<u32, String>;
-
 /// How long a shutdown waits for open sessions.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// Why a node ends before it is told to.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// It was not told what to be, or not in words that it knows.
-    #[error("the first line of standard input has to be the node's options: {0}")]
-    Options(String),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] anti_entropy_redb::FileError),
-    /// What proves that the store was not rolled back.
-    #[error("the marker cannot be taken or kept: {0}")]
-    Marker(#[source] std::io::Error),
-    /// The replica.
-    #[error(transparent)]
-    Replica(#[from] anti_entropy::Error),
-    /// No randomness.
-    #[error(transparent)]
-    Seed(#[from] anti_entropy::clock::RandomnessUnavailable),
-    /// The transport.
-    #[error(transparent)]
-    Bind(#[from] anti_entropy_net::BindError),
-    /// The membership.
-    #[error(transparent)]
-    Join(#[from] anti_entropy_net::swim::JoinError),
-    /// The engine.
-    #[error(transparent)]
-    Handle(#[from] anti_entropy::HandleError),
-    /// A bug is to be planted that this build does not have.
-    #[error("there is no bug {0:?} to plant; build with the feature `mutants`")]
-    NoSuchBug(String),
-}
-
-/// The name of a node, from which its place can be read.
-pub fn name_of(node: NodeIndex) -> PeerId {
-    PeerId::from(format!("n{node}").as_str())
-}
-
-fn index_of(name: &PeerId) -> Option<NodeIndex> {
-    name.as_str().strip_prefix('n')?.parse().ok()
-}
 
 /// Is a node until standard input ends, it is told to shut down, or it fails.
 ///
@@ -96,10 +57,11 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let opening = parts::opening(&options)?;
     let replica: Replica<Item> = Replica::open(parts::open_store(&options)?, LastWriterWins, opening)?;
     let clock = SkewedClock::new(options.clock_offset_ms);
-    let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now());
+    let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now())?;
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
     let (transport, routes) = parts::bind(&options).await?;
-    let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default());
+    let (handle, carrying) =
+        drive(driven, transport, clock.clone(), DriverConfig::default()).map_err(NodeError::Thread)?;
     parts::plant(&handle, options.broken.as_ref()).await?;
     tokio::spawn(carrying);
     let events = handle.events().await?;
@@ -150,51 +112,30 @@ fn read_lines() -> mpsc::Receiver<String> {
 async fn report_events(events: impl futures::Stream<Item = Event<u32>>, handle: Handle<Item, Driven>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
-        let Some(report) = report_of(event) else { continue };
+        let Some(report) = report_of(&event) else { continue };
         if handle.with(move |driven, _| driven.say(report)).await.is_err() {
             return;
         }
     }
 }
 
-fn report_of(event: Event<u32>) -> Option<Report> {
+fn report_of(event: &Event<u32>) -> Option<Report> {
     let alarm = |alarm: &str, detail| Some(Report::Alarm { alarm: alarm.to_owned(), detail });
     match event {
-        Event::SessionEnded { peer, finished } => index_of(&peer).map(|peer| session_end(peer, &finished)),
-        Event::Refused { peer, reason } => alarm("refused", format!("{peer}: {reason}")),
-        Event::PushRejected { peer, rejection } => alarm("push_rejected", format!("{peer}: {rejection}")),
-        Event::FrameRefused { peer, error } => alarm("frame_refused", format!("{peer}: {error}")),
-        Event::StoreFailed { message } => alarm("store_failed", message),
+        Event::SessionEnded { peer, finished } => index_of(peer).map(|peer| session_end(peer, finished)),
         Event::Missed(events) => alarm("missed", format!("{events} events")),
-        Event::Notice(notice) => {
-            let kind = match notice {
-                Notice::Renamed { .. } => "renamed",
-                Notice::ContentClash { .. } => "content_clash",
-                Notice::HistoriesDiffer { .. } => "histories_differ",
-                Notice::ClockSkew(_) => "clock_skew",
-                _ => "notice",
-            };
-            alarm(kind, format!("{notice:?}"))
-        }
-        _ => None,
+        other => alarm_of(other).and_then(|(name, detail)| alarm(name, detail)),
     }
 }
 
 fn session_end(peer: NodeIndex, finished: &Finished) -> Report {
-    let outcome = match &finished.outcome {
-        Outcome::Converged => "converged".to_owned(),
-        Outcome::Progress => "progress".to_owned(),
-        Outcome::Partial(reason) => format!("partial: {reason}"),
-        Outcome::Refused(reason) => format!("refused: {reason}"),
-        other => format!("{other:?}"),
-    };
     Report::Session(SessionEnd {
         peer,
-        outcome,
+        outcome: outcome_text(&finished.outcome),
         differences: finished.stats.differences,
         changed: finished.stats.changed,
         value_bytes: finished.stats.value_bytes_sent,
         round_trips: finished.stats.round_trips,
-        root: finished.root.map(|root| look::first_bytes(root.as_bytes())),
+        root: finished.root.map(|root| ValueHash::first_of(root.as_bytes())),
     })
 }

@@ -10,7 +10,7 @@ use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::transport::{Channels, ChannelsConfig};
 use anti_entropy::{
-    Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SessionConfig, SystemClock,
+    Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SystemClock,
 };
 use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{
@@ -134,16 +134,16 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn open<V: Replicated>(&self, (number, name): (u64, &str)) -> Result<Opened<V>, Failure> {
-        let opening = Seed::from_os()?.into().with(|config| config.continuity = marker(self.settings, name).take()?);
+        let continuity = marker(self.settings, name).take()?;
+        let opening = Opening::from(Seed::from_os()?).with(|opening| opening.continuity = continuity);
         let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
         let id = replica.id().to_string();
-        let agreement = self.settings.agreements.get(name).copied().unwrap_or_default();
-        let gossip = GossipConfig::test();
-        let gossip = gossip.with(|config| config.session = gossip.session.with(|config| config.schema_id = agreement));
+        let schema_id = self.settings.schema_ids.get(name).copied().unwrap_or_default();
+        let gossip = GossipConfig::test().with(|config| config.session.schema_id = schema_id);
         let clock = SystemClock::new();
-        let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now());
+        let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now())?;
         engine.set_space(name);
-        let (handle, driver) = drive(engine, self.channels.open(number)?, clock, DriverConfig::default());
+        let (handle, driver) = drive(engine, self.channels.open(number)?, clock, DriverConfig::default())?;
         tokio::spawn(driver);
         Ok(Opened { replica: id, handle })
     }

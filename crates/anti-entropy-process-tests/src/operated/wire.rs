@@ -34,7 +34,7 @@ pub struct Settings {
     /// How fast its failure detector is.
     pub timings: SwimTimings,
     /// What replicas of each space have to agree on.
-    pub agreements: BTreeMap<String, u64>,
+    pub schema_ids: BTreeMap<String, u64>,
 }
 
 /// What a node is asked, and answers in the same order. Keys and values are in words, whatever the space keeps.

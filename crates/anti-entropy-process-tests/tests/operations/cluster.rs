@@ -82,7 +82,7 @@ impl Cluster {
             swim: "127.0.0.1:0".parse().expect("an address"),
             seeds: Vec::new(),
             timings: self.timings.clone(),
-            agreements: BTreeMap::new(),
+            schema_ids: BTreeMap::new(),
         };
         Node { settings, running: None }
     }

@@ -66,14 +66,14 @@ fn a_space_whose_settings_differ_is_refused_and_the_other_one_goes_on() {
     let cluster = Cluster::new();
     let [mut a, mut b] = cluster.start(["node-a", "node-b"]);
     let mut c = cluster.node("node-c");
-    c.settings.agreements = [(PLAYS.to_owned(), 2)].into();
+    c.settings.schema_ids = [(PLAYS.to_owned(), 2)].into();
     c.join(&[&a]);
     met(&[&a, &b, &c]);
     for (node, key) in [(&mut a, "1"), (&mut b, "2"), (&mut c, "3")] {
         node.write(SONGS, key, "a song");
         node.write(PLAYS, key, "1");
     }
-    let refused = [("space", PLAYS), ("outcome", "refused"), ("reason", "agreement")];
+    let refused = [("space", PLAYS), ("outcome", "refused"), ("reason", "schema_id")];
     c.until_page("the space is refused", |page| {
         page.value("anti_entropy_session_failures_total", &refused) > Some(0.0)
     });

@@ -3,12 +3,12 @@
 use super::{Checker, Knowledge, Violation};
 use crate::history::Record;
 
-/// What stands for corruption, for a reused dot, or for an operation that failed for no reason of its disk. Forged or
-/// damaged frames, disks and clocks raise others, as they should.
+/// Alarms that mean corruption, a reused dot, or an operation that failed although its disk did not. Damaged frames, failing
+/// disks and wrong clocks raise other alarms, as they should.
 const NEVER: [&str; 6] =
     ["content_clash", "histories_differ", "renamed", "push_rejected", "refused", "operation_failed"];
 
-/// A run of honest nodes raises no alarm that only lies or faults of the framework explain.
+/// In a run of honest nodes, no node raises an alarm that only lies or bugs of the framework can cause.
 #[derive(Debug, Default)]
 pub struct Alarms;
 

@@ -1,9 +1,9 @@
-//! S7: no causal gap.
+//! S7: no causal gaps.
 
-use super::{Change, Checker, Knowledge, Violation};
+use super::{Checker, KeyChange, Knowledge, Violation};
 use crate::history::Record;
 
-/// S7: a context covers what was applied and nothing else, and with each event all that it replaces; a record that brings
+/// S7: a context covers exactly what was applied, and with each event everything that the event replaces. A record that brings
 /// no new event changes nothing.
 #[derive(Debug, Default)]
 pub struct CausalGap;
@@ -30,7 +30,7 @@ impl Checker for CausalGap {
     }
 }
 
-fn gap(change: &Change, knowledge: &Knowledge) -> Option<String> {
+fn gap(change: &KeyChange, knowledge: &Knowledge) -> Option<String> {
     let node = knowledge.node(change.node)?;
     for &id in &change.covered {
         let dot = knowledge.dot(id);

@@ -4,8 +4,8 @@ use super::{Checker, Knowledge, Violation};
 use crate::history::{Healed, Record, Start};
 use crate::rounds_allowed;
 
-/// L1: the core is equal within `4 ceil(log2 n) + 8` rounds after the network has healed; within twice that if a fifth of
-/// all frames or more are lost still.
+/// L1: the core is equal within `4 ceil(log2 n) + 8` rounds after the network has healed, or within twice that if a fifth of
+/// all frames or more is still lost.
 #[derive(Debug, Default)]
 pub struct Convergence {
     done: bool,
@@ -24,7 +24,7 @@ impl Checker for Convergence {
     }
 }
 
-/// What is wrong with the convergence, if this record tells that it was late or did not come. The first one after each
+/// The violation, if this record says that the core became equal too late or never. Only the first convergence after each
 /// healing counts.
 pub(super) fn late(record: &Record, knowledge: &Knowledge, done: &mut bool) -> Option<String> {
     let (start, healed) = (knowledge.start()?, knowledge.healed()?);
@@ -52,7 +52,7 @@ fn bound(start: &Start, healed: &Healed) -> u64 {
     rounds_allowed(core, start.healed_loss_permille).saturating_mul(start.interval_us)
 }
 
-/// What takes so much without loss may take twice as much if a fifth of the frames is lost.
+/// Scales a bound by the loss after healing: twice as much where a fifth of all frames or more is lost.
 pub(super) fn scale_by_loss(amount: u64, start: &Start) -> u64 {
     amount.saturating_mul(200 + u64::from(start.healed_loss_permille.min(200))) / 200
 }
@@ -61,7 +61,7 @@ pub(super) fn scale_by_loss(amount: u64, start: &Start) -> u64 {
 mod tests {
     use super::super::testing::{History, ROUND, finds, judge};
     use super::*;
-    use crate::history::Fault;
+    use crate::history::FaultChange;
 
     /// Two core nodes may take 12 rounds.
     fn after(rounds: u64, loss: u16) -> History {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn each_healing_is_judged() {
-        let fault = Fault { at: 0, fault: "again".into(), begins: true, partitions: true, crashes: false };
+        let fault = FaultChange { at: 0, fault: "again".into(), begins: true, partitions: true, crashes: false };
         let mut history = after(12, 0);
         history.push(Record::Fault(fault)).healed(&[0, 1]).converged(12 * ROUND).end(0, vec![]);
         assert_eq!(judge(Convergence::default(), &history), None);

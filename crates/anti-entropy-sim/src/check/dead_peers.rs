@@ -1,11 +1,11 @@
-//! L4: dead peers do not block.
+//! L4: dead peers do not block convergence.
 
 use super::convergence::late;
 use super::{Checker, Knowledge, Violation};
 use crate::history::Record;
 
 /// L4: the core becomes equal within the bound of [`Convergence`](super::Convergence) although other nodes stay down or cut
-/// off. Runs in which all nodes are in the core say nothing about it.
+/// off. Runs without nodes outside the core are not judged.
 #[derive(Debug, Default)]
 pub struct DeadPeers {
     done: bool,

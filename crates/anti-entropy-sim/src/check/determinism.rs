@@ -2,10 +2,10 @@
 
 use super::Violation;
 
-/// S10: two runs of the same scenario and seed have the same hash of their traces.
+/// S10: two runs of the same scenario and seed have the same trace hash.
 ///
 /// # Errors
-/// They differ.
+/// If the hashes differ.
 pub fn same_trace(a: u64, b: u64) -> Result<(), Violation> {
     if a == b {
         return Ok(());

@@ -1,15 +1,16 @@
-//! S8: what was acknowledged or seen survives a crash.
+//! S8: everything acknowledged or seen survives a crash.
 
 use std::collections::BTreeMap;
 
 use super::{Checker, Knowledge, Violation};
-use crate::history::{Dot, Life, Opened, Record};
+use crate::history::{Life, Opened, Record, WriteName};
 
-/// S8: a store that is opened again has all that its node acknowledged, covered and held, and no dot is ever used twice.
+/// S8: a store that is opened again after a crash has everything that its node had acknowledged, covered and held. No dot is
+/// ever used twice.
 #[derive(Debug, Default)]
 pub struct DurablePrefix {
-    /// Operations that may have been done under a dot that names another.
-    doubtful: BTreeMap<Dot, u64>,
+    /// Operations that may have been done under a dot that names another one.
+    doubtful: BTreeMap<WriteName, u64>,
 }
 
 impl Checker for DurablePrefix {

@@ -2,92 +2,92 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Acknowledged, Dot, KeyIndex, NodeIndex, Op, OpKind, ValueHash};
+use crate::history::{Acknowledged, KeyIndex, NodeIndex, Op, OpKind, ValueHash, WriteName};
 
-/// The place of a write or delete in [`Events`]: small, so that sets of them are bits.
+/// The number of a write or delete in [`Events`]. Numbers are small, so that a set of them is a bit field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventId(u32);
 
-/// A dot, and what is known of the write or delete that it names.
+/// A dot, and what the history says of the write or delete that it names.
 #[derive(Clone, Debug)]
-pub struct Event {
-    /// Its name.
-    pub dot: Dot,
-    /// Who attempted it; nothing if the dot was seen although nobody did.
+pub struct WriteEvent {
+    /// The dot.
+    pub dot: WriteName,
+    /// The operation that attempted it; `None` if the dot was seen although no operation made it.
     pub attempt: Option<Attempt>,
-    /// The writes and deletes that replace it, of those attempted so far.
+    /// The attempted writes and deletes that replace it.
     pub replaced_by: Vec<EventId>,
-    /// Whether no store had it any more at some time. It may come back out of a frame, or not.
+    /// Whether at some time no store had it any more. A frame in flight may still bring it back.
     pub lost: bool,
 }
 
-/// A write or delete.
+/// An attempted write or delete.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The operation.
+    /// The number of the operation.
     pub op_id: u64,
-    /// The node that was asked.
+    /// The node that the client asked.
     pub node: NodeIndex,
     /// The key.
     pub key: KeyIndex,
-    /// What a write wrote; nothing for a delete.
+    /// The value of a write; `None` for a delete.
     pub value: Option<ValueHash>,
-    /// What it replaces wherever it is covered.
+    /// The versions that it replaces at every node whose context covers it.
     pub replaces: Vec<EventId>,
-    /// When it ended.
+    /// When the operation ended.
     pub end: u64,
-    /// What became of it.
+    /// Whether it was done, as far as the history says.
     pub fate: Fate,
 }
 
-/// What became of a write or delete.
+/// Whether a write or delete was done, as far as the history says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was acknowledged.
     Acknowledged,
-    /// It was not acknowledged, and nobody has seen it. Another operation may get its dot.
+    /// It was not acknowledged, and no node has seen it. Another operation may get its dot.
     Unknown,
-    /// It was not acknowledged, but was done: a later life of its node says so, or a node has seen it.
+    /// It was not acknowledged, but was done: a later life of its node kept it, or some node has seen it.
     Kept,
 }
 
-/// An operation has got a dot that names another write or delete.
+/// An operation got a dot that already names another write or delete.
 #[derive(Clone, Copy, Debug)]
 pub struct Reused {
     /// The dot.
-    pub dot: Dot,
-    /// The operation that it names.
+    pub dot: WriteName,
+    /// The number of the operation that it names.
     pub first: u64,
-    /// The operation that has got it, too.
+    /// The number of the operation that got it too.
     pub second: u64,
-    /// Whether that was certainly done.
+    /// Whether the second operation was certainly done.
     pub certain: bool,
 }
 
-/// All dots that were attempted or seen.
+/// All writes and deletes that were attempted or seen.
 #[derive(Debug, Default)]
 pub struct Events {
-    all: Vec<Event>,
-    /// Replica ids in order, and the counters of each in order: few of the former and contiguous ones of the latter,
-    /// so that this is faster than one ordered map of all dots.
+    all: Vec<WriteEvent>,
+    /// Replica ids in order, each with its counters in order. There are few ids, and counters are contiguous, so that this is
+    /// faster than one ordered map of all dots.
     ids: Vec<(u128, Vec<(u64, EventId)>)>,
     by_key: BTreeMap<KeyIndex, Vec<EventId>>,
 }
 
 impl Events {
-    /// The place of a dot, if it was attempted or seen.
-    pub fn id(&self, dot: Dot) -> Option<EventId> {
+    /// The number of the event with this dot, if it was attempted or seen.
+    pub fn id(&self, dot: WriteName) -> Option<EventId> {
         let replica = self.ids.binary_search_by_key(&dot.replica, |&(replica, _)| replica).ok()?;
         let counters = &self.ids[replica].1;
         Some(counters[find(counters, dot.counter).ok()?].1)
     }
 
-    /// What is known of an event.
-    pub fn get(&self, id: EventId) -> &Event {
+    /// An event.
+    pub fn get(&self, id: EventId) -> &WriteEvent {
         &self.all[id.0 as usize]
     }
 
-    /// What is known of the attempt behind an event.
+    /// The attempt of an event, if there was one.
     pub fn attempt(&self, id: EventId) -> Option<&Attempt> {
         self.get(id).attempt.as_ref()
     }
@@ -97,12 +97,12 @@ impl Events {
         self.by_key.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether one of `covered` replaces the event.
+    /// Whether an event in `covered` replaces this one.
     pub fn is_replaced(&self, id: EventId, covered: &EventSet) -> bool {
         self.get(id).replaced_by.iter().any(|&by| covered.contains(by))
     }
 
-    pub(super) fn intern(&mut self, dot: Dot) -> EventId {
+    pub(super) fn intern(&mut self, dot: WriteName) -> EventId {
         let replica = self.ids.binary_search_by_key(&dot.replica, |&(replica, _)| replica).unwrap_or_else(|at| {
             self.ids.insert(at, (dot.replica, Vec::new()));
             at
@@ -113,13 +113,13 @@ impl Events {
             Err(at) => {
                 let id = EventId(u32::try_from(self.all.len()).expect("a history has fewer than 2^32 dots"));
                 counters.insert(at, (dot.counter, id));
-                self.all.push(Event { dot, attempt: None, replaced_by: Vec::new(), lost: false });
+                self.all.push(WriteEvent { dot, attempt: None, replaced_by: Vec::new(), lost: false });
                 id
             }
         }
     }
 
-    /// Enters a write or delete, unless its dot names another one that has happened.
+    /// Enters a write or delete, unless its dot names another one that was done.
     pub(super) fn enter(&mut self, op: &Op) -> Option<Reused> {
         let dot = op.dot.filter(|_| op.op != OpKind::Read && op.ok != Acknowledged::No)?;
         let certain = op.ok == Acknowledged::Yes;
@@ -148,7 +148,7 @@ impl Events {
         None
     }
 
-    /// Somebody has seen it, so it was done.
+    /// Notes that a node has seen the event, so that it was done.
     pub(super) fn settle(&mut self, id: EventId) {
         if let Some(attempt) = &mut self.all[id.0 as usize].attempt
             && attempt.fate == Fate::Unknown
@@ -157,12 +157,12 @@ impl Events {
         }
     }
 
-    pub(super) fn lose(&mut self, dot: Dot) {
+    pub(super) fn lose(&mut self, dot: WriteName) {
         let id = self.intern(dot);
         self.all[id.0 as usize].lost = true;
     }
 
-    /// An attempt came to nothing: its dot was given to another.
+    /// Removes an attempt that was not done, since its dot was given to another operation.
     fn withdraw(&mut self, id: EventId) {
         let Some(attempt) = self.all[id.0 as usize].attempt.take() else { return };
         for seen in attempt.replaces {
@@ -174,7 +174,8 @@ impl Events {
     }
 }
 
-/// The place of a counter, or where it would be. Almost always it is at its own number, since they are contiguous.
+/// The place of a counter, or the place where it would be inserted. Counters are contiguous, so that the place almost always
+/// follows from the counter.
 fn find(counters: &[(u64, EventId)], counter: u64) -> Result<usize, usize> {
     match usize::try_from(counter).ok().and_then(|counter| counter.checked_sub(1)) {
         Some(at) if counters.get(at).is_some_and(|&(other, _)| other == counter) => Ok(at),
@@ -183,7 +184,7 @@ fn find(counters: &[(u64, EventId)], counter: u64) -> Result<usize, usize> {
 }
 
 impl EventId {
-    /// A number that looks random, different for each: sums of them tell sets apart.
+    /// A number that looks random and differs from event to event, so that sums of them distinguish sets.
     pub(super) fn scrambled(self) -> u128 {
         let mix = |seed: u64| {
             let x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -201,17 +202,17 @@ impl EventId {
 pub struct EventSet(Vec<u64>);
 
 impl EventSet {
-    /// Whether the event is among them.
+    /// Whether the set contains the event.
     pub fn contains(&self, id: EventId) -> bool {
         self.0.get(id.0 as usize / 64).is_some_and(|word| word >> (id.0 % 64) & 1 == 1)
     }
 
-    /// All of them, in the order in which the history names them.
+    /// All events, in the order in which the history first names them.
     pub fn iter(&self) -> impl Iterator<Item = EventId> + '_ {
         self.missing_from(const { &Self(Vec::new()) })
     }
 
-    /// Those that are not in `other`.
+    /// The events that are not in `other`.
     pub fn missing_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = EventId> + 'a {
         self.0.iter().zip(0_u32..).flat_map(|(word, place)| {
             let mut rest = word & !other.0.get(place as usize).unwrap_or(&0);
@@ -223,7 +224,7 @@ impl EventSet {
         })
     }
 
-    /// Adds an event; `false` if it was there.
+    /// Adds an event. Returns whether it is new.
     pub(super) fn insert(&mut self, id: EventId) -> bool {
         let place = id.0 as usize / 64;
         if self.0.len() <= place {
@@ -234,7 +235,7 @@ impl EventSet {
         !was
     }
 
-    /// Takes an event out; `false` if it was not there.
+    /// Removes an event. Returns whether it was there.
     pub(super) fn remove(&mut self, id: EventId) -> bool {
         let was = self.contains(id);
         if was {

@@ -3,8 +3,8 @@
 use super::{Checker, Knowledge, Violation};
 use crate::history::{Opened, Record};
 
-/// S4: a context never covers less than before within one life of a store, and a dot names one write or delete, at one
-/// key, with one value.
+/// S4: within one life of a store, a context never covers less than before. A dot names one write or delete, at one key, with
+/// one value.
 #[derive(Debug, Default)]
 pub struct ContextGrowth;
 
@@ -120,7 +120,7 @@ mod tests {
         history.write(0, a, &[]).state_of(1, vec![elsewhere], true);
         finds(ContextGrowth, &history, "of another key");
         let mut history = History::new();
-        let other = KeyState { held: vec![Held { dot: a, value: ValueHash(7) }], ..key(&[], &[a]) };
+        let other = KeyState { held: vec![Held { dot: a, value: ValueHash::from_u64(7) }], ..key(&[], &[a]) };
         history.write(0, a, &[]).state_of(1, vec![other], true);
         finds(ContextGrowth, &history, "and another one");
     }

@@ -1,58 +1,58 @@
-//! What follows from the records so far: kept once, for all checkers.
+//! The state that follows from the records so far, kept once for all checkers.
 
 use std::collections::BTreeMap;
 
 use super::events::{EventId, EventSet, Events, Reused};
 use crate::history::{
-    Acknowledged, Dot, End, Healed, KeyIndex, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Start, State,
-    ValueHash,
+    Acknowledged, End, Healed, KeyIndex, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Start, State,
+    ValueHash, WriteName,
 };
 
-/// What follows from the records so far, the one that a checker is asked about included. What was before that record is
-/// in [`Knowledge::changes`] and [`Knowledge::uncovered`].
+/// The state after the records so far, the current one included. [`Knowledge::changes`] and [`Knowledge::uncovered`] say what
+/// the current record changed.
 #[derive(Debug, Default)]
 pub struct Knowledge {
     start: Option<Start>,
     events: Events,
-    nodes: BTreeMap<NodeIndex, Node>,
+    nodes: BTreeMap<NodeIndex, NodeKnowledge>,
     healed: Option<Healed>,
     converged: Option<u64>,
     now: u64,
-    changes: Vec<Change>,
-    /// Changes of earlier records, whose memory is used again.
-    spare: Vec<Change>,
+    changes: Vec<KeyChange>,
+    /// Changes of earlier records, kept so that their memory is used again.
+    spare: Vec<KeyChange>,
     uncovered: Vec<EventId>,
     reused: Option<Reused>,
 }
 
-/// What a node holds and has seen in the present life of its store.
+/// What a node holds and has seen in the current life of its store.
 #[derive(Clone, Debug, Default)]
-pub struct Node {
+pub struct NodeKnowledge {
     /// The events that its context covers.
     pub covered: EventSet,
-    /// What it has acknowledged itself.
+    /// The events that it has acknowledged itself.
     pub acknowledged: Vec<EventId>,
-    /// What it holds.
+    /// What it holds and has seen, by key.
     pub keys: BTreeMap<KeyIndex, AtKey>,
 }
 
-/// A version that is held: the write, and its value.
-pub type Version = (EventId, ValueHash);
+/// A version that a node holds: the write and its value.
+pub type HeldVersion = (EventId, ValueHash);
 
 /// What a node holds and has seen at a key.
 #[derive(Clone, Debug, Default)]
 pub struct AtKey {
-    /// Equal for equal sets of covered events.
+    /// A fingerprint of the set of covered events.
     pub fingerprint: u128,
-    /// The versions held.
-    pub held: Vec<Version>,
+    /// The versions that the node holds.
+    pub held: Vec<HeldVersion>,
 }
 
-/// What a record changes at a key of a node.
+/// What the current record changed at a key of a node.
 ///
-/// At the start of a life that does not continue the one before, it is compared with nothing.
+/// At the start of a life that does not continue the previous one, the state before counts as empty.
 #[derive(Clone, Debug, Default)]
-pub struct Change {
+pub struct KeyChange {
     /// The node.
     pub node: NodeIndex,
     /// The key.
@@ -60,16 +60,16 @@ pub struct Change {
     /// Events covered now and not before.
     pub covered: Vec<EventId>,
     /// All versions held now.
-    pub held: Vec<Version>,
+    pub held: Vec<HeldVersion>,
     /// Versions held now and not before.
     pub came: Vec<EventId>,
     /// Versions held before and not now.
     pub went: Vec<EventId>,
-    /// Those of `came` that were covered before already.
+    /// The versions in `came` that were covered before.
     pub returned: Vec<EventId>,
 }
 
-impl Change {
+impl KeyChange {
     /// An empty change in the memory of an earlier one.
     fn reused(spare: &mut Vec<Self>, node: NodeIndex) -> Self {
         let mut change = spare.pop().unwrap_or_default();
@@ -84,18 +84,18 @@ impl Change {
 }
 
 impl Knowledge {
-    /// What is simulated; nothing before the first record.
+    /// The scenario; `None` before the first record.
     pub fn start(&self) -> Option<&Start> {
         self.start.as_ref()
     }
 
-    /// The writes and deletes so far.
+    /// All writes and deletes so far.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// What a node holds and has seen; nothing if it has not lived yet.
-    pub fn node(&self, node: NodeIndex) -> Option<&Node> {
+    /// What a node holds and has seen; `None` if its store was never opened.
+    pub fn node(&self, node: NodeIndex) -> Option<&NodeKnowledge> {
         self.nodes.get(&node)
     }
 
@@ -104,43 +104,43 @@ impl Knowledge {
         self.healed.as_ref()
     }
 
-    /// Whether a node is one of those that have to become equal; `false` before that is known.
+    /// Whether a node is in the core, whose nodes have to become equal; `false` before the network has healed.
     pub fn is_core(&self, node: NodeIndex) -> bool {
         self.healed.as_ref().is_some_and(|healed| healed.core.contains(&node))
     }
 
-    /// Since when the core is equal, if no write or delete has ended after that.
+    /// When the core became equal, if no write or delete has ended since.
     pub fn converged(&self) -> Option<u64> {
         self.converged
     }
 
-    /// The latest time that a record has told.
+    /// The latest time in any record so far.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// What this record has changed, key by key.
-    pub fn changes(&self) -> &[Change] {
+    /// What the current record changed, key by key.
+    pub fn changes(&self) -> &[KeyChange] {
         &self.changes
     }
 
-    /// What was covered before this record, at its node, and is not any more.
+    /// The events that the node's context covered before the current record and does not cover now.
     pub fn uncovered(&self) -> &[EventId] {
         &self.uncovered
     }
 
-    /// Whether this record is an operation with a dot that names another.
+    /// The reused dot, if the current record is an operation with a dot that names another one.
     pub fn reused(&self) -> Option<&Reused> {
         self.reused.as_ref()
     }
 
     /// The name of an event.
-    pub fn dot(&self, id: EventId) -> Dot {
+    pub fn dot(&self, id: EventId) -> WriteName {
         self.events.get(id).dot
     }
 
-    /// Whether an event is a live write there: covered, a write, and not replaced by anything covered.
-    pub fn is_live(&self, node: &Node, id: EventId) -> bool {
+    /// Whether an event is a live write at a node: a write that is covered and that no covered event replaces.
+    pub fn is_live(&self, node: &NodeKnowledge, id: EventId) -> bool {
         node.covered.contains(id)
             && self.events.attempt(id).is_some_and(|attempt| attempt.value.is_some())
             && !self.events.is_replaced(id, &node.covered)
@@ -160,7 +160,7 @@ impl Knowledge {
             Record::Healed(healed) => self.healed = Some(healed.clone()),
             Record::Converged(converged) => self.converged = Some(converged.at),
             Record::End(end) => self.apply_end(end),
-            // Whatever was whole is so no more, until it heals again.
+            // The network has not healed until the next record says so.
             Record::Fault(fault) if fault.begins => (self.healed, self.converged) = (None, None),
             Record::Fault(_)
             | Record::Delivery(_)
@@ -197,7 +197,7 @@ impl Knowledge {
     }
 
     fn apply_end(&mut self, end: &End) {
-        // The disk of a node that is down may have been wiped or put back without a life that says so.
+        // The disk of a node that is down may have been wiped or restored without a record of a life.
         self.replace(end.node, &end.keys, end.up);
     }
 
@@ -212,25 +212,25 @@ impl Knowledge {
                 }
                 self.uncovered.push(id);
             }
-            let mut change = Change::reused(&mut self.spare, state.node);
+            let mut change = KeyChange::reused(&mut self.spare, state.node);
             take(&mut self.events, node, None, keys, &mut change);
             self.changes.push(change);
         }
     }
 
-    /// A node has exactly this; what it had before is compared with it if the store is still the same.
+    /// Replaces the state of a node, and compares it with the state before if the store continues.
     fn replace(&mut self, index: NodeIndex, keys: &[KeyState], continues: bool) {
         let before = self.nodes.remove(&index).filter(|_| continues).unwrap_or_default();
-        let mut node = Node { acknowledged: before.acknowledged.clone(), ..Node::default() };
+        let mut node = NodeKnowledge { acknowledged: before.acknowledged.clone(), ..NodeKnowledge::default() };
         for keys in keys {
-            let mut change = Change::reused(&mut self.spare, index);
+            let mut change = KeyChange::reused(&mut self.spare, index);
             take(&mut self.events, &mut node, Some(&before), keys, &mut change);
             self.changes.push(change);
         }
         for (&key, at_key) in &before.keys {
             if !node.keys.contains_key(&key) && !at_key.held.is_empty() {
                 let went = at_key.held.iter().map(|&(id, _)| id).collect();
-                let gone = Change { node: index, key, went, ..Change::default() };
+                let gone = KeyChange { node: index, key, went, ..KeyChange::default() };
                 self.changes.push(gone);
             }
         }
@@ -239,9 +239,15 @@ impl Knowledge {
     }
 }
 
-/// Takes over what `node` holds and has newly covered at a key, and tells it in `change`, which is empty before. `before`
-/// is what it is compared with, if not with `node` itself.
-fn take(events: &mut Events, node: &mut Node, before: Option<&Node>, keys: &KeyState, change: &mut Change) {
+/// Takes over what `node` holds and newly covers at a key, and describes it in `change`, which is empty before. The state is
+/// compared with `before`, or with the earlier state of `node` if that is `None`.
+fn take(
+    events: &mut Events,
+    node: &mut NodeKnowledge,
+    before: Option<&NodeKnowledge>,
+    keys: &KeyState,
+    change: &mut KeyChange,
+) {
     let at_key = node.keys.entry(keys.key).or_default();
     change.key = keys.key;
     for &dot in &keys.covered {
@@ -260,7 +266,7 @@ fn take(events: &mut Events, node: &mut Node, before: Option<&Node>, keys: &KeyS
         change.held.push((id, held.value));
     }
     let had = before.map_or(Some(&*at_key), |before| before.keys.get(&keys.key)).map_or(&[][..], |had| &had.held);
-    let not_in = |id, those: &[Version]| those.iter().all(|&(other, _)| other != id);
+    let not_in = |id, those: &[HeldVersion]| those.iter().all(|&(other, _)| other != id);
     if had != change.held {
         change.came.extend(change.held.iter().map(|&(id, _)| id).filter(|&id| not_in(id, had)));
         change.went.extend(had.iter().map(|&(id, _)| id).filter(|&id| not_in(id, &change.held)));
@@ -271,7 +277,7 @@ fn take(events: &mut Events, node: &mut Node, before: Option<&Node>, keys: &KeyS
     at_key.held.extend_from_slice(&change.held);
 }
 
-/// When a record was made; 0 if it does not say.
+/// The time of a record; 0 if it has none.
 fn time(record: &Record) -> u64 {
     match record {
         Record::Start(_) | Record::End(_) => 0,

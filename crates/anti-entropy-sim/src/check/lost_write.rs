@@ -1,13 +1,13 @@
 //! S1: no acknowledged write is lost.
 
-use super::{Change, Checker, EventSet, Fate, Knowledge, Violation};
+use super::{Checker, EventSet, Fate, KeyChange, Knowledge, Violation};
 use crate::history::{Acknowledged, End, NodeIndex, OpKind, Opened, Record};
 
-/// S1: what a node has covered it holds, until something that it has covered replaces it; and in the end every core node
-/// covers all that the core had after healing, and holds exactly what is live of it.
+/// S1: a node holds every write that its context covers, until its context covers an event that replaces it. In the end every
+/// core node covers everything that core nodes had after healing, and holds exactly the live writes of it.
 #[derive(Debug, Default)]
 pub struct LostWrite {
-    /// What core nodes have covered or acknowledged since the network healed, or had then.
+    /// The events that core nodes had covered or acknowledged when the network healed, or have since.
     owed: EventSet,
 }
 
@@ -22,8 +22,8 @@ impl Checker for LostWrite {
         }
         match record {
             Record::Healed(healed) => self.owe_what_is_known(&healed.core, knowledge),
-            // A store that was put back while its disk did not let it be opened is only now seen to be so: what it alone knew
-            // in the core was lost before the network healed.
+            // A store may have been restored while its failing disk could not be opened, which shows only now. Events that no
+            // other core node had were lost before the network healed.
             Record::Life(life) if life.opened != Opened::Restarted => {
                 if let Some(healed) = knowledge.healed() {
                     self.owe_what_is_known(&healed.core, knowledge);
@@ -45,7 +45,7 @@ impl Checker for LostWrite {
 }
 
 impl LostWrite {
-    /// What core nodes know at present, or have acknowledged in their present lives, is owed.
+    /// From here on, the events that core nodes cover, or have acknowledged in their current lives, must not be lost.
     fn owe_what_is_known(&mut self, core: &[NodeIndex], knowledge: &Knowledge) {
         self.owed = EventSet::default();
         for node in core.iter().filter_map(|&node| knowledge.node(node)) {
@@ -53,7 +53,7 @@ impl LostWrite {
         }
     }
 
-    fn check_change(&self, change: &Change, knowledge: &Knowledge) -> Result<(), Violation> {
+    fn check_change(&self, change: &KeyChange, knowledge: &Knowledge) -> Result<(), Violation> {
         let Some(node) = knowledge.node(change.node) else { return Ok(()) };
         let gone = |&&id: &&_| !knowledge.events().is_replaced(id, &node.covered);
         if let Some(&id) = change.went.iter().find(gone) {
@@ -68,7 +68,7 @@ impl LostWrite {
         Ok(())
     }
 
-    fn at_key(&self, change: &Change, knowledge: &Knowledge, id: super::EventId, why: &str) -> Violation {
+    fn at_key(&self, change: &KeyChange, knowledge: &Knowledge, id: super::EventId, why: &str) -> Violation {
         self.violation(knowledge, format!("node {} {why}: {}, key {}", change.node, knowledge.dot(id), change.key))
     }
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Knowledge, Version, Violation};
+use super::{Checker, HeldVersion, Knowledge, Violation};
 use crate::history::{KeyIndex, NodeIndex, Record, ValueHash};
 
-/// S5: nodes that have seen the same of a key hold the same there, in whatever order it came to them; and in the end nodes
-/// that hold the same show their readers the same, so that a resolver has not made something else of it.
+/// S5: nodes that have seen the same events of a key hold the same there, in whatever order the events arrived. In the end,
+/// nodes that hold the same also return the same to readers, so that resolvers are deterministic.
 #[derive(Debug, Default)]
 pub struct MergeLaws {
-    /// What the first node held that had seen exactly this, and which it was.
-    seen: BTreeMap<(KeyIndex, u128), (NodeIndex, Vec<Version>)>,
-    /// What the readers of the first node see that ends with exactly this, and which it is.
+    /// By the events seen of a key: the first node that had seen exactly these, and what it held.
+    seen: BTreeMap<(KeyIndex, u128), (NodeIndex, Vec<HeldVersion>)>,
+    /// By final state: the first node that ended with it, and what its readers see.
     views: BTreeMap<ValueHash, (NodeIndex, ValueHash)>,
 }
 
@@ -27,7 +27,7 @@ impl Checker for MergeLaws {
             let first = self.seen.entry((change.key, fingerprint));
             let (node, held) = first.or_insert_with(|| (change.node, change.held.clone()));
             if *held != change.held {
-                let name = |held: &[Version]| -> Vec<_> { held.iter().map(|&(id, _)| knowledge.dot(id)).collect() };
+                let name = |held: &[HeldVersion]| -> Vec<_> { held.iter().map(|&(id, _)| knowledge.dot(id)).collect() };
                 let (node, other, key) = (*node, change.node, change.key);
                 let (one, two) = (name(held), name(&change.held));
                 let detail = format!(
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn two_values_of_one_write_are_found() {
         let mut history = concurrent();
-        let held = vec![Held { dot: dot(1, 1), value: ValueHash(7) }];
+        let held = vec![Held { dot: dot(1, 1), value: ValueHash::from_u64(7) }];
         history.state_of(2, vec![KeyState { held, ..key(&[], &[dot(1, 1)]) }], true);
         finds(MergeLaws::default(), &history, "or other values");
     }
@@ -94,7 +94,7 @@ mod tests {
         let mut history = History::new();
         history.push(Record::End(end(0, vec![]))).push(Record::End(end(1, vec![])));
         assert_eq!(judge(MergeLaws::default(), &history), None);
-        history.push(Record::End(End { view: ValueHash(9), ..end(2, vec![]) }));
+        history.push(Record::End(End { view: ValueHash::from_u64(9), ..end(2, vec![]) }));
         finds(MergeLaws::default(), &history, "nodes 0 and 2 hold the same, but show their readers something else");
     }
 }

@@ -1,4 +1,4 @@
-//! Checkers: each watches a history for one invariant, and says where it does not hold.
+//! Checkers: each watches a history for violations of one invariant.
 //!
 //! ```
 //! use anti_entropy_sim::check::Suite;
@@ -12,6 +12,7 @@
 
 mod alarms;
 mod causal_gap;
+mod checker;
 mod convergence;
 mod dead_peers;
 mod determinism;
@@ -33,17 +34,16 @@ mod suite;
 #[cfg(test)]
 mod testing;
 
-use core::fmt;
-
 pub use alarms::Alarms;
 pub use causal_gap::CausalGap;
+pub use checker::{Checker, Violation};
 pub use convergence::Convergence;
 pub use dead_peers::DeadPeers;
 pub use determinism::same_trace;
 pub use durable::DurablePrefix;
-pub use events::{Attempt, Event, EventId, EventSet, Events, Fate, Reused};
+pub use events::{Attempt, EventId, EventSet, Events, Fate, Reused, WriteEvent};
 pub use growth::ContextGrowth;
-pub use knowledge::{AtKey, Change, Knowledge, Node, Version};
+pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
 pub use merge_laws::MergeLaws;
 pub use phantom::Phantom;
@@ -56,47 +56,7 @@ pub use staleness::Staleness;
 pub use storm::Storm;
 pub use suite::Suite;
 
-use crate::history::Record;
-
-/// Watches a history, record by record, for one invariant.
-///
-/// A checker sees what is recorded and nothing else, so that a run and the file that it left are judged alike. It is
-/// new for each run, and is not asked again once it has found a violation.
-pub trait Checker {
-    /// The invariant's short name: `S1`, `L1`.
-    fn name(&self) -> &'static str;
-
-    /// Takes the next record. `knowledge` is what follows from all records, this one included; what was before it is in
-    /// [`Knowledge::changes`].
-    ///
-    /// # Errors
-    /// The first place where the invariant does not hold.
-    fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation>;
-
-    /// A violation of this invariant, found now.
-    fn violation(&self, knowledge: &Knowledge, detail: String) -> Violation {
-        Violation { invariant: self.name(), at: knowledge.now(), detail }
-    }
-}
-
-/// An invariant that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which: [`Checker::name`].
-    pub invariant: &'static str,
-    /// When, in microseconds of simulated time.
-    pub at: u64,
-    /// What was found, with nodes, keys and dots.
-    pub detail: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}.{:06} s: {}", self.invariant, self.at / 1_000_000, self.at % 1_000_000, self.detail)
-    }
-}
-
-/// One of each checker.
+/// One checker of each kind.
 pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(LostWrite::default()),
@@ -118,7 +78,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
-/// The checker of this name, in upper or lower case; nothing if there is none.
+/// The checker with this name, in upper or lower case; `None` if there is none.
 pub fn by_name(name: &str) -> Option<Box<dyn Checker>> {
     all().into_iter().find(|checker| checker.name().eq_ignore_ascii_case(name))
 }

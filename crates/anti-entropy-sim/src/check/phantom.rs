@@ -1,9 +1,9 @@
-//! S2: no phantom.
+//! S2: no phantoms.
 
 use super::{Checker, Knowledge, Violation};
 use crate::history::{OpKind, Record};
 
-/// S2: nothing is held, seen or read that nobody attempted to write, at that key with that value.
+/// S2: every version that is held, seen or read was written by an operation, at that key with that value.
 #[derive(Debug, Default)]
 pub struct Phantom;
 

@@ -1,13 +1,13 @@
-//! L3: sessions end, and well.
+//! L3: every session ends, and between equal nodes it ends well.
 
 use super::{Checker, Knowledge, Violation};
-use crate::history::{Record, Session, Start, Usage};
+use crate::history::{EndedSession, Record, Start, Usage};
 
-/// How many sessions may fail to certify what they exchanged after healing: writes between comparing and sending cause a
-/// few, a sender and a receiver that do not agree on how to hash cause one in each round.
+/// How many sessions may fail to certify their transfer after healing. Writes between comparison and transfer cause a few. A
+/// sender and a receiver that hash differently cause one in each round.
 const UNCERTIFIED: u32 = 10;
 
-/// L3: every session of a core node ends in time, and once the core is equal and no frame is lost they all end well.
+/// L3: every session of a core node ends in time. Once the core is equal, and if no frames are lost, every session ends well.
 #[derive(Debug, Default)]
 pub struct Progress {
     uncertified: u32,
@@ -30,8 +30,8 @@ impl Checker for Progress {
 }
 
 impl Progress {
-    /// A session may take long, but not for ever: what a whole network has had this long to end has to be over. Before
-    /// healing a node may be paused for longer than that, and outside the core also after it.
+    /// A session may be open for a limited time after the network has healed. Before that, a node may be paused for longer;
+    /// outside the core, also after it.
     fn check_age(&self, usage: &Usage, knowledge: &Knowledge) -> Result<(), Violation> {
         let (Some(start), Some(healed)) = (knowledge.start(), knowledge.healed()) else { return Ok(()) };
         let grace = grace(start);
@@ -44,7 +44,7 @@ impl Progress {
         Err(self.violation(knowledge, detail))
     }
 
-    fn check_outcome(&mut self, session: &Session, knowledge: &Knowledge) -> Result<(), Violation> {
+    fn check_outcome(&mut self, session: &EndedSession, knowledge: &Knowledge) -> Result<(), Violation> {
         let (node, peer, outcome) = (session.node, session.peer, session.outcome.as_str());
         let core = knowledge.is_core(node) && knowledge.is_core(peer);
         let Some(start) = knowledge.start().filter(|start| core && start.healed_loss_permille == 0) else {
@@ -67,8 +67,8 @@ impl Progress {
     }
 }
 
-/// How long a session on a whole network may take: four time-outs or eight rounds; twice that where a fifth of all frames
-/// is lost, and in proportion in between.
+/// How long a session may be open on a network that has healed: four time-outs or eight rounds; twice that where a fifth of all
+/// frames is lost, and in proportion in between.
 fn grace(start: &Start) -> u64 {
     let grace = start.idle_timeout_us.saturating_mul(4).max(start.interval_us.saturating_mul(8));
     grace.saturating_mul(200 + u64::from(start.healed_loss_permille.min(200))) / 200

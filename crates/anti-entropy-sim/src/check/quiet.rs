@@ -3,7 +3,7 @@
 use super::{Checker, Knowledge, Violation};
 use crate::history::Record;
 
-/// L2: once the core is equal, and sessions that were open then are over, no value is sent any more.
+/// L2: no value is sent once the core is equal and the sessions that were open at that time are over.
 #[derive(Debug, Default)]
 pub struct QuietWhenEqual;
 

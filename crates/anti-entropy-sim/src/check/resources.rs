@@ -3,7 +3,7 @@
 use super::{Checker, Knowledge, Violation};
 use crate::history::Record;
 
-/// S9: a node never has more in use than its limits.
+/// S9: a node never exceeds the limits of its resources.
 #[derive(Debug, Default)]
 pub struct BoundedResources;
 

@@ -3,8 +3,8 @@
 use super::{Checker, Knowledge, Violation};
 use crate::history::Record;
 
-/// S3: what a node has seen replaced or deleted, or has seen and does not hold, it never holds again in the same life of
-/// its store.
+/// S3: a node never again holds a version that it has seen replaced or deleted, or has seen and no longer holds, within one
+/// life of its store.
 #[derive(Debug, Default)]
 pub struct Resurrection;
 

@@ -1,17 +1,17 @@
-//! S6: equal roots are equal states, and what a session certifies is so.
+//! S6: equal roots mean equal states, and sessions certify true roots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Knowledge, Violation};
-use crate::history::{End, NodeIndex, Record, Session, ValueHash};
+use crate::history::{End, EndedSession, NodeIndex, Record, ValueHash};
 
-/// S6: in the end every node's root is the one computed afresh, nodes have equal roots just if they hold the same, and an
-/// audit finds nothing. A session that converged names a root that both sides have had.
+/// S6: in the end every node's root equals the root computed afresh from its store, nodes have equal roots if and only if they
+/// hold the same, and an audit finds nothing. A session that converged names a root that both sides have had.
 #[derive(Debug, Default)]
 pub struct EqualRoots {
     states: BTreeMap<String, (NodeIndex, ValueHash)>,
     roots: BTreeMap<ValueHash, (NodeIndex, String)>,
-    /// All roots that a node has had, in any of its lives.
+    /// All roots that each node has had in any of its lives.
     had: BTreeMap<NodeIndex, BTreeSet<ValueHash>>,
 }
 
@@ -33,11 +33,12 @@ impl Checker for EqualRoots {
 }
 
 impl EqualRoots {
-    /// When each side had the root is left open: what a peer says takes its time, and it may have written since.
-    fn check_certificate(&self, session: &Session, knowledge: &Knowledge) -> Result<(), Violation> {
+    /// Both sides must have had the root at some time. A peer's message takes time, and the peer may have written since, so the
+    /// times need not be equal.
+    fn check_certificate(&self, session: &EndedSession, knowledge: &Knowledge) -> Result<(), Violation> {
         let (node, peer) = (session.node, session.peer);
         let Some(root) = session.root.filter(|_| session.outcome == "converged") else { return Ok(()) };
-        // A node that was never seen to start is not looked at.
+        // A node whose store was never seen to be opened is not observed.
         let never_had = |side: &NodeIndex| self.had.get(side).is_some_and(|had| !had.contains(&root));
         let Some(side) = [node, peer].into_iter().find(never_had) else { return Ok(()) };
         let detail =
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn equal_and_different_nodes_are_fine() {
-        let other = End { root: "s".into(), root_afresh: "s".into(), state: ValueHash(9), ..end(2, vec![]) };
+        let other = End { root: "s".into(), root_afresh: "s".into(), state: ValueHash::from_u64(9), ..end(2, vec![]) };
         assert_eq!(judge(EqualRoots::default(), &ends([end(0, vec![]), end(1, vec![]), other])), None);
     }
 
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_digest_blind_to_a_difference_is_found() {
-        let other = End { state: ValueHash(9), ..end(1, vec![]) };
+        let other = End { state: ValueHash::from_u64(9), ..end(1, vec![]) };
         finds(EqualRoots::default(), &ends([end(0, vec![]), other]), "the same root, but different states");
     }
 
@@ -105,44 +106,48 @@ mod tests {
     /// Node 0 has had roots 1 and 2, node 1 root 2.
     fn with_roots() -> History {
         let mut history = History::new();
-        history.root(0, ValueHash(1)).root(0, ValueHash(2)).root(1, ValueHash(2));
+        history.root(0, ValueHash::from_u64(1)).root(0, ValueHash::from_u64(2)).root(1, ValueHash::from_u64(2));
         history
     }
 
     #[test]
     fn a_certificate_of_what_both_sides_had_is_fine() {
         let mut history = with_roots();
-        history.certificate(0, 1, ValueHash(2)).root(0, ValueHash(3)).certificate(1, 0, ValueHash(2));
-        history.life(1, Opened::Wiped, vec![], &[]).certificate(0, 1, ValueHash(2));
-        history.certificate(0, 1, ValueHash(0)).session(0, 1, "converged");
+        history.certificate(0, 1, ValueHash::from_u64(2)).root(0, ValueHash::from_u64(3)).certificate(
+            1,
+            0,
+            ValueHash::from_u64(2),
+        );
+        history.life(1, Opened::Wiped, vec![], &[]).certificate(0, 1, ValueHash::from_u64(2));
+        history.certificate(0, 1, ValueHash::from_u64(0)).session(0, 1, "converged");
         assert_eq!(judge(EqualRoots::default(), &history), None);
     }
 
     #[test]
     fn a_certificate_of_what_a_peer_has_that_nobody_looks_at_is_fine() {
         let mut history = with_roots();
-        history.certificate(0, 3, ValueHash(1));
+        history.certificate(0, 3, ValueHash::from_u64(1));
         assert_eq!(judge(EqualRoots::default(), &history), None);
     }
 
     #[test]
     fn a_certificate_of_what_the_peer_never_had_is_found() {
         let mut history = with_roots();
-        history.certificate(0, 1, ValueHash(1));
+        history.certificate(0, 1, ValueHash::from_u64(1));
         finds(EqualRoots::default(), &history, "which node 1 never had");
     }
 
     #[test]
     fn a_certificate_of_what_the_node_itself_never_had_is_found() {
         let mut history = with_roots();
-        history.certificate(1, 0, ValueHash(1));
+        history.certificate(1, 0, ValueHash::from_u64(1));
         finds(EqualRoots::default(), &history, "which node 1 never had");
     }
 
     #[test]
     fn a_certificate_of_what_the_peer_had_only_later_is_found() {
         let mut history = with_roots();
-        history.certificate(0, 1, ValueHash(1)).root(1, ValueHash(1));
+        history.certificate(0, 1, ValueHash::from_u64(1)).root(1, ValueHash::from_u64(1));
         finds(EqualRoots::default(), &history, "which node 1 never had");
     }
 

@@ -1,34 +1,35 @@
-//! How stale reads are.
+//! The staleness of reads.
 
 use std::collections::BTreeMap;
 
 use super::{Checker, EventId, Fate, Knowledge, Violation};
 use crate::history::{Op, OpKind, Record};
 
-/// How stale reads are: the age of the oldest write or delete that was acknowledged before a read began and that its node
-/// had not seen; 0 if there is none.
+/// The staleness of reads: the age of the oldest write or delete that was acknowledged before the read began and that the
+/// node had not seen; 0 if there is none.
 ///
-/// A distribution rather than an invariant. As a checker it demands that reads of the core are fresh once the core is
-/// equal; those are not measured, since they would hide how old the others are.
+/// It measures a distribution. As a checker it requires that reads of the core miss nothing once the core is equal. These reads
+/// are not measured, since they would hide the staleness of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Staleness {
-    /// How many reads had which age, in microseconds.
+    /// How many reads had each staleness, in microseconds.
     ages: BTreeMap<u64, u64>,
     reads: u64,
 }
 
 impl Staleness {
-    /// How many reads there were.
+    /// How many reads were measured.
     pub fn reads(&self) -> u64 {
         self.reads
     }
 
-    /// How many of them missed something.
+    /// How many of them missed a write or delete.
     pub fn stale_reads(&self) -> u64 {
         self.reads - self.ages.get(&0).unwrap_or(&0)
     }
 
-    /// The age in microseconds that `percent` per cent of the reads did not exceed; 0 if there were no reads.
+    /// The staleness in microseconds that `percent` per cent of the reads did not exceed; 0 if there were no reads. More than 100
+    /// counts as 100.
     pub fn percentile(&self, percent: u8) -> u64 {
         let rank = (u128::from(self.reads) * u128::from(percent.min(100))).div_ceil(100).max(1);
         let mut so_far = 0;
@@ -39,12 +40,12 @@ impl Staleness {
         self.ages.iter().find(within).map_or(0, |(&age, _)| age)
     }
 
-    /// How many reads had which age, in microseconds.
+    /// Each staleness in microseconds that occurred, with the number of reads that had it.
     pub fn ages(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ages.iter().map(|(&age, &reads)| (age, reads))
     }
 
-    /// Takes the next record, and only measures.
+    /// Measures the next record, and checks nothing.
     pub fn measure(&mut self, record: &Record, knowledge: &Knowledge) {
         if let Record::Op(op) = record
             && op.op == OpKind::Read
@@ -57,7 +58,7 @@ impl Staleness {
     }
 }
 
-/// What was acknowledged before a read began and was not seen by its node, the oldest first, with its age.
+/// The events that were acknowledged before a read began and that its node had not seen, with their ages, oldest first.
 fn missed<'a>(op: &'a Op, knowledge: &'a Knowledge) -> impl Iterator<Item = (EventId, u64)> + 'a {
     let node = knowledge.node(op.node);
     knowledge.events().of_key(op.key).iter().filter_map(move |&id| {
@@ -81,7 +82,7 @@ impl Checker for Staleness {
         if op.op != OpKind::Read || !equal {
             return Ok(());
         }
-        // What no core node has ever had, the core cannot show.
+        // The core cannot return events that no core node has ever had.
         let in_core = |&(id, _): &_| {
             let mut core = healed.core.iter().filter_map(|&node| knowledge.node(node));
             core.any(|node| node.covered.contains(id))

@@ -1,26 +1,26 @@
-//! L5: no storm.
+//! L5: no storms.
 
 use super::convergence::scale_by_loss;
 use super::{Checker, Knowledge, Violation};
 use crate::history::{Healed, Record, Start, Traffic};
 
-/// Frames that a node may send to each of `fanout` peers in an interval of rest: a request and its reply, and half as much
-/// again for intervals that are shortened at random.
+/// How many frames a node at rest may send to each of `fanout` peers in an interval: a request and a reply, and half as much
+/// again because intervals are shortened at random.
 const AT_REST: u64 = 3;
 
-/// The same while the core becomes equal, in each shortest interval. A session with differences takes some ten messages
-/// each way, of several frames each where frames are short, and pushes and sessions that begin while others are busy come
-/// on top; a storm, in which each frame causes more than one, passes any bound.
+/// The same in each shortest interval while the core becomes equal. A session with differences takes some ten messages each
+/// way, of several frames each if frames are short. Pushes, and sessions that begin while others are busy, are added. In a
+/// storm each frame causes more than one other, and passes any bound.
 const CONVERGING: u64 = 160;
 
-/// Frames that may come on top in any stretch, so that a short one with two rounds in it is no storm.
+/// How many more frames are allowed in any span of time, so that a short span with two rounds is no storm.
 const SLACK: u64 = 10;
 
-/// L5: after healing the rate of frames stays within bounds, and is back at that of rest 10 rounds after healing, or once
-/// the core is equal and all have had the time to slow down.
+/// L5: after healing the rate of frames is bounded. Ten rounds after healing, and once the core is equal and all nodes have had
+/// the time to slow down, the rate is that of rest.
 ///
-/// Rounds bunch where sessions are few and some wait for dead peers: what was allowed in the last stretches and not used
-/// may be made up for.
+/// Rounds cluster where few sessions are allowed and some wait for dead peers. Frames that were allowed in the last spans and
+/// not sent may be sent later.
 #[derive(Debug, Default)]
 pub struct Storm {
     unused: u64,
@@ -54,15 +54,15 @@ impl Checker for Storm {
     }
 }
 
-/// From when on the rate has to be that of rest: ten rounds after healing, and four after the core was equal, while the
-/// interval grows back by doubling.
+/// When the rate has to be that of rest: ten rounds after healing, and four rounds after the core was equal, plus the rounds in
+/// which the interval grows back by doubling.
 fn rest(start: &Start, healed: &Healed, converged: u64) -> u64 {
     let doublings = u64::from((start.interval_us / start.min_interval_us.max(1)).max(1).ilog2());
     let after = |time: u64, rounds: u64| time.saturating_add(rounds.saturating_mul(start.interval_us));
     after(healed.at, 10).max(after(converged, 4 + doublings))
 }
 
-/// How many frames there may be in this stretch if each node may send `each` to each of `fanout` peers in an interval.
+/// How many frames are allowed in this span if each node may send `each` to each of `fanout` peers in an interval.
 fn allowed(each: u64, start: &Start, healed: &Healed, traffic: &Traffic) -> u64 {
     let rate = scale_by_loss(each, start).saturating_mul(u64::from(start.fanout)).saturating_mul(traffic.nodes.into());
     let length = u128::from(traffic.to.saturating_sub(traffic.from));

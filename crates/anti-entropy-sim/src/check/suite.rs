@@ -1,18 +1,18 @@
-//! All checkers over one history.
+//! Several checkers over one history.
 
 use super::{Checker, Knowledge, Staleness, Violation, all};
 use crate::history::Record;
 
-/// Feeds records to checkers, and keeps the first violation that each of them finds.
+/// Feeds records to checkers, and keeps the first violation of each.
 pub struct Suite {
     knowledge: Knowledge,
-    /// Those that have found nothing yet.
+    /// The checkers that have found nothing yet.
     checkers: Vec<Box<dyn Checker>>,
     violations: Vec<Violation>,
     staleness: Staleness,
 }
 
-/// With [`all`] checkers.
+/// A suite of [`all`] checkers.
 impl Default for Suite {
     fn default() -> Self {
         Self::of(all())
@@ -20,12 +20,12 @@ impl Default for Suite {
 }
 
 impl Suite {
-    /// With these checkers.
+    /// A suite of these checkers.
     pub fn of(checkers: Vec<Box<dyn Checker>>) -> Self {
         Self { knowledge: Knowledge::default(), checkers, violations: Vec::new(), staleness: Staleness::default() }
     }
 
-    /// Takes the next record.
+    /// Checks the next record.
     pub fn observe(&mut self, record: &Record) {
         let Self { knowledge, checkers, violations, staleness } = self;
         knowledge.apply(record);
@@ -39,23 +39,23 @@ impl Suite {
         });
     }
 
-    /// What was found so far, in the order of finding; at most one for each checker.
+    /// The violations so far in the order in which they were found; at most one for each checker.
     pub fn violations(&self) -> impl Iterator<Item = &Violation> {
         self.violations.iter()
     }
 
-    /// How stale reads were, which is measured whatever the checkers are.
+    /// The staleness of reads, which is measured with any checkers.
     pub fn staleness(&self) -> &Staleness {
         &self.staleness
     }
 
-    /// What follows from the records so far.
+    /// The state after the records so far.
     pub fn knowledge(&self) -> &Knowledge {
         &self.knowledge
     }
 }
 
-/// Takes one record after the other.
+/// Checks the records one after the other.
 impl Extend<Record> for Suite {
     fn extend<T: IntoIterator<Item = Record>>(&mut self, records: T) {
         records.into_iter().for_each(|record| self.observe(&record));
@@ -74,12 +74,12 @@ mod tests {
     /// A cluster without a network: nodes take over each other's whole state of a key.
     #[derive(Clone, Default)]
     struct Replica {
-        covered: Vec<BTreeSet<Dot>>,
-        held: Vec<BTreeSet<Dot>>,
+        covered: Vec<BTreeSet<WriteName>>,
+        held: Vec<BTreeSet<WriteName>>,
     }
 
     impl Replica {
-        fn state(&self, key: usize, covered: Vec<Dot>) -> KeyState {
+        fn state(&self, key: usize, covered: Vec<WriteName>) -> KeyState {
             let held: Vec<_> = self.held[key].iter().copied().collect();
             KeyState { key: u32::try_from(key).unwrap(), held: testing::held(&held), covered, forgotten: vec![] }
         }

@@ -6,46 +6,46 @@ use crate::history::*;
 pub(super) const ROUND: u64 = 10_000_000;
 pub(super) const IDLE: u64 = 5_000_000;
 
-pub(super) fn dot(replica: u128, counter: u64) -> Dot {
-    Dot { replica, counter }
+pub(super) fn dot(replica: u128, counter: u64) -> WriteName {
+    WriteName { replica, counter }
 }
 
 /// The value that the write of this name writes.
-pub(super) fn value(dot: Dot) -> ValueHash {
-    ValueHash(u64::try_from(dot.replica).unwrap() << 32 | dot.counter)
+pub(super) fn value(dot: WriteName) -> ValueHash {
+    ValueHash::from_u64(u64::try_from(dot.replica).unwrap() << 32 | dot.counter)
 }
 
-pub(super) fn held(dots: &[Dot]) -> Vec<Held> {
+pub(super) fn held(dots: &[WriteName]) -> Vec<Held> {
     dots.iter().map(|&dot| Held { dot, value: value(dot) }).collect()
 }
 
 /// What a node holds and covers at key 0.
-pub(super) fn key(holds: &[Dot], covers: &[Dot]) -> KeyState {
+pub(super) fn key(holds: &[WriteName], covers: &[WriteName]) -> KeyState {
     KeyState { key: 0, held: held(holds), covered: covers.to_vec(), forgotten: Vec::new() }
 }
 
 /// An operation at key 0.
-pub(super) fn op(node: NodeIndex, op: OpKind, dot: Option<Dot>, seen: &[Dot]) -> Op {
+pub(super) fn op(node: NodeIndex, op: OpKind, dot: Option<WriteName>, seen: &[WriteName]) -> Op {
     let value = dot.filter(|_| matches!(op, OpKind::Write | OpKind::WriteSeen | OpKind::Compact)).map(value);
     let (op_id, process, key, start, end, ok) = (0, 0, 0, 0, 0, Acknowledged::Yes);
     Op { op_id, process, node, op, key, start, end, ok, value, dot, seen: seen.to_vec() }
 }
 
-/// What the first violation of a checker in a history is.
+/// The first violation that a checker finds in a history.
 pub(super) fn judge(checker: impl Checker + 'static, history: &History) -> Option<Violation> {
     let mut suite = Suite::of(vec![Box::new(checker)]);
     suite.extend(history.records.clone());
     suite.violations().next().cloned()
 }
 
-/// Demands that a violation is found, and told in these words.
+/// Asserts that a checker finds a violation whose description has these words.
 #[track_caller]
 pub(super) fn finds(checker: impl Checker + 'static, history: &History, words: &str) {
     let violation = judge(checker, history).expect("it is found");
     assert!(violation.detail.contains(words), "{violation}");
 }
 
-/// The names of all checkers that find something, in the order of finding.
+/// The names of all checkers that find something, in the order in which they do.
 pub(super) fn finds_all(history: &History) -> Vec<&'static str> {
     let mut suite = Suite::default();
     suite.extend(history.records.clone());
@@ -72,7 +72,7 @@ impl History {
             fanout: 3,
             idle_timeout_us: IDLE,
             healed_loss_permille: 0,
-            limits: Limits { frame_bytes: 100, sessions: 4, queued_frames: 10, peers: 2, context_pieces: 8 },
+            limits: NodeLimits { frame_bytes: 100, sessions: 4, queued_frames: 10, peers: 2, context_pieces: 8 },
         })
     }
 
@@ -103,31 +103,37 @@ impl History {
         self.push(Record::Op(op))
     }
 
-    pub(super) fn write(&mut self, node: NodeIndex, dot: Dot, seen: &[Dot]) -> &mut Self {
+    pub(super) fn write(&mut self, node: NodeIndex, dot: WriteName, seen: &[WriteName]) -> &mut Self {
         self.op(op(node, OpKind::Write, Some(dot), seen))
     }
 
-    pub(super) fn delete(&mut self, node: NodeIndex, dot: Dot, seen: &[Dot]) -> &mut Self {
+    pub(super) fn delete(&mut self, node: NodeIndex, dot: WriteName, seen: &[WriteName]) -> &mut Self {
         self.op(op(node, OpKind::Delete, Some(dot), seen))
     }
 
-    /// A write of which nobody knows whether it was done.
-    pub(super) fn doubtful(&mut self, node: NodeIndex, dot: Dot) -> &mut Self {
+    /// A write that may have been done or not.
+    pub(super) fn doubtful(&mut self, node: NodeIndex, dot: WriteName) -> &mut Self {
         self.op(Op { ok: Acknowledged::Unknown, ..op(node, OpKind::Write, Some(dot), &[]) })
     }
 
     /// A node newly covers something at key 0, and holds this now.
-    pub(super) fn state(&mut self, node: NodeIndex, holds: &[Dot], covers: &[Dot]) -> &mut Self {
+    pub(super) fn state(&mut self, node: NodeIndex, holds: &[WriteName], covers: &[WriteName]) -> &mut Self {
         self.state_of(node, vec![key(holds, covers)], true)
     }
 
     pub(super) fn state_of(&mut self, node: NodeIndex, keys: Vec<KeyState>, grown: bool) -> &mut Self {
-        let (at, root) = (self.tick(), ValueHash(0));
+        let (at, root) = (self.tick(), ValueHash::from_u64(0));
         self.push(Record::State(State { at, node, from: None, keys, grown, root }))
     }
 
-    pub(super) fn life(&mut self, node: NodeIndex, opened: Opened, keys: Vec<KeyState>, kept: &[Dot]) -> &mut Self {
-        let (at, kept, root) = (self.tick(), kept.to_vec(), ValueHash(0));
+    pub(super) fn life(
+        &mut self,
+        node: NodeIndex,
+        opened: Opened,
+        keys: Vec<KeyState>,
+        kept: &[WriteName],
+    ) -> &mut Self {
+        let (at, kept, root) = (self.tick(), kept.to_vec(), ValueHash::from_u64(0));
         self.push(Record::Life(Life { at, node, opened, keys, kept, lost: vec![], root }))
     }
 
@@ -155,7 +161,7 @@ impl History {
     fn session_of(&mut self, node: u32, peer: u32, outcome: &str, root: Option<ValueHash>) -> &mut Self {
         let (at, outcome) = (self.tick(), outcome.to_owned());
         let (differences, changed, value_bytes, round_trips) = (0, 0, 0, 0);
-        self.push(Record::Session(Session {
+        self.push(Record::Session(EndedSession {
             at,
             node,
             peer,
@@ -195,6 +201,6 @@ impl History {
 /// A core node ends with this.
 pub(super) fn end(node: NodeIndex, keys: Vec<KeyState>) -> End {
     let (root, root_afresh, context) = ("r".to_owned(), "r".to_owned(), "c".to_owned());
-    let (state, view, discrepancies) = (ValueHash(1), ValueHash(2), vec![]);
+    let (state, view, discrepancies) = (ValueHash::from_u64(1), ValueHash::from_u64(2), vec![]);
     End { node, core: true, up: true, root, root_afresh, state, context, view, discrepancies, keys }
 }

@@ -1,9 +1,9 @@
-//! `bandwidth`.
+//! `bandwidth`: measures what a cluster sends.
 
 use std::error::Error;
 use std::path::PathBuf;
 
-use anti_entropy_sim::measure::bandwidth::{self, Settings};
+use anti_entropy_sim::measure::bandwidth::{self, BandwidthSettings};
 use clap::Args;
 
 use super::{output, plot};
@@ -13,7 +13,7 @@ pub(super) struct Arguments {
     /// How many nodes there are.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..))]
     nodes: u32,
-    /// How many entries all of them have from the beginning.
+    /// How many entries each node has from the beginning.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     entries: u32,
     /// How many bytes each value has.
@@ -22,16 +22,16 @@ pub(super) struct Arguments {
     /// How many entries change in an hour.
     #[arg(long, default_value_t = 100)]
     changes_per_hour: u32,
-    /// For how many minutes it goes on.
+    /// How many minutes are simulated.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
-    /// Leave everything to the rounds.
+    /// Do not push changes; leave them to the rounds.
     #[arg(long)]
     no_push: bool,
     /// The seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Draw a picture of it, in SVG.
+    /// Draw a plot into this file, in SVG.
     #[arg(long)]
     plot: Option<PathBuf>,
     /// Print a JSON object instead of a table.
@@ -41,7 +41,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let settings = Settings {
+        let settings = BandwidthSettings {
             nodes: self.nodes,
             entries: self.entries,
             value_bytes: self.value_bytes,

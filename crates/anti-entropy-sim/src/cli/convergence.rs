@@ -1,9 +1,9 @@
-//! `convergence`.
+//! `convergence`: measures the rounds until all replicas are equal.
 
 use std::error::Error;
 use std::path::PathBuf;
 
-use anti_entropy_sim::measure::convergence::{self, Settings};
+use anti_entropy_sim::measure::convergence::{self, ConvergenceSettings};
 use clap::Args;
 
 use super::{output, plot};
@@ -14,19 +14,19 @@ pub(super) struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "3,10,30,100,300,1000,3000,10000",
         value_parser = clap::value_parser!(u32).range(2..))]
     nodes: Vec<u32>,
-    /// How often each combination is run, with other seeds.
+    /// How many runs each combination has, each with a seed of its own.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// With more nodes than this there are as many fewer runs, but one at least, so that all sizes take about as long.
+    /// With more nodes than this, divide the number of runs by the ratio, down to one, so that all sizes take about as long.
     #[arg(long, default_value_t = 0)]
     thin_above: u32,
-    /// Which parts of all frames are lost, separated by commas.
+    /// Which fractions of all frames are lost, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.3", value_parser = permille)]
     loss: Vec<u16>,
     /// The seed of the first run; the others have those after it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Draw a picture of it, in SVG.
+    /// Draw a plot into this file, in SVG.
     #[arg(long)]
     plot: Option<PathBuf>,
     /// Print one JSON object a line instead of a table.
@@ -43,7 +43,7 @@ fn permille(part: &str) -> Result<u16, String> {
 
 impl Arguments {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let settings = Settings {
+        let settings = ConvergenceSettings {
             nodes: self.nodes.clone(),
             loss_permille: self.loss.clone(),
             runs: self.runs,
@@ -51,7 +51,7 @@ impl Arguments {
             seed: self.seed,
         };
         let bar = output::progress(settings.work(), "nodes");
-        let rows = convergence::measure(&settings, &|work| bar.inc(work));
+        let rows = convergence::measure(&settings, &|work| bar.inc(work))?;
         bar.finish_and_clear();
         let columns =
             ["nodes", "loss", "push", "workload", "runs", "median_rounds", "p99_rounds", "p999_rounds", "max_rounds"];

@@ -1,24 +1,24 @@
-//! `explore`: every order of events of small clusters.
+//! `explore`: tries every order of events in small clusters.
 
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use anti_entropy_sim::explore::{Bounds, Report, deep, explore, standard};
+use anti_entropy_sim::explore::{Bounds, Report, deep, standard};
 use serde::Serialize;
 
 use super::output;
 
-/// Tries every order of operations, sessions, losses and repetitions of small clusters, with the real code.
+/// Tries every order of operations, sessions, losses and duplicates in small clusters, with the production code.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Explores the large configurations as well, up to `--limit` states each.
+    /// Explore the large configurations too, up to `--limit` states each.
     #[arg(long)]
     deep: bool,
-    /// How many states are kept at most in each configuration; some 50 bytes each.
+    /// How many states to keep at most for each configuration; each takes some 50 bytes.
     #[arg(long, default_value_t = 30_000_000)]
     limit: u64,
-    /// Prints the results as lines of JSON.
+    /// Print lines of JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
@@ -76,7 +76,7 @@ impl Arguments {
         let mut watch = |report: &Report| {
             if report.states < self.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let report = explore(bounds, &mut watch).map_err(|found| found.to_string())?;
+        let report = bounds.explore(&mut watch)?;
         Ok(Row {
             replicas: bounds.replicas,
             keys: bounds.keys,

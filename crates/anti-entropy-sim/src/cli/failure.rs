@@ -1,4 +1,4 @@
-//! A failing run: shrunk, shown, and kept in files.
+//! Reporting a failing run: shrinks it, shows it, and writes it to files.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use anti_entropy_sim::shrink::shrink;
 use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Judging, checkers_for, judge};
 
-/// How many runs shrinking may take.
+/// How many runs shrinking may try.
 const TRIES: usize = 2000;
 
-/// Shows the smallest scenario that violates the same invariant, and writes it and its history into `directory`.
+/// Shows the smallest scenario that violates the same invariant, and writes the scenario and its history to `directory`.
 pub(super) fn report(
     scenario: Scenario,
     seed: u64,
@@ -36,7 +36,7 @@ pub(super) fn report(
     Ok(())
 }
 
-/// What a checker finds in a run, if it does.
+/// The violation of an invariant in a run, if there is one.
 fn finds(scenario: &Scenario, seed: u64, invariant: &str) -> Option<Violation> {
     let verdict = judge(scenario, seed, Items::default(), checkers_for(scenario), Judging::default(), |_| {});
     verdict.violations.into_iter().find(|violation| violation.invariant == invariant)

@@ -26,20 +26,20 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs many seeds, and checks every invariant in each.
+    /// Runs many seeds, and checks every invariant in each run.
     Run(run::Arguments),
-    /// Runs one seed again, or judges a history that a run left.
+    /// Runs one seed again, or checks a recorded history.
     Replay(replay::Arguments),
-    /// Tries every order of events of small clusters.
+    /// Tries every order of events in small clusters.
     Explore(explore::Arguments),
     /// Plants bugs, and says which checker finds each after how many seeds.
     #[cfg(feature = "mutants")]
     Mutants(planted::Arguments),
-    /// How many rounds it takes until all replicas are equal.
+    /// Measures how many rounds it takes until all replicas are equal.
     Convergence(convergence::Arguments),
-    /// What a cluster sends while little changes.
+    /// Measures what a cluster sends while little changes.
     Bandwidth(bandwidth::Arguments),
-    /// How long a write takes to be everywhere, and how many messages that takes.
+    /// Measures how long a write takes to reach all nodes, and how many messages that takes.
     Broadcast(broadcast::Arguments),
 }
 

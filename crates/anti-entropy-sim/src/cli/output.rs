@@ -1,9 +1,9 @@
-//! Progress on the terminal, and results as lines of JSON or as a table.
+//! Progress bars, and results as lines of JSON or as a table.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// A bar with the rate and the time left, on stderr; nothing where that is no terminal.
+/// A progress bar with the rate and the remaining time on stderr; nothing if stderr is not a terminal.
 pub(super) fn progress(work: u64, unit: &str) -> ProgressBar {
     let template = format!("{{bar:40}} {{percent:>3}} %  {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left");
     let bar = ProgressBar::new(work);
@@ -23,7 +23,7 @@ pub(super) fn print<T: Serialize>(rows: &[T], json: bool, columns: &[&str]) {
     }
 }
 
-/// Prints one object, as a line of JSON, or a field a line.
+/// Prints one object as a line of JSON, or with one field on each line.
 pub(super) fn print_fields<T: Serialize>(object: &T, json: bool) {
     let value = serde_json::to_value(object).expect("plain data has a JSON form");
     if json {
@@ -35,13 +35,13 @@ pub(super) fn print_fields<T: Serialize>(object: &T, json: bool) {
     }
 }
 
-/// A quotient of two counts, which are far below what a float can tell apart.
+/// A quotient of two counts, which are small enough to be exact as floats.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
 pub(super) fn ratio(dividend: u64, divisor: u64) -> f64 {
     dividend as f64 / divisor as f64
 }
 
-/// The named fields of rows, under their names, in columns that are as wide as what is in them.
+/// The named fields of rows in aligned columns, under their names.
 fn table<T: Serialize>(rows: &[T], columns: &[&str]) -> String {
     let headers = columns.iter().map(|column| column.replace('_', " ")).collect();
     let mut lines: Vec<Vec<String>> = vec![headers];

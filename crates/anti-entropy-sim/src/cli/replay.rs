@@ -1,4 +1,4 @@
-//! `replay`: one seed again, or a recorded history.
+//! `replay`: runs one seed again, or checks a recorded history.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::run::What;
 use super::{failure, output};
 
-/// Runs one seed again, or judges a history that a run left.
+/// Runs one seed again, or checks a recorded history.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The seed.
@@ -20,13 +20,13 @@ pub(super) struct Arguments {
     seed: u64,
     #[command(flatten)]
     what: What,
-    /// Writes the history into this file.
+    /// Write the history to this file.
     #[arg(long)]
     history: Option<PathBuf>,
-    /// Judges this history, and runs nothing.
+    /// Check this history, and run nothing.
     #[arg(long, conflicts_with_all = ["seed", "scenario", "history"])]
     judge: Option<PathBuf>,
-    /// Prints the results as a line of JSON.
+    /// Print the results as a line of JSON.
     #[arg(long)]
     json: bool,
 }

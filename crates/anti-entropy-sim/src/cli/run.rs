@@ -1,6 +1,7 @@
-//! `run`: many seeds, and what they come to.
+//! `run`: runs many seeds.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
@@ -13,10 +14,10 @@ use serde::Serialize;
 
 use super::{failure, output};
 
-/// Runs seeds one after the other, and checks every invariant in each.
+/// Runs many seeds, and checks every invariant in each run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// How many seeds.
+    /// How many seeds to run.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed.
@@ -24,30 +25,30 @@ pub(super) struct Arguments {
     seed: u64,
     #[command(flatten)]
     what: What,
-    /// How many threads; as many as there are processors, if it is not given.
+    /// How many threads to use; by default one for each processor.
     #[arg(long)]
-    threads: Option<usize>,
-    /// Where a failing run leaves its scenario and its history.
+    threads: Option<NonZeroUsize>,
+    /// The folder for the scenarios and histories of failing runs.
     #[arg(long, default_value = "failures")]
     out: PathBuf,
-    /// Prints the results as a line of JSON.
+    /// Print the results as a line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What is simulated.
+/// Which scenarios are run.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct What {
-    /// From what each seed draws its scenario.
+    /// The profile from which each seed draws its scenario.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// How many nodes, from and to.
+    /// How many nodes there are: a number, or a range from which each seed draws.
     #[arg(long, default_value = "3-25", value_parser = parse_range)]
     nodes: RangeInclusive<u32>,
-    /// Runs this scenario instead, with what is random in it drawn from each seed.
+    /// Run this scenario instead, with its operations drawn from each seed.
     #[arg(long)]
     scenario: Option<PathBuf>,
-    /// Whether sessions find what differs by sketches, whatever the scenario says.
+    /// Whether sessions use sketches, whatever the scenario says.
     #[arg(long, value_enum)]
     sketches: Option<Sketches>,
 }
@@ -86,7 +87,7 @@ impl What {
 }
 
 impl Source {
-    /// The scenario of a seed, with every operation.
+    /// The scenario of a seed, with its operations one by one.
     pub(super) fn scenario(&self, seed: u64) -> Scenario {
         let mut scenario = match &self.drawn_from {
             DrawnFrom::Profile(profile, nodes) => profile.draw(seed, nodes.clone()),
@@ -97,7 +98,7 @@ impl Source {
     }
 }
 
-/// The last line.
+/// The results, which are the last line of the output.
 #[derive(Serialize)]
 struct Results {
     seeds: u64,
@@ -127,7 +128,7 @@ struct Results {
 impl Arguments {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         let source = self.what.source()?;
-        let threads = self.threads.or_else(|| available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        let threads = self.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let end =
             self.seed.checked_add(self.seeds).ok_or("there are not as many seeds; take fewer, or an earlier first")?;
         eprintln!("seeds {} to {}, fixed before the run", self.seed, end - 1);
@@ -146,11 +147,11 @@ impl Arguments {
         bar.finish_and_clear();
         let failed = self.report_failures(&source, &totals)?;
         let seconds = started.elapsed().as_secs_f64();
-        self.print(&totals, seconds, threads);
+        self.print(&totals, seconds, threads.get());
         if failed { Err("an invariant does not hold".into()) } else { Ok(()) }
     }
 
-    /// Shrinks the first failure of each invariant, keeps it in files and shows it; names the others.
+    /// Shrinks the first failure of each invariant, writes it to files and shows it. Names the seeds of the others.
     fn report_failures(&self, source: &Source, totals: &Totals) -> Result<bool, Box<dyn Error>> {
         let mut shown = std::collections::BTreeSet::new();
         for (seed, violation) in &totals.failures {

@@ -1,4 +1,4 @@
-//! A store that can be copied while a replica has it, and hashes of 128 bits.
+//! A store that can be copied while a replica uses it, and hashes of 128 bits.
 
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, MemoryStore, Store};
 use twox_hash::XxHash3_128;
 
-/// A store in memory that is shared with the one replica that has it.
+/// A store in memory that is shared with the replica that uses it.
 #[derive(Default)]
 pub(super) struct Disk(Arc<Mutex<MemoryStore>>);
 
@@ -66,8 +66,8 @@ impl Store for Disk {
     }
 }
 
-/// Hashes to 128 bits, so that different states do not pass for the same one: of 10^9 states, two have the same hash
-/// with a chance of 10^-21.
+/// Hashes to 128 bits, so that different states are not taken for one: of 10^9 states, two have equal hashes with a probability
+/// of 10^-21.
 #[derive(Default)]
 pub(super) struct Wide(Vec<u8>);
 
@@ -94,7 +94,7 @@ impl Hasher for Wide {
     }
 }
 
-/// Hashes what is a hash already, or a few numbers [side by side](side_by_side).
+/// Hashes a hash, or a few numbers [side by side](side_by_side), by taking them as they are.
 #[derive(Default)]
 pub(super) struct Hashed(u64);
 

@@ -1,16 +1,16 @@
-//! What is known of all writes and deletes from outside, and what it says of a replica.
+//! An outside view of all writes and deletes, and the checks of a replica against it.
 
 use std::fmt;
 
 use anti_entropy::clock::ReplicaId;
 use anti_entropy::{KeyHash, Keyed, Replica};
 
-use super::MAX_REPLICAS;
+use super::bounds::MAX_REPLICAS;
 
-/// What is replicated: the value is the name of the event that wrote it, so that a wrong value shows.
+/// The replicated value: the name of the write that made it, so that a wrong value is detected.
 pub(super) type Item = Keyed<u8, Name>;
 
-/// The name of a write or delete: its replica, and the how-manieth of that replica it is.
+/// The name of a write or delete: its replica, and its number among the writes and deletes of that replica.
 pub(super) type Name = (u8, u8);
 
 /// A check that failed.
@@ -26,14 +26,14 @@ impl Violation {
     }
 }
 
-/// Peers cannot make an operation fail, and the store does not: an error is damage.
+/// Neither peers nor the store can make an operation fail here, so an error is a violation.
 impl From<anti_entropy::Error> for Violation {
     fn from(error: anti_entropy::Error) -> Self {
         Self::new("an operation failed", error.to_string())
     }
 }
 
-/// A write or delete. Its name is the place where it stands.
+/// A write or delete. Its index is its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Event {
     pub(super) key: u8,
@@ -46,7 +46,7 @@ pub(super) struct Event {
 pub(super) struct KeyView {
     /// In ascending order.
     pub(super) held: Vec<Name>,
-    /// Of each replica, how many of its events are covered.
+    /// How many events of each replica are covered.
     pub(super) seen: [u8; MAX_REPLICAS],
 }
 
@@ -82,8 +82,8 @@ pub(super) fn view(replica: &Replica<Item>, keys: &[KeyHash], ids: &[ReplicaId])
     Ok(views)
 }
 
-/// Whether a replica is exactly what the events that it covers make of it (S1, S2, S7). `events` are each replica's
-/// own.
+/// Whether a replica holds exactly what the events that it covers determine (S1, S2, S7). `events` are by the replica that made
+/// them.
 pub(super) fn check(views: &[KeyView], events: &[&[Event]]) -> Result<(), Violation> {
     for (key, view) in (0u8..).zip(views) {
         for ((node, own), seen) in (0u8..).zip(events).zip(view.seen) {
@@ -111,7 +111,7 @@ pub(super) fn check(views: &[KeyView], events: &[&[Event]]) -> Result<(), Violat
     Ok(())
 }
 
-/// Whether a step kept what was seen, and brought nothing back that was gone (S3, S4).
+/// Whether a step kept everything that was seen, and brought nothing back (S3, S4).
 pub(super) fn check_step(before: &[KeyView], after: &[KeyView]) -> Result<(), Violation> {
     for (key, (before, after)) in before.iter().zip(after).enumerate() {
         if before.seen.iter().zip(after.seen).any(|(before, after)| *before > after) {

@@ -1,22 +1,22 @@
-//! Whether a state may be.
+//! The checks of a state.
 
 use std::collections::{HashMap, HashSet};
 
+use super::bounds::{Bounds, MAX_REPLICAS};
 use super::disk::{ByHash, Wide, side_by_side};
 use super::ghost::{self, Event, Named, Node, Violation};
 use super::replicas::ReplicaRef;
 use super::steps::Steps;
 use super::world::World;
-use super::{Bounds, MAX_REPLICAS};
 
-/// Checks states of the whole, each part of one once.
+/// Checks states of the whole cluster, and each part of a state once.
 pub(super) struct Judge {
     bounds: Bounds,
-    /// Replicas that were found to be as the events that there are make them.
+    /// Replicas that passed the checks, with the events that there were.
     sound: HashSet<u128, ByHash>,
-    /// Ends that were found to converge.
+    /// Final states that were found to converge.
     settled: HashSet<[ReplicaRef; MAX_REPLICAS]>,
-    /// What the replicas held in the end, by what had been done.
+    /// What the replicas held at the end, by the operations that were done.
     results: HashMap<[u32; MAX_REPLICAS], u128>,
 }
 
@@ -33,7 +33,7 @@ impl Judge {
         histories
     }
 
-    /// All events that there are, by the replica that made them.
+    /// All events by the replica that made them.
     fn events<'a>(&self, steps: &'a Steps, replicas: &[ReplicaRef; MAX_REPLICAS]) -> Vec<&'a [Event]> {
         let own = |at: &ReplicaRef| &*steps.replicas.get(*at).own;
         replicas[..usize::from(self.bounds.replicas)].iter().map(own).collect()
@@ -50,8 +50,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Sessions without disturbance make all replicas equal, with everything that was done (S1), and to what follows
-    /// from what was done, whatever the order of all the rest (S5).
+    /// Sessions without disturbance make all replicas equal, with everything that was done (S1). The result depends only on
+    /// what was done, and not on the order of anything else (S5).
     pub(super) fn check_end(&mut self, steps: &mut Steps, world: &World) -> Result<(), Violation> {
         if !self.settled.insert(world.replicas) {
             return Ok(());

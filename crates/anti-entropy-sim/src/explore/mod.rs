@@ -1,24 +1,26 @@
-//! Every order of events that a small cluster can live through, tried on the real replicas and sessions.
+//! Model checking: every order of events in a small cluster, tried on the real replicas and sessions.
 //!
-//! A state is what all replicas hold and have seen, how far each side of each session has got, and which frames are on
-//! their way. From each state everything that can happen is tried: each write and delete of a client at each replica,
-//! following a read of all that is held or an earlier read; opening a session; the arrival of any frame that is on
-//! its way, whatever was sent before it; its loss, and its arrival twice. Pushes and crashes are not among it.
+//! A state consists of what all replicas hold and have seen, of the progress of each side of each session, and of the frames in
+//! flight. From each state, every possible event is tried: each write and delete of a client at each replica, after a read of
+//! everything held or after an earlier read; opening a session; the arrival of any frame in flight, in any order; the loss of a
+//! frame; and its arrival twice. Pushes and crashes are left out.
 //!
-//! What a replica or a session does depends on its own state and on what it is handed, and on nothing else: there are
-//! no clocks and no random numbers in them. So every step is executed once, by the code that everybody runs, and
-//! remembered; the states of the whole are combinations of what was remembered, and millions of them take seconds.
+//! The behaviour of a replica or a session depends only on its own state and its input, since they use no clock and no random
+//! numbers. Therefore each step is executed once, by the production code, and its result is stored. States of the whole cluster
+//! are combinations of stored results, so that millions of them take seconds.
 //!
-//! Held against, at every state: what a replica covers makes exactly what it holds, with the right values (S1, S2,
-//! S7); what is gone stays gone (S3); contexts grow (S4); tree and store agree (S6); no alarm goes off and no session
-//! is refused; a frame that comes twice changes nothing the second time (S7); a session that ends as converged had
-//! equal sides at one instant. When nothing can happen any more, undisturbed sessions have to make all replicas
-//! equal, with everything that was done, and whatever is done makes the same bytes in every order (S5).
+//! Checks at every state: a replica holds exactly what the events that it covers determine, with the right values (S1, S2, S7);
+//! what is gone stays gone (S3); contexts only grow (S4); tree and store agree (S6); no alarm is raised and no session is
+//! refused; a frame that arrives twice changes nothing the second time (S7); both sides of a session that ends as converged were
+//! equal at one instant. When no event is possible any more, sessions without disturbance have to make all replicas equal, with
+//! everything that was done, and every order of the same operations has to give the same bytes (S5).
 
+mod bounds;
 mod disk;
 mod ghost;
 mod judge;
 mod replicas;
+mod report;
 mod search;
 mod slot;
 mod steps;
@@ -27,93 +29,29 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::ControlFlow;
 
-use ghost::Violation;
+pub use bounds::Bounds;
+pub use report::{Counterexample, ExploreError, Report};
 
-/// The most replicas.
-const MAX_REPLICAS: usize = 3;
-/// The most sessions.
-const MAX_SESSIONS: usize = 3;
-/// The most duplicated frames.
-const MAX_DUPLICATES: usize = 2;
-
-/// How much happens at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Bounds {
-    /// How many replicas there are; 2 or 3.
-    pub replicas: u8,
-    /// How many keys are written.
-    pub keys: u8,
-    /// How many writes and deletes there are.
-    pub operations: u8,
-    /// How many sessions are opened; 3 at most.
-    pub sessions: u8,
-    /// How many frames are lost.
-    pub losses: u8,
-    /// How many frames are doubled; 2 at most.
-    pub duplicates: u8,
-}
-
-/// What an exploration has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Different states that were reached.
-    pub states: u64,
-    /// Of these, how many were left again in every way that there is.
-    pub expanded: u64,
-    /// Steps from a state to the next.
-    pub transitions: u64,
-    /// States in which nothing can happen any more.
-    pub terminal_states: u64,
-    /// How many steps the state that is farthest away is from the first.
-    pub deepest: u32,
-    /// How often the real code was run: a step that was taken once is remembered.
-    pub executed: u64,
-    /// Whether all states within the bounds were reached and left.
-    pub complete: bool,
-}
-
-/// A way into a state that must not be; there is no shorter one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counterexample {
-    /// What was explored.
-    pub bounds: Bounds,
-    /// Which check failed.
-    pub check: &'static str,
-    /// What was found.
-    pub detail: String,
-    /// What happened, step by step.
-    pub path: Vec<String>,
-    /// What had been seen until then.
-    pub report: Report,
-}
-
-impl Counterexample {
-    fn new(bounds: Bounds, violation: &Violation, path: Vec<String>, report: Report) -> Self {
-        Self { bounds, check: violation.check, detail: violation.detail.clone(), path, report }
+impl Bounds {
+    /// Explores all states within the bounds. Calls `progress` now and then, which can end the exploration.
+    ///
+    /// # Errors
+    /// If a bound is out of its range; or the first state in which a check fails, with a shortest sequence of events that
+    /// leads to it.
+    pub fn explore(self, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, ExploreError> {
+        self.validate()?;
+        explore(self, progress).map_err(|found| Box::new(found).into())
     }
 }
 
-/// Explores everything within `bounds`, and calls `progress` now and then, which can end it.
-///
-/// # Errors
-/// The first state in which a check fails, with a shortest way there.
-///
-/// # Panics
-/// If the bounds are beyond what [`Bounds`] says.
-pub fn explore(bounds: Bounds, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, Counterexample> {
-    assert!(
-        (2..=MAX_REPLICAS).contains(&usize::from(bounds.replicas))
-            && usize::from(bounds.sessions) <= MAX_SESSIONS
-            && usize::from(bounds.duplicates) <= MAX_DUPLICATES,
-        "the bounds are too wide: {bounds}"
-    );
+/// Explores valid bounds.
+fn explore(bounds: Bounds, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<Report, Counterexample> {
     search::Search::run(bounds, progress)
 }
 
-/// What is explored on every change: all of it complete, in less than a minute in all.
+/// The bounds that are explored on every change, all of them completely and together in less than a minute.
 pub fn standard() -> Vec<Bounds> {
     all_of(&[
         [2, 1, 2, 2, 1, 1],
@@ -129,7 +67,7 @@ pub fn standard() -> Vec<Bounds> {
     ])
 }
 
-/// What takes minutes and gigabytes of memory. The last ones are too large to be completed.
+/// Larger bounds, which take minutes and gigabytes of memory. The last ones are too large to be explored completely.
 pub fn deep() -> Vec<Bounds> {
     all_of(&[
         [2, 1, 3, 2, 1, 1],
@@ -154,24 +92,3 @@ fn all_of(table: &[[u8; 6]]) -> Vec<Bounds> {
     };
     table.iter().map(bounds).collect()
 }
-
-impl fmt::Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replicas, keys, operations, sessions, losses, duplicates } = self;
-        write!(f, "{replicas} replicas, {keys} keys, {operations} operations, {sessions} sessions, ")?;
-        write!(f, "{losses} frames lost, {duplicates} doubled")
-    }
-}
-
-impl fmt::Display for Counterexample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.check, self.detail)?;
-        writeln!(f, "with {}, after {} states:", self.bounds, self.report.states)?;
-        for (number, step) in (1..).zip(&self.path) {
-            writeln!(f, "{number:3}. {step}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Counterexample {}

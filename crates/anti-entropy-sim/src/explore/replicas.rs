@@ -1,4 +1,4 @@
-//! Every state that a replica has been in, each kept once, and the operations that lead on from it.
+//! All states of replicas, each stored once, and the operations that are possible in each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ use anti_entropy::{Continuity, KeyHash, Keyed, LastWriterWins, Notice, Opening, 
 use super::disk::{ByHash, Disk, Wide};
 use super::ghost::{self, Event, Item, KeyView, Name, Violation};
 
-/// Number of a state that a replica has been in.
+/// The number of a state of a replica.
 pub(super) type ReplicaRef = u32;
 
 /// One state of one replica.
@@ -24,7 +24,7 @@ pub(super) struct Kept {
     /// A number for these.
     pub(super) history: u32,
     pub(super) views: Vec<KeyView>,
-    /// Hash of root and context hash: what two replicas agree on when they have converged.
+    /// The hash of root and context hash, which are equal for replicas that have converged.
     pub(super) agreed: u128,
     /// Hash of all records.
     pub(super) records: u128,
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Operation {
     pub(super) event: Event,
-    /// Whether it follows an earlier read, and leaves alone what came since.
+    /// Whether it replaces the result of an earlier read, and not versions that arrived since.
     pub(super) stale: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Replicas {
     kept: Vec<Kept>,
     by_hash: HashMap<u128, ReplicaRef, ByHash>,
     histories: HashMap<(u8, Rc<[Event]>), u32>,
-    /// How many steps the real code has taken.
+    /// How many steps were executed by the production code.
     pub(super) executed: u64,
 }
 
@@ -95,7 +95,7 @@ impl Replicas {
         (kept.replica.fork(disk.handle(), LastWriterWins), disk)
     }
 
-    /// Keeps what a step has made of the replica at `before`.
+    /// Stores the state of a replica after a step from `before`.
     pub(super) fn keep_after(
         &mut self,
         before: ReplicaRef,
@@ -152,7 +152,7 @@ impl Replicas {
         Ok(at)
     }
 
-    /// What a client can do at a replica, and what comes of it.
+    /// The operations that are possible at a replica, with the states after them.
     pub(super) fn operations(&mut self, at: ReplicaRef) -> Result<Rc<[(Operation, ReplicaRef)]>, Violation> {
         if let Some(known) = &self.get(at).operations {
             return Ok(Rc::clone(known));

@@ -1,18 +1,19 @@
-//! Breadth-first over all states, so that the first violation has a shortest path.
+//! Breadth-first search over all states, so that the first violation has a shortest path.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use super::bounds::{Bounds, MAX_REPLICAS};
 use super::disk::ByHash;
 use super::ghost::Violation;
 use super::judge::Judge;
 use super::replicas::Replicas;
+use super::report::{Counterexample, Report};
 use super::slot::Slot;
 use super::steps::{Step, Steps};
 use super::world::{Action, World};
-use super::{Bounds, Counterexample, MAX_REPLICAS, Report};
 
-/// How many states are looked at between two reports of progress.
+/// How many states are expanded between two reports of progress.
 const STATES_PER_REPORT: u64 = 1 << 16;
 
 pub(super) struct Search {
@@ -20,7 +21,7 @@ pub(super) struct Search {
     steps: Steps,
     report: Report,
     seen: HashSet<u128, ByHash>,
-    /// For each state the one that it was first reached from, and by what.
+    /// For each state, the state from which it was first reached, and the event.
     origins: Vec<(u32, Action)>,
     judge: Judge,
 }
@@ -48,7 +49,7 @@ impl Search {
         Report { executed: self.steps.replicas.executed, ..self.report }
     }
 
-    /// Says whether it has been everywhere.
+    /// Searches until the end. Returns whether all states were expanded.
     fn explore(&mut self, progress: &mut dyn FnMut(&Report) -> ControlFlow<()>) -> Result<bool, Counterexample> {
         let first = World::new(self.bounds);
         let mut frontier = Vec::new();
@@ -99,7 +100,7 @@ impl Search {
         Ok(())
     }
 
-    /// How many operations each replica offers.
+    /// How many operations are possible at each replica.
     fn offered(&mut self, world: &World) -> Result<[u8; MAX_REPLICAS], Violation> {
         let mut offered = [0; MAX_REPLICAS];
         for (node, offered) in (0..self.bounds.replicas).zip(&mut offered) {
@@ -111,7 +112,7 @@ impl Search {
         Ok(offered)
     }
 
-    /// The state after an action, checked.
+    /// The state after an event, after its checks.
     fn take(&mut self, world: &World, action: Action) -> Result<World, Violation> {
         let mut after = *world;
         after.act();
@@ -180,9 +181,9 @@ impl Search {
         Ok(node)
     }
 
-    /// Takes frames away that are ignored. An old number stays old, so such a frame is ignored whenever it arrives,
-    /// and its delivery commutes with everything: it is enough to explore that it comes at once. To lose it or double
-    /// it comes to the same as delivering it, with less left to lose or double.
+    /// Removes frames that their receivers ignore. A frame with an old number is ignored whenever it arrives, so its arrival
+    /// commutes with all events, and it is enough to explore that it arrives at once. Losing or duplicating it has the same
+    /// effect, with fewer losses and duplicates left.
     fn drop_stale(&mut self, world: &mut World) -> Result<(), Violation> {
         if self.bounds.duplicates == 0 {
             return Ok(());

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::ghost::Node;
 
-/// The number of sessions that nothing happens beside.
+/// The number of sessions that run without disturbance at the end.
 pub(super) const UNDISTURBED: u8 = u8::MAX;
 
-/// Which session: its sides, and which one between them. It gives the session its numbers, so that it does not matter
-/// in which order sessions of other replicas were opened.
+/// The name of a session: its sides, and its number among the sessions of these two. The session's nonces derive from it, so that
+/// they do not depend on the order in which sessions of other replicas are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot {
     pub(super) opener: u8,
@@ -17,7 +17,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The number by which one side knows the session.
+    /// The nonce by which one side knows the session.
     pub(super) fn nonce(self, answers: bool) -> u64 {
         u64::from_be_bytes([0, 0, 0, 0, self.opener, self.answerer, self.nth, 1 + u8::from(answers)])
     }

@@ -1,4 +1,4 @@
-//! Every step that a session has taken, each executed once: the same frame in the same states has the same result.
+//! All steps of sessions, each executed once: the same frame in the same states has the same result.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,32 +15,32 @@ use super::ghost::Violation;
 use super::replicas::{ReplicaRef, Replicas};
 use super::slot::{Slot, UNDISTURBED};
 
-/// Number of a state that one side of a session has been in.
+/// The number of a state of one side of a session.
 pub(super) type HalfRef = u32;
-/// Number of a frame.
+/// The number of a frame.
 pub(super) type FrameRef = u32;
 
 /// The answering side before the first request.
 pub(super) const NONE: HalfRef = 0;
-/// An opener that is over: it takes no frame any more, so that it does not matter how it ended.
+/// An opener that is over. It takes no more frames, so that it makes no difference how it ended.
 pub(super) const OVER: HalfRef = 1;
 
-/// One side of a session that can still do something.
+/// One side of a session that is not over.
 struct Half {
     session: Session,
-    /// Of an answerer, once it has made a reply by which a session may converge.
+    /// For an answerer that has made a reply by which the session may converge.
     parting: Option<Parting>,
 }
 
-/// What an answerer's replica held and had seen when a reply was made.
+/// What an answerer's replica held and had seen when it made a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Parting {
-    /// Hash of the reply's frames: they are the same when it is repeated.
+    /// The hash of the reply's frames, which are the same when it is repeated.
     frames: u128,
     agreed: u128,
 }
 
-/// A frame on its way.
+/// A frame in flight.
 pub(super) struct Sent {
     pub(super) slot: Slot,
     pub(super) to_opener: bool,
@@ -49,7 +49,7 @@ pub(super) struct Sent {
     parting: Option<Parting>,
 }
 
-/// What became of a replica and its side of a session.
+/// A replica and its side of a session after a step.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) replica: ReplicaRef,
@@ -115,7 +115,7 @@ impl Steps {
         Ok(index)
     }
 
-    /// A replica is handed a frame of a session.
+    /// A replica receives a frame of a session.
     pub(super) fn deliver(&mut self, at: ReplicaRef, half: HalfRef, frame: FrameRef) -> Result<usize, Violation> {
         let key = side_by_side([0, at, half, frame]);
         if let Some(known) = self.delivered.get(&key) {
@@ -128,8 +128,8 @@ impl Steps {
         Ok(index)
     }
 
-    /// A frame that arrives once more changes nothing, and is answered as before or not at all (S7). Bounds without
-    /// duplicates have at least this.
+    /// A frame that arrives twice changes nothing the second time, and gets the same answer or none (S7). This is checked even
+    /// with bounds that have no duplicates.
     fn check_replay(&mut self, step: &Step, frame: FrameRef) -> Result<(), Violation> {
         let again = self.execute(step.replica, step.half, frame)?;
         let same = (again.replica, again.half) == (step.replica, step.half);
@@ -167,13 +167,13 @@ impl Steps {
         Ok(Step { replica: after, half, sent })
     }
 
-    /// The opener's wait for an answer is over.
+    /// The opener's time-out for an answer has passed.
     pub(super) fn time_out(&mut self, half: HalfRef, slot: Slot) -> Result<usize, Violation> {
         if let Some(known) = self.timed_out.get(&(half, slot)) {
             return Ok(*known);
         }
         let mut session = self.halves[half as usize].as_ref().expect("only who is not over waits").session.clone();
-        if let Output::Wait(until) = session.poll_output() {
+        if let SessionOutput::Wait(until) = session.poll_output() {
             session.handle_timeout(Now { elapsed: until, ..at_rest() });
         }
         // The replica is not asked.
@@ -183,7 +183,7 @@ impl Steps {
         Ok(index)
     }
 
-    /// Takes what a session wants to send, judges how it ended, and keeps what is left of it.
+    /// Takes the frames that a session sends, checks how it ended, and stores its state.
     fn settle_half(
         &mut self,
         mut session: Session,
@@ -195,9 +195,9 @@ impl Steps {
         let mut frames = Vec::new();
         let outcome = loop {
             match session.poll_output() {
-                Output::Send(bytes) => frames.push(bytes),
-                Output::Done(finished) => break Some(finished.outcome),
-                Output::Wait(_) => break None,
+                SessionOutput::Send(bytes) => frames.push(bytes),
+                SessionOutput::Done(finished) => break Some(finished.outcome),
+                SessionOutput::Wait(_) => break None,
             }
         };
         match &outcome {
@@ -211,7 +211,7 @@ impl Steps {
         Ok((half, sent, outcome))
     }
 
-    /// What was known of an answerer, unless it has made another reply since.
+    /// What is known of an answerer, unless it has made another reply since.
     fn parting(&self, before: Option<Parting>, sent: &[Vec<u8>], replica: ReplicaRef) -> Option<Parting> {
         const EQUAL: u8 = 0;
         const BATCH: u8 = 4;
@@ -249,7 +249,7 @@ impl Steps {
         self.taken.len() - 1
     }
 
-    /// What a session without disturbance makes of two replicas.
+    /// The states of two replicas after a session without disturbance.
     pub(super) fn run_clean(
         &mut self,
         mut opener: ReplicaRef,
@@ -296,7 +296,7 @@ fn kind(frame: &[u8]) -> Option<u8> {
     Frame::decode(frame, false).ok().and_then(|frame| frame.payload.first().copied())
 }
 
-/// Time stands still, but for time-outs.
+/// The time, which only advances for time-outs.
 fn at_rest() -> Now {
     Now { elapsed: Duration::ZERO, unix_ms: 0 }
 }

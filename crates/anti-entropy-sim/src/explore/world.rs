@@ -1,13 +1,13 @@
-//! The state of everything: replicas, sessions, frames on their way, and what may still happen.
+//! The state of the whole cluster: replicas, sessions and frames in flight, and the events that are possible.
 
+use super::bounds::{Bounds, MAX_DUPLICATES, MAX_REPLICAS, MAX_SESSIONS};
 use super::disk::Wide;
 use super::ghost::{Named, Node};
 use super::replicas::{Operation, ReplicaRef};
 use super::slot::Slot;
 use super::steps::{FrameRef, HalfRef, NONE, OVER, Steps};
-use super::{Bounds, MAX_DUPLICATES, MAX_REPLICAS, MAX_SESSIONS};
 
-/// Each session has one frame on its way, and each duplicate is one more.
+/// Each session has one frame in flight, and each duplicate is one more.
 const MAX_FRAMES: usize = MAX_SESSIONS + MAX_DUPLICATES;
 
 /// A session that was opened.
@@ -18,36 +18,35 @@ pub(super) struct Pair {
     pub(super) answerer: HalfRef,
 }
 
-/// What happens next.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// The operation with this place among those that a replica offers.
+    /// The operation with this index among those that are possible at a replica.
     Operate { node: u8, choice: u8 },
     /// A session is opened.
     Open(Slot),
-    /// A frame arrives: any of those on their way, whatever was sent before it.
+    /// A frame arrives: any of those in flight, in any order.
     Deliver(FrameRef),
-    /// A frame arrives and will arrive once more. That it is doubled does not matter before it has arrived once.
+    /// A frame arrives and will arrive once more. Frames are duplicated on arrival, since it makes no difference before.
     DeliverOnce(FrameRef),
-    /// A frame is lost, and if that leaves its opener with nothing to wait for, the request is repeated. It could be
-    /// repeated later, which is the same as if that took longer to arrive.
+    /// A frame is lost. If its opener then has nothing to wait for, it repeats its request. It could do so later, which is the
+    /// same as if the request took longer to arrive.
     Lose(FrameRef),
-    /// An opener repeats its request, since nothing of its session is on its way any more.
+    /// An opener repeats its request, since no frame of its session is in flight any more.
     TimeOut(Slot),
 }
 
-/// A state of everything; small, since there are millions.
+/// A state of the whole cluster; small, since there are millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
     pub(super) replicas: [ReplicaRef; MAX_REPLICAS],
     /// In the order of their slots.
     pairs: [Option<Pair>; MAX_SESSIONS],
-    /// Frames on their way in ascending order: a multiset.
+    /// The frames in flight in ascending order: a multiset.
     frames: [Option<FrameRef>; MAX_FRAMES],
-    /// The replica at which an operation was the last thing to happen. Something else happens there next: an
-    /// operation at one replica commutes with everything that happens at others, so that it is enough to explore that
-    /// it comes right before the first thing there that it matters to. Operations that matter to nothing before all
-    /// sessions are over are left out.
+    /// The replica whose operation was the last event. The next event has to be at this replica: operations at one replica
+    /// commute with all events at others, so that it is enough to explore an operation right before the first event that
+    /// depends on it. Operations on which no event before the end of all sessions depends are left out.
     acting: Option<u8>,
     operations: u8,
     losses: u8,
@@ -79,7 +78,7 @@ impl World {
         self.pairs.iter().flatten()
     }
 
-    /// The frames on their way, those that were doubled once.
+    /// The frames in flight, duplicated ones once.
     pub(super) fn frames(&self) -> Vec<FrameRef> {
         let mut frames: Vec<FrameRef> = self.frames.iter().flatten().copied().collect();
         frames.dedup();
@@ -95,7 +94,7 @@ impl World {
         pair.expect("a frame is of a session that was opened")
     }
 
-    /// Whether an operation at a replica can be followed by something that it matters to.
+    /// Whether an event that depends on an operation at a replica can follow it.
     pub(super) fn may_operate(&self, node: u8, bounds: Bounds, steps: &Steps) -> bool {
         let here = self.acting.is_none_or(|acting| acting == node);
         let arrives = || self.frames.iter().flatten().any(|frame| steps.frame(*frame).receiver() == node);
@@ -106,7 +105,7 @@ impl World {
         self.pairs().count() < usize::from(bounds.sessions)
     }
 
-    /// Everything that can happen; `offered` counts the operations at each replica.
+    /// All possible events; `offered` counts the operations at each replica.
     pub(super) fn actions(&self, bounds: Bounds, steps: &Steps, offered: [u8; MAX_REPLICAS]) -> Vec<Action> {
         let mut actions = Vec::new();
         for (node, offered) in (0..bounds.replicas).zip(offered) {
@@ -142,7 +141,7 @@ impl World {
         actions
     }
 
-    /// Whether an opener waits for something that is not on its way.
+    /// Whether an opener waits although no frame of its session is in flight.
     pub(super) fn is_waiting(&self, slot: Slot, steps: &Steps) -> bool {
         self.pair(slot).is_some_and(|pair| pair.opener != OVER)
             && !self.frames.iter().flatten().any(|frame| steps.frame(*frame).slot == slot)
@@ -154,7 +153,7 @@ impl World {
         self.acting = Some(node);
     }
 
-    /// Something that is no operation happens.
+    /// Applies an event that is not an operation.
     pub(super) fn act(&mut self) {
         self.acting = None;
     }
@@ -170,7 +169,7 @@ impl World {
         self.take(frame);
     }
 
-    /// A frame that arrives stays on its way.
+    /// Keeps an arriving frame in flight.
     pub(super) fn duplicate(&mut self) {
         self.duplicates -= 1;
     }
@@ -201,7 +200,7 @@ impl World {
 }
 
 impl Action {
-    /// What happens, in words.
+    /// The event in words.
     pub(super) fn describe(self, operation: Option<&Operation>, event: u8, steps: &Steps) -> String {
         match (self, operation) {
             (Self::Operate { node, .. }, Some(operation)) => describe_operation(node, event, operation),

@@ -1,4 +1,4 @@
-//! Histories in files: one record a line, as JSON.
+//! Histories in files: one JSON record a line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Lines, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Record;
 
-/// A history cannot be read or written.
+/// Why a history cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
@@ -15,26 +15,26 @@ pub enum HistoryError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A line cannot be read.
     #[error("line {line} of the history cannot be read: {source}; copy the file anew, or write it anew from its seed")]
     Read {
-        /// The line, from 1.
+        /// The number of the line, from 1.
         line: u64,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A line is no record.
+    /// A line is not a record.
     #[error(
         "line {line} of the history is no record: {source}; if the run was interrupted, delete the line; if another \
          release wrote the file, write it anew from its seed"
     )]
     NoRecord {
-        /// The line, from 1.
+        /// The number of the line, from 1.
         line: u64,
-        /// Why not.
+        /// What is wrong with the line.
         source: serde_json::Error,
     },
     /// A record cannot be written.
@@ -42,17 +42,17 @@ pub enum HistoryError {
     Write(#[from] io::Error),
 }
 
-/// Writes one record, and ends the line.
+/// Writes one record as a line.
 ///
 /// # Errors
-/// What it is written to fails.
+/// If the writer fails.
 pub fn write_line(mut to: impl Write, record: &Record) -> Result<(), HistoryError> {
     let mut line = serde_json::to_vec(record).map_err(io::Error::from)?;
     line.push(b'\n');
     Ok(to.write_all(&line)?)
 }
 
-/// The records of a history, line by line; empty lines are passed over.
+/// Reads the records of a history line by line, and skips empty lines.
 ///
 /// ```
 /// use anti_entropy_sim::history::{Converged, Record, read, write_line};
@@ -67,10 +67,10 @@ pub fn read<R: BufRead>(from: R) -> Records<R> {
     Records { lines: from.lines(), line: 0 }
 }
 
-/// The records of the history in a file.
+/// Reads the records of a history in a file.
 ///
 /// # Errors
-/// The file cannot be opened.
+/// If the file cannot be opened.
 pub fn read_file(path: impl AsRef<Path>) -> Result<Records<BufReader<File>>, HistoryError> {
     let path = path.as_ref();
     match File::open(path) {
@@ -79,7 +79,7 @@ pub fn read_file(path: impl AsRef<Path>) -> Result<Records<BufReader<File>>, His
     }
 }
 
-/// The records of a history; made by [`read`] and [`read_file`].
+/// An iterator over the records of a history; [`read`] and [`read_file`] make it.
 #[derive(Debug)]
 pub struct Records<R> {
     lines: Lines<R>,
@@ -112,12 +112,12 @@ mod tests {
     use super::*;
 
     fn records() -> Vec<Record> {
-        let dot = Dot { replica: u128::MAX - 5, counter: u64::MAX };
-        let held = vec![Held { dot, value: ValueHash(u64::MAX) }];
+        let dot = WriteName { replica: u128::MAX - 5, counter: u64::MAX };
+        let held = vec![Held { dot, value: ValueHash::from_u64(u64::MAX) }];
         let keys = vec![KeyState { key: 3, held, covered: vec![dot], forgotten: vec![] }];
         let (op, ok) = (OpKind::WriteSeen, Acknowledged::Unknown);
         let (op_id, process, node, key, start, end) = (1, 2, 3, 4, 5, 6);
-        let (value, seen, root) = (Some(ValueHash(7)), vec![dot], ValueHash(8));
+        let (value, seen, root) = (Some(ValueHash::from_u64(7)), vec![dot], ValueHash::from_u64(8));
         vec![
             Record::Op(Op { op_id, process, node, op, key, start, end, ok, value, dot: Some(dot), seen }),
             Record::State(State { at: 7, node: 1, from: Some(2), keys: keys.clone(), grown: true, root }),

@@ -1,12 +1,14 @@
-//! Histories: what happened in a run, as plain data that can be written, read and checked.
+//! Histories: everything that happened in a run, as plain data that can be written, read and checked.
 
-mod dot;
 mod file;
+mod names;
 mod record;
+mod words;
 
-pub use dot::{Dot, NoDot, ValueHash};
 pub use file::{HistoryError, Records, read, read_file, write_line};
+pub use names::{InvalidName, ValueHash, WriteName};
 pub use record::{
-    Acknowledged, Alarm, Converged, Delivery, End, Fault, Healed, Held, KeyIndex, KeyState, Life, Limits, NodeIndex,
-    Op, OpKind, Opened, Record, Session, Start, State, Traffic, Usage,
+    Acknowledged, Alarm, Converged, Delivery, End, EndedSession, FaultChange, Healed, Held, KeyIndex, KeyState, Life,
+    NodeIndex, NodeLimits, Op, OpKind, Opened, Record, Start, State, Traffic, Usage,
 };
+pub use words::{alarm_of, outcome_text};

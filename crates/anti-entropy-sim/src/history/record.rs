@@ -1,10 +1,10 @@
-//! What is recorded of a run: all that a checker may look at.
+//! The records of a history: everything that checkers see of a run.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dot, ValueHash};
+use super::{ValueHash, WriteName};
 
-/// The place of a node in the cluster, from 0.
+/// The number of a node in the cluster, from 0.
 pub type NodeIndex = u32;
 
 /// The number of a key, from 0.
@@ -14,90 +14,89 @@ pub type KeyIndex = u32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// What is simulated; always the first.
+    /// The scenario; always the first record.
     Start(Start),
-    /// An operation of a client, once it has ended.
+    /// An operation of a client, recorded when it ends.
     Op(Op),
-    /// A node's store was opened, for the first time or again: what follows is another process.
+    /// A node's store was opened, for the first time or again. From here on the node is another process.
     Life(Life),
-    /// What a node holds or has seen changed, by an operation or by a delivery.
+    /// An operation or a delivered frame changed what a node holds or has seen.
     State(State),
-    /// A frame arrived at a node that was up. Recorded only where that is asked for, since there are many.
+    /// A frame arrived at a node that was up. Recorded only on request, since there are many.
     Delivery(Delivery),
-    /// A fault begins or ends.
-    Fault(Fault),
-    /// All faults are over except for those of nodes outside the core; from here on the core has to become equal.
+    /// A fault began or ended.
+    Fault(FaultChange),
+    /// All faults are over, except for those of nodes outside the core. From here on the core has to become equal.
     Healed(Healed),
-    /// All core nodes hold the same and have seen the same, now for the first time since the network healed, or since the
-    /// last operation.
+    /// All core nodes hold and have seen the same, for the first time since the network healed or since the last operation.
     Converged(Converged),
-    /// A session that a node took part in is over.
-    Session(Session),
-    /// What was sent in the last gossip interval, by all nodes together.
+    /// A session of a node ended.
+    Session(EndedSession),
+    /// What all nodes together sent in the last gossip interval.
     Traffic(Traffic),
-    /// What a node has in use, once each gossip interval.
+    /// The resources that a node uses, once each gossip interval.
     Usage(Usage),
-    /// A node reports something that should not happen.
+    /// A node reported something that should not happen.
     Alarm(Alarm),
-    /// What a node holds at the end of the run; one for each node.
+    /// What a node holds at the end of the run; one record for each node.
     End(End),
 }
 
-/// What is simulated.
+/// The scenario of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// The seed of everything random.
     pub seed: u64,
     /// The scenario's name.
     pub scenario: String,
-    /// How many nodes there are at most, those that join later included.
+    /// How many nodes there are, those that join later included.
     pub nodes: NodeIndex,
     /// How many keys are written.
     pub keys: KeyIndex,
-    /// The gossip interval, a round.
+    /// The gossip interval, which is a round.
     pub interval_us: u64,
     /// The gossip interval while something changes.
     pub min_interval_us: u64,
-    /// With how many peers a node compares in a round.
+    /// How many peers a node compares with in a round.
     pub fanout: u32,
-    /// How long a session may be silent.
+    /// After how long a silent session times out.
     pub idle_timeout_us: u64,
-    /// How many frames per thousand are lost after healing.
+    /// How many of a thousand frames are lost after healing.
     pub healed_loss_permille: u16,
-    /// The limits that [`Usage`] is held against.
-    pub limits: Limits,
+    /// The limits of the resources in [`Usage`].
+    pub limits: NodeLimits,
 }
 
-/// The limits of a node.
+/// The limits of a node's resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// The longest frame.
+pub struct NodeLimits {
+    /// The length of the longest frame.
     pub frame_bytes: u64,
-    /// The most sessions open at a time, and as many that are over and wait to repeat themselves.
+    /// The number of open sessions, and of sessions that are over and kept to repeat their last frame.
     pub sessions: u64,
-    /// The most frames that wait to be sent.
+    /// The number of frames that wait to be sent.
     pub queued_frames: u64,
-    /// The most peers.
+    /// The number of peers.
     pub peers: u64,
-    /// The most pieces of a context.
+    /// The number of pieces of the context.
     pub context_pieces: u64,
 }
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpKind {
-    /// Writes in place of all that is held.
+    /// Writes, and replaces all versions that the node holds.
     Write,
-    /// Deletes all that is held.
+    /// Deletes all versions that the node holds.
     Delete,
     /// Reads.
     Read,
-    /// Writes in place of what an earlier read saw.
+    /// Writes, and replaces the versions that an earlier read returned.
     WriteSeen,
-    /// Deletes what an earlier read saw.
+    /// Deletes the versions that an earlier read returned.
     DeleteSeen,
-    /// The node itself wrote what its resolver made of concurrent versions.
+    /// The node itself wrote what its resolver made of concurrent versions. Clients cannot ask for it.
     Compact,
 }
 
@@ -109,73 +108,73 @@ pub enum Acknowledged {
     Yes,
     /// It was refused, and certainly not done.
     No,
-    /// The store failed while it was done: it may have been done or not. If it was, its dot is this one, and
-    /// [`Life::kept`] of the node's next life says so.
+    /// The store failed, and may have kept the change or not. If it did, the change has the recorded dot, and
+    /// [`Life::kept`] of the node's next life contains it.
     Unknown,
 }
 
-/// An operation of a client at one key. One of several keys is recorded as several with the same `op_id`.
+/// An operation of a client at one key. An operation at several keys is several records with the same `op_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Op {
-    /// Counts operations from 0.
+    /// The number of the operation, from 0.
     pub op_id: u64,
     /// The client.
     pub process: u32,
-    /// The node that it asked.
+    /// The node that the client asked.
     pub node: NodeIndex,
-    /// What it asked for.
+    /// The kind of the operation.
     pub op: OpKind,
-    /// At which key.
+    /// The key.
     pub key: KeyIndex,
-    /// When it asked.
+    /// When the client asked.
     pub start: u64,
-    /// When it was answered.
+    /// When the node answered.
     pub end: u64,
-    /// How it ended.
+    /// Whether it was acknowledged.
     pub ok: Acknowledged,
-    /// What a write writes; nothing for others.
+    /// The value that a write writes; `None` for other operations.
     pub value: Option<ValueHash>,
-    /// The name of the write or delete; nothing for reads, for what was refused, and for a delete that found nothing.
-    pub dot: Option<Dot>,
-    /// What a write or delete replaces. What a read saw.
-    pub seen: Vec<Dot>,
+    /// The name of the write or delete. `None` for reads, for refused operations, and for deletes that found nothing.
+    pub dot: Option<WriteName>,
+    /// The versions that a write or delete replaces, or that a read returned.
+    pub seen: Vec<WriteName>,
 }
 
 /// A version that a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Held {
-    /// The write.
-    pub dot: Dot,
-    /// What it wrote.
+    /// The write that made it.
+    pub dot: WriteName,
+    /// Its value.
     pub value: ValueHash,
 }
 
-/// Everything that a node holds and has seen at a key that changed.
+/// What a node holds and has seen at a key that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
     /// The key.
     pub key: KeyIndex,
-    /// The versions held, in the order of their dots.
+    /// The versions that the node holds, in the order of their dots.
     pub held: Vec<Held>,
-    /// Writes and deletes of this key that the node's context covers, and did not before.
-    pub covered: Vec<Dot>,
+    /// Writes and deletes of this key that the node's context covers now and did not before.
+    pub covered: Vec<WriteName>,
     /// Writes and deletes of this key that the node's context covered before and does not now.
-    pub forgotten: Vec<Dot>,
+    pub forgotten: Vec<WriteName>,
 }
 
-/// Why a node's store was opened.
+/// In which state a node's store was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opened {
-    /// For the first time: the node is new.
+    /// Empty: the node is new.
     New,
-    /// Again, after a crash or in order: it has all that it had.
+    /// As it was before a crash or an orderly restart.
     Restarted,
-    /// Empty: it was wiped.
+    /// Empty, because it was wiped.
     Wiped,
-    /// Put back to an earlier state.
+    /// Restored to an earlier state.
     Restored,
-    /// With another node's store.
+    /// Exchanged for another node's store.
     Swapped,
 }
 
@@ -186,31 +185,31 @@ pub struct Life {
     pub at: u64,
     /// Which node.
     pub node: NodeIndex,
-    /// Why.
+    /// In which state.
     pub opened: Opened,
-    /// All that it holds and has seen: `covered` is everything, not what is new.
+    /// Everything that it holds and has seen: here `covered` includes everything and not only what is new.
     pub keys: Vec<KeyState>,
-    /// Which writes and deletes with [`Acknowledged::Unknown`] turned out to have been done.
-    pub kept: Vec<Dot>,
-    /// Writes and deletes that no store knows any more, since this one was wiped or put back to an earlier state. They may
-    /// come back out of frames that are on their way.
-    pub lost: Vec<Dot>,
+    /// The writes and deletes with [`Acknowledged::Unknown`] that the store turned out to have kept.
+    pub kept: Vec<WriteName>,
+    /// Writes and deletes that no store knows any more, since this one was wiped or restored. Frames in flight may bring them
+    /// back.
+    pub lost: Vec<WriteName>,
     /// The first bytes of its Merkle root.
     pub root: ValueHash,
 }
 
-/// What a node holds or has seen changed.
+/// A change of what a node holds or has seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// When.
     pub at: u64,
     /// Which node.
     pub node: NodeIndex,
-    /// Whose frame changed it; nothing if it was an operation here.
+    /// The sender of the frame that caused it; `None` if an operation at this node caused it.
     pub from: Option<NodeIndex>,
-    /// The keys at which something changed.
+    /// The keys that changed.
     pub keys: Vec<KeyState>,
-    /// Whether the context covers all that it covered before, of every writer and at every place.
+    /// Whether the context still covers everything that it covered before, of every writer and at every key.
     pub grown: bool,
     /// The first bytes of its Merkle root after the change.
     pub root: ValueHash,
@@ -221,28 +220,28 @@ pub struct State {
 pub struct Delivery {
     /// When.
     pub at: u64,
-    /// Who sent it.
+    /// The sender.
     pub from: NodeIndex,
-    /// Where it arrived.
+    /// The receiver.
     pub to: NodeIndex,
     /// Its length.
     pub bytes: u64,
-    /// A hash of its bytes, so that repeated and damaged frames are told apart.
+    /// A hash of its bytes, which tells repeated and damaged frames apart.
     pub frame: ValueHash,
 }
 
-/// A fault begins or ends.
+/// A fault began or ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct FaultChange {
     /// When.
     pub at: u64,
-    /// Which, as the scenario names it.
+    /// The fault, as the scenario names it.
     pub fault: String,
     /// Whether it begins.
     pub begins: bool,
-    /// Whether it keeps nodes apart.
+    /// Whether the fault is a partition.
     pub partitions: bool,
-    /// Whether it ends a process.
+    /// Whether the fault ends processes.
     pub crashes: bool,
 }
 
@@ -262,14 +261,14 @@ pub struct Converged {
     pub at: u64,
 }
 
-/// A session that is over, seen from one side.
+/// A session that ended, as one side saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+pub struct EndedSession {
     /// When.
     pub at: u64,
     /// Which node.
     pub node: NodeIndex,
-    /// With whom.
+    /// The other side.
     pub peer: NodeIndex,
     /// How it ended: `converged`, `progress`, `partial: reason`, `refused: reason`.
     pub outcome: String,
@@ -279,18 +278,18 @@ pub struct Session {
     pub changed: u64,
     /// How many bytes of values were sent.
     pub value_bytes: u64,
-    /// How many requests were answered.
+    /// How many requests the other side answered.
     pub round_trips: u32,
-    /// The first bytes of the root that both sides had, if it converged; nothing if the peer has ever forged frames, since
-    /// nobody looks at what such a peer has.
+    /// The first bytes of the root that both sides had, if the session converged. `None` if the peer has ever forged frames,
+    /// since the simulator does not observe such a peer.
     #[serde(default)]
     pub root: Option<ValueHash>,
 }
 
-/// What was sent in a stretch of time by all nodes together.
+/// What all nodes together sent in a span of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// When the stretch began.
+    /// When the span began.
     pub from: u64,
     /// When it ended.
     pub to: u64,
@@ -304,38 +303,38 @@ pub struct Traffic {
     pub value_bytes: u64,
 }
 
-/// What a node has in use.
+/// The resources that a node uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// When.
     pub at: u64,
     /// Which node.
     pub node: NodeIndex,
-    /// The longest frame that it has sent.
+    /// The length of the longest frame that it has sent.
     pub frame_bytes: u64,
-    /// Sessions.
+    /// The number of sessions.
     pub sessions: u64,
-    /// Frames that wait to be sent.
+    /// The number of frames that wait to be sent.
     pub queued_frames: u64,
-    /// Peers.
+    /// The number of peers.
     pub peers: u64,
-    /// Pieces of the context.
+    /// The number of pieces of the context.
     pub context_pieces: u64,
-    /// The age of the oldest session that is open, by the node's own clock; 0 if none is.
+    /// The age of the oldest open session by the node's own clock; 0 if there is none.
     pub oldest_session_us: u64,
 }
 
-/// Something that should not happen.
+/// A report of something that should not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// When.
     pub at: u64,
     /// Which node.
     pub node: NodeIndex,
-    /// What: `renamed`, `content_clash`, `histories_differ`, `clock_skew`, `refused`, `push_rejected`, `frame_refused`,
+    /// Its name: `renamed`, `content_clash`, `histories_differ`, `clock_skew`, `refused`, `push_rejected`, `frame_refused`,
     /// `store_failed`, `operation_failed`.
     pub alarm: String,
-    /// In words.
+    /// A description.
     pub detail: String,
 }
 
@@ -346,20 +345,20 @@ pub struct End {
     pub node: NodeIndex,
     /// Whether it is in the core.
     pub core: bool,
-    /// Whether it is up; a node that is down is read from its disk.
+    /// Whether it is up. A node that is down is read from its disk.
     pub up: bool,
-    /// The Merkle root that it keeps, in hexadecimal.
+    /// The Merkle root that the node keeps, in hexadecimal.
     pub root: String,
     /// The Merkle root computed from its store, in hexadecimal.
     pub root_afresh: String,
-    /// A hash of the canonical bytes of all that it holds, computed without the tree.
+    /// A hash of the canonical bytes of everything that it holds, computed without the tree.
     pub state: ValueHash,
-    /// A hash of what it has seen.
+    /// A hash of its context.
     pub context: String,
-    /// A hash of what its readers see at every key, resolved.
+    /// A hash of what reads return at every key, resolved.
     pub view: ValueHash,
-    /// What an audit of the store finds.
+    /// The discrepancies that an audit of the store finds.
     pub discrepancies: Vec<String>,
-    /// All that it holds and has seen.
+    /// Everything that it holds and has seen.
     pub keys: Vec<KeyState>,
 }

@@ -1,35 +1,35 @@
-//! What a cluster sends while it is equal but for a change now and then.
+//! The bandwidth of a cluster that is equal but for a change now and then.
 
-use anti_entropy::Error;
+use anti_entropy::ConfigError;
 use serde::Serialize;
 
 use super::spread::Tracker;
-use super::{Blobs, quiet, ratio};
+use super::{Blobs, MeasureError, check_nodes, quiet, ratio};
 use crate::history::Record;
 use crate::random::stream;
 use crate::scenario::{Gossip, Links, Preset};
 use crate::world::{Detail, World};
 
-/// What is measured, with the default settings of gossip: an interval of 60 seconds.
+/// What is measured, with the default settings of gossip, whose interval is 60 seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How many nodes there are.
+pub struct BandwidthSettings {
+    /// How many nodes there are: 2 to [`Scenario::MAX_NODES`](crate::scenario::Scenario::MAX_NODES).
     pub nodes: u32,
-    /// How many entries all of them have from the beginning.
+    /// How many entries each node has from the beginning; at least 1.
     pub entries: u32,
-    /// How many bytes each value has.
+    /// How many bytes each value has; at least [`Blobs::MIN_VALUE_BYTES`].
     pub value_bytes: usize,
     /// How many entries change in an hour, at random times and nodes.
     pub changes_per_hour: u32,
     /// Whether changes are pushed.
     pub push: bool,
-    /// For how long it goes on.
+    /// How many minutes are simulated; at least 1.
     pub minutes: u32,
-    /// The seed.
+    /// The seed of everything random.
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for BandwidthSettings {
     fn default() -> Self {
         Self {
             nodes: 100,
@@ -43,9 +43,9 @@ impl Default for Settings {
     }
 }
 
-/// What it cost.
+/// The measured bandwidth.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct BandwidthReport {
     /// How many nodes there were.
     pub nodes: u32,
     /// How many entries each had.
@@ -56,55 +56,67 @@ pub struct Report {
     pub changes: u64,
     /// Whether they were pushed.
     pub push: bool,
-    /// What a node sent a second on average, without values.
+    /// Bytes that a node sent in a second on average, without values.
     pub digest_bytes_per_s: f64,
-    /// What a node sent a second on average, with values.
+    /// Bytes that a node sent in a second on average, with values.
     pub total_bytes_per_s: f64,
-    /// The same in the minute in which most was sent.
+    /// The same in the minute with the most bytes.
     pub peak_bytes_per_s: f64,
-    /// From the last change until all nodes were equal, or were given up after a day.
+    /// Minutes from the last change until all nodes were equal, or until a day had passed.
     pub minutes_to_converge: f64,
-    /// From a change until all nodes had it, for half of the changes.
+    /// Minutes from a change until all nodes had it, for half of the changes.
     pub median_minutes_to_spread: f64,
-    /// From a change until all nodes had it, for the slowest.
+    /// Minutes from a change until all nodes had it, for the slowest change.
     pub max_minutes_to_spread: f64,
-    /// What was sent over time.
+    /// The bandwidth over time.
     #[serde(skip)]
     pub minutes: Vec<Minute>,
 }
 
-/// What a node sent a second on average, in one gossip interval.
+/// The bandwidth of a node in one gossip interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Minute {
-    /// When the interval was over.
+    /// When the interval ended, in minutes.
     pub minute: f64,
-    /// Without values.
+    /// Bytes in a second without values.
     pub digest_bytes_per_s: f64,
-    /// Only values.
+    /// Bytes of values in a second.
     pub value_bytes_per_s: f64,
 }
 
 const MINUTE_US: u64 = 60_000_000;
 
-impl Settings {
-    /// How much there is to do: the number of changes.
+impl BandwidthSettings {
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    /// The first setting that is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_nodes(self.nodes)?;
+        ConfigError::at_least("entries", self.entries, 1)?;
+        ConfigError::at_least("value_bytes", self.value_bytes, Blobs::MIN_VALUE_BYTES)?;
+        ConfigError::at_least("minutes", self.minutes, 1)
+    }
+
+    /// The amount of work, for progress bars: the number of changes.
     pub fn work(&self) -> u64 {
         u64::from(self.changes_per_hour) * u64::from(self.minutes) / 60
     }
 }
 
-/// Measures it. `done` is called after each change.
+/// Measures the bandwidth. Calls `done` after each change.
 ///
 /// # Errors
-/// If the entries cannot be written.
-pub fn measure(settings: &Settings, done: &dyn Fn()) -> Result<Report, Error> {
+/// If a setting is out of its range, or the entries cannot be written.
+pub fn measure(settings: &BandwidthSettings, done: &dyn Fn()) -> Result<BandwidthReport, MeasureError> {
+    settings.validate()?;
     let subject = Blobs::new(settings.value_bytes).with_entries(settings.entries)?;
     let gossip = Gossip { preset: Preset::Default, push: Some(settings.push), ..Gossip::default() };
     let scenario = quiet(settings.nodes, settings.entries, gossip, Links::default());
     let mut world = World::new(&scenario, settings.seed, subject, Detail::Roots);
     let mut tracker = Tracker::default();
     let mut random = stream(settings.seed, &[5]);
-    let duration = u64::from(settings.minutes.max(1)) * MINUTE_US;
+    let duration = u64::from(settings.minutes) * MINUTE_US;
     let mut times: Vec<u64> = (0..settings.work()).map(|_| random.u64(0..duration)).collect();
     times.sort_unstable();
     for at in times {
@@ -115,22 +127,25 @@ pub fn measure(settings: &Settings, done: &dyn Fn()) -> Result<Report, Error> {
     let last = world.now();
     tracker.run_until_everywhere(&mut world, last + PATIENCE_US);
     let equal_at = world.run_until_equal(last + PATIENCE_US).unwrap_or(last + PATIENCE_US);
-    // To the end of an interval, when what was sent is counted.
+    // To the end of an interval, when sent bytes are counted.
     let end = equal_at.max(duration).next_multiple_of(MINUTE_US);
     world.run_until(end);
-    Ok(Report { minutes_to_converge: ratio(equal_at - last, MINUTE_US), ..report(settings, &mut world, &tracker, end) })
+    Ok(BandwidthReport {
+        minutes_to_converge: ratio(equal_at - last, MINUTE_US),
+        ..report(settings, &mut world, &tracker, end)
+    })
 }
 
-/// After so long in vain the nodes count as equal.
+/// After this time, nodes that are not equal count as equal.
 const PATIENCE_US: u64 = 24 * 60 * MINUTE_US;
 
-fn report(settings: &Settings, world: &mut World<Blobs>, tracker: &Tracker, end: u64) -> Report {
+fn report(settings: &BandwidthSettings, world: &mut World<Blobs>, tracker: &Tracker, end: u64) -> BandwidthReport {
     let minutes: Vec<Minute> =
         world.take_records().iter().filter_map(|record| minute_of(settings.nodes, record)).collect();
     let total = |minute: &Minute| minute.digest_bytes_per_s + minute.value_bytes_per_s;
     let spread = tracker.spread(world.now(), MINUTE_US);
     let (counts, seconds) = (world.counts(), end / 1_000_000 * u64::from(settings.nodes));
-    Report {
+    BandwidthReport {
         nodes: settings.nodes,
         entries: settings.entries,
         value_bytes: settings.value_bytes,
@@ -149,7 +164,7 @@ fn report(settings: &Settings, world: &mut World<Blobs>, tracker: &Tracker, end:
 fn minute_of(nodes: u32, record: &Record) -> Option<Minute> {
     let Record::Traffic(traffic) = record else { return None };
     let seconds = (traffic.to - traffic.from) / 1_000_000 * u64::from(nodes);
-    // A value can be counted in the interval before its frame has left.
+    // A value may be counted in the interval before the one in which its frame is sent.
     let digest = traffic.bytes.saturating_sub(traffic.value_bytes);
     Some(Minute {
         minute: ratio(traffic.to, MINUTE_US),
@@ -164,9 +179,10 @@ mod tests {
 
     #[test]
     fn a_small_cluster_is_cheap_and_soon_equal() {
-        let small = Settings { nodes: 6, entries: 50, value_bytes: 100, minutes: 10, ..Settings::default() };
+        let small =
+            BandwidthSettings { nodes: 6, entries: 50, value_bytes: 100, minutes: 10, ..BandwidthSettings::default() };
         for push in [true, false] {
-            let settings = Settings { push, ..small.clone() };
+            let settings = BandwidthSettings { push, ..small.clone() };
             let report = measure(&settings, &|| {}).unwrap();
             assert_eq!(report.changes, settings.work());
             assert!(report.minutes.len() >= 10);
@@ -174,5 +190,25 @@ mod tests {
             assert!(report.total_bytes_per_s > report.digest_bytes_per_s, "{report:?}");
             assert!(report.total_bytes_per_s < 1000.0, "{report:?}");
         }
+    }
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let with = |change: fn(&mut BandwidthSettings)| {
+            let mut settings = BandwidthSettings::default();
+            change(&mut settings);
+            settings
+        };
+        let refused = [
+            (with(|settings| settings.nodes = 1), "nodes"),
+            (with(|settings| settings.nodes = 10_001), "nodes"),
+            (with(|settings| settings.entries = 0), "entries"),
+            (with(|settings| settings.value_bytes = 7), "value_bytes"),
+            (with(|settings| settings.minutes = 0), "minutes"),
+        ];
+        for (settings, field) in refused {
+            assert_eq!(settings.validate().unwrap_err().field, field);
+            assert!(matches!(measure(&settings, &|| {}), Err(MeasureError::Config(error)) if error.field == field));
+        }
+        assert_eq!(BandwidthSettings::default().validate(), Ok(()));
     }
 }

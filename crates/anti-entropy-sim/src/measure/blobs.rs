@@ -1,4 +1,4 @@
-//! What measurements keep: values of any length, in stores that share what they have in common.
+//! The subject of measurements: values of any length, in stores that share equal records.
 
 use core::ops::ControlFlow;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use crate::random::stream;
 use crate::subject::Subject;
 use crate::world::disk::Disk;
 
-/// A store in memory. Clones share the records that none of them has changed: a hundred replicas of the same ten thousand
-/// entries take little more room than one.
+/// A store in memory. Clones share records that neither has changed, so that a hundred replicas of the same ten thousand
+/// entries take little more memory than one.
 #[derive(Clone, Debug, Default)]
 pub struct SharedStore {
     records: BTreeMap<KeyHash, Arc<[u8]>>,
@@ -31,7 +31,7 @@ impl Store for SharedStore {
         visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let mut records = self.records.range(range.bounds());
-        // The visitor's break is no error.
+        // A break of the visitor is not an error.
         let _ = records.try_for_each(|(key, record)| visit(*key, record));
         Ok(())
     }
@@ -52,7 +52,7 @@ impl Store for SharedStore {
     }
 }
 
-/// A subject of values of one length, the last writer wins. Every node starts with the same entries.
+/// A subject with values of one length, of which the last writer wins. Every node starts with the same entries.
 #[derive(Clone, Debug, Default)]
 pub struct Blobs {
     value_bytes: usize,
@@ -60,12 +60,15 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Values of so many bytes, and no entries to start with.
+    /// The length of the shortest value: it begins with the number of its write.
+    pub const MIN_VALUE_BYTES: usize = 8;
+
+    /// Values of this many bytes, but at least [`MIN_VALUE_BYTES`](Self::MIN_VALUE_BYTES), and no entries to start with.
     pub fn new(value_bytes: usize) -> Self {
         Self { value_bytes, store: SharedStore::default() }
     }
 
-    /// The same with entries at the keys below `entries`, written by a replica that is none of the nodes.
+    /// The same with entries at all keys below `entries`, written by a replica that is not one of the nodes.
     ///
     /// # Errors
     /// As for [`Replica::commit`].
@@ -100,7 +103,7 @@ impl Subject for Blobs {
     fn value(&self, key: u32, write: u64) -> Self::Value {
         let mut random = stream(write, &[u64::from(key)]);
         let mut value: Vec<u8> = write.to_be_bytes().to_vec();
-        value.resize_with(self.value_bytes.max(8), || random.u8(..));
+        value.resize_with(self.value_bytes.max(Self::MIN_VALUE_BYTES), || random.u8(..));
         Keyed::new(key, value)
     }
 }

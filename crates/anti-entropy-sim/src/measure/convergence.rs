@@ -1,12 +1,13 @@
 //! How many rounds it takes until all replicas are equal.
 //!
-//! A round is one gossip interval, 10 seconds of simulated time, with three peers. Replicas do not keep time with each
-//! other: the first round of each is somewhere in the first interval. The rounds that something took are the time that it
-//! took, divided by the interval and rounded up to hundredths.
+//! A round is one gossip interval, 10 seconds of simulated time, in which each replica compares with three peers. The rounds of
+//! replicas are not synchronised: the first round of each is at a random time in the first interval. Durations are measured in
+//! rounds: the time divided by the interval, rounded up to hundredths.
 
+use anti_entropy::ConfigError;
 use serde::Serialize;
 
-use super::{Blobs, in_parallel, quantile, quiet, ratio};
+use super::{Blobs, check_nodes, in_parallel, quantile, quiet, ratio};
 use crate::random::stream;
 use crate::scenario::{Gossip, Links, Preset, Scenario};
 use crate::world::{Detail, World};
@@ -17,53 +18,53 @@ use crate::world::{Detail, World};
 pub enum Writes {
     /// One write at one node.
     One,
-    /// A hundred writes at random nodes, each at a key of its own, within the first tenth of a round.
+    /// A hundred writes at random nodes within the first tenth of a round, each at a key of its own.
     Burst,
 }
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How many nodes there are, once for each.
+pub struct ConvergenceSettings {
+    /// The numbers of nodes to measure, each 2 to [`Scenario::MAX_NODES`]; at least one.
     pub nodes: Vec<u32>,
-    /// How many of a thousand frames are lost, once for each.
+    /// The losses to measure, in thousandths of all frames, each below 1000; at least one.
     pub loss_permille: Vec<u16>,
-    /// How often each combination is run, with other seeds.
+    /// How many runs each combination has, each with a seed of its own; at least 1.
     pub runs: u32,
-    /// With more nodes than this there are as many fewer runs, but one at least; never if it is 0.
+    /// With more nodes than this, the number of runs is divided by the ratio, but there is at least one. 0 stands for no limit.
     pub thin_above: u32,
-    /// From which seed on.
+    /// The seed of the first run; the others have those after it. With `runs` it has to fit into 64 bits.
     pub seed: u64,
 }
 
-/// How many rounds it took.
+/// The result for one combination.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct ConvergenceRow {
     /// How many nodes there were.
     pub nodes: u32,
-    /// Which part of all frames was lost.
+    /// The fraction of frames that was lost.
     pub loss: f64,
     /// Whether writes were pushed.
     pub push: bool,
     /// What was written.
     pub workload: Writes,
-    /// How often it was run.
+    /// How many runs there were.
     pub runs: u32,
-    /// What half of the runs did not exceed.
+    /// The median of the runs.
     pub median_rounds: f64,
-    /// What 99 % of the runs did not exceed.
+    /// The 99th percentile of the runs.
     pub p99_rounds: f64,
-    /// What 99.9 % of the runs did not exceed.
+    /// The 99.9th percentile of the runs.
     pub p999_rounds: f64,
-    /// What no run exceeded; [`GIVEN_UP`] if one was given up.
+    /// The slowest run; [`GIVEN_UP`] if one was given up.
     pub max_rounds: f64,
 }
 
-/// After so many rounds a run is given up.
+/// After how many rounds a run is given up.
 pub const GIVEN_UP: u16 = 500;
 
-/// How many nodes may all know each other. With more, each knows about [`PEERS`] at random: that is what a large cluster
-/// does, and a table of all peers at all nodes would take quadratic room.
+/// Up to how many nodes all know each other. In larger clusters each node knows about [`PEERS`] others, chosen at random, as in
+/// practice; tables of all peers would take quadratic memory.
 pub const ALL_KNOWN: u32 = 300;
 
 /// How many peers each node of a large cluster knows.
@@ -83,8 +84,25 @@ struct Combination {
     runs: u32,
 }
 
-impl Settings {
-    /// How much there is to do: the nodes of all runs, added.
+impl ConvergenceSettings {
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    /// The first setting that is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.nodes.is_empty() {
+            return Err(ConfigError::new("nodes", &self.nodes, "at least one number"));
+        }
+        if self.loss_permille.is_empty() {
+            return Err(ConfigError::new("loss_permille", &self.loss_permille, "at least one number"));
+        }
+        self.nodes.iter().try_for_each(|nodes| check_nodes(*nodes))?;
+        self.loss_permille.iter().try_for_each(|loss| ConfigError::at_most("loss_permille", *loss, 999))?;
+        ConfigError::at_least("runs", self.runs, 1)?;
+        ConfigError::at_most("seed", self.seed, u64::MAX - u64::from(self.runs))
+    }
+
+    /// The amount of work, for progress bars: the sum of the nodes of all runs.
     pub fn work(&self) -> u64 {
         self.combinations().iter().map(|combination| u64::from(combination.nodes) * u64::from(combination.runs)).sum()
     }
@@ -106,14 +124,21 @@ impl Settings {
     }
 }
 
-/// Runs all combinations, on all processors. `done` is told how much of [`Settings::work`] has been done in addition.
-pub fn measure(settings: &Settings, done: &(dyn Fn(u64) + Sync)) -> Vec<Row> {
+/// Runs all combinations on all processors. After each run it calls `done` with the run's part of [`ConvergenceSettings::work`].
+///
+/// # Errors
+/// If a setting is out of its range.
+pub fn measure(
+    settings: &ConvergenceSettings,
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<ConvergenceRow>, ConfigError> {
+    settings.validate()?;
     let combinations = settings.combinations();
     let mut jobs: Vec<(usize, u64)> = Vec::new();
     for (index, combination) in combinations.iter().enumerate() {
         jobs.extend((0..u64::from(combination.runs)).map(|run| (index, settings.seed + run)));
     }
-    // The long ones first, so that no processor is idle in the end.
+    // The longest runs first, so that no processor is idle at the end.
     jobs.sort_by_key(|(index, _)| core::cmp::Reverse(combinations[*index].nodes));
     let took = in_parallel(jobs.len(), |job| {
         let (index, seed) = jobs[job];
@@ -125,13 +150,13 @@ pub fn measure(settings: &Settings, done: &(dyn Fn(u64) + Sync)) -> Vec<Row> {
     for ((index, _), took) in jobs.into_iter().zip(took) {
         samples[index].push(took);
     }
-    combinations.iter().zip(samples).map(|(combination, samples)| row(combination, samples)).collect()
+    Ok(combinations.iter().zip(samples).map(|(combination, samples)| row(combination, samples)).collect())
 }
 
-fn row(combination: &Combination, mut hundredths: Vec<u64>) -> Row {
+fn row(combination: &Combination, mut hundredths: Vec<u64>) -> ConvergenceRow {
     hundredths.sort_unstable();
     let rounds = |permille| ratio(quantile(&hundredths, permille), 100);
-    Row {
+    ConvergenceRow {
         nodes: combination.nodes,
         loss: f64::from(combination.loss_permille) / 1000.0,
         push: combination.push,
@@ -148,7 +173,7 @@ fn scenario(combination: &Combination) -> Scenario {
     let gossip = Gossip {
         preset: Preset::Lan,
         interval_ms: Some(INTERVAL_MS),
-        // The pace does not change, so that a round is a round.
+        // The interval is constant, so that all rounds are equally long.
         min_interval_ms: Some(INTERVAL_MS),
         fanout: Some(3),
         push: Some(combination.push),
@@ -159,7 +184,7 @@ fn scenario(combination: &Combination) -> Scenario {
     Scenario { peers, ..quiet(combination.nodes, BURST, gossip, links) }
 }
 
-/// How many hundredths of a round it takes from the first write until all nodes are equal.
+/// The time from the first write until all nodes are equal, in hundredths of a round.
 fn rounds(combination: &Combination, seed: u64) -> u64 {
     let mut world = World::new(&scenario(combination), seed, Blobs::new(VALUE_BYTES), Detail::Roots);
     let mut random = stream(seed, &[3]);
@@ -185,8 +210,8 @@ fn rounds(combination: &Combination, seed: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings { nodes: vec![3, 20], loss_permille: vec![0, 100], runs: 4, thin_above: 10, seed: 1 }
+    fn settings() -> ConvergenceSettings {
+        ConvergenceSettings { nodes: vec![3, 20], loss_permille: vec![0, 100], runs: 4, thin_above: 10, seed: 1 }
     }
 
     #[test]
@@ -194,12 +219,35 @@ mod tests {
         let done = core::sync::atomic::AtomicU64::new(0);
         let rows = measure(&settings(), &|work| {
             done.fetch_add(work, core::sync::atomic::Ordering::Relaxed);
-        });
+        })
+        .unwrap();
         assert_eq!(done.into_inner(), settings().work());
         assert_eq!(rows.len(), 2 * 2 * 2 * 2);
         assert!(rows.iter().all(|row| row.runs == if row.nodes == 3 { 4 } else { 2 }));
         assert!(rows.iter().all(|row| row.median_rounds <= row.p99_rounds && row.p999_rounds <= row.max_rounds));
         assert!(rows.iter().all(|row| row.max_rounds > 0.0 && row.max_rounds < 20.0), "{rows:?}");
-        assert_eq!(measure(&settings(), &|_| {}), rows, "the same settings give the same numbers");
+        assert_eq!(measure(&settings(), &|_| {}), Ok(rows), "the same settings give the same numbers");
+    }
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let with = |change: fn(&mut ConvergenceSettings)| {
+            let mut settings = settings();
+            change(&mut settings);
+            settings
+        };
+        let refused = [
+            (with(|settings| settings.nodes.clear()), "nodes"),
+            (with(|settings| settings.nodes.push(1)), "nodes"),
+            (with(|settings| settings.nodes.push(10_001)), "nodes"),
+            (with(|settings| settings.loss_permille.clear()), "loss_permille"),
+            (with(|settings| settings.loss_permille.push(1000)), "loss_permille"),
+            (with(|settings| settings.runs = 0), "runs"),
+            (with(|settings| settings.seed = u64::MAX), "seed"),
+        ];
+        for (settings, field) in refused {
+            assert_eq!(settings.validate().unwrap_err().field, field);
+            assert_eq!(measure(&settings, &|_| {}).unwrap_err().field, field);
+        }
+        assert_eq!(settings().validate(), Ok(()));
     }
 }

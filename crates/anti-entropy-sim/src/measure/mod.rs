@@ -1,6 +1,7 @@
-//! Measurements: how fast clusters become equal, what that costs, and how long a write takes to be everywhere.
+//! Measurements: how fast clusters converge, which bandwidth they use, and how long a write takes to reach all nodes.
 //!
-//! Each is a plain function from settings to numbers, and gives the same numbers for the same settings.
+//! Each is a function from settings to numbers. Equal settings give equal numbers. Settings are plain data, which callers
+//! write as struct literals, and are checked where they are taken.
 
 pub mod bandwidth;
 mod blobs;
@@ -11,11 +12,30 @@ mod spread;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anti_entropy::{ConfigError, Error};
 pub use blobs::{Blobs, SharedStore};
 
 use crate::scenario::{Gossip, Links, Scenario, Workload};
 
-/// A cluster in which nothing goes wrong and nothing happens by itself.
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// A setting is out of its range. Nothing was run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The entries of the nodes could not be written.
+    #[error(transparent)]
+    Replica(#[from] Error),
+}
+
+/// Checks the number of nodes of a measurement.
+fn check_nodes(nodes: u32) -> Result<(), ConfigError> {
+    ConfigError::at_least("nodes", nodes, 2)?;
+    ConfigError::at_most("nodes", nodes, Scenario::MAX_NODES)
+}
+
+/// A cluster without faults and without operations.
 fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
     Scenario {
         name: String::new(),
@@ -34,7 +54,7 @@ fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
     }
 }
 
-/// Does all jobs on all processors. The results are in the order of the jobs, whoever was done first.
+/// Does all jobs on all processors. The results are in the order of the jobs.
 fn in_parallel<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, core::num::NonZeroUsize::get);
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(jobs)));
@@ -57,13 +77,13 @@ fn in_parallel<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T>
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The smallest of sorted numbers that so many of a thousand are not above.
+/// The smallest of sorted numbers that at least `permille` thousandths of them do not exceed.
 fn quantile(sorted: &[u64], permille: usize) -> u64 {
     let rank = (sorted.len() * permille).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied().unwrap_or(0)
 }
 
-/// A quotient, for people to read.
+/// A quotient of two counts.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 fn ratio(of: u64, by: u64) -> f64 {
     (of as f64) / (by.max(1) as f64)

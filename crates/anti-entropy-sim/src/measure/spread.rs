@@ -1,4 +1,4 @@
-//! How long each write takes to be on all nodes.
+//! How long each write takes to reach all nodes.
 
 use anti_entropy::KeyHash;
 use anti_entropy::clock::Dot;
@@ -8,12 +8,12 @@ use crate::history::NodeIndex;
 use crate::subject::Subject;
 use crate::world::World;
 
-/// Follows writes until all nodes that are up have them. A node has a write when its context covers it: then it is readable
-/// there, or a later one is.
+/// Follows writes until all nodes that are up have them. A node has a write when its context covers it: then reads return it or a
+/// later one.
 #[derive(Default)]
 pub(super) struct Tracker {
     writes: Vec<Write>,
-    /// By node, the writes that it does not have.
+    /// By node, the writes that it does not have yet.
     missing: Vec<Vec<usize>>,
 }
 
@@ -27,13 +27,13 @@ struct Write {
     key: KeyHash,
     dot: Dot,
     at: u64,
-    /// How many nodes do not have it.
+    /// How many nodes do not have it yet.
     missing: usize,
     everywhere_at: Option<u64>,
 }
 
 impl Tracker {
-    /// Writes at a key of a node, and follows the write; `false` if the node refuses.
+    /// Writes at a key of a node, and follows the write. Returns whether the node accepted it.
     pub(super) fn write<S: Subject>(&mut self, world: &mut World<S>, node: NodeIndex, key: u32) -> bool {
         if !world.write(node, key) {
             return false;
@@ -54,7 +54,7 @@ impl Tracker {
         true
     }
 
-    /// Lets everything happen up to a time, and looks who has what.
+    /// Runs the world until a time, and notes which nodes have which writes.
     pub(super) fn run_until<S: Subject>(&mut self, world: &mut World<S>, until: u64) {
         while world.next_at().is_some_and(|at| at <= until) {
             world.step();
@@ -63,7 +63,7 @@ impl Tracker {
         world.run_until(until);
     }
 
-    /// Lets everything happen until all writes are everywhere, or a time is reached.
+    /// Runs the world until all writes are everywhere, or until a time.
     pub(super) fn run_until_everywhere<S: Subject>(&mut self, world: &mut World<S>, until: u64) {
         while !self.is_everywhere() && world.next_at().is_some_and(|at| at <= until) {
             world.step();
@@ -97,7 +97,7 @@ impl Tracker {
         self.writes.len() as u64
     }
 
-    /// How long the writes took, in units of so many microseconds. Those that are not everywhere yet count as if they were
+    /// How long the writes took, in units of `unit_us` microseconds. Writes that are not everywhere yet count as if they were at
     /// `now`.
     pub(super) fn spread(&self, now: u64, unit_us: u64) -> Spread {
         let took = |write: &Write| write.everywhere_at.unwrap_or(now) - write.at;

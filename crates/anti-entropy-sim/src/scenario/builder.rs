@@ -1,10 +1,10 @@
-//! Scenarios made in code.
+//! Building scenarios in code.
 
 use super::{Fault, Gossip, Links, Scenario, Step, Workload};
 use crate::history::{KeyIndex, NodeIndex};
 
 impl Scenario {
-    /// Some nodes on a local network without faults for 30 seconds, with eight keys and no operations yet.
+    /// A scenario of this many nodes on a local network without faults, 30 seconds long, with eight keys and no operations.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::{Fault, Scenario};
@@ -32,49 +32,49 @@ impl Scenario {
         }
     }
 
-    /// How many keys are written.
+    /// Sets how many keys are written.
     pub fn keys(mut self, keys: KeyIndex) -> Self {
         self.keys = keys;
         self
     }
 
-    /// How long faults and operations go on.
+    /// Sets how long faults and operations last.
     pub fn duration_ms(mut self, duration_ms: u64) -> Self {
         self.duration_ms = duration_ms;
         self
     }
 
-    /// The least time that is simulated in all.
+    /// Sets the least time that is simulated in all.
     pub fn at_least_ms(mut self, at_least_ms: u64) -> Self {
         self.at_least_ms = at_least_ms;
         self
     }
 
-    /// How many operations clients do; which ones is drawn from the seed.
+    /// Sets how many operations of clients are drawn from the seed.
     pub fn operations(mut self, operations: u32) -> Self {
         self.workload.operations = operations;
         self
     }
 
-    /// Every link while there are faults.
+    /// Sets the properties of all links until the network heals.
     pub fn links(mut self, links: Links) -> Self {
         self.links = links;
         self
     }
 
-    /// Every link after the network has healed.
+    /// Sets the properties of all links after the network has healed.
     pub fn healed_links(mut self, links: Links) -> Self {
         self.healed_links = links;
         self
     }
 
-    /// The gossip of every node.
+    /// Sets the gossip settings of all nodes.
     pub fn gossip(mut self, gossip: Gossip) -> Self {
         self.gossip = gossip;
         self
     }
 
-    /// One more thing that goes wrong: from when to when, to whom, and what.
+    /// Adds a fault that affects these nodes from `start_ms` to `end_ms`.
     pub fn step(
         mut self,
         start_ms: u64,
@@ -86,7 +86,7 @@ impl Scenario {
         self
     }
 
-    /// Nodes that do not come back.
+    /// Sets the nodes that do not come back.
     pub fn never_back(mut self, nodes: impl IntoIterator<Item = NodeIndex>) -> Self {
         self.never_back = nodes.into_iter().collect();
         self

@@ -1,4 +1,4 @@
-//! What may be wrong with a scenario.
+//! Errors of scenarios.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,18 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScenarioError {
-    /// The scenario says something that cannot be simulated.
+    /// A value is out of its range, or two contradict each other. Nothing was run.
     #[error("{place}: {problem}")]
     Invalid {
-        /// Where: a field, or a step or operation with its number, counted from 1.
+        /// Where: a field, or a step or operation with its number from 1.
         place: String,
-        /// What is wrong there, and what to do.
+        /// The field, its value and what it has to be, or what to do.
         problem: String,
     },
-    /// This is no scenario in TOML. The message says at which line.
+    /// The text is not a scenario in TOML. The message names the line.
     #[error("this is no scenario in TOML: {0}")]
     Toml(#[from] toml::de::Error),
-    /// The scenario holds a number that TOML has no room for.
+    /// The scenario has a number that is too large for TOML.
     #[error("the scenario cannot be written in TOML: {0}")]
     Unwritable(#[from] toml::ser::Error),
     /// A file cannot be read.
@@ -25,11 +25,11 @@ pub enum ScenarioError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         #[source]
         error: std::io::Error,
     },
-    /// A file was read, and what it says is wrong.
+    /// A file was read, and its scenario is wrong.
     #[error("{}: {error}", path.display())]
     InFile {
         /// The file.

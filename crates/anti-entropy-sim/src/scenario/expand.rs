@@ -1,18 +1,17 @@
-//! Operations drawn from a seed.
+//! Drawing operations from a seed.
 
 use super::random::Random;
 use super::{Mix, Operation, Scenario, Workload};
 use crate::history::{KeyIndex, NodeIndex, OpKind};
 
-/// Expansion draws from another stream than whatever else a seed is used for.
+/// The stream of these draws, which nothing else uses.
 const STREAM: u64 = 0x6f70_6572_6174_696f;
 
 impl Scenario {
-    /// Draws the operations of its workload from a seed, and writes them down one by one. A scenario without a workload
-    /// stays as it is.
+    /// Draws the operations of the workload from a seed, and lists them one by one. A scenario without a workload is unchanged.
     ///
-    /// Each client keeps to a node as a rule, and now and then asks another: so it replaces at one what it saw at
-    /// another. Half of all operations are at one key.
+    /// Each client mostly asks one node, and sometimes another one, so that it replaces at one node what it read at another. Half
+    /// of all operations are at one key.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::Scenario;
@@ -37,7 +36,7 @@ impl Scenario {
 struct Clients<'a> {
     random: Random,
     scenario: &'a Scenario,
-    /// Who has read what: a client that replaces what it has seen must have seen something as a rule.
+    /// Which clients have read which keys. A client that replaces what it has read should mostly have read something.
     reads: Vec<(u32, KeyIndex)>,
 }
 
@@ -66,7 +65,7 @@ impl Clients<'_> {
         Operation { at_us, process, node: self.node_of(process), op, keys }
     }
 
-    /// What to do, and whether at several keys.
+    /// The kind of an operation, and whether it has several keys.
     fn kind(&mut self, mix: &Mix) -> (OpKind, bool) {
         let kinds = [
             (mix.write, OpKind::Write),
@@ -97,7 +96,7 @@ impl Clients<'_> {
         if self.random.permille(500) { 0 } else { self.random.between_u32(0, self.scenario.keys - 1) }
     }
 
-    /// Two or three different keys, if there are as many.
+    /// Two or three different keys, or fewer if the scenario has fewer.
     fn keys(&mut self) -> Vec<KeyIndex> {
         let count = self.random.between_u32(2, 3).min(self.scenario.keys) as usize;
         let mut keys = vec![self.key()];

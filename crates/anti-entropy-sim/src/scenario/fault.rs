@@ -1,4 +1,4 @@
-//! Faults, and when they happen to whom.
+//! Faults, when they happen, and to which nodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,118 +8,117 @@ use crate::history::NodeIndex;
 /// A fault from one time to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When it begins, in milliseconds.
+    /// When it begins, in milliseconds; before `end_ms`.
     pub start_ms: u64,
-    /// When it is over; with the scenario's duration at the latest. What is over when something else begins is
-    /// over before it.
+    /// When it ends, in milliseconds; at most the scenario's duration. A fault that ends when another begins ends first.
     pub end_ms: u64,
-    /// To whom it happens; what that means stands with each fault. All nodes if there are none.
+    /// The nodes that it affects, as each fault describes. An empty list stands for all nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeIndex>,
-    /// What happens.
+    /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
 }
 
-/// What goes wrong. In TOML, `fault` names it and its fields stand beside.
+/// A fault. In TOML, the field `fault` is its name, and its own fields stand beside that one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nodes of different groups do not hear each other; nodes in no group hear everybody, and so are bridges.
+    /// Frames between nodes of different groups are lost. A node in no group reaches all nodes, and so is a bridge.
     Split {
-        /// Who is together.
+        /// The groups: at least two, none of them empty, each node in at most one.
         groups: Vec<Vec<NodeIndex>>,
     },
-    /// `nodes` are heard by nobody else, and hear everybody.
+    /// Frames from `nodes` to other nodes are lost. Frames to them arrive. Some nodes have to be named, and not all.
     Mute,
-    /// `nodes` hear nobody else, and are heard.
+    /// Frames from other nodes to `nodes` are lost. Frames from them arrive. Some nodes have to be named, and not all.
     Deaf,
-    /// Each of `nodes` hears nobody and is heard by nobody.
+    /// All frames from and to each of `nodes` are lost.
     Isolate,
-    /// Each node hears the one before and the one after it only.
+    /// Each node reaches only the nodes with the number before and after its own.
     Ring,
-    /// Two groups fall apart and come together again and again.
+    /// The groups are separated and joined again and again.
     Flapping {
-        /// Who is together.
+        /// The groups: at least two, none of them empty, each node in at most one.
         groups: Vec<Vec<NodeIndex>>,
-        /// How long a time apart and a time together take, both in one.
+        /// How long one separation and the time joined after it last together; 2 ms to the length of the step.
         period_ms: u64,
     },
-    /// Links that both begin and end at `nodes` get these properties.
+    /// Links between two of `nodes` get these properties. At least two nodes have to be named, or none.
     Degrade {
-        /// The properties.
+        /// The properties of the links.
         links: Links,
     },
-    /// `nodes` crash, and start again in the end with what was durable.
+    /// `nodes` crash at the beginning, and start again at the end with what was durable.
     Crash {
-        /// Whether they are closed in order, so that they go on under the same id.
+        /// Whether they are closed in order and not crashed, so that they keep their replica ids.
         #[serde(default)]
         in_order: bool,
-        /// Whether whoever starts them vouches for the store, so that they go on under the same id.
+        /// Whether the operator vouches for the store at the restart, so that they keep their replica ids.
         #[serde(default)]
         vouched: bool,
     },
-    /// `nodes` crash one after the other, this long after each other, and all start again in the end.
+    /// `nodes` crash one after the other, and all start again at the end.
     Cascade {
-        /// How long after each other.
+        /// The time between two crashes. All have to happen within the step.
         every_ms: u64,
     },
-    /// `nodes` crash and lose their stores.
+    /// `nodes` crash at the beginning, lose their stores, and start again empty at the end.
     Wipe,
-    /// `nodes` are backed up in the beginning; in the end they crash, and start from the backup.
+    /// `nodes` are backed up at the beginning. At the end they crash, and start from the backup.
     Restore {
-        /// Whether whoever starts them vouches, wrongly, for the backup, so that they go on under the same id. A node has to
-        /// find that out from the first peer that knows more of it.
+        /// Whether the operator wrongly vouches for the backup, so that they keep their replica ids. A node has to find that out
+        /// from the first peer that has seen later writes of it.
         #[serde(default)]
         vouched: bool,
     },
-    /// The first two of `nodes` are down, and start with each other's store in the end.
+    /// The first two of `nodes` are down, and start with each other's stores at the end.
     Swap,
-    /// `nodes` stand still; what they are sent waits.
+    /// `nodes` are paused. Frames that arrive wait until the end.
     Pause,
     /// Every commit at `nodes` takes this long.
     SlowDisk {
-        /// How long.
+        /// How long; 1 ms to a hundred years.
         commit_ms: u64,
     },
-    /// Disk operations at `nodes` fail now and then. A failed sync may have kept the commit, or not; the node is started again.
+    /// Some disk operations at `nodes` fail. A failed sync may have kept the commit or not, and the node is restarted.
     DiskErrors {
-        /// How many of a thousand reads fail.
+        /// How many of a thousand reads fail; at most 1000.
         reads_permille: u16,
-        /// How many of a thousand commits fail and change nothing.
+        /// How many of a thousand commits fail and change nothing. With `syncs_permille` at most 1000.
         commits_permille: u16,
-        /// How many of a thousand commits fail in a way that leaves open whether they were kept.
+        /// How many of a thousand commits fail so that they may have been kept or not.
         syncs_permille: u16,
     },
-    /// The disks of `nodes` are full: every commit fails and changes nothing.
+    /// The disks of `nodes` are full. Every commit fails and changes nothing.
     FullDisk,
-    /// The wall clocks of `nodes` jump by this, and back in the end.
+    /// The wall clocks of `nodes` jump at the beginning, and back at the end.
     ClockJump {
-        /// By how much; backwards if it is negative.
+        /// By how much: 1 ms to a hundred years, backwards if it is negative.
         by_ms: i64,
     },
-    /// Both clocks of `nodes` run too fast, or too slow, by this many millionths.
+    /// Both clocks of `nodes` run too fast or too slow.
     ClockDrift {
-        /// How much.
+        /// By how many millionths: 1 to 500,000, too slow if it is negative.
         ppm: i32,
     },
     /// The wall clocks of `nodes` stand still.
     ClockFreeze,
-    /// `nodes` are not there in the beginning: they join at the start of the step, and leave at its end if that is before
-    /// the faults are over.
+    /// `nodes` are not members at first. They join at the beginning, and leave for good at the end if that is before the end of
+    /// the scenario. Some nodes have to be named.
     Join,
-    /// `nodes` are taken off everybody's list of peers and shut down, and come back in the end.
+    /// `nodes` are shut down and removed from the peers of all others at the beginning, and come back at the end.
     Leave,
-    /// `nodes` lie.
+    /// `nodes` lie. Some nodes have to be named.
     Lie {
-        /// How.
+        /// What the liars do.
         lie: Lie,
     },
 }
 
 impl Fault {
-    /// Its name, as it stands in TOML.
+    /// The fault's name in TOML.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Split { .. } => "split",
@@ -153,20 +152,20 @@ impl Fault {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Lie {
-    /// It answers nothing, and takes everything.
+    /// It takes all frames, and sends none.
     Stall,
     /// It sends random bytes.
     Garbage,
-    /// It flips a bit in what it sends and makes the checksum fit, so that digests, clocks and dots are forged.
+    /// It flips a bit in the frames that it sends and corrects the checksum, so that digests, clocks and dots are forged.
     Forge,
-    /// It repeats what it has ever sent, at random.
+    /// It repeats random frames that it sent earlier.
     Replay,
-    /// It says different things to different peers: it is two replicas under one id.
+    /// It tells different peers different things: it is two replicas with one id.
     Twin,
-    /// It writes under the id of another member.
+    /// It writes with the replica id of another member.
     Impersonate,
-    /// It poisons the cells of its sketches: they cannot be read, hide what differs, or make it up. All else that it says
-    /// is true.
+    /// It poisons the cells of its sketches: they cannot be decoded, hide differences, or invent some. Everything else that it
+    /// sends is true.
     Poison,
 }
 

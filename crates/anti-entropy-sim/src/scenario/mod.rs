@@ -1,7 +1,10 @@
-//! Scenarios: what is simulated, as data: nodes, network, operations, and faults with their times.
+//! Scenarios: the nodes, network, operations and faults of a run, as plain data.
 //!
-//! A scenario is written in TOML, made with the builder methods of [`Scenario`], or drawn from a seed by
-//! [`Profile::draw`]. All three are the same plain data, which a failing run is shrunk to and replayed from.
+//! A scenario is written in TOML, made with the builder methods of [`Scenario`], or drawn from a seed by [`Profile::draw`]. A
+//! failing run is shrunk to a scenario too, from which it can be replayed.
+//!
+//! The structs here are test data, which tests write as struct literals. They are therefore exhaustive, and a release may add
+//! fields to them. [`Scenario::check`] refuses values out of range and contradictions.
 
 mod builder;
 mod check;
@@ -25,46 +28,46 @@ pub use shipped::shipped;
 
 use crate::history::{KeyIndex, NodeIndex, OpKind};
 
-/// What is simulated. Times are in milliseconds of simulated time since the start.
+/// What is simulated. Times are milliseconds of simulated time since the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it is called in histories and messages.
+    /// The scenario's name in histories and messages.
     #[serde(default)]
     pub name: String,
-    /// How many nodes there are, those that join later included.
+    /// How many nodes there are, those that join later included: 2 to [`MAX_NODES`](Self::MAX_NODES).
     pub nodes: NodeIndex,
-    /// How many keys are written.
+    /// How many keys are written; at least 1.
     #[serde(default = "default_keys")]
     pub keys: KeyIndex,
-    /// How long faults and operations go on. Then the network heals, and the core has to become equal.
+    /// How long faults and operations last, 1 ms to a hundred years. Then the network heals, and the core has to become equal.
     pub duration_ms: u64,
-    /// The least time that is simulated in all: what is left after the core has become equal is spent in quiet.
+    /// The least time that is simulated in all, a hundred years at most. If the core is equal earlier, the rest is quiet.
     #[serde(default)]
     pub at_least_ms: u64,
-    /// How many peers each node knows; all others if it is 0.
+    /// How many peers each node knows, fewer than there are nodes. 0 stands for all other nodes.
     #[serde(default)]
     pub peers: u32,
-    /// Nodes that do not come back: they are down, or cut off, when the network heals, and the others have to become equal
-    /// without them.
+    /// Nodes that do not come back: they are down or cut off when the network heals, and the others have to become equal without
+    /// them. At least two others have to be left.
     #[serde(default)]
     pub never_back: Vec<NodeIndex>,
-    /// The gossip of every node.
+    /// The gossip settings of all nodes.
     #[serde(default)]
     pub gossip: Gossip,
-    /// Every link while there are faults.
+    /// The properties of all links until the network heals.
     #[serde(default)]
     pub links: Links,
-    /// Every link after the network has healed.
+    /// The properties of all links after the network has healed. Some frames have to arrive whole.
     #[serde(default)]
     pub healed_links: Links,
-    /// What clients do, drawn from the seed; nothing if `operations` says it one by one.
+    /// Operations of clients that are drawn from the seed. It has to be empty if there are `operations`.
     #[serde(default)]
     pub workload: Workload,
-    /// What goes wrong, and when.
+    /// The faults, and when they happen.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
-    /// What clients do, one by one, in the order of time.
+    /// The operations of clients one by one, in the order of time.
     #[serde(default, rename = "operation")]
     pub operations: Vec<Operation>,
 }
@@ -73,33 +76,33 @@ fn default_keys() -> KeyIndex {
     8
 }
 
-/// What a client does at a time.
+/// An operation of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// When, in microseconds: many fit in a millisecond.
+    /// When the client asks, in microseconds, and not in milliseconds, since many operations happen in a millisecond.
     pub at_us: u64,
-    /// The client; what it has read at a key is what its [`OpKind::WriteSeen`] replaces.
+    /// The client. Its [`OpKind::WriteSeen`] and [`OpKind::DeleteSeen`] replace what this client has read at the key.
     pub process: u32,
-    /// The node that it asks.
+    /// The node that the client asks.
     pub node: NodeIndex,
-    /// What it asks for.
+    /// The kind of the operation; not [`OpKind::Compact`].
     pub op: OpKind,
-    /// At which keys: one, or several that are changed in one transaction.
+    /// The keys: one, or several that are changed in one transaction. A read has one key.
     pub keys: Vec<KeyIndex>,
 }
 
-/// From which swarm a seed draws its scenario.
+/// What kind of scenario a seed draws.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Profile {
-    /// Every fault.
+    /// Every fault except lies.
     #[default]
     Swarm,
-    /// Five nodes, parted two to three, with writes on both sides.
+    /// Five nodes, partitioned two to three, with writes on both sides.
     Partition,
-    /// Crashes, wipes, restores and disks.
+    /// Crashes, wiped and restored stores, and failing disks.
     Crash,
     /// Clocks that jump, drift and stand still.
     Clock,

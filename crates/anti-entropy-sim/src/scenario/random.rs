@@ -1,11 +1,11 @@
-//! Random draws in whole numbers of 64 bits at most: floats may round differently in another build, and a `usize` draws
-//! differently on another machine, but a seed has to mean the same there.
+//! Random draws of integers of at most 64 bits. Floats could be rounded differently in another build, and `usize` has another
+//! width on other machines, but a seed has to give the same scenario everywhere.
 
 use core::ops::RangeInclusive;
 
 use crate::random;
 
-/// A source of random draws that is the same for the same seed.
+/// A source of random draws that are the same for the same seed.
 pub(crate) struct Random(fastrand::Rng);
 
 impl Random {
@@ -14,7 +14,7 @@ impl Random {
         Self(random::stream(seed, &[purpose]))
     }
 
-    /// Whether something happens that happens this many times in a thousand.
+    /// Whether an event happens that has a probability of this many thousandths.
     pub(crate) fn permille(&mut self, permille: u16) -> bool {
         random::permille(&mut self.0, permille)
     }
@@ -24,12 +24,12 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    /// Anything from the first to the last, both included; the first if the last is before it.
+    /// A number from `first` to `last`, both included; `first` if `last` is smaller.
     pub(crate) fn between(&mut self, first: u64, last: u64) -> u64 {
         self.0.u64(first..=last.max(first))
     }
 
-    /// How strong something is: often the least or the most, since bugs are at the ends.
+    /// The strength of a fault: often the least or the greatest, since bugs are at the ends of ranges.
     pub(crate) fn strength(&mut self, range: RangeInclusive<u64>) -> u64 {
         match self.0.u8(0..8) {
             0 => *range.start(),
@@ -38,7 +38,7 @@ impl Random {
         }
     }
 
-    /// [`strength`](Self::strength) of what is counted in thousandths.
+    /// [`strength`](Self::strength) from 0 to `most` thousandths.
     pub(crate) fn strength_permille(&mut self, most: u16) -> u16 {
         u16::try_from(self.strength(0..=u64::from(most))).expect("at most a u16")
     }
@@ -48,7 +48,7 @@ impl Random {
         random::exponential(&mut self.0, mean)
     }
 
-    /// `count` different numbers below `below`, in random order; all of them if there are no more.
+    /// `count` different numbers below `below` in random order, or all of them if there are fewer.
     pub(crate) fn distinct(&mut self, count: u32, below: u32) -> Vec<u32> {
         let mut all = (0..below).collect::<Vec<_>>();
         for last in (1..all.len()).rev() {
@@ -72,7 +72,7 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// Whoever changes this changes what all seeds mean that were written down.
+    /// A change of these numbers changes the meaning of all seeds that were written down.
     #[test]
     fn a_seed_means_what_it_always_meant() {
         let mut random = Random::new(1, 2);

@@ -1,4 +1,4 @@
-//! The settings of a scenario that are no faults in time: links, gossip, workload.
+//! The settings of a scenario that hold for all of its time: links, gossip, workload.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -8,31 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::NodeIndex;
 
-/// The properties of links. Probabilities are in thousandths of all frames.
+/// The properties of links. Probabilities are in thousandths of all frames, at most 1000; delays are at most an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Links {
-    /// Frames that never arrive.
+    /// How many frames are lost.
     pub loss_permille: u16,
-    /// Frames that arrive twice.
+    /// How many frames arrive twice.
     pub duplicate_permille: u16,
-    /// Frames after which an earlier one of the same link arrives once more.
+    /// How many frames are followed by an earlier frame of the same link.
     pub replay_permille: u16,
-    /// Frames that may overtake others; the rest of a link stays in order.
+    /// How many frames may overtake others. The other frames of a link arrive in order.
     pub reorder_permille: u16,
-    /// Frames in which a bit is flipped.
+    /// How many frames arrive with a flipped bit.
     pub corrupt_permille: u16,
-    /// Frames that are cut short.
+    /// How many frames arrive truncated.
     pub truncate_permille: u16,
-    /// Frames after which the link delivers nothing for a while, exponentially distributed around `clog_ms`.
+    /// How many frames are followed by a time in which the link delivers nothing, exponentially distributed with the mean
+    /// `clog_ms`.
     pub clog_permille: u16,
-    /// How long a clogged link stays so on average.
+    /// How long a clogged link delivers nothing on average.
     pub clog_ms: u64,
     /// The shortest delay.
     pub delay_min_us: u64,
-    /// What is added to it on average, exponentially distributed.
+    /// The mean of the exponentially distributed time that is added to the shortest delay.
     pub delay_mean_us: u64,
-    /// How many bytes a second a link carries; unlimited if it is 0.
+    /// How many bytes a link carries in a second. 0 stands for no limit.
     pub bytes_per_second: u64,
 }
 
@@ -55,17 +56,18 @@ impl Default for Links {
     }
 }
 
-/// The gossip of every node: a preset of [`GossipConfig`], and what differs from it.
+/// The gossip settings of all nodes: a preset of [`GossipConfig`], and the settings that differ from it. `None` stands for the
+/// preset's value. Times are 1 ms to a hundred years.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gossip {
-    /// `lan` by default, `wan`, or `default`.
+    /// The preset; [`Preset::Lan`] by default.
     pub preset: Preset,
     /// [`GossipConfig::interval`].
     pub interval_ms: Option<u64>,
-    /// [`GossipConfig::min_interval`].
+    /// [`GossipConfig::min_interval`], at most the interval. The preset's value gives way to a shorter `interval_ms`.
     pub min_interval_ms: Option<u64>,
-    /// [`GossipConfig::fanout`].
+    /// [`GossipConfig::fanout`]; at least 1.
     pub fanout: Option<usize>,
     /// [`GossipConfig::push`].
     pub push: Option<bool>,
@@ -73,7 +75,7 @@ pub struct Gossip {
     pub push_route: Option<PushRoute>,
     /// [`GossipConfig::push_fanout`].
     pub push_fanout: Option<usize>,
-    /// [`GossipConfig::push_delay`].
+    /// [`GossipConfig::push_delay`]; may be 0.
     pub push_delay_ms: Option<u64>,
     /// [`GossipConfig::max_queued_pushes`].
     pub max_queued_pushes: Option<usize>,
@@ -81,23 +83,23 @@ pub struct Gossip {
     pub max_sessions: Option<NonZeroUsize>,
     /// [`GossipConfig::busy_retry`].
     pub busy_retry_ms: Option<u64>,
-    /// [`GossipConfig::backoff_min`].
+    /// [`GossipConfig::backoff_min`], at most `backoff_max_ms`.
     pub backoff_min_ms: Option<u64>,
     /// [`GossipConfig::backoff_max`].
     pub backoff_max_ms: Option<u64>,
-    /// How often each node pings another, and announces what it holds; never by default.
+    /// How often each node pings another one and announces its root; never by default.
     pub announce_ms: Option<u64>,
     /// [`GossipConfig::announcement_lifetime`].
     pub announcement_lifetime_ms: Option<u64>,
-    /// `max_frame_bytes` of sessions.
+    /// `max_frame_bytes` of sessions; at least 512.
     pub frame_bytes: Option<usize>,
     /// `batch_entries` of sessions.
     pub batch_entries: Option<NonZeroUsize>,
-    /// `batch_bytes` of sessions.
+    /// `batch_bytes` of sessions; at least 1.
     pub batch_bytes: Option<usize>,
     /// `bulk_after` of sessions.
     pub bulk_after: Option<u64>,
-    /// `answer_bytes` of sessions.
+    /// `answer_bytes` of sessions; at least 1.
     pub answer_bytes: Option<usize>,
     /// `resend_after` of sessions.
     pub resend_after_ms: Option<u64>,
@@ -105,33 +107,33 @@ pub struct Gossip {
     pub idle_timeout_ms: Option<u64>,
     /// `max_context_pieces` of replicas.
     pub context_pieces: Option<NonZeroUsize>,
-    /// Whether sessions find what differs by sketches.
+    /// Whether sessions use sketches.
     pub sketches: Sketches,
-    /// `max_sketch_cells` of sessions; where sketches are mixed, at those nodes that would else have none.
+    /// `max_sketch_cells` of sessions. With [`Sketches::Mixed`], only at the nodes that would otherwise make no sketches.
     pub sketch_cells: Option<usize>,
     /// `max_first_cells` of sessions.
     pub first_cells: Option<usize>,
 }
 
-/// Whether sessions find what differs by sketches.
+/// Whether sessions use sketches to find what differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Sketches {
-    /// Wherever they take fewer bytes than trees.
+    /// Sessions use sketches where these take fewer bytes than trees.
     #[default]
     On,
-    /// Never: `max_sketch_cells` of sessions is 0.
+    /// Sessions use no sketches: `max_sketch_cells` is 0.
     Off,
-    /// At every other node, those with even numbers. The others have none, or as few cells as
-    /// [`sketch_cells`](Gossip::sketch_cells) says.
+    /// Nodes with even numbers use sketches. The others make no sketches, or sketches of at most
+    /// [`sketch_cells`](Gossip::sketch_cells) cells.
     Mixed,
-    /// All are poisoned on their way: they cannot be read, or leave out what differs. Trees have to be compared instead.
+    /// All sketches are poisoned in flight: they cannot be decoded, or hide differences. Trees have to be compared instead.
     Failing,
 }
 
 impl Sketches {
-    /// How many cells a node makes at most, where its usual number and one that was set for all or for some are these.
+    /// How many cells a node makes at most, given the preset's number and the one that the scenario sets.
     fn most_at(self, node: NodeIndex, usual: usize, set: Option<usize>) -> usize {
         match self {
             Self::On | Self::Failing => set.unwrap_or(usual),
@@ -156,7 +158,7 @@ pub enum Preset {
 }
 
 impl Gossip {
-    /// The engine's settings at a node: all have the same, but for [`sketches`](Self::sketches).
+    /// The engine's settings at a node. Nodes differ only in [`sketches`](Self::sketches).
     pub fn config_of(&self, node: NodeIndex) -> GossipConfig {
         let mut config = self.config();
         let session = &mut config.session;
@@ -164,7 +166,7 @@ impl Gossip {
         config
     }
 
-    /// The engine's settings, where sketches are as long as usual.
+    /// The engine's settings, without [`sketches`](Self::sketches).
     pub fn config(&self) -> GossipConfig {
         let mut config = match self.preset {
             Preset::Lan => GossipConfig::lan(),
@@ -173,7 +175,8 @@ impl Gossip {
         };
         let ms = |ms: Option<u64>, default: Duration| ms.map_or(default, Duration::from_millis);
         config.interval = ms(self.interval_ms, config.interval);
-        config.min_interval = ms(self.min_interval_ms, config.min_interval).min(config.interval);
+        // A preset's shortest interval gives way to a shorter interval. One that is set does not: `check` refuses it.
+        config.min_interval = ms(self.min_interval_ms, config.min_interval.min(config.interval));
         config.fanout = self.fanout.unwrap_or(config.fanout);
         config.push = self.push.unwrap_or(config.push);
         config.push_route = self.push_route.unwrap_or(config.push_route);
@@ -198,20 +201,20 @@ impl Gossip {
     }
 }
 
-/// What clients do, drawn from the seed.
+/// Operations of clients that are drawn from the seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Workload {
-    /// How many operations there are in all, spread over the scenario's duration.
+    /// How many operations there are, spread over the scenario's duration.
     pub operations: u32,
-    /// Which.
+    /// How often each kind of operation occurs. If there are operations, some weight has to be above 0.
     pub mix: Mix,
 }
 
-/// How often each kind of operation is among all, relative to the others.
+/// The weights of the kinds of operations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "they are named as the operations are")]
+#[allow(missing_docs, reason = "the fields have the names of the operations")]
 pub struct Mix {
     pub write: u16,
     pub delete: u16,

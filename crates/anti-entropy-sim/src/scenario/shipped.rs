@@ -1,8 +1,8 @@
-//! The scenarios that come with this crate.
+//! The scenarios that ship with this crate.
 
 use super::Scenario;
 
-/// The files and what they are called, in the order in which they are listed.
+/// The names and contents of the files, in the order in which they are listed.
 const FILES: [(&str, &str); 11] = [
     ("clean_split", include_str!("../../scenarios/clean_split.toml")),
     ("three_way_split", include_str!("../../scenarios/three_way_split.toml")),
@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 11] = [
     ("poisoned_sketches", include_str!("../../scenarios/poisoned_sketches.toml")),
 ];
 
-/// The scenarios that come with this crate, by name. What each shows stands at the head of its file in `scenarios/`.
+/// The scenarios that ship with this crate, with their names. The first lines of each file in `scenarios/` say what it shows.
 ///
 /// ```
 /// use anti_entropy_sim::scenario::shipped;

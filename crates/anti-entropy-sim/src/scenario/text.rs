@@ -28,7 +28,7 @@ impl Scenario {
     /// ```
     ///
     /// # Errors
-    /// What is wrong, and at which line of TOML or in which step.
+    /// The first thing that is wrong, with its line of TOML or its step.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
         let scenario = toml::from_str::<Self>(text)?;
         scenario.check_fields(&toml::from_str(text)?)?;
@@ -36,10 +36,10 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Writes it in TOML.
+    /// Writes the scenario in TOML.
     ///
     /// # Errors
-    /// A number is larger than TOML allows; [`check`](Self::check) finds those too.
+    /// If a number is too large for TOML; [`check`](Self::check) refuses these too.
     pub fn to_toml(&self) -> Result<String, ScenarioError> {
         Ok(toml::to_string(self)?)
     }
@@ -47,7 +47,7 @@ impl Scenario {
     /// Reads a file with a scenario in TOML and [checks](Self::check) it.
     ///
     /// # Errors
-    /// The file cannot be read, or what [`from_toml`](Self::from_toml) finds there; with the name of the file.
+    /// If the file cannot be read, or as for [`from_toml`](Self::from_toml); with the name of the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ScenarioError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
@@ -55,8 +55,8 @@ impl Scenario {
         Self::from_toml(&text).map_err(|error| ScenarioError::InFile { path: path.to_owned(), error: Box::new(error) })
     }
 
-    /// A misspelt field of a step is not found by serde, since a step's fields depend on its fault: what was read is
-    /// compared with what would be written.
+    /// Refuses misspelt fields of steps. serde cannot, since the fields depend on the fault, so the fields that were read are
+    /// compared with those that would be written.
     fn check_fields(&self, read: &toml::Table) -> Result<(), ScenarioError> {
         let steps = read.get("step").and_then(toml::Value::as_array).into_iter().flatten();
         for (number, (step, read)) in self.steps.iter().zip(steps).enumerate() {

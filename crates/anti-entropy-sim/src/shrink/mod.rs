@@ -1,4 +1,4 @@
-//! Failing scenarios, made as small as they can be and still fail.
+//! Shrinking scenarios that fail.
 
 mod nodes;
 #[cfg(test)]
@@ -9,22 +9,22 @@ use std::collections::BTreeSet;
 
 use crate::scenario::{Gossip, Links, Scenario, Sketches};
 
-/// Takes away what a failure does not need: operations, steps, nodes, properties of links, limits of gossip, time,
+/// Removes everything that a failure does not need: operations, steps, nodes, properties of links, limits of gossip, time,
 /// clients.
 ///
-/// `still_fails` runs a scenario, and says whether it fails as the first one did; it is asked at most `budget` times,
-/// and only about scenarios that pass [`Scenario::check`]. What comes out failed when it was tried, or is `scenario`
-/// itself. It has to have its operations [one by one](Scenario::expanded): those that are drawn cannot be left out.
+/// `still_fails` runs a scenario and says whether it fails as the original one did. It is called at most `budget` times, and only
+/// with scenarios that pass [`Scenario::check`]. The returned scenario failed when it was tried, or is `scenario` itself.
+/// `scenario` has to list its operations [one by one](Scenario::expanded), since drawn operations cannot be removed.
 ///
-/// The way is that of delta debugging (Zeller and Hildebrandt, 2002): all, halves, quarters and so on down to single
-/// ones, again and again until nothing more can go.
+/// The algorithm is delta debugging (Zeller and Hildebrandt, 2002): it removes all, halves, quarters and so on down to single
+/// items, until nothing more can be removed.
 ///
 /// ```
 /// use anti_entropy_sim::scenario::Scenario;
 /// use anti_entropy_sim::shrink::shrink;
 ///
 /// let scenario = Scenario::new("busy", 5).operations(100).expanded(1);
-/// // It "fails" as long as anybody asks node 3.
+/// // It "fails" as long as an operation asks node 3.
 /// let small = shrink(scenario, 1_000, &mut |scenario| scenario.operations.iter().any(|operation| operation.node == 3));
 /// assert_eq!((small.operations.len(), small.nodes), (1, 4));
 /// ```
@@ -40,7 +40,7 @@ pub fn shrink(scenario: Scenario, budget: usize, still_fails: &mut dyn FnMut(&Sc
 }
 
 struct Shrinker<'a> {
-    /// The smallest scenario that fails.
+    /// The smallest scenario so far that fails.
     smallest: Scenario,
     /// How many more may be tried.
     tries: usize,
@@ -48,7 +48,7 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Tries everything once. Steps come first: there are few, and the fewer faults, the faster are the runs to come.
+    /// Tries every kind of change once. Steps come first, since there are few, and runs with fewer faults are faster.
     fn round(&mut self) {
         self.drop_some(|scenario| scenario.steps.len(), |scenario, range| drop(scenario.steps.drain(range)));
         self.drop_some(|scenario| scenario.operations.len(), |scenario, range| drop(scenario.operations.drain(range)));
@@ -61,7 +61,8 @@ impl Shrinker<'_> {
         self.cut_time();
     }
 
-    /// Keeps a change if the scenario still fails with it. A change that leads nowhere costs no try.
+    /// Keeps a change if the scenario still fails with it. A change without effect, or one that makes the scenario invalid, is not
+    /// tried.
     fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         if self.tries == 0 {
             return false;
@@ -79,7 +80,7 @@ impl Shrinker<'_> {
         fails
     }
 
-    /// Drops stretches of a list: all of it, then halves, and so on.
+    /// Removes ranges of a list: all of it, then halves, and so on.
     fn drop_some(&mut self, len: fn(&Scenario) -> usize, drop: fn(&mut Scenario, Range<usize>)) {
         let mut size = len(&self.smallest);
         while size > 0 && self.tries > 0 {
@@ -94,7 +95,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Lowers the number of nodes, by half of them at first.
+    /// Removes nodes, half of them at first.
     fn drop_nodes(&mut self) {
         let mut by = self.smallest.nodes / 2;
         while by > 0 {
@@ -106,7 +107,7 @@ impl Shrinker<'_> {
         self.attempt(|scenario| scenario.peers = 0);
     }
 
-    /// Changes fewer keys at a time, and forgets those that nobody uses.
+    /// Removes keys from operations, and then the keys that no operation uses.
     fn drop_keys(&mut self) {
         for number in 0..self.smallest.operations.len() {
             for key in self.smallest.operations[number].keys.clone() {
@@ -117,7 +118,7 @@ impl Shrinker<'_> {
         self.attempt(|scenario| scenario.keys = used);
     }
 
-    /// Lets one client do what several do: all of it, or one other's.
+    /// Merges clients: all into one, or one into another.
     fn merge_clients(&mut self) {
         self.attempt(|scenario| scenario.operations.iter_mut().for_each(|operation| operation.process = 0));
         let clients = self.smallest.operations.iter().map(|operation| operation.process).collect::<BTreeSet<_>>();
@@ -134,7 +135,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Sets the properties of links to those of a network without faults: all, or one by one.
+    /// Resets the properties of links to those of a network without faults: all, or one by one.
     fn calm_links(&mut self) {
         let all: [fn(&mut Scenario) -> &mut Links; 2] =
             [|scenario| &mut scenario.links, |scenario| &mut scenario.healed_links];
@@ -158,7 +159,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves settings of gossip to the preset: all, or one by one.
+    /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
         let each: [fn(&mut Gossip); 22] = [
@@ -190,13 +191,13 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Ends the scenario just after the last thing that happens in it.
+    /// Ends the scenario just after its last event.
     fn cut_time(&mut self) {
         self.attempt(|scenario| scenario.at_least_ms = 0);
         let operation = self.smallest.operations.last().map_or(0, |operation| operation.at_us / 1_000);
         let begin = self.smallest.steps.iter().map(|step| step.start_ms).max().unwrap_or(0);
         let end = self.smallest.steps.iter().map(|step| step.end_ms).max().unwrap_or(0);
-        // Steps that go on till the end of the run are cut with it, if that will do.
+        // Steps that last until the end of the run are shortened with it, if the scenario still fails.
         for last in [operation.max(begin) + 1, operation.max(end) + 1, operation.max(end)] {
             self.attempt(|scenario| {
                 scenario.duration_ms = last.clamp(1, scenario.duration_ms);

@@ -1,10 +1,9 @@
-//! Scenarios with fewer nodes.
+//! Removing nodes from a scenario.
 
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Scenario, Step};
 
-/// Keeps the first nodes, and takes the others out of all that names them. No node gets another number, so that what is
-/// left happens to the same ones.
+/// Keeps the first nodes, and removes the others from everything that names them. The remaining nodes keep their numbers.
 pub(super) fn keep(scenario: &mut Scenario, nodes: NodeIndex) {
     scenario.nodes = nodes;
     scenario.never_back.retain(|node| *node < nodes);
@@ -15,9 +14,9 @@ pub(super) fn keep(scenario: &mut Scenario, nodes: NodeIndex) {
     }
 }
 
-/// Whether anything is left of a step without the other nodes.
+/// Removes the other nodes from a step. Returns whether the step still has an effect.
 fn keep_in_step(step: &mut Step, nodes: NodeIndex) -> bool {
-    // A step that names nobody is about everybody: it must not become one.
+    // A step that names no nodes affects all of them. A step must not become one by losing its nodes.
     let everybody = step.nodes.is_empty();
     step.nodes.retain(|node| *node < nodes);
     match &mut step.fault {

@@ -1,4 +1,4 @@
-//! Failure detectors, as far as they carry what replicas announce.
+//! Failure detectors, which carry root announcements.
 
 use anti_entropy::engine::StateDigest;
 
@@ -9,7 +9,7 @@ use crate::random::place;
 use crate::subject::Subject;
 
 impl<S: Subject> World<S> {
-    /// Every node pings somebody in each period, if the scenario has one; not all at the same time.
+    /// Lets every node ping another one in each period, if the scenario has one. The nodes are not synchronised.
     pub(super) fn schedule_pings(&mut self) {
         let Some(period) = self.ping_period_us() else { return };
         for at in 0..self.scenario.nodes {
@@ -22,7 +22,7 @@ impl<S: Subject> World<S> {
         self.scenario.gossip.announce_ms.map(|ms| ms * 1000)
     }
 
-    /// A node pings one of its peers; what it announces is what it holds then. A liar announces anything.
+    /// A node pings one of its peers and announces its root at that time. A liar announces anything.
     pub(super) fn ping(&mut self, from: NodeIndex) {
         let Some(period) = self.ping_period_us() else { return };
         self.queue.push(self.now + period, What::Ping(from));
@@ -40,7 +40,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// A ping arrives: at a node that is down or stands still nobody hears it.
+    /// A ping arrives. It is lost at a node that is down or paused.
     pub(super) fn hear(&mut self, to: NodeIndex, from: NodeIndex, state: StateDigest) {
         if self.nodes[to as usize].pauses > 0 {
             return;

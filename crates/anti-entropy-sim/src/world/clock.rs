@@ -1,4 +1,4 @@
-//! The clocks of a node: they may run too fast, jump, and stand still.
+//! The clocks of a node, which may drift, jump and stand still.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A disk: the subject's store, and what can go wrong with it.
+//! A disk: the subject's store with faults.
 
 use core::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use anti_entropy::{KeyHash, KeyRange, Store};
 
 use crate::random::permille;
 
-/// Outlives the replicas that are opened on it, one after the other. A handle: clones are the same disk.
+/// A disk, which outlives the replicas that are opened on it one after the other. Clones are handles to the same disk.
 pub(crate) struct Disk<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     store: S,
-    /// What survives a crash, if that is not all; only for the bug of a store that promises too much.
+    /// What survives a crash, if not everything does: only for the planted bug of a store that acknowledges too early.
     durable: Option<S>,
     faults: DiskFaults,
     random: fastrand::Rng,
@@ -22,14 +22,14 @@ struct Inner<S> {
     looked_at: bool,
 }
 
-/// What goes wrong, in thousandths of all operations.
+/// The faults of a disk, in thousandths of all operations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DiskFaults {
     pub(crate) reads_permille: u16,
     pub(crate) commits_permille: u16,
     pub(crate) syncs_permille: u16,
     pub(crate) full: bool,
-    /// Whether commits are acknowledged before they are durable: a bug, not a fault.
+    /// Whether commits are acknowledged before they are durable: a planted bug and not a fault.
     pub(crate) promises_too_much: bool,
 }
 
@@ -44,7 +44,7 @@ impl<S: Store + Clone> Disk<S> {
         Self(Arc::clone(&self.0))
     }
 
-    /// Changes what goes wrong from now on.
+    /// Changes the faults from now on.
     pub(crate) fn fail(&self, change: impl FnOnce(&mut DiskFaults)) {
         change(&mut self.inner().faults);
     }
@@ -59,12 +59,12 @@ impl<S: Store + Clone> Disk<S> {
         self.inner().commits
     }
 
-    /// Whether a commit failed since the last call in a way that leaves open whether it was kept.
+    /// Whether a commit failed since the last call so that it may have been kept or not.
     pub(crate) fn take_failed(&self) -> bool {
         core::mem::take(&mut self.inner().failed)
     }
 
-    /// Lets `look` read without faults: what the simulator itself reads is no operation of the node.
+    /// Lets `look` read without faults, for reads by the simulator itself.
     pub(crate) fn look<T>(&self, look: impl FnOnce() -> T) -> T {
         self.set_looked_at(true);
         let seen = look();
@@ -72,7 +72,7 @@ impl<S: Store + Clone> Disk<S> {
         seen
     }
 
-    /// For several disks at once: begins and ends what [`look`](Self::look) does.
+    /// Begins or ends reads without faults, as [`look`](Self::look) does, for several disks at once.
     pub(crate) fn set_looked_at(&self, looked_at: bool) {
         self.inner().looked_at = looked_at;
     }

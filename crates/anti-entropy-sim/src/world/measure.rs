@@ -1,4 +1,4 @@
-//! What measurements look at between the things that happen.
+//! What measurements observe between events.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,12 @@ use crate::history::{KeyIndex, NodeIndex};
 use crate::subject::Subject;
 
 impl<S: Subject> World<S> {
-    /// When the next thing happens.
+    /// The time of the next event.
     pub fn next_at(&self) -> Option<u64> {
         self.queue.next_at()
     }
 
-    /// Lets everything happen until all nodes that count are equal; returns when they were, or nothing if they are not until
-    /// then.
+    /// Runs until all nodes that have to become equal are, and returns the time; `None` if they are not by the time `until`.
     pub fn run_until_equal(&mut self, until: u64) -> Option<u64> {
         while !self.is_converged() {
             if self.next_at().is_none_or(|at| at > until) {
@@ -26,12 +25,12 @@ impl<S: Subject> World<S> {
         Some(self.now)
     }
 
-    /// The nodes that started, or hold or have seen something else, since the last call.
+    /// The nodes that started since the last call, or whose state has changed.
     pub fn take_changed(&mut self) -> BTreeSet<NodeIndex> {
         core::mem::take(&mut self.changed)
     }
 
-    /// Where the records of a key are, counted as in the scenario.
+    /// The key hash of a key of the scenario.
     pub fn key_hash(&self, key: KeyIndex) -> KeyHash {
         self.keys[key as usize].1
     }

@@ -1,4 +1,4 @@
-//! The world: nodes, the network between them, and everything that happens, in the order of simulated time.
+//! The world: nodes, the network between them, and all events in the order of simulated time.
 
 mod announce;
 mod clock;
@@ -11,6 +11,7 @@ mod operate;
 mod poison;
 mod power;
 mod queue;
+mod replies;
 mod sabotage;
 mod steps;
 mod tongue;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anti_entropy::clock::{ContextHash, Now};
 use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::summary::Root;
-use anti_entropy::{Event as EngineEvent, KeyHash, PeerId, Replicated, Seen as SeenToken, replica};
+use anti_entropy::{Event as EngineEvent, KeyHash, PeerId, Replica, ReplicaConfig, Replicated, Seen as SeenToken};
 use twox_hash::XxHash3_64;
 
 use core::hash::Hasher;
@@ -28,22 +29,22 @@ use core::hash::Hasher;
 use self::disk::Disk;
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
-use self::poison::begins_a_sketch;
 use self::queue::{Queue, What};
+use self::replies::begins_a_sketch;
 pub use self::sabotage::Sabotage;
-use crate::history::{Alarm, Converged, Delivery, Limits, NodeIndex, Record, Start, Traffic, ValueHash};
+use crate::history::{Alarm, Converged, Delivery, NodeIndex, NodeLimits, Record, Start, Traffic, ValueHash};
 use crate::random::stream;
 use crate::scenario::{Lie, Operation, Scenario};
 use crate::subject::Subject;
 
-/// How closely the simulator watches.
+/// How much of a run is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Every frame that arrives is recorded as well, for people.
+    /// Everything, and every frame that arrives, for people who read histories.
     Deliveries,
-    /// Every change of what a node holds and has seen is recorded, for the checkers.
+    /// Every change of what a node holds and has seen, for the checkers.
     Everything,
-    /// Only who is equal to whom, and what is sent: for measurements of many nodes.
+    /// Only which nodes are equal, and the traffic, for measurements of many nodes.
     Roots,
 }
 
@@ -51,8 +52,8 @@ type Key<S> = <<S as Subject>::Value as Replicated>::Key;
 
 /// A simulated cluster.
 ///
-/// Nothing in it depends on anything but the scenario, the seed and the subject: there is one order of events, drawn from
-/// the seed, and no clock, thread or hash map.
+/// It depends only on the scenario, the seed and the subject. The order of events is drawn from the seed, and it uses no clock,
+/// no thread and no hash map with random keys.
 pub struct World<S: Subject> {
     pub(crate) subject: S,
     pub(crate) scenario: Scenario,
@@ -66,11 +67,11 @@ pub struct World<S: Subject> {
     keys: Vec<(Key<S>, KeyHash)>,
     ledger: Vec<Event>,
     /// What clients have read and may replace, by client and key.
-    tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::Dot>)>,
+    tokens: BTreeMap<(u32, u32), (SeenToken, Vec<crate::history::WriteName>)>,
     random: fastrand::Rng,
     writes: u64,
     operations_done: u64,
-    /// The steps that are under way.
+    /// The steps that have begun and not ended.
     under_way: BTreeSet<usize>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
@@ -82,7 +83,7 @@ pub struct World<S: Subject> {
     sabotage: Option<Sabotage>,
 }
 
-/// What happened in a run, in numbers.
+/// Counts of what happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Frames handed to the network.
@@ -95,21 +96,21 @@ pub struct Counts {
     pub operations: u64,
     /// Partitions that ended.
     pub partitions_healed: u64,
-    /// Processes that were ended.
+    /// Processes that ended.
     pub crashes: u64,
-    /// Microseconds that nodes were up, added over all nodes.
+    /// Microseconds that nodes were up, summed over all nodes.
     pub node_us: u64,
-    /// Sketches that were sent in answer to an opening, repeated ones too, if they fit into a frame.
+    /// Sketches that were sent in answer to an opening and fit into a frame, repeated ones included.
     pub sketches: u64,
-    /// Sketches that led nowhere, so that trees were compared instead.
+    /// Sketches that failed, so that trees were compared instead.
     pub sketches_failed: u64,
-    /// Batches that were refused since they did not add up.
+    /// Batches that were refused because they could not be certified.
     pub uncertified: u64,
-    /// Sessions whose opener held so little that it sent all of it, in whole batches.
+    /// Sessions that became bulk transfers.
     pub bulk_sessions: u64,
 }
 
-/// Who is equal to whom, among the nodes that count.
+/// Which of the nodes that have to become equal are equal.
 #[derive(Default)]
 struct Agreement {
     states: BTreeMap<NodeIndex, (Root, ContextHash)>,
@@ -136,20 +137,20 @@ impl Agreement {
         }
     }
 
-    /// Whether all members are there and equal.
+    /// Whether all members are up and equal.
     fn is_complete(&self) -> bool {
         self.states.len() == self.members && self.counts.len() == 1
     }
 }
 
 impl<S: Subject> World<S> {
-    /// A cluster before anything has happened. The scenario is taken as it is: a workload that is not
-    /// [expanded](Scenario::expanded) does nothing.
+    /// A cluster before the first event. The scenario has to pass [`Scenario::check`]. Operations of a workload that is not
+    /// [expanded](Scenario::expanded) do not happen.
     pub fn new(scenario: &Scenario, seed: u64, subject: S, detail: Detail) -> Self {
         Self::sabotaged(scenario, seed, subject, detail, None)
     }
 
-    /// The same with a bug, for the checkers to find.
+    /// The same with a bug that the checkers have to find.
     #[doc(hidden)]
     pub fn sabotaged(scenario: &Scenario, seed: u64, subject: S, detail: Detail, sabotage: Option<Sabotage>) -> Self {
         let keys = (0..scenario.keys).map(|key| subject.value(key, 0).key());
@@ -190,7 +191,7 @@ impl<S: Subject> World<S> {
         world
     }
 
-    /// Lets the next thing happen; `false` if nothing will, ever.
+    /// Runs the next event. Returns whether there was one.
     pub fn step(&mut self) -> bool {
         let Some((at, what)) = self.queue.pop() else { return false };
         self.now = at;
@@ -198,7 +199,7 @@ impl<S: Subject> World<S> {
         true
     }
 
-    /// Lets everything happen up to a time, in microseconds.
+    /// Runs all events until a time in microseconds.
     pub fn run_until(&mut self, until: u64) {
         while self.queue.next_at().is_some_and(|at| at <= until) {
             self.step();
@@ -206,12 +207,12 @@ impl<S: Subject> World<S> {
         self.now = self.now.max(until);
     }
 
-    /// The simulated time, in microseconds.
+    /// The simulated time in microseconds.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// Whether all nodes that count are up, hold the same and have seen the same.
+    /// Whether all nodes that have to become equal are up, and hold and have seen the same.
     pub fn is_converged(&self) -> bool {
         self.agreement.is_complete()
     }
@@ -221,36 +222,36 @@ impl<S: Subject> World<S> {
         self.agreement.counts.len()
     }
 
-    /// What happened so far, in numbers.
+    /// Counts of what happened so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// A hash of everything that happened so far, in its order.
+    /// A hash of all events so far, in order.
     pub fn trace_hash(&self) -> u64 {
         self.trace.finish()
     }
 
-    /// What was recorded since the last call.
+    /// The records since the last call.
     pub fn take_records(&mut self) -> Vec<Record> {
         core::mem::take(&mut self.records)
     }
 
-    /// Records what every node holds, for the checks that are made at the end.
+    /// Records what every node holds, for the checks at the end of a run.
     pub fn end(&mut self) {
         self.count_uptime();
         self.record_ends();
     }
 
     /// The replica of a node, if it is up.
-    pub fn replica(&self, node: NodeIndex) -> Option<&replica::Replica<S::Value>> {
+    pub fn replica(&self, node: NodeIndex) -> Option<&Replica<S::Value>> {
         self.nodes.get(node as usize)?.engine.as_ref().map(Engine::replica)
     }
 
     fn record_start(&mut self, seed: u64) {
         let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let config = &self.config;
-        let pieces = self.replica_config().max_context_pieces.get() * replica::ReplicaConfig::PIECES_OF_PEERS;
+        let pieces = self.replica_config().max_context_pieces.get() * ReplicaConfig::PIECES_OF_PEERS;
         self.records.push(Record::Start(Start {
             seed,
             scenario: self.scenario.name.clone(),
@@ -261,7 +262,7 @@ impl<S: Subject> World<S> {
             fanout: u32::try_from(config.fanout).unwrap_or(u32::MAX),
             idle_timeout_us: us(config.session.idle_timeout),
             healed_loss_permille: self.scenario.healed_links.loss_permille,
-            limits: Limits {
+            limits: NodeLimits {
                 frame_bytes: config.session.max_frame_bytes as u64,
                 sessions: config.max_sessions.get().max(2) as u64,
                 queued_frames: config.max_queued_pushes as u64 + u64::from(self.scenario.nodes),
@@ -315,7 +316,7 @@ impl<S: Subject> World<S> {
         u64::try_from(self.config.interval.as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// A frame arrives: it is taken in, or waits while the node stands still or is busy, or is lost on one that is down.
+    /// A frame arrives. It is handled, or waits while the node is paused or busy, or is lost if the node is down.
     fn arrive(&mut self, to: NodeIndex, from: NodeIndex, frame: Vec<u8>) {
         let node = &mut self.nodes[to as usize];
         if node.pauses > 0 {
@@ -330,7 +331,7 @@ impl<S: Subject> World<S> {
         }
         self.note(&[1, u64::from(to), u64::from(from)], &frame);
         if self.detail == Detail::Deliveries && self.nodes[to as usize].is_up() {
-            let (bytes, hash) = (frame.len() as u64, ValueHash(XxHash3_64::oneshot(&frame)));
+            let (bytes, hash) = (frame.len() as u64, ValueHash::from_u64(XxHash3_64::oneshot(&frame)));
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();
@@ -365,7 +366,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Lets a node's engine do something, and does what it wants then.
+    /// Calls a node's engine, and then performs its outputs.
     fn drive(&mut self, at: NodeIndex, from: Option<NodeIndex>, act: impl FnOnce(&mut Engine<S::Value>, Now)) {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
@@ -387,12 +388,11 @@ impl<S: Subject> World<S> {
         }
         // A session that ends with what it brings says so of a state that has to be known by then.
         for event in events {
-            self.note_event(at, event);
+            self.note_event(at, &event);
         }
     }
 
-    /// Does what an engine wants until it wants to wait; returns until when. What happens meanwhile is kept for when it is
-    /// over.
+    /// Performs an engine's outputs until it wants to wait, and returns until when. Its events are kept until then.
     fn pump(
         &mut self,
         at: NodeIndex,
@@ -404,9 +404,9 @@ impl<S: Subject> World<S> {
             let node = &mut self.nodes[at as usize];
             let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
             match engine?.poll_output(now) {
-                Output::Send { to, frame } => self.send(at, &to, frame),
-                Output::Event(event) => events.push(event),
-                Output::Wait(deadline) => return Some(deadline),
+                EngineOutput::Send { to, frame } => self.send(at, &to, frame),
+                EngineOutput::Event(event) => events.push(event),
+                EngineOutput::Wait(deadline) => return Some(deadline),
             }
         }
     }
@@ -434,7 +434,7 @@ impl<S: Subject> World<S> {
         self.network.send(self.now, from, to, frame, |at, frame| queue.push(at, What::Arrival { to, from, frame }));
     }
 
-    fn note_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
+    fn note_event(&mut self, at: NodeIndex, event: &EngineEvent<Key<S>>) {
         if self.detail != Detail::Roots && !self.is_forging(at) {
             self.record_event(at, event);
         }
@@ -451,8 +451,8 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Whether a node is another replica than it should be: then nobody asks what it holds. Of other liars only the tongue
-    /// lies.
+    /// Whether a node is not the replica that it claims to be. Such a node is not observed. Other liars lie only in what they
+    /// send.
     fn is_forging(&self, node: NodeIndex) -> bool {
         matches!(self.nodes[node as usize].lie, Some(Lie::Twin | Lie::Impersonate))
     }
@@ -461,7 +461,7 @@ impl<S: Subject> World<S> {
         self.records.push(Record::Alarm(Alarm { at: self.now, node, alarm: alarm.to_owned(), detail }));
     }
 
-    /// Mixes something that happened into the hash of the trace.
+    /// Adds an event to the trace hash.
     fn note(&mut self, words: &[u64], bytes: &[u8]) {
         self.trace.write(&self.now.to_le_bytes());
         for word in words {
@@ -470,7 +470,7 @@ impl<S: Subject> World<S> {
         self.trace.write(bytes);
     }
 
-    /// Notes that all nodes that count are equal, the first time since the network healed.
+    /// Records that all nodes that have to become equal are, for the first time since the network healed.
     fn note_agreement(&mut self) {
         if self.healed && self.agreement.is_complete() {
             self.healed = false;
@@ -478,7 +478,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Makes a write at a node at once; `false` if it is down, or its store refuses.
+    /// Writes at a node at once. Returns whether the node accepted it: it may be down, or its store may refuse.
     pub fn write(&mut self, node: NodeIndex, key: u32) -> bool {
         let before = self.counts.operations;
         let op = crate::history::OpKind::Write;

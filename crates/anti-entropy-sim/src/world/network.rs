@@ -1,4 +1,4 @@
-//! The network: what becomes of a frame between two nodes.
+//! The network: which frames arrive, when, and with which damage.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,43 +6,43 @@ use crate::history::NodeIndex;
 use crate::random::{exponential, permille, place, stream};
 use crate::scenario::Links;
 
-/// How many frames a link remembers to replay.
+/// How many earlier frames a link keeps for replays.
 const REMEMBERED: usize = 8;
 
-/// All links. Each draws from a stream of its own, so that what happens on one does not change the others.
+/// All links. Each draws from a stream of its own, so that events on one link do not change the others.
 pub(crate) struct Network {
     seed: u64,
-    /// What holds for every link.
+    /// The properties of all links.
     base: Links,
-    /// What holds for links between some nodes, by the step that made it so; the last one counts.
+    /// The properties of links between some nodes, by the step that set them; the last one counts.
     degraded: BTreeMap<usize, (Vec<NodeIndex>, Links)>,
-    /// Who does not hear whom, by the step that made it so.
+    /// Which frames are lost in partitions, by the step that began them.
     cuts: BTreeMap<usize, Cut>,
     links: BTreeMap<(NodeIndex, NodeIndex), Link>,
 }
 
-/// Who does not hear whom.
+/// Which frames are lost in a partition.
 #[derive(Clone, Debug)]
 pub(crate) enum Cut {
-    /// Nodes of different groups.
+    /// Those between nodes of different groups.
     Split(Vec<Vec<NodeIndex>>),
-    /// What these say, to anybody else.
+    /// Those from these nodes to others.
     Mute(Vec<NodeIndex>),
-    /// What anybody else says to these.
+    /// Those from other nodes to these.
     Deaf(Vec<NodeIndex>),
-    /// What these say, or hear.
+    /// Those from or to these nodes.
     Isolate(Vec<NodeIndex>),
-    /// Whoever is not a neighbour in a ring of so many.
+    /// Those between nodes that are not neighbours in a ring of this many.
     Ring(NodeIndex),
 }
 
 struct Link {
     random: fastrand::Rng,
-    /// When the last frame that keeps to the order arrives.
+    /// When the last frame that stays in order arrives.
     last: u64,
-    /// Nothing arrives before.
+    /// No frame arrives before this time, since the link is clogged.
     clogged_until: u64,
-    /// When the link has sent off what was handed to it.
+    /// When the link has sent all frames that it was given.
     free_at: u64,
     remembered: VecDeque<Vec<u8>>,
 }
@@ -96,7 +96,7 @@ impl Network {
         self.cuts.values().any(|cut| cut.separates(from, to))
     }
 
-    /// What arrives of a frame, and when.
+    /// Sends a frame, and passes on what arrives of it and when.
     pub(crate) fn send(
         &mut self,
         now: u64,
@@ -127,7 +127,7 @@ impl Network {
         arrives(link.arrival(now, &frame, odds), frame);
     }
 
-    /// When a failure detector's datagram arrives, if it does. What it is sealed with refuses damaged and repeated ones.
+    /// When a failure detector's datagram arrives, if it does. Datagrams are sealed, so damaged and repeated ones are refused.
     pub(crate) fn ping(&mut self, now: u64, from: NodeIndex, to: NodeIndex) -> Option<u64> {
         if self.is_cut(from, to) {
             return None;
@@ -137,7 +137,7 @@ impl Network {
         (!is_lost).then(|| link.arrival(now, &[], odds))
     }
 
-    /// A link, and what holds for it now.
+    /// A link and its current properties.
     fn link(&mut self, from: NodeIndex, to: NodeIndex) -> (&mut Link, &Links) {
         let within = |nodes: &[NodeIndex]| nodes.is_empty() || (nodes.contains(&from) && nodes.contains(&to));
         let degraded = self.degraded.values().rev().find(|(nodes, _)| within(nodes));

@@ -1,4 +1,4 @@
-//! A node: a disk that stays, an engine that comes and goes, and what the simulator has seen of it.
+//! A node: its disk, its engine while it is up, and what the simulator has observed of it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -9,67 +9,67 @@ use anti_entropy::{Marker, PeerId};
 
 use super::clock::NodeClock;
 use super::disk::Disk;
-use super::poison::Replies;
-use crate::history::{Dot, Held, NodeIndex, Opened};
+use super::replies::Replies;
+use crate::history::{Held, NodeIndex, Opened, WriteName};
 use crate::scenario::Lie;
 use crate::subject::Subject;
 
-/// What waits at a node that stands still; what is more is lost, as in a socket's buffer.
+/// How many frames wait at a paused node. More are lost, as in a socket's buffer.
 pub(super) const INBOX_FRAMES: usize = 1000;
 
 pub(crate) struct Node<S: Subject> {
     pub(super) name: PeerId,
     pub(super) disk: Disk<S::Store>,
-    /// Nothing while the node is down.
+    /// `None` while the node is down.
     pub(super) engine: Option<Engine<S::Value>>,
     pub(super) clock: NodeClock,
-    /// Whether it is a member; a node that joins later is none at first.
+    /// Whether it is a member. A node that joins later is not one at first.
     pub(super) member: bool,
-    /// Whom it knows.
+    /// The peers that it knows.
     pub(super) peers: BTreeSet<NodeIndex>,
-    /// How many pauses are on.
+    /// How many steps pause it at present.
     pub(super) pauses: u32,
     pub(super) inbox: VecDeque<(NodeIndex, Vec<u8>)>,
-    /// Counts engines, so that what was scheduled for an earlier one is told apart.
+    /// Counts engines, so that events for an earlier one are recognised.
     pub(super) life: u32,
     /// When the next timer is scheduled for.
     pub(super) timer_at: u64,
-    /// Busy with its disk until then.
+    /// Until when it is busy with its disk.
     pub(super) busy_until: u64,
     /// How long a commit takes.
     pub(super) commit_us: u64,
     pub(super) commits: u64,
-    /// What the last closing in order left outside the store.
+    /// The marker of the last orderly shutdown.
     pub(super) marker: Option<Marker>,
     pub(super) backup: Option<S::Store>,
     pub(super) seen: Seen,
     /// Operations that may have been done or not, as indices into the ledger.
     pub(super) unknown: Vec<usize>,
     pub(super) lie: Option<Lie>,
-    /// Whether it has ever forged frames: then nobody knows what it had when it said something.
+    /// Whether it has ever forged frames. The simulator does not observe such a node.
     pub(super) has_forged: bool,
-    /// The other face of a liar with two.
+    /// The second replica of a liar that is two replicas with one id.
     pub(super) twin: Option<Engine<S::Value>>,
-    /// What a liar that repeats itself has sent.
+    /// The frames that a liar has sent and may repeat.
     pub(super) said: Vec<(NodeIndex, Vec<u8>)>,
-    /// What waits until its cells can be poisoned.
+    /// Fragments of replies that wait until their cells can be poisoned.
     pub(super) replies: Replies,
     /// The longest frame that it has sent.
     pub(super) longest_frame: u64,
     /// Bytes of values that were counted already.
     pub(super) value_bytes_counted: u64,
     pub(super) up_since: u64,
-    /// As what it is opened once its disk lets it.
+    /// In which state its store is opened once its disk allows it.
     pub(super) opens_as: Opened,
     /// Whether a step of the scenario keeps it down.
     pub(super) held_down: bool,
-    /// Up to where the writes under its own id are in the history.
+    /// Up to which counter the writes with its own id are in the history.
     pub(super) accounted: u64,
-    /// What the present replica was opened with.
+    /// The seed with which the current replica was opened.
     pub(super) seed: Option<Seed>,
 }
 
-/// What the simulator has seen of a node's replica.
+/// What the simulator has observed of a node's replica.
 #[derive(Clone)]
 pub(super) struct Seen {
     pub(super) root: Root,
@@ -81,12 +81,12 @@ pub(super) struct Seen {
     pub(super) open: Vec<usize>,
 }
 
-/// A write or delete that was ever attempted.
+/// An attempted write or delete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) key: usize,
     pub(super) dot: anti_entropy::clock::Dot,
-    /// Whether it turned out not to have been done: its dot names nothing, or another event.
+    /// Whether it turned out not to have been done, so that its dot names no event or another one.
     pub(super) void: bool,
 }
 
@@ -96,6 +96,6 @@ impl<S: Subject> Node<S> {
     }
 }
 
-pub(super) fn dots(held: &[Held]) -> Vec<Dot> {
+pub(super) fn dots(held: &[Held]) -> Vec<WriteName> {
     held.iter().map(|held| held.dot).collect()
 }

@@ -1,27 +1,27 @@
-//! What the simulator sees of the replicas, and records for the checkers.
+//! Observing replicas, and recording what checkers need.
 //!
-//! It looks from outside: which of all writes and deletes ever made the context covers, and which versions a read returns.
-//! What a node knows is what its context covers at each key; so whether it holds what it should is for the checkers to say.
+//! The simulator observes replicas from outside: it records which of all writes and deletes a replica's context covers, and which
+//! versions a read returns. Checkers decide whether a replica holds what it should.
 
 use core::hash::Hasher;
 
 use anti_entropy::engine::Engine;
-use anti_entropy::session::{Finished, Outcome};
+use anti_entropy::session::Finished;
 use anti_entropy::value::ContentHash;
-use anti_entropy::{Continuity, Event as EngineEvent, Notice, Opening, Replica, Replicated};
+use anti_entropy::{Continuity, Event as EngineEvent, Opening, Replica, Replicated};
 use twox_hash::XxHash3_64;
 
 use super::node::Event;
 use super::queue::What;
 use super::{Detail, Key, World, index_of};
 use crate::history::{
-    Acknowledged, Dot, End, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, Session, State, Traffic,
-    Usage, ValueHash,
+    Acknowledged, End, EndedSession, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, State, Traffic,
+    Usage, ValueHash, WriteName, alarm_of, outcome_text,
 };
 use crate::subject::Subject;
 
 impl<S: Subject> World<S> {
-    /// Looks at a node that has just done something, and records what changed.
+    /// Observes a node after an event, and records what changed.
     pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
         if self.is_forging(at) {
             return;
@@ -66,7 +66,7 @@ impl<S: Subject> World<S> {
         if !explained || self.keys.len() <= 3 {
             self.record_unexplained(at, &mut keys);
         }
-        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
+        let root = ValueHash::first_of(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::State(State { at: self.now, node: at, from, keys, grown, root }));
     }
 
@@ -80,15 +80,15 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Which events the context covers now and did not before, and the other way round, by key.
+    /// By key, the events that the context newly covers, and those that it no longer covers.
     fn coverage_changes(
         &mut self,
         at: NodeIndex,
         grown: bool,
-    ) -> std::collections::BTreeMap<usize, (Vec<Dot>, Vec<Dot>)> {
+    ) -> std::collections::BTreeMap<usize, (Vec<WriteName>, Vec<WriteName>)> {
         let (ledger, keys, node) = (&self.ledger, &self.keys, &mut self.nodes[at as usize]);
         let context = &node.seen.context;
-        let mut changes = std::collections::BTreeMap::<usize, (Vec<Dot>, Vec<Dot>)>::new();
+        let mut changes = std::collections::BTreeMap::<usize, (Vec<WriteName>, Vec<WriteName>)>::new();
         let covers = |event: &Event| context.covers(keys[event.key].1, event.dot);
         if !grown {
             let was_open: std::collections::BTreeSet<usize> = node.seen.open.iter().copied().collect();
@@ -110,14 +110,14 @@ impl<S: Subject> World<S> {
         changes
     }
 
-    /// The versions that a node holds at a key, as a reader sees them.
+    /// The versions that a read of a key returns.
     pub(super) fn held(&self, at: NodeIndex, key: usize) -> Vec<Held> {
         let node = &self.nodes[at as usize];
         let Some(engine) = &node.engine else { return Vec::new() };
         node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
     }
 
-    /// Records a node's start, and what it has then.
+    /// Records the opening of a node's store, and its state.
     pub(super) fn observe_life(&mut self, at: NodeIndex, opened: Opened) {
         let node = &mut self.nodes[at as usize];
         let Some(engine) = node.engine.as_mut() else { return };
@@ -143,13 +143,13 @@ impl<S: Subject> World<S> {
             self.nodes[at as usize].seen.held[key] = held;
         }
         let keys = self.key_states(at);
-        let root = first_bytes(self.nodes[at as usize].seen.root.as_bytes());
+        let root = ValueHash::first_of(self.nodes[at as usize].seen.root.as_bytes());
         self.records.push(Record::Life(Life { at: self.now, node: at, opened, keys, kept, lost, root }));
         self.note_agreement();
     }
 
-    /// What became of operations that may have been done or not: those that the store knows were.
-    fn settle_unknown(&mut self, at: NodeIndex) -> Vec<Dot> {
+    /// Resolves operations that may have been done or not: those that the store has were done. Returns these.
+    fn settle_unknown(&mut self, at: NodeIndex) -> Vec<WriteName> {
         let node = &mut self.nodes[at as usize];
         let mut kept = Vec::new();
         for index in core::mem::take(&mut node.unknown) {
@@ -163,8 +163,8 @@ impl<S: Subject> World<S> {
         kept
     }
 
-    /// Events that this node's store knew, and no store knows any more.
-    fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<Dot> {
+    /// The events that this node's store had, and that no store has now.
+    fn lost(&self, at: NodeIndex, opened: Opened, before: &[usize]) -> Vec<WriteName> {
         if matches!(opened, Opened::New | Opened::Restarted) {
             return Vec::new();
         }
@@ -180,7 +180,7 @@ impl<S: Subject> World<S> {
         gone.map(|index| self.ledger[*index].dot.into()).collect()
     }
 
-    /// All that a node holds and has seen.
+    /// Everything that a node holds and has seen.
     fn key_states(&self, at: NodeIndex) -> Vec<KeyState> {
         let node = &self.nodes[at as usize];
         let mut states: Vec<KeyState> = (0..self.keys.len())
@@ -199,7 +199,7 @@ impl<S: Subject> World<S> {
         states
     }
 
-    /// What the node wrote of itself: its resolver's decisions, in place of what it held.
+    /// Records the writes of the node itself: the decisions of its resolver.
     fn record_compactions(&mut self, at: NodeIndex) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
@@ -239,57 +239,34 @@ impl<S: Subject> World<S> {
         index
     }
 
-    pub(super) fn record_event(&mut self, at: NodeIndex, event: EngineEvent<Key<S>>) {
-        match event {
-            EngineEvent::SessionEnded { peer, finished } => self.record_session(at, index_of(&peer), &finished),
-            EngineEvent::Notice(notice) => {
-                let detail = format!("{notice:?}");
-                let alarm = match notice {
-                    Notice::Renamed { .. } => "renamed",
-                    Notice::ContentClash { .. } => "content_clash",
-                    Notice::HistoriesDiffer { .. } => "histories_differ",
-                    Notice::ClockSkew(_) => "clock_skew",
-                    _ => "notice",
-                };
-                self.alarm(at, alarm, detail);
-            }
-            EngineEvent::Refused { peer, reason } => self.alarm(at, "refused", format!("{peer}: {reason}")),
-            EngineEvent::PushRejected { peer, rejection } => {
-                self.alarm(at, "push_rejected", format!("{peer}: {rejection}"));
-            }
-            EngineEvent::FrameRefused { peer, error } => self.alarm(at, "frame_refused", format!("{peer}: {error}")),
-            EngineEvent::StoreFailed { message } => self.alarm(at, "store_failed", message),
-            _ => {}
+    pub(super) fn record_event(&mut self, at: NodeIndex, event: &EngineEvent<Key<S>>) {
+        if let EngineEvent::SessionEnded { peer, finished } = event {
+            self.record_session(at, index_of(peer), finished);
+        } else if let Some((alarm, detail)) = alarm_of(event) {
+            self.alarm(at, alarm, detail);
         }
     }
 
     fn record_session(&mut self, at: NodeIndex, peer: NodeIndex, finished: &Finished) {
-        let outcome = match &finished.outcome {
-            Outcome::Converged => "converged".to_owned(),
-            Outcome::Progress => "progress".to_owned(),
-            Outcome::Partial(reason) => format!("partial: {reason}"),
-            Outcome::Refused(reason) => format!("refused: {reason}"),
-            other => format!("{other:?}"),
-        };
         let stats = &finished.stats;
         self.counts.sketches_failed += u64::from(stats.sketches_failed);
         self.counts.uncertified += u64::from(stats.uncertified);
         self.counts.bulk_sessions += u64::from(stats.whole_batches > 0);
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
-        self.records.push(Record::Session(Session {
+        self.records.push(Record::Session(EndedSession {
             at: self.now,
             node: at,
             peer,
-            outcome,
+            outcome: outcome_text(&finished.outcome),
             differences: stats.differences,
             changed: stats.changed,
             value_bytes: stats.value_bytes_sent,
             round_trips: stats.round_trips,
-            root: root.map(|root| first_bytes(root.as_bytes())),
+            root: root.map(|root| ValueHash::first_of(root.as_bytes())),
         }));
     }
 
-    /// An interval is over.
+    /// Records traffic and resources at the end of an interval.
     pub(super) fn tick(&mut self) {
         for at in 0..self.scenario.nodes {
             self.count_value_bytes(at);
@@ -331,7 +308,7 @@ impl<S: Subject> World<S> {
         }));
     }
 
-    /// Asks the subject what it thinks of these nodes' replicas.
+    /// Lets the subject inspect the replicas of these nodes.
     pub(crate) fn inspect(&self, core: &[NodeIndex]) -> Result<(), String> {
         let look = |looked_at| core.iter().for_each(|at| self.nodes[*at as usize].disk.set_looked_at(looked_at));
         let replicas: Vec<&Replica<S::Value>> = core.iter().filter_map(|at| self.replica(*at)).collect();
@@ -370,7 +347,7 @@ impl<S: Subject> World<S> {
             }
         };
         let root_afresh = afresh.as_mut().map(|replica| format!("{:?}", replica.root())).unwrap_or_default();
-        let (mut state, mut view) = (ValueHash(0), ValueHash(0));
+        let (mut state, mut view) = (ValueHash::from_u64(0), ValueHash::from_u64(0));
         let (mut root, mut context) = (root_afresh.clone(), String::new());
         let disk = node.disk.handle();
         let live = node.engine.as_mut().map(Engine::replica_mut).or(afresh.as_mut());
@@ -396,22 +373,14 @@ impl<S: Subject> World<S> {
 
 fn held_by<V: Replicated>(replica: &Replica<V>, key: &V::Key) -> Vec<Held> {
     let Ok(read) = replica.read(key) else { return Vec::new() };
-    let held = |version: &anti_entropy::Version<V>| Held { dot: version.dot.into(), value: value_hash(&version.value) };
+    let held = |version: &anti_entropy::Version<V>| Held {
+        dot: version.dot.into(),
+        value: ValueHash::of_value(&version.value),
+    };
     read.siblings().iter().map(held).collect()
 }
 
-/// A hash of what counts of a value, whenever it was written.
-pub(super) fn value_hash<V: Replicated>(value: &V) -> ValueHash {
-    let bytes = ContentHash::of(anti_entropy::clock::Timestamp::MIN, value).to_bytes();
-    first_bytes(&bytes)
-}
-
-/// Enough of a hash to tell it from others.
-fn first_bytes(hash: &[u8]) -> ValueHash {
-    ValueHash(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
-/// Hashes of all that a replica holds, and of all that its readers see; without the Merkle tree.
+/// Hashes of everything that a replica holds, and of everything that reads return, computed without the Merkle tree.
 fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
     let (mut state, mut view) = (XxHash3_64::new(), XxHash3_64::new());
     let read = replica.for_each(|key, read| {
@@ -423,12 +392,12 @@ fn hashes<V: Replicated>(replica: &Replica<V>) -> (ValueHash, ValueHash) {
             state.write(ContentHash::of(version.timestamp, &version.value).as_bytes());
         }
         view.write(&place);
-        view.write(&read.value().map_or(0, |value| value_hash(value).0).to_be_bytes());
+        view.write(&read.value().map_or(0, |value| ValueHash::of_value(value).to_u64()).to_be_bytes());
         core::ops::ControlFlow::Continue(())
     });
     // A store that cannot be read holds nothing that could be equal to another's.
     let broken = u64::from(read.is_err());
-    (ValueHash(state.finish() ^ broken), ValueHash(view.finish() ^ broken))
+    (ValueHash::from_u64(state.finish() ^ broken), ValueHash::from_u64(view.finish() ^ broken))
 }
 
 fn number(index: usize) -> u32 {
@@ -441,7 +410,7 @@ mod tests {
     use crate::scenario::{Fault, Scenario};
     use crate::subject::Items;
 
-    /// What the engine knows, and not what it was told: a peer that it keeps for ever would not be noticed otherwise.
+    /// The peers that the engine has, and not those that it should have, so that one that it keeps for ever is noticed.
     #[test]
     fn peers_are_counted_by_the_engine() {
         let scenario = Scenario::new("", 4).duration_ms(60_000).step(15_000, 50_000, [3], Fault::Leave);

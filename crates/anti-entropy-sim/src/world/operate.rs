@@ -1,31 +1,30 @@
-//! What clients do.
+//! The operations of clients.
 
 use anti_entropy::clock::Dot as CoreDot;
 use anti_entropy::{Error, Transaction};
 
 use super::node::dots;
-use super::observe::value_hash;
 use super::{Detail, Sabotage, World};
-use crate::history::{Acknowledged, Dot, KeyIndex, Op, OpKind, Record, ValueHash};
+use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
 use crate::scenario::Operation;
 use crate::subject::Subject;
 
 /// A change of one key that is about to be made.
 struct Change<V> {
     key: KeyIndex,
-    /// What is written; nothing for a delete.
+    /// The value that is written; `None` for a delete.
     value: Option<V>,
-    /// What it replaces.
-    seen: Vec<Dot>,
-    /// Whether a dot is minted for it: a delete that finds nothing mints none.
+    /// The versions that it replaces.
+    seen: Vec<WriteName>,
+    /// Whether it gets a dot. A delete that finds nothing gets none.
     mints: bool,
 }
 
-/// What is handed to the replica, and what it is about to change.
+/// A transaction, and the changes that it is about to make.
 type Plan<V> = (Transaction<V>, Vec<Change<V>>);
 
 impl<S: Subject> World<S> {
-    /// Lets a client ask a node for something. A node that is down does not answer; nothing happens then.
+    /// Performs an operation of a client. If the node is down, nothing happens.
     pub(super) fn operate(&mut self, operation: &Operation) {
         let node = &self.nodes[operation.node as usize];
         if !node.is_up() || node.pauses > 0 || node.busy_until > self.now {
@@ -47,7 +46,7 @@ impl<S: Subject> World<S> {
             let Some(read) = engine.and_then(|engine| engine.replica().read(&self.keys[key as usize].0).ok()) else {
                 continue;
             };
-            let seen: Vec<Dot> = read.siblings().iter().map(|version| version.dot.into()).collect();
+            let seen: Vec<WriteName> = read.siblings().iter().map(|version| version.dot.into()).collect();
             self.tokens.insert((operation.process, key), (read.seen(), seen.clone()));
             let op = self.answer(operation, key, Acknowledged::Yes);
             self.push_op(Op { seen, ..op });
@@ -55,7 +54,7 @@ impl<S: Subject> World<S> {
         self.operations_done += 1;
     }
 
-    /// Reads every key at every node that is up, as clients that come once everything is equal. It is no part of the
+    /// Reads every key at every node that is up, as clients would once all nodes are equal. These reads are not part of the
     /// workload, and not counted.
     pub(crate) fn read_everywhere(&mut self) {
         let counted = self.counts.operations;
@@ -115,8 +114,8 @@ impl<S: Subject> World<S> {
         self.drive(at, None, |_, _| {});
     }
 
-    /// Lets the other face of a liar write: what it names is named by the first one as well, so that others are told two
-    /// contents of a write. Nobody can say what has to hold of either.
+    /// Lets the second replica of a liar write. Both replicas give their writes the same names, so that others receive two
+    /// contents of one write. No invariant covers either.
     fn commit_at_twin(&mut self, at: u32, transaction: Transaction<S::Value>) {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
@@ -127,7 +126,7 @@ impl<S: Subject> World<S> {
         self.operations_done += 1;
     }
 
-    /// Commits without looking at what follows from it.
+    /// Commits without observing the result.
     fn commit(
         &mut self,
         at: u32,
@@ -141,7 +140,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// The transaction that an operation asks for, and what it changes; nothing if the client has read nothing to replace.
+    /// The transaction of an operation, and its changes; `None` if the client has read nothing to replace.
     fn plan(&mut self, operation: &Operation) -> Option<Plan<S::Value>> {
         let mut transaction = Transaction::new();
         let mut changes = Vec::new();
@@ -194,7 +193,7 @@ impl<S: Subject> World<S> {
         ok: Acknowledged,
         dot: Option<CoreDot>,
     ) {
-        let value = change.value.as_ref().map(value_hash);
+        let value = change.value.as_ref().map(ValueHash::of_value);
         if let Some(dot) = dot
             && self.detail != Detail::Roots
         {
@@ -204,7 +203,7 @@ impl<S: Subject> World<S> {
             }
         }
         let op = self.answer(operation, change.key, ok);
-        self.push_op(Op { value, dot: dot.map(Dot::from), seen: change.seen, ..op });
+        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, ..op });
     }
 
     fn note_failure(&mut self, at: u32, error: &Error) {

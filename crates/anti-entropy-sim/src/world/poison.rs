@@ -1,52 +1,46 @@
-//! Poisoned sketches: cells that say something else than what is held.
+//! Poisoned sketches, whose cells do not describe what the sender holds.
 //!
-//! They are poisoned where they leave a node, as a peer that lies would send them: in frames whose checksums fit, and
-//! which are of the protocol in all else (docs/protocol.md, "Frames" and "Messages"). What becomes of the cells of a
-//! session is drawn from its number, so that all that its opener gets goes together.
+//! Cells are poisoned when they leave a node, as a lying peer would send them: in frames with correct checksums that are valid in
+//! every other respect (docs/protocol.md, "Frames" and "Messages"). The kind of poison is drawn from the number of the session, so
+//! that all cells that an opener receives fit together.
 
-use std::collections::BTreeMap;
-
-use anti_entropy::clock::RangeClocks;
 use anti_entropy::session::{Frame, FrameKind};
 use anti_entropy::summary::sketch::{Cell, Chunk, Encoder};
 use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
 use anti_entropy::{KeyHash, KeyRange};
-use sha2::{Digest, Sha256};
 
 use super::World;
+use super::replies::{Header, split};
 use crate::history::NodeIndex;
 use crate::random::{place, stream};
 use crate::scenario::{Lie, Sketches};
 use crate::subject::Subject;
 
-/// Labels what is drawn for poison.
+/// The stream of draws for poison.
 const STREAM: u64 = 0x706f_6973_6f6e;
-const CHECKSUM: usize = 8;
-/// Fragments of a message begin with so many bytes of its hash.
-const TAG: usize = 8;
 
-/// What is done to cells.
+/// How cells are poisoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Poison {
-    /// They are noise.
+    /// They are random.
     Noise,
     /// All of their bits are set.
     Ones,
     /// One entry is made up.
     OneMadeUp,
-    /// Several are.
+    /// Several entries are made up.
     SeveralMadeUp,
-    /// They are the receiver's own: nothing seems to differ.
+    /// They are those of the receiver, so that nothing seems to differ.
     Mirror,
-    /// They are the receiver's own for half of the keys.
+    /// They are those of the receiver for half of the keys.
     HalfMirror,
     /// Half of them are missing.
     Short,
-    /// The last one is cut.
+    /// The last one is truncated.
     Cut,
 }
 
-/// All that a liar does.
+/// The kinds of poison that a liar uses.
 const LIES: [Poison; 8] = [
     Poison::Noise,
     Poison::Ones,
@@ -58,46 +52,11 @@ const LIES: [Poison; 8] = [
     Poison::Cut,
 ];
 
-/// What never leads to anything: what is noise cannot be read, and what is read off a mirror is not all that differs.
+/// The kinds that make every sketch fail: random cells cannot be decoded, and a mirror hides differences.
 const FATAL: [Poison; 2] = [Poison::Noise, Poison::Mirror];
 
-/// The fragments of replies of which not all frames are there yet.
-#[derive(Default)]
-pub(crate) struct Replies(BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>);
-
-/// Tells a reply from all others of a node.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct ReplyName {
-    to: NodeIndex,
-    session: u64,
-    exchange: u32,
-    tag: Vec<u8>,
-}
-
-impl Replies {
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The message that is complete with this frame.
-    fn add(&mut self, to: NodeIndex, frame: &Frame<'_>) -> Option<Vec<u8>> {
-        if frame.fragments == 1 {
-            return Some(frame.payload.to_vec());
-        }
-        let (tag, piece) = frame.payload.split_at_checked(TAG)?;
-        let name = ReplyName { to, session: frame.session, exchange: frame.exchange, tag: tag.to_vec() };
-        let pieces = self.0.entry(name.clone()).or_default();
-        pieces.insert(frame.fragment, piece.to_vec());
-        if pieces.len() < frame.fragments as usize {
-            return None;
-        }
-        let pieces = self.0.remove(&name)?;
-        Some(pieces.into_values().collect::<Vec<_>>().concat())
-    }
-}
-
 impl<S: Subject> World<S> {
-    /// The frame, or those of a message that is complete with it and whose cells are poisoned.
+    /// The frame itself, or the frames of the message that it completes, with poisoned cells.
     pub(super) fn with_poison(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) -> Vec<Vec<u8>> {
         let poisons: &[Poison] = match self.nodes[from as usize].lie {
             Some(Lie::Poison) => &LIES,
@@ -113,7 +72,7 @@ impl<S: Subject> World<S> {
         header.frames(&message, self.config.session.max_frame_bytes)
     }
 
-    /// A reply with poisoned cells. `None` if it has none.
+    /// A reply with poisoned cells; `None` if the reply has no cells.
     fn poisoned(
         &mut self,
         from: NodeIndex,
@@ -163,7 +122,7 @@ impl<S: Subject> World<S> {
     }
 }
 
-/// Other cells than these, whatever is drawn.
+/// Random cells, all of them different from these.
 fn noise(chunk: &Chunk, random: &mut fastrand::Rng) -> Vec<Cell> {
     let damaged = |cell: &Cell| Cell::from_bytes(cell.to_bytes().map(|byte| byte ^ random.u8(1..)));
     chunk.cells().iter().map(damaged).collect()
@@ -177,17 +136,17 @@ fn made_up(entries: usize, random: &mut fastrand::Rng) -> Snapshot {
     MerkleTree::from_entries(entries).snapshot()
 }
 
-/// The same cells of other entries.
+/// The cells of other entries at the same positions.
 fn cells_of(entries: &Snapshot, range: KeyRange, like: &Chunk) -> Vec<Cell> {
     Encoder::of_range(entries.clone(), range).cells(like.start()..like.end()).to_vec()
 }
 
-/// The cells of what they hold and more.
+/// The cells of the sender's entries and more.
 fn plus(chunk: &Chunk, entries: &Snapshot) -> Vec<Cell> {
     sum(chunk, &cells_of(entries, KeyRange::ALL, chunk))
 }
 
-/// Cell by cell: all is added by XOR but the count, which is the last byte.
+/// The sums of two lists of cells: XOR of all bytes except the last, which is the count.
 fn sum(chunk: &Chunk, others: &[Cell]) -> Vec<Cell> {
     let add = |(one, other): (&Cell, &Cell)| {
         let (one, other) = (one.to_bytes(), other.to_bytes());
@@ -198,77 +157,6 @@ fn sum(chunk: &Chunk, others: &[Cell]) -> Vec<Cell> {
     chunk.cells().iter().zip(others).map(add).collect()
 }
 
-/// What stands before the cells of a reply, and they; `None` if it has none.
-fn split(message: &[u8]) -> Option<(&[u8], Chunk)> {
-    let cells = cells_in(message)?;
-    Some((&message[..message.len() - cells.len()], Chunk::from_bytes(cells).ok()?))
-}
-
-/// The part of a reply that is a chunk of cells.
-fn cells_in(message: &[u8]) -> Option<&[u8]> {
-    const DIFFERS: u8 = 1;
-    const CELLS: u8 = 5;
-    const FIRST_IS_CELLS: u8 = 2;
-    let (kind, rest) = message.split_first()?;
-    match *kind {
-        DIFFERS => {
-            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, u8);
-            let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
-            (fields.3 == FIRST_IS_CELLS).then_some(cells)
-        }
-        CELLS => Some(rest),
-        _ => None,
-    }
-}
-
-/// Whether a frame is a whole reply with the first cells of a sketch.
-pub(super) fn begins_a_sketch(frame: &[u8]) -> bool {
-    const REPLY: u8 = 1;
-    if frame.get(1).is_none_or(|kind| kind & 0x7f != REPLY) || frame.len() < HEADER + CHECKSUM {
-        return false;
-    }
-    let Ok(((_, _, fragments), message)) = postcard::take_from_bytes::<(u32, u32, u32)>(&frame[HEADER..]) else {
-        return false;
-    };
-    let message = &message[..message.len().saturating_sub(CHECKSUM)];
-    fragments == 1 && split(message).is_some_and(|(_, chunk)| chunk.start() == 0)
-}
-
-/// Version, kind and session.
-const HEADER: usize = 10;
-
-/// What the frames of a reply have in common.
-struct Header {
-    session: u64,
-    exchange: u32,
-}
-
-impl Header {
-    /// The most that a frame has beside its payload: three varints of five bytes, and the checksum.
-    const MAX: usize = HEADER + 3 * 5 + CHECKSUM;
-
-    fn frames(&self, message: &[u8], max_frame_bytes: usize) -> Vec<Vec<u8>> {
-        let most = max_frame_bytes - Self::MAX;
-        if message.len() <= most {
-            return vec![self.frame(0, 1, message)];
-        }
-        let pieces: Vec<_> = message.chunks(most - TAG).collect();
-        let count = u32::try_from(pieces.len()).expect("a message is not that long");
-        let tag = &Sha256::digest(message)[..TAG];
-        (0..).zip(pieces).map(|(index, piece)| self.frame(index, count, &[tag, piece].concat())).collect()
-    }
-
-    fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
-        const VERSION: u8 = 1;
-        const CHECKED_REPLY: u8 = 0x81;
-        let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
-        let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();
-        let checksum = Sha256::digest(&frame);
-        frame.extend_from_slice(&checksum[..CHECKSUM]);
-        frame
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use anti_entropy::summary::sketch::{DecodeStatus, Decoder, DecoderLimits};
@@ -276,6 +164,7 @@ mod tests {
     use super::*;
     use crate::scenario::{Fault, Gossip, Scenario};
     use crate::subject::Items;
+    use crate::world::replies::Replies;
     use crate::world::{Counts, Detail};
 
     /// Five nodes that write to many keys and are told of nothing at once, so that sessions have to find it.

@@ -1,4 +1,4 @@
-//! Nodes come up and go down.
+//! Starting and stopping nodes.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,8 +8,8 @@ use anti_entropy::{Continuity, Opening, Replica, ReplicaConfig};
 
 use super::clock::NodeClock;
 use super::node::{Node, Seen};
-use super::poison::Replies;
 use super::queue::What;
+use super::replies::Replies;
 use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
 use crate::random::stream;
@@ -44,7 +44,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Who knows whom: everybody everybody, or a random symmetric graph of about the degree that was asked for.
+    /// The peers of each node: all others, or those in a random symmetric graph of about the degree that the scenario sets.
     fn draw_peers(&mut self) -> Vec<BTreeSet<NodeIndex>> {
         let nodes = self.scenario.nodes;
         let degree = self.scenario.peers;
@@ -120,7 +120,7 @@ impl<S: Subject> World<S> {
         Seed::from_bytes(core::array::from_fn(|_| self.random.u8(..)))
     }
 
-    /// Starts a node on what is on its disk. If the disk fails, it is tried again.
+    /// Starts a node from its disk. If the disk fails, tries again later.
     pub(super) fn start(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
         let Some(engine) = self.open(at, opened, continuity) else {
             let node = &mut self.nodes[at as usize];
@@ -154,7 +154,9 @@ impl<S: Subject> World<S> {
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, node.clock.now(self.now));
+        let now = node.clock.now(self.now);
+        let engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, now);
+        let mut engine = engine.expect("the settings of a scenario are checked before it runs");
         engine.set_name(Some(node.name.clone()));
         for peer in &node.peers {
             if self.nodes[*peer as usize].member {
@@ -175,7 +177,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// A process ends without warning.
+    /// Ends a process by a crash.
     pub(super) fn crash(&mut self, at: NodeIndex) {
         if self.nodes[at as usize].is_up() {
             self.counts.crashes += 1;
@@ -184,7 +186,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// A process ends in order, and leaves what proves that its store is the last one.
+    /// Ends a process in order, and keeps the marker that proves that its store is the last one.
     pub(super) fn close(&mut self, at: NodeIndex) {
         let node = &mut self.nodes[at as usize];
         if let Some(engine) = node.engine.take() {
@@ -205,7 +207,7 @@ impl<S: Subject> World<S> {
         self.agreement.set(at, None);
     }
 
-    /// A node whose store may have kept a commit or not stops, and is started again.
+    /// Restarts a node whose store may have kept a commit or not.
     pub(super) fn restart_soon(&mut self, at: NodeIndex) {
         self.crash(at);
         let life = self.nodes[at as usize].life;

@@ -1,4 +1,4 @@
-//! What is to happen, in the order of time; at the same time, in the order in which it was decided.
+//! The queue of future events in the order of time. Events at the same time have the order in which they were queued.
 
 use core::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,14 +7,14 @@ use anti_entropy::engine::StateDigest;
 
 use crate::history::NodeIndex;
 
-/// What happens.
+/// An event.
 #[derive(Debug)]
 pub(super) enum What {
     /// A frame arrives.
     Arrival { to: NodeIndex, from: NodeIndex, frame: Vec<u8> },
-    /// A failure detector is about to ping somebody.
+    /// A failure detector pings a peer.
     Ping(NodeIndex),
-    /// Its ping arrives, with what the sender announces.
+    /// A ping arrives, with the sender's announcement.
     Announcement { to: NodeIndex, from: NodeIndex, state: StateDigest },
     /// A deadline of an engine is reached.
     Timer { node: NodeIndex, life: u32 },
@@ -22,7 +22,7 @@ pub(super) enum What {
     Operation(usize),
     /// A step of the scenario begins.
     Begins(usize),
-    /// It is over.
+    /// A step of the scenario ends.
     Ends(usize),
     /// A flapping partition opens or closes.
     Flap { step: usize, apart: bool },
@@ -30,9 +30,9 @@ pub(super) enum What {
     Crash(NodeIndex),
     /// A node that stopped itself is started again.
     Start { node: NodeIndex, life: u32 },
-    /// All faults are over.
+    /// All faults end.
     Heal,
-    /// A gossip interval is over: what was sent and is in use is recorded.
+    /// A gossip interval ends, and traffic and resources are recorded.
     Tick,
 }
 
@@ -58,7 +58,7 @@ impl Queue {
         self.heap.pop().map(|item| (item.at, item.what))
     }
 
-    /// Lets no frame that is on its way take longer than `within` from now on, and loses those of `dead` nodes.
+    /// Lets no frame in flight take longer than `within` from now on, and loses those of `dead` nodes.
     pub(super) fn hurry(&mut self, now: u64, within: u64, dead: &[NodeIndex]) {
         self.heap.retain(|item| !matches!(&item.what, What::Arrival { from, .. } if dead.contains(from)));
         let hurry = |mut item: Item| {
@@ -75,7 +75,7 @@ impl Queue {
     }
 }
 
-/// The heap gives the greatest first, and what is earlier is to be first.
+/// Reversed, since the heap returns the greatest first and the earliest event has to come first.
 impl Ord for Item {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.sequence).cmp(&(self.at, self.sequence))

@@ -1,4 +1,4 @@
-//! What the steps of a scenario do when they begin and when they are over.
+//! The effects of a scenario's steps, when they begin and when they end.
 
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::Engine;
@@ -15,7 +15,7 @@ use crate::subject::Subject;
 const LATE_US: u64 = 500_000;
 
 impl<S: Subject> World<S> {
-    /// The nodes of a step; all, if it names none.
+    /// The nodes of a step; all nodes if it names none.
     fn nodes_of(&self, step: &Step) -> Vec<NodeIndex> {
         if step.nodes.is_empty() { (0..self.scenario.nodes).collect() } else { step.nodes.clone() }
     }
@@ -48,7 +48,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// What begins at one node after the other.
+    /// Begins a step at each of its nodes.
     fn begin_at(&mut self, at: NodeIndex, fault: &Fault) {
         match fault {
             Fault::Crash { in_order: true, .. } => self.close(at),
@@ -167,7 +167,7 @@ impl<S: Subject> World<S> {
         self.come_back(at, Opened::Restored, continuity);
     }
 
-    /// Two nodes come back with each other's store, and their own markers.
+    /// Starts two nodes with each other's stores and their own markers.
     fn swap(&mut self, nodes: &[NodeIndex]) {
         let [one, other] = [nodes[0], nodes[1]];
         let (store, theirs) = (self.nodes[one as usize].disk.copy(), self.nodes[other as usize].disk.copy());
@@ -197,13 +197,13 @@ impl<S: Subject> World<S> {
         self.drive(at, None, Engine::handle_timeout);
     }
 
-    /// The faults that are under way at a node, in the order of their steps: the end of one does not end another.
+    /// The faults that have begun and not ended at a node, in the order of their steps. The end of one does not end another.
     fn faults_at(&self, at: NodeIndex) -> impl Iterator<Item = &Fault> {
         let steps = self.under_way.iter().map(|index| &self.scenario.steps[*index]);
         steps.filter(move |step| step.nodes.is_empty() || step.nodes.contains(&at)).map(|step| &step.fault)
     }
 
-    /// Lets disks be as slow and fail as often as the worst of the faults under way says.
+    /// Sets the faults of disks to the worst of all steps that have begun and not ended.
     fn set_disks(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
             let (mut commit_us, mut worst) = (0, super::disk::DiskFaults::default());
@@ -227,7 +227,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Lets clocks run as the last of the drifts under way says.
+    /// Sets the drift of clocks to that of the last step that has begun and not ended.
     fn drift(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
             let drifts = self.faults_at(*at).filter_map(|fault| match fault {
@@ -265,7 +265,7 @@ impl<S: Subject> World<S> {
         self.queue.push(self.now + half, What::Flap { step: index, apart: !apart });
     }
 
-    /// All faults are over, except that some nodes never come back.
+    /// Ends all faults, except that some nodes never come back.
     pub(super) fn heal(&mut self) {
         for at in self.scenario.never_back.clone() {
             self.crash(at);
@@ -301,7 +301,7 @@ impl<S: Subject> World<S> {
         self.drive(at, None, |_, _| {});
     }
 
-    /// Another replica on a copy of a node's store, under the same id.
+    /// Opens a second replica with the same id on a copy of a node's store.
     fn twin_of(&mut self, at: NodeIndex) -> Option<Engine<S::Value>> {
         let seed: Seed = self.fresh_seed();
         let opening = Opening::from(seed).with(|config| {
@@ -311,7 +311,9 @@ impl<S: Subject> World<S> {
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;
-        let mut engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, node.clock.now(self.now));
+        let now = node.clock.now(self.now);
+        let engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, now);
+        let mut engine = engine.expect("the settings of a scenario are checked before it runs");
         engine.set_name(Some(node.name.clone()));
         for other in 0..self.scenario.nodes {
             engine.add_peer(self.nodes[other as usize].name.clone(), None);
@@ -319,7 +321,7 @@ impl<S: Subject> World<S> {
         Some(engine)
     }
 
-    /// Who has lied is started anew, with an empty store.
+    /// Restarts a node that has lied with an empty store.
     fn end_lying(&mut self, at: NodeIndex) {
         self.crash(at);
         self.nodes[at as usize].lie = None;
@@ -348,7 +350,7 @@ impl<S: Subject> World<S> {
         }
         self.note(&[3, u64::from(begins)], format!("{:?}", step.fault).as_bytes());
         let fault = format!("{:?} at {:?}", step.fault, step.nodes);
-        self.records.push(Record::Fault(history::Fault { at: self.now, fault, begins, partitions, crashes }));
+        self.records.push(Record::Fault(history::FaultChange { at: self.now, fault, begins, partitions, crashes }));
     }
 }
 

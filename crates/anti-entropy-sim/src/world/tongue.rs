@@ -1,4 +1,4 @@
-//! What a lying member says.
+//! What a lying member sends.
 
 use anti_entropy::engine::Engine;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::subject::Subject;
 const REMEMBERED: usize = 256;
 
 impl<S: Subject> World<S> {
-    /// Says something else in place of `frame`, or beside it.
+    /// Sends something else instead of `frame`, or in addition to it.
     pub(super) fn lie(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
         match self.nodes[from as usize].lie {
             Some(Lie::Stall) => {}
@@ -30,7 +30,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Flips a bit behind the header, and makes the checksum fit (docs/protocol.md, "Frames").
+    /// Flips a bit after the header, and corrects the checksum (docs/protocol.md, "Frames").
     fn forge(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
         const HEADER: usize = 10;
         const CHECKSUM: usize = 8;
@@ -41,7 +41,7 @@ impl<S: Subject> World<S> {
         frame
     }
 
-    /// Says it, and two things that it said some time, to anybody.
+    /// Sends the frame, and two of its earlier frames to random peers.
     fn repeat(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
         let said = &mut self.nodes[from as usize].said;
         if said.len() == REMEMBERED {
@@ -58,7 +58,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Lets the other face of a liar with two do what is due.
+    /// Calls the second replica of a liar with two.
     pub(super) fn fire_twin(&mut self, at: NodeIndex) {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);

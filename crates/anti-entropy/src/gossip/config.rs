@@ -150,8 +150,6 @@ impl GossipConfig {
         ConfigError::at_least("busy_retry", self.busy_retry, SHORTEST)?;
         ConfigError::at_least("backoff_min", self.backoff_min, SHORTEST)?;
         ConfigError::at_most_field("backoff_min", self.backoff_min, "backoff_max", self.backoff_max)?;
-        let (pause, lifetime) = (self.announcement_pause, self.announcement_lifetime);
-        ConfigError::at_most_field("announcement_pause", pause, "announcement_lifetime", lifetime)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
         self.session.validate().map_err(|error| error.within("session"))
     }

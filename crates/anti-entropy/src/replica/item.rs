@@ -225,13 +225,13 @@ where
 #[macro_export]
 macro_rules! replicated {
     ($item:ty, key: $key:ty = $key_of:expr) => {
-        impl $crate::replica::Digest for $item {
+        impl $crate::Digest for $item {
             fn digest<H: $crate::__private::Update>(&self, hash: &mut H) {
                 hash.update(&$crate::__private::serde_encode(self));
             }
         }
 
-        impl $crate::replica::Replicated for $item {
+        impl $crate::Replicated for $item {
             type Key = $key;
 
             fn key(&self) -> $key {
@@ -239,19 +239,19 @@ macro_rules! replicated {
                 key_of(self)
             }
 
-            fn encode(&self) -> $crate::replica::Encoded {
-                $crate::replica::Encoded::from_body($crate::__private::serde_encode(self))
+            fn encode(&self) -> $crate::value::Encoded {
+                $crate::value::Encoded::from_body($crate::__private::serde_encode(self))
             }
 
             fn decode(
                 key: &$key,
-                encoded: &$crate::replica::Encoded,
-            ) -> ::core::result::Result<Self, $crate::replica::DecodeError> {
+                encoded: &$crate::value::Encoded,
+            ) -> ::core::result::Result<Self, $crate::value::DecodeError> {
                 let item: Self = $crate::__private::serde_decode(encoded)?;
-                if $crate::replica::Replicated::key(&item) == *key {
+                if $crate::Replicated::key(&item) == *key {
                     Ok(item)
                 } else {
-                    Err($crate::replica::DecodeError::new("it belongs under another key"))
+                    Err($crate::value::DecodeError::new("it belongs under another key"))
                 }
             }
         }

@@ -1,19 +1,19 @@
-//! What a node sends, over time.
+//! The plot of what a node sends over time.
 
 use std::error::Error;
 use std::path::Path;
 
-use anti_entropy_sim::measure::bandwidth::{Minute, Report};
+use anti_entropy_sim::measure::bandwidth::{BandwidthReport, Minute};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::{COLOURS, SIZE, font, grouped};
+use super::style::{COLOURS, SIZE, font, grouped};
 
 type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Plane>;
 
-/// Draws what is sent besides values, and values on top of it.
-pub(crate) fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
+/// Draws the bytes of values on top of all other bytes.
+pub(crate) fn draw(report: &BandwidthReport, path: &Path) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let title = format!(
@@ -76,7 +76,7 @@ where
     Ok(())
 }
 
-/// A step for each interval.
+/// The points of a step function with a step for each interval.
 fn stairs(minutes: &[Minute], height: impl Fn(&Minute) -> f64) -> Vec<(f64, f64)> {
     let starts = core::iter::once(0.0).chain(minutes.iter().map(|minute| minute.minute));
     let steps = starts.zip(minutes);

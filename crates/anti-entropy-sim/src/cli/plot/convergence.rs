@@ -1,17 +1,17 @@
-//! Rounds until all replicas are equal, over how many there are.
+//! The plot of rounds until all replicas are equal, by the number of replicas.
 
 use std::error::Error;
 use std::path::Path;
 
-use anti_entropy_sim::measure::convergence::{Row, Writes};
+use anti_entropy_sim::measure::convergence::{ConvergenceRow, Writes};
 use plotters::prelude::*;
 
-use super::{COLOURS, SIZE, font};
+use super::style::{COLOURS, SIZE, font};
 
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Draws the slowest run of each combination, one panel for one write and one for a burst.
-pub(crate) fn draw(rows: &[Row], path: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn draw(rows: &[ConvergenceRow], path: &Path) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.titled("Rounds until all replicas are equal, slowest run (three peers a round)", font(30))?;
@@ -22,8 +22,8 @@ pub(crate) fn draw(rows: &[Row], path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Result<(), Box<dyn Error>> {
-    let log2 = |row: &Row| f64::from(row.nodes).log2();
+fn panel(area: &Drawing<'_>, rows: &[ConvergenceRow], writes: Writes, caption: &str) -> Result<(), Box<dyn Error>> {
+    let log2 = |row: &ConvergenceRow| f64::from(row.nodes).log2();
     let widest = rows.iter().map(log2).fold(1.0, f64::max).ceil();
     let highest = rows.iter().map(|row| row.max_rounds).fold(widest + 1.0, f64::max).ceil() + 1.0;
     let mut chart = ChartBuilder::on(area)
@@ -53,7 +53,8 @@ fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Res
     losses.dedup();
     for push in [false, true] {
         for (loss, colour) in losses.iter().zip(COLOURS.iter().cycle()) {
-            let of_line = |row: &&Row| row.workload == writes && row.push == push && row.loss.total_cmp(loss).is_eq();
+            let of_line =
+                |row: &&ConvergenceRow| row.workload == writes && row.push == push && row.loss.total_cmp(loss).is_eq();
             let points: Vec<(f64, f64)> = rows.iter().filter(of_line).map(|row| (log2(row), row.max_rounds)).collect();
             let style = colour.stroke_width(if push { 1 } else { 3 });
             let label = format!("{:.0} % loss, pushes {}", loss * 100.0, if push { "on" } else { "off" });
@@ -76,7 +77,7 @@ fn panel(area: &Drawing<'_>, rows: &[Row], writes: Writes, caption: &str) -> Res
     Ok(())
 }
 
-/// Only the points at which a stair turns.
+/// The points at which a step function turns.
 fn corners(stair: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut kept: Vec<(f64, f64)> = Vec::new();
     for (index, point) in stair.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! When nodes are not there: they cannot crash then, nor join.
+//! When nodes are absent. An absent node cannot crash or join.
 
 use core::ops::Range;
 
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Scenario, Step};
 
-/// A node is not there for some time.
+/// A time in which a node is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::scenario) struct Absence {
     pub(in crate::scenario) node: NodeIndex,
@@ -19,9 +19,9 @@ impl Absence {
     }
 }
 
-/// Who is not there, and when, because of a step. One that joins is not there before and after the step.
+/// Which nodes are absent because of a step, and when. A node that joins is absent before and after the step.
 ///
-/// A backup is taken at the beginning of [`Fault::Restore`], and put back at the end: what lies between counts as well.
+/// [`Fault::Restore`] takes a backup at the beginning and restores it at the end. The time in between counts as absence too.
 pub(in crate::scenario) fn absences(scenario: &Scenario, step: &Step) -> Vec<Absence> {
     let step_time = step.start_ms..step.end_ms;
     let times = match step.fault {
@@ -44,7 +44,7 @@ pub(in crate::scenario) fn absences(scenario: &Scenario, step: &Step) -> Vec<Abs
     nodes.into_iter().flat_map(absence).filter(|absence| !absence.time.is_empty()).collect()
 }
 
-/// The first time that a step makes a node go that is not there anyway because of an earlier step.
+/// The first node that a step makes absent at a time when an earlier step already does, with both absences.
 pub(in crate::scenario) fn clashes(earlier: &[Absence], step: &[Absence]) -> Option<(Absence, Absence)> {
     let mut pairs = step.iter().flat_map(|new| earlier.iter().map(move |old| (new, old)));
     pairs.find(|(new, old)| new.meets(old)).map(|(new, old)| (new.clone(), old.clone()))

@@ -1,38 +1,23 @@
-//! What a scenario must be so that it can be simulated.
+//! Checking that a scenario can be simulated.
 
 mod absence;
+mod refuse;
 mod steps;
 
 use std::collections::BTreeSet;
 
 pub(super) use absence::{Absence, absences, clashes};
+pub(super) use refuse::invalid;
+use refuse::{Checked, MAX_MS, MAX_NUMBER, require};
 
 use super::{Fault, Gossip, Links, Mix, Operation, Scenario, ScenarioError};
 use crate::history::{NodeIndex, OpKind};
 
-/// The longest time that anything takes: a hundred years.
-const MAX_MS: u64 = 100 * 365 * 24 * 3_600_000;
-
-/// TOML's integers are signed.
-const MAX_NUMBER: u64 = i64::MAX as u64;
-
-type Checked = Result<(), ScenarioError>;
-
-/// What is wrong at a place.
-pub(super) fn invalid(place: impl Into<String>, problem: impl Into<String>) -> ScenarioError {
-    ScenarioError::Invalid { place: place.into(), problem: problem.into() }
-}
-
-/// Refuses a place unless a condition holds; the problem is only put into words if it does not.
-fn require(holds: bool, place: &str, problem: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(invalid(place, problem())) }
-}
-
 impl Scenario {
-    /// The most nodes.
+    /// The greatest number of nodes.
     pub const MAX_NODES: NodeIndex = 10_000;
 
-    /// Whether it can be simulated.
+    /// Checks that every value is in its range, and that none contradicts another.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::{Fault, Scenario};
@@ -42,7 +27,7 @@ impl Scenario {
     /// ```
     ///
     /// # Errors
-    /// The first thing that is wrong, where it stands, and what to do.
+    /// The first value that is wrong, its place, and what to do.
     pub fn check(&self) -> Result<(), ScenarioError> {
         self.check_sizes()?;
         self.gossip.check()?;
@@ -71,7 +56,7 @@ impl Scenario {
         })
     }
 
-    /// Two nodes have to be left to become equal, and two to begin with.
+    /// At least two nodes have to be there at the beginning, and at least two have to be left to become equal.
     fn check_core(&self) -> Checked {
         self.check_nodes("never_back", &self.never_back)?;
         let mut outside = self.never_back.iter().copied().collect::<BTreeSet<_>>();
@@ -194,6 +179,8 @@ impl Gossip {
                 format!("{name} is {ms}, and has to be from 1 to {MAX_MS}")
             })?;
         }
+        let delay = self.push_delay_ms.unwrap_or_default();
+        require(delay <= MAX_MS, "gossip", || format!("push_delay_ms is {delay}, and has to be from 0 to {MAX_MS}"))?;
         let number = |number: Option<usize>| number.map(|number| number as u64);
         let sizes = [
             ("fanout", number(self.fanout), 1),
@@ -215,8 +202,14 @@ impl Gossip {
             })?;
         }
         let config = self.config();
+        require(config.min_interval <= config.interval, "gossip", || {
+            format!("min_interval_ms, {:?}, is more than interval_ms, {:?}", config.min_interval, config.interval)
+        })?;
         require(config.backoff_min <= config.backoff_max, "gossip", || {
             format!("backoff_min_ms, {:?}, is more than backoff_max_ms, {:?}", config.backoff_min, config.backoff_max)
-        })
+        })?;
+        // What the engine would refuse, in its own words.
+        let refused = config.validate().err();
+        require(refused.is_none(), "gossip", || refused.iter().map(ToString::to_string).collect())
     }
 }

@@ -1,12 +1,13 @@
-//! What steps must be.
+//! Checking the steps of a scenario.
 
 use std::collections::BTreeSet;
 
-use super::{Checked, MAX_MS, absences, clashes, require};
+use super::absence::{absences, clashes};
+use super::refuse::{Checked, MAX_MS, require};
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Scenario, Step};
 
-/// Checks every step by itself, and that none needs a node that another has taken away.
+/// Checks every step by itself, and that none affects a node that another step makes absent.
 pub(super) fn check(scenario: &Scenario) -> Checked {
     let mut absent = Vec::new();
     let mut joined = BTreeSet::new();

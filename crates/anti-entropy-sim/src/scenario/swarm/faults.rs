@@ -1,7 +1,8 @@
-//! Which faults a seed draws, when, and to whom.
+//! Drawing faults, their times and their nodes.
 
 use std::collections::BTreeSet;
 
+use super::class::Class;
 use super::{SHORTEST_MS, Swarm, settings};
 use crate::history::NodeIndex;
 use crate::scenario::{Fault, Step};
@@ -9,25 +10,8 @@ use crate::scenario::{Fault, Step};
 /// Ten years in milliseconds.
 pub(super) const TEN_YEARS: u64 = 10 * 365 * 24 * 3_600_000;
 
-/// Faults that a run has or has not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Partition,
-    Degrade,
-    Process,
-    Pause,
-    Disk,
-    Clock,
-    Membership,
-}
-
-impl Class {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Partition, Self::Degrade, Self::Process, Self::Pause, Self::Disk, Self::Clock, Self::Membership];
-}
-
 impl Swarm {
-    /// Draws steps of some classes. One that needs a node that is not there is left out, so that there may be fewer.
+    /// Draws steps of some classes. Steps that would affect absent nodes are left out, so that there may be fewer.
     pub(super) fn steps(&mut self, classes: &[Class], count: u64) {
         for _ in 0..count {
             let (start_ms, end_ms) = self.time();
@@ -50,7 +34,7 @@ impl Swarm {
         }
     }
 
-    /// From when to when: short, anything, or all that is left of the run.
+    /// The time of a step: short, of any length, or until the end of the run.
     fn time(&mut self) -> (u64, u64) {
         let duration = self.scenario.duration_ms;
         let start = self.random.strength(0..=duration - SHORTEST_MS);
@@ -63,7 +47,7 @@ impl Swarm {
         (start, start + length.min(left))
     }
 
-    /// One node, some, or all of them: those are named by none.
+    /// One node, some, or all of them, for which the list is empty.
     fn some(&mut self) -> Vec<NodeIndex> {
         match self.random.between(0, 3) {
             0 | 1 => self.random.distinct(1, self.scenario.nodes),
@@ -72,7 +56,7 @@ impl Swarm {
         }
     }
 
-    /// At least so many nodes, in any order.
+    /// At least this many nodes, in any order.
     fn several(&mut self, least: u32) -> Vec<NodeIndex> {
         let count = self.random.between_u32(least, self.scenario.nodes);
         self.random.distinct(count, self.scenario.nodes)
@@ -88,7 +72,7 @@ impl Swarm {
         let (nodes, fault) = match self.random.between(0, 8) {
             0 => (Vec::new(), Fault::Split { groups: self.groups(2, 0, true) }),
             1 => (Vec::new(), Fault::Split { groups: self.groups(2, 0, false) }),
-            // A node that is in no group is a bridge.
+            // A node in no group is a bridge.
             2 => (Vec::new(), Fault::Split { groups: self.groups(2, 1, true) }),
             3 => (Vec::new(), Fault::Split { groups: self.groups(3, 0, false) }),
             4 => (self.few(), Fault::Isolate),
@@ -103,14 +87,15 @@ impl Swarm {
         Step { start_ms, end_ms, nodes, fault }
     }
 
-    /// Groups of any size, or as equal as can be, and some nodes in none; fewer groups if there are too few nodes.
+    /// Groups of any sizes, or of sizes that are as equal as possible, with some nodes in none. Fewer groups if there are too few
+    /// nodes.
     fn groups(&mut self, count: u32, bridges: u32, equal: bool) -> Vec<Vec<NodeIndex>> {
         let mut nodes = self.random.distinct(self.scenario.nodes, self.scenario.nodes);
         nodes.truncate(nodes.len().saturating_sub(bridges as usize).max(2));
         let count = (count as usize).min(nodes.len());
         let mut groups = vec![Vec::new(); count];
         for (number, node) in nodes.into_iter().enumerate() {
-            // The first nodes see to it that no group is empty.
+            // The first nodes go to one group each, so that no group is empty.
             let group = if equal || number < count {
                 number % count
             } else {
@@ -124,12 +109,12 @@ impl Swarm {
         groups
     }
 
-    /// Of ten restarts three are of a wiped store, one of a backup, and one of somebody else's store.
+    /// Of ten restarts, three are with a wiped store, one from a backup, and one with another node's store.
     fn restart(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
         let (nodes, fault) = match self.random.between(0, 9) {
             0 => (self.random.distinct(2, self.scenario.nodes), Fault::Swap),
             1 => (self.few(), Fault::Restore { vouched: false }),
-            // Without a single store left there would be nothing to lose.
+            // Not all nodes, since without any store nothing would be left to lose.
             2..=4 => (self.few(), Fault::Wipe),
             5 => {
                 let nodes = self.several(2);
@@ -168,7 +153,7 @@ impl Swarm {
             }
             1 => Fault::ClockFreeze,
             _ => {
-                // A millisecond, a minute, a day, ten years: clocks are wrong by any of them.
+                // Up to a millisecond, a minute, a day, or ten years.
                 let most = self.random.one_of(&[1, 60_000, 86_400_000, TEN_YEARS]);
                 let by_ms = i64::try_from(self.random.strength(1..=most)).expect("ten years at most");
                 Fault::ClockJump { by_ms: if backwards { -by_ms } else { by_ms } }
@@ -176,7 +161,7 @@ impl Swarm {
         }
     }
 
-    /// Nodes that come later, those that go and come back, and those that come and go.
+    /// Nodes that join later, nodes that leave and come back, and nodes that join and leave.
     fn membership(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
         if self.random.permille(500) {
             return Some(Step { start_ms, end_ms, nodes: self.few(), fault: Fault::Leave });
@@ -196,7 +181,7 @@ impl Swarm {
         let end_ms = if goes { end_ms } else { self.scenario.duration_ms };
         let step = Step { start_ms, end_ms, nodes: vec![node], fault: Fault::Join };
         if self.push(step) && goes {
-            // It has left for good, and is not waited for.
+            // It left for good, so the others have to become equal without it.
             self.scenario.never_back = lost.into_iter().collect();
         }
         None

@@ -1,8 +1,9 @@
-//! Scenarios drawn from a seed.
+//! Drawing scenarios from a seed.
 //!
-//! Each seed draws which faults there are at all, and how strong ("swarm testing", Groce et al., 2012): what one run
-//! never does, another does all the time, and faults that would hide each other's bugs are often alone.
+//! Each seed draws which kinds of faults there are, and how strong they are ("swarm testing", Groce et al., 2012). Some runs
+//! have many faults of a kind and others none, so that faults that would hide each other's bugs often occur alone.
 
+mod class;
 mod faults;
 mod settings;
 #[cfg(test)]
@@ -10,24 +11,24 @@ mod tests;
 
 use core::ops::RangeInclusive;
 
-use faults::Class;
+use class::Class;
 
 use super::check::{Absence, absences, clashes};
 use super::random::Random;
 use super::{Fault, Lie, Links, Profile, Scenario, Step};
 use crate::history::{NodeIndex, OpKind};
 
-/// Drawing a scenario uses another stream than whatever else a seed is used for.
+/// The stream of these draws, which nothing else uses.
 const STREAM: u64 = 0x7377_6172_6d00_0000;
 
-/// No fault is shorter, in milliseconds.
+/// The length of the shortest fault in milliseconds.
 const SHORTEST_MS: u64 = 10;
 
 impl Profile {
-    /// The scenario of a seed, with as many nodes as the seed draws from a range, and with its operations one by one.
+    /// Draws a scenario, with its number of nodes from a range, and with its operations one by one.
     ///
-    /// [`Partition`](Self::Partition) always has five nodes, and [`Byzantine`](Self::Byzantine) four to ten, of which
-    /// one lies and is not counted on in the end.
+    /// A number of nodes below 2 counts as 2, and one above [`Scenario::MAX_NODES`] as that. [`Partition`](Self::Partition) always
+    /// has five nodes. [`Byzantine`](Self::Byzantine) has four to ten, one of which lies and is outside of the core.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::Profile;
@@ -54,7 +55,7 @@ impl Profile {
             Self::Clock => swarm.only(&[Class::Clock], true),
             Self::Byzantine => swarm.byzantine(),
         }
-        // Drawn last, so that whatever else a seed means stays as it was.
+        // Drawn last, so that all other draws of a seed stay the same.
         settings::announcements(&mut swarm.random, &mut swarm.scenario.gossip);
         swarm.scenario.steps.sort_by_key(|step| (step.start_ms, step.end_ms));
         let mut scenario = swarm.scenario.expanded(seed);
@@ -64,7 +65,7 @@ impl Profile {
         scenario
     }
 
-    /// Its name, as it stands on the command line.
+    /// The profile's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Swarm => "swarm",
@@ -80,7 +81,7 @@ impl Profile {
 struct Swarm {
     random: Random,
     scenario: Scenario,
-    /// Who is not there, and when.
+    /// Which nodes are absent, and when.
     absent: Vec<Absence>,
 }
 
@@ -91,8 +92,8 @@ impl Swarm {
         settings::limits(&mut self.random, &mut self.scenario.gossip);
         let gossip = &self.scenario.gossip;
         if gossip.frame_bytes.or(gossip.answer_bytes).is_some() || gossip.batch_entries.is_some() {
-            // With small limits a transfer is hundreds of round trips: a bound in rounds says nothing of it where each fifth
-            // frame is lost.
+            // With small limits a transfer takes hundreds of round trips. If a fifth of all frames is lost as well, a bound in
+            // rounds does not apply.
             self.scenario.healed_links.loss_permille = 0;
         }
         if self.random.permille(250) {
@@ -114,7 +115,7 @@ impl Swarm {
         self.steps(classes, steps);
     }
 
-    /// The settings that most clusters run with, and one split that lasts most of the time.
+    /// The default settings, and one split that lasts most of the time.
     fn partition(&mut self) {
         self.scenario.links = Links { loss_permille: self.random.strength_permille(300), ..Links::default() };
         let groups = self.random.one_of(&[[&[0, 1][..], &[2, 3, 4]], [&[0, 1, 2], &[3, 4]]]);
@@ -162,7 +163,7 @@ impl Swarm {
         (self.scenario.nodes - 1) / 2
     }
 
-    /// Takes a step in, unless it needs a node that is not there.
+    /// Adds a step, unless it affects an absent node. Returns whether it was added.
     fn push(&mut self, step: Step) -> bool {
         let new = absences(&self.scenario, &step);
         if clashes(&self.absent, &new).is_some() {
@@ -174,8 +175,7 @@ impl Swarm {
     }
 }
 
-/// Makes the first operations during a split writes on either side, since one in some 20,000 seeds would have none
-/// there.
+/// Makes the first operations during a split writes, one on each side, since one of some 20,000 seeds would have none there.
 fn write_on_all_sides(scenario: &mut Scenario) {
     for step in &scenario.steps {
         let Fault::Split { groups } = &step.fault else { continue };

@@ -1,4 +1,4 @@
-//! What a seed draws that is no fault in time.
+//! Drawing the settings that hold for the whole scenario.
 
 use core::num::NonZeroUsize;
 use core::ops::RangeInclusive;
@@ -9,9 +9,9 @@ use super::Random;
 use crate::history::NodeIndex;
 use crate::scenario::{Gossip, Links, Mix, Scenario, Sketches};
 
-/// Faults go on for 20 to 35 seconds, and at least a minute is simulated.
+/// A scenario whose faults last 20 to 35 seconds, and of which at least a minute is simulated.
 pub(super) fn scenario(random: &mut Random, name: String, nodes: NodeIndex) -> Scenario {
-    // Bugs of concurrent writes need few keys, long sketches many.
+    // Few keys for bugs of concurrent writes, many for long sketches.
     let keys = random.one_of(&[1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 60]);
     let operations = u32::try_from(random.strength(20..=150)).expect("at most 150");
     let mut scenario = Scenario::new(name, nodes)
@@ -24,7 +24,7 @@ pub(super) fn scenario(random: &mut Random, name: String, nodes: NodeIndex) -> S
     scenario
 }
 
-/// Any operation but writes may be missing, or be much more frequent.
+/// Weights of operations. Any kind except writes may be missing or be much more frequent.
 fn mix(random: &mut Random) -> Mix {
     let usual = Mix::default();
     let mut some = |weight: u16| weight * random.one_of(&[0, 1, 1, 4]);
@@ -38,7 +38,7 @@ fn mix(random: &mut Random) -> Mix {
     }
 }
 
-/// Every fault of links is there or not, and as strong as may be.
+/// Links with any faults, of any strength.
 pub(super) fn links(random: &mut Random) -> Links {
     let mut some = |most: u16| if random.permille(500) { random.strength_permille(most) } else { 0 };
     let mut links = Links {
@@ -68,7 +68,7 @@ pub(super) fn links(random: &mut Random) -> Links {
     links
 }
 
-/// A network that is not to blame.
+/// Links with weak faults.
 pub(super) fn mild_links(random: &mut Random) -> Links {
     let mut some = |most: u16| if random.permille(500) { random.strength_permille(most) } else { 0 };
     Links {
@@ -81,7 +81,7 @@ pub(super) fn mild_links(random: &mut Random) -> Links {
     }
 }
 
-/// One in four networks still loses a fifth of all frames after it has healed.
+/// Links after healing: one of four networks still loses a fifth of all frames.
 fn healed_links(random: &mut Random) -> Links {
     if !random.permille(250) {
         return Links::default();
@@ -94,21 +94,21 @@ fn healed_links(random: &mut Random) -> Links {
     }
 }
 
-/// Rounds from once a second to every ten seconds, as on a local network.
+/// Gossip settings with rounds every one to ten seconds, as on a local network.
 pub(super) fn gossip(random: &mut Random) -> Gossip {
     let interval = random.one_of(&[1_000, 2_000, 5_000, 10_000]);
     let min_interval = (interval / random.one_of(&[1, 2, 5, 10])).max(100);
     Gossip {
         interval_ms: Some(interval),
         min_interval_ms: Some(min_interval),
-        // The preset's would be longer than the shortest of the longest.
+        // The preset's value could be longer than the longest backoff.
         backoff_min_ms: Some(min_interval),
         backoff_max_ms: Some(random.strength(interval..=3 * interval)),
-        // What waits for a dead peer takes no more than a few rounds.
+        // So that a session with a dead peer ends within a few rounds.
         idle_timeout_ms: Some(random.strength(1_000..=5_000).min(3 * interval)),
         resend_after_ms: Some(random.strength(100..=500)),
         sketches: random.one_of(&[Sketches::On, Sketches::On, Sketches::Off, Sketches::Mixed, Sketches::Failing]),
-        // What so few entries never reach unless it is this low.
+        // So few entries only become bulk transfers if the limit is this low.
         bulk_after: random.one_of(&[None, None, Some(0), Some(3), Some(20)]),
         sketch_cells: random.one_of(&[None, None, Some(8), Some(16), Some(40)]),
         first_cells: random.one_of(&[None, None, Some(1), Some(8), Some(20)]),
@@ -116,14 +116,14 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
     }
 }
 
-/// Pings that carry announcements, in three clusters of five: up to ten in the time of a round.
+/// Pings with announcements in three of five clusters, up to ten in a round.
 pub(super) fn announcements(random: &mut Random, gossip: &mut Gossip) {
     let Some(interval) = gossip.interval_ms else { return };
     gossip.announce_ms = random.one_of(&[None, None, Some(interval / 10), Some(interval / 3), Some(interval)]);
     gossip.announcement_lifetime_ms = random.one_of(&[None, Some(interval), Some(5 * interval)]);
 }
 
-/// Shrinks limits up to 600 times: what is rare with usual limits then happens all the time.
+/// Limits down to a 600th of the preset's, so that rare events happen often.
 pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
     let usual = GossipConfig::lan();
     let session = usual.session;
@@ -138,7 +138,7 @@ pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
     gossip.context_pieces = shrunk(random, 4..=pieces.get()).and_then(NonZeroUsize::new);
 }
 
-/// A limit from the least that makes sense to the usual one, or nothing for the usual one.
+/// A limit from the least that is possible to the preset's; `None` for the preset's.
 fn shrunk(random: &mut Random, range: RangeInclusive<usize>) -> Option<usize> {
     let times = random.one_of(&[2, 6, 20, 60, 200, 600]);
     random.permille(500).then(|| (range.end() / times).max(*range.start()))

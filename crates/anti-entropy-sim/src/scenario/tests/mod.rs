@@ -1,3 +1,5 @@
+mod fields;
+
 use super::*;
 
 /// Every fault once, at nodes that others leave alone.

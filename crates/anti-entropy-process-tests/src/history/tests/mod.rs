@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::clock::{Context, ReplicaId};
-use anti_entropy_sim::history::{Acknowledged, Dot, Held, Limits, OpKind, ValueHash};
+use anti_entropy_sim::history::{Acknowledged, Held, NodeLimits, OpKind, Opened, ValueHash, WriteName};
 
 use super::*;
-use crate::wire::{Attempt, Done, Look};
+use crate::wire::{Attempt, Done, Look, Report};
 
-const VALUE: ValueHash = ValueHash(7);
-const FIRST: Dot = Dot { replica: 1, counter: 1 };
+const VALUE: ValueHash = ValueHash::from_u64(7);
+const FIRST: WriteName = WriteName { replica: 1, counter: 1 };
 
 fn start() -> Start {
     Start {
@@ -20,19 +20,19 @@ fn start() -> Start {
         fanout: 3,
         idle_timeout_us: 1_000_000,
         healed_loss_permille: 0,
-        limits: Limits::default(),
+        limits: NodeLimits::default(),
     }
 }
 
 /// Replica 1 has made so many writes, and holds these.
-fn look(writes: u64, held: &[Dot]) -> Look {
+fn look(writes: u64, held: &[WriteName]) -> Look {
     let mut context = Context::new(ReplicaId::from_u128(1));
     for _ in 0..writes {
         context.mint().expect("there are counters left");
     }
     let held: Vec<Held> = held.iter().map(|dot| Held { dot: *dot, value: VALUE }).collect();
     let keys = if held.is_empty() { BTreeMap::new() } else { BTreeMap::from([(0, held)]) };
-    Look { root: ValueHash(writes), context, keys }
+    Look { root: ValueHash::from_u64(writes), context, keys }
 }
 
 fn attempt() -> Report {
@@ -55,7 +55,7 @@ fn killed(said: Vec<Report>, found: Look) -> Vec<Record> {
     records(start(), (1..).zip(happenings).collect())
 }
 
-fn kept(records: &[Record]) -> Vec<Dot> {
+fn kept(records: &[Record]) -> Vec<WriteName> {
     let last = records.iter().rev().find_map(|record| if let Record::Life(life) = record { Some(life) } else { None });
     last.expect("it was started twice").kept.clone()
 }

@@ -1,45 +1,38 @@
-//! What is merged: the components of the type 1 relation.
+//! Merging patterns: the components of the type 1 relation, and the items made of them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::component::Component;
+use super::item::ViewItem;
+use super::numbers::Slot;
 use super::relation::Kind;
-use super::slots::Slot;
-use super::{SemanticView, ViewItem};
-
-/// Two or more patterns that type 1 connects.
-#[derive(Clone, Debug)]
-pub(super) struct Component {
-    /// In ascending order of their ids.
-    pub(super) members: Vec<Slot>,
-    /// Whether every pair in it is of type 1, so that it is one item.
-    pub(super) complete: bool,
-}
+use super::semantic_view::SemanticView;
 
 impl SemanticView {
-    /// The patterns in the item that this pattern is the first of, in ascending order of their ids.
+    /// The patterns of the item whose first pattern is `head`, in ascending order of their ids.
     pub(super) fn members<'a>(&'a self, head: &'a Slot) -> &'a [Slot] {
-        let component = self.slots.get(*head).component.as_ref().map(|name| &self.components[name]);
+        let component = self.patterns.get(*head).component.as_ref().map(|name| &self.components[name]);
         component.filter(|component| component.complete).map_or(std::slice::from_ref(head), |whole| &whole.members)
     }
 
-    /// Takes the component that a pattern is in apart, and notes that its patterns are to be placed again.
+    /// Removes the component and the items of a pattern, and adds its patterns to those that have to be placed again.
     pub(super) fn dissolve(&mut self, slot: Slot, unplaced: &mut BTreeSet<Slot>) {
-        let name = self.slots.get(slot).component.clone();
+        let name = self.patterns.get(slot).component.clone();
         let component = name.and_then(|name| self.components.remove(&name));
         if let Some(component) = &component {
             *self.counter_of(component.complete) -= 1;
         }
         for member in component.map_or(vec![slot], |component| component.members) {
-            let held = self.slots.get_mut(member);
+            let held = self.patterns.get_mut(member);
             (held.component, held.head) = (None, member);
             self.items.remove(&held.id);
             unplaced.insert(member);
         }
     }
 
-    /// Finds the components among patterns in none, and makes their items. All patterns that type 1 connects with these are
-    /// among them. O(their relations)
+    /// Finds the components of patterns that are in none, and makes their items. `unplaced` has to include all patterns that
+    /// type 1 connects with its members. O(their relations)
     pub(super) fn place(&mut self, unplaced: &BTreeSet<Slot>) {
         let mut seen = BTreeSet::new();
         for slot in unplaced {
@@ -51,18 +44,18 @@ impl SemanticView {
         }
     }
 
-    /// All patterns that type 1 connects with this one, in ascending order of their ids.
+    /// The patterns that type 1 connects with this one, itself included, in ascending order of their ids.
     fn connected(&self, slot: Slot) -> Vec<Slot> {
         let (mut members, mut seen, mut next) = (vec![slot], BTreeSet::from([slot]), 0);
         while let Some(member) = members.get(next) {
-            let relations = self.slots.get(*member).relations.iter();
+            let relations = self.patterns.get(*member).relations.iter();
             let same_core = relations.filter(|relation| relation.kind == Kind::SameCore);
             let found: Vec<Slot> =
                 same_core.map(|relation| relation.other).filter(|other| seen.insert(*other)).collect();
             members.extend(found);
             next += 1;
         }
-        members.sort_unstable_by(|a, b| self.slots.get(*a).id.cmp(&self.slots.get(*b).id));
+        members.sort_unstable_by(|a, b| self.patterns.get(*a).id.cmp(&self.patterns.get(*b).id));
         members
     }
 
@@ -70,15 +63,15 @@ impl SemanticView {
         let [first, _, ..] = members.as_slice() else {
             return self.add_items(&members);
         };
-        let (first, name) = (*first, Arc::clone(&self.slots.get(*first).id));
+        let (first, name) = (*first, Arc::clone(&self.patterns.get(*first).id));
         let same_core = |member: &Slot| {
-            let relations = self.slots.get(*member).relations.iter();
+            let relations = self.patterns.get(*member).relations.iter();
             relations.filter(|relation| relation.kind == Kind::SameCore).count()
         };
         let ends: usize = members.iter().map(same_core).sum();
         let complete = ends == members.len() * (members.len() - 1);
         for member in &members {
-            let held = self.slots.get_mut(*member);
+            let held = self.patterns.get_mut(*member);
             held.component = Some(Arc::clone(&name));
             held.head = if complete { first } else { *member };
         }
@@ -98,10 +91,10 @@ impl SemanticView {
         }
     }
 
-    /// Adds an item for all of these patterns together.
+    /// Adds one item for all of these patterns.
     fn add_item(&mut self, members: &[Slot]) {
-        let patterns: Vec<_> = members.iter().map(|member| &self.slots.get(*member).base.pattern).collect();
-        let name = Arc::clone(&self.slots.get(members[0]).id);
+        let patterns: Vec<_> = members.iter().map(|member| &self.patterns.get(*member).base.pattern).collect();
+        let name = Arc::clone(&self.patterns.get(members[0]).id);
         self.items.insert(name, ViewItem::of(&patterns));
     }
 

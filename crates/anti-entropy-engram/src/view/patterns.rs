@@ -1,4 +1,4 @@
-//! The patterns that a view holds, by number, by key and by id.
+//! The patterns that a view holds, by number, key and id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,24 +6,21 @@ use std::sync::Arc;
 use anti_entropy::{Entry, KeyHash, Resolver};
 
 use super::cosine::dot;
-use super::holders::Episode;
+use super::numbers::{Episode, Slot};
 use super::relation::Relation;
 use crate::{Pattern, Resolution, vote};
 
-/// A pattern's number. Numbers are given out again, so that nothing may depend on their order.
-pub(super) type Slot = usize;
-
-/// What stands for an id: one pattern, and what its siblings came to.
+/// The base pattern of an id, and how much its versions agree.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
     pub(super) pattern: Pattern,
     pub(super) siblings: usize,
-    /// Of the siblings, as voting has it; 1 if there is but one.
+    /// The [agreement](crate::Vote::agreement) of the versions; 1 if there is only one.
     pub(super) agreement: f64,
 }
 
 impl Base {
-    /// The base pattern of an entry; nothing comes of no versions.
+    /// The base pattern of an entry; `None` if the entry has no versions.
     pub(super) fn of(entry: &Entry<Pattern>, resolution: Resolution) -> Option<Self> {
         let voted = vote(&entry.siblings)?;
         let resolved = match entry.siblings.as_slice() {
@@ -34,7 +31,7 @@ impl Base {
         Some(Self { pattern, siblings: entry.siblings.len(), agreement: voted.agreement })
     }
 
-    /// Whether it is related to the same patterns in the same way.
+    /// Whether it has the same relations to other patterns.
     pub(super) fn is_placed_as(&self, other: &Self) -> bool {
         self.pattern.id == other.pattern.id
             && self.pattern.embedding == other.pattern.embedding
@@ -42,28 +39,28 @@ impl Base {
     }
 }
 
-/// All that is known of a pattern.
+/// A pattern, with its relations and its place in components and items.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldPattern {
     pub(super) id: Arc<str>,
     pub(super) key: KeyHash,
     pub(super) base: Base,
     /// The squared length of the embedding.
     pub(super) squared: f64,
-    /// Its row among the embeddings of its dimension.
+    /// The row of its embedding in the matrix of its dimension.
     pub(super) row: usize,
-    /// In the order of the episodes' ids.
+    /// Ordered by the episodes' ids.
     pub(super) episodes: Vec<Episode>,
     /// In no order.
     pub(super) relations: Vec<Relation>,
-    /// The component it is in, by the smallest id in it, if there are others in it.
+    /// Its component, named by the smallest id in it; `None` if it is connected with no other pattern.
     pub(super) component: Option<Arc<str>>,
-    /// The first pattern of the item it is in.
+    /// The first pattern of its item.
     pub(super) head: Slot,
 }
 
-impl Held {
-    /// A pattern without relations; its row, slot and episodes are to follow.
+impl HeldPattern {
+    /// A pattern without relations. Row, head and episodes are set later.
     pub(super) fn new(key: KeyHash, base: Base, components: &[f32]) -> Self {
         Self {
             id: base.pattern.id.as_str().into(),
@@ -81,19 +78,19 @@ impl Held {
 
 /// Patterns by number, key and id.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Slots {
-    held: Vec<Option<Held>>,
+pub(super) struct Patterns {
+    held: Vec<Option<HeldPattern>>,
     free: Vec<Slot>,
     by_key: BTreeMap<KeyHash, Slot>,
     by_id: BTreeMap<Arc<str>, Slot>,
 }
 
-impl Slots {
-    pub(super) fn get(&self, slot: Slot) -> &Held {
+impl Patterns {
+    pub(super) fn get(&self, slot: Slot) -> &HeldPattern {
         self.held[slot].as_ref().expect("only slots in use are named")
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Held {
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut HeldPattern {
         self.held[slot].as_mut().expect("only slots in use are named")
     }
 
@@ -105,29 +102,29 @@ impl Slots {
         self.by_id.get(id).copied()
     }
 
-    /// All, in ascending order of their ids.
+    /// All patterns in ascending order of their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
         self.by_id.values().copied()
     }
 
-    /// One more than the greatest number in use or free.
+    /// A bound above all numbers, those that are free included.
     pub(super) fn bound(&self) -> usize {
         self.held.len()
     }
 
-    /// Takes a pattern in whose key and id are not there.
-    pub(super) fn insert(&mut self, held: Held) -> Slot {
+    /// Inserts a pattern whose key and id are new.
+    pub(super) fn insert(&mut self, held: HeldPattern) -> Slot {
         let slot = self.free.pop().unwrap_or(self.held.len());
         if slot == self.held.len() {
             self.held.push(None);
         }
         self.by_key.insert(held.key, slot);
         self.by_id.insert(Arc::clone(&held.id), slot);
-        self.held[slot] = Some(Held { head: slot, ..held });
+        self.held[slot] = Some(HeldPattern { head: slot, ..held });
         slot
     }
 
-    pub(super) fn remove(&mut self, slot: Slot) -> Held {
+    pub(super) fn remove(&mut self, slot: Slot) -> HeldPattern {
         let held = self.held[slot].take().expect("only slots in use are named");
         self.by_key.remove(&held.key);
         self.by_id.remove(&held.id);

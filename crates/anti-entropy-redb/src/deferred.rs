@@ -1,4 +1,4 @@
-//! Keeps what redb writes away from the file until the file was found to be the right one.
+//! Defers redb's writes until the file has been checked.
 
 use std::io;
 use std::ops::Bound;
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
-/// A backend that keeps changes in memory at first, and from [`release`](Self::release) on passes them on.
+/// A backend that keeps changes in memory until [`release`](Self::release), and passes them on from then on.
 ///
-/// Opening a database writes to it: a mark that it is open, and after a crash what the crash left undone. A file that
-/// is refused has to stay as it was, so these writes wait until redb's checks and ours are done.
+/// redb writes to a database when it opens it: a mark that it is open, and repairs after a crash. A file that is refused has
+/// to stay unchanged, so these writes wait until redb's checks and ours are done.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct DeferredBackend {
     shared: Arc<Shared>,
 }
 
@@ -23,16 +23,16 @@ struct Shared {
 
 #[derive(Debug)]
 enum State {
-    /// Nobody has looked at the file yet. redb does when it has locked it: what was seen before might be gone by then.
+    /// The file has not been read yet. redb reads it after locking it; another process could change it until then.
     Unseen,
     Waiting(Waiting),
-    /// What waited was passed on, and so is everything else.
+    /// All waiting changes were passed on, and later ones are passed on at once.
     Released,
-    /// Passing it on failed in the middle. redb does not know, and must not build on it.
+    /// Passing the changes on failed in the middle. redb does not know, and must not go on.
     Failed,
 }
 
-/// What waits, in order.
+/// The waiting changes, in order.
 #[derive(Debug)]
 struct Waiting {
     changes: Vec<Change>,
@@ -46,12 +46,12 @@ enum Change {
     Sync,
 }
 
-impl Held {
+impl DeferredBackend {
     pub(crate) fn new(inner: impl StorageBackend) -> Self {
         Self { shared: Arc::new(Shared { inner: Box::new(inner), state: Mutex::new(State::Unseen) }) }
     }
 
-    /// Makes the changes that wait, in the order in which they were asked for, and every later one at once.
+    /// Passes on the waiting changes in order, and every later change at once.
     pub(crate) fn release(&self) -> io::Result<()> {
         let mut state = self.seen()?;
         if let State::Waiting(waiting) = std::mem::replace(&mut *state, State::Failed) {
@@ -61,7 +61,7 @@ impl Held {
         Ok(())
     }
 
-    /// The state, after the first look at the file.
+    /// The state, after the file was read for the first time.
     fn seen(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
@@ -74,7 +74,7 @@ impl Held {
 }
 
 impl Waiting {
-    /// A creation that was never finished begins anew.
+    /// A database whose creation was never finished is created again.
     fn on(inner: &dyn StorageBackend) -> io::Result<Self> {
         if never_finished(inner)? {
             Ok(Self { changes: vec![Change::SetLen(0)], len: 0 })
@@ -94,13 +94,13 @@ impl Waiting {
         Ok(())
     }
 
-    /// Reads what the file would hold.
+    /// Reads what the file would contain with the waiting changes.
     fn read(&self, inner: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.len);
         if end.is_none() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // What was cut off and grew again is zero, so the file's own bytes count up to the shortest length only.
+        // Bytes that were cut off and grew again are zero, so the file's own bytes count only up to the shortest length.
         let mut held = inner.len()?;
         for change in &self.changes {
             if let Change::SetLen(len) = change {
@@ -124,7 +124,7 @@ impl Waiting {
     }
 }
 
-/// Whether a power cut ended the creation before redb had put its mark: no magic number, and nothing after redb's
+/// Whether a power cut interrupted the creation before redb wrote its magic number: there is none, and nothing after the
 /// header.
 fn never_finished(backend: &dyn StorageBackend) -> io::Result<bool> {
     const MAGIC_BYTES: usize = 9;
@@ -152,7 +152,7 @@ fn never_finished(backend: &dyn StorageBackend) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Puts the part of `data`, which lies at `at`, into `out`, which lies at `offset`.
+/// Copies the part of `data`, which begins at `at`, that falls into `out`, which begins at `offset`.
 fn overlay(offset: u64, out: &mut [u8], at: u64, data: &[u8]) {
     let (start, end) = (offset.max(at), (offset + out.len() as u64).min(at + data.len() as u64));
     if start < end {
@@ -162,7 +162,7 @@ fn overlay(offset: u64, out: &mut [u8], at: u64, data: &[u8]) {
     }
 }
 
-impl StorageBackend for Held {
+impl StorageBackend for DeferredBackend {
     fn len(&self) -> io::Result<u64> {
         match &*self.seen()? {
             State::Waiting(waiting) => Ok(waiting.len),

@@ -1,3 +1,5 @@
+mod bounds;
+
 use std::ops::ControlFlow;
 
 use super::{Bounds, Counterexample, Report, explore};

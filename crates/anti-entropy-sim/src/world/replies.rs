@@ -1,0 +1,122 @@
+//! Replies with sketches as they travel in frames (docs/protocol.md, "Frames" and "Messages").
+
+use std::collections::BTreeMap;
+
+use anti_entropy::KeyHash;
+use anti_entropy::clock::RangeClocks;
+use anti_entropy::session::Frame;
+use anti_entropy::summary::sketch::Chunk;
+use sha2::{Digest, Sha256};
+
+use crate::history::NodeIndex;
+
+/// The length of a frame's checksum.
+const CHECKSUM: usize = 8;
+/// Fragments of a message begin with this many bytes of its hash.
+const TAG: usize = 8;
+
+/// The fragments of replies that are not complete yet.
+#[derive(Default)]
+pub(crate) struct Replies(BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>);
+
+/// Identifies a reply among all those of a node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ReplyName {
+    to: NodeIndex,
+    session: u64,
+    exchange: u32,
+    tag: Vec<u8>,
+}
+
+impl Replies {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Adds a frame. Returns the message that is complete with it, if one is.
+    pub(super) fn add(&mut self, to: NodeIndex, frame: &Frame<'_>) -> Option<Vec<u8>> {
+        if frame.fragments == 1 {
+            return Some(frame.payload.to_vec());
+        }
+        let (tag, piece) = frame.payload.split_at_checked(TAG)?;
+        let name = ReplyName { to, session: frame.session, exchange: frame.exchange, tag: tag.to_vec() };
+        let pieces = self.0.entry(name.clone()).or_default();
+        pieces.insert(frame.fragment, piece.to_vec());
+        if pieces.len() < frame.fragments as usize {
+            return None;
+        }
+        let pieces = self.0.remove(&name)?;
+        Some(pieces.into_values().collect::<Vec<_>>().concat())
+    }
+}
+
+/// Splits a reply into the bytes before its cells, and the cells; `None` if it has none.
+pub(super) fn split(message: &[u8]) -> Option<(&[u8], Chunk)> {
+    let cells = cells_in(message)?;
+    Some((&message[..message.len() - cells.len()], Chunk::from_bytes(cells).ok()?))
+}
+
+/// The part of a reply that is a chunk of cells.
+fn cells_in(message: &[u8]) -> Option<&[u8]> {
+    const DIFFERS: u8 = 1;
+    const CELLS: u8 = 5;
+    const FIRST_IS_CELLS: u8 = 2;
+    let (kind, rest) = message.split_first()?;
+    match *kind {
+        DIFFERS => {
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, u8);
+            let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
+            (fields.3 == FIRST_IS_CELLS).then_some(cells)
+        }
+        CELLS => Some(rest),
+        _ => None,
+    }
+}
+
+/// Whether a frame is a whole reply with the first cells of a sketch.
+pub(super) fn begins_a_sketch(frame: &[u8]) -> bool {
+    const REPLY: u8 = 1;
+    if frame.get(1).is_none_or(|kind| kind & 0x7f != REPLY) || frame.len() < HEADER + CHECKSUM {
+        return false;
+    }
+    let Ok(((_, _, fragments), message)) = postcard::take_from_bytes::<(u32, u32, u32)>(&frame[HEADER..]) else {
+        return false;
+    };
+    let message = &message[..message.len().saturating_sub(CHECKSUM)];
+    fragments == 1 && split(message).is_some_and(|(_, chunk)| chunk.start() == 0)
+}
+
+/// The length of version, kind and session.
+const HEADER: usize = 10;
+
+/// The fields that all frames of a reply have in common.
+pub(super) struct Header {
+    pub(super) session: u64,
+    pub(super) exchange: u32,
+}
+
+impl Header {
+    /// The greatest length of a frame without its payload: three varints of five bytes, and the checksum.
+    pub(super) const MAX: usize = HEADER + 3 * 5 + CHECKSUM;
+
+    pub(super) fn frames(&self, message: &[u8], max_frame_bytes: usize) -> Vec<Vec<u8>> {
+        let most = max_frame_bytes - Self::MAX;
+        if message.len() <= most {
+            return vec![self.frame(0, 1, message)];
+        }
+        let pieces: Vec<_> = message.chunks(most - TAG).collect();
+        let count = u32::try_from(pieces.len()).expect("a message is not that long");
+        let tag = &Sha256::digest(message)[..TAG];
+        (0..).zip(pieces).map(|(index, piece)| self.frame(index, count, &[tag, piece].concat())).collect()
+    }
+
+    fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
+        const VERSION: u8 = 1;
+        const CHECKED_REPLY: u8 = 0x81;
+        let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
+        let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();
+        let checksum = Sha256::digest(&frame);
+        frame.extend_from_slice(&checksum[..CHECKSUM]);
+        frame
+    }
+}
