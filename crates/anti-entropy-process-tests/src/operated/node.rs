@@ -162,7 +162,7 @@ fn quic(settings: &Settings) -> QuicConfig {
 fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
     let key = ClusterKey::from_hex(&settings.key)?;
     Ok(SwimConfig::new(settings.name.clone(), settings.swim, transport, key).with(|config| {
-        config.seeds = settings.seeds.clone();
+        config.seeds.clone_from(&settings.seeds);
         config.timings = settings.timings.clone();
     }))
 }
