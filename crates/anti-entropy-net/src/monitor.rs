@@ -10,7 +10,7 @@ pub(crate) struct Monitor<T> {
 }
 
 impl<T> Monitor<T> {
-    /// Locks the state. Whoever changes it in a way that others wait for calls [`wake`](Self::wake) afterwards.
+    /// Locks the state. After a change that tasks wait for, call [`wake`](Self::wake).
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -91,7 +91,7 @@ impl SendQueue {
         dropped
     }
 
-    /// Takes frames again.
+    /// Accepts frames again.
     pub(crate) fn open(&self) {
         self.waiting.lock().shut = false;
     }

@@ -85,7 +85,7 @@ impl Stats {
             #[cfg(feature = "tracing")]
             tracing::warn!(%remote, %reason, detail = %refusal.detail, "refused a connection");
         }
-        // Last, so that whoever sees the count finds the refusal.
+        // Last, so that the refusal is there when its count is seen.
         self.count(|stats| stats.refused.add(reason));
     }
 

@@ -34,8 +34,9 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
     let (clock, seed) = (SystemClock::new(), name.as_bytes()[0]);
     let replica =
         Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).expect("an empty store");
-    let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now()).expect("the test settings are valid");
-    let (handle, driver) = drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).expect("a thread starts");
+    let engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now()).expect("the settings are valid");
+    let (handle, driver) =
+        drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).expect("the settings are valid");
     tokio::spawn(driver);
     let timings = SwimTimings::default().with(|timings| timings.seed_retry_min = Duration::from_millis(50));
     let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));

@@ -26,7 +26,7 @@ pub struct PrometheusConfig {
     ///
     /// Default 127.0.0.1:9464, the customary port of telemetry exporters.
     pub listen: SocketAddr,
-    /// Whether addresses other than loopback are allowed. Off by default, because whoever reaches the endpoint reads
+    /// Whether addresses other than loopback are allowed. Off by default, because anybody who reaches the endpoint reads
     /// the names of peers and how much they exchange. Turn it on only where the network itself keeps strangers out.
     pub allow_non_loopback: bool,
     /// The upper bounds of the buckets of this framework's histograms, in seconds: 1 to 100 positive, finite numbers in
@@ -85,7 +85,7 @@ impl PrometheusConfig {
     /// [`ConfigError`] names the first field that is out of its range, or that contradicts another one.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !self.allow_non_loopback && !is_loopback(self.listen) {
-            let bound = "a loopback address, because whoever reaches it reads the names of all peers; set \
+            let bound = "a loopback address, because anybody who reaches it reads the names of all peers; set \
                          allow_non_loopback if the network itself keeps strangers out";
             return Err(ConfigError::new("listen", self.listen, bound));
         }

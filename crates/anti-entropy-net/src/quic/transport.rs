@@ -168,7 +168,7 @@ impl QuicTransport {
         }
         let Some(mut closed) = self.hub.close() else { return };
         closed.tasks.shutdown().await;
-        // Whoever cannot be told notices by itself.
+        // A peer that cannot be told notices by itself.
         let _ = timeout(GOODBYE, closed.endpoint.wait_idle()).await;
         drop(closed);
         self.drivers.shutdown().await;

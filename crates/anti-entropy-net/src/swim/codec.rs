@@ -1,7 +1,7 @@
-//! What foca's messages look like inside of a datagram. The module `swim` defines the bytes.
+//! The encoding of foca's messages inside of a datagram. The module `swim` defines the bytes.
 //!
-//! Foca would put the identities of both sides into every message. Here they are known already, from the session that
-//! the datagram belongs to; all that may have changed since are the generations.
+//! Foca would put the identities of both sides into every message. Here both sides know them from the session that the
+//! datagram belongs to. Only the generations may have changed since, so only they are sent.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,26 +13,26 @@ use foca::{Header, Member, Message, State};
 use super::identity::Identity;
 use super::reader::Reader;
 
-/// What the bytes of a message leave out, and what is learnt while decoding them.
+/// What decoding a message needs besides its bytes, and what it yields besides the message.
 #[derive(Debug)]
 pub(super) struct Context {
-    /// Who we are.
+    /// This node.
     pub(super) own: Identity,
-    /// Who sent the datagram that is being decoded.
+    /// The sender of the datagram that is being decoded.
     pub(super) sender: Identity,
-    /// The names that are known, once there may be no more.
+    /// The names of the members, if there may be no further ones.
     pub(super) only: Option<BTreeSet<PeerId>>,
-    /// The highest generation of our own name in another life that anybody spoke of.
+    /// The highest generation of another process with this node's name that any message has mentioned.
     pub(super) rival_generation: u32,
-    /// How many members were left out because there may be no more.
+    /// How many members were left out because there may be no further ones.
     pub(super) left_out: u64,
 }
 
-/// Encodes and decodes what foca sends.
+/// Encodes and decodes foca's messages.
 #[derive(Clone, Debug)]
 pub(super) struct Codec(Arc<Mutex<Context>>);
 
-/// Bytes that are no message.
+/// Why a message could not be encoded or decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CodecError {
     #[error("there is no room for it")]
@@ -107,7 +107,7 @@ impl foca::Codec<Identity> for Codec {
         }
         if context.only.as_ref().is_some_and(|known| !known.contains(&id.name)) {
             context.left_out += 1;
-            // There is no way to skip one, so read what says nothing: that the sender lives.
+            // A decoder cannot skip a member. So return one that says nothing new: that the sender is alive.
             return Ok(Member::alive(context.sender.clone()));
         }
         Ok(member)
@@ -146,7 +146,7 @@ fn decode_message(reader: &mut Reader<'_>) -> Option<Message<Identity>> {
         7 => Message::Announce,
         8 => Message::Feed,
         9 => Message::Gossip,
-        // 10 would be broadcasts of foca's, which nobody here sends.
+        // 10 would be foca's broadcasts, which this crate does not use.
         11 => Message::TurnUndead,
         _ => return None,
     })
@@ -160,7 +160,7 @@ fn put(bytes: &[u8], buf: &mut impl BufMut) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// Foca's buffers are in one piece.
+/// Runs a decoder over a buffer, which is always in one piece.
 fn decode<T>(buf: &mut impl Buf, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T, CodecError> {
     let mut reader = Reader(buf.chunk());
     let before = reader.0.len();

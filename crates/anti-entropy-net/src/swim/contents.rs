@@ -1,4 +1,4 @@
-//! The encrypted part of a datagram, but for foca's messages. The module `swim` defines the bytes.
+//! The encrypted part of a datagram, except for foca's messages. The module `swim` defines the bytes.
 
 use anti_entropy::engine::StateDigest;
 
@@ -7,13 +7,13 @@ use super::header::{HEADER_BYTES, HELLO_BYTES, TAG_BYTES};
 use super::identity::Identity;
 use super::reader::Reader;
 
-/// The contents of a reply and of a confirm: who we are, bound to what it answers.
+/// The contents of a reply and of a confirm: this node's identity, and which datagram it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Introduction {
     /// The counter of the datagram that is answered.
     pub(super) answers: u64,
     pub(super) identity: Identity,
-    /// The highest generation known of the receiver's name in another life; 0 if there is none.
+    /// The highest generation that this node knows of another process with the receiver's name; 0 if there is none.
     pub(super) known_generation: u32,
     pub(super) announcements: Vec<Announcement>,
 }
@@ -36,7 +36,7 @@ impl Introduction {
     }
 }
 
-/// The contents of a hello: who asks, and zeros.
+/// The contents of a hello: this node's identity, and zeros.
 pub(super) fn encode_hello(identity: &Identity) -> Vec<u8> {
     let mut contents = Vec::with_capacity(HELLO_BYTES);
     identity.encode(&mut contents);
@@ -51,7 +51,7 @@ pub(super) fn decode_hello(contents: &[u8]) -> Option<Identity> {
     padded.then_some(identity)
 }
 
-/// The number of announcements in one byte, then each: the space in 8 bytes, the state in 32.
+/// Announcements: their number in one byte; then for each, the space in 8 bytes and the state in 32.
 pub(super) fn encode_announcements(announcements: &[Announcement], contents: &mut Vec<u8>) {
     let count = u8::try_from(announcements.len()).expect("a datagram holds fewer than 256");
     contents.push(count);
@@ -63,7 +63,7 @@ pub(super) fn encode_announcements(announcements: &[Announcement], contents: &mu
 
 pub(super) fn decode_announcements(reader: &mut Reader<'_>) -> Option<Vec<Announcement>> {
     let count = usize::from(reader.u8()?);
-    // No more memory than bytes have arrived.
+    // Checked first, so that no more memory is taken than bytes have arrived.
     if reader.0.len() < count * ANNOUNCEMENT_BYTES {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What foca is given: its settings, and its source of randomness.
+//! The failure detector `foca`: its settings, and its source of random numbers.
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use super::announce::ANNOUNCEMENT_BYTES;
 use super::config::SwimConfig;
 use super::header::MAX_CONTENTS_BYTES;
 
-/// Foca's packets leave room for the header, the tag, and at least one announcement.
+/// The settings of foca. Its packets leave room for the header, the tag, and at least one announcement.
 pub(super) fn foca_config(config: &SwimConfig) -> foca::Config {
     let (timings, limits) = (&config.timings, &config.limits);
     let one = |frequency| Some(PeriodicParams { frequency, num_members: NonZeroUsize::MIN });
@@ -31,7 +31,7 @@ pub(super) fn foca_config(config: &SwimConfig) -> foca::Config {
     }
 }
 
-/// Foca's source of randomness.
+/// Foca's source of random numbers.
 pub(super) struct Random(pub(super) fastrand::Rng);
 
 impl rand_core::TryRng for Random {

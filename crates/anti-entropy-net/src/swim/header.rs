@@ -1,12 +1,12 @@
-//! The part of a datagram that is not encrypted, and the lengths of the whole. The module `swim` defines the bytes.
+//! The part of a datagram that is not encrypted, and the lengths of datagrams. The module `swim` defines the bytes.
 
 use super::boot_id::BootId;
 use super::reader::Reader;
 
-/// The longest datagram: what the smallest IPv6 link carries in one packet, less the headers of IPv6 and UDP. Every
-/// node takes that much, so it is no setting.
+/// The longest datagram: the smallest packet that every IPv6 link carries, less the headers of IPv6 and UDP. Every node
+/// accepts that much, so it is not a setting.
 pub(super) const MAX_DATAGRAM_BYTES: usize = 1_280 - 40 - 8;
-/// How long a hello is: its padding lets the reply be as long, and not longer.
+/// The length of a hello. It is padded, so that a reply of the same length is long enough.
 pub(super) const HELLO_BYTES: usize = 512;
 pub(super) const HEADER_BYTES: usize = 18;
 pub(super) const TAG_BYTES: usize = 16;
@@ -14,7 +14,7 @@ pub(super) const TAG_BYTES: usize = 16;
 pub(super) const MAX_CONTENTS_BYTES: usize = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES;
 const VERSION: u8 = 1;
 
-/// What a datagram is for.
+/// The kinds of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -26,13 +26,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether it is sealed for one life of the receiver.
+    /// Whether the receiver's boot id is authenticated, so that no other process can decrypt the datagram.
     pub(super) const fn is_bound(self) -> bool {
         matches!(self, Self::Reply | Self::Confirm | Self::Data)
     }
 }
 
-/// What is not encrypted.
+/// The part of a datagram that is not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) kind: Kind,
@@ -40,7 +40,7 @@ pub(super) struct Header {
     pub(super) counter: u64,
 }
 
-/// Why there is no header.
+/// Why a header could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderError {
     Length,

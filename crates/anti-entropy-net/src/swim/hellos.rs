@@ -1,4 +1,4 @@
-//! First contact: hellos that wait for their reply.
+//! First contact: hellos that wait for their reply, and replies that may be confirmed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use super::boot_id::BootId;
 use super::identity::Identity;
 use super::limits::SwimLimits;
 
-/// How often a hello is sent until its address counts as silent.
+/// How often a hello is sent before its address counts as silent.
 const ATTEMPTS: usize = 4;
-/// How long our replies may be confirmed, at least.
+/// How long a reply may be confirmed, at least. At most it is twice as long.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
 /// Hellos that wait for their reply, and replies that may be confirmed.
@@ -21,21 +21,22 @@ pub(super) struct Hellos {
     pending: BTreeMap<SocketAddr, Pending>,
     max_pending: usize,
     max_waiting: usize,
-    /// The newest hello or notice of each life that something was sent because of.
-    heeded: BTreeMap<BootId, u64>,
-    max_heeded: usize,
-    /// Replies with counters from the first of these on are fresh; the second takes its place when time has passed.
+    /// The counter of the newest hello or lost of each process that this node has answered.
+    answered_counters: BTreeMap<BootId, u64>,
+    max_answered: usize,
+    /// Replies with counters from the first of these on are fresh. When `CONFIRM_WITHIN` has passed, the second takes
+    /// its place.
     fresh_from: (u64, u64),
     turned_at: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// The counter of the first hello, which tells this wait from an earlier one for the same address.
+    /// The counter of the first hello. It distinguishes this wait from an earlier one for the same address.
     first: u64,
     /// The counters of the hellos that were sent.
     counters: Vec<u64>,
-    /// Messages of foca's that wait for the session.
+    /// Foca's messages that wait for the session.
     waiting: Vec<(Identity, Bytes)>,
 }
 
@@ -45,29 +46,29 @@ impl Hellos {
             pending: BTreeMap::new(),
             max_pending: limits.max_pending_hellos,
             max_waiting: limits.max_waiting_datagrams,
-            heeded: BTreeMap::new(),
-            max_heeded: limits.max_sessions,
+            answered_counters: BTreeMap::new(),
+            max_answered: limits.max_sessions,
             fresh_from: (0, 0),
             turned_at: Duration::ZERO,
         }
     }
 
-    /// Whether a hello, or a notice that a datagram was lost, is to be heeded: not if it or a later one was, or
-    /// recordings could use up the replies that those need who join. Of too many lives, one is forgotten; then its
-    /// recordings count once more.
-    pub(super) fn is_new(&self, sender: BootId, counter: u64) -> bool {
-        self.heeded.get(&sender).is_none_or(|&newest| counter > newest)
+    /// Whether a hello or a lost should be answered: not if it, or a later one of its process, was answered before.
+    /// Otherwise recordings could use up the replies that joining nodes need. If there are too many processes, one is
+    /// forgotten, and recordings of it are answered once more.
+    pub(super) fn is_unanswered(&self, sender: BootId, counter: u64) -> bool {
+        self.answered_counters.get(&sender).is_none_or(|&newest| counter > newest)
     }
 
-    pub(super) fn heed(&mut self, sender: BootId, counter: u64) {
-        if self.heeded.len() >= self.max_heeded && !self.heeded.contains_key(&sender) {
-            self.heeded.pop_first();
+    pub(super) fn note_answered(&mut self, sender: BootId, counter: u64) {
+        if self.answered_counters.len() >= self.max_answered && !self.answered_counters.contains_key(&sender) {
+            self.answered_counters.pop_first();
         }
-        self.heeded.insert(sender, counter);
+        self.answered_counters.insert(sender, counter);
     }
 
-    /// Begins to wait for the reply of an address, unless that is under way or too many are waited for. `first` is the
-    /// counter of the first hello.
+    /// Begins to wait for the reply of an address. Returns `false` if that is under way, or if too many are waited for.
+    /// `first` is the counter of the first hello.
     pub(super) fn begin(&mut self, address: SocketAddr, first: u64) -> bool {
         let begins = !self.pending.contains_key(&address) && self.pending.len() < self.max_pending;
         if begins {
@@ -76,8 +77,8 @@ impl Hellos {
         begins
     }
 
-    /// Notes that a hello with this counter is sent, and says how many were before it. `None` if the wait that began
-    /// with the counter `first` is over, or ends now because the address was silent too often.
+    /// Notes that a hello with this counter is sent, and returns how many were sent before it. `None` if the wait that
+    /// began with the counter `first` is over, or ends now because the address was silent too often.
     pub(super) fn attempt(&mut self, address: SocketAddr, first: u64, counter: u64) -> Option<u32> {
         let pending = self.pending.get_mut(&address).filter(|pending| pending.first == first)?;
         if pending.counters.len() >= ATTEMPTS {
@@ -88,7 +89,8 @@ impl Hellos {
         u32::try_from(pending.counters.len() - 1).ok()
     }
 
-    /// Keeps a message for a peer until it replies. The newest are kept: what is older was asked in vain.
+    /// Keeps a message for a peer until it replies. If there are too many, the oldest is dropped, since nobody waits
+    /// for its answer any more.
     pub(super) fn wait(&mut self, to: &Identity, message: Bytes) {
         if let Some(pending) = self.pending.get_mut(&to.address) {
             if pending.waiting.len() >= self.max_waiting {
@@ -98,25 +100,26 @@ impl Hellos {
         }
     }
 
-    /// Where the hello was sent that has this counter, if it waits for its reply.
+    /// The address to which the hello with this counter was sent, if it waits for its reply.
     pub(super) fn answered(&self, counter: u64) -> Option<SocketAddr> {
         self.pending.iter().find(|(_, pending)| pending.counters.contains(&counter)).map(|(&address, _)| address)
     }
 
-    /// Ends the wait for an address, and returns what waits for this life of a peer.
+    /// Ends the wait for an address, and returns the messages for the process with this boot id.
     pub(super) fn end(&mut self, address: SocketAddr, boot: BootId) -> Vec<(Identity, Bytes)> {
         let mut waiting = self.pending.remove(&address).unwrap_or_default().waiting;
         waiting.retain(|(to, _)| to.boot == boot);
         waiting
     }
 
-    /// Whether a reply of ours was sent so lately that it may be confirmed. `next` is the counter to come.
+    /// Whether the reply with this counter was sent so recently that it may be confirmed. `next` is the counter of the
+    /// next datagram.
     pub(super) fn is_fresh(&mut self, now: Duration, counter: u64, next: u64) -> bool {
         self.turn(now, next);
         (self.fresh_from.0..next).contains(&counter)
     }
 
-    /// Lets replies grow old.
+    /// Lets replies that are too old expire.
     pub(super) fn turn(&mut self, now: Duration, next: u64) {
         let passed = now.saturating_sub(self.turned_at);
         if passed >= CONFIRM_WITHIN {
@@ -149,11 +152,11 @@ mod tests {
     fn hellos_that_were_heeded_are_remembered_of_so_many_lives() {
         let mut hellos = Hellos::new(&SwimLimits { max_sessions: 3, ..SwimLimits::default() });
         for life in 1..=4 {
-            assert!(hellos.is_new(BootId([life; 8]), 5));
-            hellos.heed(BootId([life; 8]), 5);
+            assert!(hellos.is_unanswered(BootId([life; 8]), 5));
+            hellos.note_answered(BootId([life; 8]), 5);
         }
-        let new = [1, 2, 3, 4].map(|life| hellos.is_new(BootId([life; 8]), 5));
+        let new = [1, 2, 3, 4].map(|life| hellos.is_unanswered(BootId([life; 8]), 5));
         assert_eq!(new, [true, false, false, false]);
-        assert!(hellos.is_new(BootId([4; 8]), 6) && !hellos.is_new(BootId([4; 8]), 4));
+        assert!(hellos.is_unanswered(BootId([4; 8]), 6) && !hellos.is_unanswered(BootId([4; 8]), 4));
     }
 }

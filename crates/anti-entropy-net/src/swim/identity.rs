@@ -11,17 +11,17 @@ use crate::handshake::MAX_NAME_BYTES;
 /// The longest name of a zone.
 pub(super) const MAX_ZONE_BYTES: usize = 32;
 
-/// What SWIM tells apart: one generation of one life of a name.
+/// What SWIM calls a member: one generation of one process of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) name: PeerId,
-    /// Which of several lives of a name is the newest: a life takes a higher one than any before it, and a higher one
-    /// again after it was declared down by mistake.
+    /// Decides which of several processes of a name is the newest. A process takes a higher generation than any before
+    /// it, and a higher one again after it was declared down by mistake.
     pub(super) generation: u32,
     pub(super) boot: BootId,
-    /// Where it takes our datagrams.
+    /// The address to which datagrams are sent.
     pub(super) address: SocketAddr,
-    /// Where it takes the data transport's connections.
+    /// The address to which the data transport connects.
     pub(super) transport: SocketAddr,
     pub(super) zone: Option<Arc<str>>,
 }
@@ -37,7 +37,7 @@ impl Identity {
         }
     }
 
-    /// The lengths were checked when it was configured or decoded.
+    /// Encodes the identity. Its lengths were checked when it was configured or decoded.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         encode_text(self.name.as_str(), bytes);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
@@ -62,7 +62,7 @@ impl Identity {
 impl foca::Identity for Identity {
     type Addr = PeerId;
 
-    /// Coming back waits for its time, see `Node`.
+    /// Foca must not renew it at once: `Node` decides when to come back.
     fn renew(&self) -> Option<Self> {
         None
     }

@@ -20,11 +20,11 @@ pub(super) struct Mailbox {
 struct State {
     /// The members that are up.
     members: BTreeMap<PeerId, Member>,
-    /// The members as the consumer knows them.
-    told: BTreeMap<PeerId, Member>,
-    /// What members announced since, the oldest news first.
+    /// The members that were reported to the application, as they were then.
+    reported: BTreeMap<PeerId, Member>,
+    /// What members have announced and is not reported yet, the oldest first.
     announced: BTreeMap<PeerId, VecDeque<(u64, StateDigest)>>,
-    /// The names that there is something to tell of, the oldest news first.
+    /// The names of which there is something to report, the oldest first.
     news: VecDeque<PeerId>,
     closed: bool,
 }
@@ -49,7 +49,7 @@ impl Mailbox {
         }
     }
 
-    /// Nothing, if the member is not up. Of too many spaces, the one with the oldest news makes room.
+    /// Reports an announcement, if the member is up. If there are too many spaces, the oldest announcement is dropped.
     pub(super) fn announced(&self, peer: &PeerId, space: u64, digest: StateDigest) {
         let mut state = self.state.lock();
         if state.members.contains_key(peer) {
@@ -65,7 +65,7 @@ impl Mailbox {
         }
     }
 
-    /// Ends the events, once those that wait are taken.
+    /// Ends the events, after those that wait are taken.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.state.wake();
@@ -97,20 +97,20 @@ impl Mailbox {
 impl State {
     fn take(&mut self) -> Option<MembershipEvent> {
         while let Some(peer) = self.news.front() {
-            match (self.told.get(peer), self.members.get(peer)) {
+            match (self.reported.get(peer), self.members.get(peer)) {
                 (None, Some(member)) => {
                     let member = member.clone();
-                    self.told.insert(peer.clone(), member.clone());
+                    self.reported.insert(peer.clone(), member.clone());
                     return Some(MembershipEvent::Up { member });
                 }
                 (Some(_), None) => {
                     let peer = peer.clone();
-                    self.told.remove(&peer);
+                    self.reported.remove(&peer);
                     return Some(MembershipEvent::Down { peer });
                 }
-                (Some(told), Some(member)) if told != member => {
+                (Some(reported), Some(member)) if reported != member => {
                     let member = member.clone();
-                    self.told.insert(peer.clone(), member.clone());
+                    self.reported.insert(peer.clone(), member.clone());
                     return Some(MembershipEvent::Changed { member });
                 }
                 _ => {}

@@ -29,7 +29,7 @@ const COUNTERS: &[(&str, Unit, &str)] = &[
     (RECEIVE_ERRORS, Unit::Count, "failures to receive, as the operating system reports them"),
     (REFUSED_DATAGRAMS, Unit::Count, "datagrams refused, by cause"),
     (SENT_HELLOS, Unit::Count, "hellos sent"),
-    (SESSIONS, Unit::Count, "sessions begun with a life of a peer"),
+    (SESSIONS, Unit::Count, "sessions begun, one with each process of a peer"),
     (REJOINS, Unit::Count, "times that this node came back after it was declared down"),
 ];
 

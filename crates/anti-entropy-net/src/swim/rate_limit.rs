@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-/// Allows so many a second, in a burst or spread.
+/// Allows a number of events per second, in a burst or spread.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     per_second: u32,
-    /// When the oldest of the last `per_second` was allowed would take a list; this is when the limit would be full.
+    /// When the full number would be allowed again if nothing else happened.
     full_at: Duration,
 }
 

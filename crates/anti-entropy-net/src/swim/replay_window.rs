@@ -1,7 +1,7 @@
-/// Which counters of one sender have been used: a datagram is taken once.
+/// The counters of one sender that were accepted, so that each datagram is accepted once.
 #[derive(Clone, Debug)]
 pub(super) struct ReplayWindow {
-    /// One more than the highest that was taken.
+    /// One more than the highest that was accepted.
     end: u64,
     /// One bit for each of the counters below `end`, at the counter's place modulo the width.
     taken: [u64; Self::WORDS],
@@ -10,24 +10,25 @@ pub(super) struct ReplayWindow {
 /// Why a counter is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Used {
-    /// It was taken before.
+    /// It was accepted before.
     Already,
-    /// It is so old that nobody knows.
+    /// It is so old that this is no longer known.
     Forgotten,
 }
 
 impl ReplayWindow {
-    /// How far back a late datagram is still told from a repeated one. At two datagrams a second it is minutes; a node
-    /// that counts for all its peers together uses it up faster, and still no network delays a datagram by that many.
+    /// How far back a late datagram is distinguished from a repeated one. At two datagrams per second this is minutes.
+    /// A node counts the datagrams to all its peers together, so it is less in practice, but no network delays a
+    /// datagram by so many others.
     pub(super) const WIDTH: u64 = 1_024;
     const WORDS: usize = (Self::WIDTH / 64) as usize;
 
-    /// Takes the first counter, and none of those before it.
+    /// A window that accepted this counter, and accepts none before it.
     pub(super) fn starting_with(counter: u64) -> Self {
         Self { end: counter.saturating_add(1), taken: [u64::MAX; Self::WORDS] }
     }
 
-    /// Takes a counter, once.
+    /// Accepts a counter, once.
     pub(super) fn take(&mut self, counter: u64) -> Result<(), Used> {
         self.check(counter)?;
         if counter >= self.end {
@@ -35,14 +36,15 @@ impl ReplayWindow {
             for skipped in counter - fresh..=counter {
                 self.set(skipped, false);
             }
-            // The counter u64::MAX is never sent, see `Sealer`; should a member send it, nothing follows it.
+            // The counter u64::MAX is never sent, see `Sealer`. If a member sends it all the same, nothing can follow
+            // it.
             self.end = counter.saturating_add(1);
         }
         self.set(counter, true);
         Ok(())
     }
 
-    /// Whether it could be taken.
+    /// Whether a counter could be accepted.
     fn check(&self, counter: u64) -> Result<(), Used> {
         if counter >= self.end {
             Ok(())

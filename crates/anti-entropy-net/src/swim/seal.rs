@@ -1,4 +1,4 @@
-//! Sealing and opening datagrams. The module `swim` defines the bytes.
+//! Encrypting and authenticating datagrams. The module `swim` defines the bytes.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -10,7 +10,7 @@ use super::key::ClusterKey;
 /// Binds the derived keys to this use of the cluster key.
 const LABEL: &[u8] = b"anti-entropy membership 1";
 
-/// Opens what one life sends, and seals it.
+/// The key of the datagrams of one process.
 pub(super) struct BootKey(LessSafeKey);
 
 impl BootKey {
@@ -20,8 +20,8 @@ impl BootKey {
         Self(LessSafeKey::new(UnboundKey::from(derived)))
     }
 
-    /// Opens a datagram in place and returns its contents; `None` if it was sealed by somebody else, or for somebody
-    /// else, or changed.
+    /// Decrypts a datagram in place and returns its contents. `None` if another process sent it, if it was meant for
+    /// another process, or if it was changed.
     pub(super) fn open<'a>(&self, header: Header, datagram: &'a mut [u8], receiver: BootId) -> Option<&'a [u8]> {
         let receiver = if header.kind.is_bound() { receiver } else { BootId::UNKNOWN };
         let (head, sealed) = datagram.split_at_mut_checked(HEADER_BYTES)?;
@@ -30,7 +30,7 @@ impl BootKey {
     }
 }
 
-/// Seals what this life sends. Its counter only grows, so no nonce is used twice with a key.
+/// Encrypts the datagrams of this process. The counter only grows, so no nonce is used twice with a key.
 pub(super) struct Sealer {
     boot: BootId,
     key: BootKey,
@@ -51,7 +51,7 @@ impl Sealer {
         self.next
     }
 
-    /// The datagram with these contents; `None` when all counters are used up, which takes more than a life.
+    /// The datagram with these contents. `None` if all counters are used up, which would take many years.
     pub(super) fn seal(&mut self, kind: Kind, receiver: BootId, contents: &[u8]) -> Option<Vec<u8>> {
         let header = Header { kind, sender: self.boot, counter: self.next };
         self.next = self.next.checked_add(1)?;
@@ -70,7 +70,7 @@ impl Sealer {
     }
 }
 
-/// What is authenticated beside the contents: the header, and the receiver's life, which is not sent.
+/// The associated data: the header, and the receiver's boot id, which is not sent.
 fn bound(head: &[u8], receiver: BootId) -> [u8; HEADER_BYTES + 8] {
     let mut bound = [0; HEADER_BYTES + 8];
     bound[..HEADER_BYTES].copy_from_slice(head);

@@ -7,26 +7,27 @@ use super::identity::Identity;
 use super::replay_window::{ReplayWindow, Used};
 use super::seal::BootKey;
 
-/// What is known of one life of a peer that has proven that it lives at the same time as we do.
+/// What this node keeps of one process of a peer whose introduction was fresh.
 pub(super) struct Session {
     pub(super) key: BootKey,
     pub(super) identity: Identity,
     pub(super) announced: Announced,
     window: ReplayWindow,
     heard_at: Duration,
-    /// The counter of the newest datagram with announcements; an older one that comes late changes nothing.
+    /// The counter of the newest datagram with announcements. The announcements of an older one that arrives late are
+    /// ignored.
     announced_by: Option<u64>,
 }
 
 impl Session {
-    /// Takes a counter, once, and none from before the session.
+    /// Accepts a counter, once, and none from before the session.
     pub(super) fn take(&mut self, now: Duration, counter: u64) -> Result<(), Used> {
         self.window.take(counter)?;
         self.heard_at = now;
         Ok(())
     }
 
-    /// Remembers what is announced; says whether it is news.
+    /// Remembers announcements. Returns `false` if they are older than those that are known.
     pub(super) fn announce(&mut self, now: Duration, counter: u64, announcements: &[Announcement]) -> bool {
         if self.announced_by.is_some_and(|newest| counter < newest) {
             return false;
@@ -39,7 +40,7 @@ impl Session {
     }
 }
 
-/// Sessions by the peer's life.
+/// Sessions by the boot id of the peer's process.
 pub(super) struct Sessions {
     by_boot: BTreeMap<BootId, Session>,
     max: usize,
@@ -68,9 +69,9 @@ impl Sessions {
         self.by_boot.remove(&boot);
     }
 
-    /// Begins a session. If there are too many, the one that was silent for longest and `spare` allows to end makes
-    /// room; without one, none begins. Ending a session is safe: only a fresh introduction begins it again, and nothing
-    /// from before that is taken.
+    /// Begins a session. If there are too many, the one that was silent for longest ends, among those that `spare`
+    /// allows to end. Returns `false` if there is none. Ending a session is safe: only a fresh introduction begins it
+    /// again, and nothing from before that is accepted.
     pub(super) fn begin(
         &mut self,
         now: Duration,

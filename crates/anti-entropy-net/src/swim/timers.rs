@@ -7,22 +7,22 @@ use anti_entropy::PeerId;
 
 use super::identity::Identity;
 
-/// What is done later.
+/// Something to do later.
 #[derive(Debug)]
 pub(super) enum Timer {
-    /// What foca asked for.
+    /// A timer of foca.
     Foca(foca::Timer<Identity>),
-    /// Say hello again to an address, unless the hello that began with this counter was answered.
+    /// Send a hello again, unless the wait that began with this counter is over.
     Hello { address: SocketAddr, first: u64 },
     /// Ask the seeds, if this is still the newest plan.
     Seeds { plan: u64 },
-    /// Tell that a member is up, whether it has announced anything or not.
+    /// Report that a member is up, whether or not its announcements are known.
     Up(PeerId),
-    /// Come back after having been declared down.
+    /// Come back after others have declared this node down.
     Rejoin,
 }
 
-/// What is done later, by the time for it. Times count from when the node began.
+/// What to do later, ordered by time. Times count from the start of the node.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     order: BinaryHeap<Reverse<(Duration, u64)>>,
@@ -42,7 +42,7 @@ impl Timers {
         self.order.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// One that is due, the earliest first.
+    /// Removes one that is due, the earliest first.
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<Timer> {
         self.next_at().filter(|at| *at <= now)?;
         let Reverse((_, number)) = self.order.pop()?;

@@ -8,7 +8,7 @@ use crate::swim::header::Kind;
 use crate::swim::timers::Timer;
 
 impl Node {
-    /// Says hello to an address, unless that is under way.
+    /// Sends a hello to an address, unless one is under way.
     pub(super) fn say_hello(&mut self, now: Duration, address: SocketAddr) {
         let first = self.sealer.next();
         if !self.leaving && self.hellos.begin(address, first) {
@@ -16,7 +16,7 @@ impl Node {
         }
     }
 
-    /// Says hello once more, and plans the next time; or gives up.
+    /// Sends the hello again and plans the next time, or gives up.
     pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr, first: u64) {
         let Some(attempts) = self.hellos.attempt(address, first, self.sealer.next()) else { return };
         let contents = encode_hello(self.foca.identity());

@@ -1,4 +1,4 @@
-//! What is told of members, and when.
+//! What is reported of members, and when.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::swim::identity::Identity;
 use crate::swim::timers::Timer;
 
 impl Node {
-    /// A member is told of together with what it announces, so it is asked for that first.
+    /// A member is reported together with what it announces, so it is asked for that first.
     pub(super) fn member_up(&mut self, now: Duration, identity: Identity) {
         let (name, boot, address) = (identity.name.clone(), identity.boot, identity.address);
         let announced = Announced::new(self.config.limits.max_spaces);
-        let known = Known { identity, told: false, announced };
+        let known = Known { identity, reported: false, announced };
         self.known.insert(name.clone(), known);
         if self.sessions.contains(boot) {
-            self.tell_up(now, &name);
+            self.report_up(now, &name);
         } else {
             self.say_hello(now, address);
             self.timers.push(now + self.config.timings.up_wait, Timer::Up(name));
@@ -29,7 +29,7 @@ impl Node {
         self.known.remove(&identity.name);
         self.shared.mailbox.down(&identity.name);
         if let Some(session) = self.sessions.get_mut(identity.boot) {
-            // If it comes back, it will have moved on.
+            // If it comes back, its state will be another.
             session.announced.clear();
         }
     }
@@ -39,24 +39,24 @@ impl Node {
             self.sessions.remove(old.boot);
         }
         let Some(known) = self.known.get_mut(&new.name) else { return };
-        let (name, boot, address, told) = (new.name.clone(), new.boot, new.address, known.told);
+        let (name, boot, address, reported) = (new.name.clone(), new.boot, new.address, known.reported);
         known.identity = new;
         known.announced.clear();
-        if told {
+        if reported {
             self.shared.mailbox.up(known.identity.member());
         }
         if self.sessions.contains(boot) {
-            self.tell_up(now, &name);
+            self.report_up(now, &name);
         } else {
             self.say_hello(now, address);
         }
     }
 
-    /// Tells that a member is up, and what it announces, if that is still so and was not told.
-    pub(super) fn tell_up(&mut self, now: Duration, name: &PeerId) {
+    /// Reports that a member is up, with what it announces, unless that was reported or is no longer so.
+    pub(super) fn report_up(&mut self, now: Duration, name: &PeerId) {
         let Some(known) = self.known.get_mut(name) else { return };
-        if !known.told {
-            known.told = true;
+        if !known.reported {
+            known.reported = true;
             self.shared.mailbox.up(known.identity.member());
         }
         let boot = known.identity.boot;
@@ -65,22 +65,22 @@ impl Node {
         self.announced(now, name, boot, &announced);
     }
 
-    /// Tells what a member announces, if it is up, and if that is new or was told long ago.
+    /// Reports what a member announces, if the member is up and the announcement is new or due to be repeated.
     pub(super) fn announced(&mut self, now: Duration, name: &PeerId, boot: BootId, announcements: &[Announcement]) {
         let Some(known) = self.known.get_mut(name).filter(|known| known.identity.boot == boot) else { return };
-        if !known.told {
-            // Its introduction has just arrived.
-            return self.tell_up(now, name);
+        if !known.reported {
+            // Its introduction has arrived just now.
+            return self.report_up(now, name);
         }
         let refresh = self.config.timings.announce_refresh;
         for &announcement in announcements {
             let Announcement { space, state } = announcement;
-            let told = known.announced.get(space);
-            if told.is_some_and(|(before, at)| before == state && now < at + refresh) {
+            let reported = known.announced.get(space);
+            if reported.is_some_and(|(before, at)| before == state && now < at + refresh) {
                 continue;
             }
-            // One that was told just now stays, or a member with too many spaces would have all of them told all the
-            // time.
+            // One that was reported recently stays. Otherwise all announcements of a member with too many spaces would
+            // be reported all the time.
             if known.announced.set(now, announcement, refresh) {
                 self.shared.mailbox.announced(name, space, state);
             }

@@ -1,4 +1,4 @@
-//! One node's membership, without a socket or a clock: datagrams, addresses and the time go in, datagrams come out.
+//! The protocol of one node, without a socket or a clock: datagrams, addresses and the time go in, datagrams come out.
 
 mod hello;
 mod members;
@@ -34,7 +34,7 @@ use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use crate::backoff::Backoff;
 
-/// What the node shares with those who ask and listen.
+/// What the node shares with the application's handle.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) announcements: Announcements,
@@ -46,21 +46,21 @@ pub(super) struct Node {
     pub(super) config: SwimConfig,
     pub(super) shared: Arc<Shared>,
     foca: Foca<Identity, Codec, Random, NoCustomBroadcast>,
-    /// What foca wants done, until `settle` does it.
-    wishes: AccumulatingRuntime<Identity>,
+    /// What foca asked for, until `settle` does it.
+    requests: AccumulatingRuntime<Identity>,
     codec: Codec,
     sealer: Sealer,
     sessions: Sessions,
     hellos: Hellos,
     timers: Timers,
     replies: RateLimit,
-    /// For strangers.
+    /// Limits what unknown senders are reported.
     notices: RateLimit,
-    /// For the addresses of members and seeds.
+    /// Limits what unknown senders at the addresses of members and seeds are reported.
     notices_to_peers: RateLimit,
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only refusals that are logged count"))]
     warnings: RateLimit,
-    /// The members of which foca says that they are up.
+    /// The members that are up, according to foca.
     known: BTreeMap<PeerId, Known>,
     seeds: Seeds,
     rejoin_delay: RejoinDelay,
@@ -69,12 +69,12 @@ pub(super) struct Node {
     leaving: bool,
 }
 
-/// A member, as foca knows it, and what was told of it.
+/// A member, and what was reported of it.
 #[derive(Debug)]
 struct Known {
     identity: Identity,
-    told: bool,
-    /// What was told that it announces, and when.
+    reported: bool,
+    /// The announcements of it that were reported, and when.
     announced: Announced,
 }
 
@@ -88,7 +88,7 @@ struct Seeds {
 }
 
 impl Node {
-    /// The addresses are final: `advertise` is set, and no port is 0.
+    /// `address` is where peers send datagrams to: no wildcard, and its port is not 0.
     pub(super) fn new(
         config: SwimConfig,
         address: SocketAddr,
@@ -109,7 +109,7 @@ impl Node {
         let foca = Foca::new(own, foca_config(&config), Random(fastrand::Rng::with_seed(seed)), codec.clone());
         let mut node = Self {
             foca,
-            wishes: AccumulatingRuntime::new(),
+            requests: AccumulatingRuntime::new(),
             codec,
             sealer: Sealer::new(&config.key, boot),
             sessions: Sessions::new(limits.max_sessions, limits.max_spaces),
@@ -147,19 +147,19 @@ impl Node {
         self.timers.next_at()
     }
 
-    /// Whether the seeds are to be resolved now; once.
+    /// Whether the seeds should be resolved now. Returns `true` once for each time.
     pub(super) fn take_seeds_wanted(&mut self) -> bool {
         std::mem::take(&mut self.seeds.wanted)
     }
 
-    /// Does one thing that is due. One at a time, so that after a pause the answers that have arrived meanwhile are
-    /// seen before whoever sent them is suspected.
+    /// Does one thing that is due. Only one, so that after a pause of the process the answers that arrived meanwhile
+    /// are read before their senders are suspected.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         match self.timers.pop_due(now) {
             Some(Timer::Foca(timer)) if self.is_refuted(&timer) => {}
             Some(Timer::Foca(timer)) => {
-                // An error is one of a probe that a pause cut short; foca has recovered.
-                let _ = self.foca.handle_timer(timer, &mut self.wishes);
+                // An error means that a pause of the process cut a probe short. Foca has recovered.
+                let _ = self.foca.handle_timer(timer, &mut self.requests);
                 self.settle(now);
             }
             Some(Timer::Hello { address, first }) => self.repeat_hello(now, address, first),
@@ -169,13 +169,13 @@ impl Node {
                 let delay = self.seed_delay();
                 self.plan_seeds(now + delay);
             }
-            Some(Timer::Up(name)) => self.tell_up(now, &name),
+            Some(Timer::Up(name)) => self.report_up(now, &name),
             Some(Timer::Rejoin) => self.rejoin(now),
             Some(Timer::Seeds { .. }) | None => {}
         }
     }
 
-    /// Says hello to those seeds that are not among the members. They may come one after the other.
+    /// Sends hellos to the seeds that are not members. It may be called several times with a part of them.
     pub(super) fn handle_seeds(&mut self, now: Duration, addresses: impl IntoIterator<Item = SocketAddr>) {
         for address in addresses {
             if self.seeds.asked.len() >= self.config.limits.max_seed_addresses {
@@ -188,35 +188,35 @@ impl Node {
         }
     }
 
-    /// Says goodbye. Nothing of what happens afterwards counts.
+    /// Tells other nodes that this one leaves. What happens afterwards does not matter.
     pub(super) fn leave(&mut self, now: Duration) {
         self.leaving = true;
         // An error could only come from encoding, which cannot fail for names of the lengths allowed.
-        let _ = self.foca.leave_cluster(&mut self.wishes);
-        // Some more, since each goes to a few members at random and may get lost.
+        let _ = self.foca.leave_cluster(&mut self.requests);
+        // Repeated, since each goes to a few members at random and may be lost.
         for _ in 0..3 {
-            let _ = self.foca.gossip(&mut self.wishes);
+            let _ = self.foca.gossip(&mut self.requests);
         }
         self.settle(now);
     }
 
-    /// Does what foca wants done.
+    /// Does what foca asked for.
     fn settle(&mut self, now: Duration) {
-        while self.wishes.backlog() > 0 {
-            while let Some((after, timer)) = self.wishes.to_schedule() {
+        while self.requests.backlog() > 0 {
+            while let Some((after, timer)) = self.requests.to_schedule() {
                 self.timers.push(now + after, Timer::Foca(timer));
             }
-            while let Some((to, message)) = self.wishes.to_send() {
+            while let Some((to, message)) = self.requests.to_send() {
                 self.send_message(now, &to, message);
             }
-            while let Some(notification) = self.wishes.to_notify() {
+            while let Some(notification) = self.requests.to_notify() {
                 self.handle_notification(now, notification);
             }
         }
     }
 
-    /// Whether a suspicion has ended otherwise by the time it would have become certain. Foca 2.0 would let the member
-    /// live, but tell it that it is down all the same, and it would have to come back each time.
+    /// Whether a suspect has been cleared by the time it would be declared down. Foca 2.0 would not declare it down,
+    /// but would tell it that it is down all the same, and the member would have to come back each time.
     fn is_refuted(&self, timer: &foca::Timer<Identity>) -> bool {
         let foca::Timer::ChangeSuspectToDown { member_id, incarnation, .. } = timer else { return false };
         let suspect = foca::Member::new(member_id.clone(), *incarnation, foca::State::Suspect);
@@ -261,12 +261,12 @@ impl Node {
         }
     }
 
-    /// Whether a member says that this is its address.
+    /// Whether this is the address of a member.
     fn is_members(&self, address: SocketAddr) -> bool {
         self.known.values().any(|known| known.identity.address == address)
     }
 
-    /// Whether we talk to this address anyway.
+    /// Whether this is the address of a member or a seed.
     fn is_peers(&self, address: SocketAddr) -> bool {
         self.is_members(address) || self.seeds.asked.contains(&address)
     }
@@ -281,7 +281,7 @@ impl Node {
             return self.seeds.alone.delay();
         }
         self.seeds.alone.reset();
-        // Between three quarters and all of the interval, so that nodes do not ask in step.
+        // Between three quarters and all of the interval, so that nodes do not ask at the same moment.
         self.config.timings.seed_interval.mul_f64(1.0 - self.random.f64() / 4.0)
     }
 }

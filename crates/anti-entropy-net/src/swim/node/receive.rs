@@ -1,4 +1,4 @@
-//! What a node does with a datagram.
+//! Receiving a datagram.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::swim::refusal::{DatagramRefusal, DatagramRefusalReason};
 use crate::swim::replay_window::Used;
 use crate::swim::seal::BootKey;
 
-/// What was done with a datagram.
+/// Whether a datagram was accepted.
 type Handled = Result<(), DatagramRefusalReason>;
 
 impl From<HeaderError> for DatagramRefusalReason {
@@ -37,7 +37,7 @@ impl From<Used> for DatagramRefusalReason {
 }
 
 impl Node {
-    /// Takes a datagram, which is opened in place.
+    /// Receives a datagram, which is decrypted in place.
     pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
         if let Err(reason) = self.take_datagram(now, from, datagram) {
             self.refuse(now, DatagramRefusal { from, reason });
@@ -70,39 +70,39 @@ impl Node {
         }
     }
 
-    /// A hello of our own means that a seed is ourselves, or that somebody has sent it back to make us believe so.
-    /// Nothing follows from it: saying hello to ourselves costs little, and who replies besides is heard.
+    /// A hello of this node itself means that a seed is this node, or that somebody has sent the hello back. It has no
+    /// consequences: a hello to itself costs little, and a reply of another node to the same hello is still accepted.
     fn take_echo(&self, header: Header) -> Handled {
         let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
         if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho) }
     }
 
-    /// Answers, and believes nothing of who asked: it may be a recording.
+    /// Replies to a hello. Nothing in it is believed, since it may be a recording.
     fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
         let asker = asker.ok_or(DatagramRefusalReason::Malformed)?;
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
-        } else if !self.hellos.is_new(header.sender, header.counter) {
+        } else if !self.hellos.is_unanswered(header.sender, header.counter) {
             return Err(DatagramRefusalReason::Replayed);
         }
         if !self.replies.allow(now) {
             return Err(DatagramRefusalReason::TooMany);
         }
-        self.hellos.heed(header.sender, header.counter);
+        self.hellos.note_answered(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
         let reply = self.introduce(header.counter, &asker, HELLO_BYTES - HEADER_BYTES - TAG_BYTES);
         self.send(Kind::Reply, header.sender, from, &reply);
         Ok(())
     }
 
-    /// The reply to a hello of ours is fresh, for it says which.
+    /// Accepts a reply to a hello of this node. It is fresh, since it contains the counter of the hello.
     fn take_reply(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let reply = introduction(header, contents)?;
         let address = self.hellos.answered(reply.answers).ok_or(DatagramRefusalReason::Unasked)?;
         self.begin_session(now, header, &reply)?;
         let waiting = self.hellos.end(address, header.sender);
-        self.outdo_now_or_later(now, reply.known_generation);
+        self.supersede_earlier(now, reply.known_generation);
         let confirm = self.introduce(header.counter, &reply.identity, MAX_CONTENTS_BYTES);
         self.send(Kind::Confirm, header.sender, reply.identity.address, &confirm);
         for (to, message) in waiting {
@@ -116,19 +116,19 @@ impl Node {
         Ok(())
     }
 
-    /// The answer to a late reply of ours is fresh, for it says which.
+    /// Accepts a confirmation of a recent reply of this node. It is fresh, since it contains the counter of the reply.
     fn take_confirm(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let confirm = introduction(header, contents)?;
         if !self.hellos.is_fresh(now, confirm.answers, self.sealer.next()) {
             return Err(DatagramRefusalReason::Unasked);
         }
         self.begin_session(now, header, &confirm)?;
-        // It may have said hello while we did.
+        // Both sides may have sent hellos at the same time.
         for (to, message) in self.hellos.end(confirm.identity.address, header.sender) {
             self.send_message(now, &to, message);
         }
         self.learn_announced(now, header, &confirm.announcements);
-        if self.outdo_now_or_later(now, confirm.known_generation) {
+        if self.supersede_earlier(now, confirm.known_generation) {
             self.meet(confirm.identity);
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Node {
         let announcements = decode_announcements(&mut reader).ok_or(DatagramRefusalReason::Malformed)?;
         self.learn_announced(now, header, &announcements);
         self.limit_members(sender);
-        let handled = self.foca.handle_data(reader.0, &mut self.wishes);
+        let handled = self.foca.handle_data(reader.0, &mut self.requests);
         let mut context = self.codec.context();
         let sender = context.sender.clone();
         let left_out = std::mem::take(&mut context.left_out);
@@ -160,8 +160,9 @@ impl Node {
         }
     }
 
-    /// A peer that has restarted cannot open what is sealed for its earlier life, and says so. Whoever recorded that
-    /// can make us say hello, but once, and to no address except those that we talk to anyway.
+    /// A peer that has restarted says that it could not decrypt a datagram for its previous process. With a recording
+    /// of that, a stranger can make this node send a hello, but only once, and only to the address of a member or a
+    /// seed.
     fn take_lost(&mut self, now: Duration, from: SocketAddr, header: Header) -> Handled {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
@@ -169,16 +170,17 @@ impl Node {
         if !self.is_peers(from) {
             return Err(DatagramRefusalReason::Unasked);
         }
-        if !self.hellos.is_new(header.sender, header.counter) {
+        if !self.hellos.is_unanswered(header.sender, header.counter) {
             return Err(DatagramRefusalReason::Replayed);
         }
-        self.hellos.heed(header.sender, header.counter);
+        self.hellos.note_answered(header.sender, header.counter);
         self.say_hello(now, from);
         Ok(())
     }
 
-    /// Tells a sender whom we have no session with that its datagram was lost: in fewer bytes than it sent. Garbage
-    /// from elsewhere does not use up what members and seeds are told; garbage that pretends to come from them does.
+    /// Tells a sender without a session that its datagram was lost, in fewer bytes than it sent. The limits for the
+    /// addresses of members and seeds and for other addresses are separate, so that garbage from other addresses does
+    /// not use up the former. Garbage with a forged address does.
     fn notify_lost(&mut self, now: Duration, to: SocketAddr, sender: BootId) {
         let notices = if self.is_peers(to) { &mut self.notices_to_peers } else { &mut self.notices };
         if !self.sessions.contains(sender) && notices.allow(now) {
@@ -186,7 +188,7 @@ impl Node {
         }
     }
 
-    /// Who we are, for a peer that is to be answered, with as many announcements as there is room for.
+    /// The introduction of this node for a peer, with as many announcements as there is room for.
     fn introduce(&self, answers: u64, to: &Identity, room_bytes: usize) -> Vec<u8> {
         let earlier = self.foca.iter_membership_state().map(foca::Member::id);
         let earlier = earlier.filter(|known| known.name == to.name && known.boot != to.boot);
@@ -198,7 +200,7 @@ impl Node {
         };
         let mut contents = Vec::with_capacity(room_bytes);
         introduction.encode(&mut contents);
-        // The count of announcements is in it already.
+        // The byte with the number of announcements is in it already.
         let room = (room_bytes + 1).saturating_sub(contents.len());
         introduction.announcements = self.shared.announcements.take(room);
         contents.clear();
@@ -206,7 +208,7 @@ impl Node {
         contents
     }
 
-    /// Takes an introduction that is fresh into the session, which it may begin.
+    /// Updates the session with a fresh introduction, or begins one.
     fn begin_session(&mut self, now: Duration, header: Header, introduction: &Introduction) -> Handled {
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
@@ -230,15 +232,15 @@ impl Node {
         Ok(())
     }
 
-    /// Asks a node whom it knows, which tells it of us.
+    /// Asks a node for the members that it knows. That also tells it of this node.
     fn meet(&mut self, node: Identity) {
         if !self.leaving {
             // An error could only come from encoding, which cannot fail for names of the lengths allowed.
-            let _ = self.foca.announce(node, &mut self.wishes);
+            let _ = self.foca.announce(node, &mut self.requests);
         }
     }
 
-    /// Prepares decoding what a peer sent.
+    /// Prepares the codec for a message: its sender, and whether further members are allowed.
     fn limit_members(&mut self, sender: Identity) {
         let members = self.foca.iter_membership_state();
         let full = members.len() >= self.config.limits.max_members;
@@ -267,7 +269,7 @@ impl Node {
     }
 }
 
-/// Nobody introduces another life than the one that seals.
+/// Decodes an introduction. It must be that of the process that has sent the datagram.
 fn introduction(header: Header, contents: &[u8]) -> Result<Introduction, DatagramRefusalReason> {
     let introduction = Introduction::decode(contents).filter(|said| said.identity.boot == header.sender);
     introduction.ok_or(DatagramRefusalReason::Malformed)
