@@ -10,10 +10,10 @@ use std::vec::Vec;
 
 use self::mutations::each_mutation;
 use super::Violation;
-use anti_entropy::__private::{serde_decode, serde_encode};
 use anti_entropy::Replicated;
 use anti_entropy::clock::Timestamp;
 use anti_entropy::value::{ContentHash, DecodeError, Encoded};
+use anti_entropy::value::{serde_decode, serde_encode};
 
 /// How often each value is decoded: an order that is random differs in one of them.
 const REPETITIONS: usize = 8;
@@ -69,7 +69,7 @@ pub fn check_items<V: Replicated>(samples: &[V]) -> Result<(), Violation> {
 /// use anti_entropy_conformance::check_items_by;
 /// use anti_entropy::value::{DecodeError, Encoded};
 /// use anti_entropy::{Digest, Replicated};
-/// use anti_entropy::__private::{serde_decode, serde_encode};
+/// use anti_entropy::value::{serde_decode, serde_encode};
 /// # use digest::Update;
 ///
 /// /// How often a page was read differs between replicas, and does not count.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anti_entropy::__private::{serde_decode, serde_encode};
 use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::value::{serde_decode, serde_encode};
 use anti_entropy::{Digest, Keyed, Replicated};
 use anti_entropy_conformance::item::law;
 use anti_entropy_conformance::{check_items, check_items_by};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anti_entropy::__private::{serde_decode, serde_encode};
 use anti_entropy::value::{DecodeError, Encoded};
+use anti_entropy::value::{serde_decode, serde_encode};
 use anti_entropy::{
     Digest, KeepAll, Keyed, LastWriterWins, Replicated, Resolver, Semilattice, SemilatticeJoin, Version,
 };

@@ -51,7 +51,12 @@ impl ConfigError {
     ///
     /// # Errors
     /// If it does; the bound names the other field and its value.
-    pub fn at_most_field<T: PartialOrd + Debug + Copy>(field: &str, value: T, other: &str, most: T) -> Result<(), Self> {
+    pub fn at_most_field<T: PartialOrd + Debug + Copy>(
+        field: &str,
+        value: T,
+        other: &str,
+        most: T,
+    ) -> Result<(), Self> {
         if value <= most {
             Ok(())
         } else {

@@ -61,15 +61,15 @@ pub use sync::SessionConfig;
 pub mod value {
     pub use digest;
 
-    pub use crate::replica::{ContentHash, DecodeError, Encoded, Part, PartHash};
+    pub use crate::replica::{ContentHash, DecodeError, Encoded, Part, PartHash, serde_decode, serde_encode};
 }
 
-/// For those who implement [`Store`](crate::Store): what it is handed, and how it fails.
+/// For those who implement [`Store`]: what it is handed, and how it fails.
 pub mod store {
     pub use crate::replica::{Commit, MetaSlot, StoreError};
 }
 
-/// For those who implement [`Transport`](crate::Transport), or carry several replicas over one.
+/// For those who implement `Transport`, or carry several replicas over one.
 #[cfg(feature = "std")]
 pub mod transport {
     pub use crate::driver::{
@@ -115,5 +115,4 @@ pub mod __private {
 
     #[cfg(any(test, feature = "mutants"))]
     pub use crate::mutant::{Mutant, plant, with};
-    pub use crate::replica::{serde_decode, serde_encode};
 }

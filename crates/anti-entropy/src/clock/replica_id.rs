@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// [`Dot`](crate::clock::Dot) that others know as another write, they would take the new write for one that they have
 /// seen already, and it would be lost. An id must therefore be 128 random bits, from
 /// [`Seed::replica_id`](crate::clock::Seed::replica_id); an address or a node's name will not do. Which node to send
-/// frames to is what [`PeerId`](crate::gossip::PeerId) says.
+/// frames to is what [`PeerId`](crate::PeerId) says.
 ///
 /// Encoded as 16 raw bytes, most significant first, in which it is also ordered.
 ///

@@ -6,7 +6,7 @@ use super::store::StoreError;
 use crate::clock::{CounterExhausted, Dot};
 use crate::{ConfigError, KeyHash};
 
-/// A local operation that failed. Peers cannot cause one: what they do wrong is a [`Refusal`](super::Refusal).
+/// A local operation that failed. Peers cannot cause one: what they do wrong is a [`Refusal`](crate::Refusal).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -227,7 +227,7 @@ macro_rules! replicated {
     ($item:ty, key: $key:ty = $key_of:expr) => {
         impl $crate::Digest for $item {
             fn digest<H: $crate::__private::Update>(&self, hash: &mut H) {
-                hash.update(&$crate::__private::serde_encode(self));
+                hash.update(&$crate::value::serde_encode(self));
             }
         }
 
@@ -240,14 +240,14 @@ macro_rules! replicated {
             }
 
             fn encode(&self) -> $crate::value::Encoded {
-                $crate::value::Encoded::from_body($crate::__private::serde_encode(self))
+                $crate::value::Encoded::from_body($crate::value::serde_encode(self))
             }
 
             fn decode(
                 key: &$key,
                 encoded: &$crate::value::Encoded,
             ) -> ::core::result::Result<Self, $crate::value::DecodeError> {
-                let item: Self = $crate::__private::serde_decode(encoded)?;
+                let item: Self = $crate::value::serde_decode(encoded)?;
                 if $crate::Replicated::key(&item) == *key {
                     Ok(item)
                 } else {

@@ -56,7 +56,6 @@ pub use config::ReplicaConfig;
 pub use error::Error;
 pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use item::{bytes, canonical_from_bytes};
-#[doc(hidden)]
 pub use item::{serde_decode, serde_encode};
 pub(crate) use join::{join, join_clock};
 pub use notices::Notice;
