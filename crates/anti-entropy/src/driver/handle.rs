@@ -163,7 +163,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     pub async fn sync_now(&self, peer: PeerId) -> Result<(), HandleError> {
         let known = self.with_engine({
             let peer = peer.clone();
-            move |engine, now| engine.sync_now(&peer, false, now)
+            move |engine, now| engine.sync_now(&peer, now)
         });
         if known.await? { Ok(()) } else { Err(HandleError::UnknownPeer(peer)) }
     }

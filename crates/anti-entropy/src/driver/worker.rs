@@ -155,7 +155,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         done: oneshot::Sender<()>,
         now: Now,
     ) -> Option<PeerId> {
-        if let Some(unknown) = peers.iter().find(|peer| !self.driven.as_mut().sync_now(peer, true, now)) {
+        if let Some(unknown) = peers.iter().find(|peer| !self.driven.as_mut().sync_until_converged(peer, now)) {
             return Some(unknown.clone());
         }
         self.waiting.push(Waiting { peers, since: now.elapsed, done });
@@ -182,7 +182,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
                 let _ = waiting.done.send(());
             } else {
                 for peer in &behind {
-                    self.driven.as_mut().sync_now(peer, true, now);
+                    self.driven.as_mut().sync_until_converged(peer, now);
                 }
                 self.waiting.push(waiting);
             }
@@ -190,7 +190,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     }
 
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
-        self.driven.as_mut().drain();
+        self.driven.as_mut().begin_shutdown();
         // Whoever asked first gets the marker; `done` is dropped otherwise, which says that it stops already.
         self.stopping.get_or_insert(Stopping { at: now.elapsed.saturating_add(within), done });
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::GossipConfig;
+use super::config::GossipConfig;
 
 /// A token bucket: fills with time, is emptied by bytes. One frame may take it below zero, which time makes up for.
 #[derive(Debug)]

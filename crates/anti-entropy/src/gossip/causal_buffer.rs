@@ -1,17 +1,19 @@
-//! Pushes that came before what they need, as a network without order brings them.
+//! The causal delivery buffer: pushes that arrived before the writes that they depend on wait in it, as where a network
+//! does not keep the order.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::{GossipConfig, PeerId};
+use super::config::GossipConfig;
+use crate::PeerId;
 use crate::clock::Dot;
 use crate::replica::ValueBytes;
 use crate::sync::wire::Push;
 
-/// A push as it came. Read anew each time it is tried: what a peer may write in two bytes, an empty part, takes twenty times
-/// that in memory.
+/// A push as it arrived. It is decoded anew each time it is tried, since it takes more memory decoded: an empty part is two
+/// bytes on the wire and forty in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
     pub(super) from: PeerId,
@@ -19,12 +21,12 @@ pub(super) struct Arrived {
     seen: Box<[Dot]>,
     pub(super) value_bytes: ValueBytes,
     pub(super) bytes: Arc<[u8]>,
-    /// Waits for what it needs until then.
+    /// Until when it may wait.
     pub(super) until: Duration,
 }
 
 impl Arrived {
-    /// The first push of `payload`, and what stands behind it; `None` if it does not parse.
+    /// The first push of `payload`, and the bytes after it; `None` if it does not parse.
     pub(super) fn read<'a>(payload: &'a [u8], from: &PeerId, until: Duration) -> Option<(Self, &'a [u8])> {
         let (push, rest) = postcard::take_from_bytes::<Push>(payload).ok()?;
         let bytes = Arc::from(&payload[..payload.len() - rest.len()]);
@@ -37,14 +39,14 @@ impl Arrived {
         postcard::from_bytes(&self.bytes).expect("it was read from these bytes before")
     }
 
-    /// Whether it is not ready before this write or delete is known: the one before of its writer, or one that it replaces.
+    /// Whether it depends on this write or delete: its writer's previous one, or one that it replaces.
     fn waits_for(&self, dot: Dot) -> bool {
         let before = dot.replica == self.dot.replica && dot.counter.checked_add(1) == Some(self.dot.counter);
         before || self.seen.contains(&dot)
     }
 }
 
-/// Pushes that are not ready, by the time of their arrival.
+/// Pushes that wait for the writes that they depend on, in the order of their arrival.
 #[derive(Debug, Default)]
 pub(super) struct CausalBuffer {
     waiting: VecDeque<Arrived>,
@@ -53,15 +55,15 @@ pub(super) struct CausalBuffer {
 
 impl CausalBuffer {
     pub(super) fn holds(&self, dot: Dot) -> bool {
-        self.waiting.iter().any(|early| early.dot == dot)
+        self.waiting.iter().any(|held| held.dot == dot)
     }
 
-    /// Keeps a push; returns how many give way, the oldest first.
-    pub(super) fn keep(&mut self, early: Arrived, config: &GossipConfig) -> u64 {
-        self.bytes += early.bytes.len();
-        self.waiting.push_back(early);
+    /// Adds a push; returns how many had to give way to it, the oldest first.
+    pub(super) fn keep(&mut self, arrived: Arrived, config: &GossipConfig) -> u64 {
+        self.bytes += arrived.bytes.len();
+        self.waiting.push_back(arrived);
         let mut gone = 0;
-        while self.waiting.len() > config.max_early_pushes || self.bytes > config.max_early_bytes {
+        while self.waiting.len() > config.max_buffered_pushes || self.bytes > config.max_buffered_bytes {
             let Some(oldest) = self.waiting.pop_front() else { break };
             self.bytes -= oldest.bytes.len();
             gone += 1;
@@ -69,30 +71,31 @@ impl CausalBuffer {
         gone
     }
 
-    /// Takes out those that may be ready now that this write or delete is known.
+    /// Takes out the pushes that may be ready now that this write or delete is known.
     pub(super) fn take_waiting_for(&mut self, dot: Dot) -> VecDeque<Arrived> {
-        self.take(|early| early.waits_for(dot))
+        self.take(|held| held.waits_for(dot))
     }
 
-    /// Takes out those whose time is up, each writer's in their order: one that is ready may make the next one so.
+    /// Takes out the pushes that may wait no longer, each writer's in ascending order: one that is ready may make the next one
+    /// ready.
     pub(super) fn take_overdue(&mut self, now: Duration) -> VecDeque<Arrived> {
-        let mut overdue = self.take(|early| early.until <= now);
-        overdue.make_contiguous().sort_by_key(|early| early.dot);
+        let mut overdue = self.take(|held| held.until <= now);
+        overdue.make_contiguous().sort_by_key(|held| held.dot);
         overdue
     }
 
     pub(super) fn forget(&mut self, peer: &PeerId) {
-        self.take(|early| early.from == *peer);
+        self.take(|held| held.from == *peer);
     }
 
-    /// When the next one is overdue.
+    /// When the next push may wait no longer.
     pub(super) fn overdue_at(&self) -> Option<Duration> {
-        self.waiting.iter().map(|early| early.until).min()
+        self.waiting.iter().map(|held| held.until).min()
     }
 
     fn take(&mut self, which: impl FnMut(&Arrived) -> bool) -> VecDeque<Arrived> {
         let (taken, kept): (VecDeque<_>, _) = core::mem::take(&mut self.waiting).into_iter().partition(which);
-        self.bytes -= taken.iter().map(|early: &Arrived| early.bytes.len()).sum::<usize>();
+        self.bytes -= taken.iter().map(|held: &Arrived| held.bytes.len()).sum::<usize>();
         self.waiting = kept;
         taken
     }

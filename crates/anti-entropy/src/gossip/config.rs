@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::PushRoute;
+use super::tree::PushRoute;
 use crate::ConfigError;
 use crate::sync::SessionConfig;
 
@@ -39,7 +39,7 @@ pub struct GossipConfig {
     /// Whether writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
     /// round.
     pub push: bool,
-    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no schema_id, and the rounds reach everybody
+    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no agreement between replicas, and the rounds reach everybody
     /// else. [`PushRoute::Tree`] is for replicas that are all to have a write within the time that a few frames take.
     pub push_route: PushRoute,
     /// To how many peers writes are pushed: the same ones as long as they are healthy, since a push is taken only by those
@@ -60,10 +60,10 @@ pub struct GossipConfig {
     /// How many pushes of peers wait for one before them that is late, as in a network that does not keep the order: for as
     /// long as an answer may take ([`SessionConfig::resend_after`]); then, and when there are more, they are left to the
     /// rounds, the oldest first. 64 by default, for what a few hundred writes a second have on their way at a time.
-    pub max_early_pushes: usize,
+    pub max_buffered_pushes: usize,
     /// How many bytes such pushes have together. 1 MiB by default: 64 of 16 KiB. In memory they take up to three
     /// times that.
-    pub max_early_bytes: usize,
+    pub max_buffered_bytes: usize,
     /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
     pub bytes_per_second: NonZeroU64,
     /// How many bytes may be sent at once after a pause. 4 MiB by default.
@@ -111,8 +111,8 @@ impl Default for GossipConfig {
             max_pushes: 100,
             push_delay: Duration::ZERO,
             max_queued_pushes: 1024,
-            max_early_pushes: 64,
-            max_early_bytes: 1 << 20,
+            max_buffered_pushes: 64,
+            max_buffered_bytes: 1 << 20,
             bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
             burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
             max_transfers: NonZeroUsize::MIN,

@@ -3,12 +3,12 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use super::PeerId;
 use super::trace::report;
+use crate::PeerId;
 use crate::refusal::Refusal;
 use crate::replica::{Notice, ValueBytes};
 use crate::summary::Root;
-use crate::sync::Finished;
+use crate::sync::{Finished, Outcome};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,11 +152,21 @@ pub struct EngineStats {
     pub pushes_seen: u64,
     /// Pushes received that were not ready in time, and were left to anti-entropy.
     pub pushes_not_ready: u64,
-    /// Pushes received and refused; all those in a frame from a peer with another schema_id count as one.
+    /// Pushes received and refused; all those in a frame from a peer with another schema id count as one.
     pub pushes_rejected: u64,
 }
 
 impl EngineStats {
+    /// Counts a session that has ended.
+    pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Converged => self.converged += 1,
+            Outcome::Progress => self.progressed += 1,
+            Outcome::Partial(_) => self.partial += 1,
+            Outcome::Refused(_) => self.refused += 1,
+        }
+    }
+
     pub(super) fn count_sent(&mut self, values: ValueBytes) {
         self.value_bytes_sent += values.all;
         self.part_bytes_sent += values.parts;

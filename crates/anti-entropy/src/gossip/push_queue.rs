@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::PeerId;
+use crate::PeerId;
 use crate::replica::ValueBytes;
 
 /// A push that waits to be sent to one peer.
@@ -17,11 +17,11 @@ pub(super) struct QueuedPush {
     pub(super) value_bytes: ValueBytes,
     /// Whether it came from a peer.
     pub(super) relayed: bool,
-    /// Waits for others to the same peer until then.
-    pub(super) due: Duration,
+    /// Until then it waits for others to the same peer.
+    pub(super) send_at: Duration,
 }
 
-/// Pushes in the order in which they came. All wait equally long, so the first is the one that is due first.
+/// Pushes in the order in which they came. All wait equally long, so the first one leaves first.
 #[derive(Debug, Default)]
 pub(super) struct PushQueue {
     waiting: VecDeque<QueuedPush>,
@@ -32,10 +32,6 @@ impl PushQueue {
         self.waiting.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     pub(super) fn add(&mut self, push: QueuedPush) {
         self.waiting.push_back(push);
     }
@@ -44,15 +40,15 @@ impl PushQueue {
         self.waiting.retain(|push| push.to != *peer);
     }
 
-    /// When the first one is due.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.waiting.front().map(|push| push.due)
+    /// When the first one is to leave.
+    pub(super) fn next_send_at(&self) -> Option<Duration> {
+        self.waiting.front().map(|push| push.send_at)
     }
 
-    /// Takes out what goes into one frame: the first push, if it is due, and those that follow to the same peer, due or not,
+    /// Takes out what goes into one frame: the first push, if its time has come, and later ones to the same peer,
     /// as long as they fit. A peer's pushes keep their order, or it would find the one before missing.
     pub(super) fn take_frame(&mut self, now: Duration, max_bytes: usize) -> Vec<QueuedPush> {
-        if self.due().is_none_or(|due| due > now) {
+        if self.next_send_at().is_none_or(|send_at| send_at > now) {
             return Vec::new();
         }
         let Some(first) = self.waiting.pop_front() else { return Vec::new() };

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::PeerId;
+use crate::PeerId;
 
 /// Which way a write goes when it is pushed.
 ///

@@ -1,7 +1,7 @@
 #![allow(clippy::unused_self, reason = "the other module of this name uses it")]
 
 use crate::PeerId;
-use crate::gossip::Event;
+use crate::gossip::event::Event;
 use crate::sync::Finished;
 
 /// Nothing.
@@ -9,7 +9,7 @@ use crate::sync::Finished;
 pub(in crate::gossip) struct SessionSpan;
 
 impl SessionSpan {
-    pub(in crate::gossip) fn new(_space: &str, _peer: &PeerId, _opened: bool, _nonce: u64) -> Self {
+    pub(in crate::gossip) fn new(_space: &str, _peer: &PeerId, _direction: &str, _nonce: u64) -> Self {
         Self
     }
 

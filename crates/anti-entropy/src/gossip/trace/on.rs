@@ -2,7 +2,7 @@ use tracing::field::Empty;
 use tracing::{Span, debug, debug_span, error, warn};
 
 use crate::PeerId;
-use crate::gossip::Event;
+use crate::gossip::event::Event;
 use crate::replica::Notice;
 use crate::sync::{Finished, Outcome};
 
@@ -18,8 +18,7 @@ impl Default for SessionSpan {
 
 impl SessionSpan {
     /// A span of its own: what a session does follows from many calls, and belongs to none of them.
-    pub(in crate::gossip) fn new(space: &str, peer: &PeerId, opened: bool, nonce: u64) -> Self {
-        let direction = if opened { "opened" } else { "accepted" };
+    pub(in crate::gossip) fn new(space: &str, peer: &PeerId, direction: &str, nonce: u64) -> Self {
         Self(debug_span!(
             target: "anti_entropy",
             parent: None,

@@ -11,7 +11,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
 
 use crate::PeerId;
-use crate::gossip::tests::{Cluster, Item, name};
+use crate::gossip::engine::tests::{Cluster, Item, name};
 use crate::gossip::{EngineStats, Event, GossipConfig};
 use crate::refusal::Refusal;
 use crate::replica::LastWriterWins;
@@ -134,7 +134,7 @@ fn converge() -> Vec<EngineStats> {
     assert!(cluster.run(Duration::from_secs(60), Cluster::equal));
     let at_rest = |cluster: &mut Cluster<Item>| cluster.engines.values().all(crate::gossip::Engine::is_idle);
     assert!(cluster.run(Duration::from_secs(60), at_rest));
-    cluster.engines.values().map(|engine| engine.stats).collect()
+    cluster.engines.values().map(crate::gossip::Engine::stats).collect()
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn a_refusal_is_an_event_within_its_session() {
     let collector = Collector::of(|| {
         let mut cluster = cluster();
         let session = SessionConfig { schema_id: 7, ..SessionConfig::default() };
-        cluster.engine(1).config.session = session;
+        cluster.set_session_config(1, session);
         cluster.run(Duration::from_secs(5), |_| false);
-        assert!(cluster.engine(0).stats.refused > 0);
+        assert!(cluster.engine(0).stats().refused > 0);
     });
     let log = collector.log();
     let (level, within, fields) = &log.events[0];

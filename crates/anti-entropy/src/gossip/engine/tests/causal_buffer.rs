@@ -15,19 +15,19 @@ fn config() -> GossipConfig {
 }
 
 fn total(cluster: &Cluster<Item>, counter: fn(&EngineStats) -> u64) -> u64 {
-    cluster.engines.values().map(|engine| counter(&engine.stats)).sum()
+    cluster.engines.values().map(|engine| counter(&engine.stats())).sum()
 }
 
 /// How many pushes of 25 replicas along a tree are taken, if 200 writes come so fast that frames overtake each other.
-fn taken_of_4800(max_early_pushes: usize) -> u64 {
-    let config = GossipConfig { push_route: PushRoute::Tree, max_early_pushes, ..config() };
+fn taken_of_4800(max_buffered_pushes: usize) -> u64 {
+    let config = GossipConfig { push_route: PushRoute::Tree, max_buffered_pushes, ..config() };
     let mut cluster = Cluster::new(25, &LastWriterWins, &config, 1);
     for write in 0..200 {
         cluster.write(write as usize % 5, write, "value");
         cluster.run(Duration::from_micros(500), |_| false);
     }
     cluster.run(Duration::from_millis(100), |_| false);
-    assert_eq!(cluster.equal(), max_early_pushes > 0);
+    assert_eq!(cluster.equal(), max_buffered_pushes > 0);
     total(&cluster, |stats| stats.pushes_taken)
 }
 
@@ -60,12 +60,12 @@ fn deliver(cluster: &mut Cluster<Item>, frames: &[Vec<u8>]) -> EngineStats {
     for frame in frames {
         cluster.engine(1).handle_frame(&name(0), frame, now);
     }
-    cluster.engine(1).stats
+    cluster.engine(1).stats()
 }
 
 #[test]
-fn no_more_wait_than_max_early_pushes_and_the_oldest_give_way() {
-    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_early_pushes: 3, ..config() }, 1);
+fn no_more_wait_than_max_buffered_pushes_and_the_oldest_give_way() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_buffered_pushes: 3, ..config() }, 1);
     let sent = frames(&mut cluster, &["value"; 10]);
     let stats = deliver(&mut cluster, &sent[1..]);
     assert_eq!((stats.pushes_taken, stats.pushes_not_ready), (0, 6));
@@ -76,14 +76,14 @@ fn no_more_wait_than_max_early_pushes_and_the_oldest_give_way() {
 }
 
 #[test]
-fn no_more_wait_than_max_early_bytes() {
-    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_early_bytes: 1_000, ..config() }, 1);
+fn no_more_wait_than_max_buffered_bytes() {
+    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_buffered_bytes: 1_000, ..config() }, 1);
     let long = "x".repeat(400);
     let sent = frames(&mut cluster, &["value", &long, &long, &long]);
     assert_eq!(deliver(&mut cluster, &sent[1..]).pushes_not_ready, 1);
     assert_eq!(deliver(&mut cluster, &sent[..2]).pushes_taken, 4);
     // One that is longer than all of them may be is not kept at all.
-    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_early_bytes: 300, ..config() }, 1);
+    let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig { max_buffered_bytes: 300, ..config() }, 1);
     let sent = frames(&mut cluster, &["value", &long]);
     assert_eq!(deliver(&mut cluster, &sent[1..]).pushes_not_ready, 1);
 }
@@ -124,8 +124,8 @@ fn what_waits_in_vain_is_left_to_rounds_that_come_faster_then() {
     assert_eq!(until, overdue.elapsed);
     cluster.engine(1).handle_timeout(overdue);
     cluster.now = overdue;
-    assert_eq!(cluster.engine(1).stats.pushes_not_ready, 2);
-    assert!(soon(&mut cluster) && cluster.engine(1).early.overdue_at().is_none());
+    assert_eq!(cluster.engine(1).stats().pushes_not_ready, 2);
+    assert!(soon(&mut cluster) && cluster.engine(1).pushing.next_overdue_at().is_none());
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn what_a_session_made_ready_is_taken_when_overdue_in_whatever_order_it_came() {
     let now = cluster.now;
     cluster.engine(2).handle_frame(&name(0), &sent[0], now);
     deliver(&mut cluster, &[sent[2].clone(), sent[1].clone()]);
-    assert!(cluster.engine(1).sync_now(&name(2), false, now));
+    assert!(cluster.engine(1).sync_now(&name(2), now));
     let overdue = now.elapsed + GossipConfig::default().session.resend_after;
     cluster.run(overdue.saturating_sub(Duration::from_millis(1)), |_| false);
     assert_eq!((cluster.value(1, 0).is_some(), cluster.value(1, 1).is_some()), (true, false));
     cluster.run(Duration::from_millis(10), |_| false);
-    let stats = cluster.engine(1).stats;
+    let stats = cluster.engine(1).stats();
     assert_eq!((stats.pushes_taken, stats.pushes_not_ready), (2, 0));
 }

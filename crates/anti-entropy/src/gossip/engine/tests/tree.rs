@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Cluster, Item, name};
+use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::*;
 use crate::replica::{Keyed, LastWriterWins};
@@ -22,7 +23,7 @@ fn config(push_fanout: usize) -> GossipConfig {
 }
 
 fn total(cluster: &Cluster<Item>, counter: fn(&EngineStats) -> u64) -> u64 {
-    cluster.engines.values().map(|engine| counter(&engine.stats)).sum()
+    cluster.engines.values().map(|engine| counter(&engine.stats())).sum()
 }
 
 fn sent(cluster: &Cluster<Item>) -> u64 {
@@ -47,7 +48,7 @@ fn every_write_reaches_all_with_one_push_each() {
     }
     let counts = |counter| total(&cluster, counter);
     assert_eq!((counts(|stats| stats.pushes_taken), counts(|stats| stats.pushes_seen)), (25 * 24, 0));
-    let most = cluster.engines.values().map(|engine| engine.stats.pushes_sent).max().unwrap();
+    let most = cluster.engines.values().map(|engine| engine.stats().pushes_sent).max().unwrap();
     assert!(most <= 25 * 4, "nobody sends more than to a parent and three children");
     let firsthand = counts(|stats| stats.pushes_sent - stats.pushes_relayed);
     assert!((25..=25 * 4).contains(&firsthand), "{firsthand}");
@@ -82,7 +83,7 @@ fn a_dead_inner_node_is_routed_around_once_it_is_noticed_and_comes_back() {
     let (dead, living) = (ranked[0], &ranked[1..]);
     cluster.split(&[dead], living);
     let noticed =
-        |cluster: &mut Cluster<Item>| living.iter().all(|node| cluster.engine(*node).peers[&name(dead)].silent);
+        |cluster: &mut Cluster<Item>| living.iter().all(|node| cluster.engine(*node).peers[&name(dead)].is_silent());
     assert!(cluster.run(Duration::from_secs(600), noticed), "everybody tries it at some time");
     for node in living {
         let before = sent(&cluster);
@@ -94,7 +95,7 @@ fn a_dead_inner_node_is_routed_around_once_it_is_noticed_and_comes_back() {
     }
     cluster.cut.clear();
     let found = |cluster: &mut Cluster<Item>| {
-        cluster.equal() && cluster.engines.values().all(|engine| engine.peers.values().all(|peer| !peer.silent))
+        cluster.equal() && cluster.engines.values().all(|engine| engine.peers.values().all(|peer| !peer.is_silent()))
     };
     assert!(cluster.run(Duration::from_secs(1_200), found));
     let before = sent(&cluster);
@@ -112,12 +113,12 @@ fn what_a_session_brought_before_its_push_is_relayed_all_the_same() {
     for (key, relayed) in [(1, 3), (2, 6)] {
         cluster.write(writer, key, "value");
         let now = cluster.now;
-        assert!(cluster.engine(root).sync_now(&name(writer), false, now));
+        assert!(cluster.engine(root).sync_now(&name(writer), now));
         let has_it = |cluster: &mut Cluster<Item>| cluster.value(root, key).is_some();
         assert!(cluster.run(9 * HOP, has_it), "the session is faster than the push");
         assert!(cluster.run(3 * delay, Cluster::equal), "the others know of it by pushes alone");
         cluster.run(3 * delay, |_| false);
-        assert_eq!(cluster.engine(root).stats.pushes_seen, u64::from(key));
+        assert_eq!(cluster.engine(root).stats().pushes_seen, u64::from(key));
         assert_eq!(total(&cluster, |stats| stats.pushes_relayed), relayed);
     }
 }
@@ -136,10 +137,10 @@ fn whoever_does_not_know_its_name_pushes_directly() {
 fn a_name_that_was_told_counts_more_than_the_transport_s() {
     let mut cluster: Cluster<Item> = Cluster::new(2, &LastWriterWins, &config(3), 1);
     cluster.engine(0).suggest_name(Some(name(7)));
-    assert_eq!(cluster.engine(0).name, Some(name(0)));
+    assert_eq!(cluster.engine(0).pushing.name(), Some(&name(0)));
     cluster.engine(0).set_name(None);
     cluster.engine(0).suggest_name(Some(name(7)));
-    assert_eq!(cluster.engine(0).name, Some(name(7)));
+    assert_eq!(cluster.engine(0).pushing.name(), Some(&name(7)));
 }
 
 /// To whom a write goes now.
@@ -191,7 +192,7 @@ fn what_is_relayed_is_what_came() {
     let payload = |frames: &[(PeerId, Vec<u8>)]| Frame::decode(&frames[0].1, true).unwrap().payload.to_vec();
     assert_eq!((first.len(), second.len(), &second[0].0), (1, 1, &name(ranked[2])));
     assert_eq!(payload(&first), payload(&second));
-    let stats = cluster.engine(ranked[1]).stats;
+    let stats = cluster.engine(ranked[1]).stats();
     assert_eq!((stats.pushes_sent, stats.pushes_relayed), (1, 1));
     assert_eq!(stats.value_bytes_sent, "value".len() as u64 + 1);
 }
@@ -206,7 +207,7 @@ fn relayed(config: &GossipConfig, bytes: usize) -> EngineStats {
     let frame = frames(cluster.engine(ranked[1]), now).remove(0).1;
     cluster.engine(hub).handle_frame(&name(ranked[1]), &frame, now);
     frames(cluster.engine(hub), now);
-    cluster.engine(hub).stats
+    cluster.engine(hub).stats()
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn a_peer_that_is_heard_while_a_session_with_it_times_out_stays_in_the_tree() {
     let mut cluster = Cluster::new(2, &LastWriterWins, &config(3), 1);
     let start = cluster.now;
     // As with a peer that was started anew, and knows nothing of the session.
-    cluster.engine(0).sync_now(&name(1), false, start);
+    cluster.engine(0).sync_now(&name(1), start);
     frames(cluster.engine(0), start);
     cluster.write(1, 1, "value");
     let push = frames(cluster.engine(1), start).remove(0).1;
@@ -235,12 +236,13 @@ fn a_peer_that_is_heard_while_a_session_with_it_times_out_stays_in_the_tree() {
             cluster.engine(0).handle_frame(&name(1), &push, start.after(Duration::from_secs(5)));
         } else {
             let since = start.after(SessionConfig::default().idle_timeout * 2);
-            cluster.engine(0).sync_now(&name(1), false, since);
+            cluster.engine(0).sync_now(&name(1), since);
             frames(cluster.engine(0), since);
         }
         cluster.engine(0).handle_timeout(timed_out);
         frames(cluster.engine(0), timed_out);
         let peer = &cluster.engine(0).peers[&name(1)];
-        assert_eq!((peer.failures > 0, peer.silent), (true, silent));
+        let failures = peer.status(&name(1), timed_out.elapsed).failures;
+        assert_eq!((failures > 0, peer.is_silent()), (true, silent));
     }
 }

@@ -23,7 +23,7 @@ impl Cluster<Item> {
     }
 
     fn opened(&self) -> u64 {
-        self.engines.values().map(|engine| engine.stats.sessions_opened).sum()
+        self.engines.values().map(|engine| engine.stats().sessions_opened).sum()
     }
 }
 

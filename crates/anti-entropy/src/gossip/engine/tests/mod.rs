@@ -1,7 +1,7 @@
 //! Whole clusters of engines on virtual time, over links that delay, lose and repeat frames, and can be cut.
 
 mod announcement;
-mod early;
+mod causal_buffer;
 mod limit;
 mod planted;
 mod push;
@@ -15,14 +15,16 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use super::*;
+use crate::PeerId;
 use crate::clock::{Now, Seed};
+use crate::gossip::*;
 use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Semilattice, SemilatticeJoin};
+use crate::sync::SessionConfig;
 
-pub(super) type Item = Keyed<u32, String>;
+pub(in crate::gossip) type Item = Keyed<u32, String>;
 
-pub(super) struct Cluster<V: Replicated> {
-    pub(super) engines: BTreeMap<PeerId, Engine<V>>,
+pub(in crate::gossip) struct Cluster<V: Replicated> {
+    pub(in crate::gossip) engines: BTreeMap<PeerId, Engine<V>>,
     /// Frames on their way, by time of arrival and a number that keeps them apart.
     flying: BTreeMap<(Duration, u64), (PeerId, PeerId, Vec<u8>)>,
     pub(super) cut: BTreeSet<(PeerId, PeerId)>,
@@ -34,12 +36,12 @@ pub(super) struct Cluster<V: Replicated> {
     pub(super) repeated_percent: u8,
 }
 
-pub(super) fn name(index: usize) -> PeerId {
+pub(in crate::gossip) fn name(index: usize) -> PeerId {
     PeerId::from(alloc::format!("node-{index}").as_str())
 }
 
 impl<V: Replicated> Cluster<V> {
-    pub(super) fn new<R: Resolver<V> + Clone + 'static>(
+    pub(in crate::gossip) fn new<R: Resolver<V> + Clone + 'static>(
         nodes: usize,
         resolver: &R,
         config: &GossipConfig,
@@ -69,12 +71,17 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    pub(super) fn engine(&mut self, index: usize) -> &mut Engine<V> {
+    pub(in crate::gossip) fn engine(&mut self, index: usize) -> &mut Engine<V> {
         self.engines.get_mut(&name(index)).unwrap()
     }
 
+    /// Changes settings of one node's sessions while it runs.
+    pub(in crate::gossip) fn set_session_config(&mut self, index: usize, session: SessionConfig) {
+        self.engine(index).config.session = session;
+    }
+
     /// Cuts every link between the two sides.
-    pub(super) fn split(&mut self, left: &[usize], right: &[usize]) {
+    pub(in crate::gossip) fn split(&mut self, left: &[usize], right: &[usize]) {
         for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))) {
             self.cut.extend([(name(a), name(b)), (name(b), name(a))]);
         }
@@ -110,7 +117,7 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    pub(super) fn run(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+    pub(in crate::gossip) fn run(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now.elapsed + span;
         loop {
             let wake = self.collect();
@@ -133,7 +140,7 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
-    pub(super) fn equal(&mut self) -> bool {
+    pub(in crate::gossip) fn equal(&mut self) -> bool {
         let mut states = self.engines.values_mut().map(|engine| (engine.replica.root(), engine.replica.context_hash()));
         let first = states.next().unwrap();
         states.all(|state| state == first)
@@ -145,18 +152,18 @@ impl<V: Replicated> Cluster<V> {
 }
 
 impl Cluster<Item> {
-    pub(super) fn write(&mut self, node: usize, key: u32, value: &str) {
+    pub(in crate::gossip) fn write(&mut self, node: usize, key: u32, value: &str) {
         let now = self.now;
         self.engine(node).write(Keyed::new(key, value.to_string()), now).unwrap();
     }
 
-    pub(super) fn value(&mut self, node: usize, key: u32) -> Option<String> {
+    pub(in crate::gossip) fn value(&mut self, node: usize, key: u32) -> Option<String> {
         self.engine(node).replica.read(&key).unwrap().into_value().map(|item| item.value)
     }
 }
 
 /// The frames that an engine sends now, and until when it waits.
-pub(super) fn frames(engine: &mut Engine<Item>, now: Now) -> (Vec<Vec<u8>>, Duration) {
+pub(in crate::gossip) fn frames(engine: &mut Engine<Item>, now: Now) -> (Vec<Vec<u8>>, Duration) {
     let mut frames = Vec::new();
     loop {
         match engine.poll_output(now) {
@@ -199,7 +206,7 @@ fn pushes_leave_no_gaps_in_a_cluster_that_is_larger_than_their_fanout() {
         cluster.write(0, key, "value");
         cluster.run(Duration::from_millis(10), |_| false);
     }
-    let taken: u64 = cluster.engines.values().map(|engine| engine.stats.pushes_taken).sum();
+    let taken: u64 = cluster.engines.values().map(|engine| engine.stats().pushes_taken).sum();
     assert_eq!(taken, 90);
 }
 
@@ -248,7 +255,7 @@ fn no_value_moves_twice_while_one_replica_learns_from_four() {
     cluster.run(Duration::from_secs(200), |_| false);
     cluster.cut.clear();
     cluster.converge(Duration::from_secs(300));
-    let sent: u64 = cluster.engines.values().map(|engine| engine.stats.value_bytes_sent).sum();
+    let sent: u64 = cluster.engines.values().map(|engine| engine.stats().value_bytes_sent).sum();
     let needed: u64 = cluster.engines.values().map(|engine| engine.replica.stats().value_bytes_needed).sum();
     assert_eq!(sent, needed);
 }
@@ -259,12 +266,12 @@ fn equal_replicas_exchange_roots_and_nothing_else() {
     (0..100).for_each(|key| cluster.write(0, key, "value"));
     cluster.converge(Duration::from_secs(300));
     cluster.run(Duration::from_secs(300), |_| false);
-    let before: Vec<EngineStats> = cluster.engines.values().map(|engine| engine.stats).collect();
+    let before: Vec<EngineStats> = cluster.engines.values().map(Engine::stats).collect();
     cluster.run(Duration::from_secs(600), |_| false);
     for (before, engine) in before.iter().zip(cluster.engines.values()) {
-        assert_eq!(engine.stats.value_bytes_sent, before.value_bytes_sent);
+        assert_eq!(engine.stats().value_bytes_sent, before.value_bytes_sent);
         // Ten rounds of three openings, and about as many replies.
-        let bytes = engine.stats.bytes_sent - before.bytes_sent;
+        let bytes = engine.stats().bytes_sent - before.bytes_sent;
         assert!(bytes < 12 * 3 * 200, "{bytes} bytes in ten quiet minutes");
     }
 }
@@ -295,7 +302,7 @@ fn sync_now_pursues_a_peer_until_converged() {
     cluster.split(&[0], &[1]);
     cluster.write(0, 1, "one");
     let now = cluster.now;
-    cluster.engine(0).sync_now(&name(1), true, now);
+    cluster.engine(0).sync_until_converged(&name(1), now);
     cluster.run(Duration::from_secs(60), |_| false);
     cluster.cut.clear();
     cluster.converge(Duration::from_secs(100));
@@ -311,7 +318,7 @@ fn the_rate_of_bytes_is_bounded() {
     (0..1000).for_each(|key| cluster.write(0, key, &"x".repeat(200)));
     let start = cluster.now.elapsed;
     cluster.run(Duration::from_secs(1000), Cluster::equal);
-    let (span, sent) = (cluster.now.elapsed.saturating_sub(start), cluster.engine(0).stats.bytes_sent);
+    let (span, sent) = (cluster.now.elapsed.saturating_sub(start), cluster.engine(0).stats().bytes_sent);
     assert!(cluster.equal(), "a slow link is slow, not stuck");
     // The last frame, of 64 KiB at most, is on its way before time has made up for it.
     assert!(span.as_secs() >= (sent - 10_000 - (64 << 10)) / 10_000, "{span:?} for {sent} bytes");
@@ -326,8 +333,8 @@ fn pushes_that_wait_are_bounded_and_the_rounds_make_up_for_the_rest() {
         GossipConfig { max_queued_pushes: 10, bytes_per_second: one, burst_bytes: one, ..GossipConfig::lan() };
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     (0..50).for_each(|key| cluster.write(0, key, "value"));
-    assert_eq!(cluster.engine(0).pushes.len(), 10);
-    assert_eq!(cluster.engine(0).stats.pushes_dropped, 40);
+    assert_eq!(cluster.engine(0).pushing.queued_len(), 10);
+    assert_eq!(cluster.engine(0).stats().pushes_dropped, 40);
     config.bytes_per_second = GossipConfig::lan().bytes_per_second;
     cluster.engine(0).config = config.clone();
     cluster.engine(1).config = config;
@@ -403,7 +410,7 @@ fn strangers_and_garbage_are_refused_and_counted() {
         let bytes: Vec<u8> = (0..random.usize(0..100)).map(|_| random.u8(..)).collect();
         cluster.engine(0).handle_frame(&name(1), &bytes, now);
     }
-    assert_eq!(cluster.engine(0).stats.frames_refused, 10_001);
+    assert_eq!(cluster.engine(0).stats().frames_refused, 10_001);
     cluster.write(0, 1, "still at work");
     cluster.converge(Duration::from_secs(100));
 }

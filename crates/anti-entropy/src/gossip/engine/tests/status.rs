@@ -20,7 +20,7 @@ fn write(cluster: &mut Cluster<Pattern>, node: usize, pattern: Pattern) {
 
 /// What all have sent, and what they needed.
 fn sent_and_needed(cluster: &Cluster<Pattern>) -> (ValueBytes, ValueBytes) {
-    let stats = cluster.engines.values().map(|engine| (engine.stats, engine.replica.stats()));
+    let stats = cluster.engines.values().map(|engine| (engine.stats(), engine.replica.stats()));
     let of = |(engine, replica): (EngineStats, ReplicaStats)| {
         let sent = ValueBytes { all: engine.value_bytes_sent, parts: engine.part_bytes_sent };
         (sent, ValueBytes { all: replica.value_bytes_needed, parts: replica.part_bytes_needed })
@@ -41,7 +41,7 @@ fn moves_parts_once(config: &GossipConfig) -> u64 {
     assert!(cluster.run(Duration::from_secs(300), Cluster::equal));
     let second = ValueBytes { all: first.all + 20, ..first };
     assert_eq!(sent_and_needed(&cluster), (second, second));
-    cluster.engines.values().map(|engine| engine.stats.pushes_relayed).sum()
+    cluster.engines.values().map(|engine| engine.stats().pushes_relayed).sum()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn what_was_last_taken_in_came_from_a_peer_by_a_push_or_a_session() {
         assert_eq!(last_joined(&mut cluster, 1), None, "equal replicas take nothing in");
         write(&mut cluster, 0, pattern(1, 1));
         assert!(cluster.run(minute, Cluster::equal));
-        assert_eq!(cluster.engine(1).stats.pushes_taken, u64::from(push));
+        assert_eq!(cluster.engine(1).stats().pushes_taken, u64::from(push));
         assert_eq!(last_joined(&mut cluster, 1), Some(Duration::ZERO));
         cluster.run(minute, |_| false);
         assert_eq!(last_joined(&mut cluster, 1), Some(minute), "sessions that change nothing do not count");

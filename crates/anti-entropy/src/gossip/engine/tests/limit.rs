@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
+use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::gossip::*;
 use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
@@ -138,7 +139,7 @@ fn no_more_sessions_are_opened_than_half_of_max_sessions() {
     let config = GossipConfig { max_sessions: NonZeroUsize::new(6).unwrap(), ..GossipConfig::default() };
     let mut engine = engine(10, config);
     for index in 0..10 {
-        assert!(engine.sync_now(&peer(index), false, now()));
+        assert!(engine.sync_now(&peer(index), now()));
     }
     assert_eq!(open_sessions(&mut engine), 3);
     assert_eq!(engine.status(now()).engine.sessions_opened, 3);
@@ -171,7 +172,7 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
     let config = GossipConfig { busy_retry: Duration::from_millis(300), ..GossipConfig::default() };
     let mut engine = engine(1, config);
     engine.write(item(1), now()).unwrap();
-    engine.sync_now(&peer(0), false, now());
+    engine.sync_now(&peer(0), now());
     let frames = drain(&mut engine, now()).0;
     let open = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap()).find(Frame::opens).unwrap();
     let busy = crate::sync::session::encode_busy(open.session, true);
@@ -203,14 +204,14 @@ fn who_has_waited_longest_for_room_goes_first() {
     let most = NonZeroUsize::new(2).unwrap();
     let config = GossipConfig { max_sessions: most, interval: never, min_interval: never, ..GossipConfig::default() };
     let mut engine = engine(4, config);
-    (0..4).for_each(|index| assert!(engine.sync_now(&peer(index), false, now())));
+    (0..4).for_each(|index| assert!(engine.sync_now(&peer(index), now())));
     let mut opened = Vec::new();
     for step in 0..8 {
         // Whoever was busy is due again before the next one of the others is through.
         opened.push(opened_and_busy(&mut engine, now().after(Duration::from_secs(10 * step))));
         if step == 0 {
             // Asked again, which is no reason to wait for longer.
-            assert!(engine.sync_now(&peer(3), false, now().after(Duration::from_secs(5))));
+            assert!(engine.sync_now(&peer(3), now().after(Duration::from_secs(5))));
         }
     }
     for turn in opened.chunks_mut(4) {

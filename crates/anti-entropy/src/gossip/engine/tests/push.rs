@@ -38,10 +38,10 @@ fn pushes_to_one_peer_wait_for_each_other_and_leave_in_one_frame() {
     }
     let due = start.after(DELAY);
     let (sent, until) = frames(cluster.engine(0), due);
-    assert_eq!((sent.len(), cluster.engine(0).stats.pushes_sent), (1, 10));
+    assert_eq!((sent.len(), cluster.engine(0).stats().pushes_sent), (1, 10));
     assert!(cluster.engine(0).is_idle() && until > due.elapsed + DELAY);
     cluster.engine(1).handle_frame(&name(0), &sent[0], due);
-    assert_eq!(cluster.engine(1).stats.pushes_taken, 10);
+    assert_eq!(cluster.engine(1).stats().pushes_taken, 10);
     assert!(cluster.equal());
 }
 
@@ -55,7 +55,7 @@ fn a_delay_saves_most_frames_and_their_headers() {
             cluster.run(Duration::from_millis(6), |_| false);
         }
         assert!(cluster.run(push_delay + DELAY, Cluster::equal));
-        let stats = cluster.engine(0).stats;
+        let stats = cluster.engine(0).stats();
         assert_eq!(stats.pushes_sent, 300);
         (stats.frames_sent, stats.bytes_sent)
     };
@@ -72,7 +72,7 @@ fn a_transaction_goes_to_a_peer_in_one_frame_though_nothing_is_delayed() {
     let now = cluster.now;
     let transaction = (0..20).fold(Transaction::new(), |all, key| all.write(item(key)));
     cluster.engine(0).commit(transaction, now).unwrap();
-    let stats = |cluster: &mut Cluster<Item>| cluster.engine(0).stats;
+    let stats = |cluster: &mut Cluster<Item>| cluster.engine(0).stats();
     assert!(cluster.run(Duration::from_millis(10), Cluster::equal));
     assert_eq!((stats(&mut cluster).frames_sent, stats(&mut cluster).pushes_sent), (2, 40));
 }
@@ -87,11 +87,11 @@ fn what_does_not_fit_into_one_frame_goes_in_several_in_order() {
     cluster.engine(0).commit(transaction.write(sized(30, 600)).write(sized(31, 50)), now).unwrap();
     let (sent, _) = frames(cluster.engine(0), now);
     assert!(sent.len() > 5 && sent.iter().all(|frame| frame.len() <= 600), "{} frames", sent.len());
-    assert_eq!(cluster.engine(0).stats.pushes_sent, 31, "the longest fits into no frame");
+    assert_eq!(cluster.engine(0).stats().pushes_sent, 31, "the longest fits into no frame");
     for frame in &sent {
         cluster.engine(1).handle_frame(&name(0), frame, now);
     }
-    assert_eq!(cluster.engine(1).stats.pushes_taken, 30, "the last one has a gap before it");
+    assert_eq!(cluster.engine(1).stats().pushes_taken, 30, "the last one has a gap before it");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn pushes_that_wait_leave_at_once_when_the_engine_is_drained() {
     let now = cluster.now;
     cluster.write(0, 1, "value");
     assert!(frames(cluster.engine(0), now).0.is_empty());
-    cluster.engine(0).drain();
+    cluster.engine(0).begin_shutdown();
     assert_eq!(frames(cluster.engine(0), now).0.len(), 1);
     assert!(cluster.engine(0).is_idle());
 }
@@ -132,7 +132,7 @@ fn what_does_not_parse_is_reported_and_what_stands_before_it_counts() {
         payload.extend_from_slice(rest);
         let frame = encode_push_frame(&payload, &SessionConfig::default());
         cluster.engine(1).handle_frame(&name(0), &frame, now);
-        let stats = cluster.engine(1).stats;
+        let stats = cluster.engine(1).stats();
         assert_eq!((stats.pushes_taken, stats.pushes_rejected), (3, 1));
         let rejection = Refusal::Malformed("a push does not parse");
         let event = Event::PushRejected { peer: name(0), rejection };
@@ -154,7 +154,7 @@ fn one_that_is_refused_does_not_stop_those_behind_it() {
     let payload = [postcard::to_allocvec(&push).unwrap(), good].concat();
     let frame = encode_push_frame(&payload, &SessionConfig::default());
     cluster.engine(1).handle_frame(&name(0), &frame, now);
-    assert_eq!((cluster.engine(1).stats.pushes_rejected, cluster.engine(1).stats.pushes_taken), (1, 1));
+    assert_eq!((cluster.engine(1).stats().pushes_rejected, cluster.engine(1).stats().pushes_taken), (1, 1));
 }
 
 #[test]
@@ -165,9 +165,9 @@ fn pushes_of_a_peer_with_another_agreement_are_not_taken() {
     let other = SessionConfig { schema_id: 1, ..SessionConfig::default() };
     let (theirs, ours) = (encode_push_frame(&payload, &other), encode_push_frame(&payload, &SessionConfig::default()));
     cluster.engine(1).handle_frame(&name(0), &theirs, now);
-    assert_eq!((cluster.engine(1).stats.pushes_rejected, cluster.engine(1).stats.pushes_taken), (1, 0));
+    assert_eq!((cluster.engine(1).stats().pushes_rejected, cluster.engine(1).stats().pushes_taken), (1, 0));
     let refused = Event::Refused { peer: name(0), reason: Refusal::SchemaId };
     assert_eq!(cluster.engine(1).poll_output(now), EngineOutput::Event(refused));
     cluster.engine(1).handle_frame(&name(0), &ours, now);
-    assert_eq!(cluster.engine(1).stats.pushes_taken, 1);
+    assert_eq!(cluster.engine(1).stats().pushes_taken, 1);
 }

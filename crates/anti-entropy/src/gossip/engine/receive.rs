@@ -1,16 +1,18 @@
-//! Pushes that peers send: taken in and relayed, or kept for a moment until what comes before them is there.
+//! Pushes that peers send: taken in and relayed, or buffered until the writes before them are there.
 
-use super::causal_buffer::Arrived;
-use super::{Engine, Event, PeerId};
+use super::Engine;
+use crate::PeerId;
 use crate::clock::Now;
+use crate::gossip::causal_buffer::Arrived;
+use crate::gossip::event::Event;
+use crate::gossip::pushing::Buffered;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
 use crate::sync::Frame;
-use crate::sync::session::max_push_bytes;
 use crate::sync::transfer::PushOutcome;
 
 impl<V: Replicated> Engine<V> {
-    /// Takes in the pushes of a frame, one after the other; what does not parse ends them, and so does a store that fails.
+    /// Takes in the pushes of a frame, one after the other. One that does not parse ends this, and so does a store that fails.
     pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         if frame.session != self.config.session.schema_id {
             self.stats.pushes_rejected += 1;
@@ -33,9 +35,9 @@ impl<V: Replicated> Engine<V> {
         self.stats.frames_joined += u64::from(self.stats.pushes_taken > taken);
     }
 
-    /// Tries those once more that what they need has not come for in time.
+    /// Tries those pushes once more that have waited long enough for the writes before them.
     pub(super) fn handle_overdue_pushes(&mut self, now: Now) {
-        for overdue in self.early.take_overdue(now.elapsed) {
+        for overdue in self.pushing.take_overdue(now.elapsed) {
             self.handle_push(overdue, now);
         }
     }
@@ -48,15 +50,15 @@ impl<V: Replicated> Engine<V> {
                 Ok(PushOutcome::Taken) => {
                     self.stats.pushes_taken += 1;
                     self.last_joined = Some(now.elapsed);
-                    self.relay(&arrived, now);
-                    next.extend(self.early.take_waiting_for(arrived.dot));
+                    self.pushing.relay(&arrived, &self.peers, &self.config, now.elapsed);
+                    next.extend(self.pushing.take_waiting_for(arrived.dot));
                 }
                 Ok(PushOutcome::Seen) => {
                     self.stats.pushes_seen += 1;
                     self.relay_seen(&arrived, now);
                 }
-                Ok(PushOutcome::NotReady) => self.keep_early(arrived, now),
-                // A part that was named on a guess is missing: a session sends it.
+                Ok(PushOutcome::NotReady) => self.buffer(arrived, now),
+                // A part that the writer named by its hash is missing here: a session sends it.
                 Ok(PushOutcome::Rejected(Refusal::MissingContent)) => self.leave_to_rounds(1, now),
                 Ok(PushOutcome::Rejected(rejection)) => self.reject_push(&arrived.from, rejection),
                 Err(error) => {
@@ -68,36 +70,20 @@ impl<V: Replicated> Engine<V> {
         true
     }
 
-    /// Hands on what a session has brought while it waited at its writer for others, or on its way: who is behind this
-    /// replica in the tree has not heard of it. That each writer's pushes go on in ascending order only brings them to rest
-    /// whatever the replicas take for their tree.
+    /// Relays a write that a session has brought already, if it was not relayed before: the replicas behind this one in the
+    /// tree have not heard of it. Each writer's pushes are relayed in ascending order only, so that they come to rest even if
+    /// replicas disagree about the tree.
     fn relay_seen(&mut self, arrived: &Arrived, now: Now) {
-        let dot = arrived.dot;
-        let relayed = self.relayed.get(&dot.replica).copied().unwrap_or_default();
-        if dot.counter > relayed && dot.replica != self.replica.id() {
-            self.relay(arrived, now);
+        if arrived.dot.replica != self.replica.id() && !self.pushing.has_relayed(arrived.dot) {
+            self.pushing.relay(arrived, &self.peers, &self.config, now.elapsed);
         }
     }
 
-    /// Hands on a push as it came.
-    fn relay(&mut self, arrived: &Arrived, now: Now) {
-        let fits = arrived.bytes.len() <= max_push_bytes(&self.config.session);
-        let Some(neighbours) = self.tree_neighbours().filter(|_| self.config.push && fits) else { return };
-        let relayed = self.relayed.entry(arrived.dot.replica).or_default();
-        *relayed = arrived.dot.counter.max(*relayed);
-        for to in neighbours.into_iter().filter(|to| *to != arrived.from) {
-            self.queue_push(to, &arrived.bytes, arrived.value_bytes, true, now);
-        }
-    }
-
-    fn keep_early(&mut self, arrived: Arrived, now: Now) {
-        if arrived.until <= now.elapsed {
-            self.leave_to_rounds(1, now);
-        } else if self.early.holds(arrived.dot) {
-            self.stats.pushes_seen += 1;
-        } else {
-            let gone = self.early.keep(arrived, &self.config);
-            self.leave_to_rounds(gone, now);
+    fn buffer(&mut self, arrived: Arrived, now: Now) {
+        match self.pushing.buffer(arrived, &self.config, now.elapsed) {
+            Buffered::Waits { gave_way } => self.leave_to_rounds(gave_way, now),
+            Buffered::Duplicate => self.stats.pushes_seen += 1,
+            Buffered::Overdue => self.leave_to_rounds(1, now),
         }
     }
 

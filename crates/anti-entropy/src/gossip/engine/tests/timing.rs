@@ -13,14 +13,14 @@ fn an_opening_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     let config = GossipConfig { push: false, ..GossipConfig::default() };
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let t0 = cluster.now;
-    assert!(cluster.engine(1).sync_now(&name(0), false, t0));
+    assert!(cluster.engine(1).sync_now(&name(0), t0));
     let (opening, _) = frames(cluster.engine(1), t0);
     // B's write is acknowledged.
     let t1 = t0.after(Duration::from_millis(1));
     cluster.engine(1).write(Keyed::new(1, "acknowledged".to_string()), t1).unwrap();
     // Now A waits (as Worker::wait_converged does).
     let t2 = t0.after(Duration::from_millis(2));
-    assert!(cluster.engine(0).sync_now(&name(1), true, t2));
+    assert!(cluster.engine(0).sync_until_converged(&name(1), t2));
     let _ = frames(cluster.engine(0), t2);
     let t3 = t0.after(Duration::from_millis(3));
     for frame in opening {
@@ -40,7 +40,7 @@ fn a_reply_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     let config = GossipConfig { push: false, ..GossipConfig::default() };
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let t0 = cluster.now;
-    cluster.engine(0).sync_now(&name(1), false, t0);
+    cluster.engine(0).sync_now(&name(1), t0);
     for frame in frames(cluster.engine(0), t0).0 {
         cluster.engine(1).handle_frame(&name(0), &frame, t0);
     }
@@ -48,7 +48,7 @@ fn a_reply_that_was_on_its_way_certifies_nothing_for_whoever_waits_since() {
     let t1 = t0.after(Duration::from_millis(1));
     cluster.engine(1).write(Keyed::new(1, "acknowledged".to_string()), t1).unwrap();
     let t2 = t0.after(Duration::from_millis(2));
-    cluster.engine(0).sync_now(&name(1), true, t2);
+    cluster.engine(0).sync_until_converged(&name(1), t2);
     let t3 = t0.after(Duration::from_millis(3));
     for frame in reply {
         cluster.engine(0).handle_frame(&name(1), &frame, t3);
@@ -70,7 +70,7 @@ fn whoever_opens_to_several_and_goes_on_with_one_has_not_failed() {
         }
         let now = cluster.now;
         for peer in 1..4 {
-            cluster.engine(0).sync_now(&name(peer), false, now);
+            cluster.engine(0).sync_now(&name(peer), now);
         }
         cluster.run(Duration::from_millis(200), |cluster| {
             let now = cluster.now;
@@ -89,7 +89,7 @@ fn a_late_copy_of_an_old_opening_leaves_the_present_session_alone() {
     let config = GossipConfig { push: false, ..GossipConfig::default() };
     let mut cluster = Cluster::new(2, &LastWriterWins, &config, 1);
     let now = cluster.now;
-    cluster.engine(1).sync_now(&name(0), false, now);
+    cluster.engine(1).sync_now(&name(0), now);
     let first = frames(cluster.engine(1), now).0;
     for frame in &first {
         cluster.engine(0).handle_frame(&name(1), frame, now);
@@ -102,7 +102,7 @@ fn a_late_copy_of_an_old_opening_leaves_the_present_session_alone() {
         cluster.write(0, key, "a");
         cluster.write(1, key, "b");
     }
-    cluster.engine(1).sync_now(&name(0), false, now);
+    cluster.engine(1).sync_now(&name(0), now);
     let second = frames(cluster.engine(1), now).0;
     for frame in &second {
         cluster.engine(0).handle_frame(&name(1), frame, now);
@@ -123,7 +123,7 @@ fn a_drained_engine_lets_its_caller_sleep() {
     let mut cluster = Cluster::new(2, &LastWriterWins, &GossipConfig::default(), 1);
     let now = cluster.now;
     let silent = name(1);
-    cluster.engine(0).sync_now(&silent, true, now);
+    cluster.engine(0).sync_until_converged(&silent, now);
     // Time-out, so that the pursued peer is due again.
     let mut later = now;
     for _ in 0..40 {
@@ -134,7 +134,7 @@ fn a_drained_engine_lets_its_caller_sleep() {
             break;
         }
     }
-    cluster.engine(0).drain();
+    cluster.engine(0).begin_shutdown();
     let later = later.after(Duration::from_secs(100));
     cluster.engine(0).handle_timeout(later);
     let (_, until) = frames(cluster.engine(0), later);
@@ -149,9 +149,9 @@ fn the_age_of_the_oldest_session_is_that_of_one_that_is_open() {
     let after = |millis| now.after(Duration::from_millis(millis));
     let age = |cluster: &mut Cluster<Item>, node, millis| cluster.engine(node).oldest_session(after(millis));
     assert_eq!(age(&mut cluster, 0, 0), None);
-    cluster.engine(0).sync_now(&name(1), false, now);
+    cluster.engine(0).sync_now(&name(1), now);
     let opening = frames(cluster.engine(0), now).0;
-    cluster.engine(0).sync_now(&name(2), false, after(10));
+    cluster.engine(0).sync_now(&name(2), after(10));
     let _ = frames(cluster.engine(0), after(10));
     assert_eq!(age(&mut cluster, 0, 15), Some(Duration::from_millis(15)));
     // Node 1 is equal: its session is over at once, and only stays to repeat its reply.

@@ -1,0 +1,257 @@
+//! The engine's sessions: opening them when they are due, answering those of peers, and what their ends mean.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Engine;
+use super::conversation::{Conversation, Ended, OpenedBy};
+use crate::PeerId;
+use crate::clock::Now;
+use crate::gossip::event::Event;
+use crate::gossip::peer::EndedSession;
+use crate::refusal::Refusal;
+use crate::replica::Replicated;
+use crate::sync::session::encode_busy;
+use crate::sync::wire::encode_version_refusal;
+use crate::sync::{Frame, FrameKind, Outcome, PartialReason, Session, SessionConfig};
+
+/// Frames of peers.
+impl<V: Replicated> Engine<V> {
+    /// Handles a frame that the transport received from this peer. A frame that does not parse, or whose peer is unknown, is
+    /// counted and dropped.
+    pub fn handle_frame(&mut self, from: &PeerId, bytes: &[u8], now: Now) {
+        self.stats.frames_received += 1;
+        self.stats.bytes_received += bytes.len() as u64;
+        let Some(peer) = self.peers.get_mut(from) else {
+            self.stats.frames_refused += 1;
+            return;
+        };
+        if peer.heard(now.elapsed) {
+            self.pushing.peers_changed();
+        }
+        match Frame::decode(bytes, self.config.session.checksum) {
+            Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
+            Ok(frame) => self.handle_session_frame(from, frame, now),
+            Err(error) => self.refuse_frame(from, error),
+        }
+    }
+
+    fn refuse_frame(&mut self, from: &PeerId, error: Refusal) {
+        self.stats.frames_refused += 1;
+        if let Refusal::FrameVersion { session, .. } = error {
+            self.refuse(from, encode_version_refusal(session, self.config.session.checksum));
+        }
+        self.events.push(Event::FrameRefused { peer: from.clone(), error });
+    }
+
+    fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
+        let known = self.sessions.iter().position(|open| open.session.is_for(&frame) && open.peer == *from);
+        let Some(index) = known.or_else(|| self.accept(from, &frame, now)) else { return };
+        let span = self.sessions[index].span.clone();
+        span.within(|| self.handle_in_session(index, frame, now));
+    }
+
+    fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
+        let may_transfer = self.may_transfer(index, now);
+        let conversation = &mut self.sessions[index];
+        let before = conversation.session.stats();
+        let compares = conversation.is_open() && !conversation.session.is_transferring();
+        let handled = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now);
+        let after = conversation.session.stats();
+        self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
+        self.stats.keys_changed += after.changed - before.changed;
+        if after.changed > before.changed {
+            self.last_joined = Some(now.elapsed);
+            self.stats.frames_joined += 1;
+        } else if compares {
+            self.stats.frames_compared += 1;
+        }
+        if let Err(error) = handled {
+            conversation.session.abort(PartialReason::StoreFailed, now);
+            self.report_store(&error);
+        }
+        let conversation = &mut self.sessions[index];
+        if conversation.session.is_transferring() && !conversation.divergence_reported {
+            conversation.divergence_reported = true;
+            self.events.push(Event::Diverged { peer: conversation.peer.clone() });
+        }
+    }
+
+    /// Queues a refusal: at most one waits for a peer, however many frames of it come.
+    fn refuse(&mut self, peer: &PeerId, refusal: Vec<u8>) {
+        if !self.refusals.iter().any(|(to, _)| to == peer) {
+            self.refusals.push_back((peer.clone(), refusal));
+        }
+    }
+
+    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a greater
+    /// number was just opened from here. So of several that get in each other's way, one goes on.
+    fn may_transfer(&self, index: usize, now: Now) -> bool {
+        let this = &self.sessions[index];
+        let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
+        let transfers = others().filter(|other| other.session.is_transferring()).count();
+        // A peer that is slow to answer, or dead, stands in nobody's way.
+        let fresh =
+            |other: &Conversation| now.elapsed.saturating_sub(other.began_at) < self.config.session.resend_after;
+        let gives_way = others().any(|other| {
+            other.is_opened_here()
+                && other.is_open()
+                && !other.session.is_transferring()
+                && fresh(other)
+                && other.nonce > this.nonce
+        });
+        let has_room = transfers < self.config.max_transfers.get();
+        this.session.is_transferring() || (has_room && (this.is_opened_here() || !gives_way))
+    }
+}
+
+/// Sessions that begin.
+impl<V: Replicated> Engine<V> {
+    /// Prepares to answer a session that a peer opens. One that it opened before is given up: so has the peer.
+    fn accept(&mut self, from: &PeerId, frame: &Frame<'_>, now: Now) -> Option<usize> {
+        if self.is_shutting_down {
+            return None;
+        }
+        let nonce = self.random.u64(..);
+        let session = Session::accept(frame, nonce, self.config.session, now)?;
+        self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
+        if !self.has_room_to_accept() {
+            let busy = encode_busy(frame.session, self.config.session.checksum);
+            self.refuse(from, busy);
+            return None;
+        }
+        self.stats.sessions_accepted += 1;
+        let conversation = Conversation::new(from.clone(), session, OpenedBy::Peer, frame.session, self.space(), now);
+        self.sessions.push(conversation);
+        Some(self.sessions.len() - 1)
+    }
+
+    /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat themselves the
+    /// oldest gives way: the last reply of a younger one may still be on its way, or be lost.
+    fn has_room_to_accept(&mut self) -> bool {
+        let accepted = self.sessions.iter().filter(|session| !session.is_opened_here()).count();
+        if accepted < self.config.max_accepted() {
+            return true;
+        }
+        let idle =
+            self.sessions.iter().enumerate().filter_map(|(index, other)| Some((other.idle_until()?, index))).min();
+        idle.map(|(_, oldest)| self.sessions.remove(oldest)).is_some()
+    }
+
+    /// Opens the sessions that are due, as far as there is room.
+    pub(super) fn open_due_sessions(&mut self, now: Now) {
+        if self.is_shutting_down {
+            return;
+        }
+        for id in self.peers_due(now) {
+            let is_open = self.opened().any(|session| session.peer == id);
+            if !is_open && !self.has_room_to_open() {
+                break;
+            }
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.unschedule();
+            }
+            if !is_open {
+                self.open(id, now);
+            }
+        }
+    }
+
+    fn open(&mut self, peer: PeerId, now: Now) {
+        let nonce = self.random.u64(..);
+        let config = self.session_config();
+        let session = Session::open(nonce, &mut self.replica, config, now);
+        self.stats.sessions_opened += 1;
+        let conversation = Conversation::new(peer, session, OpenedBy::Us, nonce, self.space(), now);
+        self.sessions.push(conversation);
+    }
+
+    /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered is
+    /// lost: they ask for no more cells than fit into a packet.
+    fn session_config(&self) -> SessionConfig {
+        const FEW_CELLS: usize = 64;
+        let config = self.config.session;
+        let most = if self.opened().next().is_some() { FEW_CELLS } else { config.max_first_cells };
+        SessionConfig { max_first_cells: most.min(config.max_first_cells), ..config }
+    }
+
+    /// The peers with which a session is due, the one that has waited longest first: otherwise those that are due again and
+    /// again would take all the room.
+    fn peers_due(&self, now: Now) -> Vec<PeerId> {
+        let scheduled = self.peers.iter().filter_map(|(id, peer)| Some((peer.next_session_at()?, id)));
+        let mut due: Vec<(Duration, &PeerId)> = scheduled.filter(|(at, _)| *at <= now.elapsed).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    fn opened(&self) -> impl Iterator<Item = &Conversation> {
+        self.sessions.iter().filter(|session| session.is_opened_here() && session.is_open())
+    }
+
+    pub(super) fn has_room_to_open(&self) -> bool {
+        self.opened().count() < self.config.max_opened()
+    }
+}
+
+/// Sessions that go on, and end.
+impl<V: Replicated> Engine<V> {
+    /// The next frame of any session. Sessions whose work is done end on the way.
+    pub(super) fn next_session_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+        let mut index = 0;
+        while let Some(conversation) = self.sessions.get_mut(index) {
+            if let Some((frame, values)) = conversation.poll_frame() {
+                // Counted at once, not at the session's end: it may be given up before that.
+                self.stats.count_sent(values);
+                return Some((conversation.peer.clone(), frame));
+            }
+            let Some(ended) = conversation.take_end(self.config.session.idle_timeout, now.elapsed) else {
+                index += 1;
+                continue;
+            };
+            // Only the answering side may be asked to repeat its last reply. That session has ended now, so that the next
+            // pass looks for what it has left to send, and goes on.
+            if ended.opened_at.is_some() {
+                self.sessions.remove(index);
+            }
+            self.session_ended(ended, now);
+        }
+        None
+    }
+
+    /// Drops sessions; those that were open count as ended early.
+    pub(super) fn give_up_sessions(&mut self, is_given_up: impl Fn(&Conversation) -> bool) {
+        let open = self.sessions.iter().filter(|session| is_given_up(session) && session.is_open());
+        self.stats.partial += open.count() as u64;
+        self.sessions.retain(|session| !is_given_up(session));
+    }
+
+    fn session_ended(&mut self, ended: Ended, now: Now) {
+        let Ended { peer, span, opened_at, finished } = ended;
+        span.ended(&finished);
+        span.within(|| {
+            let jitter = self.random.u32(500..1500);
+            if finished.stats.changed > 0 || finished.stats.differences > 0 {
+                self.speed_up(now);
+            }
+            self.stats.count_outcome(&finished.outcome);
+            self.update_peer(&peer, &EndedSession { finished: &finished, opened_at, jitter }, now);
+            match (&finished.outcome, finished.root) {
+                (Outcome::Converged, Some(root)) => self.events.push(Event::Converged { peer: peer.clone(), root }),
+                (Outcome::Refused(reason), _) => {
+                    self.events.push(Event::Refused { peer: peer.clone(), reason: reason.clone() });
+                }
+                _ => {}
+            }
+            self.events.push(Event::SessionEnded { peer, finished });
+        });
+    }
+
+    fn update_peer(&mut self, id: &PeerId, ended: &EndedSession<'_>, now: Now) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let was_silent = peer.is_silent();
+        peer.session_ended(ended, &self.config, now.elapsed);
+        if peer.is_silent() != was_silent {
+            self.pushing.peers_changed();
+        }
+    }
+}

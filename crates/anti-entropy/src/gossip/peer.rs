@@ -1,0 +1,273 @@
+//! One peer: how healthy it is, when it is to be talked to, and what it said last.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::announcement::StateDigest;
+use super::config::GossipConfig;
+use super::span::scaled;
+use crate::PeerId;
+use crate::summary::Root;
+use crate::sync::{Finished, Outcome, PartialReason};
+
+/// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
+const MAX_BUSY_RETRIES: u32 = 6;
+
+/// What is known of a peer, and when the next session with it is due.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    zone: Option<String>,
+    /// When this replica and the peer last certified that they are equal, and with which root.
+    converged: Option<(Duration, Root)>,
+    /// When the session was opened from here that certified a root last, and that root.
+    certified: Option<(Duration, Root)>,
+    heard_at: Option<Duration>,
+    failures: u32,
+    /// Let a session time out, and has not been heard since the session's last time-out began.
+    silent: bool,
+    /// How many sessions in a row ended because it, or this replica, was in another transfer.
+    busy: u32,
+    /// No session is opened before this time, whatever is scheduled.
+    backoff_until: Duration,
+    /// Sessions follow one another until the two have converged.
+    pursued: bool,
+    /// When the next session outside of the rounds is wanted.
+    scheduled_at: Option<Duration>,
+    /// How many keys differed when it was last compared with.
+    differences: u64,
+    /// What it announced last, and when.
+    announced: Option<(Duration, StateDigest)>,
+    /// When a comparison was last begun because of what it announced.
+    announcement_followed_at: Option<Duration>,
+}
+
+/// A peer's state, as plain data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// The peer.
+    pub peer: PeerId,
+    /// Its zone.
+    pub zone: Option<String>,
+    /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state; `None` if
+    /// neither has happened.
+    pub lag: Option<Duration>,
+    /// The root that both had then.
+    pub root: Option<Root>,
+    /// How long ago the last frame of the peer arrived; `None` if none has.
+    pub silent: Option<Duration>,
+    /// How many sessions in a row have failed.
+    pub failures: u32,
+    /// For how much longer no session with the peer is opened, after failures.
+    pub backoff: Duration,
+    /// How many keys differed when the two were last compared.
+    pub differences: u64,
+}
+
+/// A session that has ended, as the peer's health goes by it.
+#[derive(Debug)]
+pub(super) struct EndedSession<'a> {
+    pub(super) finished: &'a Finished,
+    /// When it was opened from here; `None` if the peer opened it.
+    pub(super) opened_at: Option<Duration>,
+    /// By how many thousandths the pause before the next session is to be scaled.
+    pub(super) jitter: u32,
+}
+
+/// When a session is opened.
+impl Peer {
+    /// Wants a session at this time; an earlier wish stands.
+    pub(super) fn schedule(&mut self, at: Duration) {
+        self.scheduled_at = Some(self.scheduled_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// The session that was wanted is opened, or one is open already.
+    pub(super) fn unschedule(&mut self) {
+        self.scheduled_at = None;
+    }
+
+    /// When the next session may be opened: as scheduled, or when the back-off ends. `None` if none is wanted.
+    pub(super) fn next_session_at(&self) -> Option<Duration> {
+        self.scheduled_at.map(|at| at.max(self.backoff_until))
+    }
+
+    /// Wants one session now, in spite of a back-off.
+    pub(super) fn sync_now(&mut self, now: Duration) {
+        self.backoff_until = Duration::ZERO;
+        self.schedule(now);
+    }
+
+    /// Wants sessions from now on until the two have converged. If that is under way, it keeps the pace that the peer's health
+    /// allows.
+    pub(super) fn pursue(&mut self, now: Duration) {
+        if !self.pursued {
+            self.pursued = true;
+            self.sync_now(now);
+        }
+    }
+
+    /// Whether failures keep sessions with it from being opened.
+    pub(super) fn is_backing_off(&self, now: Duration) -> bool {
+        self.backoff_until > now
+    }
+}
+
+/// How healthy it is.
+impl Peer {
+    /// A frame of it has arrived. Returns whether it was silent until then.
+    pub(super) fn heard(&mut self, now: Duration) -> bool {
+        self.heard_at = Some(now);
+        core::mem::take(&mut self.silent)
+    }
+
+    /// Whether it let a session time out and has not been heard since.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Draws the conclusions from the end of a session with it.
+    pub(super) fn session_ended(&mut self, ended: &EndedSession<'_>, config: &GossipConfig, now: Duration) {
+        let EndedSession { finished, opened_at, jitter } = *ended;
+        let pause = scaled(config.busy_retry.saturating_mul(1 << self.busy.min(MAX_BUSY_RETRIES)), jitter);
+        self.differences = finished.stats.differences;
+        let was_busy = finished.outcome == Outcome::Partial(PartialReason::Busy);
+        self.busy = if was_busy { self.busy.saturating_add(1) } else { 0 };
+        match &finished.outcome {
+            Outcome::Converged => self.has_converged(finished.root, opened_at, now),
+            Outcome::Progress => self.succeeded(),
+            Outcome::Partial(reason) => self.ended_early(reason, config, now),
+            Outcome::Refused(_) => self.failed(config, now),
+        }
+        if opened_at.is_some() && (self.pursued || self.is_worth_retrying(&finished.outcome)) {
+            self.schedule(now.saturating_add(pause));
+        }
+    }
+
+    fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
+        self.succeeded();
+        self.pursued = false;
+        if let Some(root) = root {
+            self.converged = Some((now, root));
+            // What the peer said in a session that it opened, or that was open before, may be older than it looks.
+            self.certified = opened_at.map(|opened_at| (opened_at, root)).or(self.certified);
+        }
+    }
+
+    fn ended_early(&mut self, reason: &PartialReason, config: &GossipConfig, now: Duration) {
+        // A peer that was restarted knows nothing of the session, and answers others all the same.
+        let silence_began = now.saturating_sub(config.session.idle_timeout);
+        if *reason == PartialReason::TimedOut && self.heard_at.is_none_or(|heard| heard <= silence_began) {
+            self.silent = true;
+        }
+        match reason {
+            // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so is every
+            // peer while this replica's store fails, for it would fail again.
+            PartialReason::TimedOut
+            | PartialReason::Uncertified
+            | PartialReason::AbortedByPeer
+            | PartialReason::TooManyPieces
+            | PartialReason::StoreFailed => self.failed(config, now),
+            PartialReason::Busy | PartialReason::Budget | PartialReason::Shutdown => {}
+        }
+    }
+
+    /// Whether the same session is likely to succeed in a moment.
+    fn is_worth_retrying(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Partial(PartialReason::Busy) => self.busy <= MAX_BUSY_RETRIES,
+            Outcome::Partial(PartialReason::Budget) => true,
+            _ => false,
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.backoff_until = Duration::ZERO;
+    }
+
+    pub(super) fn failed(&mut self, config: &GossipConfig, now: Duration) {
+        let backoff = config.backoff_min.saturating_mul(1 << self.failures.min(20)).min(config.backoff_max);
+        self.failures = self.failures.saturating_add(1);
+        self.backoff_until = now.saturating_add(backoff);
+    }
+}
+
+/// What it holds.
+impl Peer {
+    /// The peer has announced that its state is this one, which this replica has too.
+    pub(super) fn announced_equal(&mut self, state: StateDigest, root: Root, now: Duration) {
+        self.announced = Some((now, state));
+        self.converged = Some((now, root));
+        self.differences = 0;
+    }
+
+    /// The peer has announced another state than this replica's.
+    pub(super) fn announced_difference(&mut self, state: StateDigest, now: Duration) {
+        self.announced = Some((now, state));
+    }
+
+    /// Whether it has announced this state within `lifetime`.
+    pub(super) fn announces(&self, state: StateDigest, lifetime: Duration, now: Duration) -> bool {
+        self.announced.is_some_and(|(at, announced)| announced == state && now.saturating_sub(at) < lifetime)
+    }
+
+    /// Whether an announcement may lead to a comparison now: at most one in each `pause`, and none during a back-off. If it
+    /// may, the pause begins.
+    pub(super) fn may_follow_announcement(&mut self, pause: Duration, now: Duration) -> bool {
+        let paused = self.announcement_followed_at.is_some_and(|at| now.saturating_sub(at) < pause);
+        if paused || self.is_backing_off(now) {
+            return false;
+        }
+        self.announcement_followed_at = Some(now);
+        true
+    }
+
+    /// Whether a session that was opened from here at `since` or later certified this root.
+    pub(super) fn has_certified(&self, root: Root, since: Duration) -> bool {
+        self.certified.is_some_and(|(opened_at, certified)| opened_at >= since && certified == root)
+    }
+
+    /// When it was last known to be equal.
+    pub(super) fn equal_at(&self) -> Option<Duration> {
+        self.converged.map(|(at, _)| at)
+    }
+
+    pub(super) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    pub(super) fn set_zone(&mut self, zone: Option<String>) {
+        self.zone = zone;
+    }
+
+    pub(super) fn status(&self, peer: &PeerId, now: Duration) -> PeerStatus {
+        PeerStatus {
+            peer: peer.clone(),
+            zone: self.zone.clone(),
+            lag: self.converged.map(|(at, _)| now.saturating_sub(at)),
+            root: self.converged.map(|(_, root)| root),
+            silent: self.heard_at.map(|at| now.saturating_sub(at)),
+            failures: self.failures,
+            backoff: self.backoff_until.saturating_sub(now),
+            differences: self.differences,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_its_limit() {
+        let config = GossipConfig::default();
+        let mut peer = Peer::default();
+        for _ in 0..100 {
+            peer.failed(&config, Duration::ZERO);
+        }
+        assert_eq!(peer.backoff_until, config.backoff_max);
+        peer.succeeded();
+        peer.failed(&config, Duration::ZERO);
+        assert_eq!(peer.backoff_until, config.backoff_min);
+    }
+}
