@@ -4,12 +4,12 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
-use super::{Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
+use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
+use super::{Outcome, PartialReason, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::Refusal;
-use crate::replica::{Error, Replica, Replicated};
-use crate::summary::compare::{Ask, answer, first_answer};
+use crate::replica::{Error, Replicated};
+use crate::summary::compare::{answer, first_answer};
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{OwnCells, first_cells, holds_little, most_cells};
 use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined};
@@ -22,55 +22,88 @@ use crate::{KeyHash, KeyRange};
 /// The least number of differences that are looked up for a batch.
 const LEAST_LOOK_AHEAD: usize = 64;
 
+/// The answerer of a session.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Answerer {
     nonce: u64,
-    /// The snapshot that the opener compares with; none before it opened.
-    compared: Option<Baseline>,
-    /// Its cells, once some were asked for.
+    stage: Stage,
+}
+
+/// How far the session has got.
+#[derive(Clone, Debug, Hash)]
+enum Stage {
+    /// The opening was not taken yet.
+    Unopened,
+    /// The two sides differ; the opener asks, and sends what it holds.
+    Answering(Box<Answering>),
+    /// It is over. The root is certified if both sides were found to have it.
+    Closed { certified: Option<Root> },
+}
+
+/// What is answered from, until the session ends or is opened again.
+#[derive(Clone, Debug, Hash)]
+struct Answering {
+    /// The snapshot that the opener compares with.
+    compared: Baseline,
+    opening: Opening,
+    /// The snapshot's cells, once some were asked for.
     cells: Option<OwnCells>,
+    /// The only places where a batch may end, if either side's context has no room for more.
     cuts: Option<Vec<KeyHash>>,
-    /// The last batch that was taken in: what the opener holds in its range.
-    joined: Option<(Joined, KeyRange, RangeClocks)>,
-    /// Whether the comparison was started again.
-    reopened: bool,
-    /// Whether the opener was sent all of what is held here, so that nothing is missing but its word.
-    is_through: bool,
-    /// Whether it was so and was asked for more: then it is a transfer to the end, for it might be asked again and again.
-    was_through: bool,
+    /// The last batch that was taken in.
+    joined: Option<JoinedBatch>,
+    transfer: Transfer,
     /// How many differences are looked up for the next batch: about twice as many as the last one had room for.
     look_ahead: usize,
-    /// The root that both sides were found to have at the end.
-    certified: Option<Root>,
+}
+
+/// How often the session was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Opening {
+    First,
+    /// Since what was exchanged after the first one did not add up.
+    Second,
+}
+
+/// A batch of the opener's that was taken in: what the opener holds in its range.
+#[derive(Clone, Debug, Hash)]
+struct JoinedBatch {
+    joined: Joined,
+    range: KeyRange,
+    clocks: RangeClocks,
+}
+
+/// What is still to be sent to the opener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Transfer {
+    /// Something is on its way, or will be asked for.
+    Open,
+    /// Nothing: the opener was sent all that is held here, and only its last word is missing.
+    Through,
+    /// The opener was sent all and asked for more. Since it might do so again and again, this is a transfer to the end.
+    Resumed,
 }
 
 impl Answerer {
     pub(super) fn new(nonce: u64) -> Self {
-        Self {
-            nonce,
-            compared: None,
-            cells: None,
-            cuts: None,
-            joined: None,
-            reopened: false,
-            is_through: false,
-            was_through: false,
-            look_ahead: BULK_GAPS,
-            certified: None,
+        Self { nonce, stage: Stage::Unopened }
+    }
+
+    /// The root that both sides were found to have at the end.
+    pub(super) fn certified(&self) -> Option<Root> {
+        match self.stage {
+            Stage::Closed { certified } => certified,
+            _ => None,
         }
     }
 
-    pub(super) fn certified(&self) -> Option<Root> {
-        self.certified
-    }
-
     pub(super) fn is_transferring(&self) -> bool {
-        self.compared.is_some() && !self.is_through
+        matches!(&self.stage, Stage::Answering(answering) if answering.transfer != Transfer::Through)
     }
 
-    /// Whether an opener that is not heard of any more may well be through.
+    /// Whether an opener that is silent from now on may well have ended the session.
     pub(super) fn is_through(&self) -> bool {
-        self.is_through
+        matches!(&self.stage, Stage::Answering(answering) if answering.transfer == Transfer::Through)
     }
 
     pub(super) fn handle_request<V: Replicated>(
@@ -78,20 +111,16 @@ impl Answerer {
         request: Request,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
-        let is_last_word = matches!(request, Request::Close(_) | Request::Busy | Request::Abort);
-        if self.is_through && !is_last_word {
-            (self.is_through, self.was_through) = (false, true);
-        }
         match request {
             Request::Open(open) => Ok(self.handle_open(&open, turn)),
-            Request::Ask(ask) => Ok(self.handle_ask(&ask, turn.config)),
-            Request::Inventory(keys) => self.handle_held(keys, turn.replica),
-            Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),
-            Request::Batch(batch) => self.handle_batch(batch, turn),
-            Request::More { from, inline } => self.reply_batch(from, inline, turn),
-            Request::Close(theirs) => Ok(Step::end(self.converged_if(theirs, turn))),
+            Request::Close(theirs) => Ok(Step::end(self.end(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
+            Request::Batch(request) => self.handle_batch(request, turn),
+            other => match &mut self.stage {
+                Stage::Answering(answering) => answering.handle_request(other, turn),
+                Stage::Unopened | Stage::Closed { .. } => Ok(out_of_turn()),
+            },
         }
     }
 
@@ -99,38 +128,75 @@ impl Answerer {
         if open.schema_id != turn.config.schema_id {
             return Step::say_and_end(Reply::Refused(RefusalCode::Agreement), Outcome::Refused(Refusal::SchemaId));
         }
-        // Once, and with whole digests, since short ones did not add up.
-        if self.compared.is_some() && (open.width == Width::Short || self.reopened) {
-            return out_of_turn();
-        }
-        self.reopened = self.compared.is_some();
+        let opening = match &self.stage {
+            Stage::Unopened => Opening::First,
+            // Once more, and with whole digests, since short ones did not add up.
+            Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
+            Stage::Answering(_) | Stage::Closed { .. } => return out_of_turn(),
+        };
         let state = state_of(turn.replica);
         let is_equal = state == open.state;
         plant!(let is_equal = is_equal(is_equal, state.root, open.state.root));
         if is_equal {
-            self.certified = Some(state.root);
+            self.stage = Stage::Closed { certified: Some(state.root) };
             return Step::say_and_end(Reply::Equal, Outcome::Converged);
         }
         if !turn.may_transfer {
             return Step::say_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
-        let baseline = turn.replica.baseline();
-        self.cells = None;
+        let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
+        self.stage = Stage::Answering(Box::new(answering));
+        Step::say(Reply::Differs(differs))
+    }
+
+    fn handle_batch<V: Replicated>(
+        &mut self,
+        request: BatchRequest,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Reply>, Error> {
+        let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
+        let state = request.state;
+        let mut step = answering.handle_batch(request.batch, turn)?;
+        // As the opener is, or was a moment ago: there is nothing more to be said.
+        let is_joined = matches!(&step.say, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
+        if let Some(theirs) = state.filter(|theirs| is_joined && *theirs == state_of(turn.replica)) {
+            step.end = Some(self.end(theirs, turn));
+        }
+        Ok(step)
+    }
+
+    /// Ends the session: converged only if this side is as the opener says that it is.
+    fn end<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
+        let (outcome, certified) = compare_states(theirs, turn);
+        self.stage = Stage::Closed { certified };
+        outcome
+    }
+}
+
+impl Answering {
+    /// Takes a snapshot for the opener to compare with, and says how to find what differs.
+    fn begin<V: Replicated>(open: &Open, opening: Opening, nonce: u64, turn: &mut Turn<'_, V>) -> (Self, Differs) {
         let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
         let cuts = turn.replica.cuts_if_full();
-        self.cuts = joint_cuts(cuts.clone(), open.cuts.clone());
-        let first = if state.root == open.state.root {
+        let mut answering = Self {
+            compared: turn.replica.baseline(),
+            opening,
+            cells: None,
+            cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
+            joined: None,
+            transfer: Transfer::Open,
+            look_ahead: BULK_GAPS,
+        };
+        let first = if turn.replica.root() == open.state.root {
             First::Nothing
-        } else if self.is_bulk(open, seen.is_some(), turn) {
+        } else if answering.is_bulk(open, seen.is_some(), turn) {
             let entries = turn.replica.len();
             turn.stats.differences += entries.saturating_sub(open.entries);
             First::Bulk { entries }
         } else {
-            self.first_step(open, &baseline, turn)
+            answering.first_step(open, turn)
         };
-        self.compared = Some(baseline);
-        (self.joined, self.is_through, self.was_through) = (None, false, false);
-        Step::say(Reply::Differs(Differs { nonce: self.nonce, cuts, seen, first }))
+        (answering, Differs { nonce, cuts, seen, first })
     }
 
     /// Whether the opener is to say what it holds, instead of finding what it lacks. What both hold must be nameable; and
@@ -143,13 +209,42 @@ impl Answerer {
         lacks_many && can_name && can_bound && holds_little(open.entries, entries)
     }
 
-    fn first_step<V: Replicated>(&mut self, open: &Open, compared: &Baseline, turn: &mut Turn<'_, V>) -> First {
+    fn first_step<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> First {
         match first_cells(open, turn.replica, turn.config) {
             Some(count) => {
-                let cells = self.cells.insert(OwnCells::of(compared.summary.clone()));
+                let cells = self.cells.insert(OwnCells::of(self.compared.summary.clone()));
                 First::Cells(cells.chunk(0, count, turn.replica))
             }
-            None => First::Tree(first_answer(&compared.summary, open.width, turn.config.answer_bytes)),
+            None => First::Tree(first_answer(&self.compared.summary, open.width, turn.config.answer_bytes)),
+        }
+    }
+
+    fn handle_request<V: Replicated>(
+        &mut self,
+        request: Request,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Reply>, Error> {
+        self.resume();
+        match request {
+            Request::Ask(ask) => {
+                let answer = answer(&self.compared.summary, &ask, turn.config.answer_bytes);
+                Ok(Step::say(Reply::Answer(answer)))
+            }
+            Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),
+            Request::Inventory(keys) => {
+                // What is asked for beyond that is sent whole.
+                let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
+                Ok(Step::say(Reply::Inventory(turn.replica.inventory(keys)?)))
+            }
+            Request::More { from, inline } => self.reply_batch(from, inline, turn),
+            _ => Ok(out_of_turn()),
+        }
+    }
+
+    /// Notes that the opener goes on.
+    fn resume(&mut self) {
+        if self.transfer == Transfer::Through {
+            self.transfer = Transfer::Resumed;
         }
     }
 
@@ -160,48 +255,23 @@ impl Answerer {
         Step::say(Reply::Cells(cells.chunk(start, end, turn.replica)))
     }
 
-    fn handle_ask(&mut self, ask: &Ask, config: &SessionConfig) -> Step<Reply> {
-        match &self.compared {
-            Some(compared) => Step::say(Reply::Answer(answer(&compared.summary, ask, config.answer_bytes))),
-            None => out_of_turn(),
-        }
-    }
-
-    fn handle_held<V: Replicated>(&self, keys: Vec<KeyHash>, replica: &Replica<V>) -> Result<Step<Reply>, Error> {
-        if self.compared.is_none() {
-            return Ok(out_of_turn());
-        }
-        // What is asked for beyond that is sent whole.
-        let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
-        Ok(Step::say(Reply::Inventory(replica.inventory(keys)?)))
-    }
-
-    fn handle_batch<V: Replicated>(
-        &mut self,
-        request: BatchRequest,
-        turn: &mut Turn<'_, V>,
-    ) -> Result<Step<Reply>, Error> {
-        let Some(compared) = &self.compared else { return Ok(out_of_turn()) };
-        let BatchRequest { batch, state } = request;
+    /// Takes in a batch, and replies with this replica's own of the same range.
+    fn handle_batch<V: Replicated>(&mut self, batch: Batch, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
+        self.resume();
         if batch.base == BatchBase::Snapshot {
             turn.stats.differences += batch.changes.len() as u64;
         }
         let (range, clocks) = (batch.range(), batch.clocks.clone());
-        plant!(let stale = stale_reply(&batch, compared, turn.replica)?);
+        plant!(let stale = stale_reply(&batch, &self.compared, turn.replica)?);
         turn.stats.value_bytes_received += batch.value_bytes().all;
-        let joined = match turn.replica.apply(batch, compared, turn.now)? {
+        let joined = match turn.replica.apply(batch, &self.compared, turn.now)? {
             Applied::Joined(joined) => joined,
-            Applied::Rejected(rejection) => return Ok(rejected(rejection, turn.stats)),
+            Applied::Rejected(refusal) => return Ok(rejected(refusal, turn.stats)),
         };
         turn.stats.changed += joined.changed.len() as u64;
-        self.joined = Some((joined, range, clocks));
+        self.joined = Some(JoinedBatch { joined, range, clocks });
         plant!(say_stale(stale, |batch| self.say_joined(batch, range.hi(), turn)));
-        let mut reply = self.reply_batch(range.lo(), false, turn)?;
-        // As the opener is, or was a moment ago: there is nothing more to be said.
-        if let Some(theirs) = state.filter(|theirs| *theirs == state_of(turn.replica)) {
-            reply.end = Some(self.converged_if(theirs, turn));
-        }
-        Ok(reply)
+        self.reply_batch(range.lo(), false, turn)
     }
 
     /// Rule 6: this replica's state now, against the opener's when it made the batch that was taken in last.
@@ -211,28 +281,28 @@ impl Answerer {
         inline: bool,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
-        let Some((joined, range, clocks)) = &self.joined else { return Ok(out_of_turn()) };
+        let Some(JoinedBatch { joined, range, clocks }) = &self.joined else { return Ok(out_of_turn()) };
         let Some(rest) = KeyRange::new(from, range.hi()).filter(|rest| range.includes(rest)) else {
             return Ok(out_of_turn());
         };
         // With cuts, only all of the differences tell where the batch may end.
         let most = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
         let live = turn.replica.summary();
-        let differences = live.diff_range(&joined.theirs, &rest).take(most + 1);
-        let mut gaps: Vec<Difference> = differences.collect();
+        let mut differences: Vec<Difference> = live.diff_range(&joined.theirs, &rest).take(most + 1).collect();
         // Of those that were not looked up nobody knows how many there are: many, for the limits.
-        let found = if gaps.len() > most { BULK_GAPS.max(most) } else { gaps.len() };
-        let rest = end_before_last(&mut gaps, rest, most);
+        let found = if differences.len() > most { BULK_GAPS.max(most) } else { differences.len() };
+        let rest = end_before_last(&mut differences, rest, most);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
-        if gaps.is_empty() && turn.replica.context().pieces(range) == *clocks {
-            return Ok(self.say_joined(None, range.hi(), turn));
+        if differences.is_empty() && turn.replica.context().pieces(range) == *clocks {
+            let up_to = range.hi();
+            return Ok(self.say_joined(None, up_to, turn));
         }
         let nothing = Inventory::new();
         let plan = BatchPlan {
             range: rest,
             base: BatchBase::Snapshot,
             limits: limits(turn.config, found as u64),
-            differences: gaps,
+            differences,
             compared: None,
             seen: None,
             held: if inline { &nothing } else { &joined.held },
@@ -254,17 +324,11 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Step<Reply> {
         let is_all = up_to.is_none();
-        self.is_through = is_all && !self.was_through;
+        if self.transfer != Transfer::Resumed {
+            self.transfer = if is_all { Transfer::Through } else { Transfer::Open };
+        }
         let state = is_all.then(|| state_of(turn.replica));
         Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
-    }
-
-    fn converged_if<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
-        let mine = state_of(turn.replica);
-        let equal = mine == theirs;
-        plant!(let equal = has_converged(equal));
-        self.certified = equal.then_some(mine.root);
-        if equal { Outcome::Converged } else { Outcome::Progress }
     }
 }
 

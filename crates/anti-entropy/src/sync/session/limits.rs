@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::SessionConfig;
+use super::{Outcome, SessionConfig, Turn};
 use crate::KeyHash;
 use crate::replica::{Replica, Replicated};
+use crate::summary::Root;
 use crate::sync::transfer::BatchLimits;
 use crate::sync::wire::message::State;
 
@@ -35,4 +36,12 @@ pub(super) fn joint_cuts(mine: Option<Vec<KeyHash>>, theirs: Option<Vec<KeyHash>
         (None, only) | (only, None) => only,
         (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
     }
+}
+
+/// How a session ends, and the certified root: converged only if this side is as the peer is.
+pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V>) -> (Outcome, Option<Root>) {
+    let mine = state_of(turn.replica);
+    let is_equal = mine == theirs;
+    plant!(let is_equal = has_converged(is_equal));
+    if is_equal { (Outcome::Converged, Some(mine.root)) } else { (Outcome::Progress, None) }
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, joint_cuts, limits, state_of};
+use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::Refusal;
@@ -19,45 +19,84 @@ use crate::sync::wire::message::{
 use crate::sync::wire::{Batch, BatchBase, Inventory};
 use crate::{KeyHash, KeyRange};
 
+/// The opener of a session.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Opener {
     /// This replica's state when the comparison began.
     compared: Baseline,
     width: Width,
-    search: Search,
-    /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
-    gaps: Vec<Difference>,
-    known_up_to: Option<KeyHash>,
-    /// Everything below is exchanged; `None` once everything is.
-    cursor: Option<KeyHash>,
-    /// The batch that waits for its reply.
-    sent: Option<Sent>,
-    /// What the answerer said of its state when it had sent all of it.
-    theirs: Option<State>,
-    cuts: Option<Vec<KeyHash>>,
-    phase: Phase,
-    /// What was said of this side in the opening that waits for its reply, or was answered last.
-    told: Told,
-    /// The root that both sides were found to have at the end.
-    certified: Option<Root>,
-    /// What the answerer had seen at the comparison, if it said so.
-    seen: Option<RangeClocks>,
-    /// The batch that waits until the answerer has said what it holds at some keys.
-    asking: Option<(KeyRange, Vec<KeyHash>)>,
-    /// What it said of keys that are not exchanged yet.
-    held: Inventory,
-    /// Whether content is sent whole, since the answerer did not hold what was named.
-    inline: bool,
-    /// Whether the session is over once all differences are known, and nothing is exchanged.
-    compares_only: bool,
+    aim: Aim,
+    stage: Stage,
 }
 
-/// What this side said of itself when it opened.
+/// What a session is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Aim {
+    /// Both sides exchange what differs.
+    Exchange,
+    /// The differences are found, and nothing is exchanged: for measuring what discovery costs.
+    Comparison,
+}
+
+/// How far the session has got.
+#[derive(Clone, Debug, Hash)]
+enum Stage {
+    /// The opening waits for its reply.
+    Opening(Opened),
+    /// It does so for the second time, since what was exchanged did not add up.
+    Reopening(Opened),
+    /// The two sides differ, and exchange what they hold.
+    Exchanging(Box<Exchanging>),
+    /// It is over. The root is certified if both sides were found to have it.
+    Closed { certified: Option<Root> },
+}
+
+/// What the opening said of this side.
 #[derive(Clone, Copy, Debug, Hash)]
-struct Told {
+struct Opened {
     state: State,
     entries: u64,
     max_cells: u32,
+}
+
+/// An exchange, from the answerer's first word about what differs.
+#[derive(Clone, Debug, Hash)]
+struct Exchanging {
+    opened: Opened,
+    search: Search,
+    /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
+    differences: Vec<Difference>,
+    known_up_to: Option<KeyHash>,
+    /// Everything below is exchanged.
+    cursor: KeyHash,
+    /// The only places where a batch may end, if either side's context has no room for more.
+    cuts: Option<Vec<KeyHash>>,
+    /// What the answerer had seen at the comparison, if it said so.
+    seen: Option<RangeClocks>,
+    /// What the answerer holds at keys that are not exchanged yet, as far as it was asked.
+    inventory: Inventory,
+    content: Content,
+    waiting: Waiting,
+}
+
+/// How versions and parts go into a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Content {
+    /// Those that the answerer holds are named.
+    Named,
+    /// All are sent, since the answerer did not hold what was named.
+    Inline,
+}
+
+/// What the request asked for that waits for its reply.
+#[derive(Clone, Debug, Hash)]
+enum Waiting {
+    /// More of what differs.
+    Discovery,
+    /// What the answerer holds at some keys, before a batch of this range is sent.
+    Inventory { range: KeyRange, keys: Vec<KeyHash> },
+    /// The reply to a batch, or its next part.
+    Batch(Sent),
 }
 
 /// What this side said when it sent a batch.
@@ -69,68 +108,38 @@ struct Sent {
     state: Option<State>,
 }
 
-/// How far the session has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
-    /// The opening waits for its reply.
-    Opening,
-    /// It does so for the second time, since what was exchanged did not add up.
-    Reopening,
-    /// The two sides differ, and exchange what they hold.
-    Exchanging,
-}
-
 impl Opener {
     pub(super) fn start<V: Replicated>(replica: &mut Replica<V>, config: &SessionConfig) -> (Self, Request) {
-        let mut opener = Self {
-            told: Told { state: state_of(replica), entries: 0, max_cells: 0 },
-            certified: None,
-            compared: replica.baseline(),
-            width: Width::Short,
-            search: Search::nothing(),
-            theirs: None,
-            gaps: Vec::new(),
-            known_up_to: Some(KeyHash::MIN),
-            cursor: Some(KeyHash::MIN),
-            sent: None,
-            cuts: None,
-            phase: Phase::Opening,
-            seen: None,
-            asking: None,
-            held: Inventory::new(),
-            inline: false,
-            compares_only: false,
-        };
-        let request = opener.open_request(replica, config);
-        (opener, request)
-    }
-
-    fn open_request<V: Replicated>(&mut self, replica: &mut Replica<V>, config: &SessionConfig) -> Request {
-        let max_cells = u32::try_from(self.most_first_cells(replica, config)).unwrap_or(u32::MAX);
-        self.told = Told { state: state_of(replica), entries: replica.len(), max_cells };
-        let Told { state, entries, .. } = self.told;
-        let (tally, cuts) = (replica.tally(), replica.cuts_if_full());
-        Request::Open(Open { schema_id: config.schema_id, state, width: self.width, cuts, entries, tally, max_cells })
-    }
-
-    /// None where short digests did not add up: whoever forges them can forge a sketch.
-    fn most_first_cells<V: Replicated>(&self, replica: &Replica<V>, config: &SessionConfig) -> usize {
-        if self.width == Width::Short { most_cells(replica, config).min(config.max_first_cells) } else { 0 }
+        let (compared, width) = (replica.baseline(), Width::Short);
+        let (opened, request) = open(width, replica, config);
+        (Self { compared, width, aim: Aim::Exchange, stage: Stage::Opening(opened) }, request)
     }
 
     /// Makes this a session that stops once all differences are known.
     pub(super) fn only_compare(&mut self) {
-        self.compares_only = true;
+        self.aim = Aim::Comparison;
     }
 
     /// The keys that differ, once an opener that only compares knows them all.
     pub(super) fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
-        let known = self.compares_only && self.is_transferring() && self.known_up_to.is_none();
-        known.then(|| self.gaps.iter().map(|gap| gap.key))
+        match &self.stage {
+            Stage::Exchanging(exchanging) if self.aim == Aim::Comparison && exchanging.known_up_to.is_none() => {
+                Some(exchanging.differences.iter().map(|difference| difference.key))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn is_transferring(&self) -> bool {
-        self.phase != Phase::Opening
+        matches!(self.stage, Stage::Reopening(_) | Stage::Exchanging(_))
+    }
+
+    /// The root that both sides were found to have at the end.
+    pub(super) fn certified(&self) -> Option<Root> {
+        match self.stage {
+            Stage::Closed { certified } => certified,
+            _ => None,
+        }
     }
 
     pub(super) fn handle_reply<V: Replicated>(
@@ -138,321 +147,94 @@ impl Opener {
         reply: Reply,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
-        match reply {
-            Reply::Equal | Reply::Busy | Reply::Differs(_) if self.phase == Phase::Exchanging => {
-                Ok(malformed("a reply to an opening that was not sent"))
+        let next = match &mut self.stage {
+            Stage::Opening(opened) | Stage::Reopening(opened) => {
+                let opened = *opened;
+                return self.handle_reply_to_opening(opened, reply, turn);
             }
-            Reply::Equal => Ok(Step::end(self.converged_if(self.told.state, turn))),
+            Stage::Closed { .. } => return Ok(malformed("a reply to a session that is over")),
+            Stage::Exchanging(exchanging) => {
+                let mut exchange =
+                    Exchange { compared: &self.compared, width: self.width, aim: self.aim, at: exchanging };
+                exchange.handle_reply(reply, turn)?
+            }
+        };
+        match next {
+            Next::Step(step) => Ok(step),
+            Next::Close { theirs, known_there } => Ok(self.close(theirs, known_there, turn)),
+            Next::CompareAgain => Ok(self.compare_again(turn)),
+        }
+    }
+
+    fn handle_reply_to_opening<V: Replicated>(
+        &mut self,
+        opened: Opened,
+        reply: Reply,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Request>, Error> {
+        match reply {
+            Reply::Equal => Ok(Step::end(self.end(opened.state, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !turn.may_transfer => {
                 Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
             }
-            Reply::Differs(differs) => self.handle_differs(differs, turn),
-            Reply::Answer(answer) => self.handle_answer(&answer, turn),
-            Reply::Cells(chunk) => self.handle_cells(&chunk, turn),
-            Reply::Inventory(held) => self.handle_held(held, turn),
-            Reply::Batch(reply) => self.handle_batch(reply, turn),
-            Reply::Refused(refusal) => Ok(Step::end(refused(refusal))),
+            Reply::Differs(differs) => self.begin_exchange(opened, differs, turn),
+            Reply::Refused(code) => Ok(Step::end(refused(code))),
+            Reply::Answer(_) => Ok(malformed(MISFIT)),
+            Reply::Cells(_) => Ok(malformed(UNASKED_CELLS)),
+            Reply::Inventory(_) => Ok(malformed(UNASKED_INVENTORY)),
+            Reply::Batch(_) => Ok(malformed(UNASKED_BATCH)),
         }
     }
 
-    /// Converged only if this side still is as the peer is, or was found to be: it may have written since it asked.
-    fn converged_if<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
-        let mine = state_of(turn.replica);
-        let equal = mine == theirs;
-        plant!(let equal = has_converged(equal));
-        self.certified = equal.then_some(mine.root);
-        if equal { Outcome::Converged } else { Outcome::Progress }
-    }
-
-    pub(super) fn certified(&self) -> Option<Root> {
-        self.certified
-    }
-
-    fn handle_differs<V: Replicated>(
+    fn begin_exchange<V: Replicated>(
         &mut self,
+        opened: Opened,
         differs: Differs,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
-        self.phase = Phase::Exchanging;
-        self.cuts = joint_cuts(turn.replica.cuts_if_full(), differs.cuts);
-        (self.cursor, self.gaps, self.sent) = (Some(KeyHash::MIN), Vec::new(), None);
-        (self.asking, self.held) = (None, Inventory::new());
-        (self.search, self.inline) = (Search::nothing(), false);
-        self.seen = differs.seen;
-        match differs.first {
-            First::Nothing => self.next_step(turn),
-            First::Bulk { entries } if self.width == Width::Full || !holds_little(self.told.entries, entries) => {
-                Ok(malformed("whole batches, though this side holds much"))
-            }
-            First::Bulk { .. } if self.compares_only || self.cuts.is_some() => self.compare_trees(turn),
-            First::Bulk { entries } => {
-                let lacking = entries.saturating_sub(self.told.entries);
-                turn.stats.differences = turn.stats.differences.saturating_add(lacking);
-                self.search = Search::Bulk { entries };
-                self.next_step(turn)
-            }
-            First::Tree(first) => {
-                self.search = Search::trees(self.compared.summary.clone(), self.width);
-                self.handle_answer(&first, turn)
-            }
-            First::Cells(chunk) => {
-                let asked = self.told.max_cells as usize;
-                let ours = self.compared.summary.clone();
-                self.search = Search::Sketch(Box::new(Sketching::new(ours, asked, turn.replica, turn.config)));
-                self.handle_cells(&chunk, turn)
-            }
+        let mut exchanging = Box::new(Exchanging {
+            opened,
+            search: Search::nothing(),
+            differences: Vec::new(),
+            known_up_to: Some(KeyHash::MIN),
+            cursor: KeyHash::MIN,
+            cuts: joint_cuts(turn.replica.cuts_if_full(), differs.cuts),
+            seen: differs.seen,
+            inventory: Inventory::new(),
+            content: Content::Named,
+            waiting: Waiting::Discovery,
+        });
+        let mut exchange = Exchange { compared: &self.compared, width: self.width, aim: self.aim, at: &mut exchanging };
+        let next = exchange.begin(differs.first, turn)?;
+        self.stage = Stage::Exchanging(exchanging);
+        match next {
+            Next::Step(step) => Ok(step),
+            Next::Close { .. } | Next::CompareAgain => Ok(malformed("an exchange that ends as it begins")),
         }
     }
 
-    /// Takes in cells; once they lead nowhere, asks for the trees.
-    fn handle_cells<V: Replicated>(&mut self, chunk: &Chunk, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        let Search::Sketch(sketching) = &mut self.search else { return Ok(malformed(UNASKED_CELLS)) };
-        match sketching.handle_chunk(chunk, turn.replica, turn.config) {
-            None => Ok(malformed(UNASKED_CELLS)),
-            Some(Progress::Ask { start, count }) => Ok(Step::say(Request::Cells { start, count })),
-            Some(Progress::Found(found)) => {
-                self.search = Search::Found(found.into());
-                self.next_step(turn)
-            }
-            Some(Progress::Failed) => {
-                turn.stats.sketches_failed += 1;
-                self.compare_trees(turn)
-            }
-        }
-    }
-
-    fn compare_trees<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        self.search = Search::trees(self.compared.summary.clone(), self.width);
-        self.next_step(turn)
-    }
-
-    fn handle_answer<V: Replicated>(
-        &mut self,
-        answer: &Answer,
-        turn: &mut Turn<'_, V>,
-    ) -> Result<Step<Request>, Error> {
-        let fits = match &mut self.search {
-            Search::Trees(comparison) => comparison.handle_answer(answer).is_ok(),
-            _ => false,
-        };
-        if fits { self.next_step(turn) } else { Ok(malformed("an answer that does not fit the question")) }
-    }
-
-    /// Asks on until enough differences are known for a batch, sends it, and closes when all of the space is exchanged.
-    fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        const MEAN_ANSWER_BYTES: usize = 128;
-        let Some(cursor) = self.cursor else { return Ok(self.close(turn)) };
-        let enough = self.take_gaps(cursor, turn);
-        let end = self.end_of_batch(cursor);
-        let is_to_ask = !enough || end.is_none();
-        let ask = is_to_ask.then(|| self.search.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)).flatten();
-        match (ask, end) {
-            (Some(ask), _) => Ok(Step::say(Request::Ask(ask))),
-            (None, _) if self.compares_only => Ok(Step { say: None, end: None }),
-            (None, Some(range)) => self.send_batch(range, turn),
-            // Only with cuts that allow nothing before the top, and then all of it is known.
-            (None, None) => self.send_batch(rest_from(cursor), turn),
-        }
-    }
-
-    /// Takes what the comparison has found, up to what a batch has room for. Says whether it is time for a batch.
-    fn take_gaps<V: Replicated>(&mut self, cursor: KeyHash, turn: &mut Turn<'_, V>) -> bool {
-        if let Search::Bulk { entries } = self.search {
-            self.known_up_to =
-                if self.shares_no_writer(turn.replica) { None } else { end_of_whole_batch(cursor, entries, BULK_GAPS) };
-            return true;
-        }
-        let room = if self.cuts.is_some() || self.compares_only {
-            usize::MAX - 1
-        } else {
-            self.batch_limits(turn).max_entries.min(BULK_GAPS)
-        };
-        // One more than there is room for says where the batch has to end.
-        let wanted = (room + 1).saturating_sub(self.gaps.len());
-        let (found, known_up_to) = self.search.take(wanted);
-        turn.stats.differences = turn.stats.differences.saturating_add(found.len() as u64);
-        let full = found.len() == wanted;
-        self.gaps.extend(found);
-        self.known_up_to = self.gaps.last().filter(|_| full).map_or(known_up_to, |last| Some(last.key));
-        full || self.search.is_complete()
-    }
-
-    /// Whether the answerer has seen nothing of what this side has seen, so that it reads nothing for a whole batch.
-    fn shares_no_writer<V: Replicated>(&self, replica: &Replica<V>) -> bool {
-        let is_new = |seen: &RangeClocks| seen.replicas().all(|writer| replica.context().max_counter(writer) == 0);
-        self.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
-    }
-
-    /// How much goes into a batch, going by how many differences are known by now.
-    fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
-        limits(turn.config, turn.stats.differences.saturating_add(self.search.waiting()))
+    /// Ends the session: converged only if this side still is as the peer is, or was found to be. It may have written since.
+    fn end<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
+        let (outcome, certified) = compare_states(theirs, turn);
+        self.stage = Stage::Closed { certified };
+        outcome
     }
 
     /// The end, when everything is exchanged. An answerer that has found itself to be as this side is needs no word of it.
-    fn close<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Step<Request> {
-        let Some(theirs) = self.theirs else { return malformed("the last batch without a state") };
-        let outcome = self.converged_if(theirs, turn);
-        let known_there = self.sent.as_ref().is_some_and(|sent| sent.state == Some(theirs));
+    fn close<V: Replicated>(
+        &mut self,
+        theirs: Option<State>,
+        known_there: bool,
+        turn: &mut Turn<'_, V>,
+    ) -> Step<Request> {
+        let Some(theirs) = theirs else { return malformed("the last batch without a state") };
+        let outcome = self.end(theirs, turn);
         if known_there {
             Step::end(outcome)
         } else {
             Step::say_and_end(Request::Close(state_of(turn.replica)), outcome)
         }
-    }
-
-    /// What the next batch may cover; `None` if no cut allows it to end where things are known.
-    fn end_of_batch(&self, cursor: KeyHash) -> Option<KeyRange> {
-        let end = match (&self.cuts, self.known_up_to) {
-            (Some(cuts), Some(known)) => Some(*cuts.iter().rev().find(|cut| cursor < **cut && **cut <= known)?),
-            (_, known) => known,
-        };
-        KeyRange::new(cursor, end)
-    }
-
-    /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
-    fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        self.add_changes_since(range, turn.replica);
-        self.send_known(range, turn)
-    }
-
-    /// The same, without asking about what changes while questions are answered: or there would be another one each time.
-    fn send_known<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        let plan = BatchPlan {
-            range,
-            base: if self.search.is_bulk() { BatchBase::Nothing } else { BatchBase::Snapshot },
-            differences: self.gaps.iter().filter(|gap| range.contains(gap.key)).copied().collect(),
-            compared: Some(&self.compared),
-            held: &self.held,
-            seen: self.seen.as_ref(),
-            inline: self.inline,
-            cuts: self.cuts.as_deref(),
-            limits: self.batch_limits(turn),
-        };
-        let batch = turn.replica.make_batch(&plan)?;
-        if !self.inline && batch.is_worth_asking(&self.gaps, &self.held) {
-            return Ok(self.ask_what_is_held(range));
-        }
-        turn.stats.count_sent(batch.value_bytes());
-        turn.stats.whole_batches += u32::from(batch.base == BatchBase::Nothing);
-        let (baseline, range) = (turn.replica.baseline(), batch.range());
-        let state = range.hi().is_none().then(|| state_of(turn.replica));
-        self.sent = Some(Sent { baseline, range, state });
-        Ok(Step::say(Request::Batch(BatchRequest { batch, state })))
-    }
-
-    /// Counts as gaps what changed here since the comparison: of a version that came from elsewhere meanwhile, the answerer
-    /// may hold parts, as of any other.
-    fn add_changes_since<V: Replicated>(&mut self, range: KeyRange, replica: &mut Replica<V>) {
-        let behind = self.gaps.partition_point(|gap| range.hi().is_none_or(|hi| gap.key < hi));
-        let behind = self.gaps.split_off(behind);
-        self.gaps = replica.with_changes_since(&self.gaps, &self.compared, &range);
-        self.gaps.extend(behind);
-    }
-
-    /// Asks what is held at the next keys of the range where something is.
-    fn ask_what_is_held(&mut self, range: KeyRange) -> Step<Request> {
-        let keys: Vec<KeyHash> = self.unknown(range).take(MAX_KEYS_ASKED).collect();
-        self.asking = Some((range, keys.clone()));
-        Step::say(Request::Inventory(keys))
-    }
-
-    /// The keys in a range at which the answerer holds something that is not known.
-    fn unknown(&self, range: KeyRange) -> impl Iterator<Item = KeyHash> + '_ {
-        let unknown = move |gap: &&Difference| range.contains(gap.key) && is_held_by_both(gap);
-        self.gaps.iter().filter(unknown).map(|gap| gap.key).filter(|key| !self.held.contains_key(key))
-    }
-
-    fn handle_held<V: Replicated>(
-        &mut self,
-        mut held: Inventory,
-        turn: &mut Turn<'_, V>,
-    ) -> Result<Step<Request>, Error> {
-        let Some((range, keys)) = self.asking.take() else {
-            return Ok(malformed("an answer that was not asked for"));
-        };
-        // No key is asked for twice, whatever the answer says.
-        self.held.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
-        self.send_known(range, turn)
-    }
-
-    /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
-    /// sent all content.
-    fn send_again<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        if self.unknown(range).next().is_some() {
-            return Ok(self.ask_what_is_held(range));
-        }
-        self.inline = true;
-        self.held = Inventory::new();
-        self.send_batch(range, turn)
-    }
-
-    fn handle_batch<V: Replicated>(
-        &mut self,
-        reply: BatchReply,
-        turn: &mut Turn<'_, V>,
-    ) -> Result<Step<Request>, Error> {
-        let Some(Sent { range, .. }) = self.sent else { return Ok(malformed("a batch that was not asked for")) };
-        self.theirs = reply.state;
-        match (reply.verdict, reply.batch) {
-            (Verdict::Joined, Some(batch)) => self.join_reply(batch, range, turn),
-            (Verdict::Joined, None) => {
-                self.search.skip_faster();
-                self.range_done(range, turn)
-            }
-            (Verdict::NotCertified, _) => Ok(self.compare_again(turn)),
-            (Verdict::MissingContent, _) if self.inline => Ok(give_up(PartialReason::Uncertified)),
-            (Verdict::MissingContent, _) => self.send_again(range, turn),
-            (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason)))),
-        }
-    }
-
-    /// Takes in the answerer's batch, which is against this replica's state when it sent its own.
-    fn join_reply<V: Replicated>(
-        &mut self,
-        batch: Batch,
-        range: KeyRange,
-        turn: &mut Turn<'_, V>,
-    ) -> Result<Step<Request>, Error> {
-        let Some(Sent { baseline, .. }) = &self.sent else { return Ok(malformed("a batch that was not asked for")) };
-        let got = batch.range();
-        if Some(got.lo()) != self.cursor || !range.includes(&got) {
-            return Ok(malformed("a batch of another range"));
-        }
-        turn.stats.value_bytes_received += batch.value_bytes().all;
-        match turn.replica.apply(batch, baseline, turn.now)? {
-            Applied::Joined(joined) => {
-                turn.stats.changed += joined.changed.len() as u64;
-                match got.hi().filter(|_| got.hi() != range.hi()) {
-                    Some(hi) => {
-                        self.cursor = Some(hi);
-                        Ok(Step::say(Request::More { from: hi, inline: self.inline }))
-                    }
-                    None => self.range_done(range, turn),
-                }
-            }
-            Applied::Rejected(Refusal::NotCertified) => {
-                turn.stats.uncertified += 1;
-                Ok(self.compare_again(turn))
-            }
-            Applied::Rejected(Refusal::MissingContent) if !self.inline => {
-                self.inline = true;
-                Ok(Step::say(Request::More { from: got.lo(), inline: true }))
-            }
-            Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified)),
-            Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces)),
-            Applied::Rejected(other) => Ok(Step::say_and_end(Request::Abort, Outcome::Refused(other))),
-        }
-    }
-
-    fn range_done<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Step<Request>, Error> {
-        let next = range.hi();
-        plant!(let next = next_cursor(next, &range));
-        self.cursor = next;
-        self.gaps.retain(|gap| range.hi().is_some_and(|hi| hi <= gap.key));
-        self.inline = false;
-        self.held = range.hi().map(|hi| self.held.split_off(&hi)).unwrap_or_default();
-        self.next_step(turn)
     }
 
     /// What was found did not add up. Short digests can collide, so the next comparison uses whole ones; if it
@@ -462,12 +244,343 @@ impl Opener {
             return give_up(PartialReason::Uncertified);
         }
         self.width = Width::Full;
-        self.phase = Phase::Reopening;
         self.compared = turn.replica.baseline();
-        Step::say(self.open_request(turn.replica, turn.config))
+        let (opened, request) = open(self.width, turn.replica, turn.config);
+        self.stage = Stage::Reopening(opened);
+        Step::say(request)
     }
 }
 
+/// What follows from a reply within an exchange.
+enum Next {
+    Step(Step<Request>),
+    /// Everything is exchanged. What the answerer said of its state, and whether it knows that this side has the same.
+    Close {
+        theirs: Option<State>,
+        known_there: bool,
+    },
+    /// What one side sent did not add up.
+    CompareAgain,
+}
+
+impl From<Step<Request>> for Next {
+    fn from(step: Step<Request>) -> Self {
+        Self::Step(step)
+    }
+}
+
+/// An exchange, with what it reads of its opener.
+struct Exchange<'a> {
+    compared: &'a Baseline,
+    width: Width,
+    aim: Aim,
+    at: &'a mut Exchanging,
+}
+
+impl Exchange<'_> {
+    fn begin<V: Replicated>(&mut self, first: First, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        match first {
+            First::Nothing => self.next_step(turn),
+            First::Bulk { entries } if self.width == Width::Full || !holds_little(self.at.opened.entries, entries) => {
+                Ok(malformed("whole batches, though this side holds much").into())
+            }
+            First::Bulk { .. } if self.aim == Aim::Comparison || self.at.cuts.is_some() => self.compare_trees(turn),
+            First::Bulk { entries } => {
+                let lacking = entries.saturating_sub(self.at.opened.entries);
+                turn.stats.differences = turn.stats.differences.saturating_add(lacking);
+                self.at.search = Search::Bulk { entries };
+                self.next_step(turn)
+            }
+            First::Tree(first) => {
+                self.at.search = Search::trees(self.compared.summary.clone(), self.width);
+                self.handle_answer(&first, turn)
+            }
+            First::Cells(chunk) => {
+                let max_cells = self.at.opened.max_cells as usize;
+                let ours = self.compared.summary.clone();
+                let sketching = Sketching::new(ours, max_cells, turn.replica, turn.config);
+                self.at.search = Search::Sketch(Box::new(sketching));
+                self.handle_cells(&chunk, turn)
+            }
+        }
+    }
+
+    fn handle_reply<V: Replicated>(&mut self, reply: Reply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        match reply {
+            Reply::Equal | Reply::Busy | Reply::Differs(_) => {
+                Ok(malformed("a reply to an opening that was not sent").into())
+            }
+            Reply::Answer(answer) => self.handle_answer(&answer, turn),
+            Reply::Cells(chunk) => self.handle_cells(&chunk, turn),
+            Reply::Inventory(inventory) => self.handle_inventory(inventory, turn),
+            Reply::Batch(reply) => self.handle_batch(reply, turn),
+            Reply::Refused(code) => Ok(Step::end(refused(code)).into()),
+        }
+    }
+
+    /// Takes in cells; once they lead nowhere, asks for the trees.
+    fn handle_cells<V: Replicated>(&mut self, chunk: &Chunk, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        let Search::Sketch(sketching) = &mut self.at.search else { return Ok(malformed(UNASKED_CELLS).into()) };
+        match sketching.handle_chunk(chunk, turn.replica, turn.config) {
+            None => Ok(malformed(UNASKED_CELLS).into()),
+            Some(Progress::Ask { start, count }) => Ok(Step::say(Request::Cells { start, count }).into()),
+            Some(Progress::Found(found)) => {
+                self.at.search = Search::Found(found.into());
+                self.next_step(turn)
+            }
+            Some(Progress::Failed) => {
+                turn.stats.sketches_failed += 1;
+                self.compare_trees(turn)
+            }
+        }
+    }
+
+    fn compare_trees<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        self.at.search = Search::trees(self.compared.summary.clone(), self.width);
+        self.next_step(turn)
+    }
+
+    fn handle_answer<V: Replicated>(&mut self, answer: &Answer, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        let fits = match &mut self.at.search {
+            Search::Trees(comparison) => comparison.handle_answer(answer).is_ok(),
+            _ => false,
+        };
+        if fits { self.next_step(turn) } else { Ok(malformed(MISFIT).into()) }
+    }
+
+    /// Asks on until enough differences are known for a batch, and sends it.
+    fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        const MEAN_ANSWER_BYTES: usize = 128;
+        let enough = self.take_differences(turn);
+        let end = self.end_of_batch();
+        let is_to_ask = !enough || end.is_none();
+        let ask = is_to_ask.then(|| self.at.search.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)).flatten();
+        self.at.waiting = Waiting::Discovery;
+        match (ask, end) {
+            (Some(ask), _) => Ok(Step::say(Request::Ask(ask)).into()),
+            (None, _) if self.aim == Aim::Comparison => Ok(Step { say: None, end: None }.into()),
+            (None, Some(range)) => self.send_batch(range, turn),
+            // Only with cuts that allow nothing before the top, and then all of it is known.
+            (None, None) => self.send_batch(rest_from(self.at.cursor), turn),
+        }
+    }
+
+    /// Takes what was found, up to what a batch has room for. Says whether it is time for a batch.
+    fn take_differences<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
+        if let Search::Bulk { entries } = self.at.search {
+            let bounded = !self.shares_no_writer(turn.replica);
+            self.at.known_up_to = bounded.then(|| end_of_whole_batch(self.at.cursor, entries, BULK_GAPS)).flatten();
+            return true;
+        }
+        let room = if self.at.cuts.is_some() || self.aim == Aim::Comparison {
+            usize::MAX - 1
+        } else {
+            self.batch_limits(turn).max_entries.min(BULK_GAPS)
+        };
+        // One more than there is room for says where the batch has to end.
+        let wanted = (room + 1).saturating_sub(self.at.differences.len());
+        let (found, known_up_to) = self.at.search.take(wanted);
+        turn.stats.differences = turn.stats.differences.saturating_add(found.len() as u64);
+        let full = found.len() == wanted;
+        self.at.differences.extend(found);
+        let last = self.at.differences.last().filter(|_| full);
+        self.at.known_up_to = last.map_or(known_up_to, |last| Some(last.key));
+        full || self.at.search.is_complete()
+    }
+
+    /// Whether the answerer has seen nothing of what this side has seen, so that it reads nothing for a whole batch.
+    fn shares_no_writer<V: Replicated>(&self, replica: &Replica<V>) -> bool {
+        let is_new = |seen: &RangeClocks| seen.replicas().all(|writer| replica.context().max_counter(writer) == 0);
+        self.at.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
+    }
+
+    /// How much goes into a batch, going by how many differences are known by now.
+    fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
+        limits(turn.config, turn.stats.differences.saturating_add(self.at.search.waiting()))
+    }
+
+    /// What the next batch may cover; `None` if no cut allows it to end where things are known.
+    fn end_of_batch(&self) -> Option<KeyRange> {
+        let cursor = self.at.cursor;
+        let end = match (&self.at.cuts, self.at.known_up_to) {
+            (Some(cuts), Some(known)) => Some(*cuts.iter().rev().find(|cut| cursor < **cut && **cut <= known)?),
+            (_, known) => known,
+        };
+        KeyRange::new(cursor, end)
+    }
+
+    /// Rule 4: this replica's state of a range now, against the answerer's snapshot.
+    fn send_batch<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        self.add_changes_since(range, turn.replica);
+        self.send_known(range, turn)
+    }
+
+    /// The same, without asking about what changes while questions are answered: or there would be another one each time.
+    fn send_known<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        let limits = self.batch_limits(turn);
+        let at = &mut *self.at;
+        let plan = BatchPlan {
+            range,
+            base: if at.search.is_bulk() { BatchBase::Nothing } else { BatchBase::Snapshot },
+            differences: at.differences.iter().filter(|found| range.contains(found.key)).copied().collect(),
+            compared: Some(self.compared),
+            held: &at.inventory,
+            seen: at.seen.as_ref(),
+            inline: at.content == Content::Inline,
+            cuts: at.cuts.as_deref(),
+            limits,
+        };
+        let batch = turn.replica.make_batch(&plan)?;
+        if at.content == Content::Named && batch.is_worth_asking(&at.differences, &at.inventory) {
+            return Ok(self.ask_for_inventory(range).into());
+        }
+        turn.stats.count_sent(batch.value_bytes());
+        turn.stats.whole_batches += u32::from(batch.base == BatchBase::Nothing);
+        let (baseline, range) = (turn.replica.baseline(), batch.range());
+        let state = range.hi().is_none().then(|| state_of(turn.replica));
+        self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
+        Ok(Step::say(Request::Batch(BatchRequest { batch, state })).into())
+    }
+
+    /// Counts as differences what changed here since the comparison: of a version that came from elsewhere meanwhile, the
+    /// answerer may hold parts, as of any other.
+    fn add_changes_since<V: Replicated>(&mut self, range: KeyRange, replica: &mut Replica<V>) {
+        let found = &mut self.at.differences;
+        let behind = found.partition_point(|found| range.hi().is_none_or(|hi| found.key < hi));
+        let behind = found.split_off(behind);
+        *found = replica.with_changes_since(found, self.compared, &range);
+        found.extend(behind);
+    }
+
+    /// Asks what is held at the next keys of the range where something is.
+    fn ask_for_inventory(&mut self, range: KeyRange) -> Step<Request> {
+        let keys: Vec<KeyHash> = self.unknown(range).take(MAX_KEYS_ASKED).collect();
+        self.at.waiting = Waiting::Inventory { range, keys: keys.clone() };
+        Step::say(Request::Inventory(keys))
+    }
+
+    /// The keys in a range at which the answerer holds something that is not known.
+    fn unknown(&self, range: KeyRange) -> impl Iterator<Item = KeyHash> + '_ {
+        let unknown = move |found: &&Difference| range.contains(found.key) && is_held_by_both(found);
+        let keys = self.at.differences.iter().filter(unknown).map(|found| found.key);
+        keys.filter(|key| !self.at.inventory.contains_key(key))
+    }
+
+    fn handle_inventory<V: Replicated>(&mut self, mut held: Inventory, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        let Waiting::Inventory { range, keys } = core::mem::replace(&mut self.at.waiting, Waiting::Discovery) else {
+            return Ok(malformed(UNASKED_INVENTORY).into());
+        };
+        // No key is asked for twice, whatever the answer says.
+        self.at.inventory.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
+        self.send_known(range, turn)
+    }
+
+    /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
+    /// sent all content.
+    fn send_again<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        if self.unknown(range).next().is_some() {
+            return Ok(self.ask_for_inventory(range).into());
+        }
+        self.at.content = Content::Inline;
+        self.at.inventory = Inventory::new();
+        self.send_batch(range, turn)
+    }
+
+    fn handle_batch<V: Replicated>(&mut self, reply: BatchReply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+        let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
+        match (reply.verdict, reply.batch) {
+            (Verdict::Joined, Some(batch)) => self.join_reply(batch, reply.state, range, turn),
+            (Verdict::Joined, None) => {
+                self.at.search.skip_faster();
+                self.range_done(range, reply.state, turn)
+            }
+            (Verdict::NotCertified, _) => Ok(Next::CompareAgain),
+            (Verdict::MissingContent, _) if self.at.content == Content::Inline => {
+                Ok(give_up(PartialReason::Uncertified).into())
+            }
+            (Verdict::MissingContent, _) => self.send_again(range, turn),
+            (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason))).into()),
+        }
+    }
+
+    /// Takes in the answerer's batch, which is against this replica's state when it sent its own.
+    fn join_reply<V: Replicated>(
+        &mut self,
+        batch: Batch,
+        theirs: Option<State>,
+        range: KeyRange,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Next, Error> {
+        let Waiting::Batch(Sent { baseline, .. }) = &self.at.waiting else {
+            return Ok(malformed(UNASKED_BATCH).into());
+        };
+        let got = batch.range();
+        if got.lo() != self.at.cursor || !range.includes(&got) {
+            return Ok(malformed("a batch of another range").into());
+        }
+        turn.stats.value_bytes_received += batch.value_bytes().all;
+        match turn.replica.apply(batch, baseline, turn.now)? {
+            Applied::Joined(joined) => {
+                turn.stats.changed += joined.changed.len() as u64;
+                match got.hi().filter(|_| got.hi() != range.hi()) {
+                    Some(hi) => {
+                        self.at.cursor = hi;
+                        let inline = self.at.content == Content::Inline;
+                        Ok(Step::say(Request::More { from: hi, inline }).into())
+                    }
+                    None => self.range_done(range, theirs, turn),
+                }
+            }
+            Applied::Rejected(Refusal::NotCertified) => {
+                turn.stats.uncertified += 1;
+                Ok(Next::CompareAgain)
+            }
+            Applied::Rejected(Refusal::MissingContent) if self.at.content == Content::Named => {
+                self.at.content = Content::Inline;
+                Ok(Step::say(Request::More { from: got.lo(), inline: true }).into())
+            }
+            Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified).into()),
+            Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
+            Applied::Rejected(other) => Ok(Step::say_and_end(Request::Abort, Outcome::Refused(other)).into()),
+        }
+    }
+
+    /// A range is exchanged: the next one, or the end.
+    fn range_done<V: Replicated>(
+        &mut self,
+        range: KeyRange,
+        theirs: Option<State>,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Next, Error> {
+        let next = range.hi();
+        plant!(let next = next_cursor(next, &range));
+        let Some(next) = next else {
+            let known_there =
+                matches!(&self.at.waiting, Waiting::Batch(sent) if theirs.is_some() && sent.state == theirs);
+            return Ok(Next::Close { theirs, known_there });
+        };
+        self.at.cursor = next;
+        self.at.differences.retain(|found| range.hi().is_some_and(|hi| hi <= found.key));
+        self.at.content = Content::Named;
+        self.at.inventory = range.hi().map(|hi| self.at.inventory.split_off(&hi)).unwrap_or_default();
+        self.next_step(turn)
+    }
+}
+
+/// The opening of a comparison, and what it says of this side. Where short digests did not add up no cells are wanted:
+/// whoever forges digests can forge a sketch.
+fn open<V: Replicated>(width: Width, replica: &mut Replica<V>, config: &SessionConfig) -> (Opened, Request) {
+    let most = if width == Width::Short { most_cells(replica, config).min(config.max_first_cells) } else { 0 };
+    let max_cells = u32::try_from(most).unwrap_or(u32::MAX);
+    let opened = Opened { state: state_of(replica), entries: replica.len(), max_cells };
+    let (tally, cuts) = (replica.tally(), replica.cuts_if_full());
+    let Opened { state, entries, .. } = opened;
+    (opened, Request::Open(Open { schema_id: config.schema_id, state, width, cuts, entries, tally, max_cells }))
+}
+
+const MISFIT: &str = "an answer that does not fit the question";
+const UNASKED_INVENTORY: &str = "an answer that was not asked for";
+const UNASKED_BATCH: &str = "a batch that was not asked for";
 const UNASKED_CELLS: &str = "cells that were not asked for";
 
 /// What the answerer's refusal means on this side.
