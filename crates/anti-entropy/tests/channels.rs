@@ -14,7 +14,7 @@ struct Node {
 
 impl Node {
     fn new(transport: MemoryTransport, config: ChannelsConfig) -> Self {
-        let (channels, carry) = Channels::new(transport, config);
+        let (channels, carry) = Channels::new(transport, config).unwrap();
         Self { channels, carry: carry.boxed() }
     }
 

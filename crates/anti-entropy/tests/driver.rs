@@ -83,11 +83,12 @@ fn others(index: usize, nodes: usize) -> Vec<PeerId> {
 #[test]
 fn five_nodes_converge_over_a_bad_network() {
     let network = MemoryNetwork::new(1);
-    network.set_faults(LinkFaults::default().with(|config| {
-        config.loss_per_mille = 100;
-        config.duplicate_per_mille = 100;
-        config.reorder_per_mille = 100;
-    }));
+    let faults = LinkFaults::default().with(|faults| {
+        faults.loss_per_mille = 100;
+        faults.duplicate_per_mille = 100;
+        faults.reorder_per_mille = 100;
+    });
+    network.set_faults(faults).unwrap();
     let handles: Vec<_> = (0..5).map(|index| start(&network, index, 5)).collect();
     block_on(async {
         for key in 0..50 {

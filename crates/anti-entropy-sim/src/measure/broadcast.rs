@@ -90,7 +90,7 @@ impl Configuration {
         Gossip {
             preset: Preset::Wan,
             push_route: Some(push_route),
-            push_fanout: Some(nodes.saturating_sub(1) as usize),
+            push_fanout: Some(nodes.saturating_sub(1).max(1) as usize),
             push_delay_ms: Some(push_delay_ms),
             // The pushes of a burst share one frame to each peer.
             max_queued_pushes: Some(1 << 16),

@@ -10,13 +10,13 @@ use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{SendError, Transport};
-use crate::PeerId;
+use crate::{ConfigError, PeerId};
 
-/// Several replicas of a node over one transport: each has a channel, whose number is the same at all nodes.
+/// Carries several replicas of a node over one transport: each has a channel, with the same number on all nodes.
 ///
-/// A replica's engine is driven over its channel as over any transport, so that a node with many stores needs one
-/// address, and one connection to each peer. What arrives for a channel that is not open here is dropped, as if it were
-/// lost. A frame is one of the transport's, with the channel's number before it (docs/protocol.md, "Channels").
+/// A channel is a [`Transport`], so that an engine is driven over it as over any other. A node with many stores then needs
+/// one address, and one connection to each peer. Frames for a channel that is not open here are dropped. On the wire a
+/// frame has the channel's number before it (docs/protocol.md, "Channels").
 ///
 /// ```
 /// use anti_entropy::transport::{Channels, ChannelsConfig};
@@ -25,11 +25,11 @@ use crate::PeerId;
 ///
 /// let network = MemoryNetwork::new(1);
 /// let node = |name: &str| {
-///     let (channels, carry) = Channels::new(network.join(name.into()), ChannelsConfig::default());
+///     let (channels, carry) = Channels::new(network.join(name.into()), ChannelsConfig::default())?;
 ///     std::thread::spawn(|| block_on(carry)); // or spawn it on any async runtime
-///     channels
+///     Ok::<_, anti_entropy::ConfigError>(channels)
 /// };
-/// let (alice, bob) = (node("alice"), node("bob"));
+/// let (alice, bob) = (node("alice")?, node("bob")?);
 /// let (songs, films) = (bob.open(1)?, bob.open(2)?); // to be driven, one with each replica
 /// block_on(async {
 ///     alice.open(2)?.send(&"bob".into(), b"a frame".to_vec()).await?;
@@ -47,11 +47,11 @@ pub struct Channels(Arc<Shared>);
 #[serde(default)]
 #[non_exhaustive]
 pub struct ChannelsConfig {
-    /// How many frames wait for a channel; what is more is dropped, as a network would. 1,024 by default, as for a
-    /// driver: with one behind it a channel is always read.
+    /// How many frames may wait for a channel; further ones are dropped, as on a lossy network. At least 1; 1,024 by default,
+    /// as for a driver: with one behind it a channel is always read.
     pub queue_frames: NonZeroUsize,
-    /// How many bytes of frames wait for a channel, unless one waits alone. 16 MiB by default: frames of 1 MiB, of a few
-    /// peers at once.
+    /// How many bytes of frames may wait for a channel; one that waits alone may be longer. At least 1; 16 MiB by default:
+    /// frames of 1 MiB, of a few peers at once.
     pub queue_bytes: usize,
 }
 
@@ -61,6 +61,14 @@ impl ChannelsConfig {
         change(&mut self);
         self
     }
+
+    /// Checks every field's range. [`Channels::new`] calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_least("queue_bytes", self.queue_bytes, 1)
+    }
 }
 
 impl Default for ChannelsConfig {
@@ -69,7 +77,7 @@ impl Default for ChannelsConfig {
     }
 }
 
-/// What did not reach a channel.
+/// How many frames did not reach a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelsStats {
@@ -81,7 +89,7 @@ pub struct ChannelsStats {
     pub malformed: u64,
 }
 
-/// A channel that is open already. Nothing was changed; drop that one first, or take another number.
+/// The channel of this number is open already. Nothing was changed; drop that channel first, or take another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("channel {0} is open already; nothing was changed; close the other first, or take another number")]
 pub struct ChannelTaken(pub u64);
@@ -117,9 +125,16 @@ struct Waiting {
 const NUMBER_LEN: usize = size_of::<u64>();
 
 impl Channels {
-    /// Channels over a transport, and a future that carries what arrives to them: spawn it. It ends when the transport is
-    /// closed; the channels end with it, or when it is dropped.
-    pub fn new(transport: impl Transport, config: ChannelsConfig) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    /// Channels over a transport, and a future that delivers what arrives to them: spawn it. It ends when the transport is
+    /// closed; all channels end with it, or when it is dropped.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a setting is out of its range; nothing was started.
+    pub fn new(
+        transport: impl Transport,
+        config: ChannelsConfig,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), ConfigError> {
+        config.validate()?;
         let shared = Arc::new(Shared {
             transport: Box::new(transport),
             config,
@@ -134,13 +149,13 @@ impl Channels {
                 end.0.deliver(from, frame);
             }
         };
-        (Self(shared), carry)
+        Ok((Self(shared), carry))
     }
 
-    /// Opens the channel of this number. It is closed by being dropped.
+    /// Opens the channel of this number. Dropping it closes it.
     ///
     /// # Errors
-    /// If it is open already.
+    /// [`ChannelTaken`] if it is open already.
     pub fn open(&self, number: u64) -> Result<Channel, ChannelTaken> {
         let (frames, incoming) = mpsc::unbounded();
         let waiting = Arc::new(Waiting::default());
@@ -156,7 +171,7 @@ impl Channels {
         Ok(Channel { shared: Arc::clone(&self.0), number, incoming, waiting })
     }
 
-    /// What did not reach a channel so far.
+    /// How many frames did not reach a channel so far.
     pub fn stats(&self) -> ChannelsStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ChannelsStats {

@@ -15,17 +15,19 @@ use crate::PeerId;
 use crate::gossip::Engine;
 use crate::replica::Replicated;
 
-/// Limits of a driver's queues. The types exclude what is out of range.
+/// Limits of the queues between transport, handles, subscribers and engine. Every value of the types is in range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct DriverConfig {
-    /// How many received frames wait for the engine; what is more is dropped, as a network would. 1,024 by default.
-    pub max_queued_frames: NonZeroUsize,
-    /// How many calls of handles wait for the engine; what is more is refused. 4,096 by default.
-    pub max_queued_calls: NonZeroUsize,
-    /// How many changes or events wait for a subscriber; what is more is dropped, and the subscriber told. 1,024 by
+    /// How many received frames may wait for the engine; further ones are dropped, as on a lossy network. At least 1; 1,024 by
     /// default.
+    pub max_queued_frames: NonZeroUsize,
+    /// How many calls of handles may wait for the engine; further ones fail with
+    /// [`HandleError::Overloaded`](crate::HandleError::Overloaded). At least 1; 4,096 by default.
+    pub max_queued_calls: NonZeroUsize,
+    /// How many changes or events may wait for a subscriber; further ones are dropped, and the subscriber gets their number. At
+    /// least 1; 1,024 by default.
     pub subscriber_queue: NonZeroUsize,
 }
 
@@ -44,44 +46,36 @@ impl Default for DriverConfig {
     }
 }
 
-/// Runs an engine over a transport, on any async runtime.
+/// Runs an engine over a transport, on any async runtime. [`Node`](crate::Node) does this for most applications.
 ///
-/// Returns a [`Handle`] and a future. The future moves frames, and has to be polled: spawn it. The engine runs on a thread
-/// of its own, so that a store that blocks does not stall the runtime. The future ends when the transport is closed or
-/// the engine has stopped; the thread, when it was [shut down](Handle::shutdown), or the future and every handle are gone.
+/// Returns a [`Handle`] and a future. The future moves frames between engine and transport, and has to be polled: spawn it.
+/// The engine runs on a thread of its own, so that a store that blocks does not stall the runtime.
 ///
-/// What is driven may also be something of yours that contains an engine: state that belongs to the replica then lives on
-/// the same thread, and [`Handle::with`] reaches both. It gives the engine by `AsMut`, always the same one, and gives it up
-/// by `Into` when it is shut down.
+/// The future ends when the transport is closed or the engine has stopped. The thread ends when it was
+/// [shut down](Handle::shutdown), or when the future and every handle are dropped.
+///
+/// `driven` is the engine, or a type of yours that contains it: state that belongs to the replica then lives on the same
+/// thread, and [`Handle::with`] reaches both. Its `AsMut` has to return the same engine every time; its `Into` returns that
+/// engine when it is shut down.
 ///
 /// ```
 /// use anti_entropy::clock::Seed;
-/// use anti_entropy::{Clock, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, PeerId, Replica, SystemClock};
 /// use anti_entropy::engine::{Engine, drive};
+/// use anti_entropy::{Clock, DriverConfig, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Replica, SystemClock};
 /// use futures::executor::block_on;
 ///
-/// let network = MemoryNetwork::new(1);
-/// let start = |name: &str, peer: &str, seed: u8| {
-///     let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]))?;
-///     let clock = SystemClock::new();
-///     let mut engine = Engine::new(replica, GossipConfig::test(), seed.into(), clock.now());
-///     engine.add_peer(PeerId::from(peer), None);
-///     let (handle, driver) = drive(engine, network.join(PeerId::from(name)), clock, Default::default());
-///     std::thread::spawn(|| block_on(driver)); // or `tokio::spawn(driver)`, for example
-///     Ok::<_, anti_entropy::Error>(handle)
-/// };
-/// let (alice, bob) = (start("alice", "bob", 1)?, start("bob", "alice", 2)?);
-/// block_on(async {
-///     alice.write(Keyed::new(1u32, "one".to_string())).await?;
-///     bob.wait_converged([PeerId::from("alice")]).await?;
-///     assert_eq!(bob.read(1).await?.value().unwrap().value, "one");
-///     Ok::<_, anti_entropy::HandleError>(())
-/// })?;
+/// let (seed, clock) = (Seed::from_os()?, SystemClock::new());
+/// let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed.clone())?;
+/// let engine = Engine::new(replica, GossipConfig::default(), seed.derive_u64("gossip"), clock.now())?;
+/// let transport = MemoryNetwork::new(1).join("alice".into());
+/// let (alice, frames) = drive(engine, transport, clock, DriverConfig::default())?;
+/// std::thread::spawn(|| block_on(frames)); // or `tokio::spawn(frames)`, for example
+/// block_on(alice.write(Keyed::new(1, "green".to_string())))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// If the operating system cannot start a thread.
+/// The operating system's error if it cannot start a thread; nothing runs then.
 pub fn drive<V, E>(
     mut driven: E,
     transport: impl Transport,
@@ -105,7 +99,7 @@ where
     Ok((handle, carry(transport, outgoing, jobs, queued, config.max_queued_frames.get())))
 }
 
-/// Carries frames both ways until one of the two ways ends.
+/// Carries frames in both directions until one of them ends.
 async fn carry<V: Replicated, E>(
     transport: impl Transport,
     outgoing: mpsc::UnboundedReceiver<(PeerId, Vec<u8>)>,

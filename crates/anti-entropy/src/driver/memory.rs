@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use self::mailbox::Mailbox;
 use super::{SendError, Transport};
-use crate::PeerId;
+use crate::{ConfigError, PeerId};
 
-/// Faults of every link of a [`MemoryNetwork`], as chances out of 1,000; anything above means always.
+/// Faults of every link of a [`MemoryNetwork`], as chances out of 1,000: 0 means never and 1,000 always.
 ///
 /// ```
 /// use anti_entropy::transport::LinkFaults;
@@ -27,11 +27,11 @@ use crate::PeerId;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LinkFaults {
-    /// How often a frame is lost without a word.
+    /// How often a frame is lost without an error. At most 1,000; 0 by default.
     pub loss_per_mille: u32,
-    /// How often a frame arrives twice.
+    /// How often a frame arrives twice. At most 1,000; 0 by default.
     pub duplicate_per_mille: u32,
-    /// How often a frame is held back until the next one to the same receiver has passed it.
+    /// How often a frame is held back until the next one to the same receiver has overtaken it. At most 1,000; 0 by default.
     pub reorder_per_mille: u32,
 }
 
@@ -41,12 +41,22 @@ impl LinkFaults {
         change(&mut self);
         self
     }
+
+    /// Checks every field's range. [`MemoryNetwork::set_faults`] calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_most("loss_per_mille", self.loss_per_mille, 1_000)?;
+        ConfigError::at_most("duplicate_per_mille", self.duplicate_per_mille, 1_000)?;
+        ConfigError::at_most("reorder_per_mille", self.reorder_per_mille, 1_000)
+    }
 }
 
-/// A network inside one process, for tests and demonstrations: bounded queues, and faults on demand.
+/// A network inside one process, for tests and demonstrations: with bounded queues, and with faults on demand.
 ///
-/// Clones are handles to the same network. Nothing is timed and every draw comes from the seed, so a test that sends
-/// in the same order sees the same faults.
+/// Clones are handles to the same network. There are no timers, and every random choice comes from the seed, so that a test
+/// that sends in the same order sees the same faults.
 ///
 /// ```
 /// use anti_entropy::{MemoryNetwork, PeerId, Transport};
@@ -65,14 +75,14 @@ pub struct MemoryNetwork {
 }
 
 impl MemoryNetwork {
-    /// The longest frame that is carried: as long as a TCP transport's by default, so that what works here works there.
+    /// The longest frame that is carried, in bytes: the default of the TCP transport, so that what works here works there.
     pub const MAX_FRAME_BYTES: usize = 1 << 20;
     /// How many frames wait for a receiver at most; more are refused with [`SendError::QueueFull`].
     pub const RECEIVE_QUEUE_FRAMES: usize = 1_024;
     /// How many bytes of frames wait for a receiver at most; more are refused with [`SendError::QueueFull`].
     pub const RECEIVE_QUEUE_BYTES: usize = 16 << 20;
 
-    /// A network without peers and without faults, whose draws come from `seed`.
+    /// A network without peers and without faults, whose random choices come from `seed`.
     pub fn new(seed: u64) -> Self {
         let state = State {
             random: fastrand::Rng::with_seed(seed),
@@ -84,8 +94,8 @@ impl MemoryNetwork {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Joins the network under a name. An earlier transport of that name is closed, as a node that restarts closes
-    /// its earlier self, and what still waited for it is lost.
+    /// Joins the network under a name. An earlier transport of that name is closed, as if its node had restarted, and the
+    /// frames that still waited for it are lost.
     pub fn join(&self, name: PeerId) -> MemoryTransport {
         let mut state = self.lock();
         state.lives += 1;
@@ -99,11 +109,17 @@ impl MemoryNetwork {
     }
 
     /// Sets the faults of every link from now on.
-    pub fn set_faults(&self, faults: LinkFaults) {
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a chance is above 1,000; the faults stay what they were.
+    pub fn set_faults(&self, faults: LinkFaults) -> Result<(), ConfigError> {
+        faults.validate()?;
         self.lock().faults = faults;
+        Ok(())
     }
 
-    /// Cuts the network into groups: from now on a frame is lost without a word unless some group has both its ends.
+    /// Cuts the network into groups: from now on a frame is lost, without an error, unless its sender and its receiver have a
+    /// group in common.
     ///
     /// The peers that no group names form one more group, so naming one peer alone isolates it. A peer in two groups
     /// bridges them. An earlier partition is replaced.
@@ -138,7 +154,7 @@ impl MemoryTransport {
         &self.name
     }
 
-    /// Leaves the network: receiving ends, what still waited is lost, and others can no longer send here.
+    /// Leaves the network: receiving ends, frames that still waited are lost, and peers can no longer send to this name.
     pub fn close(&self) {
         let wakers = self.network.lock().own_mailbox(&self.name, self.life).map(Mailbox::close);
         wake(wakers.unwrap_or_default());
@@ -289,7 +305,7 @@ mod tests {
 
     fn send_numbers(faults: LinkFaults, seed: u64, count: u8) -> Vec<u8> {
         let network = MemoryNetwork::new(seed);
-        network.set_faults(faults);
+        network.set_faults(faults).unwrap();
         let (a, b) = pair(&network);
         (0..count).for_each(|number| send(&a, &b, &[number]).unwrap());
         drain(&b).concat()

@@ -1,4 +1,4 @@
-//! The short way to run a replica.
+//! The builder that most applications use to run a replica.
 
 use std::boxed::Box;
 use std::future::Future;
@@ -13,18 +13,21 @@ use crate::gossip::{Engine, GossipConfig};
 use crate::replica::{Continuity, Error, Marker, Opening, Replica, ReplicaConfig, Replicated, Resolver, Store};
 use crate::{ConfigError, PeerId};
 
-/// A replica, its peers and its settings, before it runs: the short way to a [`Handle`].
+/// Builds and starts a replica with its store, resolver, peers and transport, and returns a [`Handle`] to it.
 ///
-/// It reads the clocks and the random generator of the operating system. An event loop without threads, or a test on
-/// virtual time, drives an [`Engine`] instead.
+/// It uses the clocks and the random generator of the operating system. To run a replica without threads, or on virtual
+/// time, drive an [`Engine`] instead.
 ///
 /// ```
 /// use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
 /// use futures::executor::block_on;
 ///
 /// let network = MemoryNetwork::new(1);
-/// let alice = Node::new(MemoryStore::new(), LastWriterWins).peer("bob").spawn(network.join("alice".into()))?;
-/// let bob = Node::new(MemoryStore::new(), LastWriterWins).peer("alice").spawn(network.join("bob".into()))?;
+/// let start = |name: &str, peer: &str| {
+///     let node = Node::<Keyed<u32, String>>::new(MemoryStore::new(), LastWriterWins);
+///     node.peer(peer).spawn(network.join(name.into()))
+/// };
+/// let (alice, bob) = (start("alice", "bob")?, start("bob", "alice")?);
 /// block_on(alice.write(Keyed::new(1, "green".to_string())))?;
 /// block_on(bob.wait_converged(["alice".into()]))?;
 /// assert_eq!(block_on(bob.read(1))?.value().unwrap().value, "green");
@@ -44,7 +47,7 @@ pub struct Node<V: Replicated> {
     driver: DriverConfig,
 }
 
-/// Why a node was not started. Nothing runs; what the store held is still there.
+/// Why a node was not started. Nothing runs, and the store holds what it held.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
@@ -54,11 +57,11 @@ pub enum NodeError {
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] Error),
-    /// The operating system gives no random numbers.
+    /// The operating system returned no random numbers.
     #[error(transparent)]
     Randomness(#[from] RandomnessUnavailable),
-    /// The operating system starts no thread.
-    #[error("the operating system starts no thread: {0}; nothing was started; raise the limit on threads")]
+    /// The operating system could not start a thread.
+    #[error("the operating system could not start a thread: {0}; nothing runs; raise the limit on threads")]
     Thread(std::io::Error),
 }
 
@@ -80,73 +83,73 @@ impl<V: Replicated> Node<V> {
         }
     }
 
-    /// Adds a peer, by the name that the transport knows it by.
+    /// Adds a peer, by the name under which the transport knows it.
     pub fn peer(mut self, peer: impl Into<PeerId>) -> Self {
         self.peers.push((peer.into(), None));
         self
     }
 
-    /// Adds a peer that is in this zone, a rack or a data centre.
+    /// Adds a peer and the zone that it is in: a rack or a data centre.
     pub fn peer_in(mut self, peer: impl Into<PeerId>, zone: impl Into<String>) -> Self {
         self.peers.push((peer.into(), Some(zone.into())));
         self
     }
 
-    /// Names the zone of this node: some rounds prefer peers of other zones.
+    /// Sets the zone of this node; some choices of a peer prefer other zones.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = Some(zone.into());
         self
     }
 
-    /// Names what is replicated, where a process runs several replicas: metrics and spans have it as `space`.
+    /// Names the data set, where a process runs several replicas: metrics and spans carry the name as `space`.
     pub fn space(mut self, space: impl Into<String>) -> Self {
         self.space = space.into();
         self
     }
 
-    /// Proves that the store was not rolled back since it was closed: what [`Handle::shutdown`] returned then. Take it
-    /// away from where you keep it before you start the node. See [`Continuity::Marker`].
+    /// Passes on the marker that [`Handle::shutdown`] returned when the store was closed: it proves that the store was not
+    /// rolled back since. Delete your copy of it before you start the node. See [`Continuity::Marker`].
     pub fn marker(self, marker: Marker) -> Self {
         self.continuity(Continuity::Marker(marker))
     }
 
-    /// Says what proves that the store was not rolled back. Nothing by default, so that the replica takes a new id.
+    /// Sets the proof that the store was not rolled back. There is none by default, so that the replica takes a new id.
     pub fn continuity(mut self, continuity: Continuity) -> Self {
         self.continuity = continuity;
         self
     }
 
-    /// Limits and policies of the replica.
+    /// Sets the limits and policies of the replica.
     pub fn replica(mut self, config: ReplicaConfig) -> Self {
         self.replica = config;
         self
     }
 
-    /// Whom to talk to, how often, and within which budget.
+    /// Sets which peers to talk to, how often, and within which budget.
     pub fn gossip(mut self, config: GossipConfig) -> Self {
         self.gossip = config;
         self
     }
 
-    /// Limits of the queues between handles, engine and transport.
+    /// Sets the limits of the queues between handles, engine and transport.
     pub fn driver(mut self, config: DriverConfig) -> Self {
         self.driver = config;
         self
     }
 
-    /// Reads the time from another clock than the system's, in tests.
+    /// Sets another clock than the operating system's, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Draws from this seed and not from the operating system, in tests. Two nodes with one seed lose writes.
+    /// Sets the seed of all random choices, for tests. Two nodes with the same seed lose writes.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Opens the store, starts the engine's thread, and moves frames on another thread. The way without an async runtime.
+    /// Opens the store, starts the engine's thread, and moves frames on another thread; no async runtime is needed.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -157,8 +160,8 @@ impl<V: Replicated> Node<V> {
         Ok(handle)
     }
 
-    /// Opens the store and starts the engine's thread. The future moves frames between engine and transport: spawn it on
-    /// the runtime of the transport. It ends when the transport is closed or the engine has stopped.
+    /// Opens the store and starts the engine's thread. The returned future moves frames between engine and transport: spawn
+    /// it on the transport's async runtime. It ends when the transport is closed or the engine has stopped.
     ///
     /// ```no_run
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Node, Transport};
@@ -181,8 +184,8 @@ impl<V: Replicated> Node<V> {
         self.start_with(transport, |engine| engine)
     }
 
-    /// The same for what contains the engine: state of yours that belongs to the replica then lives on the engine's
-    /// thread, and [`Handle::with`] reaches both. See [`drive`].
+    /// Starts a type of yours that contains the engine: state that belongs to the replica then lives on the engine's thread,
+    /// and [`Handle::with`] reaches both. See [`drive`].
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -194,6 +197,9 @@ impl<V: Replicated> Node<V> {
     where
         E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
     {
+        // Before the store is opened: a marker is good for one opening.
+        self.replica.validate().map_err(|error| error.within("replica"))?;
+        self.gossip.validate_with(&self.replica)?;
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let opening = Opening { seed: seed.clone(), continuity: self.continuity, config: self.replica };
         let replica = Replica::open_boxed(self.store, self.resolver, opening)?;

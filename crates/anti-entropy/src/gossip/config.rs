@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::PushRoute;
 use crate::ConfigError;
+use crate::replica::ReplicaConfig;
 use crate::sync::SessionConfig;
 
 /// Whom to talk to, how often, and within which budget. Plain data; every replica may have its own, except for
@@ -150,18 +151,30 @@ impl GossipConfig {
         ConfigError::at_least("busy_retry", self.busy_retry, SHORTEST)?;
         ConfigError::at_least("backoff_min", self.backoff_min, SHORTEST)?;
         ConfigError::at_most_field("backoff_min", self.backoff_min, "backoff_max", self.backoff_max)?;
+        ConfigError::at_least("push_fanout", self.push_fanout, 1)?;
+        // One for each direction: otherwise two replicas that open at once could not answer each other.
+        ConfigError::at_least("max_sessions", self.max_sessions.get(), 2)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
         self.session.validate().map_err(|error| error.within("session"))
     }
 
+    /// Checks these settings, and those that they have to agree on with the replica's. Fields are named as an engine has them:
+    /// `gossip.fanout`, `replica.max_value_bytes`.
+    pub(crate) fn validate_with(&self, replica: &ReplicaConfig) -> Result<(), ConfigError> {
+        self.validate().map_err(|error| error.within("gossip"))?;
+        let (value_bytes, message_bytes) = (replica.max_value_bytes, self.session.max_message_bytes);
+        let limit = "gossip.session.max_message_bytes";
+        ConfigError::at_most_field("replica.max_value_bytes", value_bytes, limit, message_bytes)
+    }
+
     /// How many sessions may be open from here.
     pub(super) fn max_opened(&self) -> usize {
-        (self.max_sessions.get() / 2).max(1)
+        self.max_sessions.get() / 2
     }
 
     /// How many sessions of peers may be held, those included that are over and wait to repeat their last reply.
     pub(super) fn max_accepted(&self) -> usize {
-        (self.max_sessions.get() - self.max_sessions.get() / 2).max(1)
+        self.max_sessions.get() - self.max_opened()
     }
 
     /// For replicas in one data centre: a round every ten seconds, short time-outs.

@@ -14,10 +14,13 @@ use crate::PeerId;
 /// use anti_entropy::{GossipConfig, PushRoute};
 ///
 /// // 100 replicas that hear of every write within two hops at most: one of them relays to all others.
-/// let star = GossipConfig { push_route: PushRoute::Tree, push_fanout: 99, ..GossipConfig::lan() };
+/// let star = GossipConfig::lan().with(|config| {
+///     config.push_route = PushRoute::Tree;
+///     config.push_fanout = 99;
+/// });
 /// // Within eight hops, and nobody sends more than four messages a write.
-/// let tree = GossipConfig { push_fanout: 3, ..star };
-/// assert_ne!(tree.push_route, PushRoute::default());
+/// let tree = star.with(|config| config.push_fanout = 3);
+/// assert_eq!(tree.push_route, PushRoute::Tree);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -184,9 +184,9 @@ impl Gossip {
         let number = |number: Option<usize>| number.map(|number| number as u64);
         let sizes = [
             ("fanout", number(self.fanout), 1),
-            ("push_fanout", number(self.push_fanout), 0),
+            ("push_fanout", number(self.push_fanout), 1),
             ("max_queued_pushes", number(self.max_queued_pushes), 0),
-            ("max_sessions", number(self.max_sessions.map(Into::into)), 1),
+            ("max_sessions", number(self.max_sessions.map(Into::into)), 2),
             ("frame_bytes", number(self.frame_bytes), 512),
             ("batch_entries", number(self.batch_entries.map(Into::into)), 1),
             ("batch_bytes", number(self.batch_bytes), 1),

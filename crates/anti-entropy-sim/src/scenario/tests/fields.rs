@@ -23,7 +23,7 @@ fn full_gossip() -> Gossip {
         push_fanout: Some(1),
         push_delay_ms: Some(1),
         max_queued_pushes: Some(1),
-        max_sessions: Some(NonZeroUsize::MIN),
+        max_sessions: NonZeroUsize::new(2),
         busy_retry_ms: Some(1),
         backoff_min_ms: Some(1),
         backoff_max_ms: Some(2),

@@ -84,10 +84,7 @@ impl<V: Replicated> Engine<V> {
     /// `gossip.`. `replica.max_value_bytes` above `gossip.session.max_message_bytes` is refused too: such a value would be
     /// accepted from the application and could never be sent.
     pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Result<Self, ConfigError> {
-        config.validate().map_err(|error| error.within("gossip"))?;
-        let (value_bytes, message_bytes) = (replica.config().max_value_bytes, config.session.max_message_bytes);
-        let limit = "gossip.session.max_message_bytes";
-        ConfigError::at_most_field("replica.max_value_bytes", value_bytes, limit, message_bytes)?;
+        config.validate_with(replica.config())?;
         let mut random = fastrand::Rng::with_seed(seed);
         let first_round = scaled(config.min_interval, random.u32(0..1000));
         Ok(Self {

@@ -4,11 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Dispatch, Level, Metadata, Subscriber};
 
 use crate::PeerId;
 use crate::gossip::engine::tests::{Cluster, Item, name};
@@ -60,7 +60,12 @@ impl Collector {
     }
 
     /// What happens in `body`, as a subscriber sees it.
+    ///
+    /// While one subscriber is alive, a span that another thread meets first is off for all, if that thread has none: two more
+    /// stay alive, so that tests that run at the same time turn nothing off.
     fn of(body: impl FnOnce()) -> Self {
+        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        OTHERS.get_or_init(|| [Dispatch::new(Self::default()), Dispatch::new(Self::default())]);
         let collector = Self::default();
         tracing::subscriber::with_default(collector.clone(), body);
         collector
