@@ -1,6 +1,8 @@
-//! Made-up keys and values, the same in every run, and the digests that a replica makes of them.
+//! Made-up keys and values, the same in every run, the digests that a replica makes of them, and the time of writing.
 
-use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
+use std::time::Duration;
+
+use anti_entropy::clock::{Dot, Now, ReplicaId, Timestamp};
 use anti_entropy::summary::Fingerprint;
 use anti_entropy::value::ContentHash;
 use anti_entropy::{KeyHash, Keyed};
@@ -14,6 +16,11 @@ pub type Value = [u8; 32];
 pub type Item = Keyed<Key, Value>;
 /// What a summary holds of an item.
 pub type Entry = (KeyHash, Fingerprint);
+
+/// The time at which everything happens: nothing that is measured waits for time to pass.
+pub const fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
 
 /// The key with a number. No two are the same.
 pub fn key(number: u64) -> Key {

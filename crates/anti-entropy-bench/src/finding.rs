@@ -7,7 +7,8 @@ use anti_entropy::session::{Frame, Session, SessionOutput};
 use anti_entropy::{Error, KeyHash, SessionConfig};
 use cpu_time::ThreadTime;
 
-use super::pair::{Pair, now};
+use super::data::now;
+use super::pair::Pair;
 
 /// What one side found of the other, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ mod pair;
 mod patterns;
 mod synchronising;
 
-pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, value};
+pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, now, value};
 pub use finding::{Finding, by_tree, find, find_with, short};
-pub use pair::{Pair, equal, filled, now};
+pub use pair::{Pair, equal, filled};
 pub use patterns::{RealPatterns, Revision, made_up_pattern, real_patterns};
 pub use synchronising::{Synchronised, synchronise};

@@ -4,19 +4,13 @@ use std::collections::BTreeSet;
 use std::mem::take;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use anti_entropy::clock::{Now, Seed};
+use anti_entropy::clock::Seed;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{Error, KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Replicated, Store, Transaction};
 
-use super::data::{Item, item, key};
+use super::data::{Item, item, key, now};
 use super::synchronising::synchronise;
-
-/// An instant; nothing that is measured waits for time to pass.
-pub const fn now() -> Now {
-    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
-}
 
 /// How many keys are written at once: what the benchmarks count is not how the replicas came to be.
 const TRANSACTION: u64 = 1000;
@@ -159,5 +153,23 @@ impl Store for SharedStore {
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         self.contents().commit(commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_makes_a_pair_equal_and_all_its_frames_are_counted() {
+        let mut pair = Pair::new(3000, |_| {}).unwrap();
+        pair.differ_at(100).unwrap();
+        let mut bytes = 0;
+        let synchronised = synchronise(&mut pair.ours, &mut pair.theirs, |frame| bytes += frame.len() as u64).unwrap();
+        assert_eq!(synchronised.bytes, bytes);
+        assert_eq!(pair.ours.root(), pair.theirs.root());
+        assert!(synchronised.value_bytes > 0);
+        let again = synchronise(&mut pair.ours, &mut pair.theirs, |_| {}).unwrap();
+        assert_eq!((again.bytes, again.round_trips), (107, 1));
     }
 }

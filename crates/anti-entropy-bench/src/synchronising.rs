@@ -3,7 +3,7 @@
 use anti_entropy::session::{Frame, Outcome, Session, SessionOutput, SessionStats};
 use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
-use super::pair::now;
+use super::data::now;
 
 /// What a session took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,23 +71,4 @@ pub fn synchronise<V: Replicated>(
             - needed.iter().sum::<u64>(),
         round_trips: finished.stats.round_trips,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Pair;
-
-    #[test]
-    fn all_frames_are_counted_and_the_replicas_are_equal() {
-        let mut pair = Pair::new(3000, |_| {}).unwrap();
-        pair.differ_at(100).unwrap();
-        let mut bytes = 0;
-        let synchronised = synchronise(&mut pair.ours, &mut pair.theirs, |frame| bytes += frame.len() as u64).unwrap();
-        assert_eq!(synchronised.bytes, bytes);
-        assert_eq!(pair.ours.root(), pair.theirs.root());
-        assert!(synchronised.value_bytes > 0);
-        let again = synchronise(&mut pair.ours, &mut pair.theirs, |_| {}).unwrap();
-        assert_eq!((again.bytes, again.round_trips), (107, 1));
-    }
 }
