@@ -9,6 +9,7 @@ mod plot;
 mod rbsr;
 mod reconcile;
 mod riblt;
+mod summary;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -281,6 +282,8 @@ pub(crate) fn measure(entries: &[u64], differences: &[u64], progress: &Progress,
     let points = Points { entries, differences };
     points.of::<anti_entropy::Sketched>(progress, &mut each);
     points.of::<anti_entropy::Tree>(progress, &mut each);
+    points.of::<summary::Sketched>(progress, &mut each);
+    points.of::<summary::Tree>(progress, &mut each);
     points.of::<merkle_search_tree::SearchTree>(progress, &mut each);
     points.of::<rbsr::Ranges>(progress, &mut each);
     points.of::<reconcile::Replicated>(progress, &mut each);
@@ -430,7 +433,7 @@ mod tests {
     fn all_libraries_are_measured_at_all_points_that_there_are() {
         let mut rows = Vec::new();
         measure(&[200], &[10, 0, 1000], &Progress::new(), |row| rows.push(row));
-        assert_eq!(rows.len(), 14);
+        assert_eq!(rows.len(), 18);
         assert!(rows.iter().all(|row| row.found().is_some_and(|found| found.keys_missed == 0)));
     }
 }
