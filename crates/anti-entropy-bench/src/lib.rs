@@ -1,5 +1,5 @@
-//! What the benchmarks of anti-entropy work on: made-up entries, patterns, pairs of replicas, and the finding of what
-//! differs between them. docs/benchmarks.md says how to run them and what is counted.
+//! What the benchmarks share: generated entries and patterns, pairs of replicas that differ in a known way, and
+//! sessions between them that are counted. docs/benchmarks.md says how to run the benchmarks and what they count.
 
 mod data;
 mod finding;

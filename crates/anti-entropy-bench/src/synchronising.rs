@@ -1,33 +1,33 @@
-//! Making two replicas equal, and what that costs.
+//! A session that makes two replicas equal, and its costs.
 
 use anti_entropy::session::{Frame, Outcome, Session, SessionOutput, SessionStats};
 use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
 use super::data::now;
 
-/// What a session took.
+/// What a session sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synchronised {
-    /// All bytes of all frames, of both directions.
+    /// The bytes of all frames in both directions.
     pub bytes: u64,
-    /// Bytes of values among them.
+    /// The bytes of values among them.
     pub value_bytes: u64,
-    /// Bytes of parts among those of values.
+    /// The bytes of parts among those of values.
     pub part_bytes: u64,
-    /// Bytes of parts that one of the two did not hold.
+    /// The bytes of parts that their receiver needed. If more were sent, the receiver held the rest before.
     pub part_bytes_needed: u64,
-    /// Requests answered; the opening one is the first.
+    /// The number of requests that were answered. The opening request is the first.
     pub round_trips: u32,
 }
 
-/// Runs a session with the default settings until both replicas are equal. `each_frame` is shown all frames of both
-/// directions.
+/// Runs a session with the default settings until both replicas are equal. Calls `each_frame` for each frame of either
+/// side.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
 ///
 /// # Panics
-/// If the session does not make them equal, which it does without a bug: no frame is lost.
+/// If the session ends before they are equal. No frame is lost, so that this is a bug.
 pub fn synchronise<V: Replicated>(
     ours: &mut Replica<V>,
     theirs: &mut Replica<V>,

@@ -1,4 +1,4 @@
-//! This crate, as it is: sessions that find by a sketch or descend the Merkle tree, and such that only do the latter.
+//! `anti-entropy`: sessions with the default settings, and sessions that compare trees and send no sketch.
 
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
 use anti_entropy::summary::MerkleTree;
@@ -9,10 +9,10 @@ use super::data::{Data, Entry};
 use super::summary::{TreeAndSketch, insert, tree_of, with_sketch};
 use super::{Finding, Peer};
 
-/// Finds as sessions do by default.
+/// Finds with a session of the default settings.
 pub(crate) struct Sketched;
 
-/// Finds with the tree alone.
+/// Finds with a session that sends no sketch.
 pub(crate) struct Tree;
 
 impl Peer for Sketched {
@@ -93,7 +93,7 @@ fn found_with(pair: &mut Pair, config: SessionConfig, name: impl Fn(KeyHash) -> 
     }
 }
 
-/// What a replica puts into its tree for an entry that was written once.
+/// The entry that a replica puts into its tree for an entry that was written once.
 fn hashed((key, value): Entry) -> anti_entropy_bench::Entry {
     let mut bytes = [0; 32];
     for (bytes, limb) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(value) {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::data::{Data, Entry};
 use super::{Finding, Peer, Wire};
 
-/// Finds with a sketch, and with the tree where the sketch leads nowhere.
+/// Finds with a sketch, and with the tree if decoding fails.
 pub(crate) struct Sketched;
 
 /// Finds with the tree alone.
@@ -23,8 +23,8 @@ const FIRST_CELLS: usize = 64;
 impl Peer for Sketched {
     const NAME: &'static str = "anti-entropy-summary (sketch)";
     const NOTES: &'static str = "a set of key hashes and fingerprints, here SHA-256 of the value; messages are the \
-                                 benchmark's, in bincode: a root, 64 cells, then as many as the decoder asks for; names \
-                                 keys by 64 bits of their hashes, values are not moved";
+                                 benchmark's, in bincode: a root, 64 cells, then as many as the decoder asks for; \
+                                 names keys by 64 bits of their hashes, values are not moved";
     const MEMORY: &'static str = "the tree and the sketch";
     const DATA_BYTES: u64 = 0;
     type Side = TreeAndSketch;
@@ -56,7 +56,7 @@ impl Peer for Sketched {
 
 impl Peer for Tree {
     const NAME: &'static str = "anti-entropy-summary (tree)";
-    const NOTES: &'static str = "the same without a sketch: the comparison's questions and answers, in bincode, with no \
+    const NOTES: &'static str = "the same without a sketch: the comparison's questions and answers, in bincode, no \
                                  bound on a message; names keys by 128-bit hashes";
     const MEMORY: &'static str = "the tree";
     const DATA_BYTES: u64 = 0;
@@ -109,7 +109,7 @@ pub(crate) fn insert((tree, sketch): &mut TreeAndSketch, (key, fingerprint): (Ke
     tree.root();
 }
 
-/// The hashes of the keys that differ. `None` if the decoder was misled.
+/// Finds the hashes of the keys that differ with a sketch. `None` if decoding fails.
 fn by_sketch(
     (tree, sketch): &mut TreeAndSketch,
     (their_tree, their_sketch): &mut TreeAndSketch,
@@ -148,7 +148,7 @@ fn provide(encoder: &mut Encoder, sketch: &Sketch, end: usize) {
     encoder.provide(kept.get(encoder.made()..end.min(kept.len())).unwrap_or(&[]));
 }
 
-/// The hashes of the keys that differ.
+/// Finds the hashes of the keys that differ by comparing trees.
 fn by_tree(ours: &mut MerkleTree, theirs: &mut MerkleTree, wire: &mut Wire) -> Vec<KeyHash> {
     let theirs = theirs.snapshot();
     let root: [u8; 32] = wire.send(&ours.root().to_bytes());
