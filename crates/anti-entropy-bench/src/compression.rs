@@ -1,4 +1,4 @@
-//! What compression would save.
+//! How much compression would save.
 
 mod lossy;
 
@@ -12,10 +12,10 @@ use anti_entropy_bench::{RealPatterns, now, real_patterns, synchronise};
 use anti_entropy_engram::{MemorySpace, Pattern, Resolution};
 use serde::Serialize;
 
-use crate::measure::{Progress, Samples, processor_time};
+use crate::measure::{Progress, Samples, float, processor_time};
 pub(crate) use lossy::LossyRow;
 
-/// What an algorithm makes of many pieces, each compressed by itself.
+/// The result of an algorithm that compresses each piece by itself.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     input: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Row {
     algorithm: String,
     raw_bytes: usize,
     compressed_bytes: usize,
-    /// Compressed by raw.
+    /// The compressed bytes divided by the raw bytes.
     ratio: f64,
     compress_ns_per_kib: f64,
     decompress_ns_per_kib: f64,
@@ -47,13 +47,13 @@ impl Row {
     }
 }
 
-/// What is compressed, and how it comes in pieces.
+/// Data to be compressed, in pieces.
 struct Input {
     name: &'static str,
     pieces: Vec<Vec<u8>>,
 }
 
-/// Measures the patterns of a directory. `each` and `each_lossy` get the results one by one.
+/// Measures the patterns of a directory. Calls `each` and `each_lossy` with each result.
 ///
 /// # Errors
 /// If the patterns cannot be read, or the tool `zstd` cannot be run.
@@ -97,8 +97,8 @@ fn planes(bytes: &[u8]) -> Vec<u8> {
     (0..4).flat_map(|plane| bytes.iter().skip(plane).step_by(4).copied()).collect()
 }
 
-/// All frames, of both directions, that bring all patterns to a replica that has none; and those that bring it new metadata
-/// of all of them.
+/// The frames in both directions of two sessions: one that brings all patterns to an empty replica, and one that brings
+/// it new metadata of all of them.
 fn frames(replicated: &[Pattern], patterns: &RealPatterns) -> Result<[Vec<Vec<u8>>; 2], Box<dyn Error>> {
     let space = MemorySpace::new("default");
     let open = |seed| Replica::open(MemoryStore::new(), Resolution::ConfidenceVoting, Seed::from_bytes([seed; 32]));
@@ -117,7 +117,7 @@ fn frames(replicated: &[Pattern], patterns: &RealPatterns) -> Result<[Vec<Vec<u8
     Ok(frames)
 }
 
-/// Processor time of this thread, the median of many runs.
+/// Measures LZ4 by the processor time of this thread, as the median of many runs.
 fn lz4(input: &Input) -> Row {
     let mut compressed = Vec::new();
     let [mut compress, mut decompress] = [(); 2].map(|()| Samples::default());
@@ -134,12 +134,12 @@ fn lz4(input: &Input) -> Row {
         compressed = pieces;
     }
     let compressed_bytes = compressed.iter().map(Vec::len).sum();
-    let kib = float(raw_bytes(input)) / 1024.0;
+    let kib = float(raw_bytes(input) as u64) / 1024.0;
     row(input, "lz4".to_string(), compressed_bytes, [compress.median() / kib, decompress.median() / kib])
 }
 
-/// By the tool's own measurement, with each piece as a file. (The crates that bind the library have a licence that this
-/// workspace does not take.)
+/// Has the tool `zstd` measure itself, with each piece as a file. The crates that bind the library have a licence that
+/// this workspace does not accept.
 fn zstd(input: &Input, level: u32) -> Result<Row, Box<dyn Error>> {
     let directory = Directory::new()?;
     let mut tool = Command::new("zstd");
@@ -152,7 +152,7 @@ fn zstd(input: &Input, level: u32) -> Result<Row, Box<dyn Error>> {
     let output = tool.output().map_err(|error| format!("the tool `zstd` has to be installed: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let (compressed, speeds) = parse(&text).ok_or_else(|| format!("`zstd -b -q` said something else: {text}"))?;
-    // From 10^6 bytes a second.
+    // The tool gives 10^6 bytes a second.
     let times = speeds.map(|speed| 1024.0 * 1e3 / speed);
     Ok(row(input, format!("zstd -{level}"), compressed, times))
 }
@@ -173,7 +173,7 @@ fn row(input: &Input, algorithm: String, compressed_bytes: usize, [compress, dec
         algorithm,
         raw_bytes: raw_bytes(input),
         compressed_bytes,
-        ratio: float(compressed_bytes) / float(raw_bytes(input)),
+        ratio: float(compressed_bytes as u64) / float(raw_bytes(input) as u64),
         compress_ns_per_kib: compress,
         decompress_ns_per_kib: decompress,
     }
@@ -181,11 +181,6 @@ fn row(input: &Input, algorithm: String, compressed_bytes: usize, [compress, dec
 
 fn raw_bytes(input: &Input) -> usize {
     input.pieces.iter().map(Vec::len).sum()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: usize) -> f64 {
-    count as f64
 }
 
 /// A directory of its own, which is removed in the end.

@@ -1,13 +1,13 @@
-//! Where comparing trees becomes cheaper than a sketch, and how well sessions choose between the two.
+//! When comparing trees is cheaper than sending a sketch, and how well sessions choose between the two.
 
 use anti_entropy::summary::sketch::{Cell, DecodeStatus, Decoder, DecoderLimits, Encoder};
 use anti_entropy::{Error, Transaction};
 use anti_entropy_bench::{Finding, Pair, by_tree, find, find_with, item, now};
 use serde::Serialize;
 
-use crate::measure::Progress;
+use crate::measure::{Progress, float};
 
-/// What finding takes, by either means and as a session chooses.
+/// The cost of finding with a sketch, with the trees, and with the one that a session chooses.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Row {
     tree_bytes: u64,
     tree_round_trips: u32,
     tree_cpu_us: f64,
-    /// By what the session's choice takes more than the better of the two.
+    /// How many more bytes the session's choice takes than the cheaper of the two.
     excess_percent: f64,
 }
 
@@ -58,10 +58,11 @@ impl Row {
 }
 
 const ENTRIES: [u64; 3] = [1000, 10_000, 100_000];
-/// Of a thousand keys.
+/// How many of a thousand keys differ.
 const SHARES: [u64; 10] = [1, 10, 50, 100, 200, 300, 400, 500, 700, 1000];
 
-/// Measures shares of keys that were changed at the opener, and that only the opener or only the answerer holds.
+/// Measures keys that were changed at the opener, keys that only the opener holds, and keys that only the answerer
+/// holds.
 ///
 /// # Errors
 /// If a replica fails.
@@ -109,16 +110,16 @@ fn measure_point(entries: u64, differences: u64, differing: &'static str) -> Res
     })
 }
 
-/// The first time fills the caches.
+/// Finds twice, and returns the second result: the first run fills the caches.
 fn again(pair: &mut Pair, find: impl Fn(&mut Pair) -> Result<Finding, Error>) -> Result<Finding, Error> {
     find(pair)?;
     find(pair)
 }
 
-/// The bytes and round trips of a sketch whatever it takes: as many cells as are mostly enough for so many symbols, and
-/// then as many as the decoder asks for, with the frames around them.
+/// The bytes and round trips of a sketch, also where a session would compare trees. Sends as many cells as are mostly
+/// enough for this number of symbols, then as many as the decoder asks for, and counts the frames around them.
 fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
-    /// The frames of an opening and its reply but for the cells, and of each further request and its reply.
+    /// The bytes without cells of the opening frame and its reply, and of each further request and its reply.
     const FRAMES_BYTES: [u64; 2] = [159, 60];
     let limits = DecoderLimits::default().with(|config| {
         config.max_cells = 1 << 20;
@@ -139,9 +140,4 @@ fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
     }
     let frames = FRAMES_BYTES[0] + FRAMES_BYTES[1] * u64::from(trips - 1);
     ((decoder.cells() * Cell::LEN) as u64 + frames, trips)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -1,6 +1,8 @@
-//! Made-up keys and values, the same in every run, and the digests that a replica makes of them.
+//! Generated keys and values, the same in every run, and the hashes that a replica computes of them.
 
-use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
+use std::time::Duration;
+
+use anti_entropy::clock::{Dot, Now, ReplicaId, Timestamp};
 use anti_entropy::summary::Fingerprint;
 use anti_entropy::value::ContentHash;
 use anti_entropy::{KeyHash, Keyed};
@@ -12,19 +14,24 @@ pub type Key = [u8; 16];
 pub type Value = [u8; 32];
 /// What the benchmarks' replicas hold.
 pub type Item = Keyed<Key, Value>;
-/// What a summary holds of an item.
+/// An item as a summary holds it.
 pub type Entry = (KeyHash, Fingerprint);
 
-/// The key with a number. No two are the same.
+/// The time that replicas and sessions are told. It stands still: nothing that is measured waits.
+pub const fn now() -> Now {
+    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
+}
+
+/// The key with a number. Different numbers have different keys.
 pub fn key(number: u64) -> Key {
     let mut key = [0; 16];
     fastrand::Rng::with_seed(number).fill(&mut key);
-    // Whatever the pattern is, the number itself keeps keys apart.
+    // Random bytes might be the same for two numbers; the number itself is not.
     key[..8].copy_from_slice(&number.to_be_bytes());
     key
 }
 
-/// A value for the key with a number; another one for each `version`.
+/// The value of the key with a number. Each `version` is another value.
 pub fn value(number: u64, version: u64) -> Value {
     let mut value = [0; 32];
     fastrand::Rng::with_seed(!number ^ version.rotate_left(40)).fill(&mut value);
@@ -36,8 +43,9 @@ pub fn item(number: u64, version: u64) -> Item {
     Keyed::new(key(number), value(number, version))
 }
 
-/// What a replica puts into its summary for an item that was written once: the key's hash, the content's hash and the
-/// fingerprint over both and the dot, which makes three hashes of 17, 45 and 89 bytes.
+/// The entry that a replica puts into its summary for an item that was written once.
+///
+/// It takes three hashes: of the key (17 bytes), of the content (45), and of key, content hash and dot (89).
 pub fn entry_of(item: &Item, dot: Dot, timestamp: Timestamp) -> Entry {
     let content = ContentHash::of(timestamp, item);
     let mut message = [0; 89];
@@ -73,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// Otherwise the benchmark of building would count something else than what a replica does.
+    /// If they were not, the benchmark of building a tree would count other work than a replica does.
     #[test]
     fn entries_are_what_a_replica_makes_of_items() {
         let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([3; 32])).unwrap();

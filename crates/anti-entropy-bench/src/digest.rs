@@ -10,7 +10,7 @@ use serde::Serialize;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, Unit, live_bytes, processor_time, time};
+use crate::measure::{Progress, Samples, Unit, float, live_bytes, processor_time, time};
 
 /// What was measured at one number of entries. Times are medians; units are times of SHA-256 over 64 bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -24,9 +24,9 @@ pub(crate) struct Row {
     snapshot_ns: f64,
     root_compare_ns: f64,
     build_units: f64,
-    /// Of items that come in the order of their keys' hashes, as from a store.
+    /// From items in the order of their keys' hashes, as a store yields them.
     build_sorted_units: f64,
-    /// Without the hashes of keys and values.
+    /// From hashes: keys and values are hashed beforehand.
     build_tree_units: f64,
     upsert_root_units: f64,
     batch1000_units: f64,
@@ -90,8 +90,8 @@ pub(crate) fn measure(count: u64, progress: &Progress) -> Row {
     }
 }
 
-/// Building a tree over items and hashing it, an entry: from the items, from the items in the order of the keys' hashes,
-/// and from their hashes alone.
+/// The time to build a tree and its root, divided by the number of entries: from unsorted items, from items in the
+/// order of their keys' hashes, and from hashes.
 fn measure_build(count: u64, unit: &mut Unit, progress: &Progress) -> [f64; 3] {
     let items: Vec<Item> = (0..count).map(|number| item(number, 0)).collect();
     let mut sorted: Vec<(KeyHash, Item)> = items.iter().map(|item| (entry(item).0, item.clone())).collect();
@@ -113,7 +113,7 @@ fn measure_build(count: u64, unit: &mut Unit, progress: &Progress) -> [f64; 3] {
     [unsorted_ns.median(), sorted_ns.median(), tree_ns.median()]
 }
 
-/// What a replica puts into its summary for an item.
+/// The entry that a replica puts into its summary for an item.
 fn entry(item: &Item) -> Entry {
     let dot = Dot { replica: ReplicaId::from_u128(7), counter: 1 };
     entry_of(item, dot, Timestamp { wall_ms: 1_700_000_000_000, logical: 0 })
@@ -125,7 +125,7 @@ fn hashed(entries: impl Iterator<Item = Entry>) -> MerkleTree {
     tree
 }
 
-/// A tree, and the bytes on the heap that it takes, an entry.
+/// A tree, and its bytes on the heap divided by the number of entries.
 fn measure_memory(count: u64) -> (MerkleTree, f64) {
     let region = Region::new(ALLOCATOR);
     let tree = hashed(entries(0..count, 0).into_iter());
@@ -134,7 +134,7 @@ fn measure_memory(count: u64) -> (MerkleTree, f64) {
     (tree, float(live as u64) / float(count))
 }
 
-/// A change of one entry and the root after it: values changed and new keys in turn, at keys without order.
+/// The time to put one entry into the tree and compute the root. Entries with changed values and new keys take turns.
 fn measure_upserts(count: u64, tree: &mut MerkleTree, unit: &mut Unit, progress: &Progress) -> f64 {
     const UPSERTS: u64 = 20_000;
     let mut samples = Samples::default();
@@ -157,7 +157,8 @@ fn measure_upserts(count: u64, tree: &mut MerkleTree, unit: &mut Unit, progress:
     samples.median()
 }
 
-/// A thousand changes together and the root after them, half of them of values, half new keys; a change.
+/// The time to put a thousand entries into the tree at once and compute the root, divided by a thousand. Half of the
+/// entries have changed values, half new keys.
 fn measure_batches(count: u64, tree: &mut MerkleTree, unit: &mut Unit, progress: &Progress) -> f64 {
     const BATCH: u64 = 1000;
     let mut samples = Samples::default();
@@ -179,7 +180,7 @@ fn measure_batches(count: u64, tree: &mut MerkleTree, unit: &mut Unit, progress:
     samples.median()
 }
 
-/// Takes new keys out again, so that the tree stays as large as it is said to be.
+/// Removes new keys again, so that the tree keeps its size.
 fn take_out(tree: &mut MerkleTree, numbers: impl IntoIterator<Item = u64>) {
     for (key, _) in entries(numbers, 0) {
         tree.remove(key);
@@ -200,7 +201,7 @@ fn measure_comparisons(tree: &mut MerkleTree, unit: &mut Unit) -> f64 {
     })
 }
 
-/// The time of something that takes less than reading a clock does.
+/// The mean time of work that takes less time than reading a clock.
 fn many_times(unit: &mut Unit, mut work: impl FnMut()) -> f64 {
     const TIMES: u64 = 10_000;
     let mut samples = Samples::default();
@@ -211,12 +212,7 @@ fn many_times(unit: &mut Unit, mut work: impl FnMut()) -> f64 {
     samples.median()
 }
 
-/// How often to repeat what takes longer the more entries there are.
+/// How often to repeat work whose time grows with the number of entries.
 fn repetitions(count: u64, at_least: u64, entries_in_all: u64) -> u64 {
     (entries_in_all / count.max(1)).clamp(at_least, 50)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -1,4 +1,4 @@
-//! How often one round trip is enough to find what differs: the same number of keys, again and again others.
+//! How often one round trip is enough to find the differences, over many random sets of keys of the same size.
 
 use anti_entropy::Error;
 use anti_entropy_bench::{Pair, find};
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::measure::{Progress, Samples};
 
-/// What finding so many keys took, drawn at random so many times.
+/// The cost of finding a number of keys, over many random draws.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
     differences: u64,
     draws: u64,
-    /// Draws in which not all of the keys were found, or others.
+    /// Draws in which the keys found were not exactly those that differ.
     inexact: u64,
     /// Draws for which one round trip was enough.
     one_trip: u64,
@@ -53,7 +53,8 @@ impl Row {
     }
 }
 
-/// Measures replicas of so many entries with each number of differences; more differences than entries are left out.
+/// Measures each number of differences between replicas with this number of entries. Leaves out numbers of differences
+/// above it.
 ///
 /// # Errors
 /// If a replica fails.

@@ -1,4 +1,4 @@
-//! What the durable store costs: opening a file, committing to it, and its size; beside redb alone.
+//! The cost of the durable store: opening a file, committing to it, and its size, compared with redb alone.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -17,7 +17,7 @@ use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, Durability, TableDefinition};
 use serde::Serialize;
 
-use crate::measure::{Progress, Samples, processor_time, time};
+use crate::measure::{Progress, Samples, float, processor_time, time};
 
 type Item = Keyed<Key, String>;
 type Failure = Box<dyn Error>;
@@ -29,22 +29,22 @@ const FILL: u64 = 10_000;
 /// How often opening is measured.
 const OPENINGS: usize = 5;
 
-/// What opening a file of so many entries takes, in seconds, and its size. Medians; the file is in the page cache.
+/// The time to open a file, in seconds, and its size. Times are medians; the file is in the page cache.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
     value_bytes: usize,
-    /// File and replica, together.
+    /// Opening the file and the replica.
     open_seconds: f64,
-    /// The file alone: redb verifies all checksums and finds out which pages are free.
+    /// Opening the file: redb verifies all checksums and finds the free pages.
     file_seconds: f64,
-    /// Handing over every record alone: done by another thread beside the next.
+    /// Reading all records. When a replica is opened, a thread of its own does this while the replica checks them.
     scan_seconds: f64,
-    /// Of the replica: decoding, checking and hashing the records, and waiting for them, what is left of it.
+    /// Opening the replica without its tree and sketch: waiting for records, decoding, checking and hashing them.
     check_seconds: f64,
-    /// Of the replica: making the tree, with its root.
+    /// Building the tree and its root.
     tree_seconds: f64,
-    /// Of the replica: making the sketch.
+    /// Building the sketch.
     sketch_seconds: f64,
     bytes_per_entry: f64,
     compacted_bytes_per_entry: f64,
@@ -84,14 +84,14 @@ impl Row {
     }
 }
 
-/// How many entries a second are committed durably, so many in a commit, to a store of so many entries.
+/// How many entries a second are committed durably.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct WritingRow {
     entries: u64,
     batch: u64,
     commits: usize,
     writes_per_second: f64,
-    /// The same bytes in the same tables by redb alone, commit by commit beside ours.
+    /// Of redb alone, which writes the same bytes into the same tables. Its commits and ours take turns.
     bare_writes_per_second: f64,
     ratio: f64,
 }
@@ -113,7 +113,7 @@ impl WritingRow {
     }
 }
 
-/// Measures a file of so many entries in a new directory below `directory`.
+/// Measures a file with this number of entries in a new directory below `directory`.
 pub(crate) fn measure(
     entries: u64,
     directory: Option<&Path>,
@@ -178,7 +178,7 @@ fn measure_opening(path: &Path, entries: u64, progress: &Progress) -> Result<Row
         assert_eq!(replica.len(), entries, "the file holds what was written");
         let held: Vec<_> = replica.summary().iter().collect();
         drop((replica, file));
-        // The parts of it again, one by one, on a file that is opened in the same way.
+        // Then each part by itself, on a file that is opened in the same way.
         let file = RedbFile::open(path, config())?;
         let space = file.space("s")?;
         let (scanned, records) = time(|| count(&space));
@@ -218,7 +218,7 @@ fn count(space: &RedbStore) -> Result<u64, StoreError> {
     Ok(records)
 }
 
-/// Commits of our replica and of redb alone by turns, so that both meet the same disk, to copies of the same file.
+/// Commits to copies of the same file. Our replica and redb alone take turns, so that both meet the same disk.
 fn measure_writing(directory: &Path, entries: u64, batch: u64, commits: usize) -> Result<WritingRow, Failure> {
     let [ours, bare] = ["ours.copy", "bare.copy"].map(|name| directory.join(name));
     std::fs::copy(directory.join("ours.redb"), &ours)?;
@@ -309,9 +309,4 @@ impl Store for Recorder {
         self.sender.send(commit.clone()).map_err(|_| StoreError::unchanged("nobody listens"))?;
         self.store.commit(commit)
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -1,4 +1,4 @@
-//! What patterns, and the view of them, cost.
+//! The cost of patterns and of the semantic view.
 
 mod traffic;
 
@@ -14,9 +14,9 @@ use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern, Resolutio
 use chrono::DateTime;
 use serde::Serialize;
 
-use crate::measure::{Progress, Samples, Unit, processor_time};
+use crate::measure::{Progress, Samples, Unit, float, processor_time};
 
-/// A figure and its goal, which half of the samples have to meet.
+/// A figure and its goal. The goal is met if the median meets it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     figure: String,
@@ -55,7 +55,7 @@ const MICROSECOND: f64 = 1e3;
 const MILLISECOND: f64 = 1e6;
 const SECOND: f64 = 1e9;
 
-/// Measures everything with so many patterns, of which one in a hundred changes. `each` gets the results one by one.
+/// Measures everything with `count` patterns, of which one in a hundred changes. Calls `each` with each result.
 ///
 /// # Errors
 /// If a replica fails.
@@ -71,7 +71,7 @@ pub(crate) fn measure(count: u64, progress: &Progress, mut each: impl FnMut(Row)
     Ok(())
 }
 
-/// A call of `vote` on so many versions of a pattern that nodes made of the same episodes.
+/// A call of `vote` on versions of a pattern that different nodes made of the same episodes.
 fn measure_vote(siblings: u64, goal: Option<f64>, unit: &mut Unit) -> Row {
     const VOTES: u32 = 100;
     let version = |writer: u64| {
@@ -94,7 +94,7 @@ fn measure_vote(siblings: u64, goal: Option<f64>, unit: &mut Unit) -> Row {
     Row::new(format!("vote of {siblings}"), "us", goal, &mut samples)
 }
 
-/// Taking in snapshots: of what is new, of what did not change, and of what changed in one pattern of a hundred.
+/// Applying snapshots in which every pattern is new, in which none has changed, and in which one in a hundred has.
 fn measure_rebuilds(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> Result<(), Box<dyn Error>> {
     const REBUILDS: u64 = 20;
     let [mut first, mut unchanged, mut changed] = [(); 3].map(|()| Samples::default());
@@ -127,7 +127,7 @@ fn measure_rebuilds(count: u64, progress: &Progress, each: &mut impl FnMut(Row))
     Ok(())
 }
 
-/// The semantic view: from nothing, and after a pattern has changed.
+/// Building the semantic view, and updating it after a pattern has changed.
 fn measure_view(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> Result<(), Box<dyn Error>> {
     const CHANGES: u64 = 200;
     progress.show(&format!("{count} patterns: building the view"));
@@ -158,7 +158,7 @@ fn measure_view(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> 
     Ok(())
 }
 
-/// A replica of so many patterns, of which one in fifty was consolidated by two nodes at once.
+/// A replica with `count` patterns, of which two nodes have written one in fifty at the same time.
 fn with_siblings(count: u64) -> Result<Replica<Pattern>, Box<dyn Error>> {
     let (mut replica, mut other) = (open(1)?, open(2)?);
     write(&mut replica, 0..count, Revision::default())?;
@@ -171,7 +171,7 @@ fn open(seed: u8) -> Result<Replica<Pattern>, anti_entropy::Error> {
     Replica::open(MemoryStore::new(), Resolution::ConfidenceVoting, Seed::from_bytes([seed; 32]))
 }
 
-/// Writes the made-up patterns with these numbers, together.
+/// Writes the generated patterns with these numbers in one transaction.
 fn write(
     replica: &mut Replica<Pattern>,
     numbers: impl IntoIterator<Item = u64>,
@@ -190,7 +190,7 @@ fn replicated(pattern: &SemanticPattern, node: &str) -> Pattern {
     Pattern::new(pattern, node, &MemorySpace::new("default")).expect("made-up patterns are valid")
 }
 
-/// One number of a hundred, at random; at least one.
+/// A random hundredth of the numbers; at least one.
 fn draw(count: u64, seed: u64) -> Vec<u64> {
     let mut numbers: Vec<u64> = (0..count).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut numbers);
@@ -200,9 +200,4 @@ fn draw(count: u64, seed: u64) -> Vec<u64> {
 
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("patterns fit into memory")
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -1,4 +1,4 @@
-//! Finding what differs between two replicas, and what that costs.
+//! A session that only finds the differences between two replicas, and its costs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,23 +7,24 @@ use anti_entropy::session::{Frame, Session, SessionOutput};
 use anti_entropy::{Error, KeyHash, SessionConfig};
 use cpu_time::ThreadTime;
 
-use super::pair::{Pair, now};
+use super::data::now;
+use super::pair::Pair;
 
-/// What one side found of the other, and what it took.
+/// What the opener of a session found, and what that cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The hashes of the keys found, in ascending order; see [`find`].
     pub keys: Vec<KeyHash>,
-    /// All bytes of all frames, of both directions.
+    /// The bytes of all frames in both directions.
     pub bytes: u64,
-    /// Requests answered; the opening one is the first.
+    /// The number of requests that were answered. The opening request is the first.
     pub round_trips: u32,
     /// Processor time of both sides.
     pub cpu: Duration,
 }
 
 impl Finding {
-    /// Whether the keys are these, going by the 64 bits of their hashes that a sketch knows.
+    /// Whether these keys were found and no others. Compares the first 64 bits of the hashes: a sketch knows no more.
     pub fn is_of(&self, differing: &BTreeSet<KeyHash>) -> bool {
         self.keys.iter().map(|&key| short(key)).eq(differing.iter().map(|&key| short(key)))
     }
@@ -36,31 +37,31 @@ pub fn short(key: KeyHash) -> u64 {
 
 /// Runs a session with the default settings from its opening frame until the opener knows all keys that differ.
 ///
-/// It is the session that replicas hold with each other, and the frames are its frames. That it does not send batches
-/// while it goes on finding is all that is special. Of keys that only the answerer holds, a sketch tells the first 64
-/// bits of the hash; the others are zero then.
+/// It is an ordinary session with its ordinary frames, except that it transfers no entries: ordinary sessions send the
+/// first batches while they search for more. If a sketch finds a key that only the answerer holds, only the first 64
+/// bits of its hash are known, and the others are zero.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
 ///
 /// # Panics
-/// If the session is stuck, which it is not without a bug: no frame is lost.
+/// If the session stops before it has found everything. No frame is lost, so that this is a bug.
 pub fn find(pair: &mut Pair) -> Result<Finding, Error> {
     find_with(pair, SessionConfig::default())
 }
 
-/// The settings of sessions that compare trees whatever differs.
+/// The settings of a session that compares trees and sends no sketch.
 pub fn by_tree() -> SessionConfig {
     SessionConfig::default().with(|config| config.max_sketch_cells = 0)
 }
 
-/// Finds with settings other than the defaults; see [`find`].
+/// As [`find`], with other settings than the defaults.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
 ///
 /// # Panics
-/// If the session is stuck, which it is not without a bug: no frame is lost.
+/// If the session stops before it has found everything. No frame is lost, so that this is a bug.
 pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Error> {
     let mut finding = Finding { keys: Vec::new(), bytes: 0, round_trips: 0, cpu: Duration::ZERO };
     let started = ThreadTime::now();
@@ -115,7 +116,7 @@ mod tests {
         }
     }
 
-    /// What is not to change unnoticed: round trips and bytes, by sketch and by tree.
+    /// Round trips and bytes are exact, so that no change of them goes unnoticed.
     #[test]
     fn finding_few_keys_takes_a_round_trip_by_sketch_and_some_by_tree() {
         let mut pair = Pair::new(10_000, |_| {}).unwrap();

@@ -1,7 +1,7 @@
-//! Work whose instructions callgrind counts. `.ci/instructions` runs it and compares the counts with the committed ones.
+//! Scenarios whose instructions callgrind counts. `.ci/instructions` compares the counts with the committed ones.
 //!
-//! A time tells a change of a tenth at best on a machine that others use too; a count of instructions tells one of a
-//! hundredth on any machine of the same architecture. Hence nothing here reads a clock, starts a thread or is random.
+//! On a shared machine, times vary by a tenth or more. Counts of instructions vary by less than a thousandth, as long
+//! as a scenario reads no clock, starts no thread and draws random numbers from a fixed seed alone.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -12,12 +12,12 @@ use anti_entropy::{LastWriterWins, MemoryStore, Replica};
 use anti_entropy_bench::{Entry, Item, Pair, entries, filled, item, now, synchronise};
 use clap::ValueEnum;
 
-/// How many entries there are when counting starts. Under callgrind everything takes some 50 times as long.
+/// How many entries the trees and replicas have.
 const ENTRIES: u64 = 20_000;
 /// How many entries are changed one by one.
 const CHANGES: u64 = 2000;
 
-/// What is done while instructions are counted.
+/// The work whose instructions are counted.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Scenario {
     /// Building a Merkle tree from hashes, and its root.
@@ -36,7 +36,7 @@ pub(crate) enum Scenario {
     Session1000,
 }
 
-/// Does the work of a scenario. What it needs beforehand is not counted.
+/// Runs a scenario. Its set-up is not counted.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
@@ -92,29 +92,31 @@ fn replica(store: MemoryStore) -> Result<Replica<Item>, anti_entropy::Error> {
     Replica::open(store, LastWriterWins, Seed::from_bytes([1; 32]))
 }
 
-/// So many sessions, each between replicas that differ at other keys.
+/// Runs sessions one after the other. Each finds the replicas different at other keys.
+///
+/// A single session at one key would count mostly the allocator, which tidies up once after the stores were filled.
 fn sessions(sessions: u32, differences: u64) -> Result<(), Box<dyn Error>> {
     let mut random = fastrand::Rng::with_seed(1);
     let mut pair = Pair::new(ENTRIES, |_| {})?;
     for _ in 0..sessions {
-        // It also runs a session, so that none that is counted has to tidy up the heap that is left by filling stores.
         pair.differ_elsewhere(differences, &mut random)?;
         count(|| synchronise(&mut pair.ours, &mut pair.theirs, |_| {}))?;
     }
     Ok(())
 }
 
-/// Does the work while instructions are counted. What it results in is dropped afterwards.
+/// Runs `work` while instructions are counted. Its result is returned, so that dropping it is not counted.
 fn count<T>(work: impl FnOnce() -> T) -> T {
     let (mut work, mut result) = (Some(work), None);
     counted(&mut || result = work.take().map(|work| work()));
     result.expect("it was done")
 }
 
-/// `.ci/instructions` names this function to callgrind, which counts from its start to its end.
+/// The function between whose start and end callgrind counts. `.ci/instructions` passes its name.
 #[inline(never)]
 fn counted(work: &mut dyn FnMut()) {
     work();
-    // Otherwise the call might become a jump, and this function's end be the start of the work.
+    // Without this the call is a tail call, which the compiler may turn into a jump: counting would end before the
+    // work.
     black_box(());
 }

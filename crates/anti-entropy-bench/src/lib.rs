@@ -1,5 +1,5 @@
-//! What the benchmarks of anti-entropy work on: made-up entries, patterns, pairs of replicas, and the finding of what
-//! differs between them. docs/benchmarks.md says how to run them and what is counted.
+//! What the benchmarks share: generated entries and patterns, pairs of replicas that differ in a known way, and
+//! sessions between them that are counted. docs/benchmarks.md says how to run the benchmarks and what they count.
 
 mod data;
 mod finding;
@@ -7,8 +7,8 @@ mod pair;
 mod patterns;
 mod synchronising;
 
-pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, value};
+pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, now, value};
 pub use finding::{Finding, by_tree, find, find_with, short};
-pub use pair::{Pair, equal, filled, now};
+pub use pair::{Pair, equal, filled};
 pub use patterns::{RealPatterns, Revision, made_up_pattern, real_patterns};
 pub use synchronising::{Synchronised, synchronise};

@@ -57,10 +57,10 @@ enum Report {
         /// Numbers of keys that differ, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "0,1,10,100,1000,10000")]
         differences: Vec<u64>,
-        /// Find that many different sets of keys instead, and say how often one round trip was enough.
+        /// Repeat each search with that many random sets of keys, and count the round trips.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         draws: Option<u64>,
-        /// Say where comparing trees becomes cheaper than a sketch instead, for other numbers of entries and of keys.
+        /// Report where comparing trees becomes cheaper than a sketch, at fixed numbers of entries and differences.
         #[arg(long, conflicts_with = "draws")]
         crossover: bool,
         /// Print one JSON object a line instead of a table.
@@ -84,14 +84,14 @@ enum Report {
         /// Numbers of entries, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "10000,1000000", value_parser = entries())]
         entries: Vec<u64>,
-        /// Where the files are put for a while, instead of the directory for temporary files.
+        /// Where to put the files; by default the directory for temporary files.
         #[arg(long)]
         directory: Option<PathBuf>,
         /// Print one JSON object a line instead of tables.
         #[arg(long)]
         json: bool,
     },
-    /// Finding what differs, beside other libraries that do.
+    /// Finding what differs: anti-entropy and other libraries.
     Peers {
         /// Numbers of entries, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000", value_parser = entries())]
@@ -99,14 +99,14 @@ enum Report {
         /// Numbers of keys that differ, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "0,1,10,100,1000,10000")]
         differences: Vec<u64>,
-        /// Draw pictures of it into this directory, in SVG.
+        /// Plot the results as SVG files in this directory.
         #[arg(long)]
         plot: Option<PathBuf>,
         /// Print one JSON object a line instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// What compressing patterns and frames would save, which needs the tool `zstd`; and what the lossy encodings cost.
+    /// Compression: what it would save of patterns and frames, and what lossy encodings lose. Needs the tool `zstd`.
     Compression {
         /// The directory of the patterns.
         #[arg(long, default_value = "examples/data")]
@@ -120,17 +120,17 @@ enum Report {
         /// How many nodes there are.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
         nodes: u16,
-        /// How many spaces each announces.
+        /// How many spaces each node announces.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=64))]
         spaces: u64,
-        /// For how many probe intervals, of a tenth of a second here, to count.
+        /// For how many probe intervals to count; one takes a tenth of a second.
         #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         intervals: u64,
         /// Print one JSON object a line instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Frames over QUIC: how soon a write is seen, and how fast an empty replica fills, beside a bare stream.
+    /// Frames over QUIC: the latency of a write and the throughput of filling a replica, compared with a bare stream.
     Transport {
         /// How many entries the replica has.
         #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -148,9 +148,9 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
-    /// Does one piece of work, for `.ci/instructions` to count its instructions.
+    /// Runs one scenario whose instructions `.ci/instructions` counts.
     Instructions {
-        /// Which.
+        /// The scenario.
         scenario: Scenario,
     },
 }

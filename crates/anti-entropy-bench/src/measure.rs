@@ -8,26 +8,32 @@ use cpu_time::ThreadTime;
 use sha2::{Digest, Sha256};
 use stats_alloc::Stats;
 
-/// The processor time that `work` takes, in nanoseconds: for what takes longer than the machine leaves a thread alone.
+/// The processor time of `work` in nanoseconds. For work so long that other threads interrupt it.
 pub(crate) fn processor_time<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let started = ThreadTime::now();
     let result = work();
     (started.elapsed().as_secs_f64() * 1e9, result)
 }
 
-/// The time that `work` takes, in nanoseconds: for what is too short to be interrupted often. Reading this clock is fast.
+/// The elapsed time of `work` in nanoseconds. For work too short to be interrupted often: this clock is read quickly.
 pub(crate) fn time<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let started = Instant::now();
     let result = work();
     (started.elapsed().as_secs_f64() * 1e9, result)
 }
 
-/// What is on the heap more than before. Where other threads work too, as in tests, it is no measurement.
+/// By how much the heap has grown. Other threads' allocations are counted too, so that tests cannot rely on it.
 pub(crate) fn live_bytes(change: Stats) -> usize {
     change.bytes_allocated.saturating_sub(change.bytes_deallocated)
 }
 
-/// Times of one thing, repeated.
+/// A count as a number that can be divided.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Repeated measurements of one figure.
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -36,7 +42,7 @@ impl Samples {
         self.0.push(sample);
     }
 
-    /// What half of the samples are below. What others do on the machine now and then does not move it.
+    /// The median. A few samples that were disturbed by other programs do not move it.
     pub(crate) fn median(&mut self) -> f64 {
         self.0.sort_by(f64::total_cmp);
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
@@ -51,8 +57,8 @@ impl Samples {
     }
 }
 
-/// The unit of the figures: the time of SHA-256 over 64 bytes, taken again and again between other measurements, so that
-/// it is of the same machine under the same load.
+/// The unit of the figures: the time of SHA-256 over 64 bytes. It is sampled between the other measurements, so that it
+/// is taken under the same load.
 #[derive(Debug, Default)]
 pub(crate) struct Unit(Samples);
 
@@ -62,7 +68,7 @@ impl Unit {
         let mut message = [7; 64];
         let (time, ()) = time(|| {
             for _ in 0..HASHES {
-                // Each hash waits for the one before.
+                // Each hash depends on the one before, so that no two are computed at once.
                 let digest = Sha256::digest(black_box(&message));
                 message[..32].copy_from_slice(&digest);
             }
@@ -80,7 +86,7 @@ impl Unit {
     }
 }
 
-/// A line on the terminal that says what is being done; nothing where there is no terminal.
+/// A line on the terminal that shows what is being measured. Shows nothing if the output is not a terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     shown: bool,
@@ -94,12 +100,12 @@ impl Progress {
     pub(crate) fn show(&self, what: &str) {
         if self.shown {
             eprint!("\r\x1b[2K{what}");
-            // A line that is not shown is no reason to stop.
+            // If the line cannot be shown, the measurement goes on.
             let _ = std::io::stderr().flush();
         }
     }
 
-    /// Makes room for a line of output.
+    /// Erases the line, so that output can be printed in its place.
     pub(crate) fn clear(&self) {
         self.show("");
     }

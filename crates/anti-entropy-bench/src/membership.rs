@@ -1,4 +1,4 @@
-//! What an idle cluster sends to watch itself.
+//! The traffic of failure detection in an idle cluster.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use tokio::time::{sleep, timeout};
 
 /// The headers of IPv4 and UDP.
 const HEADER_BYTES: u64 = 20 + 8;
-/// How much faster than by default everything happens, so that a measurement takes a tenth of the time.
+/// How many times shorter than the defaults all intervals are, so that a measurement takes a tenth of the time.
 const FASTER: u32 = 10;
 
-/// What one node sent while nothing happened. An interval is that of the probes: a second by default.
+/// What one idle node sent. An interval is the probe interval, a second by default.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     nodes: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Row {
     spaces: u64,
     intervals: u64,
     datagrams_per_interval: f64,
-    /// With the headers of IPv4 and UDP.
+    /// With the IPv4 and UDP headers.
     bytes_per_interval: f64,
 }
 
@@ -43,7 +43,7 @@ impl Row {
     }
 }
 
-/// Lets so many nodes on loopback be idle for so many probe intervals, and says what each of them sent.
+/// Runs idle nodes on loopback for a number of probe intervals. Returns what each of them sent.
 pub(crate) fn measure(nodes: usize, spaces: u64, intervals: u64) -> Result<Vec<Row>, Box<dyn Error>> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(nodes, spaces, intervals))
 }
@@ -65,7 +65,7 @@ async fn run(nodes: usize, spaces: u64, intervals: u64) -> Result<Vec<Row>, Box<
         }
     };
     timeout(Duration::from_secs(60), complete).await?;
-    // News of who has joined is still on its way.
+    // Nodes still tell each other who has joined.
     sleep(interval * 60).await;
     let before: Vec<_> = members.iter().map(Membership::stats).collect();
     sleep(interval * u32::try_from(intervals)?).await;
@@ -102,7 +102,7 @@ fn name(number: usize) -> String {
     format!("node-{number}")
 }
 
-/// The defaults, but that all that happens again and again does so more often.
+/// The defaults with shorter intervals.
 fn timings() -> SwimTimings {
     let timings = SwimTimings::default();
     timings.with(|timings| {

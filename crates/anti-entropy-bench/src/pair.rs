@@ -1,24 +1,18 @@
-//! Two replicas that hold the same, and then differ in a known way.
+//! Two replicas that are equal at first, and then differ at known keys.
 
 use std::collections::BTreeSet;
 use std::mem::take;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use anti_entropy::clock::{Now, Seed};
+use anti_entropy::clock::Seed;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{Error, KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Replicated, Store, Transaction};
 
-use super::data::{Item, item, key};
+use super::data::{Item, item, key, now};
 use super::synchronising::synchronise;
 
-/// An instant; nothing that is measured waits for time to pass.
-pub const fn now() -> Now {
-    Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
-}
-
-/// How many keys are written at once: what the benchmarks count is not how the replicas came to be.
+/// How many keys are written in one transaction when a store is filled, which no benchmark counts.
 const TRANSACTION: u64 = 1000;
 
 /// Two replicas, and the keys at which they differ.
@@ -31,12 +25,12 @@ pub struct Pair {
     /// The hashes of all keys that differ.
     pub differing: BTreeSet<KeyHash>,
     entries: u64,
-    /// The numbers of the differing keys that are missing somewhere.
+    /// The numbers of the keys that were deleted from one of the replicas.
     deleted: Vec<u64>,
 }
 
 impl Pair {
-    /// Two equal replicas of so many entries. `progress` is told how many are written, now and then.
+    /// Two equal replicas with this number of entries. Calls `progress` now and then with the number written so far.
     ///
     /// # Errors
     /// If a replica refuses a write.
@@ -45,7 +39,8 @@ impl Pair {
         Ok(Self { ours, theirs, differing: BTreeSet::new(), entries, deleted: Vec::new() })
     }
 
-    /// Makes the replicas equal again, and then differ at so many other keys, chosen at random, in the same way.
+    /// Makes the replicas equal again, and then different at this number of random keys, as
+    /// [`differ_at`](Self::differ_at) does.
     ///
     /// # Errors
     /// If a replica refuses a write.
@@ -65,8 +60,10 @@ impl Pair {
         Ok(())
     }
 
-    /// Makes the replicas differ at so many keys, spread over all of them: half hold changed values, a quarter are missing
-    /// on each side, the first is a changed value. Those that differ already stay.
+    /// Makes the replicas differ at this number of keys. The keys that differ already are counted among them.
+    ///
+    /// Of every four keys, two get another value, one is deleted here, and one is deleted there; the first gets another
+    /// value.
     ///
     /// # Errors
     /// If a replica refuses a write.
@@ -76,7 +73,7 @@ impl Pair {
     pub fn differ_at(&mut self, differences: u64) -> Result<(), Error> {
         assert!(differences <= self.entries, "no more keys can differ than there are");
         for index in self.differing.len() as u64..differences {
-            // Keys have no pattern, so that the first ones lie anywhere.
+            // The hashes of the first keys are spread over the whole space, as any keys' are.
             self.differ_there(index, index, 1)?;
         }
         Ok(())
@@ -94,7 +91,7 @@ impl Pair {
     }
 }
 
-/// Two equal replicas of so many values. `progress` is told how many are written, now and then.
+/// Two equal replicas with this number of values. Calls `progress` now and then with the number written so far.
 ///
 /// # Errors
 /// If a replica refuses a write.
@@ -104,13 +101,13 @@ pub fn equal<V: Replicated>(
     progress: impl FnMut(u64),
 ) -> Result<[Replica<V>; 2], Error> {
     let store = filled(entries, value, progress)?;
-    // Under ids of their own, as replicas that were started from copies of another's store. They keep as many cells as
-    // their entries are good for, while one that has grown so fast is still making them.
+    // Each opens a copy of the store under an id of its own. The writer is not used: a replica makes the cells of its
+    // sketch step by step while it grows, and has all of them at once only when it is opened.
     let open = |seed| Replica::open(store.clone(), LastWriterWins, Seed::from_bytes([seed; 32]));
     Ok([open(1)?, open(2)?])
 }
 
-/// A store in which a replica has written so many values. `progress` is told how many are written, now and then.
+/// A store to which a replica has written this number of values. Calls `progress` now and then with the number so far.
 ///
 /// # Errors
 /// If the replica refuses a write.
@@ -159,5 +156,23 @@ impl Store for SharedStore {
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         self.contents().commit(commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_makes_a_pair_equal_and_all_its_frames_are_counted() {
+        let mut pair = Pair::new(3000, |_| {}).unwrap();
+        pair.differ_at(100).unwrap();
+        let mut bytes = 0;
+        let synchronised = synchronise(&mut pair.ours, &mut pair.theirs, |frame| bytes += frame.len() as u64).unwrap();
+        assert_eq!(synchronised.bytes, bytes);
+        assert_eq!(pair.ours.root(), pair.theirs.root());
+        assert!(synchronised.value_bytes > 0);
+        let again = synchronise(&mut pair.ours, &mut pair.theirs, |_| {}).unwrap();
+        assert_eq!((again.bytes, again.round_trips), (107, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Patterns: the real ones of `examples/data`, and made-up ones, the same in every run.
+//! Patterns: the real ones of `examples/data`, and generated ones, the same in every run.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,7 +9,7 @@ use anti_entropy_engram::SemanticPattern;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-/// Patterns by their ids, each with the node that it comes from.
+/// Patterns by id, each with the name of the node that it comes from.
 pub type RealPatterns = BTreeMap<String, (String, SemanticPattern)>;
 
 /// A line of a file.
@@ -23,7 +23,7 @@ struct Line {
     embedding: String,
 }
 
-/// Every pattern of the files `NODE-*.jsonl` in a directory, whose README says what is in them.
+/// The patterns of all files `NODE-*.jsonl` in a directory. The README of `examples/data` describes their format.
 ///
 /// # Errors
 /// If a file cannot be read, or a line of it is no pattern.
@@ -63,7 +63,7 @@ fn component_of(digits: [u8; 8]) -> Result<f32, Box<dyn Error>> {
     Ok(f32::from_bits(bits.swap_bytes()))
 }
 
-/// Which revision of a made-up pattern's fields.
+/// The revisions of a generated pattern's fields. Another revision has other values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
     /// Of the embedding.
@@ -72,16 +72,16 @@ pub struct Revision {
     pub metadata: u64,
 }
 
-/// How many made-up patterns resemble each other: those with the numbers from one multiple of this to the next.
+/// The number of patterns in a group; the first one's number is a multiple of it.
 const GROUP: u64 = 6;
 const DIMENSION: usize = 768;
-/// The spread within groups, squared: the cosine of two patterns of a group is 1 / (1 + spread²), 0.98 to 0.67.
+/// The range of the squared spread of a group. The cosine of two of its patterns is 1 / (1 + spread²): 0.98 to 0.67.
 const SPREAD: std::ops::Range<f32> = 0.02..0.5;
 
-/// The made-up pattern with a number: a unit embedding of 768 components, 3 to 12 episodes.
+/// The generated pattern with a number: a unit embedding of 768 components, and 3 to 12 episodes.
 ///
-/// Patterns come in groups. In some groups embeddings are nearly the same, in others not; in some few episodes are shared,
-/// in others most are. So there are conflicts of all types between patterns, up to five at each.
+/// Patterns come in groups of six. How similar the embeddings of a group are, and how many episodes they share, differs
+/// from group to group, so that patterns conflict in all ways, each with up to five others.
 pub fn made_up_pattern(number: u64, revision: Revision) -> SemanticPattern {
     let group = number / GROUP;
     let mut of_group = random(1, group, 0);
@@ -100,7 +100,7 @@ pub fn made_up_pattern(number: u64, revision: Revision) -> SemanticPattern {
     }
 }
 
-/// Random numbers that are the same in every run, and others for each purpose, number and revision.
+/// A random generator whose seed is the purpose, the number and the revision.
 fn random(purpose: u64, number: u64, revision: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed(number ^ purpose.rotate_left(56) ^ revision.rotate_left(32))
 }

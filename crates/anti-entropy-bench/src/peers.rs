@@ -1,5 +1,5 @@
-//! Anti-entropy beside other libraries that find what differs between two sets or maps. docs/benchmarks.md says what is
-//! counted, and what each of them leaves out.
+//! Compares anti-entropy with other libraries that find the differences between two sets or maps. docs/benchmarks.md
+//! says what is counted, and what each library leaves out.
 
 mod anti_entropy;
 mod data;
@@ -9,6 +9,7 @@ mod plot;
 mod rbsr;
 mod reconcile;
 mod riblt;
+mod summary;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -22,18 +23,18 @@ use serde::de::DeserializeOwned;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, live_bytes, processor_time};
+use crate::measure::{Progress, Samples, float, live_bytes, processor_time};
 
-/// A library as this benchmark uses it. Each has a file of its own, so that it is easy to see whether it is used well.
+/// A library as this benchmark uses it. Each has a file of its own, so that it is easy to check that it is used well.
 pub(crate) trait Peer {
     const NAME: &'static str;
-    /// What it leaves out or does besides, and how it is used.
+    /// What the library leaves out, what it does besides, and how the benchmark uses it.
     const NOTES: &'static str;
-    /// What is counted as the memory of a side.
+    /// What the memory of a side consists of.
     const MEMORY: &'static str;
-    /// The bytes an entry that a side's memory has for the data itself.
+    /// How many bytes of an entry's memory are the data itself. They are not counted.
     const DATA_BYTES: u64;
-    /// Whether finding the difference also removes it.
+    /// Whether finding the differences also makes the sides equal.
     const FINDS_ONCE: bool = false;
     /// What one side keeps in order to be compared.
     type Side;
@@ -46,13 +47,13 @@ pub(crate) trait Peer {
     /// Changes the value of an entry and makes the side ready again: its root is hashed, its vector sealed.
     fn upsert(side: &mut Self::Side, entry: Entry);
 
-    /// Two sides that differ. `fewer_differences`, if any, may be changed instead of building them anew.
+    /// Two sides that differ. It may change the sides `fewer_differences` instead of building new ones.
     fn pair(data: Data, fewer_differences: Option<Self::Pair>) -> Self::Pair;
 
     /// Finds what differs. It may be called again, and finds the same again.
     fn reconcile(pair: &mut Self::Pair) -> Finding;
 
-    /// What this library's findings call the key with a number.
+    /// How this library's findings name the key with a number.
     fn name(number: u64) -> u128 {
         data::name(number)
     }
@@ -61,18 +62,18 @@ pub(crate) trait Peer {
 /// What was found, and what it took.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    /// All keys that were told to differ; with those of a range, if that was told.
+    /// All keys that the library reported, with all keys of the ranges that it reported.
     pub(crate) keys: BTreeSet<u128>,
-    /// All bytes of both directions.
+    /// The bytes of both directions.
     pub(crate) bytes: u64,
-    /// Messages that wait for each other; two are a round trip.
+    /// How many messages waited for the one before; two are a round trip.
     pub(crate) messages: u64,
     /// Processor time of both sides.
     pub(crate) cpu: Duration,
 }
 
 impl Finding {
-    /// Finds with messages on a wire, under a stopwatch.
+    /// Measures a search whose messages are sent over `Wire`.
     pub(crate) fn measure(find: impl FnOnce(&mut Wire) -> Vec<u128>) -> Self {
         let mut wire = Wire::default();
         let started = ThreadTime::now();
@@ -82,7 +83,7 @@ impl Finding {
     }
 }
 
-/// Counts what is sent.
+/// Counts messages and their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wire {
     bytes: u64,
@@ -90,14 +91,15 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A message of a library with a wire form of its own.
+    /// Counts a message that the library has encoded.
     pub(crate) fn count(&mut self, message: &[u8]) {
         self.bytes += message.len() as u64;
         self.messages += 1;
     }
 
-    /// A message of a library without one, encoded and decoded: bincode with integers of variable length, which is how
-    /// `reconcile` sends what `rbsr` gives it. riblt's example takes integers of fixed length, which is longer.
+    /// Encodes, counts and decodes a message of a library that leaves the encoding to its user. The encoding is bincode
+    /// with integers of variable length, as `reconcile` uses it for `rbsr`; riblt's example uses fixed length, which is
+    /// longer.
     pub(crate) fn send<T: DeserializeOwned>(&mut self, message: &(impl Serialize + ?Sized)) -> T {
         let bytes = bincode::DefaultOptions::new().serialize(message).expect("plain data can be encoded");
         self.count(&bytes);
@@ -281,6 +283,8 @@ pub(crate) fn measure(entries: &[u64], differences: &[u64], progress: &Progress,
     let points = Points { entries, differences };
     points.of::<anti_entropy::Sketched>(progress, &mut each);
     points.of::<anti_entropy::Tree>(progress, &mut each);
+    points.of::<summary::Sketched>(progress, &mut each);
+    points.of::<summary::Tree>(progress, &mut each);
     points.of::<merkle_search_tree::SearchTree>(progress, &mut each);
     points.of::<rbsr::Ranges>(progress, &mut each);
     points.of::<reconcile::Replicated>(progress, &mut each);
@@ -288,8 +292,8 @@ pub(crate) fn measure(entries: &[u64], differences: &[u64], progress: &Progress,
     points.of::<riblt::Coded>(progress, &mut each);
 }
 
-/// A library for which a point takes more processor time, with building both sides, is not asked for points with as many
-/// entries and differences or more.
+/// A library for which a point takes more processor time, with building both sides, is not asked for points with as
+/// many entries and differences or more.
 const SLOW: Duration = Duration::from_secs(60);
 
 struct Points {
@@ -405,11 +409,6 @@ fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,7 +429,7 @@ mod tests {
     fn all_libraries_are_measured_at_all_points_that_there_are() {
         let mut rows = Vec::new();
         measure(&[200], &[10, 0, 1000], &Progress::new(), |row| rows.push(row));
-        assert_eq!(rows.len(), 14);
+        assert_eq!(rows.len(), 18);
         assert!(rows.iter().all(|row| row.found().is_some_and(|found| found.keys_missed == 0)));
     }
 }

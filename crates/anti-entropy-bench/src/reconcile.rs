@@ -1,4 +1,4 @@
-//! What finding the difference between two replicas costs.
+//! The cost of finding the differences between two replicas.
 
 use anti_entropy::Error;
 use anti_entropy_bench::{Pair, find};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::measure::{Progress, Samples};
 
-/// What was measured for one number of entries and one of differences.
+/// The figures for one number of entries and one of differences.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
@@ -46,8 +46,8 @@ impl Row {
     }
 }
 
-/// Measures replicas of so many entries with each number of differences, in ascending order; more differences than
-/// entries are left out. `each` gets the results one by one.
+/// Measures each number of differences between replicas with this number of entries, in ascending order, and calls
+/// `each` with each result. Leaves out numbers of differences above that of entries.
 ///
 /// # Errors
 /// If a replica fails.
@@ -67,7 +67,7 @@ pub(crate) fn measure(
     for wanted in differences {
         progress.show(&format!("{entries} entries: finding {wanted} differences"));
         pair.differ_at(wanted)?;
-        // Once for the caches.
+        // The first run fills the caches.
         let finding = find(&mut pair)?;
         let mut cpu = Samples::default();
         for _ in 0..repetitions(wanted) {
@@ -85,7 +85,7 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// How often to find so many differences: about a second of it at most.
+/// How often to repeat the search: for about a second at most.
 fn repetitions(differences: u64) -> u64 {
     (20_000 / differences.max(1)).clamp(11, 501)
 }

@@ -10,22 +10,22 @@ use serde::Serialize;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::measure::{Progress, Samples, Unit, live_bytes, processor_time, time};
+use crate::measure::{Progress, Samples, Unit, float, live_bytes, processor_time, time};
 
-/// What keeping a sketch of so many entries costs. Times are medians; units are times of SHA-256 over 64 bytes.
+/// The cost of keeping a sketch. Times are medians; units are times of SHA-256 over 64 bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
     cells: usize,
     bytes_per_entry: f64,
     sha256_64b_ns: f64,
-    /// One changed value between changes of the tree, which is two toggles.
+    /// One changed value, which toggles two symbols, with changes of the tree in between.
     upsert_ns: f64,
     upsert_units: f64,
-    /// The same, a thousand of them one behind the other.
+    /// One changed value among a thousand in a row.
     batched_upsert_ns: f64,
     build_ns_per_entry: f64,
-    /// As many cells again from a snapshot.
+    /// Doubling the number of cells from a snapshot.
     double_ns_per_entry: f64,
 }
 
@@ -55,23 +55,23 @@ impl Row {
     }
 }
 
-/// What finding so many changed keys takes. Means over different sets of keys; times are medians.
+/// The cost of finding changed keys. Means over different sets of keys; times are medians.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct FindingRow {
     entries: u64,
-    /// Keys with another value; each is two symbols.
+    /// The number of keys with a changed value; each differs in two symbols.
     differences: u64,
     runs: u64,
-    /// Decoders that were misled by a checksum that fitted by chance.
+    /// How many decoders were misled by a checksum that matched by chance.
     misled: u64,
-    /// How many cells it takes at least.
+    /// The least number of cells with which decoding completes.
     cells: f64,
     cells_per_symbol: f64,
     bytes: f64,
     decode_us: f64,
-    /// Finding the own entries of the symbols.
+    /// Looking up this side's entries of the symbols.
     look_up_us: f64,
-    /// With 64 cells first, and then as many as the decoder asks for.
+    /// If 64 cells are sent first, and then as many as the decoder asks for.
     round_trips: f64,
     asked_bytes: f64,
 }
@@ -123,7 +123,7 @@ impl Side {
     }
 }
 
-/// Measures a sketch of so many entries, and finding each number of differences with it.
+/// Measures a sketch of `count` entries, and finding each number of differences with it.
 pub(crate) fn measure(count: u64, differences: &[u64], progress: &Progress, mut each: impl FnMut(FindingRow)) -> Row {
     let mut unit = Unit::default();
     progress.show(&format!("{count} entries: building"));
@@ -170,7 +170,7 @@ fn measure_doubling(count: u64, side: &mut Side) -> f64 {
     samples.median()
 }
 
-/// A changed value, in the sketch alone; the tree is changed and hashed in between, as in a replica.
+/// The time to change a value in the sketch. The tree is changed and hashed in between, as in a replica, and not timed.
 fn measure_upserts(count: u64, side: &mut Side, unit: &mut Unit, progress: &Progress) -> f64 {
     let mut samples = Samples::default();
     let mut random = fastrand::Rng::with_seed(1);
@@ -187,7 +187,7 @@ fn measure_upserts(count: u64, side: &mut Side, unit: &mut Unit, progress: &Prog
     samples.median()
 }
 
-/// A thousand changed values in the sketch alone, one behind the other; a change.
+/// The time to change a thousand values in the sketch one after the other, divided by a thousand.
 fn measure_batches(count: u64, side: &mut Side, unit: &mut Unit) -> f64 {
     const BATCH: u64 = 1000;
     let mut samples = Samples::default();
@@ -246,7 +246,8 @@ fn measure_finding(count: u64, differences: u64, ours: &mut Side) -> FindingRow 
     }
 }
 
-/// Sends `first` cells and then as many as `next` says, until the decoder is done. How many cells and chunks that were.
+/// Sends `first` cells and then as many as `next` says, until the decoder is done. Returns the numbers of cells and
+/// chunks.
 fn trips_from(
     ours: &mut Side,
     peer: &mut Encoder,
@@ -262,9 +263,4 @@ fn trips_from(
             status => return (decoder.cells(), trips, status),
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -1,33 +1,33 @@
-//! Making two replicas equal, and what that costs.
+//! A session that makes two replicas equal, and its costs.
 
 use anti_entropy::session::{Frame, Outcome, Session, SessionOutput, SessionStats};
 use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 
-use super::pair::now;
+use super::data::now;
 
-/// What a session took.
+/// What a session sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synchronised {
-    /// All bytes of all frames, of both directions.
+    /// The bytes of all frames in both directions.
     pub bytes: u64,
-    /// Bytes of values among them.
+    /// The bytes of values among them.
     pub value_bytes: u64,
-    /// Bytes of parts among those of values.
+    /// The bytes of parts among those of values.
     pub part_bytes: u64,
-    /// Bytes of parts that one of the two did not hold.
+    /// The bytes of parts that their receiver needed. If more were sent, the receiver held the rest before.
     pub part_bytes_needed: u64,
-    /// Requests answered; the opening one is the first.
+    /// The number of requests that were answered. The opening request is the first.
     pub round_trips: u32,
 }
 
-/// Runs a session with the default settings until both replicas are equal. `each_frame` is shown all frames of both
-/// directions.
+/// Runs a session with the default settings until both replicas are equal. Calls `each_frame` for each frame of either
+/// side.
 ///
 /// # Errors
 /// If a replica's store fails, which one in memory does not.
 ///
 /// # Panics
-/// If the session does not make them equal, which it does without a bug: no frame is lost.
+/// If the session ends before they are equal. No frame is lost, so that this is a bug.
 pub fn synchronise<V: Replicated>(
     ours: &mut Replica<V>,
     theirs: &mut Replica<V>,
@@ -71,23 +71,4 @@ pub fn synchronise<V: Replicated>(
             - needed.iter().sum::<u64>(),
         round_trips: finished.stats.round_trips,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Pair;
-
-    #[test]
-    fn all_frames_are_counted_and_the_replicas_are_equal() {
-        let mut pair = Pair::new(3000, |_| {}).unwrap();
-        pair.differ_at(100).unwrap();
-        let mut bytes = 0;
-        let synchronised = synchronise(&mut pair.ours, &mut pair.theirs, |frame| bytes += frame.len() as u64).unwrap();
-        assert_eq!(synchronised.bytes, bytes);
-        assert_eq!(pair.ours.root(), pair.theirs.root());
-        assert!(synchronised.value_bytes > 0);
-        let again = synchronise(&mut pair.ours, &mut pair.theirs, |_| {}).unwrap();
-        assert_eq!((again.bytes, again.round_trips), (107, 1));
-    }
 }

@@ -1,5 +1,5 @@
-//! What carrying frames over QUIC costs: how soon a write is seen elsewhere, and how fast an empty replica fills, beside
-//! a bare stream of QUIC that copies as many bytes.
+//! The cost of carrying frames over QUIC: how soon another node sees a write, and how long it takes to fill an empty
+//! replica, compared with a bare QUIC stream that carries as many bytes.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ use crate::measure::{Progress, Samples};
 const VALUE_BYTES: usize = 1024;
 const WRITES: u64 = 501;
 const COPIES: usize = 5;
-/// How much the bare stream is given at a time.
+/// How many bytes the bare stream is given at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 const FRAME_BYTES: usize = 64 << 10;
 /// Longer than anything here takes.
@@ -46,20 +46,20 @@ type Node = Handle<Item>;
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     entries: u64,
-    /// From a write on one node until it is seen on another.
+    /// From a write on one node until a subscriber of another sees it.
     latency_ms: f64,
-    /// Bytes of all frames that filled the empty replica.
+    /// The bytes of all frames that filled the empty replica.
     copied_bytes: u64,
     copy_seconds: f64,
     copy_mib_per_second: f64,
     bare_seconds: f64,
     bare_mib_per_second: f64,
-    /// How much of the bare stream's throughput the copy reaches; the median of runs in turns.
+    /// The copy's throughput as a share of the bare stream's. The median over pairs of runs, one after the other.
     share: f64,
-    /// The same bytes as frames that nobody looks at: the transport alone.
+    /// The same bytes as frames that are received and not read: the transport alone.
     frames_seconds: f64,
     frames_share: f64,
-    /// The same copy without a network: the replicas alone, one after the other.
+    /// The same copy without a network: the two replicas in one thread.
     memory_seconds: f64,
 }
 
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// Measures it on loopback.
+/// Measures all figures on loopback.
 ///
 /// # Errors
 /// If a replica or the network fails.
@@ -142,7 +142,7 @@ async fn nodes(replicas: [Replica<Item>; 2], push: bool) -> Result<[Node; 2], Bo
     };
     let transports = [bind(names[0]).await?, bind(names[1]).await?];
     let addresses = [transports[0].local_addr(), transports[1].local_addr()];
-    // Without the budget that keeps a copy from taking a whole link.
+    // No limit on the bandwidth: the default one would decide how long a copy takes.
     let (bytes_per_second, burst_bytes) = (UNLIMITED, UNLIMITED);
     let lan = GossipConfig::default();
     let config = lan.with(|config| {
@@ -184,7 +184,7 @@ async fn latency() -> Result<f64, Box<dyn Error>> {
     Ok(samples.median())
 }
 
-/// Lets a node ask a peer until both are equal; says how many bytes of frames that took.
+/// Opens sessions from a node to a peer until both are equal. Returns the bytes of all frames.
 async fn fill(node: &Node, peer: &str) -> Result<u64, Box<dyn Error>> {
     let mut events = Box::pin(node.events().await?);
     let mut bytes = 0;
@@ -217,7 +217,7 @@ fn in_memory(entries: u64) -> Result<f64, Box<dyn Error>> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Frames as long as a session's.
+/// The seconds to carry this number of bytes in frames that are as long as a session's.
 async fn carry(bytes: u64) -> Result<f64, Box<dyn Error>> {
     let authority = TestAuthority::new()?;
     let node = async |name: &str| -> Result<QuicTransport, Box<dyn Error>> {
@@ -246,7 +246,7 @@ async fn carry(bytes: u64) -> Result<f64, Box<dyn Error>> {
     Ok(seconds)
 }
 
-/// One stream of QUIC with nothing on top.
+/// The seconds to carry this number of bytes in one QUIC stream.
 async fn bare(bytes: u64) -> Result<f64, Box<dyn Error>> {
     let authority = TestAuthority::new()?;
     let certificate = authority.issue("theirs")?;

@@ -1,4 +1,4 @@
-//! What a whole synchronisation costs after one value among many has changed: from the opening frame until both sides
+//! The cost of a whole synchronisation after one value among many has changed: from the opening frame until both sides
 //! know that they are equal.
 
 use std::error::Error;
@@ -23,20 +23,20 @@ const RUNS: u64 = 501;
 
 type Item = Keyed<Key, Vec<u8>>;
 
-/// What it takes over one way, where one side has the new value.
+/// The figures for one way to carry the frames, and one side that has the new value.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Row {
     synchronised: &'static str,
     entries: u64,
     changed_at: &'static str,
-    /// The median of all runs, of both directions.
+    /// The median over all runs, of both directions.
     bytes: f64,
     most_bytes: f64,
     round_trips: f64,
     most_round_trips: f64,
-    /// Runs within the goals for bytes and round trips.
+    /// How many runs met the goals for bytes and round trips.
     within: u64,
-    /// The median from opening the session until the opener knows that both are equal.
+    /// The median time from opening the session until the opener knows that both are equal.
     elapsed_us: f64,
     runs: usize,
 }
@@ -68,7 +68,7 @@ const IN_MEMORY: &str = "in memory";
 const OVER_TCP: &str = "over loopback TCP";
 const SIDES: [&str; 2] = ["opener", "answerer"];
 
-/// What the runs of one case took.
+/// The measurements of one case.
 #[derive(Debug, Default)]
 struct Runs {
     bytes: Samples,
@@ -101,7 +101,7 @@ impl Runs {
     }
 }
 
-/// Measures replicas of so many entries, without and with a network.
+/// Measures replicas with this number of entries in memory, and over loopback TCP.
 ///
 /// # Errors
 /// If a replica or the network fails.
@@ -139,7 +139,7 @@ fn value(number: u64, version: u64) -> Item {
     Keyed::new(key(number), value)
 }
 
-/// The replicas as their engines run them, with nothing else going on: no rounds, no pushes.
+/// Runs the replicas in their engines over loopback TCP. The engines start no rounds and push nothing.
 async fn over_tcp(
     entries: u64,
     replicas: [Replica<Item>; 2],
@@ -166,7 +166,7 @@ async fn over_tcp(
         handles.push(handle);
     }
     let mut events = Box::pin(handles[0].events().await?);
-    // Connects, and whatever the engines had to say to each other at first.
+    // The first sessions open the connection and carry what the engines tell each other at first.
     for _ in 0..3 {
         session(&handles[0], &names[1], &mut events).await?;
     }

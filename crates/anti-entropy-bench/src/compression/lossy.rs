@@ -1,4 +1,4 @@
-//! What encodings that lose something save, and lose.
+//! How much lossy encodings save, and how much they lose.
 
 use std::error::Error;
 
@@ -6,6 +6,8 @@ use anti_entropy::Replicated;
 use anti_entropy_bench::RealPatterns;
 use anti_entropy_engram::{Encoding, MemorySpace, Pattern};
 use serde::Serialize;
+
+use crate::measure::float;
 
 /// An encoding of embeddings.
 #[derive(Clone, Debug, Serialize)]
@@ -15,7 +17,7 @@ pub(crate) struct LossyRow {
     bytes: usize,
     /// The greatest difference of a component from the original.
     worst_component_error: f64,
-    /// One less the cosine to the original.
+    /// One minus the cosine to the original.
     worst_cosine_loss: f64,
     mean_cosine_loss: f64,
 }
@@ -51,7 +53,7 @@ pub(super) fn measure(patterns: &RealPatterns, mut each: impl FnMut(LossyRow)) -
             worst_error = errors.fold(worst_error, f64::max);
             losses.push(1.0 - cosine(&pattern.embedding, &decoded));
         }
-        let mean = losses.iter().sum::<f64>() / super::float(losses.len());
+        let mean = losses.iter().sum::<f64>() / float(losses.len() as u64);
         each(LossyRow {
             encoding: format!("{encoding:?}"),
             bytes,

@@ -1,12 +1,12 @@
-//! What it takes to make replicas of patterns equal.
+//! The bytes that make replicas of patterns equal.
 
 use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::{Error, GossipConfig, PeerId, Replica, Replicated};
 use anti_entropy_bench::{Revision, Synchronised, now, synchronise};
 use anti_entropy_engram::Pattern;
 
-use super::{Row, draw, float, open, replicated, transaction, write};
-use crate::measure::{Progress, Samples};
+use super::{Row, draw, open, replicated, transaction, write};
+use crate::measure::{Progress, Samples, float};
 
 /// Where patterns change.
 #[derive(Clone, Copy, Debug)]
@@ -16,19 +16,19 @@ enum Place {
     Both,
 }
 
-/// What changes of patterns.
+/// Which fields of patterns change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Changed {
     Everything,
     Metadata,
 }
 
-/// What changes of one pattern of a hundred.
+/// A change of one pattern in a hundred.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     what: Changed,
     place: Place,
-    /// Another draw, and other values, for each.
+    /// Each round changes other patterns, to other values.
     round: u64,
 }
 
@@ -38,7 +38,7 @@ impl Changed {
     }
 }
 
-/// Measures what a session, or pushes, take after one pattern of a hundred has changed, in several random draws.
+/// Measures sessions and pushes after one pattern in a hundred has changed, in several random draws.
 ///
 /// # Errors
 /// If a replica fails.
@@ -61,7 +61,7 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
         (ours, theirs, bytes, part_bytes) = by_pushes(ours, theirs, count, round + 1)?;
         pushed.add(bytes);
         in_vain.add(part_bytes);
-        // Last: what changes only metadata after it would take embeddings back.
+        // Last, because a change of metadata writes the first embedding again.
         let changed = Change { what: Changed::Everything, place: Place::Both, round: round + 2 };
         let (synchronised, _) = by_session(&mut ours, &mut theirs, count, changed)?;
         everything.add(float(synchronised.bytes) / full_state * 100.0);
@@ -98,7 +98,7 @@ fn equal(count: u64) -> Result<(Replica<Pattern>, Replica<Pattern>), Error> {
     Ok((ours, theirs))
 }
 
-/// A session after one pattern of a hundred has changed; and how many those are.
+/// Runs a session after one pattern in a hundred has changed. Returns its costs, and the number of these patterns.
 fn by_session(
     ours: &mut Replica<Pattern>,
     theirs: &mut Replica<Pattern>,
@@ -117,8 +117,8 @@ fn by_session(
     Ok((synchronise(ours, theirs, |_| {})?, float(numbers.len() as u64)))
 }
 
-/// Both replicas, the bytes of all pushes, a pattern, after the metadata of one of a hundred has changed at one side, and
-/// those of parts.
+/// Pushes after the metadata of one pattern in a hundred has changed on one side. Returns both replicas, the bytes of
+/// all pushes divided by the number of these patterns, and the bytes of parts.
 fn by_pushes(
     ours: Replica<Pattern>,
     theirs: Replica<Pattern>,

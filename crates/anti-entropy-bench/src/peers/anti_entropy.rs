@@ -1,18 +1,18 @@
-//! This crate, as it is: sessions that find by a sketch or descend the Merkle tree, and such that only do the latter.
+//! `anti-entropy`: sessions with the default settings, and sessions that compare trees and send no sketch.
 
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
 use anti_entropy::summary::MerkleTree;
-use anti_entropy::summary::sketch::{Sketch, SketchConfig};
 use anti_entropy::{KeyHash, Keyed, SessionConfig};
 use anti_entropy_bench::{Pair, by_tree, entries, entry_of, find_with, short};
 
 use super::data::{Data, Entry};
+use super::summary::{TreeAndSketch, insert, tree_of, with_sketch};
 use super::{Finding, Peer};
 
-/// Finds as sessions do by default.
+/// Finds with a session of the default settings.
 pub(crate) struct Sketched;
 
-/// Finds with the tree alone.
+/// Finds with a session that sends no sketch.
 pub(crate) struct Tree;
 
 impl Peer for Sketched {
@@ -23,23 +23,15 @@ impl Peer for Sketched {
                                  counted";
     const MEMORY: &'static str = "the tree and the sketch";
     const DATA_BYTES: u64 = 0;
-    type Side = (MerkleTree, Sketch);
+    type Side = TreeAndSketch;
     type Pair = Pair;
 
-    fn build(entries: &[Entry]) -> Self::Side {
-        let mut tree = Tree::build(entries);
-        let sketch = Sketch::from_entries(&tree.snapshot(), SketchConfig::default());
-        (tree, sketch)
+    fn build(entries: &[Entry]) -> TreeAndSketch {
+        with_sketch(Tree::build(entries))
     }
 
-    fn upsert((tree, sketch): &mut Self::Side, entry: Entry) {
-        let (key, fingerprint) = hashed(entry);
-        let before = tree.insert(key, fingerprint);
-        sketch.update(key, before, Some(fingerprint));
-        if let Some(range) = sketch.missing() {
-            sketch.grow(tree.range(&range), 16);
-        }
-        tree.root();
+    fn upsert(side: &mut TreeAndSketch, entry: Entry) {
+        insert(side, hashed(entry));
     }
 
     fn pair(data: Data, fewer_differences: Option<Pair>) -> Pair {
@@ -66,9 +58,7 @@ impl Peer for Tree {
     type Pair = Pair;
 
     fn build(entries: &[Entry]) -> MerkleTree {
-        let mut tree = MerkleTree::from_entries(entries.iter().map(|&entry| hashed(entry)));
-        tree.root();
-        tree
+        tree_of(entries.iter().copied().map(hashed))
     }
 
     fn upsert(tree: &mut MerkleTree, entry: Entry) {
@@ -103,7 +93,7 @@ fn found_with(pair: &mut Pair, config: SessionConfig, name: impl Fn(KeyHash) -> 
     }
 }
 
-/// What a replica puts into its tree for an entry that was written once.
+/// The entry that a replica puts into its tree for an entry that was written once.
 fn hashed((key, value): Entry) -> anti_entropy_bench::Entry {
     let mut bytes = [0; 32];
     for (bytes, limb) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(value) {

@@ -1,4 +1,4 @@
-//! What all peers are given: the same entries, which differ at the same keys.
+//! The data that all libraries are given: the same entries, which differ at the same keys.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use anti_entropy_bench::{key, value};
 /// A key and a value, of types that are cheap to hash and to compare.
 pub(crate) type Entry = (u128, [u64; 4]);
 
-/// Two sides with so many entries in all, of which so many differ.
+/// The numbers of entries of both sides together, and of those that differ.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Data {
     pub(crate) entries: u64,
@@ -15,8 +15,8 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Our entries, in an order that is none of keys: half of the differing ones are changed here, a quarter is missing
-    /// here, a quarter there; the first is a changed one.
+    /// Our entries, not in the order of keys. Of every four that differ, two are changed here, one is missing here and
+    /// one there; the first is changed.
     pub(crate) fn ours(self) -> Vec<Entry> {
         let ours = |number| match (number < self.differences, number % 4) {
             (true, 0 | 2) => Some(entry(number, 1)),
@@ -32,23 +32,23 @@ impl Data {
         (0..self.entries).filter(theirs).map(|number| entry(number, 0)).collect()
     }
 
-    /// What a peer is to find, by its names for keys.
+    /// The keys that a library has to find, by its names for them.
     pub(crate) fn differing(self, name: impl Fn(u64) -> u128) -> BTreeSet<u128> {
         (0..self.differences).map(name).collect()
     }
 
-    /// The least bytes in which identifiers of 128 bits can tell the differences to one who does not know them: a
-    /// changed entry is two, one at each side.
+    /// The least number of bytes that can tell the differences as identifiers of 128 bits. A changed entry has two, one
+    /// at each side.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     pub(crate) fn floor_bytes(differences: u64) -> f64 {
         let symbols: u64 = (0..differences).map(|number| if number % 2 == 0 { 2 } else { 1 }).sum();
-        // The order of the identifiers says nothing.
+        // Their order carries no information and need not be encoded.
         let bits = (1..=symbols).map(|symbol| 128.0 - (symbol as f64).log2()).sum::<f64>();
         bits / 8.0
     }
 }
 
-/// The entry with a number; another value for each `version`.
+/// The entry with a number. Each `version` has another value.
 pub(crate) fn entry(number: u64, version: u64) -> Entry {
     let bytes = value(number, version);
     let mut limbs = [0; 4];
@@ -58,13 +58,13 @@ pub(crate) fn entry(number: u64, version: u64) -> Entry {
     (name(number), limbs)
 }
 
-/// The key with a number. Read from its end: keys start with their numbers, and for peers that order them the differing
-/// ones are to lie anywhere.
+/// The key with a number. Its bytes are read in reverse. They start with the number, so that otherwise the keys that
+/// differ would be neighbours in libraries that order keys.
 pub(crate) fn name(number: u64) -> u128 {
     u128::from_le_bytes(key(number))
 }
 
-/// The 32 bytes of an entry for peers that know sets and no values: its key, and half of its value instead of a hash.
+/// An entry for libraries that know sets without values: 32 bytes, the key and half of the value in place of its hash.
 pub(crate) fn identifier((key, value): Entry) -> [u8; 32] {
     let mut identifier = [0; 32];
     identifier[..16].copy_from_slice(&key.to_be_bytes());

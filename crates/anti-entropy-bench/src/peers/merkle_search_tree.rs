@@ -14,18 +14,18 @@ use super::{Finding, Peer};
 /// A tree with the default settings.
 pub(crate) struct SearchTree;
 
-/// Keys are bytes in the order of the numbers.
+/// The bytes of a key, most significant first: they have the order of the numbers.
 type Key = [u8; 16];
 type Tree = MerkleSearchTree<Key, [u64; 4]>;
 
-/// The tree holds no values, and entries are sent from the data.
+/// One side. The tree holds hashes of values; the values that are sent come from `data`.
 #[derive(Clone)]
 pub(crate) struct Node {
     tree: Tree,
     data: BTreeMap<Key, [u64; 4]>,
 }
 
-/// A page: the first key under it, the last, its hash.
+/// A page: its first key, its last key, its hash.
 type Page = (Key, Key, [u8; 16]);
 
 /// The library leaves messages to its user.
@@ -37,7 +37,7 @@ struct Message {
     entries: Vec<(Key, [u64; 4])>,
 }
 
-/// After which it is given up.
+/// The search is given up after so many rounds.
 const MAX_ROUNDS: u32 = 50;
 
 impl Peer for SearchTree {

@@ -1,4 +1,4 @@
-//! Pictures of the comparison, in SVG.
+//! Plots of the comparison as SVG files.
 
 #[path = "../../../anti-entropy-sim/src/cli/plot/style.rs"]
 mod style;
@@ -13,10 +13,11 @@ use self::style::{COLOURS, SIZE, font, grouped};
 use super::data::Data;
 use super::{Found, Row, float};
 
-/// A line: its label, and its points in ascending order.
+/// A line of a plot: its label, and its points in ascending order.
 type Line = (String, Vec<(f64, f64)>);
 
-/// Draws bytes and processor time over differences, at the greatest number of entries, and bytes over entries.
+/// Plots bytes and processor time over the number of differences, for the most entries, and bytes over the number of
+/// entries.
 pub(crate) fn draw(rows: &[Row], directory: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(directory)?;
     let entries = rows.iter().map(|row| row.entries).max().unwrap_or(0);
@@ -43,7 +44,7 @@ pub(crate) fn draw(rows: &[Row], directory: &Path) -> Result<(), Box<dyn Error>>
 
 const BYTES: &str = "bytes, both directions";
 
-/// A line for each library, of the rows that have a place.
+/// A line for each library, of the rows for which `place` gives an x coordinate.
 fn lines(rows: &[Row], place: impl Fn(&Row) -> Option<u64>, figure: fn(&Found) -> f64) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for row in rows {
@@ -58,7 +59,7 @@ fn lines(rows: &[Row], place: impl Fn(&Row) -> Option<u64>, figure: fn(&Found) -
     lines
 }
 
-/// Both axes are logarithmic. Nothing is drawn of nothing.
+/// Draws a plot with logarithmic axes; none if there are no points.
 fn chart(
     path: &Path,
     [title, x, y]: [&str; 3],

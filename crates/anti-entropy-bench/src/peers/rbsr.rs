@@ -1,5 +1,5 @@
-//! `rbsr` over `rsos`: the sides cut ranges whose fingerprints differ, with the default policy, until they can send the
-//! entries of a range.
+//! `rbsr` over `rsos`: the sides split ranges whose fingerprints differ, by the default policy, until a range is small
+//! enough for its entries to be sent.
 
 use ::rbsr::{RangeAggregate, initial_ranges, protocol_round};
 use rand::SeedableRng;
@@ -15,8 +15,8 @@ pub(crate) struct Ranges;
 
 type Map = FingerprintTreeMap<u128, [u64; 4]>;
 
-/// The library leaves messages to its user: ranges are its own type, entries are those of the ranges that it says to
-/// enumerate. A value has as many bytes as a fingerprint of it would.
+/// The library leaves messages to its user. The ranges are of its own type; the entries are those of the ranges that it
+/// says to enumerate. A value has as many bytes as its fingerprint would have.
 #[derive(Serialize, Deserialize)]
 struct Message {
     ranges: Vec<RangeAggregate<u128>>,
@@ -34,7 +34,7 @@ impl Peer for Ranges {
     type Pair = (Map, Map);
 
     fn build(entries: &[Entry]) -> Map {
-        // Sorts, and builds from the bottom, which is faster than insertion.
+        // Building from sorted entries is faster than inserting them.
         let mut sorted = entries.to_vec();
         sorted.sort_unstable();
         Map::from_sorted_iter(sorted)

@@ -155,7 +155,8 @@ struct Network {
 
 #[derive(Default)]
 struct Traffic {
-    /// For each side: the datagrams on their way to it, each with its place in the chain of those that answer each other.
+    /// For each side: the datagrams on their way to it, each with its place in the chain of those that answer each
+    /// other.
     queues: [VecDeque<(u64, Vec<u8>)>; 2],
     waiting: [bool; 2],
     /// The place of the last datagram that the side took.

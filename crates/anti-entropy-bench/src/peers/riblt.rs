@@ -1,4 +1,4 @@
-//! `riblt`: one side sends coded symbols of its set until the other can take the difference out of them.
+//! `riblt`: one side sends coded symbols of its set until the other can decode the difference.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Symbol for Element {
     }
 }
 
-/// A set that is not copied when it is gone through again.
+/// A set whose elements are not copied for each iteration.
 #[derive(Clone)]
 pub(crate) struct Set(Arc<Vec<Element>>);
 
@@ -68,7 +68,7 @@ type Table = RatelessIBLT<Element, Set>;
 pub(crate) struct Side {
     set: Set,
     table: Table,
-    /// How many coded symbols are kept; more are made in a session.
+    /// How many coded symbols the side keeps. A session makes more.
     kept: usize,
 }
 
@@ -95,7 +95,7 @@ impl Peer for Coded {
 
     fn upsert(side: &mut Side, entry: Entry) {
         let changed = identifier(entry);
-        // Without the table nothing else holds the set, and it need not be copied.
+        // Dropping the table first leaves one holder of the set, so that it can be changed in place.
         side.table = Table::new(Set(Arc::default()));
         let set = Arc::get_mut(&mut side.set.0).expect("the table was the other holder");
         if let Some(element) = set.iter_mut().find(|element| element.0[..16] == changed[..16]) {
@@ -127,7 +127,7 @@ impl Peer for Coded {
 fn decode(ours: &mut Table, received: Vec<CodedSymbol<Element>>) -> (Vec<u128>, bool) {
     let mut difference = ours.collapse(&UnmanagedRatelessIBLT { coded_symbols: received });
     let peeled = difference.peel_all_symbols();
-    // What is peeled has a type that cannot be named outside of the library; its example prints it, too.
+    // The type of what is peeled cannot be named outside of the library. Its example prints the symbols, too.
     let key = |printed: &str| u128::from_str_radix(printed.split(['(', ')']).nth(1)?, 16).ok();
     let keys = peeled.iter().filter_map(|symbol| key(&format!("{symbol:?}"))).collect();
     (keys, difference.is_empty())

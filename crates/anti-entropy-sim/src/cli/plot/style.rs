@@ -5,9 +5,9 @@ use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor};
 /// The size of a plot in pixels.
 pub(super) const SIZE: (u32, u32) = (1200, 800);
 
-/// Colours that colour-blind people can distinguish (Okabe, Ito, "Color Universal Design", 2008), and two more, for plots with
-/// many lines.
-pub(super) const COLOURS: [RGBColor; 8] = [
+/// Colours that colour-blind people can distinguish (Okabe, Ito, "Color Universal Design", 2008), and four more, for plots
+/// with many lines.
+pub(super) const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -16,6 +16,8 @@ pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(86, 180, 233),
     RGBColor(120, 120, 120),
     RGBColor(90, 60, 20),
+    RGBColor(0, 0, 0),
+    RGBColor(150, 0, 60),
 ];
 
 pub(super) fn font(size: i32) -> FontDesc<'static> {
