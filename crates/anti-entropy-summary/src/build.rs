@@ -6,7 +6,8 @@ use core::array;
 
 use crate::KeyHash;
 
-use super::node::{BUCKET, FAN_OUT, Inner, Item, Link, Node};
+use super::item::Item;
+use super::node::{BUCKET, FAN_OUT, Inner, Link, Node};
 use super::span::{Span, bits_behind, slot_of};
 
 /// Sorts items by key. Of several with one key, the last stays.

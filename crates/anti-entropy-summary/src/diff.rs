@@ -6,7 +6,8 @@ use core::cmp::Ordering;
 use core::iter::FusedIterator;
 
 use super::difference::Difference;
-use super::node::{FAN_OUT, Item, Link};
+use super::item::Item;
+use super::node::{FAN_OUT, Link};
 use super::span::{Span, slot_span};
 use super::view::{Body, View};
 

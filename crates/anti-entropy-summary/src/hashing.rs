@@ -2,32 +2,13 @@
 
 use core::any::TypeId;
 
-use digest::Digest;
-use digest::consts::U32;
 use sha2::Sha256;
 
 use crate::KeyHash;
 
-use super::node::{BUCKET, FAN_OUT, Inner, Item};
-
-/// A hash function of 32 bytes that a tree can be built with: any such [`digest::Digest`].
-///
-/// # Implementer notes
-/// Implemented for every type that fits; there is nothing to implement. The function must be collision resistant,
-/// since equal digests are taken to mean equal sets. All peers must use the same one.
-pub trait HashFunction: Digest<OutputSize = U32> + 'static {}
-
-impl<D: Digest<OutputSize = U32> + 'static> HashFunction for D {}
-
-crate::__opaque_bytes! {
-    /// The digest of what is stored under one key.
-    pub struct Fingerprint(32)
-}
-
-crate::__opaque_bytes! {
-    /// The digest of a set of entries: equal roots mean equal sets.
-    pub struct Root(32)
-}
+use super::fingerprint::HashFunction;
+use super::item::Item;
+use super::node::{BUCKET, FAN_OUT, Inner, Link, Node};
 
 const LEAF_TAG: u8 = 0;
 const INNER_TAG: u8 = 1;
@@ -36,6 +17,17 @@ const HEADER: usize = 16;
 
 /// The longest message, a full leaf, and what SHA-256 puts behind it, in whole blocks.
 const BUFFER: usize = (HEADER + BUCKET * Item::LEN + sha256::PADDING).next_multiple_of(sha256::BLOCK);
+
+impl Link {
+    /// A node that has just been made, all of whose children are hashed.
+    pub(super) fn hashed<D: HashFunction>(node: Node) -> Self {
+        let digest = match &node {
+            Node::Leaf(items) => leaf_digest::<D>(items),
+            Node::Inner(inner) => inner_digest::<D>(inner),
+        };
+        Self { digest, node }
+    }
+}
 
 /// The digest of a set of at most [`BUCKET`] entries.
 pub(super) fn leaf_digest<D: HashFunction>(items: &[Item]) -> [u8; 32] {
@@ -107,6 +99,8 @@ mod sha256 {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     #[test]

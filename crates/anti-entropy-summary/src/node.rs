@@ -7,7 +7,8 @@ use core::hint::black_box;
 
 use crate::KeyHash;
 
-use super::hashing::{Fingerprint, HashFunction, inner_digest, leaf_digest};
+use super::fingerprint::Fingerprint;
+use super::item::Item;
 use super::span::{Span, slot_of, slot_span};
 
 /// The greatest number of entries that a leaf of the tree holds.
@@ -17,35 +18,12 @@ pub const BUCKET: usize = 16;
 /// for 2 to 4, and two has twice the depth.
 pub(super) const FAN_OUT: usize = 4;
 
-/// One entry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) key: KeyHash,
-    pub(super) fingerprint: Fingerprint,
-}
-
-impl Item {
-    /// Bytes in a leaf's message.
-    pub(super) const LEN: usize = KeyHash::LEN + Fingerprint::LEN;
-}
-
 /// A node with its digest. The digest lives with the parent, so that hashing a parent touches none of its children.
 #[derive(Clone, Default)]
 pub(super) struct Link {
     /// Meaningless where the node is empty, or marked dirty in what holds the link.
     pub(super) digest: [u8; 32],
     pub(super) node: Node,
-}
-
-impl Link {
-    /// A node that has just been made, all of whose children are hashed.
-    pub(super) fn hashed<D: HashFunction>(node: Node) -> Self {
-        let digest = match &node {
-            Node::Leaf(items) => leaf_digest::<D>(items),
-            Node::Inner(inner) => inner_digest::<D>(inner),
-        };
-        Self { digest, node }
-    }
 }
 
 /// The tree over a set of entries: a leaf if and only if there are at most [`BUCKET`].

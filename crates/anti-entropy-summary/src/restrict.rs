@@ -3,7 +3,7 @@
 use core::array;
 
 use super::build::join;
-use super::hashing::HashFunction;
+use super::fingerprint::HashFunction;
 use super::node::{Link, Node};
 use super::span::Span;
 

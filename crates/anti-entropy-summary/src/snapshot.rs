@@ -12,14 +12,14 @@ use sha2::Sha256;
 use crate::{KeyHash, KeyRange};
 
 use super::diff::Diff;
-use super::hashing::{Fingerprint, HashFunction, Root};
-use super::node::{Item, Link, Node};
+use super::fingerprint::{Fingerprint, HashFunction, Root};
+use super::item::Item;
+use super::node::{Link, Node};
 use super::restrict::{count, restrict};
 use super::span::Span;
-use super::tree::MerkleTree;
 use super::view::View;
 
-/// The entries of a [`MerkleTree`] at one instant, with all digests computed.
+/// The entries of a [`MerkleTree`](crate::MerkleTree) at one instant, with all digests computed.
 ///
 /// A clone costs O(1) and shares everything. Memory goes only into nodes that the tree has changed since.
 ///
@@ -42,7 +42,7 @@ use super::view::View;
 /// assert_eq!(after.count(&below), 500);
 /// ```
 pub struct Snapshot<D = Sha256> {
-    top: Link,
+    pub(super) top: Link,
     hash_function: PhantomData<fn() -> D>,
 }
 
@@ -110,11 +110,6 @@ impl<D: HashFunction> Snapshot<D> {
         Diff::new(&self.top, &theirs.top, Span::of(range))
     }
 
-    /// A tree with the same entries, for changes that leave the snapshot as it is. O(1), shares all nodes.
-    pub fn to_tree(&self) -> MerkleTree<D> {
-        MerkleTree::over(self.top.clone(), false)
-    }
-
     /// The entries that share the first `bits` bits of `start`.
     pub(super) fn under(&self, start: KeyHash, bits: u8) -> View<'_> {
         View::under(&self.top, start.to_u128(), bits)
@@ -133,7 +128,7 @@ impl<'a, D: HashFunction> IntoIterator for &'a Snapshot<D> {
 /// The snapshot of an empty tree.
 impl<D: HashFunction> Default for Snapshot<D> {
     fn default() -> Self {
-        MerkleTree::new().snapshot()
+        Self::over(Link::hashed::<D>(Node::default()))
     }
 }
 
@@ -158,7 +153,7 @@ impl<D> fmt::Debug for Snapshot<D> {
 }
 
 /// The entries of a snapshot in ascending order of their key hashes; made by [`Snapshot::iter`],
-/// [`Snapshot::range`] and [`MerkleTree::range`].
+/// [`Snapshot::range`] and [`MerkleTree::range`](crate::MerkleTree::range).
 #[derive(Clone)]
 pub struct Entries<'a> {
     span: Span,

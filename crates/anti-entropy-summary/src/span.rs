@@ -2,7 +2,7 @@
 
 use crate::{KeyHash, KeyRange};
 
-use super::node::Item;
+use super::item::Item;
 
 /// All numbers from `lo` to `last`; `lo <= last`.
 #[derive(Clone, Copy, Debug)]

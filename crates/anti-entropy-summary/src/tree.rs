@@ -9,8 +9,9 @@ use sha2::Sha256;
 use crate::{KeyHash, KeyRange};
 
 use super::build::{build, sort};
-use super::hashing::{Fingerprint, HashFunction, Root};
-use super::node::{Item, Link, Node};
+use super::fingerprint::{Fingerprint, HashFunction, Root};
+use super::item::Item;
+use super::node::{Link, Node};
 use super::snapshot::{Entries, Snapshot};
 use super::update::{insert, rehash, remove, replace};
 
@@ -124,6 +125,13 @@ impl<D: HashFunction> MerkleTree<D> {
     pub fn snapshot(&mut self) -> Snapshot<D> {
         self.root();
         Snapshot::over(self.top.clone())
+    }
+}
+
+impl<D: HashFunction> Snapshot<D> {
+    /// A tree with the same entries, for changes that leave the snapshot as it is. O(1), shares all nodes.
+    pub fn to_tree(&self) -> MerkleTree<D> {
+        MerkleTree::over(self.top.clone(), false)
     }
 }
 

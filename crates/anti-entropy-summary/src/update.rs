@@ -10,8 +10,10 @@ use core::{array, mem};
 use crate::KeyHash;
 
 use super::build::{build, gather, only_child};
-use super::hashing::{Fingerprint, HashFunction, inner_digest, leaf_digest};
-use super::node::{BUCKET, Inner, Item, Link, Node};
+use super::fingerprint::{Fingerprint, HashFunction};
+use super::hashing::{inner_digest, leaf_digest};
+use super::item::Item;
+use super::node::{BUCKET, Inner, Link, Node};
 use super::span::{Span, bits_behind, slot_of};
 
 /// Puts in an item whose key is not there. `dirty` says whether the link's digest was out of date; now it is.

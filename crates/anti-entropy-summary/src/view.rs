@@ -2,8 +2,10 @@
 //!
 //! The tree over them is a node of the larger tree, or part of a leaf: both are views, which can be split further.
 
-use super::hashing::{HashFunction, leaf_digest};
-use super::node::{Inner, Item, Link, Node};
+use super::fingerprint::HashFunction;
+use super::hashing::leaf_digest;
+use super::item::Item;
+use super::node::{Inner, Link, Node};
 use super::span::{Span, slot_of};
 
 /// A node, or part of a leaf.

@@ -331,7 +331,7 @@ pub(crate) fn stale_reply<V: Replicated>(
             .map(|change| Difference::at(change.key(), None, Some(theirs.into())))
             .collect(),
         compared: Some(compared),
-        held: &Inventory::new(),
+        inventory: &Inventory::new(),
         seen: None,
         inline: true,
         cuts: None,
@@ -343,8 +343,8 @@ pub(crate) fn stale_reply<V: Replicated>(
     Ok(Some(Batch { clocks: after.pieces(&batch.range()), ..stale }))
 }
 
-pub(crate) fn say_stale<T>(stale: Option<Batch>, say: impl FnOnce(Option<Batch>) -> T) -> Option<Result<T, Error>> {
-    stale.map(|stale| Ok(say(Some(stale))))
+pub(crate) fn reply_stale<T>(stale: Option<Batch>, reply: impl FnOnce(Option<Batch>) -> T) -> Option<Result<T, Error>> {
+    stale.map(|stale| Ok(reply(Some(stale))))
 }
 
 // Gossip.

@@ -7,16 +7,16 @@ use core::hash::{Hash, Hasher};
 use core::{fmt, mem};
 
 use sha2::Sha256;
-use thiserror::Error;
 
 use crate::{Difference, HashFunction};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE};
-use super::census::{Census, cells_by_progress, cells_for};
 use super::chunk::Chunk;
+use super::decoded::{DecodeFailure, DecodedSymbol, Side};
 use super::differences::differences;
 use super::encoder::Encoder;
+use super::estimate::{Estimator, cells_by_progress, cells_for};
 use super::symbol::{Indices, Symbol};
 
 /// What a [`Decoder`] spends at most, whatever a peer sends.
@@ -65,49 +65,6 @@ pub enum DecodeStatus {
     Failed(DecodeFailure),
 }
 
-/// Why cells led nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-#[non_exhaustive]
-pub enum DecodeFailure {
-    /// A chunk started behind the cells that were taken in so far.
-    #[error("cells are missing before those that came")]
-    Gap,
-    /// [`DecoderLimits::max_cells`] were not enough, or more came: more differs than a sketch is good for.
-    #[error("more cells than the limit")]
-    TooManyCells,
-    /// More symbols than [`DecoderLimits::max_symbols`] were read off.
-    #[error("more symbols than the limit")]
-    TooManySymbols,
-    /// More cells than [`DecoderLimits::max_steps_per_cell`] allows were touched: no honest cells need so many.
-    #[error("more steps than the limit")]
-    TooManySteps,
-    /// A symbol was read off twice, or is not what this side holds: the cells are forged, or a checksum fitted by
-    /// chance.
-    #[error("the cells are those of no two sets")]
-    Inconsistent,
-    /// Two keys of one side have hashes with the same first 64 bits, which a sketch cannot tell apart.
-    #[error("two keys share a prefix")]
-    SharedPrefix,
-}
-
-/// Who holds a symbol that the other does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// This side.
-    Ours,
-    /// The peer.
-    Theirs,
-}
-
-/// A symbol that only one side has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DecodedSymbol {
-    /// The symbol.
-    pub symbol: Symbol,
-    /// Who has it.
-    pub side: Side,
-}
-
 /// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols in which it differs from the own one.
 ///
 /// Decoding is *peeling*: a cell in which one symbol is left, going by its count and checksum, and by whether that
@@ -132,7 +89,7 @@ pub struct Decoder<D = Sha256> {
     /// Cells in which something is left.
     open: usize,
     steps: u64,
-    census: Census,
+    estimator: Estimator,
     failure: Option<DecodeFailure>,
     /// Indices of the symbol at hand; kept for its memory.
     touched: Vec<usize>,
@@ -169,7 +126,7 @@ impl<D: HashFunction> Decoder<D> {
             waiting: BinaryHeap::new(),
             open: 0,
             steps: 0,
-            census: Census::default(),
+            estimator: Estimator::default(),
             failure: None,
             touched: Vec::new(),
         }
@@ -238,7 +195,7 @@ impl<D: HashFunction> Decoder<D> {
 
     /// About how many symbols the sets differ in, by the cells so far.
     pub fn estimate(&self) -> usize {
-        self.census.symbols().max(self.found.len())
+        self.estimator.symbols().max(self.found.len())
     }
 
     fn is_over(&self) -> bool {
@@ -253,7 +210,7 @@ impl<D: HashFunction> Decoder<D> {
         let received = self.cells.len();
         let by_progress = cells_by_progress(received, self.found.len());
         let least = (received / if by_progress.is_some() { 64 } else { 16 }).max(WORTH_A_ROUND_TRIP);
-        let symbols = || self.census.symbols_at_most().max(self.found.len());
+        let symbols = || self.estimator.symbols_at_most().max(self.found.len());
         let wanted = by_progress.unwrap_or_else(|| cells_for(symbols())).saturating_sub(received);
         let most = (7 * received).max(64);
         wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
@@ -263,7 +220,7 @@ impl<D: HashFunction> Decoder<D> {
         self.limits.max_cells.min(MAX_CELLS)
     }
 
-    fn most_steps(&self) -> u64 {
+    fn max_steps(&self) -> u64 {
         u64::from(self.limits.max_steps_per_cell).saturating_mul(self.cells.len() as u64)
     }
 
@@ -278,14 +235,14 @@ impl<D: HashFunction> Decoder<D> {
         }
         for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {
             let difference = ours.minus(theirs);
-            self.census.add(index, &difference);
+            self.estimator.add(index, &difference);
             self.cells.push(difference);
         }
         self.states.resize(end, State::Idle);
-        let most_steps = self.most_steps();
+        let max_steps = self.max_steps();
         while let Some(mut waiting) = self.waiting.peek_mut().filter(|waiting| waiting.indices.peek() < end) {
             self.steps += 1;
-            if self.steps > most_steps {
+            if self.steps > max_steps {
                 return Err(DecodeFailure::TooManySteps);
             }
             let Waiting { symbol, checksum, sign, .. } = *waiting;
@@ -310,7 +267,7 @@ impl<D: HashFunction> Decoder<D> {
 
     /// Reads off symbols as long as there are cells that give one away.
     fn peel(&mut self) -> Result<(), DecodeFailure> {
-        let most_steps = self.most_steps();
+        let max_steps = self.max_steps();
         while let Some(index) = self.queue.pop_front() {
             let index = index as usize;
             self.states[index] = State::Idle;
@@ -330,7 +287,7 @@ impl<D: HashFunction> Decoder<D> {
                 }
                 self.touched = touched;
             }
-            if self.steps > most_steps {
+            if self.steps > max_steps {
                 return Err(DecodeFailure::TooManySteps);
             }
         }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{Difference, Fingerprint, HashFunction, KeyHash, KeyRange, Snapshot, TruncatedFingerprint};
 
-use super::decoder::{DecodeFailure, DecodedSymbol, Side};
+use super::decoded::{DecodeFailure, DecodedSymbol, Side};
 use super::symbol::prefix_u64;
 
 /// Puts the symbols of one key together, and looks up this side's entries. In ascending order of the prefixes.

@@ -40,19 +40,21 @@
 //! ```
 
 mod cell;
-mod census;
 mod chunk;
+mod decoded;
 mod decoder;
 mod differences;
 mod encoder;
+mod estimate;
 mod maintained;
 mod symbol;
 
 pub use cell::Cell;
-pub use census::cells_for;
 pub use chunk::{Chunk, ChunkError};
-pub use decoder::{DecodeFailure, DecodeStatus, DecodedSymbol, Decoder, DecoderLimits, Side};
+pub use decoded::{DecodeFailure, DecodedSymbol, Side};
+pub use decoder::{DecodeStatus, Decoder, DecoderLimits};
 pub use encoder::Encoder;
+pub use estimate::cells_for;
 pub use maintained::{Sketch, SketchConfig};
 pub use symbol::{Indices, Symbol};
 

@@ -32,6 +32,7 @@ mod arbitrary;
 mod context;
 mod dot;
 mod error;
+mod growing;
 mod hybrid;
 mod now;
 mod policy;

@@ -5,7 +5,7 @@ use core::iter::from_fn;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::clock::sparse::growing_vec;
+use crate::clock::growing::growing_vec;
 use crate::clock::{CounterExhausted, Dot, ReplicaId};
 
 /// How two clocks relate; the answer of [`VectorClock::compare`].

@@ -2,9 +2,10 @@
 
 use alloc::collections::BTreeSet;
 
-use super::exchange::{BatchMessage, JoinedBatch, Message, Style, frozen};
+use super::exchange::{Style, frozen};
 use super::ghost::Violation;
 use super::odds::Fault;
+use super::session::{BatchMessage, JoinedBatch, Message};
 use super::world::World;
 use crate::refusal::Refusal;
 use crate::sync::transfer::Applied;

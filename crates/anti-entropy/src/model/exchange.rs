@@ -2,71 +2,17 @@
 
 use alloc::vec::Vec;
 
-use super::ghost::{Events, Violation};
+use super::Item;
+use super::ghost::Violation;
 use super::odds::Fault;
-use super::world::{BaseId, Node, World, open_store};
-use super::{Item, PushMessage};
-use crate::clock::{RangeClocks, Seed};
+use super::session::{BatchMessage, Message, Session};
+use super::world::{Node, World, open_store};
+use crate::clock::Seed;
 use crate::replica::{Continuity, Replica};
 use crate::summary::{Difference, Fingerprint, TruncatedFingerprint, Width};
-use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan, Joined};
+use crate::sync::transfer::{BatchLimits, BatchPlan};
 use crate::sync::wire::{Batch, BatchBase, Inventory};
 use crate::{KeyHash, KeyRange};
-
-/// Two replicas that have been compared.
-pub(super) struct Session {
-    pub(super) id: u32,
-    /// The opener and the answerer.
-    pub(super) sides: [usize; 2],
-    /// The lives in which they were compared; none yet for an answerer that has not answered.
-    pub(super) lives: [Option<u32>; 2],
-    /// What the comparison compared.
-    pub(super) compared: [Option<Baseline>; 2],
-    /// Where batches may end; `None` for anywhere, while both contexts have room.
-    cuts: Option<Vec<KeyHash>>,
-    /// Where the next batch of each side starts.
-    pub(super) cursors: [Option<KeyHash>; 2],
-    /// The batches that were taken in, for replies.
-    pub(super) joined: Vec<JoinedBatch>,
-    /// The sides at the comparison, for the fault that sends that.
-    pub(super) frozen: [Option<Replica<Item>>; 2],
-}
-
-/// A batch that was taken in, and can be answered (rule 6).
-pub(super) struct JoinedBatch {
-    /// Which side sent it.
-    pub(super) sender: usize,
-    pub(super) sequence: u32,
-    pub(super) range: KeyRange,
-    pub(super) clocks: RangeClocks,
-    pub(super) joined: Joined,
-    /// Where the answer goes on.
-    pub(super) next: KeyHash,
-    /// The receiver as it was before, for the fault that answers with that.
-    pub(super) frozen: Option<Replica<Item>>,
-}
-
-#[derive(Clone)]
-pub(super) enum Message {
-    Batch(BatchMessage),
-    Push(PushMessage),
-}
-
-/// A batch on its way.
-#[derive(Clone)]
-pub(super) struct BatchMessage {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) session: u32,
-    /// Which side of the session sent it.
-    pub(super) sender: usize,
-    pub(super) sequence: u32,
-    /// The receiver's baseline that it is relative to.
-    pub(super) base: BaseId,
-    pub(super) batch: Batch,
-    /// By key, what the sender knew when it made the batch.
-    pub(super) carried: Vec<Events>,
-}
 
 /// How a batch is made.
 #[derive(Clone, Copy)]
@@ -200,7 +146,7 @@ impl World {
             base: style.base,
             differences: Vec::new(),
             compared: Some(mine),
-            held: &Inventory::new(),
+            inventory: &Inventory::new(),
             seen,
             inline: style.inline,
             cuts: session.cuts.as_deref(),
@@ -250,7 +196,7 @@ impl World {
             base: style.base,
             differences,
             compared: None,
-            held: if style.inline { &nothing } else { &answered.joined.held },
+            inventory: if style.inline { &nothing } else { &answered.joined.inventory },
             seen: None,
             inline: style.inline,
             cuts: session.cuts.as_deref(),

@@ -21,6 +21,7 @@ mod ghost;
 mod odds;
 mod ops;
 mod planted;
+mod session;
 mod world;
 
 use alloc::format;

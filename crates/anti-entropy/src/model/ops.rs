@@ -3,9 +3,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::exchange::Message;
 use super::ghost::{Events, Ghost, MAX_EVENTS, Violation};
 use super::odds::{Bug, Fault};
+use super::session::Message;
 use super::world::{Backup, Token, World, open};
 use super::{Item, PushMessage};
 use crate::clock::Seed;

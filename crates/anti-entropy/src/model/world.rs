@@ -7,17 +7,14 @@ use core::num::NonZeroUsize;
 use core::time::Duration;
 
 use super::disk::Disk;
-use super::exchange::{Message, Session};
 use super::ghost::{Events, Ghost, History, Violation};
 use super::odds::{Boost, Bug, Fault, Odds, Op};
+use super::session::{BaseId, Message, Session};
 use super::{Item, Stats};
 use crate::clock::{Context, Now, Seed};
 use crate::mutant::with;
 use crate::replica::{Continuity, LastWriterWins, Marker, MemoryStore, Opening, Replica, ReplicaConfig, Seen};
 use crate::sync::transfer::Baseline;
-
-/// Names a baseline: the session, and the batch at which it was taken; 0 for the comparison.
-pub(super) type BaseId = (u32, u32);
 
 /// A replica and what the model keeps beside it.
 pub(super) struct Node {

@@ -7,4 +7,4 @@ mod search;
 mod strategy;
 
 pub(crate) use search::{Progress, Search, Sketching};
-pub(crate) use strategy::{OwnCells, end_of_whole_batch, first_cells, holds_little, most_cells};
+pub(crate) use strategy::{OwnCells, end_of_whole_batch, first_cells, holds_little, max_sketch_cells};

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
-use super::strategy::{is_dearer_than_trees, most_cells};
+use super::strategy::{is_dearer_than_trees, max_sketch_cells};
 use crate::KeyHash;
 use crate::replica::{Replica, Replicated};
 use crate::summary::compare::{Ask, Comparison};
@@ -118,7 +118,7 @@ impl Sketching {
         replica: &Replica<V>,
         config: &SessionConfig,
     ) -> Self {
-        let max_cells = most_cells(replica, config).saturating_add(1);
+        let max_cells = max_sketch_cells(replica, config).saturating_add(1);
         let limits =
             DecoderLimits::default().with(|limits| (limits.max_cells, limits.max_symbols) = (max_cells, max_cells));
         Self { decoder: Decoder::new(Encoder::new(ours), limits), asked, requests: 0 }
@@ -140,18 +140,18 @@ impl Sketching {
             DecodeStatus::Complete => self.found(),
             // A peer that has no more cells to give.
             DecodeStatus::NeedsMore { .. } if chunk.end() == before => Progress::Failed,
-            DecodeStatus::NeedsMore { cells } => self.ask(cells, most_cells(replica, config), replica.len()),
+            DecodeStatus::NeedsMore { cells } => self.ask(cells, max_sketch_cells(replica, config), replica.len()),
             DecodeStatus::Failed(_) => Progress::Failed,
         })
     }
 
-    fn ask(&mut self, cells: usize, most: usize, entries: u64) -> Progress {
+    fn ask(&mut self, cells: usize, max: usize, entries: u64) -> Progress {
         let start = self.decoder.cells();
         let end = start.saturating_add(cells);
         self.requests += 1;
         // A decoder that knows little does not ask for all at once.
         let in_all = end.max(cells_for(self.decoder.estimate()));
-        if in_all > most || self.requests > MAX_REQUESTS || is_dearer_than_trees(in_all - start, entries) {
+        if in_all > max || self.requests > MAX_REQUESTS || is_dearer_than_trees(in_all - start, entries) {
             return Progress::Failed;
         }
         self.asked = end;

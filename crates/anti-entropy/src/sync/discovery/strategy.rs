@@ -20,10 +20,10 @@ pub(crate) fn holds_little(opener: u64, answerer: u64) -> bool {
     opener.saturating_mul(TIMES_AS_MANY) <= answerer
 }
 
-/// Where a whole batch ends that starts at `start`, so that of evenly spread entries the receiver holds some `most` there:
+/// Where a whole batch ends that starts at `start`, so that of evenly spread entries the receiver holds about `max` there:
 /// it may have to read them. `None` at the top.
-pub(crate) fn end_of_whole_batch(start: KeyHash, entries: u64, most: usize) -> Option<KeyHash> {
-    let step = (u128::MAX / u128::from(entries.max(1))).checked_mul(most as u128)?;
+pub(crate) fn end_of_whole_batch(start: KeyHash, entries: u64, max: usize) -> Option<KeyHash> {
+    let step = (u128::MAX / u128::from(entries.max(1))).checked_mul(max as u128)?;
     start.to_u128().checked_add(step).map(KeyHash::from_u128)
 }
 
@@ -33,10 +33,10 @@ pub(crate) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, conf
     let writes = replica.tally().writes_apart(&open.tally).max(only_one_side).max(1);
     // A key that both hold is two symbols, one that only one side holds is one.
     let symbols = usize::try_from(writes.saturating_mul(2) - only_one_side).ok()?;
-    let (most, at_first) = (most_cells(replica, config), config.max_first_cells.min(open.max_cells as usize));
+    let (max, at_first) = (max_sketch_cells(replica, config), config.max_first_cells.min(open.max_cells as usize));
     let least = cells_for(usize::try_from(only_one_side).ok()?);
     let wanted = cells_for(symbols);
-    let likely = if wanted > most || is_dearer_than_trees(wanted, replica.len()) {
+    let likely = if wanted > max || is_dearer_than_trees(wanted, replica.len()) {
         // Trees, unless these few cells say that it is not so: counts tell up to a thousand symbols for each cell.
         (wanted / 64).max(64)
     } else {
@@ -44,17 +44,17 @@ pub(crate) fn first_cells<V: Replicated>(open: &Open, replica: &Replica<V>, conf
     };
     // So many it takes for certain.
     let likely = likely.max(least);
-    let is_worth_it = at_first > 0 && likely <= most && !is_dearer_than_trees(likely, replica.len());
+    let is_worth_it = at_first > 0 && likely <= max && !is_dearer_than_trees(likely, replica.len());
     is_worth_it.then(|| likely.min(at_first))
 }
 
 /// How many cells a replica makes in a session at most: what they take is left for entries three times over, or a session
 /// with a small budget would find what differs again and again and get no further.
-pub(crate) fn most_cells<V: Replicated>(replica: &Replica<V>, config: &SessionConfig) -> usize {
+pub(crate) fn max_sketch_cells<V: Replicated>(replica: &Replica<V>, config: &SessionConfig) -> usize {
     let bytes = config.max_session_bytes.min(config.max_message_bytes as u64) / 4;
     let affordable = usize::try_from(bytes).unwrap_or(usize::MAX) / Cell::LEN;
-    let most = config.max_sketch_cells.min(affordable);
-    if replica.len() <= config.max_sketch_pass { most } else { most.min(replica.cells_kept()) }
+    let max = config.max_sketch_cells.min(affordable);
+    if replica.len() <= config.max_sketch_pass { max } else { max.min(replica.cells_kept()) }
 }
 
 /// Whether so many cells take more bytes than listing all entries would.

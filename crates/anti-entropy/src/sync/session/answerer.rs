@@ -4,14 +4,14 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
+use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::Refusal;
 use crate::replica::{Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
 use crate::summary::{Difference, Root, Width};
-use crate::sync::discovery::{OwnCells, first_cells, holds_little, most_cells};
+use crate::sync::discovery::{OwnCells, first_cells, holds_little, max_sketch_cells};
 use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined};
 use crate::sync::wire::message::{
     BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
@@ -20,7 +20,7 @@ use crate::sync::wire::{Batch, BatchBase, Inventory};
 use crate::{KeyHash, KeyRange};
 
 /// The least number of differences that are looked up for a batch.
-const LEAST_LOOK_AHEAD: usize = 64;
+const MIN_LOOK_AHEAD: usize = 64;
 
 /// The answerer of a session.
 #[derive(Clone, Debug, Hash)]
@@ -126,7 +126,7 @@ impl Answerer {
 
     fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
         if open.schema_id != turn.config.schema_id {
-            return Step::say_and_end(Reply::Refused(RefusalCode::Agreement), Outcome::Refused(Refusal::SchemaId));
+            return Step::send_and_end(Reply::Refused(RefusalCode::Agreement), Outcome::Refused(Refusal::SchemaId));
         }
         let opening = match &self.stage {
             Stage::Unopened => Opening::First,
@@ -139,14 +139,14 @@ impl Answerer {
         plant!(let is_equal = is_equal(is_equal, state.root, open.state.root));
         if is_equal {
             self.stage = Stage::Closed { certified: Some(state.root) };
-            return Step::say_and_end(Reply::Equal, Outcome::Converged);
+            return Step::send_and_end(Reply::Equal, Outcome::Converged);
         }
         if !turn.may_transfer {
-            return Step::say_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
+            return Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
-        Step::say(Reply::Differs(differs))
+        Step::send(Reply::Differs(differs))
     }
 
     fn handle_batch<V: Replicated>(
@@ -158,7 +158,7 @@ impl Answerer {
         let state = request.state;
         let mut step = answering.handle_batch(request.batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
-        let is_joined = matches!(&step.say, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
+        let is_joined = matches!(&step.message, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
         if let Some(theirs) = state.filter(|theirs| is_joined && *theirs == state_of(turn.replica)) {
             step.end = Some(self.end(theirs, turn));
         }
@@ -176,7 +176,7 @@ impl Answerer {
 impl Answering {
     /// Takes a snapshot for the opener to compare with, and says how to find what differs.
     fn begin<V: Replicated>(open: &Open, opening: Opening, nonce: u64, turn: &mut Turn<'_, V>) -> (Self, Differs) {
-        let seen = if_short(turn.replica.context().pieces(&KeyRange::ALL));
+        let seen = if_few(turn.replica.context().pieces(&KeyRange::ALL));
         let cuts = turn.replica.cuts_if_full();
         let mut answering = Self {
             compared: turn.replica.baseline(),
@@ -185,7 +185,7 @@ impl Answering {
             cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
             joined: None,
             transfer: Transfer::Open,
-            look_ahead: BULK_GAPS,
+            look_ahead: BULK_DIFFERENCES,
         };
         let first = if turn.replica.root() == open.state.root {
             First::Nothing
@@ -228,13 +228,13 @@ impl Answering {
         match request {
             Request::Ask(ask) => {
                 let answer = answer(&self.compared.summary, &ask, turn.config.answer_bytes);
-                Ok(Step::say(Reply::Answer(answer)))
+                Ok(Step::send(Reply::Answer(answer)))
             }
             Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),
             Request::Inventory(keys) => {
                 // What is asked for beyond that is sent whole.
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
-                Ok(Step::say(Reply::Inventory(turn.replica.inventory(keys)?)))
+                Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?)))
             }
             Request::More { from, inline } => self.reply_batch(from, inline, turn),
             _ => Ok(out_of_turn()),
@@ -250,9 +250,9 @@ impl Answering {
 
     fn handle_cells<V: Replicated>(&mut self, start: u32, count: u32, turn: &mut Turn<'_, V>) -> Step<Reply> {
         let Some(cells) = &mut self.cells else { return out_of_turn() };
-        let end = (start as usize).saturating_add(count as usize).min(most_cells(turn.replica, turn.config));
+        let end = (start as usize).saturating_add(count as usize).min(max_sketch_cells(turn.replica, turn.config));
         let start = (start as usize).min(end);
-        Step::say(Reply::Cells(cells.chunk(start, end, turn.replica)))
+        Step::send(Reply::Cells(cells.chunk(start, end, turn.replica)))
     }
 
     /// Takes in a batch, and replies with this replica's own of the same range.
@@ -270,7 +270,7 @@ impl Answering {
         };
         turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some(JoinedBatch { joined, range, clocks });
-        plant!(say_stale(stale, |batch| self.say_joined(batch, range.hi(), turn)));
+        plant!(reply_stale(stale, |batch| self.reply_joined(batch, range.hi(), turn)));
         self.reply_batch(range.lo(), false, turn)
     }
 
@@ -286,16 +286,16 @@ impl Answering {
             return Ok(out_of_turn());
         };
         // With cuts, only all of the differences tell where the batch may end.
-        let most = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
+        let max = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
         let live = turn.replica.summary();
-        let mut differences: Vec<Difference> = live.diff_range(&joined.theirs, &rest).take(most + 1).collect();
+        let mut differences: Vec<Difference> = live.diff_range(&joined.theirs, &rest).take(max + 1).collect();
         // Of those that were not looked up nobody knows how many there are: many, for the limits.
-        let found = if differences.len() > most { BULK_GAPS.max(most) } else { differences.len() };
-        let rest = end_before_last(&mut differences, rest, most);
+        let found = if differences.len() > max { BULK_DIFFERENCES.max(max) } else { differences.len() };
+        let rest = end_before_last(&mut differences, rest, max);
         // Equal entries and clocks need no batch; a batch without entries still brings clocks.
         if differences.is_empty() && turn.replica.context().pieces(range) == *clocks {
             let up_to = range.hi();
-            return Ok(self.say_joined(None, up_to, turn));
+            return Ok(self.reply_joined(None, up_to, turn));
         }
         let nothing = Inventory::new();
         let plan = BatchPlan {
@@ -305,19 +305,19 @@ impl Answering {
             differences,
             compared: None,
             seen: None,
-            held: if inline { &nothing } else { &joined.held },
+            inventory: if inline { &nothing } else { &joined.inventory },
             inline,
             cuts: self.cuts.as_deref(),
         };
         let batch = turn.replica.make_batch(&plan)?;
         turn.stats.count_sent(batch.value_bytes());
-        self.look_ahead = (2 * batch.changes.len()).clamp(LEAST_LOOK_AHEAD, BULK_GAPS);
+        self.look_ahead = (2 * batch.changes.len()).clamp(MIN_LOOK_AHEAD, BULK_DIFFERENCES);
         let up_to = batch.range().hi();
-        Ok(self.say_joined(Some(batch), up_to, turn))
+        Ok(self.reply_joined(Some(batch), up_to, turn))
     }
 
     /// The opener's batch was taken in, and with this one it has what is held here up to some key.
-    fn say_joined<V: Replicated>(
+    fn reply_joined<V: Replicated>(
         &mut self,
         batch: Option<Batch>,
         up_to: Option<KeyHash>,
@@ -328,25 +328,25 @@ impl Answering {
             self.transfer = if is_all { Transfer::Through } else { Transfer::Open };
         }
         let state = is_all.then(|| state_of(turn.replica));
-        Step::say(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
+        Step::send(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
 }
 
 /// If there are more differences than are handled at a time, ends the range before the first that is left out.
-fn end_before_last(gaps: &mut Vec<Difference>, rest: KeyRange, most: usize) -> KeyRange {
-    let first_left_out = (gaps.len() > most).then(|| gaps.pop()).flatten();
-    first_left_out.and_then(|gap| KeyRange::new(rest.lo(), Some(gap.key))).unwrap_or(rest)
+fn end_before_last(differences: &mut Vec<Difference>, rest: KeyRange, max: usize) -> KeyRange {
+    let first_left_out = (differences.len() > max).then(|| differences.pop()).flatten();
+    first_left_out.and_then(|left_out| KeyRange::new(rest.lo(), Some(left_out.key))).unwrap_or(rest)
 }
 
 /// Clocks, if they are few: the difference that they make is seldom worth more.
-fn if_short(clocks: RangeClocks) -> Option<RangeClocks> {
-    const MOST_COUNTERS: usize = 64;
-    (clocks.counters() <= MOST_COUNTERS).then_some(clocks)
+fn if_few(clocks: RangeClocks) -> Option<RangeClocks> {
+    const MAX_COUNTERS: usize = 64;
+    (clocks.counters() <= MAX_COUNTERS).then_some(clocks)
 }
 
 fn out_of_turn() -> Step<Reply> {
     let reason = Refusal::Malformed("a request out of turn");
-    Step::say_and_end(Reply::Refused(RefusalCode::OutOfTurn), Outcome::Refused(reason))
+    Step::send_and_end(Reply::Refused(RefusalCode::OutOfTurn), Outcome::Refused(reason))
 }
 
 /// What the opener is told of a batch that was not taken in, and whether the session can go on.
@@ -355,13 +355,13 @@ fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
     match rejection {
         Refusal::NotCertified => {
             stats.uncertified += 1;
-            Step::say(reply(Verdict::NotCertified))
+            Step::send(reply(Verdict::NotCertified))
         }
-        Refusal::MissingContent => Step::say(reply(Verdict::MissingContent)),
-        Refusal::TooManyPieces { .. } => Step::say_and_end(
+        Refusal::MissingContent => Step::send(reply(Verdict::MissingContent)),
+        Refusal::TooManyPieces { .. } => Step::send_and_end(
             reply(Verdict::Rejected(rejection.to_string())),
             Outcome::Partial(PartialReason::TooManyPieces),
         ),
-        other => Step::say_and_end(reply(Verdict::Rejected(other.to_string())), Outcome::Refused(other)),
+        other => Step::send_and_end(reply(Verdict::Rejected(other.to_string())), Outcome::Refused(other)),
     }
 }

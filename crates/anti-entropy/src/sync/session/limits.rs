@@ -11,7 +11,7 @@ use crate::sync::wire::message::State;
 
 /// How many differing keys a bulk transfer keeps in memory at a time, and about how many the answerer holds in the range of
 /// a whole batch.
-pub(super) const BULK_GAPS: usize = 4096;
+pub(super) const BULK_DIFFERENCES: usize = 4096;
 
 /// About how many keys the answerer is asked at a time what it holds there.
 pub(super) const MAX_KEYS_ASKED: usize = 1024;

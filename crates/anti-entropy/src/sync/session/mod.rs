@@ -369,27 +369,27 @@ struct Turn<'a, V: Replicated> {
     now: Now,
 }
 
-/// What handling a message comes to: something to say, an end, or both.
+/// What handling a message comes to: a message, an end, or both.
 #[derive(Debug)]
 struct Step<M> {
-    say: Option<M>,
+    message: Option<M>,
     end: Option<Outcome>,
 }
 
 impl<M: Message> Step<M> {
-    fn say(message: M) -> Self {
-        Self { say: Some(message), end: None }
+    fn send(message: M) -> Self {
+        Self { message: Some(message), end: None }
     }
 
-    fn say_and_end(message: M, outcome: Outcome) -> Self {
-        Self { say: Some(message), end: Some(outcome) }
+    fn send_and_end(message: M, outcome: Outcome) -> Self {
+        Self { message: Some(message), end: Some(outcome) }
     }
 
     fn end(outcome: Outcome) -> Self {
-        Self { say: None, end: Some(outcome) }
+        Self { message: None, end: Some(outcome) }
     }
 
-    /// Sends what there is to say; returns the end, if it is one.
+    /// Sends the message; returns the end, if the session is over.
     fn perform(
         self,
         exchange: &mut Exchange,
@@ -398,7 +398,7 @@ impl<M: Message> Step<M> {
         stats: SessionStats,
     ) -> Option<Outcome> {
         let over_budget = stats.bytes_sent + stats.bytes_received > config.max_session_bytes;
-        let Some(message) = self.say else { return self.end };
+        let Some(message) = self.message else { return self.end };
         if over_budget && self.end.is_none() {
             exchange.send(&M::give_up(RefusalCode::Budget), config, now);
             return Some(Outcome::Partial(PartialReason::Budget));

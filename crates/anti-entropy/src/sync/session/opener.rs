@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_GAPS, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
+use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::replica::{Error, Replica, Replicated};
 use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
-use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little, most_cells};
+use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little, max_sketch_cells};
 use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, is_held_by_both};
 use crate::sync::wire::message::{
     BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
@@ -176,7 +176,7 @@ impl Opener {
             Reply::Equal => Ok(Step::end(self.end(opened.state, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !turn.may_transfer => {
-                Ok(Step::say_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
+                Ok(Step::send_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
             }
             Reply::Differs(differs) => self.begin_exchange(opened, differs, turn),
             Reply::Refused(code) => Ok(Step::end(refused(code))),
@@ -233,7 +233,7 @@ impl Opener {
         if known_there {
             Step::end(outcome)
         } else {
-            Step::say_and_end(Request::Close(state_of(turn.replica)), outcome)
+            Step::send_and_end(Request::Close(state_of(turn.replica)), outcome)
         }
     }
 
@@ -247,7 +247,7 @@ impl Opener {
         self.compared = turn.replica.baseline();
         let (opened, request) = open(self.width, turn.replica, turn.config);
         self.stage = Stage::Reopening(opened);
-        Step::say(request)
+        Step::send(request)
     }
 }
 
@@ -323,7 +323,7 @@ impl Exchange<'_> {
         let Search::Sketch(sketching) = &mut self.at.search else { return Ok(malformed(UNASKED_CELLS).into()) };
         match sketching.handle_chunk(chunk, turn.replica, turn.config) {
             None => Ok(malformed(UNASKED_CELLS).into()),
-            Some(Progress::Ask { start, count }) => Ok(Step::say(Request::Cells { start, count }).into()),
+            Some(Progress::Ask { start, count }) => Ok(Step::send(Request::Cells { start, count }).into()),
             Some(Progress::Found(found)) => {
                 self.at.search = Search::Found(found.into());
                 self.next_step(turn)
@@ -357,8 +357,8 @@ impl Exchange<'_> {
         let ask = is_to_ask.then(|| self.at.search.next_ask(turn.config.answer_bytes / MEAN_ANSWER_BYTES)).flatten();
         self.at.waiting = Waiting::Discovery;
         match (ask, end) {
-            (Some(ask), _) => Ok(Step::say(Request::Ask(ask)).into()),
-            (None, _) if self.aim == Aim::Comparison => Ok(Step { say: None, end: None }.into()),
+            (Some(ask), _) => Ok(Step::send(Request::Ask(ask)).into()),
+            (None, _) if self.aim == Aim::Comparison => Ok(Step { message: None, end: None }.into()),
             (None, Some(range)) => self.send_batch(range, turn),
             // Only with cuts that allow nothing before the top, and then all of it is known.
             (None, None) => self.send_batch(rest_from(self.at.cursor), turn),
@@ -369,13 +369,14 @@ impl Exchange<'_> {
     fn take_differences<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
         if let Search::Bulk { entries } = self.at.search {
             let bounded = !self.shares_no_writer(turn.replica);
-            self.at.known_up_to = bounded.then(|| end_of_whole_batch(self.at.cursor, entries, BULK_GAPS)).flatten();
+            self.at.known_up_to =
+                bounded.then(|| end_of_whole_batch(self.at.cursor, entries, BULK_DIFFERENCES)).flatten();
             return true;
         }
         let room = if self.at.cuts.is_some() || self.aim == Aim::Comparison {
             usize::MAX - 1
         } else {
-            self.batch_limits(turn).max_entries.min(BULK_GAPS)
+            self.batch_limits(turn).max_entries.min(BULK_DIFFERENCES)
         };
         // One more than there is room for says where the batch has to end.
         let wanted = (room + 1).saturating_sub(self.at.differences.len());
@@ -424,7 +425,7 @@ impl Exchange<'_> {
             base: if at.search.is_bulk() { BatchBase::Nothing } else { BatchBase::Snapshot },
             differences: at.differences.iter().filter(|found| range.contains(found.key)).copied().collect(),
             compared: Some(self.compared),
-            held: &at.inventory,
+            inventory: &at.inventory,
             seen: at.seen.as_ref(),
             inline: at.content == Content::Inline,
             cuts: at.cuts.as_deref(),
@@ -439,7 +440,7 @@ impl Exchange<'_> {
         let (baseline, range) = (turn.replica.baseline(), batch.range());
         let state = range.hi().is_none().then(|| state_of(turn.replica));
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
-        Ok(Step::say(Request::Batch(BatchRequest { batch, state })).into())
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state })).into())
     }
 
     /// Counts as differences what changed here since the comparison: of a version that came from elsewhere meanwhile, the
@@ -456,7 +457,7 @@ impl Exchange<'_> {
     fn ask_for_inventory(&mut self, range: KeyRange) -> Step<Request> {
         let keys: Vec<KeyHash> = self.unknown(range).take(MAX_KEYS_ASKED).collect();
         self.at.waiting = Waiting::Inventory { range, keys: keys.clone() };
-        Step::say(Request::Inventory(keys))
+        Step::send(Request::Inventory(keys))
     }
 
     /// The keys in a range at which the answerer holds something that is not known.
@@ -466,12 +467,16 @@ impl Exchange<'_> {
         keys.filter(|key| !self.at.inventory.contains_key(key))
     }
 
-    fn handle_inventory<V: Replicated>(&mut self, mut held: Inventory, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
+    fn handle_inventory<V: Replicated>(
+        &mut self,
+        mut inventory: Inventory,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Next, Error> {
         let Waiting::Inventory { range, keys } = core::mem::replace(&mut self.at.waiting, Waiting::Discovery) else {
             return Ok(malformed(UNASKED_INVENTORY).into());
         };
         // No key is asked for twice, whatever the answer says.
-        self.at.inventory.extend(keys.into_iter().map(|key| (key, held.remove(&key).unwrap_or_default())));
+        self.at.inventory.extend(keys.into_iter().map(|key| (key, inventory.remove(&key).unwrap_or_default())));
         self.send_known(range, turn)
     }
 
@@ -526,7 +531,7 @@ impl Exchange<'_> {
                     Some(hi) => {
                         self.at.cursor = hi;
                         let inline = self.at.content == Content::Inline;
-                        Ok(Step::say(Request::More { from: hi, inline }).into())
+                        Ok(Step::send(Request::More { from: hi, inline }).into())
                     }
                     None => self.range_done(range, theirs, turn),
                 }
@@ -537,11 +542,11 @@ impl Exchange<'_> {
             }
             Applied::Rejected(Refusal::MissingContent) if self.at.content == Content::Named => {
                 self.at.content = Content::Inline;
-                Ok(Step::say(Request::More { from: got.lo(), inline: true }).into())
+                Ok(Step::send(Request::More { from: got.lo(), inline: true }).into())
             }
             Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified).into()),
             Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
-            Applied::Rejected(other) => Ok(Step::say_and_end(Request::Abort, Outcome::Refused(other)).into()),
+            Applied::Rejected(other) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(other)).into()),
         }
     }
 
@@ -570,8 +575,8 @@ impl Exchange<'_> {
 /// The opening of a comparison, and what it says of this side. Where short digests did not add up no cells are wanted:
 /// whoever forges digests can forge a sketch.
 fn open<V: Replicated>(width: Width, replica: &mut Replica<V>, config: &SessionConfig) -> (Opened, Request) {
-    let most = if width == Width::Short { most_cells(replica, config).min(config.max_first_cells) } else { 0 };
-    let max_cells = u32::try_from(most).unwrap_or(u32::MAX);
+    let max = if width == Width::Short { max_sketch_cells(replica, config).min(config.max_first_cells) } else { 0 };
+    let max_cells = u32::try_from(max).unwrap_or(u32::MAX);
     let opened = Opened { state: state_of(replica), entries: replica.len(), max_cells };
     let (tally, cuts) = (replica.tally(), replica.cuts_if_full());
     let Opened { state, entries, .. } = opened;
@@ -596,11 +601,11 @@ fn refused(code: RefusalCode) -> Outcome {
 }
 
 fn malformed(reason: &'static str) -> Step<Request> {
-    Step::say_and_end(Request::Abort, Outcome::Refused(Refusal::Malformed(reason)))
+    Step::send_and_end(Request::Abort, Outcome::Refused(Refusal::Malformed(reason)))
 }
 
 fn give_up(reason: PartialReason) -> Step<Request> {
-    Step::say_and_end(Request::Abort, Outcome::Partial(reason))
+    Step::send_and_end(Request::Abort, Outcome::Partial(reason))
 }
 
 fn rest_from(cursor: KeyHash) -> KeyRange {

@@ -26,7 +26,7 @@ pub(crate) struct Joined {
     /// The sender's entries in the range when it made the batch.
     pub(crate) theirs: Snapshot,
     /// Versions and parts that the sender holds.
-    pub(crate) held: Inventory,
+    pub(crate) inventory: Inventory,
     /// The keys at which something changed here.
     pub(crate) changed: Vec<KeyHash>,
 }
@@ -59,7 +59,7 @@ impl<V: Replicated> Replica<V> {
         self.admit_clocks(&batch)?;
         self.check_histories(&batch, &received)?;
         let context = self.joined_context(&batch)?;
-        let held = inventory_of_sender(&received);
+        let inventory = inventory_of_sender(&received);
         let (records, clashes) = self.join_range(&batch, base, received, now)?;
         let changed: Vec<KeyHash> = records.keys().copied().collect();
         let keys: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
@@ -68,7 +68,7 @@ impl<V: Replicated> Replica<V> {
             self.changes.push(Change::Remote(key));
         }
         self.report_clashes(clashes);
-        Ok(Joined { theirs, held, changed })
+        Ok(Joined { theirs, inventory, changed })
     }
 
     fn joined_context(&self, batch: &Batch) -> Result<Context, Refusal> {
@@ -77,7 +77,7 @@ impl<V: Replicated> Replica<V> {
         for (range, clock) in batch.clocks.iter() {
             join_clock(&mut context, &range, clock);
         }
-        let (pieces, limit) = (context.pieces_len(), self.most_pieces());
+        let (pieces, limit) = (context.pieces_len(), self.max_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
             return Err(Refusal::TooManyPieces { pieces, limit });
         }

@@ -56,7 +56,7 @@ impl<V: Replicated> Replica<V> {
     /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
     /// burden.
     pub(super) fn check_size(&self, batch: &Batch) -> Result<(), Refusal> {
-        let (pieces, limit) = (batch.clocks.len(), self.most_pieces());
+        let (pieces, limit) = (batch.clocks.len(), self.max_pieces());
         if pieces > limit {
             return Err(Refusal::TooManyPieces { pieces, limit });
         }
@@ -172,7 +172,7 @@ impl<V: Replicated> Replica<V> {
 
     /// At the limit of pieces, transfers make no more cuts. Cuts that peers have already must fit in all the same, or two
     /// replicas with different ones, left by a writer that is lost, could never become equal.
-    pub(super) fn most_pieces(&self) -> usize {
+    pub(super) fn max_pieces(&self) -> usize {
         self.config.max_context_pieces.get().saturating_mul(ReplicaConfig::PIECES_OF_PEERS)
     }
 
@@ -212,13 +212,13 @@ pub(super) fn certify(batch: &Batch, theirs: &Snapshot) -> Result<(), Refusal> {
 }
 
 pub(super) fn inventory_of_sender<V: Replicated>(received: &[Received<V>]) -> Inventory {
-    let held = |received: &Received<V>| {
+    let of_key = |received: &Received<V>| {
         let dots = received.theirs.iter().map(Sibling::dot).collect();
         let dead_parts = received.dead.iter().flat_map(|dead| dead.parts.iter().copied());
         let parts = received.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
         (received.hash, (dots, parts))
     };
-    received.iter().map(held).collect()
+    received.iter().map(of_key).collect()
 }
 
 /// Versions that are alive here or new, and versions that are dead here.
@@ -232,7 +232,7 @@ fn rebuild_entry<V: Replicated>(
     saw: impl Fn(Dot) -> bool,
 ) -> Result<Rebuilt<V>, Refusal> {
     let (mut siblings, mut dead): Rebuilt<V> = Default::default();
-    let mut held = HeldParts::of(mine);
+    let mut inventory = PartInventory::of(mine);
     let mut last = None;
     for WireVersion { dot, timestamp, content } in versions {
         if last.is_some_and(|last| last >= dot) || dot.counter == 0 {
@@ -240,7 +240,7 @@ fn rebuild_entry<V: Replicated>(
         }
         last = Some(dot);
         match content {
-            WireContent::Sent(value) => siblings.push(rebuild_value(dot, timestamp, value, &mut held, &siblings)?),
+            WireContent::Sent(value) => siblings.push(rebuild_value(dot, timestamp, value, &mut inventory, &siblings)?),
             WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
                 Some(held) if held.content == content && held.version.timestamp == timestamp => {
                     siblings.push(held.clone());
@@ -259,31 +259,31 @@ pub(super) fn rebuild_value<V: Replicated>(
     dot: Dot,
     timestamp: Timestamp,
     value: WireValue,
-    held: &mut HeldParts<'_, V>,
+    inventory: &mut PartInventory<'_, V>,
     earlier: &[Sibling<V>],
 ) -> Result<Sibling<V>, Refusal> {
     let mut encoded = Encoded::from_body(value.body);
     for part in value.parts {
         let part = match part {
             WirePart::Sent(part) => part,
-            WirePart::Held(hash) => held.get(hash, earlier).ok_or(Refusal::MissingContent)?,
+            WirePart::Held(hash) => inventory.get(hash, earlier).ok_or(Refusal::MissingContent)?,
         };
         encoded.parts.push(part);
     }
     let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
-    Sibling::from_bytes(dot, timestamp, &held.record.key, encoded).ok_or(malformed)
+    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).ok_or(malformed)
 }
 
 /// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,
 /// however often a peer names it.
-pub(super) struct HeldParts<'a, V: Replicated> {
+pub(super) struct PartInventory<'a, V: Replicated> {
     record: &'a Record<V>,
     parts: Option<BTreeMap<PartHash, Part>>,
     /// How many of the earlier versions are among the parts.
     came: usize,
 }
 
-impl<'a, V: Replicated> HeldParts<'a, V> {
+impl<'a, V: Replicated> PartInventory<'a, V> {
     pub(super) fn of(record: &'a Record<V>) -> Self {
         Self { record, parts: None, came: 0 }
     }

@@ -54,18 +54,18 @@ impl<V: Replicated> Replica<V> {
     /// If the store fails, or what it holds is not what was written to it.
     pub(crate) fn inventory(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<Inventory, Error> {
         // Parts are hashed to be named: about what it takes to hash a batch or two is enough at a time.
-        const MOST_BYTES: usize = 4 << 20;
-        let (mut held, mut bytes) = (Inventory::new(), 0);
+        const MAX_BYTES: usize = 4 << 20;
+        let (mut inventory, mut bytes) = (Inventory::new(), 0);
         for key in keys {
-            if bytes > MOST_BYTES {
+            if bytes > MAX_BYTES {
                 break;
             }
             let siblings = self.load(key)?.map(|record| record.siblings).unwrap_or_default();
             bytes += siblings.iter().map(|sibling| sibling.encoded.len_bytes()).sum::<usize>();
             let parts = siblings.iter().flat_map(Sibling::part_hashes).collect();
-            held.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
+            inventory.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
         }
-        Ok(held)
+        Ok(inventory)
     }
 
     /// What is held at a key, in the shortest form that the receiver can complete.
@@ -99,7 +99,7 @@ fn name_what_is_held<V: Replicated>(
     difference: &Difference,
     plan: &BatchPlan<'_>,
 ) -> Vec<WireVersion> {
-    let known = plan.held.get(&difference.key);
+    let known = plan.inventory.get(&difference.key);
     let shown = if plan.inline { Vec::new() } else { subset_with_fingerprint(record, difference) };
     let holds = |dot: &Dot| shown.contains(dot) || known.is_some_and(|(dots, _)| dots.contains(dot));
     let saw = |dot: Dot| !plan.inline && plan.seen.is_some_and(|seen| seen.covers(difference.key, dot));
@@ -124,9 +124,9 @@ fn name_what_is_held<V: Replicated>(
 /// The siblings that alone would have the peer's fingerprint. Tried for the few siblings that entries usually have: a
 /// peer that lacks one of them is the common case after concurrent writes.
 fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, difference: &Difference) -> Vec<Dot> {
-    const MOST_SIBLINGS: usize = 4;
+    const MAX_SIBLINGS: usize = 4;
     let siblings = &record.siblings;
-    if siblings.len() < 2 || siblings.len() > MOST_SIBLINGS || difference.theirs.is_none() {
+    if siblings.len() < 2 || siblings.len() > MAX_SIBLINGS || difference.theirs.is_none() {
         return Vec::new();
     }
     let all = (1u32 << siblings.len()) - 1;

@@ -10,7 +10,7 @@ mod plan;
 mod push;
 
 #[cfg(test)]
-mod whole_tests;
+mod tests;
 
 pub(crate) use apply::{Applied, Joined};
 pub(crate) use plan::{Baseline, BatchLimits, BatchPlan, is_held_by_both};

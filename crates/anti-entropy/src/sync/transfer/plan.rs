@@ -43,7 +43,7 @@ pub(crate) struct BatchPlan<'a> {
     pub(crate) differences: Vec<Difference>,
     /// The sender's state at the comparison. Where it has changed since, the receiver's snapshot has what it had.
     pub(crate) compared: Option<&'a Baseline>,
-    pub(crate) held: &'a Inventory,
+    pub(crate) inventory: &'a Inventory,
     /// What the receiver had seen at the comparison, if that is known. It need not be sent: what is not held there is dead.
     pub(crate) seen: Option<&'a RangeClocks>,
     /// Whether all content is sent, since the receiver did not hold what an earlier batch named.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::certify::{HeldParts, rebuild_value};
+use super::certify::{PartInventory, rebuild_value};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now};
 use crate::refusal::{NotTaken, Refusal};
@@ -116,7 +116,7 @@ impl<V: Replicated> Replica<V> {
         if record.key_bytes != write.key || KeyHash::of_encoded(&write.key) != hash {
             return Err(Refusal::Malformed("a key has another hash than is said").into());
         }
-        let sibling = rebuild_value(dot, write.timestamp, write.value, &mut HeldParts::of(&record), &[])?;
+        let sibling = rebuild_value(dot, write.timestamp, write.value, &mut PartInventory::of(&record), &[])?;
         let old = record.siblings.clone();
         remove_seen(&mut record.siblings, &seen);
         record.siblings.push(sibling);

@@ -119,7 +119,7 @@ fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> 
         differences,
         compared: None,
         seen: None,
-        held: &Inventory::new(),
+        inventory: &Inventory::new(),
         inline: true,
         cuts: None,
         limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },

@@ -9,7 +9,7 @@ use crate::clock::Seed;
 use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::Fingerprint;
 use crate::summary::sketch::{Cell, Chunk, Sketch, SketchConfig, Symbol};
-use crate::sync::discovery::{end_of_whole_batch, most_cells};
+use crate::sync::discovery::{end_of_whole_batch, max_sketch_cells};
 use crate::sync::session::*;
 use crate::sync::wire::BatchBase;
 use crate::sync::wire::Header;
@@ -150,11 +150,11 @@ fn beyond_the_cells_that_are_kept_large_stores_compare_trees() {
     let mut few: Replica<Item> = Replica::open(MemoryStore::new(), LastWriterWins, opening).unwrap();
     (0..50).for_each(|key| write(&mut few, key, "few"));
     let passes = SessionConfig::default();
-    assert_eq!(most_cells(&few, &passes), passes.max_sketch_cells);
+    assert_eq!(max_sketch_cells(&few, &passes), passes.max_sketch_cells);
     let no_passes = SessionConfig { max_sketch_pass: 49, ..passes };
-    assert_eq!(most_cells(&few, &no_passes), 16);
+    assert_eq!(max_sketch_cells(&few, &no_passes), 16);
     let small_budget = SessionConfig { max_session_bytes: 760, ..passes };
-    assert_eq!(most_cells(&few, &small_budget), 10);
+    assert_eq!(max_sketch_cells(&few, &small_budget), 10);
 
     for (config, fails) in [(passes, false), (no_passes, true)] {
         let (mut a, b) = twins(2000);

@@ -13,7 +13,7 @@ use super::cell::Cell;
 ///
 /// An estimate saves round trips. It is trusted with nothing else.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Census {
+pub(super) struct Estimator {
     octaves: [Octave; OCTAVES],
 }
 
@@ -32,7 +32,7 @@ struct Octave {
     inverses: u64,
 }
 
-impl Census {
+impl Estimator {
     /// Takes in the next cell of the difference.
     pub(super) fn add(&mut self, index: usize, cell: &Cell) {
         let place = index as u64 + 2;
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(log2(u32::MAX), 32 * 256 - 1);
     }
 
-    /// The mean of ten estimates by so many cells of so many symbols, of which every so manieth is the other side's.
+    /// The mean of ten estimates by so many cells of so many symbols, of which one in `other_side` is the other side's.
     fn estimate(symbols: u64, cells: usize, other_side: u64) -> u64 {
         let one = |set| {
             let mut row = vec![Cell::default(); cells];
@@ -140,9 +140,9 @@ mod tests {
                 let sign = if number % other_side == 0 { MINUS_ONE } else { ONE };
                 toggle(&mut row, 0, Symbol { key: number, fingerprint: set }, sign);
             }
-            let mut census = Census::default();
-            row.iter().enumerate().for_each(|(index, cell)| census.add(index, cell));
-            census.symbols() as u64
+            let mut estimator = Estimator::default();
+            row.iter().enumerate().for_each(|(index, cell)| estimator.add(index, cell));
+            estimator.symbols() as u64
         };
         (0..10).map(one).sum::<u64>() / 10
     }

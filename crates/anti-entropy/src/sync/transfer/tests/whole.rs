@@ -9,11 +9,11 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
-use super::*;
 use crate::clock::{Now, RangeClocks, ReplicaId, Seed, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::*;
 use crate::summary::{Difference, Fingerprint, Snapshot};
+use crate::sync::transfer::*;
 use crate::sync::wire::*;
 use crate::{KeyHash, KeyRange};
 
@@ -41,13 +41,13 @@ fn delete(replica: &mut Replica<Item>, keys: impl IntoIterator<Item = u32>) {
     keys.into_iter().for_each(|key| drop(replica.delete(&key, now()).unwrap()));
 }
 
-fn plan(range: KeyRange, held: &Inventory, limits: BatchLimits) -> BatchPlan<'_> {
+fn plan(range: KeyRange, inventory: &Inventory, limits: BatchLimits) -> BatchPlan<'_> {
     BatchPlan {
         range,
         base: BatchBase::Nothing,
         differences: Vec::new(),
         compared: None,
-        held,
+        inventory,
         seen: None,
         inline: false,
         cuts: None,
@@ -72,10 +72,10 @@ fn whole_to(sender: &mut Replica<Item>, receiver: &Replica<Item>) -> Batch {
 }
 
 /// What a replica holds, as the difference to what `base` says of another.
-fn difference(sender: &mut Replica<Item>, base: &Snapshot, held: &Inventory) -> Batch {
+fn difference(sender: &mut Replica<Item>, base: &Snapshot, inventory: &Inventory) -> Batch {
     let mine = sender.summary();
     let differences = mine.diff(base).collect();
-    let plan = BatchPlan { base: BatchBase::Snapshot, differences, ..plan(KeyRange::ALL, held, NO_LIMITS) };
+    let plan = BatchPlan { base: BatchBase::Snapshot, differences, ..plan(KeyRange::ALL, inventory, NO_LIMITS) };
     sender.make_batch(&plan).unwrap()
 }
 
@@ -109,7 +109,7 @@ fn one_way(sender: &mut Replica<Item>, receiver: &mut Replica<Item>) {
 
 /// What the receiver of a batch answers (rule 6) is taken in as well.
 fn answered(receiver: &mut Replica<Item>, joined_there: &Joined, sender: &mut Replica<Item>) -> Joined {
-    let reply = difference(receiver, &joined_there.theirs, &joined_there.held);
+    let reply = difference(receiver, &joined_there.theirs, &joined_there.inventory);
     joined(sender, reply)
 }
 
@@ -179,7 +179,7 @@ fn a_replica_that_holds_nothing_says_so_in_a_few_bytes_and_is_told_everything() 
     let (root, batch) = (full.root(), whole(&mut empty));
     assert_eq!(postcard::to_allocvec(&batch).unwrap().len(), 53);
     let joined = joined(&mut full, batch);
-    assert!(joined.theirs.is_empty() && joined.held.is_empty() && joined.changed.is_empty());
+    assert!(joined.theirs.is_empty() && joined.inventory.is_empty() && joined.changed.is_empty());
     assert_eq!(full.root(), root);
     assert_eq!(answered(&mut full, &joined, &mut empty).changed.len(), 300);
     assert_equal(&mut empty, &mut full);
@@ -304,7 +304,7 @@ fn a_whole_batch_of_the_same_state_changes_nothing() {
     let batch = whole_to(&mut sender, &receiver);
     let joined = joined(&mut receiver, batch);
     assert!(joined.changed.is_empty());
-    assert_eq!((joined.theirs.root(), joined.held.len()), (sender.root(), 50));
+    assert_eq!((joined.theirs.root(), joined.inventory.len()), (sender.root(), 50));
     assert_equal(&mut sender, &mut receiver);
 }
 
@@ -339,9 +339,9 @@ fn a_whole_batch_ends_at_the_cuts_that_it_is_given() {
     let mut sender = replica(1);
     write(&mut sender, 0..100, "held");
     let cuts: Vec<KeyHash> = [1 << 125, 1 << 126, 3 << 126].map(KeyHash::from_u128).into();
-    let held = Inventory::new();
+    let inventory = Inventory::new();
     let limits = BatchLimits { max_entries: 40, ..NO_LIMITS };
-    let batch = sender.make_batch(&BatchPlan { cuts: Some(&cuts), ..plan(KeyRange::ALL, &held, limits) }).unwrap();
+    let batch = sender.make_batch(&BatchPlan { cuts: Some(&cuts), ..plan(KeyRange::ALL, &inventory, limits) }).unwrap();
     // There is room for more than a quarter of the keys; the next cut behind these is where it may end.
     assert_eq!(batch.range().hi(), Some(cuts[2]));
     assert_eq!(batch.changes.len() as u64, sender.summary().count(&batch.range()));
@@ -415,7 +415,7 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         assert_eq!(of_whole.theirs.root(), of_difference.theirs.root(), "seed {seed}");
         assert_eq!(of_whole.changed, of_difference.changed, "seed {seed}");
         let held_by_sender: Vec<KeyHash> = sender.summary().iter().map(|(key, _)| key).collect();
-        assert_eq!(of_whole.held.keys().copied().collect::<Vec<_>>(), held_by_sender, "seed {seed}");
+        assert_eq!(of_whole.inventory.keys().copied().collect::<Vec<_>>(), held_by_sender, "seed {seed}");
         changed += of_whole.changed.len();
     }
     assert!(changed > 300, "{changed}");
