@@ -28,11 +28,6 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ("busy_retry", |config| config.busy_retry = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = config.backoff_max + MS, "at most backoff_max, which is 300s"),
-    (
-        "announcement_pause",
-        |config| config.announcement_pause = config.announcement_lifetime + MS,
-        "at most announcement_lifetime, which is 60s",
-    ),
     ("max_sessions", |config| config.max_sessions = ONE, "at least 2"),
     (
         "max_transfers",
@@ -54,7 +49,6 @@ const GOSSIP_AT_ITS_BOUNDS: &[fn(&mut GossipConfig)] = &[
     |config| (config.jitter_percent, config.random_percent, config.other_zone_percent) = (0, 0, 0),
     |config| (config.fanout, config.push_fanout) = (1, 1),
     |config| (config.busy_retry, config.backoff_min, config.backoff_max) = (MS, MS, MS),
-    |config| config.announcement_pause = config.announcement_lifetime,
     |config| (config.max_sessions, config.max_transfers) = (ONE.saturating_add(1), ONE.saturating_add(1)),
 ];
 
