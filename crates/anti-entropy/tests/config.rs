@@ -1,14 +1,16 @@
 //! Settings that are out of their range, or that contradict each other, are refused by the field's name.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::engine::Engine;
+use anti_entropy::session::{Frame, Session, SessionOutput};
 use anti_entropy::transport::{Channels, ChannelsConfig, LinkFaults};
 use anti_entropy::{
-    ConfigError, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Opening, Replica, ReplicaConfig,
+    ConfigError, Error, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Opening, Replica,
+    ReplicaConfig, SessionConfig,
 };
 
 /// The name of a field, a value that it must not have, and what the error says of the bound.
@@ -60,6 +62,27 @@ const FAULTS: &[Case<LinkFaults>] = &[
     ("reorder_per_mille", |faults| faults.reorder_per_mille = 1_001, "at most 1000"),
 ];
 
+const SESSION: &[Case<SessionConfig>] = &[
+    ("max_frame_bytes", |config| config.max_frame_bytes = 511, "at least 512"),
+    ("batch_bytes", |config| config.batch_bytes = 1 << 27, "at most max_message_bytes, which is 67108864"),
+    ("answer_bytes", |config| config.answer_bytes = 1 << 27, "at most max_message_bytes, which is 67108864"),
+    ("max_sketch_cells", |config| config.max_sketch_cells = (1 << 20) + 1, "at most 1048576"),
+    ("resend_after", |config| config.resend_after = Duration::ZERO, "at least 1ms"),
+    ("resend_after", |config| config.resend_after = config.idle_timeout + MS, "at most idle_timeout, which is 20s"),
+];
+
+const REPLICA: &[Case<ReplicaConfig>] = &[
+    ("max_value_bytes", |config| config.max_value_bytes = 0, "at least 1"),
+    ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
+    ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
+    ("sketch.max_cells", |config| config.sketch.max_cells = NonZeroU32::MAX, "at most 1048576"),
+    (
+        "sketch.min_cells",
+        |config| config.sketch.min_cells = config.sketch.max_cells.saturating_add(1),
+        "at most max_cells, which is 32768",
+    ),
+];
+
 /// Checks that each change is refused, by this field and with this bound.
 fn check<C: Default>(prefix: &str, cases: &[Case<C>], take: impl Fn(C) -> Result<(), ConfigError>) {
     take(C::default()).unwrap();
@@ -81,6 +104,33 @@ fn engine(replica: ReplicaConfig, gossip: GossipConfig) -> Result<(), ConfigErro
 fn gossip_settings_are_refused_by_name() {
     check("", GOSSIP, |config| config.validate());
     check("gossip.", GOSSIP, |config| engine(ReplicaConfig::default(), config));
+}
+
+#[test]
+fn session_settings_are_refused_by_name() {
+    let replica = || Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32])).unwrap();
+    let now = Now { elapsed: Duration::ZERO, unix_ms: 0 };
+    let open = |config| Session::open::<Keyed<u32, String>>(1, &mut replica(), config, now);
+    check("", SESSION, |config| open(config).map(drop));
+    let SessionOutput::Send(opening) = open(SessionConfig::default()).unwrap().poll_output() else {
+        panic!("an opener has something to say")
+    };
+    let first = Frame::decode(&opening, true).unwrap();
+    check("", SESSION, |config| Session::accept(&first, 2, config, now).map(drop));
+}
+
+#[test]
+fn replica_settings_are_refused_by_name() {
+    check("", REPLICA, |config| {
+        let opening = Opening::from(Seed::from_bytes([1; 32])).with(|opening| opening.config = config);
+        match Replica::<Keyed<u32, String>>::open(MemoryStore::new(), LastWriterWins, opening) {
+            Err(Error::Config(error)) => Err(error),
+            opened => {
+                drop(opened.unwrap());
+                Ok(())
+            }
+        }
+    });
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl<V: Replicated> Engine<V> {
             return None;
         }
         let nonce = self.random.u64(..);
-        let session = Session::accept(frame, nonce, self.config.session, now)?;
+        let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
         if !self.has_room_to_accept() {
             let busy = encode_busy(frame.session, self.config.session.checksum);
@@ -160,7 +160,7 @@ impl<V: Replicated> Engine<V> {
     fn open(&mut self, peer: PeerId, now: Now) {
         let nonce = self.random.u64(..);
         let config = self.session_config();
-        let session = Session::open(nonce, &mut self.replica, config, now);
+        let session = Session::open_valid(nonce, &mut self.replica, config, now);
         self.stats.sessions_opened += 1;
         let conversation = Conversation::new(peer, session, OpenedBy::Us, nonce, self.space(), now);
         self.sessions.push(conversation);
