@@ -3,8 +3,8 @@
 
 mod common;
 
-use anti_entropy::{Replica, ReplicaConfig, SessionConfig};
 use anti_entropy::session::{Frame, Session};
+use anti_entropy::{Replica, ReplicaConfig, SessionConfig};
 use common::{Item, collect, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,15 +13,24 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     let (opened_here, steps) = input;
     let mut replica = some_replica();
     // Without checksums, so that everything is looked at.
-    let config = SessionConfig::default().with(|config| { config.checksum = false; config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES; config.answer_bytes = 100; config.max_message_bytes = 10_000; });
-    let mut session = opened_here.then(|| Session::open(7, &mut replica, config, now()));
+    let config = SessionConfig::default().with(|config| {
+        config.checksum = false;
+        config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES;
+        config.answer_bytes = 100;
+        config.batch_bytes = 10_000;
+        config.max_message_bytes = 10_000;
+    });
+    let mut session =
+        opened_here.then(|| Session::open(7, &mut replica, config, now()).expect("the settings are valid"));
     let mut exchange = 0;
     // A stranger who opens properly gets further.
     if !opened_here && steps.first().is_some_and(|(how, _)| how & 4 == 0) {
-        let mut stranger = Session::open(7, &mut common::replica(2, ReplicaConfig::default()), config, now());
+        let mut stranger = Session::open(7, &mut common::replica(2, ReplicaConfig::default()), config, now())
+            .expect("the settings are valid");
         let opening = collect(&mut stranger).0.remove(0);
         let frame = Frame::decode(&opening, false).expect("an own frame");
-        let mut answerer = Session::accept(&frame, 8, config, now()).expect("it opens a session");
+        let mut answerer =
+            Session::accept(&frame, 8, config, now()).expect("the settings are valid").expect("it opens a session");
         answerer.handle_frame(frame, &mut replica, true, now()).expect("memory does not fail");
         collect(&mut answerer);
         (session, exchange) = (Some(answerer), 1);
@@ -31,7 +40,7 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
         let Ok(frame) = Frame::decode(&bytes, false) else { continue };
         assert!(frame.fragment < frame.fragments && frame.payload.len() <= bytes.len());
         if session.is_none() {
-            session = Session::accept(&frame, 8, config, now());
+            session = Session::accept(&frame, 8, config, now()).expect("the settings are valid");
         }
         let Some(session) = &mut session else { continue };
         session.handle_frame(frame, &mut replica, how & 2 == 0, now()).expect("a peer cannot make the store fail");

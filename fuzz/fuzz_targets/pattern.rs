@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use anti_entropy::{ChangedEntries, Entry, KeyHash, Replicated, Version};
 use anti_entropy::clock::{Dot, ReplicaId, Timestamp};
-use anti_entropy::value::Encoded;
 use anti_entropy::summary::Snapshot;
+use anti_entropy::value::Encoded;
+use anti_entropy::{ChangedEntries, Entry, KeyHash, Replicated, Version};
 use anti_entropy_engram::gossiper::RootAnnouncement;
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{Pattern, MemorySpace, vote};
+use anti_entropy_engram::{MemorySpace, Pattern, vote};
 use libfuzzer_sys::fuzz_target;
 
 /// Raw bytes of a body, or its fields; then the parts.

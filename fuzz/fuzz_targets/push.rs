@@ -4,8 +4,8 @@
 mod common;
 
 use anti_entropy::engine::{Engine, EngineOutput};
-use anti_entropy::{GossipConfig, PeerId, ReplicaConfig, SessionConfig};
 use anti_entropy::session::Outcome;
+use anti_entropy::{GossipConfig, PeerId, ReplicaConfig, SessionConfig};
 use common::{History, Item, clean_session, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use anti_entropy::clock::Seed;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
-use anti_entropy::{Continuity, KeyHash, KeyRange, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Store};
+use anti_entropy::{
+    Continuity, KeyHash, KeyRange, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Store,
+};
 use common::{Item, item, now, sound};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
@@ -60,7 +62,10 @@ fuzz_target!(|input: (Identity, Clock, Vec<([u8; 16], Clock)>, Vec<(u8, Vec<Sibl
 });
 
 fn open(store: &Shared, seed: u8, continuity: Continuity) -> Result<Replica<Item>, anti_entropy::Error> {
-    let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|config| { config.continuity = continuity; config.config = ReplicaConfig::default(); });
+    let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|config| {
+        config.continuity = continuity;
+        config.config = ReplicaConfig::default();
+    });
     Replica::open(store.clone(), LastWriterWins, opening)
 }
 

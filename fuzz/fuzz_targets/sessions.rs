@@ -8,9 +8,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::{Replica, ReplicaConfig, SessionConfig};
 use anti_entropy::session::{Frame, FrameKind, Outcome, PartialReason, Session};
 use anti_entropy::summary::sketch::SketchConfig;
+use anti_entropy::{Replica, ReplicaConfig, SessionConfig};
 use common::{History, Item, clean_session, collect, item, now, replica, sound};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
@@ -20,15 +20,31 @@ fuzz_target!(|input: (u8, Vec<(u8, u8, u8)>)| {
     let (settings, steps) = input;
     // Without checksums, damaged clocks are believed: then only the stores have to stay sound.
     let checksum = settings & 3 != 0;
-    let config = SessionConfig::default().with(|config| { config.checksum = checksum; config.batch_entries = NonZeroUsize::new(1 + usize::from(settings >> 2 & 3)).expect("at least one"); config.batch_bytes = 200; config.answer_bytes = 100; config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES; config.bulk_after = if settings & 1 == 0 { 0 } else { 1000 }; config.max_first_cells = if settings & 32 == 0 { 2900 } else { 3 }; config.max_sketch_cells = if settings & 64 == 0 { 1 << 16 } else { usize::from(settings & 12) * 2 }; });
+    let config = SessionConfig::default().with(|config| {
+        config.checksum = checksum;
+        config.batch_entries = NonZeroUsize::new(1 + usize::from(settings >> 2 & 3)).expect("at least one");
+        config.batch_bytes = 200;
+        config.answer_bytes = 100;
+        config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES;
+        config.bulk_after = if settings & 1 == 0 { 0 } else { 1000 };
+        config.max_first_cells = if settings & 32 == 0 { 2900 } else { 3 };
+        config.max_sketch_cells = if settings & 64 == 0 { 1 << 16 } else { usize::from(settings & 12) * 2 };
+    });
     let pieces = NonZeroUsize::new(if settings & 16 == 0 { 256 } else { 4 }).expect("not zero");
     let some = |number| NonZeroU32::new(number).expect("it is not zero");
     let sketch = if settings & 128 == 0 {
         SketchConfig::default()
     } else {
-        SketchConfig::default().with(|config| { config.min_cells = some(2); config.max_cells = some(16); config.entries_per_cell = some(3); })
+        SketchConfig::default().with(|config| {
+            config.min_cells = some(2);
+            config.max_cells = some(16);
+            config.entries_per_cell = some(3);
+        })
     };
-    let limits = ReplicaConfig::default().with(|config| { config.max_context_pieces = pieces; config.sketch = sketch; });
+    let limits = ReplicaConfig::default().with(|config| {
+        config.max_context_pieces = pieces;
+        config.sketch = sketch;
+    });
     let mut world = World {
         replicas: [replica(1, limits.clone()), replica(2, limits)],
         history: History::default(),
@@ -155,7 +171,9 @@ impl World {
 
     fn open(&mut self) {
         self.nonce += 1;
-        self.sessions[0] = Some(Session::open(self.nonce, &mut self.replicas[0], self.config, self.now));
+        self.sessions[0] = Some(
+            Session::open(self.nonce, &mut self.replicas[0], self.config, self.now).expect("the settings are valid"),
+        );
     }
 
     fn pass(&mut self, span: Duration) {
@@ -175,7 +193,8 @@ impl World {
         if to == 1 && frame.opens() && self.sessions[1].as_ref().is_none_or(|_| frame.session == self.nonce) {
             let known = self.sessions[1].as_mut().is_some_and(|session| collect(session).1.is_none());
             if !known {
-                self.sessions[1] = Session::accept(&frame, !frame.session, self.config, self.now);
+                self.sessions[1] =
+                    Session::accept(&frame, !frame.session, self.config, self.now).expect("the settings are valid");
             }
         }
         if let Some(session) = &mut self.sessions[to] {

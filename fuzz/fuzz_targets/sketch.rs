@@ -22,7 +22,10 @@ fuzz_target!(|input: (Changes, Changes, Vec<(u8, u8, Vec<u8>)>)| {
     let (ours, sketch) = follow(&ours);
     let (theirs, _) = follow(&theirs);
     let mut peer = encoder(&theirs);
-    let limits = DecoderLimits::default().with(|config| { config.max_cells = MAX_CELLS; config.max_symbols = 2000; });
+    let limits = DecoderLimits::default().with(|config| {
+        config.max_cells = MAX_CELLS;
+        config.max_symbols = 2000;
+    });
     let mut decoder = Decoder::new(Encoder::from_sketch(&sketch, encoder(&ours).snapshot().clone()), limits);
     let mut misled = false;
     for (what, size, bytes) in steps {
@@ -76,7 +79,11 @@ fn handle(decoder: &mut Decoder, chunk: &Chunk) {
 /// The set that changes lead to, and the sketch that followed them.
 fn follow(changes: &Changes) -> (BTreeMap<KeyHash, Fingerprint>, Sketch) {
     let some = |number| NonZeroU32::new(number).expect("it is not zero");
-    let config = SketchConfig::default().with(|config| { config.min_cells = some(2); config.max_cells = some(64); config.entries_per_cell = some(3); });
+    let config = SketchConfig::default().with(|config| {
+        config.min_cells = some(2);
+        config.max_cells = some(64);
+        config.entries_per_cell = some(3);
+    });
     let mut tree: MerkleTree = MerkleTree::new();
     let mut sketch = Sketch::new(config.clone());
     for (place, value) in changes {

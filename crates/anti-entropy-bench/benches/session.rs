@@ -15,10 +15,12 @@ fn frames() -> [Vec<u8>; 2] {
     let [mut ours, mut theirs] = [1, 2].map(open);
     let many = (0..100).map(|number| item(number, 0)).fold(Transaction::new(), Transaction::write);
     ours.commit(many, now()).expect("a replica in memory takes writes");
-    let mut opener = Session::open(1, &mut ours, config, now());
+    let mut opener = Session::open(1, &mut ours, config, now()).expect("the settings are valid");
     let opening = send(&mut opener);
     let first = decode(&opening);
-    let mut answerer = Session::accept(&first, 2, config, now()).expect("the first frame opens the session");
+    let mut answerer = Session::accept(&first, 2, config, now())
+        .expect("the settings are valid")
+        .expect("the first frame opens the session");
     answerer.handle_frame(first, &mut theirs, true, now()).expect("a store in memory does not fail");
     let reply = send(&mut answerer);
     opener.handle_frame(decode(&reply), &mut ours, true, now()).expect("a store in memory does not fail");
@@ -57,21 +59,25 @@ fn frame_encode(criterion: &mut Criterion) {
     let mut replica = open(1);
     replica.write(Keyed::new([1; 16], [1; 32]), now()).expect("a replica in memory takes writes");
     criterion.bench_function("frame encode (opening)", |bencher| {
-        bencher.iter(|| send(&mut Session::open(1, &mut replica, SessionConfig::default(), now())));
+        bencher.iter(|| {
+            send(&mut Session::open(1, &mut replica, SessionConfig::default(), now()).expect("the settings are valid"))
+        });
     });
 }
 
 /// Runs a session to its end.
 fn synchronise(pair: &mut Pair) -> Finished {
     let config = SessionConfig::default();
-    let mut opener = Session::open(1, &mut pair.ours, config, now());
+    let mut opener = Session::open(1, &mut pair.ours, config, now()).expect("the settings are valid");
     let mut answerer: Option<Session> = None;
     loop {
         match opener.poll_output() {
             SessionOutput::Send(bytes) => {
                 let frame = decode(&bytes);
                 let answerer = answerer.get_or_insert_with(|| {
-                    Session::accept(&frame, 2, config, now()).expect("the first frame opens the session")
+                    Session::accept(&frame, 2, config, now())
+                        .expect("the settings are valid")
+                        .expect("the first frame opens the session")
                 });
                 answerer.handle_frame(frame, &mut pair.theirs, true, now()).expect("a store in memory does not fail");
             }

@@ -73,7 +73,9 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
                 finding.bytes += bytes.len() as u64;
                 let frame = decode(&bytes);
                 let answerer = answerer.get_or_insert_with(|| {
-                    Session::accept(&frame, 2, config, now()).expect("the first frame opens the session")
+                    Session::accept(&frame, 2, config, now())
+                        .expect("the settings are valid")
+                        .expect("the first frame opens the session")
                 });
                 answerer.handle_frame(frame, &mut pair.theirs, true, now())?;
             }

@@ -35,7 +35,7 @@ pub fn synchronise<V: Replicated>(
 ) -> Result<Synchronised, Error> {
     let config = SessionConfig::default();
     let needed = [&*ours, &*theirs].map(|replica| replica.stats().part_bytes_needed);
-    let mut opener = Session::open(1, ours, config, now());
+    let mut opener = Session::open(1, ours, config, now()).expect("the settings are valid");
     let mut answerer: Option<Session> = None;
     let finished = loop {
         match opener.poll_output() {
@@ -43,7 +43,9 @@ pub fn synchronise<V: Replicated>(
                 each_frame(&bytes);
                 let frame = Frame::decode(&bytes, config.checksum).expect("no frame is damaged");
                 let answerer = answerer.get_or_insert_with(|| {
-                    Session::accept(&frame, 2, config, now()).expect("the first frame opens the session")
+                    Session::accept(&frame, 2, config, now())
+                        .expect("the settings are valid")
+                        .expect("the first frame opens the session")
                 });
                 answerer.handle_frame(frame, theirs, true, now())?;
             }

@@ -26,14 +26,14 @@ use anti_entropy::{Error, Replica, Replicated, SessionConfig};
 /// If a store fails, or its content is damaged.
 pub fn exchange<V: Replicated>(opener: &mut Replica<V>, answerer: &mut Replica<V>, now: Now) -> Result<Outcome, Error> {
     let config = SessionConfig::default();
-    let mut asking = Session::open(1, opener, config, now);
+    let mut asking = Session::open(1, opener, config, now)?;
     let mut answering: Option<Session> = None;
     loop {
         match asking.poll_output() {
             SessionOutput::Send(bytes) => {
                 let Ok(frame) = Frame::decode(&bytes, config.checksum) else { continue };
                 if answering.is_none() {
-                    answering = Session::accept(&frame, 2, config, now);
+                    answering = Session::accept(&frame, 2, config, now)?;
                 }
                 if let Some(session) = &mut answering {
                     session.handle_frame(frame, answerer, true, now)?;

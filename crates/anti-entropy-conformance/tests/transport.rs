@@ -40,7 +40,7 @@ fn a_channel_conforms_too() {
     let network = MemoryNetwork::new(1);
     let join = |name: &str| {
         let transport = Arc::new(network.join(name.into()));
-        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default());
+        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default()).unwrap();
         std::thread::spawn(|| block_on(carry));
         (transport, channels.open(7).unwrap())
     };

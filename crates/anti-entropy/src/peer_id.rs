@@ -3,10 +3,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a peer, as the transport and the operator know it: a host name, a node name, a fingerprint.
+/// The name of a peer, as the transport and the operator know it: a host name, a node name, or a fingerprint.
 ///
-/// It names a place to send frames to. It is not a [`ReplicaId`](crate::clock::ReplicaId), which names one unbroken
-/// life of a store: a node that lost its store comes back as the same peer and as another replica.
+/// A peer id says where to send frames. A [`ReplicaId`](crate::clock::ReplicaId) names the history of one store: a node
+/// that has lost its store comes back as the same peer, and as another replica.
 ///
 /// ```
 /// use anti_entropy::PeerId;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
-    /// The name as text.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

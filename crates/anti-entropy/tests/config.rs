@@ -1,14 +1,16 @@
 //! Settings that are out of their range, or that contradict each other, are refused by the field's name.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::engine::Engine;
+use anti_entropy::session::{Frame, Session, SessionOutput};
 use anti_entropy::transport::{Channels, ChannelsConfig, LinkFaults};
 use anti_entropy::{
-    ConfigError, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Opening, Replica, ReplicaConfig,
+    ConfigError, Error, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Opening, Replica,
+    ReplicaConfig, SessionConfig,
 };
 
 /// The name of a field, a value that it must not have, and what the error says of the bound.
@@ -28,11 +30,6 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ("busy_retry", |config| config.busy_retry = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = config.backoff_max + MS, "at most backoff_max, which is 300s"),
-    (
-        "announcement_pause",
-        |config| config.announcement_pause = config.announcement_lifetime + MS,
-        "at most announcement_lifetime, which is 60s",
-    ),
     ("max_sessions", |config| config.max_sessions = ONE, "at least 2"),
     (
         "max_transfers",
@@ -54,7 +51,6 @@ const GOSSIP_AT_ITS_BOUNDS: &[fn(&mut GossipConfig)] = &[
     |config| (config.jitter_percent, config.random_percent, config.other_zone_percent) = (0, 0, 0),
     |config| (config.fanout, config.push_fanout) = (1, 1),
     |config| (config.busy_retry, config.backoff_min, config.backoff_max) = (MS, MS, MS),
-    |config| config.announcement_pause = config.announcement_lifetime,
     |config| (config.max_sessions, config.max_transfers) = (ONE.saturating_add(1), ONE.saturating_add(1)),
 ];
 
@@ -64,6 +60,27 @@ const FAULTS: &[Case<LinkFaults>] = &[
     ("loss_per_mille", |faults| faults.loss_per_mille = 1_001, "at most 1000"),
     ("duplicate_per_mille", |faults| faults.duplicate_per_mille = 1_001, "at most 1000"),
     ("reorder_per_mille", |faults| faults.reorder_per_mille = 1_001, "at most 1000"),
+];
+
+const SESSION: &[Case<SessionConfig>] = &[
+    ("max_frame_bytes", |config| config.max_frame_bytes = 511, "at least 512"),
+    ("batch_bytes", |config| config.batch_bytes = 1 << 27, "at most max_message_bytes, which is 67108864"),
+    ("answer_bytes", |config| config.answer_bytes = 1 << 27, "at most max_message_bytes, which is 67108864"),
+    ("max_sketch_cells", |config| config.max_sketch_cells = (1 << 20) + 1, "at most 1048576"),
+    ("resend_after", |config| config.resend_after = Duration::ZERO, "at least 1ms"),
+    ("resend_after", |config| config.resend_after = config.idle_timeout + MS, "at most idle_timeout, which is 20s"),
+];
+
+const REPLICA: &[Case<ReplicaConfig>] = &[
+    ("max_value_bytes", |config| config.max_value_bytes = 0, "at least 1"),
+    ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
+    ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
+    ("sketch.max_cells", |config| config.sketch.max_cells = NonZeroU32::MAX, "at most 1048576"),
+    (
+        "sketch.min_cells",
+        |config| config.sketch.min_cells = config.sketch.max_cells.saturating_add(1),
+        "at most max_cells, which is 32768",
+    ),
 ];
 
 /// Checks that each change is refused, by this field and with this bound.
@@ -87,6 +104,33 @@ fn engine(replica: ReplicaConfig, gossip: GossipConfig) -> Result<(), ConfigErro
 fn gossip_settings_are_refused_by_name() {
     check("", GOSSIP, |config| config.validate());
     check("gossip.", GOSSIP, |config| engine(ReplicaConfig::default(), config));
+}
+
+#[test]
+fn session_settings_are_refused_by_name() {
+    let replica = || Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32])).unwrap();
+    let now = Now { elapsed: Duration::ZERO, unix_ms: 0 };
+    let open = |config| Session::open::<Keyed<u32, String>>(1, &mut replica(), config, now);
+    check("", SESSION, |config| open(config).map(drop));
+    let SessionOutput::Send(opening) = open(SessionConfig::default()).unwrap().poll_output() else {
+        panic!("an opener has something to say")
+    };
+    let first = Frame::decode(&opening, true).unwrap();
+    check("", SESSION, |config| Session::accept(&first, 2, config, now).map(drop));
+}
+
+#[test]
+fn replica_settings_are_refused_by_name() {
+    check("", REPLICA, |config| {
+        let opening = Opening::from(Seed::from_bytes([1; 32])).with(|opening| opening.config = config);
+        match Replica::<Keyed<u32, String>>::open(MemoryStore::new(), LastWriterWins, opening) {
+            Err(Error::Config(error)) => Err(error),
+            opened => {
+                drop(opened.unwrap());
+                Ok(())
+            }
+        }
+    });
 }
 
 #[test]

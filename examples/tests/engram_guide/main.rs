@@ -70,7 +70,7 @@ fn update(id: &str) -> BeliefUpdateRecord {
 async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTransport>) {
     let loopback = ([127, 0, 0, 1], 0).into();
     let transport = Arc::new(TcpTransport::bind(TcpConfig::new(PeerId::from(name), loopback)).await.unwrap());
-    let spaces = Spaces::new(Arc::clone(&transport));
+    let spaces = Spaces::new(Arc::clone(&transport)).unwrap();
     let start = |space: &str| {
         let opening = durable::opening(directory).unwrap();
         spaces.start(MemorySpace::new(space), name, MemoryStore::new(), opening).unwrap()

@@ -21,7 +21,7 @@ impl SpaceReplica {
         transport.set_peer(peer.clone(), address)?;
         let add = move |gossiper: &mut ConsolidationGossiper, now| {
             gossiper.engine_mut().add_peer(peer.clone(), zone);
-            gossiper.engine_mut().sync_now(&peer, false, now);
+            gossiper.engine_mut().sync_now(&peer, now);
         };
         Ok(self.gossiper.with(add).await?)
     }

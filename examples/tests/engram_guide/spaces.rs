@@ -1,5 +1,5 @@
 use anti_entropy::transport::{Channels, ChannelsConfig};
-use anti_entropy::{Opening, Store, Transport};
+use anti_entropy::{ConfigError, Opening, Store, Transport};
 use anti_entropy_engram::MemorySpace;
 
 use crate::cluster::{BoxError, SpaceReplica};
@@ -9,10 +9,10 @@ pub(crate) struct Spaces(Channels);
 
 impl Spaces {
     /// To be called in a tokio runtime.
-    pub(crate) fn new(transport: impl Transport) -> Self {
-        let (channels, carry) = Channels::new(transport, ChannelsConfig::default());
+    pub(crate) fn new(transport: impl Transport) -> Result<Self, ConfigError> {
+        let (channels, carry) = Channels::new(transport, ChannelsConfig::default())?;
         tokio::spawn(carry);
-        Self(channels)
+        Ok(Self(channels))
     }
 
     pub(crate) fn start(

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anti_entropy::clock::{Dot, Now, Seed};
-use anti_entropy::value::{DecodeError, Encoded, Part};
-use anti_entropy::{Digest, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Replicated, SessionConfig, Written};
 use anti_entropy::session::{Finished, Frame, Session, SessionOutput};
+use anti_entropy::value::{DecodeError, Encoded, Part};
+use anti_entropy::{
+    Digest, LastWriterWins, MemoryStore, Opening, Replica, ReplicaConfig, Replicated, SessionConfig, Written,
+};
 
 /// A body, and a part that often stays when the body changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,14 +107,16 @@ pub fn collect(session: &mut Session) -> (Vec<Vec<u8>>, Option<Finished>) {
 
 /// A whole session over a perfect link.
 pub fn clean_session(a: &mut Replica<Item>, b: &mut Replica<Item>, config: SessionConfig, nonce: u64) -> Finished {
-    let mut opener = Session::open(nonce, a, config, now());
+    let mut opener = Session::open(nonce, a, config, now()).expect("the settings are valid");
     let mut answerer = None;
     for _ in 0..100_000 {
         let (frames, finished) = collect(&mut opener);
         for bytes in frames {
             let frame = Frame::decode(&bytes, config.checksum).expect("an own frame");
             let answerer = answerer.get_or_insert_with(|| {
-                Session::accept(&frame, !nonce, config, now()).expect("the first frame opens a session")
+                Session::accept(&frame, !nonce, config, now())
+                    .expect("the settings are valid")
+                    .expect("the first frame opens a session")
             });
             answerer.handle_frame(frame, b, true, now()).expect("memory does not fail");
         }

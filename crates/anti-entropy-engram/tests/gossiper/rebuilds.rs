@@ -255,7 +255,7 @@ fn hints_say_what_is_pushed_first_and_are_used_up() {
     assert_eq!(held(&cluster.nodes[1]), versions(&[("b", 0, 10), ("d", 0, 10)]));
     // The rest by a session; and then in the order of the ids.
     let now = cluster.now;
-    cluster.nodes[0].engine_mut().sync_now(&name(1), false, now);
+    cluster.nodes[0].engine_mut().sync_now(&name(1), now);
     cluster.converge();
     cluster.run(MINUTE, |_| false);
     cluster.rebuild(0, &all(11));

@@ -65,7 +65,7 @@ impl Node {
             PrometheusEndpoint::bind(PrometheusConfig::default().with(|config| config.listen = LOOPBACK)).await?;
         let file = RedbFile::create(&settings.database, RedbConfig::new(Schema::new("operated", 1)))?;
         let transport = Arc::new(QuicTransport::bind(quic(&settings)).await?);
-        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default());
+        let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default())?;
         tokio::spawn(carry);
 
         let parts = Parts { settings: &settings, file: &file, channels: &channels };

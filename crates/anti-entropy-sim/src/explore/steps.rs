@@ -107,7 +107,8 @@ impl Steps {
             return Ok(*known);
         }
         let (mut replica, disk) = self.replicas.fork(at);
-        let session = Session::open(slot.nonce(false), &mut replica, self.config, at_rest());
+        let session =
+            Session::open(slot.nonce(false), &mut replica, self.config, at_rest()).expect("the settings are valid");
         let after = self.replicas.keep_after(at, replica, disk, None)?;
         let (half, sent, _) = self.settle_half(session, slot, false, None, after)?;
         let index = self.remember(Step { replica: after, half, sent });
@@ -149,7 +150,9 @@ impl Steps {
         let (mut session, parting) = match &self.halves[half as usize] {
             Some(half) => (half.session.clone(), half.parting),
             None if half == OVER => return Ok(unchanged),
-            None => match Session::accept(&decoded, slot.nonce(true), self.config, at_rest()) {
+            None => match Session::accept(&decoded, slot.nonce(true), self.config, at_rest())
+                .expect("the settings are valid")
+            {
                 Some(session) => (session, None),
                 None => return Ok(unchanged),
             },

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::ReplicaId;
 
-/// The name of one write or delete, ever, at one key: its writer, and the how-manieth of that writer it is.
+/// Names one write or delete at one key, for ever: the replica that made it, and its number among that replica's writes.
 ///
 /// The counters of a writer are contiguous from 1, so the highest one says which of its writes have been seen. Ordered
 /// by writer, then counter; that order is canonical but says nothing about time. Decoding refuses a counter of zero,

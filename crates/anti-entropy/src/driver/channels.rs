@@ -14,9 +14,9 @@ use crate::{ConfigError, PeerId};
 
 /// Carries several replicas of a node over one transport: each has a channel, with the same number on all nodes.
 ///
-/// A channel is a [`Transport`], so that an engine is driven over it as over any other. A node with many stores then needs
-/// one address, and one connection to each peer. Frames for a channel that is not open here are dropped. On the wire a
-/// frame has the channel's number before it (docs/protocol.md, "Channels").
+/// A channel is a [`Transport`], so that an engine is driven over it as over any other. A node with many stores then
+/// needs one address, and one connection to each peer. Frames for a channel that is not open here are dropped. On the
+/// wire a frame has the channel's number before it (docs/protocol.md, "Channels").
 ///
 /// ```
 /// use anti_entropy::transport::{Channels, ChannelsConfig};
@@ -47,11 +47,11 @@ pub struct Channels(Arc<Shared>);
 #[serde(default)]
 #[non_exhaustive]
 pub struct ChannelsConfig {
-    /// How many frames may wait for a channel; further ones are dropped, as on a lossy network. At least 1; 1,024 by default,
-    /// as for a driver: with one behind it a channel is always read.
+    /// How many frames may wait for a channel; further ones are dropped, as on a lossy network. At least 1; 1,024 by
+    /// default, as for a driver: with one behind it a channel is always read.
     pub queue_frames: NonZeroUsize,
-    /// How many bytes of frames may wait for a channel; one that waits alone may be longer. At least 1; 16 MiB by default:
-    /// frames of 1 MiB, of a few peers at once.
+    /// How many bytes of frames may wait for a channel; one that waits alone may be longer. At least 1; 16 MiB by
+    /// default: frames of 1 MiB, of a few peers at once.
     pub queue_bytes: usize,
 }
 
@@ -105,11 +105,11 @@ struct Shared {
 
 struct Open {
     queues: BTreeMap<u64, Queue>,
-    /// Nothing arrives any more.
+    /// Whether the transport is closed, or nothing moves its frames any more.
     ended: bool,
 }
 
-/// What waits for a channel.
+/// The frames that wait for a channel.
 struct Queue {
     frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
     waiting: Arc<Waiting>,
@@ -125,8 +125,8 @@ struct Waiting {
 const NUMBER_LEN: usize = size_of::<u64>();
 
 impl Channels {
-    /// Channels over a transport, and a future that delivers what arrives to them: spawn it. It ends when the transport is
-    /// closed; all channels end with it, or when it is dropped.
+    /// Channels over a transport, and a future that delivers what arrives to them: spawn it. It ends when the transport
+    /// is closed; all channels end with it, or when it is dropped.
     ///
     /// # Errors
     /// [`ConfigError`] if a setting is out of its range; nothing was started.
@@ -213,7 +213,7 @@ impl Shared {
     }
 }
 
-/// Ends all channels when nothing carries frames to them any more.
+/// Ends all channels when the future that moves frames is dropped or has ended.
 struct End(Arc<Shared>);
 
 impl Drop for End {

@@ -3,14 +3,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Now;
 
-/// Tells the time to a driver: the one place where a clock is read.
+/// Tells the time to a driver. Nothing else in the crate reads a clock.
 ///
 /// # Implementer notes
 ///
-/// [`Now::elapsed`] never goes back and runs at the speed of real time, since the driver waits by it; [`Now::unix_ms`]
-/// is the wall clock, and may jump.
+/// [`Now::elapsed`] never goes back, and runs at the speed of real time, since the driver computes how long to wait
+/// from it. [`Now::unix_ms`] is the wall clock, and may jump.
 pub trait Clock: Send + Sync + 'static {
-    /// The present time.
+    /// The current time.
     fn now(&self) -> Now;
 }
 

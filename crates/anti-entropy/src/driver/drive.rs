@@ -20,14 +20,14 @@ use crate::replica::Replicated;
 #[serde(default)]
 #[non_exhaustive]
 pub struct DriverConfig {
-    /// How many received frames may wait for the engine; further ones are dropped, as on a lossy network. At least 1; 1,024 by
-    /// default.
+    /// How many received frames may wait for the engine; further ones are dropped, as on a lossy network. At least 1;
+    /// 1,024 by default.
     pub max_queued_frames: NonZeroUsize,
     /// How many calls of handles may wait for the engine; further ones fail with
     /// [`HandleError::Overloaded`](crate::HandleError::Overloaded). At least 1; 4,096 by default.
     pub max_queued_calls: NonZeroUsize,
-    /// How many changes or events may wait for a subscriber; further ones are dropped, and the subscriber gets their number. At
-    /// least 1; 1,024 by default.
+    /// How many changes or events may wait for a subscriber; further ones are dropped, and the subscriber gets their
+    /// number. At least 1; 1,024 by default.
     pub subscriber_queue: NonZeroUsize,
 }
 
@@ -48,20 +48,22 @@ impl Default for DriverConfig {
 
 /// Runs an engine over a transport, on any async runtime. [`Node`](crate::Node) does this for most applications.
 ///
-/// Returns a [`Handle`] and a future. The future moves frames between engine and transport, and has to be polled: spawn it.
-/// The engine runs on a thread of its own, so that a store that blocks does not stall the runtime.
+/// Returns a [`Handle`] and a future. The future moves frames between engine and transport, and has to be polled: spawn
+/// it. The engine runs on a thread of its own, so that a store that blocks does not stall the runtime.
 ///
 /// The future ends when the transport is closed or the engine has stopped. The thread ends when it was
 /// [shut down](Handle::shutdown), or when the future and every handle are dropped.
 ///
-/// `driven` is the engine, or a type of yours that contains it: state that belongs to the replica then lives on the same
-/// thread, and [`Handle::with`] reaches both. Its `AsMut` has to return the same engine every time; its `Into` returns that
-/// engine when it is shut down.
+/// `driven` is the engine, or a type of yours that contains it: state that belongs to the replica then lives on the
+/// same thread, and [`Handle::with`] reaches both. Its `AsMut` has to return the same engine every time; its `Into`
+/// returns that engine when it is shut down.
 ///
 /// ```
 /// use anti_entropy::clock::Seed;
 /// use anti_entropy::engine::{Engine, drive};
-/// use anti_entropy::{Clock, DriverConfig, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Replica, SystemClock};
+/// use anti_entropy::{
+///     Clock, DriverConfig, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Replica, SystemClock,
+/// };
 /// use futures::executor::block_on;
 ///
 /// let (seed, clock) = (Seed::from_os()?, SystemClock::new());

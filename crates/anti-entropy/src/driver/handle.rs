@@ -13,25 +13,25 @@ use crate::clock::Now;
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
 use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, Transaction, Written};
 
-/// An application's way to a replica while its engine runs: reads, writes, subscriptions, and what an operator asks.
+/// Reads from, writes to, and watches a replica while its engine runs.
 ///
-/// Handles are cheap to clone. Everything asked for is done in order, on the engine's thread; dropping the future of
-/// something asked for does not undo it, and what a future has returned is durable. `E` is what [`drive`](super::drive) was
-/// given to run: the engine, or something that contains it.
+/// Handles are cheap to clone. Calls are carried out in order, on the engine's thread. Dropping the future of a call
+/// does not undo the call, and a write is durable when its future returns. `E` is what [`drive`](super::drive) runs:
+/// the engine, or a type that contains it.
 pub struct Handle<V: Replicated, E = Engine<V>> {
     jobs: Sender<Job<V, E>>,
     queued: Arc<Queued>,
     config: DriverConfig,
 }
 
-/// Something asked of a [`Handle`] that failed.
+/// Why a call of a [`Handle`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandleError {
     /// The replica refused or its store failed.
     #[error(transparent)]
     Replica(#[from] Error),
-    /// More is asked for than the engine's thread gets done. Nothing was done; try again later, or more slowly.
+    /// Too many calls wait for the engine's thread. Nothing was done; try again later, or call less often.
     #[error("{limit} calls wait for the engine already; nothing was done; try again later")]
     Overloaded {
         /// [`DriverConfig::max_queued_calls`].
@@ -40,7 +40,7 @@ pub enum HandleError {
     /// The engine has no such peer. Nothing was done; add the peer first.
     #[error("the peer {0} is unknown; nothing was done; add it to the engine first")]
     UnknownPeer(PeerId),
-    /// The engine has stopped. If it had begun with what was asked for, a write may have been made.
+    /// The engine has stopped. Whether the call was carried out is not known.
     #[error("the engine has stopped; whether the call was carried out is not known; open the replica again")]
     Stopped,
 }
@@ -50,7 +50,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         Self { jobs, queued, config }
     }
 
-    /// Runs `call` with what is driven, on its thread: the engine, or what contains it.
+    /// Runs `call` on the engine's thread, with the engine or with the type that contains it.
     ///
     /// # Errors
     /// [`HandleError::Overloaded`] and [`HandleError::Stopped`].
@@ -74,7 +74,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     ) -> Result<T, HandleError> {
         let (done, result) = oneshot::channel();
         self.call(move |worker, now| {
-            // Whoever asked may be gone; what it asked for is done all the same.
+            // The caller may have dropped its future; the call is carried out all the same.
             let _ = done.send(call(worker, now));
         })?;
         result.await.map_err(|_| HandleError::Stopped)
@@ -92,23 +92,24 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         })
     }
 
-    /// Reads what is held at a key.
+    /// Reads the versions at a key.
     ///
     /// # Errors
-    /// As for [`Replica::read`](crate::replica::Replica::read), and those of [`with`](Self::with).
+    /// As for [`Replica::read`](crate::Replica::read), and those of [`with`](Self::with).
     pub async fn read(&self, key: V::Key) -> Result<Read<V>, HandleError> {
         Ok(self.with_engine(move |engine, _| engine.replica().read(&key)).await??)
     }
 
-    /// Writes a value in place of everything held at its key. It is durable when this returns, and on its way to peers.
+    /// Writes a value in place of everything held at its key. When this returns, the write is durable, and queued for
+    /// peers.
     ///
     /// # Errors
-    /// As for [`Replica::commit`](crate::replica::Replica::commit), and those of [`with`](Self::with).
+    /// As for [`Replica::commit`](crate::Replica::commit), and those of [`with`](Self::with).
     pub async fn write(&self, value: V) -> Result<Written, HandleError> {
         Ok(self.with_engine(move |engine, now| engine.write(value, now)).await??)
     }
 
-    /// Writes a value in place of what an earlier read saw; what arrived since stays as a sibling.
+    /// Writes a value in place of what an earlier read saw; versions that have arrived since stay as siblings.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -116,7 +117,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         Ok(self.with_engine(move |engine, now| engine.write_seen(value, &seen, now)).await??)
     }
 
-    /// Deletes everything held at a key; `None` if nothing was.
+    /// Deletes everything held at a key. Returns `None` if nothing was held.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -124,7 +125,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         Ok(self.with_engine(move |engine, now| engine.delete(&key, now)).await??)
     }
 
-    /// Makes several changes at once.
+    /// Makes all changes of a transaction, or none.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -132,7 +133,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         Ok(self.with_engine(move |engine, now| engine.commit(transaction, now)).await??)
     }
 
-    /// Takes over a snapshot from outside, writing only what differs.
+    /// Adopts a snapshot from outside, writing only what differs; see [`Replica::adopt`](crate::Replica::adopt).
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -140,7 +141,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         Ok(self.with_engine(move |engine, now| engine.adopt(values, missing, now)).await??)
     }
 
-    /// The changes from now on. A subscriber that is slow gets [`Change::Missed`] in place of what did not fit.
+    /// A stream of the changes from now on. When the subscriber's queue is full, changes are dropped, and
+    /// [`Change::Missed`] says how many.
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -148,7 +150,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.ask(|worker, _| worker.subscribe_changes()).await
     }
 
-    /// The engine's events from now on. A subscriber that is slow gets [`Event::Missed`] in place of what did not fit.
+    /// A stream of the engine's events from now on. When the subscriber's queue is full, events are dropped, and
+    /// [`Event::Missed`] says how many.
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -156,7 +159,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.ask(|worker, _| worker.subscribe_events()).await
     }
 
-    /// Compares with a peer at once, whatever the rounds say. Returns when that is under way.
+    /// Starts a session with a peer at once, and returns without waiting for its end; see [`Engine::sync_now`].
     ///
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
@@ -168,7 +171,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         if known.await? { Ok(()) } else { Err(HandleError::UnknownPeer(peer)) }
     }
 
-    /// Adds a peer, or gives a known one another zone; see [`Engine::add_peer`].
+    /// Adds a peer, or changes the zone of a known one; see [`Engine::add_peer`].
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -176,7 +179,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(move |engine, _| engine.add_peer(peer, zone)).await
     }
 
-    /// Forgets a peer; see [`Engine::remove_peer`].
+    /// Removes a peer; see [`Engine::remove_peer`].
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -184,7 +187,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(move |engine, _| engine.remove_peer(&peer)).await
     }
 
-    /// What this replica has to announce; see [`Engine::announcement`].
+    /// The digest of this replica's state, to be announced to peers; see [`Engine::announcement`].
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -192,7 +195,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(|engine, _| engine.announcement()).await
     }
 
-    /// Takes what a peer announces; see [`Engine::handle_announcement`].
+    /// Handles what a peer announces; see [`Engine::handle_announcement`].
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -200,8 +203,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(move |engine, now| engine.handle_announcement(&from, theirs, now)).await
     }
 
-    /// Waits until this replica has converged with each of these peers: the root that it has now is the one that it and
-    /// every one of them certified since the call. Waits for ever for a peer that never answers, or refuses.
+    /// Starts sessions with these peers, and waits until each of them has certified, in a session that began after this
+    /// call, the root that this replica has by then. This waits for ever for a peer that never answers or always
+    /// refuses: put a time-out around it.
     ///
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
@@ -223,13 +227,13 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(Engine::status).await
     }
 
-    /// Stops: opens no further session, lets open ones come to an end within this time, closes the replica, and ends the
-    /// engine's thread. Returns what proves at the next opening that the store was not rolled back; see
-    /// [`Continuity::Marker`](crate::replica::Continuity::Marker).
+    /// Stops the engine: no further session is opened, open ones may end within this time, the replica is closed, and
+    /// the engine's thread ends. Returns the marker that proves at the next opening that the store was not rolled back;
+    /// see [`Continuity::Marker`](crate::Continuity::Marker).
     ///
     /// # Errors
-    /// As for [`Replica::close`](crate::replica::Replica::close), and [`HandleError::Stopped`] if it has stopped already, or
-    /// somebody else has asked it to.
+    /// As for [`Replica::close`](crate::Replica::close), and [`HandleError::Stopped`] if the engine has stopped
+    /// already, or another call is stopping it.
     pub async fn shutdown(&self, within: Duration) -> Result<Marker, HandleError> {
         let (done, stopped) = oneshot::channel();
         self.call(move |worker, now| worker.stop(within, done, now))?;

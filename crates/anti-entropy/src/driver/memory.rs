@@ -31,7 +31,8 @@ pub struct LinkFaults {
     pub loss_per_mille: u32,
     /// How often a frame arrives twice. At most 1,000; 0 by default.
     pub duplicate_per_mille: u32,
-    /// How often a frame is held back until the next one to the same receiver has overtaken it. At most 1,000; 0 by default.
+    /// How often a frame is held back until the next one to the same receiver has overtaken it. At most 1,000; 0 by
+    /// default.
     pub reorder_per_mille: u32,
 }
 
@@ -55,8 +56,8 @@ impl LinkFaults {
 
 /// A network inside one process, for tests and demonstrations: with bounded queues, and with faults on demand.
 ///
-/// Clones are handles to the same network. There are no timers, and every random choice comes from the seed, so that a test
-/// that sends in the same order sees the same faults.
+/// Clones are handles to the same network. There are no timers, and every random choice comes from the seed, so that a
+/// test that sends in the same order sees the same faults.
 ///
 /// ```
 /// use anti_entropy::{MemoryNetwork, PeerId, Transport};
@@ -75,7 +76,8 @@ pub struct MemoryNetwork {
 }
 
 impl MemoryNetwork {
-    /// The longest frame that is carried, in bytes: the default of the TCP transport, so that what works here works there.
+    /// The longest frame that is carried, in bytes: the default of the TCP transport, so that what works here works
+    /// there.
     pub const MAX_FRAME_BYTES: usize = 1 << 20;
     /// How many frames wait for a receiver at most; more are refused with [`SendError::QueueFull`].
     pub const RECEIVE_QUEUE_FRAMES: usize = 1_024;
@@ -94,8 +96,8 @@ impl MemoryNetwork {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Joins the network under a name. An earlier transport of that name is closed, as if its node had restarted, and the
-    /// frames that still waited for it are lost.
+    /// Joins the network under a name. An earlier transport of that name is closed, as if its node had restarted, and
+    /// the frames that still waited for it are lost.
     pub fn join(&self, name: PeerId) -> MemoryTransport {
         let mut state = self.lock();
         state.lives += 1;
@@ -118,8 +120,8 @@ impl MemoryNetwork {
         Ok(())
     }
 
-    /// Cuts the network into groups: from now on a frame is lost, without an error, unless its sender and its receiver have a
-    /// group in common.
+    /// Cuts the network into groups: from now on a frame is lost, without an error, unless its sender and its receiver
+    /// have a group in common.
     ///
     /// The peers that no group names form one more group, so naming one peer alone isolates it. A peer in two groups
     /// bridges them. An earlier partition is replaced.
@@ -154,7 +156,8 @@ impl MemoryTransport {
         &self.name
     }
 
-    /// Leaves the network: receiving ends, frames that still waited are lost, and peers can no longer send to this name.
+    /// Leaves the network: receiving ends, frames that still waited are lost, and peers can no longer send to this
+    /// name.
     pub fn close(&self) {
         let wakers = self.network.lock().own_mailbox(&self.name, self.life).map(Mailbox::close);
         wake(wakers.unwrap_or_default());

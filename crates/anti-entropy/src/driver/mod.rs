@@ -1,8 +1,8 @@
 //! Layer 6, driver: the async edge. Nothing below this layer is async.
 //!
-//! With the feature `metrics` a driver tells once a second, by the facade of that name, what its engine has counted, and
-//! how long frames take; docs/operations.md says what is told. With the feature `tracing` each session has a span, and
-//! what should not happen is an event.
+//! With the feature `metrics`, a driver reports once a second, through the facade of that name, what its engine has
+//! counted, and how long frames take; docs/operations.md lists the metrics. With the feature `tracing`, each session
+//! has a span, and refusals and failures are events.
 
 mod channels;
 mod clock;

@@ -107,8 +107,8 @@ impl<V: Replicated> Node<V> {
         self
     }
 
-    /// Passes on the marker that [`Handle::shutdown`] returned when the store was closed: it proves that the store was not
-    /// rolled back since. Delete your copy of it before you start the node. See [`Continuity::Marker`].
+    /// Passes on the marker that [`Handle::shutdown`] returned when the store was closed: it proves that the store was
+    /// not rolled back since. Delete your copy of it before you start the node. See [`Continuity::Marker`].
     pub fn marker(self, marker: Marker) -> Self {
         self.continuity(Continuity::Marker(marker))
     }
@@ -160,8 +160,8 @@ impl<V: Replicated> Node<V> {
         Ok(handle)
     }
 
-    /// Opens the store and starts the engine's thread. The returned future moves frames between engine and transport: spawn
-    /// it on the transport's async runtime. It ends when the transport is closed or the engine has stopped.
+    /// Opens the store and starts the engine's thread. The returned future moves frames between engine and transport:
+    /// spawn it on the transport's async runtime. It ends when the transport is closed or the engine has stopped.
     ///
     /// ```no_run
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Node, Transport};
@@ -184,8 +184,8 @@ impl<V: Replicated> Node<V> {
         self.start_with(transport, |engine| engine)
     }
 
-    /// Starts a type of yours that contains the engine: state that belongs to the replica then lives on the engine's thread,
-    /// and [`Handle::with`] reaches both. See [`drive`].
+    /// Starts a type of yours that contains the engine: state that belongs to the replica then lives on the engine's
+    /// thread, and [`Handle::with`] reaches both. See [`drive`].
     ///
     /// # Errors
     /// See [`NodeError`].

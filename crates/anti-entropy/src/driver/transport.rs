@@ -6,8 +6,8 @@ use crate::PeerId;
 
 /// Carries frames between peers.
 ///
-/// A frame is a datagram: it arrives whole or not at all, perhaps late, twice or out of order. The sessions above
-/// live with all of that; what a transport adds (ordering, retries, encryption) saves time, not correctness.
+/// A frame is a datagram: it arrives whole or not at all, and may arrive late, twice or out of order. Sessions tolerate
+/// all of that. Ordering and retries in a transport save time; correctness does not depend on them.
 ///
 /// # Implementer notes
 ///
@@ -21,10 +21,10 @@ use crate::PeerId;
 /// The conformance kit checks these laws.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Hands a frame over for sending. An error means that it was lost; nothing else follows from it.
+    /// Sends a frame, or queues it. An error means that this frame is lost, and nothing else.
     ///
     /// # Errors
-    /// [`SendError`] says why the frame will not arrive.
+    /// [`SendError`], with the reason why the frame will not arrive.
     async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError>;
 
     /// Waits for the next frame from any peer. `None` means that the transport is closed for good.
@@ -33,30 +33,30 @@ pub trait Transport: Send + Sync + 'static {
     /// The longest frame that can be sent, in bytes; at least 1,024.
     fn max_frame_bytes(&self) -> usize;
 
-    /// Whether frames are protected against change and their senders proven (mutual TLS, for example). Frames then
-    /// carry no checksum of their own.
+    /// Whether the transport protects frames against modification and authenticates their senders, by mutual TLS for
+    /// example. Frames then carry no checksum of their own.
     fn authenticated(&self) -> bool {
         false
     }
 
-    /// The name by which peers know this node, if the transport knows it; the driver tells it to the engine, for
-    /// [`PushRoute::Tree`](crate::gossip::PushRoute::Tree).
+    /// The name under which peers know this node, if the transport knows it. The driver passes it on to the engine,
+    /// which needs it for [`PushRoute::Tree`](crate::PushRoute::Tree).
     fn local_name(&self) -> Option<PeerId> {
         None
     }
 }
 
-/// Why a frame was not sent. To the layers above it is a lost frame.
+/// Why a frame was not sent. The layers above treat it as a lost frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The transport does not know this peer; the frame was dropped. Add the peer's address to the transport.
     #[error("peer {0} is unknown to the transport; the frame was dropped; add the peer's address")]
     UnknownPeer(PeerId),
-    /// There is no connection to the peer at present; the frame was dropped, and connecting goes on.
+    /// There is no connection to the peer; the frame was dropped, and the transport keeps trying to connect.
     #[error("peer {0} is not connected; the frame was dropped; the transport keeps trying")]
     NotConnected(PeerId),
-    /// The peer takes frames more slowly than they are sent; the frame was dropped.
+    /// The queue to the peer is full, since it takes frames more slowly than they are sent; the frame was dropped.
     #[error("the queue to peer {0} is full; the frame was dropped; anti-entropy will make up for it")]
     QueueFull(PeerId),
     /// The frame is longer than the transport carries; it was dropped. Lower the frame limit of the sessions.
@@ -66,7 +66,7 @@ pub enum SendError {
     TooLong {
         /// Length of the frame.
         bytes: usize,
-        /// What the transport carries at most.
+        /// The longest frame that the transport carries.
         max: usize,
     },
     /// The transport is closed; the frame was dropped.

@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::gossip::{Engine, EngineOutput, Event};
 use crate::replica::{Change, Error, Marker, Replicated};
 
-/// What the thread is asked to do.
+/// What the engine's thread is to do next.
 pub(super) enum Job<V: Replicated, E> {
     Frame(PeerId, Vec<u8>),
     Call(Call<V, E>),
@@ -45,7 +45,7 @@ pub(super) struct Worker<V: Replicated, E> {
     config: DriverConfig,
 }
 
-/// Somebody who waits until this replica has converged with some peers.
+/// A call that waits until this replica has converged with some peers.
 struct Waiting {
     peers: BTreeSet<PeerId>,
     since: Duration,
@@ -80,17 +80,17 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         }
     }
 
-    /// Works until everybody who could ask for something is gone, or a shutdown is through.
+    /// Works until all senders of jobs are dropped, or a shutdown has ended.
     pub(super) fn run(mut self, jobs: &Receiver<Job<V, E>>, queued: &Arc<Queued>)
     where
         E: Into<Engine<V>>,
     {
         loop {
-            let deadline = self.put_out();
+            let deadline = self.deliver_outputs();
             if let Some(stopping) = self.has_stopped() {
                 self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
                 let engine: Engine<V> = self.driven.into();
-                // Whoever asked may be gone.
+                // The caller may have dropped its future.
                 let _ = stopping.done.send(engine.into_replica().close());
                 return;
             }
@@ -111,17 +111,17 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
             }
             let (engine, now) = (self.driven.as_mut(), self.clock.now());
             self.metrics.handled(engine, now.elapsed.saturating_sub(began.elapsed));
-            // Busy with frames or not: what is due is done.
+            // However many frames wait, what is due is done.
             engine.handle_timeout(now);
             self.metrics.publish(engine, queued, now);
         }
     }
 
-    /// Hands out frames, events and changes; returns when the engine wants to be woken.
-    fn put_out(&mut self) -> Duration {
+    /// Delivers frames, events and changes; returns when to call `handle_timeout`.
+    fn deliver_outputs(&mut self) -> Duration {
         let deadline = loop {
             match self.driven.as_mut().poll_output(self.clock.now()) {
-                // If nobody carries frames any more, they are lost.
+                // If the future that moves frames was dropped, they are lost.
                 EngineOutput::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
                 EngineOutput::Event(event) => {
                     self.metrics.event(&event);
@@ -136,7 +136,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         while let Some(change) = self.driven.as_mut().replica_mut().poll_change() {
             self.changes.send(&change);
         }
-        let deadline = deadline.min(self.metrics.due());
+        let deadline = deadline.min(self.metrics.publish_at());
         self.stopping.as_ref().map_or(deadline, |stopping| deadline.min(stopping.at))
     }
 
@@ -148,7 +148,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         self.events.add(self.config.subscriber_queue.get())
     }
 
-    /// Compares with these peers until this replica has converged with all of them. Returns one that is unknown, if any.
+    /// Starts sessions with these peers until this replica has converged with all of them. Returns a peer that is
+    /// unknown, if there is one.
     pub(super) fn wait_converged(
         &mut self,
         peers: BTreeSet<PeerId>,
@@ -163,8 +164,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         None
     }
 
-    /// Wakes those whose peers have all certified the root that this replica has now. Peers that certified an earlier one
-    /// are compared with again.
+    /// Ends the waiting of calls whose peers have all certified the root that this replica has now. With peers that
+    /// have not, further sessions are started.
     fn wake_waiting(&mut self) {
         let now = self.clock.now();
         for waiting in std::mem::take(&mut self.waiting) {
@@ -178,7 +179,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
                 .cloned()
                 .collect();
             if behind.is_empty() {
-                // Whoever waited may be gone.
+                // The caller may have dropped its future.
                 let _ = waiting.done.send(());
             } else {
                 for peer in &behind {
@@ -191,7 +192,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
 
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
         self.driven.as_mut().begin_shutdown();
-        // Whoever asked first gets the marker; `done` is dropped otherwise, which says that it stops already.
+        // The first call gets the marker. Of a later one `done` is dropped, from which it learns that the engine stops.
         self.stopping.get_or_insert(Stopping { at: now.elapsed.saturating_add(within), done });
     }
 
@@ -202,7 +203,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     }
 }
 
-/// Those who want to hear of something, each with a queue of its own. A full queue misses what comes, and is told.
+/// Subscribers, each with a queue of its own. What does not fit into a queue is dropped, and the subscriber gets the
+/// number.
 struct Subscribers<T> {
     all: Vec<(mpsc::Sender<T>, u64)>,
     missed: fn(u64) -> T,

@@ -1,8 +1,8 @@
 //! Announcements: a replica's state, in so few bytes that a failure detector's pings can carry it.
 
 anti_entropy_summary::__opaque_bytes! {
-    /// A digest of everything that a replica holds and has seen, and of its schema id, in 32 bytes: replicas with equal digests
-    /// have nothing to tell each other (docs/protocol.md, "Announcements").
+    /// A digest of everything that a replica holds and has seen, and of its schema id, in 32 bytes: replicas with equal
+    /// digests have nothing to tell each other (docs/protocol.md, "Announcements").
     pub struct StateDigest(32)
 }
 
@@ -14,8 +14,8 @@ pub enum Announced {
     Equal,
     /// The peer holds something else, and a session with it was started.
     Differs,
-    /// The peer holds something else, and no session was started: one was started a moment ago, or the peer failed and is in
-    /// its back-off.
+    /// The peer holds something else, and no session was started: one was started a moment ago, or the peer failed and
+    /// is in its back-off.
     DiffersStill,
     /// The engine has no such peer.
     UnknownPeer,

@@ -1,10 +1,10 @@
-//! How many bytes may be sent now.
+//! The budget of bytes to send.
 
 use core::time::Duration;
 
 use super::config::GossipConfig;
 
-/// A token bucket: fills with time, is emptied by bytes. One frame may take it below zero, which time makes up for.
+/// A token bucket of bytes. One frame may take it below zero; then nothing is sent until it has filled up again.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     tokens: i64,
@@ -19,7 +19,8 @@ impl TokenBucket {
     /// Whether something may be sent at this time.
     pub(super) fn allows(&mut self, config: &GossipConfig, now: Duration) -> bool {
         let span = now.saturating_sub(self.filled_at);
-        // Asked several times at one instant, as a rule. What such a span earns is not lost: it goes on counting.
+        // Often asked several times at one instant. What so short a span earns is not lost: `filled_at` stays where it
+        // is.
         if self.tokens > 0 && span < Duration::from_micros(1) {
             return true;
         }
@@ -27,7 +28,7 @@ impl TokenBucket {
         if earned > 0 {
             let burst = i64::try_from(config.burst_bytes.get()).unwrap_or(i64::MAX);
             self.tokens = self.tokens.saturating_add(i64::try_from(earned).unwrap_or(i64::MAX)).min(burst);
-            // What is less than a byte's time goes on counting, however often somebody asks.
+            // The fraction of a byte is kept for the next call, however many calls there are.
             let spent = (earned * 1_000_000_000) / u128::from(config.bytes_per_second.get());
             self.filled_at =
                 self.filled_at.saturating_add(Duration::from_nanos(u64::try_from(spent).unwrap_or(u64::MAX)));

@@ -12,8 +12,8 @@ use crate::clock::Dot;
 use crate::replica::ValueBytes;
 use crate::sync::wire::Push;
 
-/// A push as it arrived. It is decoded anew each time it is tried, since it takes more memory decoded: an empty part is two
-/// bytes on the wire and forty in memory.
+/// A push as it arrived. It is decoded anew each time it is tried, since it takes more memory decoded: an empty part is
+/// two bytes on the wire and forty in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
     pub(super) from: PeerId,
@@ -76,8 +76,8 @@ impl CausalBuffer {
         self.take(|held| held.waits_for(dot))
     }
 
-    /// Takes out the pushes that may wait no longer, each writer's in ascending order: one that is ready may make the next one
-    /// ready.
+    /// Takes out the pushes that may wait no longer, each writer's in ascending order: one that is ready may make the
+    /// next one ready.
     pub(super) fn take_overdue(&mut self, now: Duration) -> VecDeque<Arrived> {
         let mut overdue = self.take(|held| held.until <= now);
         overdue.make_contiguous().sort_by_key(|held| held.dot);

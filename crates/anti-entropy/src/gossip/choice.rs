@@ -8,7 +8,8 @@ use super::config::GossipConfig;
 use super::peer::Peer;
 use crate::PeerId;
 
-/// Chooses up to [`fanout`](GossipConfig::fanout) different peers, among those that are neither backing off nor `excluded`.
+/// Chooses up to [`fanout`](GossipConfig::fanout) different peers, among those that are neither backing off nor
+/// `excluded`.
 pub(super) fn choose(
     peers: &BTreeMap<PeerId, Peer>,
     zone: Option<&str>,

@@ -1,4 +1,4 @@
-//! What can be set of the gossip engine.
+//! The settings of the gossip engine.
 
 use core::num::{NonZeroU64, NonZeroUsize};
 use core::time::Duration;
@@ -10,8 +10,10 @@ use crate::ConfigError;
 use crate::replica::ReplicaConfig;
 use crate::sync::SessionConfig;
 
-/// Whom to talk to, how often, and within which budget. Plain data; every replica may have its own, except for
-/// [`SessionConfig::schema_id`].
+/// Which peers to talk to, how often, and within which budget.
+///
+/// Plain data, validated by whatever takes it. Every replica may have its own settings, except for
+/// [`SessionConfig::schema_id`], and, with [`PushRoute::Tree`], for `push_route` and `push_fanout`.
 ///
 /// ```
 /// use anti_entropy::GossipConfig;
@@ -23,77 +25,89 @@ use crate::sync::SessionConfig;
 #[serde(default)]
 #[non_exhaustive]
 pub struct GossipConfig {
-    /// How often roots are compared while nothing changes. 60 seconds by default: with pushes on, rounds are only the
-    /// backstop, and an idle cluster should be quiet.
+    /// The time between rounds while nothing changes. At least [`min_interval`](Self::min_interval); 60 seconds by
+    /// default: with pushes on, rounds are only the backstop, and an idle cluster should be quiet.
     pub interval: Duration,
-    /// How often while differences are found; the pace falls back to [`interval`](Self::interval) in steps. 10 seconds by
-    /// default.
+    /// The time between rounds while differences are found; it doubles with each quiet round, up to
+    /// [`interval`](Self::interval). At least 1 millisecond; 10 seconds by default.
     pub min_interval: Duration,
-    /// By how much an interval varies at random, in per cent, so that replicas do not beat in time. 20 by default.
-    pub jitter_percent: u8,
-    /// With how many peers roots are compared in a round. 3 by default: 100 replicas are then equal within some six rounds.
-    pub fanout: usize,
-    /// How many of a hundred choices of a peer are random; the others take the peer that lags most. 80 by default.
-    pub random_percent: u8,
-    /// How many of a hundred choices prefer a peer of another zone, if there is one. 20 by default.
-    pub other_zone_percent: u8,
-    /// Whether writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the next
-    /// round.
-    pub push: bool,
-    /// Which way writes are pushed. [`PushRoute::Direct`] by default: it needs no agreement between replicas, and the rounds reach everybody
-    /// else. [`PushRoute::Tree`] is for replicas that are all to have a write within the time that a few frames take.
-    pub push_route: PushRoute,
-    /// To how many peers writes are pushed: the same ones as long as they are healthy, since a push is taken only by those
-    /// that have the one before. 3 by default; the others get the writes in the rounds. In a tree, how many children each
-    /// replica has, which then has to be the same at all.
-    pub push_fanout: usize,
-    /// How many writes of one transaction are pushed, the first ones; the others are left to the rounds, which move them in
-    /// batches. 100 by default.
-    pub max_pushes: usize,
-    /// How long a push waits for others that go to the same peer, to leave in one frame with them. Zero by default: a write
-    /// is on its way at once, and shares a frame only with what was written together with it, or waits for room already.
-    /// A few milliseconds save most headers and most calls of the transport where small writes come in bursts.
-    pub push_delay: Duration,
-    /// How many pushes wait to be sent, one for each write and peer; further ones are left to the rounds. 1,024 by default,
-    /// for bursts of small writes; more is needed where each goes to many peers, or waits for others. In memory they take up
-    /// to a frame each, 64 MiB by default: relayed ones, too, if peers send faster than may be sent from here.
-    pub max_queued_pushes: usize,
-    /// How many pushes of peers wait for one before them that is late, as in a network that does not keep the order: for as
-    /// long as an answer may take ([`SessionConfig::resend_after`]); then, and when there are more, they are left to the
-    /// rounds, the oldest first. 64 by default, for what a few hundred writes a second have on their way at a time.
-    pub max_buffered_pushes: usize,
-    /// How many bytes such pushes have together. 1 MiB by default: 64 of 16 KiB. In memory they take up to three
-    /// times that.
-    pub max_buffered_bytes: usize,
-    /// How many bytes are sent a second on average. 16 MiB by default, well below what a data centre's network carries.
-    pub bytes_per_second: NonZeroU64,
-    /// How many bytes may be sent at once after a pause. 4 MiB by default.
-    pub burst_bytes: NonZeroU64,
-    /// How many sessions may move entries at a time. 1 by default, so that a value that is on its way from one peer is not
-    /// asked of another; comparing roots is not counted.
-    pub max_transfers: NonZeroUsize,
-    /// How many sessions are held at a time, at least one for each direction: half of them, rounded down, are opened from
-    /// here, and the others are for peers, so that replicas whose own sessions wait for each other still answer. A peer for
-    /// which there is no room is told so. 64 by default; each holds at most 64 KiB before it moves entries.
-    pub max_sessions: NonZeroUsize,
-    /// How long to wait before trying again with a peer that was in another transfer. 200 milliseconds by default.
-    pub busy_retry: Duration,
-    /// How long to leave a peer alone after a failure; doubled with each further one. Two seconds by default.
-    pub backoff_min: Duration,
-    /// The longest time that a failing peer is left alone. Five minutes by default: a peer that was away for a day is found
-    /// again soon.
-    pub backoff_max: Duration,
-    /// How long no other comparison with a peer is begun because of what it announces. One second by default: about the
-    /// period of a failure detector's pings, so that writes on their way are not compared again and again.
-    pub announcement_pause: Duration,
-    /// For how long rounds pass over a peer that has announced what this replica holds. One minute by default: in a cluster
-    /// of 60 a failure detector that pings once a second hears of everybody in that time, so that an idle one sends nothing
-    /// else; and if what a peer announces no longer arrives, the rounds compare again.
-    pub announcement_lifetime: Duration,
-    /// How many events are kept for a caller that does not poll them; the oldest give way, and are counted. 1,024 by
+    /// By how many per cent an interval varies at random, so that replicas do not act in step. At most 100; 20 by
     /// default.
+    pub jitter_percent: u8,
+    /// The number of peers that a round compares roots with. At least 1; 3 by default: 100 replicas are then equal
+    /// within about six rounds.
+    pub fanout: usize,
+    /// How many of a hundred choices of a peer are random; the others take the peer that lags most. At most 100; 80 by
+    /// default.
+    pub random_percent: u8,
+    /// How many of a hundred choices of a peer prefer another zone, if a peer is in one. At most 100; 20 by default.
+    pub other_zone_percent: u8,
+    /// Whether writes are pushed at once. `true` by default: in a small cluster they are then everywhere before the
+    /// next round.
+    pub push: bool,
+    /// The route of pushed writes. [`PushRoute::Direct`] by default: replicas need not agree on anything, and the
+    /// rounds reach those that are not pushed to. [`PushRoute::Tree`] reaches all replicas within a few hops.
+    pub push_route: PushRoute,
+    /// The number of peers to which writes are pushed: the same ones as long as they are healthy, since a push is taken
+    /// in only by those that have the writer's previous one. In a tree, the number of children of each replica, which
+    /// has to be the same on all. At least 1; 3 by default.
+    pub push_fanout: usize,
+    /// How many writes of one transaction are pushed, the first ones; the rounds move the others, in batches. 100 by
+    /// default.
+    pub max_pushes: usize,
+    /// How long a push waits for others to the same peer, to leave in one frame with them. Zero by default: a write
+    /// leaves at once, and shares a frame only with writes of the same transaction, or with those that wait for
+    /// bandwidth. A few milliseconds save most headers, and most calls of the transport, where small writes come in
+    /// bursts.
+    pub push_delay: Duration,
+    /// How many pushes may wait to be sent, counted once for each peer; further ones are left to the rounds. 1,024 by
+    /// default, for bursts of small writes; raise it if each write goes to many peers, or if `push_delay` is long. A
+    /// push takes at most a frame in memory, so that by default they take at most 64 MiB together, those included that
+    /// are relayed.
+    pub max_queued_pushes: usize,
+    /// How many received pushes may wait in the causal delivery buffer for writes that they depend on, as where a
+    /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that, and the
+    /// oldest first when the buffer is full, they are left to the rounds. 64 by default, which suffices for a few
+    /// hundred writes a second.
+    pub max_buffered_pushes: usize,
+    /// How many bytes the pushes in the causal delivery buffer may have together. 1 MiB by default: 64 of 16 KiB. In
+    /// memory they take up to three times as much.
+    pub max_buffered_bytes: usize,
+    /// How many bytes are sent per second on average. At least 1; 16 MiB by default, well below what the network of a
+    /// data centre carries.
+    pub bytes_per_second: NonZeroU64,
+    /// How many bytes may be sent at once after a pause. At least 1; 4 MiB by default.
+    pub burst_bytes: NonZeroU64,
+    /// How many sessions may exchange entries at a time; sessions that only compare do not count. At least 1 and at
+    /// most [`max_sessions`](Self::max_sessions); 1 by default, so that a value that is being received from one peer is
+    /// not requested from another.
+    pub max_transfers: NonZeroUsize,
+    /// How many sessions may be held at a time. Half of them, rounded down, may be opened from here, and the others by
+    /// peers, so that replicas whose own sessions wait for each other still answer. A peer for which there is no room
+    /// is told so. At least 2; 64 by default. Each session takes at most 64 KiB before it exchanges entries.
+    pub max_sessions: NonZeroUsize,
+    /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. At
+    /// least 1 millisecond; 200 milliseconds by default.
+    pub busy_retry: Duration,
+    /// How long to leave a peer alone after a failure; doubled with each further one. At least 1 millisecond and at
+    /// most [`backoff_max`](Self::backoff_max); two seconds by default.
+    pub backoff_min: Duration,
+    /// The longest time for which a failing peer is left alone. Five minutes by default, so that a peer that was away
+    /// for a day is soon talked to again.
+    pub backoff_max: Duration,
+    /// The shortest time between two sessions with a peer that are started because of what it announces. At most
+    /// [`announcement_lifetime`](Self::announcement_lifetime); one second by default: about the period of a failure
+    /// detector's pings, so that writes on their way are not compared again and again.
+    pub announcement_pause: Duration,
+    /// How long rounds pass over a peer that has announced the same state as this replica's. One minute by default: in
+    /// a cluster of 60, a failure detector that pings once a second hears from everybody within that time, so that an
+    /// idle cluster sends nothing else. When a peer's announcements no longer arrive, the rounds compare with it again.
+    pub announcement_lifetime: Duration,
+    /// How many events are kept for a caller that does not poll them; then the oldest are dropped, and counted. At
+    /// least 1; 1,024 by default.
     pub max_events: NonZeroUsize,
-    /// Limits of each session.
+    /// Limits of each session. Its `max_message_bytes` must be at least
+    /// [`ReplicaConfig::max_value_bytes`](crate::ReplicaConfig::max_value_bytes).
     pub session: SessionConfig,
 }
 
@@ -136,7 +150,8 @@ impl GossipConfig {
         self
     }
 
-    /// Checks every field's range, and the relations between fields. What takes a configuration calls this.
+    /// Checks every field's range, and the relations between fields. [`Engine::new`](crate::engine::Engine::new) calls
+    /// this.
     ///
     /// # Errors
     /// The first field that is out of its range, with its value and its bound.
@@ -158,8 +173,8 @@ impl GossipConfig {
         self.session.validate().map_err(|error| error.within("session"))
     }
 
-    /// Checks these settings, and those that they have to agree on with the replica's. Fields are named as an engine has them:
-    /// `gossip.fanout`, `replica.max_value_bytes`.
+    /// Checks these settings, and those that they have to agree on with the replica's. Fields are named as an engine
+    /// has them: `gossip.fanout`, `replica.max_value_bytes`.
     pub(crate) fn validate_with(&self, replica: &ReplicaConfig) -> Result<(), ConfigError> {
         self.validate().map_err(|error| error.within("gossip"))?;
         let (value_bytes, message_bytes) = (replica.max_value_bytes, self.session.max_message_bytes);
@@ -172,12 +187,12 @@ impl GossipConfig {
         self.max_sessions.get() / 2
     }
 
-    /// How many sessions of peers may be held, those included that are over and wait to repeat their last reply.
+    /// How many sessions of peers may be held, those included that have ended and may have to repeat their last reply.
     pub(super) fn max_accepted(&self) -> usize {
         self.max_sessions.get() - self.max_opened()
     }
 
-    /// For replicas in one data centre: a round every ten seconds, short time-outs.
+    /// For replicas in one data centre: a round every ten seconds, and short time-outs.
     pub fn lan() -> Self {
         Self {
             interval: Duration::from_secs(10),

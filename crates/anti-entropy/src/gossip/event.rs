@@ -1,4 +1,4 @@
-//! What an operator would want to know, and what is counted.
+//! Events, and what the engine counts.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -10,44 +10,45 @@ use crate::replica::{Notice, ValueBytes};
 use crate::summary::Root;
 use crate::sync::{Finished, Outcome};
 
-/// Something that happened.
+/// Something that happened to the engine or its replica, for operators and applications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<K> {
-    /// This replica and a peer hold the same and have seen the same, as both certified by their roots.
+    /// A session has ended with this replica and the peer certifying that they hold the same and have seen the same.
     Converged {
         /// The peer.
         peer: PeerId,
-        /// The root that both have.
+        /// The Merkle root that both have.
         root: Root,
     },
-    /// A peer was found to differ; entries are being exchanged.
+    /// A peer differs from this replica, and a session has begun to exchange entries.
     Diverged {
         /// The peer.
         peer: PeerId,
     },
-    /// A session is over, however it ended.
+    /// A session has ended.
     SessionEnded {
         /// The peer.
         peer: PeerId,
         /// How it ended and what it took.
         finished: Finished,
     },
-    /// This replica and a peer refuse each other; that lasts until the reason is mended.
+    /// A session, or a frame of pushes, was refused by this replica or by the peer. It will be again until the reason
+    /// is removed, such as different settings.
     Refused {
         /// The peer.
         peer: PeerId,
         /// Why.
         reason: Refusal,
     },
-    /// A pushed write was refused.
+    /// This replica refused a write that a peer pushed.
     PushRejected {
         /// The peer that pushed it.
         peer: PeerId,
         /// Why.
         rejection: Refusal,
     },
-    /// A peer sent something that is no frame.
+    /// A frame of a peer did not parse.
     FrameRefused {
         /// The peer.
         peer: PeerId,
@@ -56,16 +57,16 @@ pub enum Event<K> {
     },
     /// Something happened to the replica itself.
     Notice(Notice<K>),
-    /// This replica's own store failed; what was under way was given up.
+    /// This replica's own store failed; the session or push that it failed in was given up.
     StoreFailed {
-        /// What it said, and what to do.
+        /// The store's error, and what to do about it.
         message: String,
     },
-    /// This many events were dropped since nobody polled them; the counters have them.
+    /// This many events were dropped because nobody polled them. [`EngineStats`] has counted what they reported.
     Missed(u64),
 }
 
-/// Events nobody has polled yet, up to a limit.
+/// Events that nobody has polled yet, up to a limit.
 #[derive(Debug)]
 pub(super) struct EventQueue<K> {
     pending: VecDeque<Event<K>>,
@@ -99,17 +100,17 @@ impl<K> EventQueue<K> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineStats {
-    /// Rounds of gossip.
+    /// Rounds started.
     pub rounds: u64,
     /// Sessions that were opened from here.
     pub sessions_opened: u64,
     /// Sessions that peers opened.
     pub sessions_accepted: u64,
-    /// Sessions, of both kinds, that ended converged.
+    /// Sessions, opened by either side, that ended with both sides equal.
     pub converged: u64,
-    /// Sessions that exchanged everything while writes went on.
+    /// Sessions that exchanged all entries that they found to differ while further writes were made.
     pub progressed: u64,
-    /// Sessions that ended early.
+    /// Sessions that ended early, or were given up.
     pub partial: u64,
     /// Sessions that were refused.
     pub refused: u64,
@@ -121,38 +122,37 @@ pub struct EngineStats {
     pub frames_received: u64,
     /// Bytes of frames received.
     pub bytes_received: u64,
-    /// Bytes of values among those sent, in batches and pushes, repeated ones too.
+    /// Bytes of values among the bytes sent, in batches and pushes; a value that is sent again counts again.
     pub value_bytes_sent: u64,
-    /// Bytes of parts among those of values; parts that are named by their hashes take none.
+    /// Bytes of parts among the bytes of values sent; a part that is sent as its hash alone counts as zero.
     pub part_bytes_sent: u64,
-    /// Bytes of frames of pushes among those sent.
+    /// Bytes of frames of pushes among the bytes sent.
     pub push_bytes_sent: u64,
-    /// Bytes of values that arrived in batches and pushes, whether they were needed or not.
+    /// Bytes of values received in batches and pushes, whether this replica needed them or not.
     pub value_bytes_received: u64,
-    /// Frames of sessions received that changed nothing and came before entries moved: openings, and what looks for
-    /// differences.
+    /// Frames of sessions received in the comparing phase, before entries are exchanged, that changed nothing here.
     pub frames_compared: u64,
-    /// Frames received by which something changed here.
+    /// Frames received that changed something here.
     pub frames_joined: u64,
-    /// Keys at which sessions changed something here.
+    /// Keys that sessions changed here.
     pub keys_changed: u64,
-    /// Times that this replica's own store failed while it worked for peers, or pushed a write.
+    /// Failures of this replica's own store while it handled frames, pushed a write or wrote a resolved value.
     pub store_failures: u64,
-    /// Frames that were none, or from nobody known.
+    /// Frames that do not parse, or came from an unknown peer.
     pub frames_refused: u64,
-    /// Pushes sent, one for each write and peer, relayed ones too.
+    /// Pushes sent, counted once for each peer, relayed ones included.
     pub pushes_sent: u64,
-    /// Pushes sent of what came by a push itself.
+    /// Pushes sent to relay a push of a peer.
     pub pushes_relayed: u64,
-    /// Pushes not sent, one for each write and peer, since too many waited.
+    /// Pushes not sent because the queue was full, counted once for each peer.
     pub pushes_dropped: u64,
-    /// Pushes received and taken in.
+    /// Pushes received and applied.
     pub pushes_taken: u64,
-    /// Pushes received of what was known already.
+    /// Pushes received of writes that this replica had seen already.
     pub pushes_seen: u64,
-    /// Pushes received that were not ready in time, and were left to anti-entropy.
+    /// Pushes received whose preceding writes did not arrive in time; they are left to the rounds.
     pub pushes_not_ready: u64,
-    /// Pushes received and refused; all those in a frame from a peer with another schema id count as one.
+    /// Pushes received and refused. A frame of pushes from a peer with another schema id counts as one.
     pub pushes_rejected: u64,
 }
 

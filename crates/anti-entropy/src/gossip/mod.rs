@@ -1,8 +1,8 @@
 //! Layer 5, gossip: which peers to talk to, when, and within which budget.
 //!
-//! An [`Engine`] owns a replica and its sessions with many peers. In rounds it opens sessions with a few peers, which compare
-//! roots and exchange entries where they differ. Local writes are pushed at once to some peers, or along a tree to all. It
-//! does no I/O and reads no clock.
+//! An [`Engine`] owns a replica and its sessions with many peers. In rounds it opens sessions with a few peers, which
+//! compare roots and exchange entries where they differ. Local writes are pushed at once to some peers, or along a tree
+//! to all. It does no I/O and reads no clock.
 
 mod announcement;
 mod bucket;

@@ -49,8 +49,8 @@ pub struct PeerStatus {
     pub peer: PeerId,
     /// Its zone.
     pub zone: Option<String>,
-    /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state; `None` if
-    /// neither has happened.
+    /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state;
+    /// `None` if neither has happened.
     pub lag: Option<Duration>,
     /// The root that both had then.
     pub root: Option<Root>,
@@ -97,8 +97,8 @@ impl Peer {
         self.schedule(now);
     }
 
-    /// Wants sessions from now on until the two have converged. If that is under way, it keeps the pace that the peer's health
-    /// allows.
+    /// Wants sessions from now on until the two have converged. If that is under way, it keeps the pace that the peer's
+    /// health allows.
     pub(super) fn pursue(&mut self, now: Duration) {
         if !self.pursued {
             self.pursued = true;
@@ -160,8 +160,8 @@ impl Peer {
             self.silent = true;
         }
         match reason {
-            // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so is every
-            // peer while this replica's store fails, for it would fail again.
+            // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so
+            // is every peer while this replica's store fails, for it would fail again.
             PartialReason::TimedOut
             | PartialReason::Uncertified
             | PartialReason::AbortedByPeer
@@ -211,8 +211,8 @@ impl Peer {
         self.announced.is_some_and(|(at, announced)| announced == state && now.saturating_sub(at) < lifetime)
     }
 
-    /// Whether an announcement may lead to a comparison now: at most one in each `pause`, and none during a back-off. If it
-    /// may, the pause begins.
+    /// Whether an announcement may lead to a comparison now: at most one in each `pause`, and none during a back-off.
+    /// If it may, the pause begins.
     pub(super) fn may_follow_announcement(&mut self, pause: Duration, now: Duration) -> bool {
         let paused = self.announcement_followed_at.is_some_and(|at| now.saturating_sub(at) < pause);
         if paused || self.is_backing_off(now) {

@@ -99,8 +99,8 @@ impl Pushing {
         self.peers_changed();
     }
 
-    /// Keeps pushing to the same peers as long as they are healthy: a push is taken in only by those that have the writer's
-    /// previous one, and peers that are chosen anew for each write would have gaps.
+    /// Keeps pushing to the same peers as long as they are healthy: a push is taken in only by those that have the
+    /// writer's previous one, and peers that are chosen anew for each write would have gaps.
     fn sticky_targets(
         &mut self,
         peers: &Peers,
@@ -177,7 +177,8 @@ impl Pushing {
         self.queue.add(QueuedPush { to, bytes, value_bytes, relayed, send_at });
     }
 
-    /// The next frame of pushes, if one is to leave by this time: with all that waits for the same peer, as far as it fits.
+    /// The next frame of pushes, if one is to leave by this time: with all that waits for the same peer, as far as it
+    /// fits.
     pub(super) fn take_frame(&mut self, until: Duration, config: &GossipConfig) -> Option<PushFrame> {
         let pushes = self.queue.take_frame(until, max_push_bytes(&config.session));
         let to = pushes.first()?.to.clone();

@@ -1,5 +1,5 @@
-//! The tree along which pushes are relayed: worked out by each replica by itself, and the same at all that know the same
-//! peers.
+//! The tree along which pushes are relayed. Each replica computes it by itself; replicas that know the same peers
+//! compute the same tree.
 
 use alloc::vec::Vec;
 
@@ -8,38 +8,38 @@ use sha2::{Digest, Sha256};
 
 use crate::PeerId;
 
-/// Which way a write goes when it is pushed.
+/// The route of a write that is pushed.
 ///
 /// ```
 /// use anti_entropy::{GossipConfig, PushRoute};
 ///
-/// // 100 replicas that hear of every write within two hops at most: one of them relays to all others.
+/// // 100 replicas that get every write within two hops: one of them relays to all others.
 /// let star = GossipConfig::lan().with(|config| {
 ///     config.push_route = PushRoute::Tree;
 ///     config.push_fanout = 99;
 /// });
-/// // Within eight hops, and nobody sends more than four messages a write.
+/// // Within eight hops, and no replica sends more than four messages a write.
 /// let tree = star.with(|config| config.push_fanout = 3);
 /// assert_eq!(tree.push_route, PushRoute::Tree);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum PushRoute {
-    /// From the writer to [`push_fanout`](super::GossipConfig::push_fanout) peers, and no further. Nothing has to agree
-    /// between replicas.
+    /// From the writer to [`push_fanout`](crate::GossipConfig::push_fanout) peers, and no further. Replicas need not
+    /// agree on anything.
     #[default]
     Direct,
-    /// Along a tree of all replicas, in which each has up to [`push_fanout`](super::GossipConfig::push_fanout) children:
-    /// the writer pushes to its neighbours in the tree, and whoever takes the write in relays it to its own. So *n*
-    /// replicas have it after *n* - 1 messages.
+    /// Along a tree of all replicas, in which each has up to [`push_fanout`](crate::GossipConfig::push_fanout)
+    /// children. The writer pushes to its neighbours in the tree, and each replica that applies the write relays it to
+    /// its own. So *n* replicas have it after *n* - 1 messages.
     ///
-    /// All replicas should have this route, the same `push_fanout` and the same peers, and know
-    /// [their own name](super::Engine::set_name); one that does not know it pushes as [`Direct`](Self::Direct) does and
-    /// relays nothing. Where they disagree, pushes reach some of the replicas and the rounds the others.
+    /// All replicas should have this route, the same `push_fanout` and the same peers, and know [their own
+    /// name](crate::engine::Engine::set_name). A replica that does not know its name pushes as [`Direct`](Self::Direct)
+    /// does, and relays nothing. Where replicas disagree, pushes reach some of them, and the rounds the others.
     Tree,
 }
 
-/// The neighbours of `own`: all names in the order of their ranks are read as a heap in which each has `children`.
+/// The neighbours of `own` in the tree: all names, sorted by rank, make a heap in which each has `children` children.
 pub(super) fn neighbours<'a>(own: &'a PeerId, peers: impl Iterator<Item = &'a PeerId>, children: usize) -> Vec<PeerId> {
     let mut ranked: Vec<([u8; 8], &PeerId)> = peers.chain([own]).map(|name| (rank(name), name)).collect();
     ranked.sort_unstable();
@@ -51,8 +51,8 @@ pub(super) fn neighbours<'a>(own: &'a PeerId, peers: impl Iterator<Item = &'a Pe
     parent.map(|parent| &ranked[parent]).into_iter().chain(below).map(|(_, name)| (*name).clone()).collect()
 }
 
-/// Where a name stands in the tree (docs/protocol.md, "Push"): a hash, so that no region or rack has all the inner nodes
-/// because of how its machines are called.
+/// The rank of a name in the tree (docs/protocol.md, "Push"): a hash, so that the inner nodes are not all in one region
+/// or rack because of how its machines are named.
 pub(super) fn rank(name: &PeerId) -> [u8; 8] {
     let hash: [u8; 32] =
         Sha256::new().chain_update(b"anti-entropy push tree").chain_update(name.as_str()).finalize().into();

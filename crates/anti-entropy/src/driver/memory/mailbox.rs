@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::MemoryNetwork;
 use crate::PeerId;
 
-/// What waits for one transport.
+/// The frames that wait for one transport.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     pub(super) life: u64,
@@ -52,7 +52,7 @@ impl Mailbox {
         Some((from, frame))
     }
 
-    /// All who wait are woken, since one that was woken alone might have been dropped meanwhile.
+    /// All receivers are woken: if only one was, it might have been dropped meanwhile.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.waiting).into_values().collect()
     }

@@ -1,4 +1,4 @@
-//! The counters that follow from what engine and replica have counted.
+//! The counters that are computed from the counts of engine and replica.
 
 use super::names;
 use crate::gossip::EngineStats;
@@ -7,13 +7,13 @@ use crate::replica::ReplicaStats;
 /// A counter's name, its own label if it has one, and its value.
 type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
 
-/// How many there are.
+/// The number of counters.
 pub(super) const LEN: usize = 33;
 
 /// All of them, always in the same order.
 pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u64) -> [Count; LEN] {
     let EngineStats { bytes_sent, push_bytes_sent, value_bytes_sent, part_bytes_sent, .. } = *engine;
-    // Values count when their first frame leaves, so that for a moment they may be ahead of the bytes.
+    // Values are counted when their first frame leaves, so that for a moment there may be more of them than bytes.
     let (by_sessions, overhead) =
         (bytes_sent.saturating_sub(push_bytes_sent), bytes_sent.saturating_sub(value_bytes_sent));
     let written_here = engine.pushes_sent.saturating_sub(engine.pushes_relayed);

@@ -1,5 +1,5 @@
-//! What a driver tells of its engine by the facade `metrics`: the feature `metrics`. Without it all of this is empty, so
-//! that the engine's thread reads the same either way.
+//! What a driver reports of its engine through the facade `metrics`, if the feature of that name is on. Without the
+//! feature, the type `Metrics` does nothing, so that the code of the engine's thread is the same either way.
 
 #[cfg(feature = "metrics")]
 mod counts;

@@ -7,7 +7,7 @@ use crate::driver::worker::Queued;
 use crate::gossip::{Engine, Event};
 use crate::replica::Replicated;
 
-/// Nothing.
+/// Does nothing: the feature `metrics` is off.
 #[derive(Debug)]
 pub(in crate::driver) struct Metrics;
 
@@ -16,7 +16,7 @@ impl Metrics {
         Self
     }
 
-    pub(in crate::driver) fn due(&self) -> Duration {
+    pub(in crate::driver) fn publish_at(&self) -> Duration {
         Duration::MAX
     }
 

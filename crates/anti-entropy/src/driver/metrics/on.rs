@@ -12,24 +12,24 @@ use crate::driver::worker::Queued;
 use crate::gossip::{Engine, Event, PeerStatus, Status};
 use crate::replica::Replicated;
 
-/// How often what the engine has counted is told. It walks the peers, and nobody reads more often.
+/// How often the counts of the engine are published. Publishing visits every peer, and nobody reads more often.
 const EVERY: Duration = Duration::from_secs(1);
 
 static METADATA: Metadata<'static> = Metadata::new("anti_entropy", Level::INFO, Some("anti_entropy"));
 
-/// What has been told of an engine. Recorders are asked for each time, so that one that is installed late misses only what
-/// came before.
+/// What has been published of an engine. The recorder is looked up each time, so that one that is installed late misses
+/// only what came before.
 #[derive(Debug)]
 pub(in crate::driver) struct Metrics {
     space: Arc<str>,
-    due: Duration,
-    /// The counters as they were told last.
+    publish_at: Duration,
+    /// The counters as they were last published.
     counted: [u64; counts::LEN],
-    /// Peers of which gauges tell.
+    /// Peers for which there are gauges.
     peers: BTreeSet<PeerId>,
     frames_compared: u64,
     frames_joined: u64,
-    /// The histograms of frames, which are told most often.
+    /// The keys of the histograms of frames, which are recorded most often.
     compare_seconds: Key,
     join_seconds: Key,
 }
@@ -42,7 +42,7 @@ impl Metrics {
             space: Arc::clone(space),
             compare_seconds: key(space, names::COMPARE_SECONDS, &[]),
             join_seconds: key(space, names::JOIN_SECONDS, &[]),
-            due: Duration::ZERO,
+            publish_at: Duration::ZERO,
             counted: [0; counts::LEN],
             peers: BTreeSet::new(),
             frames_compared: stats.frames_compared,
@@ -59,12 +59,12 @@ impl Metrics {
         this
     }
 
-    /// When to tell next.
-    pub(in crate::driver) fn due(&self) -> Duration {
-        self.due
+    /// When to publish next.
+    pub(in crate::driver) fn publish_at(&self) -> Duration {
+        self.publish_at
     }
 
-    /// Counts what only events tell.
+    /// Counts what is known from events alone.
     pub(in crate::driver) fn event<K>(&self, event: &Event<K>) {
         match event {
             Event::SessionEnded { finished, .. } => {
@@ -82,7 +82,7 @@ impl Metrics {
         }
     }
 
-    /// Tells how long a frame took, if it compared or something changed by it.
+    /// Records how long a frame took, if it compared or changed something.
     pub(in crate::driver) fn handled<V: Replicated>(&mut self, engine: &Engine<V>, took: Duration) {
         let stats = engine.stats();
         if stats.frames_joined > self.frames_joined {
@@ -93,20 +93,20 @@ impl Metrics {
         (self.frames_compared, self.frames_joined) = (stats.frames_compared, stats.frames_joined);
     }
 
-    /// Tells what the engine has counted, if that is due.
+    /// Publishes what the engine has counted, if that is due.
     pub(in crate::driver) fn publish<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
-        if now.elapsed >= self.due {
-            self.due = now.elapsed.saturating_add(EVERY);
-            self.tell(engine, queued, now);
+        if now.elapsed >= self.publish_at {
+            self.publish_at = now.elapsed.saturating_add(EVERY);
+            self.publish_now(engine, queued, now);
         }
     }
 
-    /// Tells it for the last time.
+    /// Publishes it for the last time.
     pub(in crate::driver) fn end<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
-        self.tell(engine, queued, now);
+        self.publish_now(engine, queued, now);
     }
 
-    fn tell<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+    fn publish_now<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
         let status = engine.status(now);
         let counts = counts::of(&status.engine, &status.replica, queued.dropped_frames.load(Ordering::Relaxed));
         for (index, (name, label, value)) in counts.into_iter().enumerate() {
@@ -114,17 +114,17 @@ impl Metrics {
             self.count(name, label.as_slice(), value.saturating_sub(self.counted[index]));
             self.counted[index] = value.max(self.counted[index]);
         }
-        self.tell_state(&status);
+        self.publish_state(&status);
         self.set(names::CLOCK_REPLICAS, &[], number(engine.replica().context().replicas_len()));
         self.set(names::OLDEST_SESSION, &[], engine.oldest_session(now).unwrap_or_default().as_secs_f64());
         self.set(names::QUEUED, &[("kind", "sends")], number(engine.queued_len()));
         self.set(names::QUEUED, &[("kind", "frames")], number(queued.frames.load(Ordering::Relaxed)));
         self.set(names::QUEUED, &[("kind", "calls")], number(queued.calls.load(Ordering::Relaxed)));
-        self.tell_peers(&status.peers);
+        self.publish_peers(&status.peers);
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-    fn tell_state(&self, status: &Status) {
+    fn publish_state(&self, status: &Status) {
         self.set(names::ENTRIES, &[], status.entries as f64);
         self.set(names::CONFLICTS, &[], number(status.conflicts));
         self.set(names::SESSIONS, &[], number(status.sessions));
@@ -135,7 +135,7 @@ impl Metrics {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-    fn tell_peers(&mut self, peers: &[PeerStatus]) {
+    fn publish_peers(&mut self, peers: &[PeerStatus]) {
         let mut gone = std::mem::take(&mut self.peers);
         for peer in peers {
             gone.remove(&peer.peer);
@@ -151,7 +151,7 @@ impl Metrics {
         }
     }
 
-    /// A gauge cannot be taken back: that nothing is known any more is said by no number.
+    /// A gauge cannot be removed: it becomes `NaN` when nothing is known any more.
     fn forget_peer(&self, peer: &PeerId) {
         for name in
             [names::PEER_LAG, names::PEER_SILENT, names::PEER_DIFFERENCES, names::PEER_FAILURES, names::PEER_BACKOFF]
@@ -178,7 +178,7 @@ impl Metrics {
     }
 }
 
-/// Once the engine is driven no more, its gauges tell nothing; counters stay what they are.
+/// Once the engine is driven no more, its gauges become `NaN`; counters stay what they are.
 impl Drop for Metrics {
     fn drop(&mut self) {
         for name in [
@@ -212,7 +212,7 @@ fn observe(key: &Key, took: Duration) {
     with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(took.as_secs_f64()));
 }
 
-/// Seconds since something happened; infinite if it never did, which is beyond every alarm's bound.
+/// Seconds since something happened; infinite if it never has, which is above the threshold of any alarm.
 fn since(ago: Option<Duration>) -> f64 {
     ago.map_or(f64::INFINITY, |ago| ago.as_secs_f64())
 }

@@ -1,9 +1,9 @@
-//! Reasons as labels: few, and none made of what a peer says.
+//! Reasons as labels: a fixed set, so that no peer can make up labels.
 
 use crate::refusal::Refusal;
 use crate::sync::{Outcome, PartialReason};
 
-/// All that [`of_outcome`] says, but for sessions that did well.
+/// Every outcome that is a failure, with the reasons that [`of_outcome`] returns for it.
 pub(super) const FAILURES: &[(&str, &str)] = &[
     ("partial", "timed_out"),
     ("partial", "busy"),
@@ -22,7 +22,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
     ("refused", "entry_too_long"),
 ];
 
-/// Why a session failed; `None` if it did not.
+/// The reason for which a session failed; `None` if it did not.
 pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Converged | Outcome::Progress => None,
@@ -48,7 +48,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
     }
 }
 
-/// All that [`of_rejection`] says.
+/// Every reason that [`of_rejection`] returns.
 pub(super) const REJECTIONS: &[&str] = &[
     "not_certified",
     "missing_content",
@@ -62,7 +62,7 @@ pub(super) const REJECTIONS: &[&str] = &[
     "claims_my_writes",
 ];
 
-/// Why a push was refused.
+/// The reason for which a push or a session was refused.
 pub(super) fn of_rejection(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotCertified => "not_certified",
@@ -74,7 +74,7 @@ pub(super) fn of_rejection(refusal: &Refusal) -> &'static str {
         Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
         Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
-        // What else there is to refuse is no push of this protocol.
+        // Every other refusal means that the bytes are no push of this protocol.
         _ => "malformed",
     }
 }

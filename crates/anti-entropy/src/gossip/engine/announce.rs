@@ -41,11 +41,11 @@ impl<V: Replicated> Engine<V> {
         StateDigest::from_bytes(held.chain_update(self.replica.context_hash().to_bytes()).finalize().into())
     }
 
-    /// Handles what a peer announces. If the peer holds something else, a session with it is started; if it holds the same,
-    /// rounds pass it over for [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime).
+    /// Handles what a peer announces. If the peer holds something else, a session with it is started; if it holds the
+    /// same, rounds pass it over for [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime).
     ///
-    /// The caller has to know that the announcement is the peer's, and recent. However often announcements come, and whatever
-    /// they say, at most one session with a peer is started because of them in each
+    /// The caller has to know that the announcement is the peer's, and recent. However often announcements come, and
+    /// whatever they say, at most one session with a peer is started because of them in each
     /// [`announcement_pause`](crate::GossipConfig::announcement_pause), and none during a back-off.
     pub fn handle_announcement(&mut self, from: &PeerId, theirs: StateDigest, now: Now) -> Announced {
         let is_equal = theirs == self.announcement();

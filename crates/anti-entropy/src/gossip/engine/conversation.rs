@@ -71,7 +71,8 @@ impl Conversation {
         }
     }
 
-    /// Until when a session waits that has nothing to do but repeat itself, or hear a last word. `None` if it has more to do.
+    /// Until when a session waits that has nothing to do but repeat itself, or hear a last word. `None` if it has more
+    /// to do.
     pub(super) fn idle_until(&self) -> Option<Duration> {
         self.kept_until.or_else(|| self.session.is_through().then(|| self.deadline()))
     }

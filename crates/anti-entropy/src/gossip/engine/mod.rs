@@ -76,13 +76,13 @@ pub struct Engine<V: Replicated> {
 impl<V: Replicated> Engine<V> {
     /// An engine without peers, whose random choices follow from `seed`.
     ///
-    /// Use a fresh random number for `seed` each time that the process starts: the numbers that tell sessions apart come
-    /// from it. Tests use a fixed one, so that a run can be repeated.
+    /// Use a fresh random number for `seed` each time that the process starts: the numbers that tell sessions apart
+    /// come from it. Tests use a fixed one, so that a run can be repeated.
     ///
     /// # Errors
     /// [`ConfigError`] if a setting is out of its range or contradicts another one. The field is named with the prefix
-    /// `gossip.`. `replica.max_value_bytes` above `gossip.session.max_message_bytes` is refused too: such a value would be
-    /// accepted from the application and could never be sent.
+    /// `gossip.`. `replica.max_value_bytes` above `gossip.session.max_message_bytes` is refused too: such a value would
+    /// be accepted from the application and could never be sent.
     pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Result<Self, ConfigError> {
         config.validate_with(replica.config())?;
         let mut random = fastrand::Rng::with_seed(seed);
@@ -107,7 +107,8 @@ impl<V: Replicated> Engine<V> {
         })
     }
 
-    /// Sets the name by which the peers know this replica. Its place in the tree of [`PushRoute::Tree`] follows from it.
+    /// Sets the name by which the peers know this replica. Its place in the tree of [`PushRoute::Tree`] follows from
+    /// it.
     ///
     /// If the application sets none, the driver takes the one that the transport knows.
     ///
@@ -121,8 +122,8 @@ impl<V: Replicated> Engine<V> {
         self.zone = zone;
     }
 
-    /// Names the data set that this replica is one of, where a process runs several replicas: metrics and spans carry the name
-    /// as `space`. Set it before the engine is driven; it is empty by default.
+    /// Names the data set that this replica is one of, where a process runs several replicas: metrics and spans carry
+    /// the name as `space`. Set it before the engine is driven; it is empty by default.
     pub fn set_space(&mut self, space: &str) {
         self.space = space.into();
     }
@@ -150,7 +151,8 @@ impl<V: Replicated> Engine<V> {
         &self.replica
     }
 
-    /// The replica, for auditing, subscribing and admitting writers. Write through the engine, which pushes what is written.
+    /// The replica, for auditing, subscribing and admitting writers. Write through the engine, which pushes what is
+    /// written.
     pub fn replica_mut(&mut self) -> &mut Replica<V> {
         &mut self.replica
     }
@@ -257,8 +259,8 @@ impl<V: Replicated> Engine<V> {
         Ok(adopted)
     }
 
-    /// Pushes the first of what was just written. The first, since a push is taken in only after those before it: the order of
-    /// a transaction is that of importance.
+    /// Pushes the first of what was just written. The first, since a push is taken in only after those before it: the
+    /// order of a transaction is that of importance.
     fn push(&mut self, written: &[Written], now: Now) {
         if !written.is_empty() {
             self.speed_up(now);

@@ -12,7 +12,8 @@ use crate::sync::Frame;
 use crate::sync::transfer::PushOutcome;
 
 impl<V: Replicated> Engine<V> {
-    /// Takes in the pushes of a frame, one after the other. One that does not parse ends this, and so does a store that fails.
+    /// Takes in the pushes of a frame, one after the other. One that does not parse ends this, and so does a store that
+    /// fails.
     pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         if frame.session != self.config.session.schema_id {
             self.stats.pushes_rejected += 1;
@@ -70,9 +71,9 @@ impl<V: Replicated> Engine<V> {
         true
     }
 
-    /// Relays a write that a session has brought already, if it was not relayed before: the replicas behind this one in the
-    /// tree have not heard of it. Each writer's pushes are relayed in ascending order only, so that they come to rest even if
-    /// replicas disagree about the tree.
+    /// Relays a write that a session has brought already, if it was not relayed before: the replicas behind this one in
+    /// the tree have not heard of it. Each writer's pushes are relayed in ascending order only, so that they come to
+    /// rest even if replicas disagree about the tree.
     fn relay_seen(&mut self, arrived: &Arrived, now: Now) {
         if arrived.dot.replica != self.replica.id() && !self.pushing.has_relayed(arrived.dot) {
             self.pushing.relay(arrived, &self.peers, &self.config, now.elapsed);

@@ -10,8 +10,8 @@ use crate::gossip::span::scaled;
 use crate::replica::Replicated;
 
 impl<V: Replicated> Engine<V> {
-    /// One round: a session with some peers is wanted now, and resolved conflicts are written back where the resolver asks
-    /// for it.
+    /// One round: a session with some peers is wanted now, and resolved conflicts are written back where the resolver
+    /// asks for it.
     pub(super) fn start_round(&mut self, now: Now) {
         plant!(start_round(self.sessions.iter().any(|open| open.is_opened_here() && open.is_open())));
         self.stats.rounds += 1;

@@ -17,8 +17,8 @@ use crate::sync::{Frame, FrameKind, Outcome, PartialReason, Session, SessionConf
 
 /// Frames of peers.
 impl<V: Replicated> Engine<V> {
-    /// Handles a frame that the transport received from this peer. A frame that does not parse, or whose peer is unknown, is
-    /// counted and dropped.
+    /// Handles a frame that the transport received from this peer. A frame that does not parse, or whose peer is
+    /// unknown, is counted and dropped.
     pub fn handle_frame(&mut self, from: &PeerId, bytes: &[u8], now: Now) {
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
@@ -84,8 +84,8 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a greater
-    /// number was just opened from here. So of several that get in each other's way, one goes on.
+    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a
+    /// greater number was just opened from here. So of several that get in each other's way, one goes on.
     fn may_transfer(&self, index: usize, now: Now) -> bool {
         let this = &self.sessions[index];
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
@@ -113,7 +113,7 @@ impl<V: Replicated> Engine<V> {
             return None;
         }
         let nonce = self.random.u64(..);
-        let session = Session::accept(frame, nonce, self.config.session, now)?;
+        let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
         if !self.has_room_to_accept() {
             let busy = encode_busy(frame.session, self.config.session.checksum);
@@ -126,8 +126,8 @@ impl<V: Replicated> Engine<V> {
         Some(self.sessions.len() - 1)
     }
 
-    /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat themselves the
-    /// oldest gives way: the last reply of a younger one may still be on its way, or be lost.
+    /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat
+    /// themselves the oldest gives way: the last reply of a younger one may still be on its way, or be lost.
     fn has_room_to_accept(&mut self) -> bool {
         let accepted = self.sessions.iter().filter(|session| !session.is_opened_here()).count();
         if accepted < self.config.max_accepted() {
@@ -160,14 +160,14 @@ impl<V: Replicated> Engine<V> {
     fn open(&mut self, peer: PeerId, now: Now) {
         let nonce = self.random.u64(..);
         let config = self.session_config();
-        let session = Session::open(nonce, &mut self.replica, config, now);
+        let session = Session::open_valid(nonce, &mut self.replica, config, now);
         self.stats.sessions_opened += 1;
         let conversation = Conversation::new(peer, session, OpenedBy::Us, nonce, self.space(), now);
         self.sessions.push(conversation);
     }
 
-    /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered is
-    /// lost: they ask for no more cells than fit into a packet.
+    /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered
+    /// is lost: they ask for no more cells than fit into a packet.
     fn session_config(&self) -> SessionConfig {
         const FEW_CELLS: usize = 64;
         let config = self.config.session;
@@ -175,8 +175,8 @@ impl<V: Replicated> Engine<V> {
         SessionConfig { max_first_cells: most.min(config.max_first_cells), ..config }
     }
 
-    /// The peers with which a session is due, the one that has waited longest first: otherwise those that are due again and
-    /// again would take all the room.
+    /// The peers with which a session is due, the one that has waited longest first: otherwise those that are due again
+    /// and again would take all the room.
     fn peers_due(&self, now: Now) -> Vec<PeerId> {
         let scheduled = self.peers.iter().filter_map(|(id, peer)| Some((peer.next_session_at()?, id)));
         let mut due: Vec<(Duration, &PeerId)> = scheduled.filter(|(at, _)| *at <= now.elapsed).collect();
@@ -208,8 +208,8 @@ impl<V: Replicated> Engine<V> {
                 index += 1;
                 continue;
             };
-            // Only the answering side may be asked to repeat its last reply. That session has ended now, so that the next
-            // pass looks for what it has left to send, and goes on.
+            // Only the answering side may be asked to repeat its last reply. That session has ended now, so that the
+            // next pass looks for what it has left to send, and goes on.
             if ended.opened_at.is_some() {
                 self.sessions.remove(index);
             }

@@ -79,8 +79,8 @@ impl<V: Replicated> Engine<V> {
         self.queued_len() == 0 && self.sessions.iter().all(|conversation| !conversation.is_open())
     }
 
-    /// Whether a session that this replica opened at `since` or later certified that the peer has the root that this replica
-    /// has now.
+    /// Whether a session that this replica opened at `since` or later certified that the peer has the root that this
+    /// replica has now.
     pub fn is_converged_with(&mut self, peer: &PeerId, since: Duration) -> bool {
         let root = self.replica.root();
         self.peers.get(peer).is_some_and(|peer| peer.has_certified(root, since))

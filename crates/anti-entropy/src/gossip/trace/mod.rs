@@ -1,5 +1,5 @@
-//! A span for each session, and an event for what should not happen: the feature `tracing`. Without it all of this is
-//! empty, so that the engine reads the same either way.
+//! A span for each session, and an event for each refusal and failure, if the feature `tracing` is on. Without it,
+//! these items do nothing, so that the engine's code is the same either way.
 
 #[cfg(not(feature = "tracing"))]
 mod off;

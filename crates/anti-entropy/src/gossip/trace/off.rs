@@ -4,7 +4,7 @@ use crate::PeerId;
 use crate::gossip::event::Event;
 use crate::sync::Finished;
 
-/// Nothing.
+/// Does nothing: the feature `tracing` is off.
 #[derive(Clone, Debug, Default)]
 pub(in crate::gossip) struct SessionSpan;
 

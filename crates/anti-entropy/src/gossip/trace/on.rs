@@ -17,7 +17,7 @@ impl Default for SessionSpan {
 }
 
 impl SessionSpan {
-    /// A span of its own: what a session does follows from many calls, and belongs to none of them.
+    /// A span without a parent: a session spans many calls, and belongs to none of them.
     pub(in crate::gossip) fn new(space: &str, peer: &PeerId, direction: &str, nonce: u64) -> Self {
         Self(debug_span!(
             target: "anti_entropy",
@@ -35,12 +35,12 @@ impl SessionSpan {
         ))
     }
 
-    /// Does something within the span.
+    /// Runs `work` within the span.
     pub(in crate::gossip) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         self.0.in_scope(work)
     }
 
-    /// Notes how the session ended. One that is given up for another has no outcome.
+    /// Records how the session ended. A session that was given up has no outcome.
     pub(in crate::gossip) fn ended(&self, finished: &Finished) {
         self.0.record("outcome", finished.outcome.name());
         match &finished.outcome {
@@ -54,7 +54,7 @@ impl SessionSpan {
     }
 }
 
-/// Tells of what an operator would want to know. Keys are left out: they may be nobody else's business.
+/// Reports what an operator would want to know. Keys are left out, since they may be confidential.
 pub(in crate::gossip) fn report<K>(event: &Event<K>) {
     match event {
         Event::Refused { peer, reason } => {

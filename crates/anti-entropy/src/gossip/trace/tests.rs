@@ -61,8 +61,8 @@ impl Collector {
 
     /// What happens in `body`, as a subscriber sees it.
     ///
-    /// While one subscriber is alive, a span that another thread meets first is off for all, if that thread has none: two more
-    /// stay alive, so that tests that run at the same time turn nothing off.
+    /// While one subscriber is alive, a span that another thread meets first is off for all, if that thread has none:
+    /// two more stay alive, so that tests that run at the same time turn nothing off.
     fn of(body: impl FnOnce()) -> Self {
         static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
         OTHERS.get_or_init(|| [Dispatch::new(Self::default()), Dispatch::new(Self::default())]);

@@ -1,5 +1,6 @@
 //! The side that answers: it serves its snapshot, takes in batches, and sends its own in return.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;

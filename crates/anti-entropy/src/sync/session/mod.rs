@@ -20,14 +20,14 @@
 //! alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 //! bob.write(Keyed::new("shape".to_string(), "round".to_string()), now)?;
 //!
-//! let mut opener = Session::open(7, &mut alice, SessionConfig::default(), now);
+//! let mut opener = Session::open(7, &mut alice, SessionConfig::default(), now)?;
 //! let mut answerer = None;
 //! let outcome = loop {
 //!     match opener.poll_output() {
 //!         SessionOutput::Send(frame) => {
 //!             let frame = Frame::decode(&frame, true).unwrap();
 //!             if answerer.is_none() {
-//!                 answerer = Some(Session::accept(&frame, 8, SessionConfig::default(), now).unwrap());
+//!                 answerer = Session::accept(&frame, 8, SessionConfig::default(), now)?;
 //!             }
 //!             answerer.as_mut().unwrap().handle_frame(frame, &mut bob, true, now)?;
 //!         }
@@ -41,7 +41,7 @@
 //! };
 //! assert_eq!(outcome, Outcome::Converged);
 //! assert_eq!(alice.root(), bob.root());
-//! # Ok::<(), anti_entropy::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod answerer;
@@ -69,11 +69,11 @@ use opener::Opener;
 
 use super::wire::message::{self, Message, RefusalCode, Reply, Request};
 use super::wire::{Frame, FrameKind, Header};
-use crate::KeyHash;
 use crate::clock::Now;
 use crate::refusal::Refusal;
 use crate::replica::{Error, Replica, Replicated, ValueBytes};
 use crate::summary::Root;
+use crate::{ConfigError, KeyHash};
 
 /// One synchronisation with one peer, seen from one side.
 #[derive(Clone, Debug)]
@@ -121,7 +121,26 @@ pub enum SessionOutput {
 
 impl Session {
     /// Opens a session: the first frame is ready to be sent. `nonce` is a random number not used before.
-    pub fn open<V: Replicated>(nonce: u64, replica: &mut Replica<V>, config: SessionConfig, now: Now) -> Self {
+    ///
+    /// # Errors
+    /// If a setting is out of its range or contradicts another one.
+    pub fn open<V: Replicated>(
+        nonce: u64,
+        replica: &mut Replica<V>,
+        config: SessionConfig,
+        now: Now,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::open_valid(nonce, replica, config, now))
+    }
+
+    /// The same with settings that are known to be valid.
+    pub(crate) fn open_valid<V: Replicated>(
+        nonce: u64,
+        replica: &mut Replica<V>,
+        config: SessionConfig,
+        now: Now,
+    ) -> Self {
         let mut exchange = Exchange::opener(nonce, &config);
         let (opener, request) = Opener::start(replica, &config);
         exchange.send(&request, &config, now);
@@ -137,7 +156,7 @@ impl Session {
         config: SessionConfig,
         now: Now,
     ) -> Self {
-        let mut session = Self::open(nonce, replica, config, now);
+        let mut session = Self::open_valid(nonce, replica, config, now);
         if let Role::Opener(opener) = &mut session.role {
             opener.only_compare();
         }
@@ -156,7 +175,16 @@ impl Session {
 
     /// Prepares to answer the session that `first` opens; hand the frame to [`handle_frame`](Self::handle_frame) next.
     /// `nonce` is a random number not used before. `None` if the frame opens no session.
-    pub fn accept(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Option<Self> {
+    ///
+    /// # Errors
+    /// If a setting is out of its range or contradicts another one.
+    pub fn accept(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Result<Option<Self>, ConfigError> {
+        config.validate()?;
+        Ok(Self::accept_valid(first, nonce, config, now))
+    }
+
+    /// The same with settings that are known to be valid.
+    pub(crate) fn accept_valid(first: &Frame<'_>, nonce: u64, config: SessionConfig, now: Now) -> Option<Self> {
         let exchange = Exchange::answerer(first, nonce, &config)?;
         Some(Self::new(exchange, Role::Answerer(Box::new(Answerer::new(nonce))), config, now))
     }

@@ -74,10 +74,11 @@ pub(crate) struct WireVersion {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WireContent {
-    /// The receiver has seen this version, which has this content: it holds it, or held it and holds it no more.
+    /// The receiver has seen this version, by its clock. It holds the version, or it has replaced or deleted it.
     Seen {
         content: ContentHash,
-        /// Its parts, where the receiver may hold it no more: what they are in common with need not be sent in return.
+        /// The version's parts, if the receiver may have replaced the version since. The receiver then does not send back
+        /// parts that the sender has.
         parts: Vec<PartHash>,
     },
     /// The encoded value.

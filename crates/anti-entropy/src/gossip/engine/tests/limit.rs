@@ -101,7 +101,7 @@ fn events_that_nobody_polls_give_way_and_are_counted() {
 fn opening(nonce: u64) -> Vec<u8> {
     let mut other = replica(2);
     other.write(item(u32::MAX), now()).unwrap();
-    let mut session = Session::open(nonce, &mut other, SessionConfig::default(), now());
+    let mut session = Session::open_valid(nonce, &mut other, SessionConfig::default(), now());
     match session.poll_output() {
         crate::sync::SessionOutput::Send(frame) => frame,
         other => panic!("{other:?}"),
@@ -228,7 +228,7 @@ fn of_the_sessions_that_are_over_the_oldest_makes_room() {
     let mut equal = replica(1);
     for index in 0..20 {
         let now = now().after(Duration::from_millis(index as u64));
-        let mut session = Session::open(index as u64, &mut equal, SessionConfig::default(), now);
+        let mut session = Session::open_valid(index as u64, &mut equal, SessionConfig::default(), now);
         let crate::sync::SessionOutput::Send(opening) = session.poll_output() else {
             panic!("it has something to say")
         };

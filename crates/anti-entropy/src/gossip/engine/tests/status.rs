@@ -28,7 +28,8 @@ fn sent_and_needed(cluster: &Cluster<Pattern>) -> (ValueBytes, ValueBytes) {
     stats.map(of).fold(Default::default(), |sum, next| (sum.0 + next.0, sum.1 + next.1))
 }
 
-/// Ten values, and then other bodies with the same parts, go from one replica to two. Returns how many pushes were relayed.
+/// Ten values, and then other bodies with the same parts, go from one replica to two. Returns how many pushes were
+/// relayed.
 fn moves_parts_once(config: &GossipConfig) -> u64 {
     let mut cluster = Cluster::new(3, &LastWriterWins, config, 1);
     // At the end of a chain.

@@ -96,7 +96,7 @@ impl Liar {
         let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
         let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
         let frame = Frame::decode(&bytes, true).unwrap();
-        let mut session = Session::accept(&frame, NONCE, SessionConfig::default(), now()).unwrap();
+        let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
         session.handle_frame(frame, victim, true, now()).unwrap();
         assert!(matches!(said(&mut session), Some(Reply::Differs(_))));
         Self { session, exchange: 0 }
@@ -396,7 +396,7 @@ fn lie<V: Replicated>(session: &mut Session, exchange: u32, reply: &Reply, victi
 }
 
 fn opened(victim: &mut Replica<Item>) -> Session {
-    let mut session = Session::open(1, victim, SessionConfig::default(), now());
+    let mut session = Session::open_valid(1, victim, SessionConfig::default(), now());
     assert!(matches!(said(&mut session), Some(Request::Open(_))));
     session
 }
@@ -480,7 +480,7 @@ fn converge_with(
     config: SessionConfig,
     mut look: impl FnMut(&[u8]),
 ) -> Outcome {
-    let mut opener = Session::open(1, a, config, now());
+    let mut opener = Session::open_valid(1, a, config, now());
     let mut answerer: Option<Session> = None;
     for _ in 0..100_000 {
         match opener.poll_output() {
@@ -488,7 +488,7 @@ fn converge_with(
             SessionOutput::Send(bytes) => {
                 look(&bytes);
                 let frame = Frame::decode(&bytes, true).unwrap();
-                let answerer = answerer.get_or_insert_with(|| Session::accept(&frame, 2, config, now()).unwrap());
+                let answerer = answerer.get_or_insert_with(|| Session::accept_valid(&frame, 2, config, now()).unwrap());
                 answerer.handle_frame(frame, b, true, now()).unwrap();
             }
             SessionOutput::Wait(_) => {
@@ -618,7 +618,7 @@ fn more_cuts_than_fit_into_an_opening_are_refused_before_memory_is_taken() {
     let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
     let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
     let frame = Frame::decode(&bytes, true).unwrap();
-    let mut session = Session::accept(&frame, NONCE, SessionConfig::default(), now()).unwrap();
+    let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
     session.handle_frame(frame, &mut victim, true, now()).unwrap();
     assert_eq!(said(&mut session), Some(Reply::Refused(RefusalCode::MessageTooLong)));
     assert_eq!(outcome(&mut session), Some(Outcome::Refused(Refusal::MessageTooLong)));

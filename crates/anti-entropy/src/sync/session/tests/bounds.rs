@@ -38,7 +38,7 @@ struct Opened {
 
 impl Opened {
     fn new(mut victim: Replica<Item>) -> Self {
-        let mut session = Session::open(1, &mut victim, SessionConfig::default(), now());
+        let mut session = Session::open_valid(1, &mut victim, SessionConfig::default(), now());
         assert!(matches!(said(&mut session), Some(Request::Open(_))));
         Self { session, victim, exchange: 0 }
     }
@@ -71,7 +71,7 @@ impl Asked {
         let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
         let bytes = header.encode(0, 1, &postcard::to_allocvec(open).unwrap(), true);
         let frame = Frame::decode(&bytes, true).unwrap();
-        let mut session = Session::accept(&frame, NONCE, SessionConfig::default(), now()).unwrap();
+        let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
         session.handle_frame(frame, &mut victim, true, now()).unwrap();
         let first = said(&mut session);
         Self { session, victim, exchange: 1, first }

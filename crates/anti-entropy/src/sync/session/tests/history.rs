@@ -104,7 +104,7 @@ impl History {
     }
 
     fn open(&mut self, opener: usize, answerer: usize) {
-        let session = Session::open(self.random.u64(..), &mut self.replicas[opener], config(), now());
+        let session = Session::open_valid(self.random.u64(..), &mut self.replicas[opener], config(), now());
         let (sides, flying) = ([opener, answerer], Vec::new());
         self.links.push(Conversation { sides, opener: session, answerer: None, flying, frames: 0 });
     }
@@ -124,7 +124,7 @@ impl History {
         let frame = Frame::decode(&bytes, true).unwrap();
         let here = &mut self.replicas[link.sides[usize::from(to_answerer)]];
         if to_answerer && link.answerer.is_none() {
-            link.answerer = Session::accept(&frame, self.random.u64(..), config(), now());
+            link.answerer = Session::accept_valid(&frame, self.random.u64(..), config(), now());
         }
         let session = if to_answerer { link.answerer.as_mut() } else { Some(&mut link.opener) };
         let handled = session.map_or(Ok(()), |session| session.handle_frame(frame, here, true, now()));

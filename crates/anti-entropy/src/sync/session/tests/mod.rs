@@ -59,7 +59,7 @@ pub(super) struct Pair<V: Replicated> {
 
 impl<V: Replicated> Pair<V> {
     pub(super) fn new(mut a: Replica<V>, b: Replica<V>, config: SessionConfig, link: Link, seed: u64) -> Self {
-        let opener = Session::open(1, &mut a, config, now());
+        let opener = Session::open_valid(1, &mut a, config, now());
         let random = fastrand::Rng::with_seed(seed);
         Self { opener, answerer: None, a, b, link, random, config, now: now(), flying: Vec::new() }
     }
@@ -130,7 +130,7 @@ impl<V: Replicated> Pair<V> {
         if to_answerer {
             if self.answerer.is_none() {
                 let nonce = self.random.u64(..);
-                self.answerer = Session::accept(&frame, nonce, self.config, self.now);
+                self.answerer = Session::accept_valid(&frame, nonce, self.config, self.now);
             }
             if let Some(answerer) = &mut self.answerer {
                 answerer.handle_frame(frame, &mut self.b, true, self.now).unwrap();
@@ -397,7 +397,7 @@ fn an_entry_that_fits_no_message_is_refused_with_what_to_do() {
 
 #[test]
 fn another_protocol_version_is_refused_with_a_reason() {
-    let mut opener = Session::open(9, &mut replica::<Item>(1), SessionConfig::default(), now());
+    let mut opener = Session::open_valid(9, &mut replica::<Item>(1), SessionConfig::default(), now());
     let SessionOutput::Send(mut frame) = opener.poll_output() else { panic!("an opener opens") };
     frame[0] = 77;
     let error = Frame::decode(&frame, true).unwrap_err();
@@ -419,7 +419,7 @@ fn a_message_of_very_many_fragments_is_refused_at_once() {
     let mut replica = replica::<Item>(1);
     for (limit, fragments, refused) in [(1 << 20, 4097, false), (1 << 20, 4098, true), (64 << 20, u32::MAX, true)] {
         let config = SessionConfig { max_message_bytes: limit, ..SessionConfig::default() };
-        let mut session = Session::open(7, &mut replica, config, now());
+        let mut session = Session::open_valid(7, &mut replica, config, now());
         let header = Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
         for fragment in [0, 1] {
             let bytes = header.encode(fragment, fragments, &[7; 8], true);

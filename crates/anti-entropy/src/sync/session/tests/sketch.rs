@@ -264,7 +264,7 @@ fn cells_that_were_not_asked_for_end_the_session() {
     let noise = |start, count| Chunk::new(start, vec![Cell::from_bytes([255; 19]); count]).unwrap();
     let refused = Some(Outcome::Refused(Refusal::Malformed("cells that were not asked for")));
     let opened = |victim: &mut Replica<Item>| {
-        let mut session = Session::open(1, victim, config, now());
+        let mut session = Session::open_valid(1, victim, config, now());
         assert!(matches!(request_of(&mut session), Request::Open(Open { max_cells: 40, .. })));
         session
     };
@@ -314,10 +314,10 @@ fn an_answerer_makes_no_more_cells_than_its_limit() {
     let (mut a, mut b) = twins(100);
     write(&mut a, 7, "changed");
     let config = SessionConfig { max_sketch_cells: 40, ..SessionConfig::default() };
-    let mut opener = Session::open(1, &mut a, SessionConfig::default(), now());
+    let mut opener = Session::open_valid(1, &mut a, SessionConfig::default(), now());
     let SessionOutput::Send(frame) = opener.poll_output() else { panic!("it says nothing") };
     let frame = Frame::decode(&frame, true).unwrap();
-    let mut answerer = Session::accept(&frame, 5, config, now()).unwrap();
+    let mut answerer = Session::accept_valid(&frame, 5, config, now()).unwrap();
     answerer.handle_frame(frame, &mut b, true, now()).unwrap();
     let SessionOutput::Send(_) = answerer.poll_output() else { panic!("it says nothing") };
     let asked = [(0, u32::MAX, 0..40), (u32::MAX, u32::MAX, 40..40), (39, 5, 39..40), (12, 3, 12..15), (50, 1, 40..40)];

@@ -353,11 +353,11 @@ fn damaged_messages_without_a_checksum_do_no_harm() {
             let answered = kind == FrameKind::Request;
             let (mut session, exchange) = if answered {
                 let first = Frame::decode(&opening, false).unwrap();
-                let mut session = Session::accept(&first, 8, config, now).unwrap();
+                let mut session = Session::accept_valid(&first, 8, config, now).unwrap();
                 session.handle_frame(first, &mut replica, true, now).unwrap();
                 (session, 1)
             } else {
-                (Session::open(8, &mut replica, config, now), 0)
+                (Session::open_valid(8, &mut replica, config, now), 0)
             };
             let frame = Header { kind, session: 8, exchange }.encode(0, 1, &message, false);
             session.handle_frame(Frame::decode(&frame, false).unwrap(), &mut replica, true, now).unwrap();
