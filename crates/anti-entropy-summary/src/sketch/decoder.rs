@@ -8,7 +8,7 @@ use core::{fmt, mem};
 
 use sha2::Sha256;
 
-use crate::{Difference, HashFunction};
+use crate::{ConfigError, Difference, HashFunction};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE};
@@ -23,13 +23,13 @@ use super::symbol::{Indices, Symbol};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecoderLimits {
-    /// Cells taken in; never more than [`MAX_CELLS`]. Each costs some 120 bytes of memory. 2^17 find 48,000 changed
-    /// keys.
+    /// How many cells are taken in at most, each of which costs about 120 bytes of memory. 2^17 by default, which find
+    /// 48,000 changed keys. From 1 to [`MAX_CELLS`].
     pub max_cells: usize,
-    /// Symbols read off. There are never more than cells.
+    /// How many symbols are read off at most. 2^17 by default; at least 1. There are never more symbols than cells.
     pub max_symbols: usize,
-    /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol,
-    /// 20 of 27,000.
+    /// How many cells are touched at most, for each cell that was taken in. 64 by default; at least 1. Decoding *d* honest
+    /// symbols touches about 2 ln *d* cells for each, which is 20 if there are 27,000.
     pub max_steps_per_cell: u32,
 }
 
@@ -38,6 +38,17 @@ impl DecoderLimits {
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
+    }
+
+    /// Checks every field's range. What takes limits calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_least("max_cells", self.max_cells, 1)?;
+        ConfigError::at_most("max_cells", self.max_cells, MAX_CELLS)?;
+        ConfigError::at_least("max_symbols", self.max_symbols, 1)?;
+        ConfigError::at_least("max_steps_per_cell", self.max_steps_per_cell, 1)
     }
 }
 
@@ -115,8 +126,12 @@ struct Waiting {
 
 impl<D: HashFunction> Decoder<D> {
     /// A decoder that finds how a peer's set differs from that of `ours`.
-    pub fn new(ours: Encoder<D>, limits: DecoderLimits) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If a limit is out of its range.
+    pub fn new(ours: Encoder<D>, limits: DecoderLimits) -> Result<Self, ConfigError> {
+        limits.validate()?;
+        Ok(Self {
             ours,
             limits,
             cells: Vec::new(),
@@ -129,7 +144,7 @@ impl<D: HashFunction> Decoder<D> {
             estimator: Estimator::default(),
             failure: None,
             touched: Vec::new(),
-        }
+        })
     }
 
     /// Takes in the next cells. Those that were taken in before are passed over, and so are all once decoding is
@@ -140,7 +155,7 @@ impl<D: HashFunction> Decoder<D> {
     pub fn handle_chunk(&mut self, chunk: &Chunk) -> DecodeStatus {
         if !self.is_over() {
             self.failure = self.take_in(chunk).and_then(|()| self.peel()).err();
-            if !self.is_over() && self.cells.len() >= self.max_cells() {
+            if !self.is_over() && self.cells.len() >= self.limits.max_cells {
                 self.failure = Some(DecodeFailure::TooManyCells);
             }
         }
@@ -213,11 +228,7 @@ impl<D: HashFunction> Decoder<D> {
         let symbols = || self.estimator.symbols_at_most().max(self.found.len());
         let wanted = by_progress.unwrap_or_else(|| cells_for(symbols())).saturating_sub(received);
         let most = (7 * received).max(64);
-        wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
-    }
-
-    fn max_cells(&self) -> usize {
-        self.limits.max_cells.min(MAX_CELLS)
+        wanted.clamp(least, most).min(self.limits.max_cells.saturating_sub(received))
     }
 
     fn max_steps(&self) -> u64 {
@@ -230,7 +241,7 @@ impl<D: HashFunction> Decoder<D> {
         let known = start.checked_sub(chunk.start()).ok_or(DecodeFailure::Gap)?;
         let theirs = chunk.cells().get(known..).unwrap_or(&[]);
         let end = start + theirs.len();
-        if end > self.max_cells() {
+        if end > self.limits.max_cells {
             return Err(DecodeFailure::TooManyCells);
         }
         for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {

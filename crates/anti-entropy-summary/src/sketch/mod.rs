@@ -32,11 +32,11 @@
 //! let mut peer = Encoder::new(theirs);
 //! let sent = peer.chunk(0, 16).to_bytes();
 //!
-//! let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default());
+//! let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default())?;
 //! assert_eq!(decoder.handle_chunk(&Chunk::from_bytes(&sent)?), DecodeStatus::Complete);
 //! let found: Vec<_> = decoder.differences().unwrap().into_iter().map(|found| (found.key, found.theirs.is_some())).collect();
 //! assert_eq!(found, [(added, false), (changed, true)]);
-//! # Ok::<(), anti_entropy_summary::sketch::ChunkError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod cell;

@@ -107,7 +107,7 @@ impl<V: Replicated> Replica<V> {
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
-        let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone());
+        let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
         let mut replica = Self {
             store,
             resolver,

@@ -9,7 +9,7 @@ use super::strategy::{is_dearer_than_trees, max_sketch_cells};
 use crate::KeyHash;
 use crate::replica::{Replica, Replicated};
 use crate::summary::compare::{Ask, Comparison};
-use crate::summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, cells_for};
+use crate::summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, MAX_CELLS, cells_for};
 use crate::summary::{Difference, Snapshot, Width};
 use crate::sync::SessionConfig;
 
@@ -118,10 +118,12 @@ impl Sketching {
         replica: &Replica<V>,
         config: &SessionConfig,
     ) -> Self {
-        let max_cells = max_sketch_cells(replica, config).saturating_add(1);
+        // One more than is ever asked for: at its own limit, a decoder fails even if the next answer would complete it.
+        let max_cells = max_sketch_cells(replica, config).saturating_add(1).min(MAX_CELLS);
         let limits =
             DecoderLimits::default().with(|limits| (limits.max_cells, limits.max_symbols) = (max_cells, max_cells));
-        Self { decoder: Decoder::new(Encoder::new(ours), limits), asked, requests: 0 }
+        let decoder = Decoder::new(Encoder::new(ours), limits).expect("1 to MAX_CELLS cells are allowed");
+        Self { decoder, asked, requests: 0 }
     }
 
     /// Takes in cells. `None` if they are not those that were asked for.
