@@ -69,8 +69,8 @@ pub fn check_store<S: Store>(mut open: impl FnMut() -> S, mut reopen: impl FnMut
 
 /// Checks that a commit that fails is kept as a whole or not at all, and that the error tells which.
 ///
-/// `fail` arranges that the next commit fails at a point that it chooses, a different one for each number it gets, from
-/// 0 up: at the nth write, or after so many bytes. The commit may then succeed all the same, since it may have fewer such
+/// `fail` arranges that the next commit fails at a point that it chooses, a different one for each number that it
+/// gets, from 0 to 23: at the nth write, or after so many bytes. The commit may then succeed all the same, since it may have fewer such
 /// points. `reopen` closes a store, opens it again from what it keeps, and ends the failure.
 ///
 /// The laws, by the names in [`law`]:

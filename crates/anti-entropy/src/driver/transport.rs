@@ -16,9 +16,11 @@ use crate::PeerId;
 /// - [`send`](Self::send) may queue. Its queues are bounded: when one is full, the frame is dropped and an error
 ///   returned. It never waits for a slow or unreachable peer.
 /// - [`receive`](Self::receive) is cancellation-safe: a future dropped before it was ready has consumed no frame.
-/// - Frames longer than [`max_frame_bytes`](Self::max_frame_bytes) are refused by `send`.
+/// - Frames longer than [`max_frame_bytes`](Self::max_frame_bytes) are refused by `send`, and so are frames to an unknown
+///   peer.
+/// - Once the transport is closed, `receive` returns `None`, also where it was waiting, and `send` fails.
 ///
-/// The conformance kit checks these laws.
+/// The crate [`anti-entropy-conformance`](https://docs.rs/anti-entropy-conformance) checks these laws.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Sends a frame, or queues it. An error means that this frame is lost, and nothing else.
