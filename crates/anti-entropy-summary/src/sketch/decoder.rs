@@ -1,4 +1,4 @@
-//! Reading off what differs.
+//! Decoding: finding the symbols that only one side has.
 
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ use super::encoder::Encoder;
 use super::estimate::{Estimator, cells_by_progress, cells_for};
 use super::symbol::{Indices, Symbol};
 
-/// What a [`Decoder`] spends at most, whatever a peer sends.
+/// How much a [`Decoder`] does at most, whatever cells a peer sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecoderLimits {
@@ -62,27 +62,29 @@ impl Default for DecoderLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum DecodeStatus {
-    /// Nothing is left in any cell: what was found is the difference of the sets whose cells these were.
+    /// All cells are empty: the symbols that were found are the difference of the two sets.
     ///
-    /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols
-    /// and checksums. By chance that is one in 2^144, on purpose it is easy. So the roots have the last word.
+    /// This is certain enough to act on, but no proof. Cell 0 is the sum of all symbols, so that symbols which were
+    /// missed would have to sum up to zero, with their checksums. That happens by chance once in 2^144 cases; a peer
+    /// can make it happen on purpose. Compare the roots of the two sets in the end.
     Complete,
-    /// More cells are needed, as from the index behind the last: about so many, at least one.
+    /// More cells are needed, from the index after the last one on.
     NeedsMore {
-        /// An estimate, by what cells are empty and how much counts differ.
+        /// About how many, at least one. Estimated from the number of empty cells and the counts of the others.
         cells: usize,
     },
-    /// The cells lead nowhere. What was found may be wrong, and more cells do not help: compare the trees.
+    /// Decoding failed. What was found may be wrong, and more cells do not help: compare the trees.
     Failed(DecodeFailure),
 }
 
-/// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols in which it differs from the own one.
+/// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols that only one of the two sides has.
 ///
-/// Decoding is *peeling*: a cell in which one symbol is left, going by its count and checksum, and by whether that
-/// symbol belongs into this cell at all, gives it away; the symbol is taken out of all its cells, those to come
-/// included. Only cells that were touched are looked at again, so that d symbols take O(d log d) steps in all, however
-/// the cells come. In honest cells nothing is left where a symbol was read off: once such a cell is touched again, the
-/// decoder has been misled, and ends. So no symbol is read off twice, and there are never more symbols than cells.
+/// Decoding is *peeling*. If count and checksum of a cell show that it holds a single symbol, that symbol is read off
+/// and removed from all cells that it falls into, including those that have not arrived yet. Only cells that were
+/// touched are looked at again, so that d symbols take O(d log d) steps in all.
+///
+/// In honest cells nothing is left where a symbol was read off. If such a cell is touched again, the cells are forged,
+/// and decoding fails. So no symbol is read off twice, and there are never more symbols than cells.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone)]
@@ -125,7 +127,7 @@ struct Waiting {
 }
 
 impl<D: HashFunction> Decoder<D> {
-    /// A decoder that finds how a peer's set differs from that of `ours`.
+    /// A decoder that finds the difference between a peer's set and that of `ours`.
     ///
     /// # Errors
     /// If a limit is out of its range.
@@ -147,11 +149,11 @@ impl<D: HashFunction> Decoder<D> {
         })
     }
 
-    /// Takes in the next cells. Those that were taken in before are passed over, and so are all once decoding is
+    /// Takes in the next cells. Ignores cells that were taken in before, and all cells once decoding is
     /// [complete](DecodeStatus::Complete) or has failed.
     ///
-    /// Own cells that are not there yet are made for as many as the chunk has, so that the caller is to bound chunks by
-    /// what it asked for.
+    /// Computes as many own cells as the chunk reaches to. The caller must not hand in more cells than it asked the
+    /// peer for.
     pub fn handle_chunk(&mut self, chunk: &Chunk) -> DecodeStatus {
         if !self.is_over() {
             self.failure = self.take_in(chunk).and_then(|()| self.peel()).err();
@@ -171,44 +173,45 @@ impl<D: HashFunction> Decoder<D> {
         }
     }
 
-    /// How many cells were taken in: the index of the one that is needed next.
+    /// The number of cells that were taken in, which is the index of the next one that is needed.
     pub fn cells(&self) -> usize {
         self.cells.len()
     }
 
-    /// The symbols found so far, in no order. All of them only once decoding is [complete](DecodeStatus::Complete).
+    /// The symbols found so far, in no particular order. They are all only once decoding is
+    /// [complete](DecodeStatus::Complete).
     pub fn found(&self) -> &[DecodedSymbol] {
         &self.found
     }
 
-    /// The keys of the symbols found so far, in ascending order, with what this side holds there.
+    /// The differences found so far, in ascending order of the keys.
     ///
-    /// O(d log d) for d symbols, and a look-up in the tree for each.
+    /// O(d log d) for d symbols, and O(depth) for each.
     ///
     /// # Errors
-    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts what this side holds, [`DecodeFailure::SharedPrefix`] if symbols
-    /// cannot be told apart by their keys. What differs is then to be found by other means.
+    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts the entries on this side,
+    /// [`DecodeFailure::SharedPrefix`] if two keys cannot be told apart. Compare the trees then.
     pub fn differences(&self) -> Result<Vec<Difference>, DecodeFailure> {
         differences(&self.found, self.ours.snapshot(), self.ours.range())
     }
 
-    /// The source of the own cells.
+    /// The encoder of this side's cells.
     pub fn ours(&self) -> &Encoder<D> {
         &self.ours
     }
 
-    /// The source of the own cells, so that kept ones can be [provided](Encoder::provide).
+    /// The encoder of this side's cells, so that cells which were computed before can be [provided](Encoder::provide).
     pub fn ours_mut(&mut self) -> &mut Encoder<D> {
         &mut self.ours
     }
 
-    /// Hashes what decides what this decoder says from here on: its own cells are a function of their snapshot.
+    /// Hashes the state that determines the decoder's behaviour from here on. For checkers that explore states.
     #[doc(hidden)]
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         (&self.cells, &self.found, self.failure).hash(hasher);
     }
 
-    /// About how many symbols the sets differ in, by the cells so far.
+    /// An estimate, from the cells so far, of how many symbols the two sets differ in.
     pub fn estimate(&self) -> usize {
         self.estimator.symbols().max(self.found.len())
     }

@@ -1,4 +1,4 @@
-//! The first cells of a set that changes.
+//! Keeping the first cells of a changing set up to date.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -66,8 +66,8 @@ impl SketchConfig {
 
 /// The first cells of the sketch of a set, kept up to date while the set changes.
 ///
-/// The cells are a function of the set and of how many they are, whatever the order of changes. There are more of them
-/// the more entries there are; see [`SketchConfig`]. New ones are made little by little:
+/// The cells depend on the set and their number alone, not on the order of changes. Their number grows with that of the
+/// entries; see [`SketchConfig`]. New cells are computed little by little:
 ///
 /// ```
 /// use anti_entropy_summary::KeyHash;

@@ -1,4 +1,4 @@
-//! How an opener finds what differs, and what it has found so far.
+//! How an opener finds differences, and those that it has found so far.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -16,16 +16,17 @@ use crate::sync::SessionConfig;
 /// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
 const MAX_REQUESTS: u32 = 8;
 
-/// What is done to find the keys that differ.
+/// The way in which differences are found.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Search {
-    /// The answerer's cells are taken in.
+    /// A sketch is decoded from the answerer's cells.
     Sketch(Box<Sketching>),
     /// Trees are compared.
     Trees(Comparison),
-    /// All is known: what has not been taken yet, in order.
+    /// All differences are known. Those that have not been taken yet, in order.
     Found(VecDeque<Difference>),
-    /// Nothing is looked for, and batches are whole. The answerer holds so many entries, or seems to.
+    /// No differences are looked for, since batches list all entries. `entries` is how many entries the answerer says
+    /// it holds.
     Bulk { entries: u64 },
 }
 
@@ -82,7 +83,8 @@ impl Search {
         matches!(self, Self::Bulk { .. })
     }
 
-    /// Nothing was there: the next whole batch may be twice as long, so that there is an end, whatever was said.
+    /// The last range had no entries: the next batch may cover twice as much. So the session ends, whatever number the
+    /// answerer gave.
     pub(crate) fn skip_faster(&mut self) {
         if let Self::Bulk { entries } = self {
             *entries /= 2;
