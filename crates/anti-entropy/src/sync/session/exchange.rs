@@ -222,8 +222,8 @@ fn tag(message: &[u8]) -> [u8; TAG_BYTES] {
     tag
 }
 
-/// The frames of a message: one, or several of which each begins with the message's tag. `None` if there would be more
-/// frames than can be numbered, or if frames have no room for a piece: settings do not allow that, a transport may.
+/// The frames of a message: one, or several that each begin with the message's tag. `None` if the frames cannot be
+/// numbered, or if frames are too short to carry anything: settings do not allow that, but a transport may.
 pub(super) fn frames(header: Header, message: &[u8], max_payload: usize, checksum: bool) -> Option<Vec<Vec<u8>>> {
     if message.len() <= max_payload {
         return Some(alloc::vec![header.encode(0, 1, message, checksum)]);
