@@ -74,8 +74,10 @@ impl Metrics {
                     self.count(names::SESSION_FAILURES, &[("outcome", outcome), ("reason", reason)], 1);
                 }
             }
-            Event::PushRejected { rejection, .. } | Event::Refused { reason: rejection, .. } => {
-                self.count(names::REJECTIONS, &[("reason", reasons::of_rejection(rejection))], 1);
+            Event::PushRejected { rejection: refusal, .. } | Event::Refused { reason: refusal, .. } => {
+                if let Some(reason) = reasons::of_rejection(refusal) {
+                    self.count(names::REJECTIONS, &[("reason", reason)], 1);
+                }
             }
             Event::Missed(events) => self.count(names::MISSED_EVENTS, &[], *events),
             _ => {}

@@ -63,8 +63,8 @@ pub(super) const REJECTIONS: &[&str] = &[
 ];
 
 /// The reason for which a push or a session was refused.
-pub(super) fn of_rejection(refusal: &Refusal) -> &'static str {
-    match refusal {
+pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
+    Some(match refusal {
         Refusal::NotCertified => "not_certified",
         Refusal::MissingContent => "missing_content",
         Refusal::UncoveredWrite(_) => "uncovered_write",
@@ -74,7 +74,8 @@ pub(super) fn of_rejection(refusal: &Refusal) -> &'static str {
         Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
         Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
-        // Every other refusal means that the bytes are no push of this protocol.
-        _ => "malformed",
-    }
+        Refusal::Malformed(_) => "malformed",
+        // A session or a frame was refused, and not what it brought.
+        _ => return None,
+    })
 }
