@@ -28,25 +28,30 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
         let mut stranger = Session::open(7, &mut common::replica(2, ReplicaConfig::default()), config, now())
             .expect("the settings are valid");
         let opening = collect(&mut stranger).0.remove(0);
-        let frame = Frame::decode(&opening, false).expect("an own frame");
+        let frame = Frame::decode(&opening, &config).expect("an own frame");
         let mut answerer =
             Session::accept(&frame, 8, config, now()).expect("the settings are valid").expect("it opens a session");
-        answerer.handle_frame(frame, &mut replica, true, now()).expect("memory does not fail");
+        answerer.handle_frame(frame, &mut replica, now()).expect("memory does not fail");
         collect(&mut answerer);
         (session, exchange) = (Some(answerer), 1);
     }
     for (how, bytes) in steps {
         let bytes = if how & 1 == 0 { bytes } else { framed(opened_here, how, exchange, &bytes) };
-        let Ok(frame) = Frame::decode(&bytes, false) else { continue };
+        let Ok(frame) = Frame::decode(&bytes, &config) else { continue };
         assert!(frame.fragment < frame.fragments && frame.payload.len() <= bytes.len());
         if session.is_none() {
             session = Session::accept(&frame, 8, config, now()).expect("the settings are valid");
         }
         let Some(session) = &mut session else { continue };
-        session.handle_frame(frame, &mut replica, how & 2 == 0, now()).expect("a peer cannot make the store fail");
+        let handled = if how & 2 == 0 {
+            session.handle_frame(frame, &mut replica, now())
+        } else {
+            session.handle_frame_while_busy(frame, &mut replica, now())
+        };
+        handled.expect("a peer cannot make the store fail");
         let (frames, _) = collect(session);
         for sent in frames {
-            let sent = Frame::decode(&sent, false).expect("an own frame");
+            let sent = Frame::decode(&sent, &config).expect("an own frame");
             exchange = if opened_here { sent.exchange } else { sent.exchange + 1 };
         }
     }

@@ -98,7 +98,7 @@ struct World {
 /// `Cells` (docs/protocol.md, "Messages") the latter half. It may mislead an opener, and nothing else.
 fn poison(frame: &mut [u8], at: u8, change: u8) {
     const CHECKSUM: usize = 8;
-    let Ok(read) = Frame::decode(frame, true) else { return };
+    let Ok(read) = Frame::decode(frame, &SessionConfig::default()) else { return };
     let is_single = read.kind == FrameKind::Reply && read.fragments == 1;
     if is_single && matches!(read.payload.first(), Some(1 | 5)) {
         let end = frame.len() - CHECKSUM;
@@ -188,7 +188,7 @@ impl World {
     }
 
     fn deliver(&mut self, to: usize, bytes: &[u8]) {
-        let Ok(frame) = Frame::decode(bytes, self.config.checksum) else { return };
+        let Ok(frame) = Frame::decode(bytes, &self.config) else { return };
         // A new session takes the place of the one before; an old one that is opened again comes to nothing.
         if to == 1 && frame.opens() && self.sessions[1].as_ref().is_none_or(|_| frame.session == self.nonce) {
             let known = self.sessions[1].as_mut().is_some_and(|session| collect(session).1.is_none());
@@ -198,7 +198,7 @@ impl World {
             }
         }
         if let Some(session) = &mut self.sessions[to] {
-            session.handle_frame(frame, &mut self.replicas[to], true, self.now).expect("memory does not fail");
+            session.handle_frame(frame, &mut self.replicas[to], self.now).expect("memory does not fail");
         }
     }
 

@@ -21,9 +21,9 @@ fn frames() -> [Vec<u8>; 2] {
     let mut answerer = Session::accept(&first, 2, config, now())
         .expect("the settings are valid")
         .expect("the first frame opens the session");
-    answerer.handle_frame(first, &mut theirs, true, now()).expect("a store in memory does not fail");
+    answerer.handle_frame(first, &mut theirs, now()).expect("a store in memory does not fail");
     let reply = send(&mut answerer);
-    opener.handle_frame(decode(&reply), &mut ours, true, now()).expect("a store in memory does not fail");
+    opener.handle_frame(decode(&reply), &mut ours, now()).expect("a store in memory does not fail");
     [opening, send(&mut opener)]
 }
 
@@ -39,7 +39,7 @@ fn send(session: &mut Session) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Frame<'_> {
-    Frame::decode(bytes, true).expect("no frame is damaged")
+    Frame::decode(bytes, &SessionConfig::default()).expect("no frame is damaged")
 }
 
 /// Reading a frame, which checks its checksum.
@@ -79,14 +79,12 @@ fn synchronise(pair: &mut Pair) -> Finished {
                         .expect("the settings are valid")
                         .expect("the first frame opens the session")
                 });
-                answerer.handle_frame(frame, &mut pair.theirs, true, now()).expect("a store in memory does not fail");
+                answerer.handle_frame(frame, &mut pair.theirs, now()).expect("a store in memory does not fail");
             }
             SessionOutput::Done(finished) => return finished,
             SessionOutput::Wait(_) => {
                 let reply = send(answerer.as_mut().expect("the opening frame came before"));
-                opener
-                    .handle_frame(decode(&reply), &mut pair.ours, true, now())
-                    .expect("a store in memory does not fail");
+                opener.handle_frame(decode(&reply), &mut pair.ours, now()).expect("a store in memory does not fail");
             }
         }
     }

@@ -77,7 +77,7 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
                         .expect("the settings are valid")
                         .expect("the first frame opens the session")
                 });
-                answerer.handle_frame(frame, &mut pair.theirs, true, now())?;
+                answerer.handle_frame(frame, &mut pair.theirs, now())?;
             }
             SessionOutput::Wait(_) => {
                 let Some(SessionOutput::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
@@ -86,7 +86,7 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
                 finding.bytes += bytes.len() as u64;
                 let frame = decode(&bytes);
                 finding.round_trips += u32::from(frame.fragment + 1 == frame.fragments);
-                opener.handle_frame(frame, &mut pair.ours, true, now())?;
+                opener.handle_frame(frame, &mut pair.ours, now())?;
             }
             // Equal roots: there is nothing to find.
             SessionOutput::Done(_) => break,
@@ -98,7 +98,7 @@ pub fn find_with(pair: &mut Pair, config: SessionConfig) -> Result<Finding, Erro
 }
 
 fn decode(bytes: &[u8]) -> Frame<'_> {
-    Frame::decode(bytes, SessionConfig::default().checksum).expect("no frame is damaged")
+    Frame::decode(bytes, &SessionConfig::default()).expect("no frame is damaged")
 }
 
 #[cfg(test)]

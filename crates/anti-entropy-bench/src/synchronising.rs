@@ -41,21 +41,21 @@ pub fn synchronise<V: Replicated>(
         match opener.poll_output() {
             SessionOutput::Send(bytes) => {
                 each_frame(&bytes);
-                let frame = Frame::decode(&bytes, config.checksum).expect("no frame is damaged");
+                let frame = Frame::decode(&bytes, &config).expect("no frame is damaged");
                 let answerer = answerer.get_or_insert_with(|| {
                     Session::accept(&frame, 2, config, now())
                         .expect("the settings are valid")
                         .expect("the first frame opens the session")
                 });
-                answerer.handle_frame(frame, theirs, true, now())?;
+                answerer.handle_frame(frame, theirs, now())?;
             }
             SessionOutput::Wait(_) => {
                 let Some(SessionOutput::Send(bytes)) = answerer.as_mut().map(Session::poll_output) else {
                     panic!("nothing is under way, and the replicas are not equal");
                 };
                 each_frame(&bytes);
-                let frame = Frame::decode(&bytes, config.checksum).expect("no frame is damaged");
-                opener.handle_frame(frame, ours, true, now())?;
+                let frame = Frame::decode(&bytes, &config).expect("no frame is damaged");
+                opener.handle_frame(frame, ours, now())?;
             }
             SessionOutput::Done(finished) => break finished,
         }

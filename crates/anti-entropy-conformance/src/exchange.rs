@@ -31,20 +31,20 @@ pub fn exchange<V: Replicated>(opener: &mut Replica<V>, answerer: &mut Replica<V
     loop {
         match asking.poll_output() {
             SessionOutput::Send(bytes) => {
-                let Ok(frame) = Frame::decode(&bytes, config.checksum) else { continue };
+                let Ok(frame) = Frame::decode(&bytes, &config) else { continue };
                 if answering.is_none() {
                     answering = Session::accept(&frame, 2, config, now)?;
                 }
                 if let Some(session) = &mut answering {
-                    session.handle_frame(frame, answerer, true, now)?;
+                    session.handle_frame(frame, answerer, now)?;
                 }
             }
             SessionOutput::Done(finished) => return Ok(finished.outcome),
             SessionOutput::Wait(_) => {
                 let mut progress = false;
                 while let Some(SessionOutput::Send(bytes)) = answering.as_mut().map(Session::poll_output) {
-                    let Ok(frame) = Frame::decode(&bytes, config.checksum) else { continue };
-                    asking.handle_frame(frame, opener, true, now)?;
+                    let Ok(frame) = Frame::decode(&bytes, &config) else { continue };
+                    asking.handle_frame(frame, opener, now)?;
                     progress = true;
                 }
                 if !progress {

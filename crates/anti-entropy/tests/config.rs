@@ -128,7 +128,7 @@ fn session_settings_are_refused_by_name() {
     let SessionOutput::Send(opening) = open(SessionConfig::default()).unwrap().poll_output() else {
         panic!("an opener has something to say")
     };
-    let first = Frame::decode(&opening, true).unwrap();
+    let first = Frame::decode(&opening, &SessionConfig::default()).unwrap();
     check("", SESSION, |config| Session::accept(&first, 2, config, now).map(drop));
 }
 

@@ -112,20 +112,20 @@ pub fn clean_session(a: &mut Replica<Item>, b: &mut Replica<Item>, config: Sessi
     for _ in 0..100_000 {
         let (frames, finished) = collect(&mut opener);
         for bytes in frames {
-            let frame = Frame::decode(&bytes, config.checksum).expect("an own frame");
+            let frame = Frame::decode(&bytes, &config).expect("an own frame");
             let answerer = answerer.get_or_insert_with(|| {
                 Session::accept(&frame, !nonce, config, now())
                     .expect("the settings are valid")
                     .expect("the first frame opens a session")
             });
-            answerer.handle_frame(frame, b, true, now()).expect("memory does not fail");
+            answerer.handle_frame(frame, b, now()).expect("memory does not fail");
         }
         if let Some(finished) = finished {
             return finished;
         }
         for bytes in answerer.as_mut().map(|answerer| collect(answerer).0).unwrap_or_default() {
-            let frame = Frame::decode(&bytes, config.checksum).expect("an own frame");
-            opener.handle_frame(frame, a, true, now()).expect("memory does not fail");
+            let frame = Frame::decode(&bytes, &config).expect("an own frame");
+            opener.handle_frame(frame, a, now()).expect("memory does not fail");
         }
     }
     panic!("a session over a perfect link does not end");

@@ -145,7 +145,7 @@ impl Steps {
         let (mut replica, disk) = self.replicas.fork(at);
         let Sent { slot, to_opener, bytes, parting: theirs } = self.frame(frame);
         let (slot, to_opener, theirs) = (*slot, *to_opener, *theirs);
-        let decoded = Frame::decode(bytes, false)
+        let decoded = Frame::decode(bytes, &self.config)
             .map_err(|error| Violation::new("a frame that was sent does not parse", error.to_string()))?;
         let (mut session, parting) = match &self.halves[half as usize] {
             Some(half) => (half.session.clone(), half.parting),
@@ -157,7 +157,7 @@ impl Steps {
                 None => return Ok(unchanged),
             },
         };
-        session.handle_frame(decoded, &mut replica, true, at_rest())?;
+        session.handle_frame(decoded, &mut replica, at_rest())?;
         let after = self.replicas.keep_after(at, replica, disk, None)?;
         let (half, sent, outcome) = self.settle_half(session, slot, !to_opener, parting, after)?;
         // The opener is as the answerer was at one instant: when it made its last reply.
@@ -296,7 +296,8 @@ impl fmt::Display for Sent {
 
 /// The kind of the message that a frame begins with.
 fn kind(frame: &[u8]) -> Option<u8> {
-    Frame::decode(frame, false).ok().and_then(|frame| frame.payload.first().copied())
+    let unchecked = SessionConfig::default().with(|config| config.checksum = false);
+    Frame::decode(frame, &unchecked).ok().and_then(|frame| frame.payload.first().copied())
 }
 
 /// The time, which only advances for time-outs.

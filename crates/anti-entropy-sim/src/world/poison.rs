@@ -7,7 +7,7 @@
 use anti_entropy::session::{Frame, FrameKind};
 use anti_entropy::summary::sketch::{Cell, Chunk, Encoder};
 use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
-use anti_entropy::{KeyHash, KeyRange};
+use anti_entropy::{KeyHash, KeyRange, SessionConfig};
 
 use super::World;
 use super::replies::{Header, split};
@@ -63,7 +63,9 @@ impl<S: Subject> World<S> {
             _ if self.scenario.gossip.sketches == Sketches::Failing => &FATAL,
             _ => return vec![frame],
         };
-        let Some(decoded) = Frame::decode(&frame, true).ok().filter(|frame| frame.kind == FrameKind::Reply) else {
+        let Some(decoded) =
+            Frame::decode(&frame, &SessionConfig::default()).ok().filter(|frame| frame.kind == FrameKind::Reply)
+        else {
             return vec![frame];
         };
         let Some(message) = self.nodes[from as usize].replies.add(to, &decoded) else { return Vec::new() };
@@ -237,7 +239,10 @@ mod tests {
             let frames = header.frames(&message, longest);
             assert!(frames.iter().all(|frame| frame.len() <= longest));
             let mut replies = Replies::default();
-            let mut whole = frames.iter().rev().map(|frame| replies.add(1, &Frame::decode(frame, true).unwrap()));
+            let mut whole = frames
+                .iter()
+                .rev()
+                .map(|frame| replies.add(1, &Frame::decode(frame, &SessionConfig::default()).unwrap()));
             assert_eq!(whole.by_ref().take(frames.len() - 1).flatten().next(), None);
             assert_eq!(whole.next(), Some(Some(message.clone())));
         }

@@ -29,7 +29,7 @@ impl<V: Replicated> Engine<V> {
         if peer.heard(now.elapsed) {
             self.pushing.peers_changed();
         }
-        match Frame::decode(bytes, self.config.session.checksum) {
+        match Frame::decode(bytes, &self.config.session) {
             Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
             Ok(frame) => self.handle_session_frame(from, frame, now),
             Err(error) => self.refuse_frame(from, error),
@@ -56,7 +56,7 @@ impl<V: Replicated> Engine<V> {
         let conversation = &mut self.sessions[index];
         let before = conversation.session.stats();
         let compares = conversation.is_open() && !conversation.session.is_transferring();
-        let handled = conversation.session.handle_frame(frame, &mut self.replica, may_transfer, now);
+        let handled = conversation.session.handle_frame_if(may_transfer, frame, &mut self.replica, now);
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;

@@ -28,16 +28,16 @@
 //! let outcome = loop {
 //!     match opener.poll_output() {
 //!         SessionOutput::Send(frame) => {
-//!             let frame = Frame::decode(&frame, true).unwrap();
+//!             let frame = Frame::decode(&frame, &SessionConfig::default()).unwrap();
 //!             if answerer.is_none() {
 //!                 answerer = Session::accept(&frame, 8, SessionConfig::default(), now)?;
 //!             }
-//!             answerer.as_mut().unwrap().handle_frame(frame, &mut bob, true, now)?;
+//!             answerer.as_mut().unwrap().handle_frame(frame, &mut bob, now)?;
 //!         }
 //!         SessionOutput::Done(done) => break done.outcome,
 //!         SessionOutput::Wait(_) => {
 //!             while let Some(SessionOutput::Send(frame)) = answerer.as_mut().map(Session::poll_output) {
-//!                 opener.handle_frame(Frame::decode(&frame, true).unwrap(), &mut alice, true, now)?;
+//!                 opener.handle_frame(Frame::decode(&frame, &SessionConfig::default()).unwrap(), &mut alice, now)?;
 //!             }
 //!         }
 //!     }
@@ -227,8 +227,7 @@ impl Session {
             }
     }
 
-    /// Handles a frame from the peer. `may_transfer` says whether this replica can exchange data now. If it cannot, a
-    /// session that finds differences ends as busy.
+    /// Handles a frame from the peer.
     ///
     /// # Errors
     /// If this replica's own store fails. If the peer does something wrong, the session ends with a reason instead.
@@ -236,7 +235,30 @@ impl Session {
         &mut self,
         frame: Frame<'_>,
         replica: &mut Replica<V>,
+        now: Now,
+    ) -> Result<(), Error> {
+        self.handle_frame_if(true, frame, replica, now)
+    }
+
+    /// Handles a frame from the peer while this replica cannot exchange data, because another session does: if this session
+    /// finds differences, it ends as [busy](PartialReason::Busy).
+    ///
+    /// # Errors
+    /// As for [`handle_frame`](Self::handle_frame).
+    pub fn handle_frame_while_busy<V: Replicated>(
+        &mut self,
+        frame: Frame<'_>,
+        replica: &mut Replica<V>,
+        now: Now,
+    ) -> Result<(), Error> {
+        self.handle_frame_if(false, frame, replica, now)
+    }
+
+    pub(crate) fn handle_frame_if<V: Replicated>(
+        &mut self,
         may_transfer: bool,
+        frame: Frame<'_>,
+        replica: &mut Replica<V>,
         now: Now,
     ) -> Result<(), Error> {
         // A session that is over still repeats its last reply, which may have been lost, and does nothing else.

@@ -10,8 +10,10 @@
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-use crate::refusal::Refusal;
 use sha2::{Digest, Sha256};
+
+use crate::refusal::Refusal;
+use crate::sync::SessionConfig;
 
 /// The protocol versions that this release supports.
 pub const PROTOCOL_VERSIONS: RangeInclusive<u8> = 1..=1;
@@ -55,12 +57,11 @@ pub enum FrameKind {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame. `checksum` says whether a checksum is required, as it is unless the transport authenticates
-    /// frames.
+    /// Reads a frame. It must have a checksum if [`SessionConfig::checksum`] says so.
     ///
     /// # Errors
     /// If the bytes are not a frame of a supported version.
-    pub fn decode(bytes: &'a [u8], checksum: bool) -> Result<Self, Refusal> {
+    pub fn decode(bytes: &'a [u8], config: &SessionConfig) -> Result<Self, Refusal> {
         let (fixed, _) = bytes.split_first_chunk::<FIXED_BYTES>().ok_or(Refusal::FrameTooShort)?;
         let [version, kind, session @ ..] = *fixed;
         let session = u64::from_be_bytes(session);
@@ -68,7 +69,7 @@ impl<'a> Frame<'a> {
         if !PROTOCOL_VERSIONS.contains(&version) && !refusal {
             return Err(Refusal::FrameVersion { version, session });
         }
-        let content = match (kind & CHECKSUM_BIT != 0, checksum) {
+        let content = match (kind & CHECKSUM_BIT != 0, config.checksum) {
             (false, true) => return Err(Refusal::FrameUnchecked),
             (false, false) => bytes,
             (true, _) => verified(bytes)?,

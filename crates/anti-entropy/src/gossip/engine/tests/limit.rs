@@ -53,7 +53,7 @@ fn drain(engine: &mut Engine<Item>, now: Now) -> (Sent, Vec<Event<u32>>) {
 
 /// How many pushes there are in all frames together.
 fn pushes(frames: &[(PeerId, Vec<u8>)]) -> usize {
-    let frames = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap());
+    let frames = frames.iter().map(|(_, frame)| Frame::decode(frame, &SessionConfig::default()).unwrap());
     frames.filter(|frame| frame.kind == FrameKind::Push).map(|frame| pushes_in(frame.payload)).sum()
 }
 
@@ -161,7 +161,10 @@ fn no_more_transfers_run_than_max_transfers() {
         (0..5).for_each(|index| engine.handle_frame(&peer(index), &opening(index as u64), now()));
         let (frames, events) = drain(&mut engine, now());
         // A busy reply is the message 02 and nothing else.
-        let answers = frames.iter().filter(|(_, frame)| Frame::decode(frame, true).unwrap().payload == [2]).count();
+        let answers = frames
+            .iter()
+            .filter(|(_, frame)| Frame::decode(frame, &SessionConfig::default()).unwrap().payload == [2])
+            .count();
         assert_eq!((frames.len(), answers), (5, busy));
         assert_eq!(events.iter().filter(|event| matches!(event, Event::Diverged { .. })).count(), most);
     }
@@ -174,7 +177,11 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
     engine.write(item(1), now()).unwrap();
     engine.sync_now(&peer(0), now());
     let frames = drain(&mut engine, now()).0;
-    let open = frames.iter().map(|(_, frame)| Frame::decode(frame, true).unwrap()).find(Frame::opens).unwrap();
+    let open = frames
+        .iter()
+        .map(|(_, frame)| Frame::decode(frame, &SessionConfig::default()).unwrap())
+        .find(Frame::opens)
+        .unwrap();
     let busy = crate::sync::session::encode_busy(open.session, true);
     engine.handle_frame(&peer(0), &busy, now());
     drain(&mut engine, now());
@@ -190,9 +197,9 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
 fn opened_and_busy(engine: &mut Engine<Item>, now: Now) -> PeerId {
     engine.handle_timeout(now);
     let frames = drain(engine, now).0;
-    let is_opening = |frame: &[u8]| Frame::decode(frame, true).unwrap().opens();
+    let is_opening = |frame: &[u8]| Frame::decode(frame, &SessionConfig::default()).unwrap().opens();
     let (to, opening) = frames.into_iter().rfind(|(_, frame)| is_opening(frame)).expect("a session is opened");
-    let session = Frame::decode(&opening, true).unwrap().session;
+    let session = Frame::decode(&opening, &SessionConfig::default()).unwrap().session;
     engine.handle_frame(&to, &crate::sync::session::encode_busy(session, true), now);
     drain(engine, now);
     to

@@ -118,7 +118,7 @@ fn payload(cluster: &mut Cluster<Item>, writes: u32) -> Vec<u8> {
     let now = cluster.now;
     (0..writes).for_each(|key| drop(cluster.engine(0).write(item(key), now).unwrap()));
     let (sent, _) = frames(cluster.engine(0), now);
-    let frame = Frame::decode(&sent[0], true).unwrap();
+    let frame = Frame::decode(&sent[0], &SessionConfig::default()).unwrap();
     assert_eq!((sent.len(), frame.kind, frame.fragments), (1, FrameKind::Push, 1));
     frame.payload.to_vec()
 }

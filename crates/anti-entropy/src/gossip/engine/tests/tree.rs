@@ -189,7 +189,8 @@ fn what_is_relayed_is_what_came() {
     let first = frames(cluster.engine(ranked[0]), now);
     cluster.engine(ranked[1]).handle_frame(&name(ranked[0]), &first[0].1, now);
     let second = frames(cluster.engine(ranked[1]), now);
-    let payload = |frames: &[(PeerId, Vec<u8>)]| Frame::decode(&frames[0].1, true).unwrap().payload.to_vec();
+    let payload =
+        |frames: &[(PeerId, Vec<u8>)]| Frame::decode(&frames[0].1, &SessionConfig::default()).unwrap().payload.to_vec();
     assert_eq!((first.len(), second.len(), &second[0].0), (1, 1, &name(ranked[2])));
     assert_eq!(payload(&first), payload(&second));
     let stats = cluster.engine(ranked[1]).stats();

@@ -49,7 +49,7 @@ pub(super) fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
 ) -> Option<R> {
     let bytes = postcard::to_allocvec(message).unwrap();
     for frame in frames(header, &bytes, 60_000, true).unwrap() {
-        session.handle_frame(Frame::decode(&frame, true).unwrap(), victim, true, now()).unwrap();
+        session.handle_frame(Frame::decode(&frame, &SessionConfig::default()).unwrap(), victim, now()).unwrap();
     }
     said(session)
 }
@@ -57,7 +57,7 @@ pub(super) fn hand<V: Replicated, M: Serialize, R: serde::de::DeserializeOwned>(
 pub(super) fn said<R: serde::de::DeserializeOwned>(session: &mut Session) -> Option<R> {
     let mut message = Vec::new();
     while let SessionOutput::Send(frame) = session.poll_output() {
-        let frame = Frame::decode(&frame, true).unwrap();
+        let frame = Frame::decode(&frame, &SessionConfig::default()).unwrap();
         message.extend_from_slice(&frame.payload[if frame.fragments == 1 { 0 } else { TAG_BYTES }..]);
     }
     (!message.is_empty()).then(|| postcard::from_bytes(&message).unwrap())
@@ -95,9 +95,9 @@ impl Liar {
         let open = Request::Open(any_open());
         let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
         let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
-        let frame = Frame::decode(&bytes, true).unwrap();
+        let frame = Frame::decode(&bytes, &SessionConfig::default()).unwrap();
         let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
-        session.handle_frame(frame, victim, true, now()).unwrap();
+        session.handle_frame(frame, victim, now()).unwrap();
         assert!(matches!(said(&mut session), Some(Reply::Differs(_))));
         Self { session, exchange: 0 }
     }
@@ -487,14 +487,14 @@ fn converge_with(
             SessionOutput::Done(finished) => return finished.outcome,
             SessionOutput::Send(bytes) => {
                 look(&bytes);
-                let frame = Frame::decode(&bytes, true).unwrap();
+                let frame = Frame::decode(&bytes, &SessionConfig::default()).unwrap();
                 let answerer = answerer.get_or_insert_with(|| Session::accept_valid(&frame, 2, config, now()).unwrap());
-                answerer.handle_frame(frame, b, true, now()).unwrap();
+                answerer.handle_frame(frame, b, now()).unwrap();
             }
             SessionOutput::Wait(_) => {
                 while let Some(SessionOutput::Send(bytes)) = answerer.as_mut().map(Session::poll_output) {
                     look(&bytes);
-                    opener.handle_frame(Frame::decode(&bytes, true).unwrap(), a, true, now()).unwrap();
+                    opener.handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), a, now()).unwrap();
                 }
             }
         }
@@ -536,7 +536,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
         let session = SessionConfig { batch_entries: NonZeroUsize::MIN, ..SessionConfig::default() };
         let (a, b) = if swap { (&mut full, &mut other) } else { (&mut other, &mut full) };
         let outcome = converge_with(a, b, session, |bytes| {
-            let frame = Frame::decode(bytes, true).unwrap();
+            let frame = Frame::decode(bytes, &SessionConfig::default()).unwrap();
             if let Ok(Request::Batch(BatchRequest { batch, .. })) = postcard::from_bytes(frame.payload)
                 && frame.kind == FrameKind::Request
                 && frame.fragments == 1
@@ -567,7 +567,7 @@ fn frames_and_batches_keep_to_their_limits() {
         let mut sizes = Vec::new();
         let outcome = converge_with(&mut a, &mut b, config, |bytes| {
             assert!(bytes.len() <= 8192);
-            let frame = Frame::decode(bytes, true).unwrap();
+            let frame = Frame::decode(bytes, &SessionConfig::default()).unwrap();
             if let (FrameKind::Request, Ok(Request::Batch(BatchRequest { batch, .. }))) =
                 (frame.kind, postcard::from_bytes(frame.payload))
             {
@@ -583,7 +583,7 @@ fn frames_and_batches_keep_to_their_limits() {
     (0..60).for_each(|key| write(&mut a, key, &"x".repeat(if key == 30 { 2000 } else { 100 })));
     let config = SessionConfig { batch_bytes: 1000, ..SessionConfig::default() };
     let outcome = converge_with(&mut a, &mut b, config, |bytes| {
-        let frame = Frame::decode(bytes, true).unwrap();
+        let frame = Frame::decode(bytes, &SessionConfig::default()).unwrap();
         if let (FrameKind::Request, Ok(Request::Batch(BatchRequest { batch, .. }))) =
             (frame.kind, postcard::from_bytes(frame.payload))
         {
@@ -600,7 +600,7 @@ fn answers_keep_to_their_limit() {
     let config = SessionConfig { answer_bytes: 400, max_sketch_cells: 0, ..SessionConfig::default() };
     let mut answers = 0;
     let outcome = converge_with(&mut a, &mut b, config, |bytes| {
-        let frame = Frame::decode(bytes, true).unwrap();
+        let frame = Frame::decode(bytes, &SessionConfig::default()).unwrap();
         if let (FrameKind::Reply, Ok(Reply::Answer(answer))) = (frame.kind, postcard::from_bytes(frame.payload)) {
             answers += 1;
             assert!(postcard::to_allocvec(&answer).unwrap().len() <= 400);
@@ -617,9 +617,9 @@ fn more_cuts_than_fit_into_an_opening_are_refused_before_memory_is_taken() {
     let open = Request::Open(Open { cuts, ..any_open() });
     let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
     let bytes = header.encode(0, 1, &postcard::to_allocvec(&open).unwrap(), true);
-    let frame = Frame::decode(&bytes, true).unwrap();
+    let frame = Frame::decode(&bytes, &SessionConfig::default()).unwrap();
     let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
-    session.handle_frame(frame, &mut victim, true, now()).unwrap();
+    session.handle_frame(frame, &mut victim, now()).unwrap();
     assert_eq!(said(&mut session), Some(Reply::Refused(RefusalCode::MessageTooLong)));
     assert_eq!(outcome(&mut session), Some(Outcome::Refused(Refusal::MessageTooLong)));
 }

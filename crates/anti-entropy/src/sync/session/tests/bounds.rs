@@ -70,9 +70,9 @@ impl Asked {
     fn new(mut victim: Replica<Item>, open: &Request) -> Self {
         let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
         let bytes = header.encode(0, 1, &postcard::to_allocvec(open).unwrap(), true);
-        let frame = Frame::decode(&bytes, true).unwrap();
+        let frame = Frame::decode(&bytes, &SessionConfig::default()).unwrap();
         let mut session = Session::accept_valid(&frame, NONCE, SessionConfig::default(), now()).unwrap();
-        session.handle_frame(frame, &mut victim, true, now()).unwrap();
+        session.handle_frame(frame, &mut victim, now()).unwrap();
         let first = said(&mut session);
         Self { session, victim, exchange: 1, first }
     }
@@ -238,7 +238,7 @@ fn cells_that_were_allowed_are_taken_whatever_is_allowed_by_now() {
     let mut cells = None;
     let finished = pair.run(|pair| {
         let Some((false, frame)) = pair.flying.first() else { return };
-        let frame = Frame::decode(frame, true).unwrap();
+        let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
         if let Some(Reply::Differs(Differs { first: First::Cells(chunk), .. })) = message::read(frame.payload) {
             cells = Some(chunk.end());
             write(&mut pair.a, 5000, "one more");
@@ -360,7 +360,7 @@ fn who_is_being_written_asks_twice_at_most_what_is_held() {
     let (mut next, mut questions, mut batches) = (1, 0, 0);
     let finished = pair.run(|pair| {
         for (to_answerer, frame) in &pair.flying {
-            let frame = Frame::decode(frame, true).unwrap();
+            let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
             match message::read(frame.payload).filter(|_| *to_answerer && frame.fragments == 1) {
                 Some(Request::Inventory(_)) => questions += 1,
                 Some(Request::Batch(_)) => (questions, batches) = (0, batches + 1),

@@ -121,13 +121,13 @@ impl History {
         let next = self.random.usize(0..link.flying.len());
         let repeated = self.random.u32(0..20) == 0;
         let (to_answerer, bytes) = if repeated { link.flying[next].clone() } else { link.flying.remove(next) };
-        let frame = Frame::decode(&bytes, true).unwrap();
+        let frame = Frame::decode(&bytes, &SessionConfig::default()).unwrap();
         let here = &mut self.replicas[link.sides[usize::from(to_answerer)]];
         if to_answerer && link.answerer.is_none() {
             link.answerer = Session::accept_valid(&frame, self.random.u64(..), config(), now());
         }
         let session = if to_answerer { link.answerer.as_mut() } else { Some(&mut link.opener) };
-        let handled = session.map_or(Ok(()), |session| session.handle_frame(frame, here, true, now()));
+        let handled = session.map_or(Ok(()), |session| session.handle_frame(frame, here, now()));
         link.frames += 1;
         if link.frames > 1000 {
             return Err("a session without an end".into());

@@ -108,7 +108,7 @@ struct Seen {
 impl Seen {
     fn count_flying(&mut self, flying: &[(bool, Vec<u8>)]) {
         for (to_answerer, frame) in flying {
-            let Ok(frame) = Frame::decode(frame, true) else { continue };
+            let Ok(frame) = Frame::decode(frame, &SessionConfig::default()) else { continue };
             if frame.fragments == 1 && *to_answerer {
                 self.count_request(message::read(frame.payload));
             } else if let (1, Some(Reply::Differs(differs))) = (frame.fragments, message::read(frame.payload)) {

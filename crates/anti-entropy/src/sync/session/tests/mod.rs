@@ -126,17 +126,17 @@ impl<V: Replicated> Pair<V> {
             let at = self.random.usize(0..bytes.len());
             bytes[at] ^= 1 << self.random.u32(0..8);
         }
-        let Ok(frame) = Frame::decode(&bytes, true) else { return };
+        let Ok(frame) = Frame::decode(&bytes, &SessionConfig::default()) else { return };
         if to_answerer {
             if self.answerer.is_none() {
                 let nonce = self.random.u64(..);
                 self.answerer = Session::accept_valid(&frame, nonce, self.config, self.now);
             }
             if let Some(answerer) = &mut self.answerer {
-                answerer.handle_frame(frame, &mut self.b, true, self.now).unwrap();
+                answerer.handle_frame(frame, &mut self.b, self.now).unwrap();
             }
         } else {
-            self.opener.handle_frame(frame, &mut self.a, true, self.now).unwrap();
+            self.opener.handle_frame(frame, &mut self.a, self.now).unwrap();
         }
     }
 }
@@ -400,16 +400,19 @@ fn another_protocol_version_is_refused_with_a_reason() {
     let mut opener = Session::open_valid(9, &mut replica::<Item>(1), SessionConfig::default(), now());
     let SessionOutput::Send(mut frame) = opener.poll_output() else { panic!("an opener opens") };
     frame[0] = 77;
-    let error = Frame::decode(&frame, true).unwrap_err();
+    let error = Frame::decode(&frame, &SessionConfig::default()).unwrap_err();
     assert_eq!(error, Refusal::FrameVersion { version: 77, session: 9 });
     // From a peer that speaks our version it comes of damage to the version's byte, and the frame is repeated.
     let refusal = encode_version_refusal(9, true);
-    opener.handle_frame(Frame::decode(&refusal, true).unwrap(), &mut replica::<Item>(1), true, now()).unwrap();
+    opener
+        .handle_frame(Frame::decode(&refusal, &SessionConfig::default()).unwrap(), &mut replica::<Item>(1), now())
+        .unwrap();
     assert!(matches!(opener.poll_output(), SessionOutput::Wait(_)));
     let header = Header { kind: FrameKind::Refusal, session: 9, exchange: 0 };
     let mut refusal = header.encode(0, 1, &[2, 3], false);
     refusal[0] = 3;
-    opener.handle_frame(Frame::decode(&refusal, false).unwrap(), &mut replica::<Item>(1), true, now()).unwrap();
+    let unchecked = SessionConfig { checksum: false, ..SessionConfig::default() };
+    opener.handle_frame(Frame::decode(&refusal, &unchecked).unwrap(), &mut replica::<Item>(1), now()).unwrap();
     let SessionOutput::Done(finished) = opener.poll_output() else { panic!("a refused session ends") };
     assert_eq!(finished.outcome, Outcome::Refused(Refusal::Version { min: 2, max: 3 }));
 }
@@ -423,7 +426,9 @@ fn a_message_of_very_many_fragments_is_refused_at_once() {
         let header = Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
         for fragment in [0, 1] {
             let bytes = header.encode(fragment, fragments, &[7; 8], true);
-            session.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut replica, true, now()).unwrap();
+            session
+                .handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), &mut replica, now())
+                .unwrap();
         }
         while let SessionOutput::Send(_) = session.poll_output() {}
         let too_long = Outcome::Refused(Refusal::MessageTooLong);
@@ -440,18 +445,18 @@ fn fragments_of_two_messages_are_not_mixed() {
     let fragments = |filling: u8| frames(header, &[filling; 1000], 400, true).unwrap();
     let (old, new) = (fragments(1), fragments(2));
     let mut opener = Exchange::opener(7, &config);
-    let mut hand = |bytes: &[u8]| opener.receive(Frame::decode(bytes, true).unwrap(), &config);
+    let mut hand = |bytes: &[u8]| opener.receive(Frame::decode(bytes, &SessionConfig::default()).unwrap(), &config);
     for piece in [&old[0], &old[1], &new[2], &new[0]] {
         assert_eq!(hand(piece), Received::Piece);
     }
     assert_eq!(hand(&new[1]), Received::Message(vec![2; 1000]));
     // What has the tag of another message is lost, as if it had not arrived.
     let mut opener = Exchange::opener(7, &config);
-    let mut forged = Frame::decode(&old[2], true).unwrap().payload.to_vec();
+    let mut forged = Frame::decode(&old[2], &SessionConfig::default()).unwrap().payload.to_vec();
     *forged.last_mut().unwrap() = 9;
     let forged = header.encode(2, 3, &forged, true);
     for (piece, expected) in [(&old[0], Received::Piece), (&old[1], Received::Piece), (&forged, Received::Nothing)] {
-        assert_eq!(opener.receive(Frame::decode(piece, true).unwrap(), &config), expected);
+        assert_eq!(opener.receive(Frame::decode(piece, &SessionConfig::default()).unwrap(), &config), expected);
     }
 }
 
@@ -466,7 +471,7 @@ fn frames_of_other_sessions_are_ignored() {
     let close = postcard::to_allocvec(&Request::Abort).unwrap();
     for (kind, session) in [(FrameKind::Request, 1), (FrameKind::Request, 5), (FrameKind::Reply, 1)] {
         let bytes = Header { kind, session, exchange: 1 }.encode(0, 1, &close, true);
-        answerer.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut pair.b, true, now()).unwrap();
+        answerer.handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), &mut pair.b, now()).unwrap();
         assert!(matches!(answerer.poll_output(), SessionOutput::Wait(_)), "{kind:?} of session {session}");
     }
 }

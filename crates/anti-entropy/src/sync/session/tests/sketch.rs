@@ -176,7 +176,7 @@ fn beyond_the_cells_that_are_kept_large_stores_compare_trees() {
 
 /// Changes the cells of the first answer, as a lying member would, with everything around them made to fit.
 fn poison(frame: &[u8], change: &mut dyn FnMut(&mut Vec<Cell>)) -> Vec<u8> {
-    let read = Frame::decode(frame, true).unwrap();
+    let read = Frame::decode(frame, &SessionConfig::default()).unwrap();
     let Some(Reply::Differs(mut differs)) = message::read::<Reply>(read.payload) else { return frame.to_vec() };
     let First::Cells(chunk) = &differs.first else { return frame.to_vec() };
     let mut cells = chunk.cells().to_vec();
@@ -242,13 +242,13 @@ fn poisoned_sketches_cost_time_and_nothing_else() {
 fn reply(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<Item>) -> Request {
     let header = Header { kind: FrameKind::Reply, session: 1, exchange };
     let bytes = header.encode(0, 1, &postcard::to_allocvec(reply).unwrap(), true);
-    session.handle_frame(Frame::decode(&bytes, true).unwrap(), victim, true, now()).unwrap();
+    session.handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), victim, now()).unwrap();
     request_of(session)
 }
 
 fn request_of(session: &mut Session) -> Request {
     let SessionOutput::Send(frame) = session.poll_output() else { panic!("it says nothing") };
-    message::read(Frame::decode(&frame, true).unwrap().payload).unwrap()
+    message::read(Frame::decode(&frame, &SessionConfig::default()).unwrap().payload).unwrap()
 }
 
 fn differs(chunk: Chunk) -> Reply {
@@ -316,17 +316,17 @@ fn an_answerer_makes_no_more_cells_than_its_limit() {
     let config = SessionConfig { max_sketch_cells: 40, ..SessionConfig::default() };
     let mut opener = Session::open_valid(1, &mut a, SessionConfig::default(), now());
     let SessionOutput::Send(frame) = opener.poll_output() else { panic!("it says nothing") };
-    let frame = Frame::decode(&frame, true).unwrap();
+    let frame = Frame::decode(&frame, &SessionConfig::default()).unwrap();
     let mut answerer = Session::accept_valid(&frame, 5, config, now()).unwrap();
-    answerer.handle_frame(frame, &mut b, true, now()).unwrap();
+    answerer.handle_frame(frame, &mut b, now()).unwrap();
     let SessionOutput::Send(_) = answerer.poll_output() else { panic!("it says nothing") };
     let asked = [(0, u32::MAX, 0..40), (u32::MAX, u32::MAX, 40..40), (39, 5, 39..40), (12, 3, 12..15), (50, 1, 40..40)];
     for (exchange, (start, count, range)) in (1..).zip(asked) {
         let message = postcard::to_allocvec(&Request::Cells { start, count }).unwrap();
         let bytes = Header { kind: FrameKind::Request, session: 5, exchange }.encode(0, 1, &message, true);
-        answerer.handle_frame(Frame::decode(&bytes, true).unwrap(), &mut b, true, now()).unwrap();
+        answerer.handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), &mut b, now()).unwrap();
         let SessionOutput::Send(frame) = answerer.poll_output() else { panic!("it says nothing") };
-        let reply = message::read::<Reply>(Frame::decode(&frame, true).unwrap().payload);
+        let reply = message::read::<Reply>(Frame::decode(&frame, &SessionConfig::default()).unwrap().payload);
         let Some(Reply::Cells(chunk)) = reply else { panic!("no cells: {reply:?}") };
         assert_eq!(chunk.start()..chunk.end(), range);
         let mut all = crate::summary::sketch::Encoder::of_range(b.summary(), KeyRange::ALL);
@@ -343,7 +343,7 @@ fn an_empty_replica_is_filled_in_order_and_without_finding_anything() {
     let mut pair = Pair::new(replica(2), full, SessionConfig::default(), Link::default(), 0);
     let finished = pair.run(|pair| {
         for (to_answerer, frame) in &pair.flying {
-            let frame = Frame::decode(frame, true).unwrap();
+            let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
             if let (true, 1, Some(Request::Ask(_) | Request::Cells { .. })) =
                 (*to_answerer, frame.fragments, message::read(frame.payload))
             {
@@ -360,7 +360,7 @@ fn an_empty_replica_is_filled_in_order_and_without_finding_anything() {
 /// What the batches stand against that are on their way to the answerer, each in one frame.
 fn bases_flying(pair: &Pair<Item>) -> impl Iterator<Item = BatchBase> + '_ {
     pair.flying.iter().filter(|(to_answerer, _)| *to_answerer).filter_map(|(_, frame)| {
-        let frame = Frame::decode(frame, true).unwrap();
+        let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
         assert_eq!(frame.fragments, 1);
         match message::read(frame.payload) {
             Some(Request::Batch(request)) => Some(request.batch.base),
@@ -437,7 +437,7 @@ fn whole_batches_are_bounded_by_what_the_receiver_holds() {
     let mut pair = Pair::new(stale, fresh, SessionConfig::default(), Link::default(), 0);
     let finished = pair.run(|pair| {
         for (to_answerer, frame) in &pair.flying {
-            let frame = Frame::decode(frame, true).unwrap();
+            let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
             if let (true, Some(Request::Batch(_))) = (*to_answerer, message::read(frame.payload)) {
                 batches += 1;
             }

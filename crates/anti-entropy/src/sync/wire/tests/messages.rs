@@ -270,7 +270,7 @@ fn several_pushes_of_a_frame_stand_one_behind_the_other() {
     let payload = goldens.concat();
     let frame = encode_push_frame(&bytes(&payload), &SessionConfig { schema_id: SESSION, ..SessionConfig::default() });
     assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
-    let mut rest = Frame::decode(&frame, true).unwrap().payload;
+    let mut rest = Frame::decode(&frame, &SessionConfig::default()).unwrap().payload;
     for (push, _) in pushes() {
         let (read, behind) = postcard::take_from_bytes::<Push>(rest).unwrap();
         assert_eq!(read, push);
@@ -290,10 +290,11 @@ fn an_answer_lists_what_the_tree_holds() {
 
 #[test]
 fn frames_have_these_bytes() {
+    let unchecked = SessionConfig { checksum: false, ..SessionConfig::default() };
     for (header, fragment, fragments, payload, golden) in frames() {
         let golden = bytes(golden);
         assert_eq!(hex(&header.encode(fragment, fragments, payload, true)), hex(&golden));
-        let frame = Frame::decode(&golden, true).unwrap();
+        let frame = Frame::decode(&golden, &SessionConfig::default()).unwrap();
         assert_eq!((frame.kind, frame.session, frame.exchange), (header.kind, header.session, header.exchange));
         assert_eq!((frame.fragment, frame.fragments, frame.payload), (fragment, fragments, payload));
         assert_eq!(frame.len_bytes(), golden.len());
@@ -301,8 +302,8 @@ fn frames_have_these_bytes() {
         let mut plain = golden[..golden.len() - 8].to_vec();
         plain[1] &= 0x7f;
         assert_eq!(header.encode(fragment, fragments, payload, false), plain);
-        assert_eq!(Frame::decode(&plain, false).unwrap().payload, payload);
-        assert_eq!(Frame::decode(&plain, true), Err(Refusal::FrameUnchecked));
+        assert_eq!(Frame::decode(&plain, &unchecked).unwrap().payload, payload);
+        assert_eq!(Frame::decode(&plain, &SessionConfig::default()), Err(Refusal::FrameUnchecked));
     }
     assert_eq!(hex(&encode_version_refusal(SESSION, true)), frames()[3].4);
 }
@@ -316,14 +317,14 @@ fn every_flipped_bit_and_every_truncation_of_a_frame_is_refused() {
     let messages = messages.chain(pushes().into_iter().map(|(_, golden)| (FrameKind::Push, golden)));
     all.extend(messages.map(|(kind, golden)| header(kind).encode(0, 1, &bytes(golden), true)));
     for frame in all {
-        assert!(Frame::decode(&frame, true).is_ok());
+        assert!(Frame::decode(&frame, &SessionConfig::default()).is_ok());
         for end in 0..frame.len() {
-            assert!(Frame::decode(&frame[..end], true).is_err(), "cut to {end} bytes");
+            assert!(Frame::decode(&frame[..end], &SessionConfig::default()).is_err(), "cut to {end} bytes");
         }
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(Frame::decode(&damaged, true).is_err(), "bit {bit} of {}", hex(&frame));
+            assert!(Frame::decode(&damaged, &SessionConfig::default()).is_err(), "bit {bit} of {}", hex(&frame));
         }
     }
 }
@@ -352,21 +353,21 @@ fn damaged_messages_without_a_checksum_do_no_harm() {
             message.truncate(random.usize(0..message.len() * 3) + 1);
             let answered = kind == FrameKind::Request;
             let (mut session, exchange) = if answered {
-                let first = Frame::decode(&opening, false).unwrap();
+                let first = Frame::decode(&opening, &config).unwrap();
                 let mut session = Session::accept_valid(&first, 8, config, now).unwrap();
-                session.handle_frame(first, &mut replica, true, now).unwrap();
+                session.handle_frame(first, &mut replica, now).unwrap();
                 (session, 1)
             } else {
                 (Session::open_valid(8, &mut replica, config, now), 0)
             };
             let frame = Header { kind, session: 8, exchange }.encode(0, 1, &message, false);
-            session.handle_frame(Frame::decode(&frame, false).unwrap(), &mut replica, true, now).unwrap();
+            session.handle_frame(Frame::decode(&frame, &config).unwrap(), &mut replica, now).unwrap();
             while let SessionOutput::Send(_) = session.poll_output() {}
             let mut damaged = frame;
             let at = random.usize(0..damaged.len());
             damaged[at] = random.u8(..);
-            if let Ok(frame) = Frame::decode(&damaged, false) {
-                session.handle_frame(frame, &mut replica, true, now).unwrap();
+            if let Ok(frame) = Frame::decode(&damaged, &config) {
+                session.handle_frame(frame, &mut replica, now).unwrap();
             }
         }
     }
