@@ -26,7 +26,8 @@ fuzz_target!(|input: (Changes, Changes, Vec<(u8, u8, Vec<u8>)>)| {
         config.max_cells = MAX_CELLS;
         config.max_symbols = 2000;
     });
-    let mut decoder = Decoder::new(Encoder::from_sketch(&sketch, encoder(&ours).snapshot().clone()), limits);
+    let mut decoder = Decoder::new(Encoder::from_sketch(&sketch, encoder(&ours).snapshot().clone()), limits)
+        .expect("the limits are valid");
     let mut misled = false;
     for (what, size, bytes) in steps {
         let honest = peer.chunk(decoder.cells(), size.into());
@@ -85,7 +86,7 @@ fn follow(changes: &Changes) -> (BTreeMap<KeyHash, Fingerprint>, Sketch) {
         config.entries_per_cell = some(3);
     });
     let mut tree: MerkleTree = MerkleTree::new();
-    let mut sketch = Sketch::new(config.clone());
+    let mut sketch = Sketch::new(config.clone()).expect("the settings are valid");
     for (place, value) in changes {
         let key = KeyHash::from_u128(u128::from(*place) << 120 | u128::from(value % 2) << 70);
         let after = (value % 8 > 1).then_some(Fingerprint::from_bytes([*value; 32]));
@@ -100,7 +101,7 @@ fn follow(changes: &Changes) -> (BTreeMap<KeyHash, Fingerprint>, Sketch) {
     }
     let cells = sketch.cells().len();
     assert_eq!(sketch.cells(), Encoder::new(tree.snapshot()).cells(0..cells));
-    assert!(Sketch::from_entries(tree.range(&KeyRange::ALL), config).cells().len() <= 64);
+    assert!(Sketch::from_entries(tree.range(&KeyRange::ALL), config).expect("the settings are valid").cells().len() <= 64);
     (tree.range(&KeyRange::ALL).collect(), sketch)
 }
 

@@ -125,7 +125,7 @@ fn by_sketch(pair: &mut Pair, symbols: u64) -> (u64, u32) {
         config.max_cells = 1 << 20;
         config.max_symbols = 1 << 20;
     });
-    let mut decoder = Decoder::new(Encoder::new(pair.ours.summary()), limits);
+    let mut decoder = Decoder::new(Encoder::new(pair.ours.summary()), limits).expect("2^20 cells are allowed");
     let mut peer = Encoder::new(pair.theirs.summary());
     let few = symbols.min(60);
     let first = (few + (32 * few).isqrt()).max(symbols * 87 / 64 + (4 * symbols).isqrt() + 8 * u64::from(symbols > 60));

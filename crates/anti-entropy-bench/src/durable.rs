@@ -185,7 +185,8 @@ fn measure_opening(path: &Path, entries: u64, progress: &Progress) -> Result<Row
         assert_eq!(records?, entries, "the file holds what was written");
         let (built, mut tree): (_, MerkleTree) = processor_time(|| MerkleTree::from_entries(held));
         let (hashed, snapshot) = processor_time(|| tree.snapshot());
-        let (sketched, _) = processor_time(|| Sketch::from_entries(&snapshot, SketchConfig::default()));
+        let (sketched, sketch) = processor_time(|| Sketch::from_entries(&snapshot, SketchConfig::default()));
+        sketch.expect("the defaults are valid");
         let parts = [scanned, built + hashed, sketched].map(|nanoseconds| nanoseconds / 1e9);
         whole.add(all);
         file_time.add(opened);

@@ -128,7 +128,8 @@ pub(crate) fn measure(count: u64, differences: &[u64], progress: &Progress, mut 
     let mut unit = Unit::default();
     progress.show(&format!("{count} entries: building"));
     let tree = MerkleTree::from_entries(entries(0..count, 0));
-    let build = || Sketch::from_entries(tree.range(&KeyRange::ALL), SketchConfig::default());
+    let build =
+        || Sketch::from_entries(tree.range(&KeyRange::ALL), SketchConfig::default()).expect("the defaults are valid");
     let mut build_ns = Samples::default();
     for _ in 0..3 {
         unit.sample();
@@ -222,7 +223,7 @@ fn measure_finding(count: u64, differences: u64, ours: &mut Side) -> FindingRow 
         let (needed, _, status) = trips_from(ours, &mut peer, 1, |decoder, _| 1 + decoder.cells() / 1000);
         misled += u64::from(status != DecodeStatus::Complete);
         cells += needed;
-        let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default());
+        let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default()).expect("the defaults are valid");
         let chunk = peer.chunk(0, needed);
         decode.add(processor_time(|| decoder.handle_chunk(&chunk)).0 / 1e3);
         look_up.add(processor_time(|| black_box(decoder.differences()).is_ok()).0 / 1e3);
@@ -254,7 +255,7 @@ fn trips_from(
     first: usize,
     next: impl Fn(&Decoder, usize) -> usize,
 ) -> (usize, usize, DecodeStatus) {
-    let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default());
+    let mut decoder = Decoder::new(ours.encoder(), DecoderLimits::default()).expect("the defaults are valid");
     let (mut size, mut trips) = (first, 0);
     loop {
         trips += 1;

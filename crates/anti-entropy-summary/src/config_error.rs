@@ -1,4 +1,4 @@
-//! What is wrong with a setting.
+//! The error for settings, and the checks that return it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -19,19 +19,19 @@ use core::fmt::Debug;
 pub struct ConfigError {
     /// The field, with the names of the structs that contain it: `gossip.session.max_frame_bytes`.
     pub field: String,
-    /// Its value.
+    /// The value that was refused.
     pub value: String,
-    /// What it must be: `at most 100`, for example.
+    /// The values that are allowed: `at most 100`, for example.
     pub bound: String,
 }
 
 impl ConfigError {
-    /// The error that `field` has this value and must satisfy this bound.
+    /// An error for a field whose value is outside of `bound`.
     pub fn new(field: &str, value: impl Debug, bound: &str) -> Self {
         Self { field: field.to_string(), value: format!("{value:?}"), bound: bound.to_string() }
     }
 
-    /// Checks an upper bound, itself included.
+    /// Checks that a value does not exceed `most`.
     ///
     /// # Errors
     /// If the value is above the bound.
@@ -39,7 +39,7 @@ impl ConfigError {
         if value <= most { Ok(()) } else { Err(Self::new(field, value, &format!("at most {most:?}"))) }
     }
 
-    /// Checks a lower bound, itself included.
+    /// Checks that a value is not below `least`.
     ///
     /// # Errors
     /// If the value is below the bound.
@@ -47,10 +47,10 @@ impl ConfigError {
         if value >= least { Ok(()) } else { Err(Self::new(field, value, &format!("at least {least:?}"))) }
     }
 
-    /// Checks that a field does not exceed another one of the same configuration.
+    /// Checks that a field does not exceed another field of the same configuration.
     ///
     /// # Errors
-    /// If it does; the bound names the other field and its value.
+    /// If it does. The bound names the other field and its value.
     pub fn at_most_field<T: PartialOrd + Debug + Copy>(
         field: &str,
         value: T,
@@ -64,7 +64,7 @@ impl ConfigError {
         }
     }
 
-    /// The same error, of a configuration that is the field `config` of another one.
+    /// The same error for a configuration that is the field `config` of another one.
     pub fn within(self, config: &str) -> Self {
         Self { field: format!("{config}.{}", self.field), ..self }
     }

@@ -1,4 +1,4 @@
-//! What differs between two snapshots in one process.
+//! The differences between two snapshots in one process.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,10 +11,10 @@ use super::node::{FAN_OUT, Link};
 use super::span::{Span, slot_span};
 use super::view::{Body, View};
 
-/// The differences between two snapshots, in ascending order of the key hashes; made by
+/// An iterator over the differences between two snapshots, in ascending order of the key hashes. Made by
 /// [`Snapshot::diff`](super::Snapshot::diff).
 ///
-/// Subtrees with equal digests are skipped, so that all of it costs O(depth) for each difference. Memory is O(depth).
+/// Subtrees with equal digests are skipped: each difference costs O(depth). Takes O(depth) of memory.
 pub struct Diff<'a> {
     span: Span,
     /// Pairs yet to be compared, the lowest on top. Both of a pair cover the same stretch of the space.

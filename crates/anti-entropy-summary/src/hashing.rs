@@ -1,4 +1,4 @@
-//! What is hashed, and with what. The byte-exact definition is in the documentation of the module above.
+//! Computing the digests of nodes. The crate's documentation defines them byte by byte.
 
 use core::any::TypeId;
 

@@ -1,4 +1,4 @@
-//! Where a key lies: its hash, and ranges of the space of all hashes.
+//! Key hashes, and ranges of them.
 
 #[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
 mod arbitrary;
@@ -9,32 +9,32 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 crate::__opaque_bytes! {
-    /// The place of a key in the key-hash space: 128 bits, ordered as a big-endian number.
+    /// The hash of a key: 128 bits, ordered as a big-endian number.
     ///
-    /// A replica takes the first 16 bytes of SHA-256 over the encoded key (docs/protocol.md, "Key hash"). The hash is
-    /// not keyed, so that all replicas agree on the place of a key without having met.
+    /// A replica uses the first 16 bytes of SHA-256 over the encoded key (docs/protocol.md, "Key hash"). The hash is
+    /// not keyed, so that all replicas compute the same one.
     pub struct KeyHash(16)
 }
 
 impl KeyHash {
     /// Length in bits.
     pub const BITS: u32 = 128;
-    /// The lowest hash, where every complete range starts.
+    /// The lowest hash.
     pub const MIN: Self = Self([0; Self::LEN]);
     /// The highest hash.
     pub const MAX: Self = Self([0xff; Self::LEN]);
 
-    /// The place of a key: the first 16 bytes of SHA-256 over a tag and the key in postcard's encoding.
+    /// The hash of a key: the first 16 bytes of SHA-256 over a tag and the key's encoding by postcard.
     ///
     /// O(length of the encoding).
     ///
     /// # Panics
-    /// If the key's `Serialize` fails of itself, or writes a sequence without saying its length first.
+    /// If the key's `Serialize` implementation returns an error, or writes a sequence without its length.
     pub fn of<K: Serialize + ?Sized>(key: &K) -> Self {
         Self::of_encoded(&postcard::to_allocvec(key).expect("a key serialises without failing, with lengths known"))
     }
 
-    /// The place of a key of which these bytes are the encoding.
+    /// The hash of the key with this encoding. O(length).
     pub fn of_encoded(key: &[u8]) -> Self {
         const TAG: u8 = 0x10;
         let hash: [u8; 32] = Sha256::new().chain_update([TAG]).chain_update(key).finalize().into();
@@ -47,13 +47,13 @@ impl KeyHash {
         u128::from_be_bytes(self.0)
     }
 
-    /// The hash that a number stands for.
+    /// The hash with this value as a number.
     #[inline]
     pub const fn from_u128(number: u128) -> Self {
         Self(number.to_be_bytes())
     }
 
-    /// The lowest hash that starts with these 64 bits, most significant byte first.
+    /// The lowest hash whose first 64 bits are `prefix`.
     #[inline]
     pub const fn from_prefix(prefix: u64) -> Self {
         Self::from_u128((prefix as u128) << 64)
@@ -65,13 +65,13 @@ impl KeyHash {
         (self.to_u128() >> 64) as u64
     }
 
-    /// The boundary with the fewest significant bits that separates `self` from the greater hash `next`:
-    /// `self < boundary <= next`.
+    /// The hash with the fewest significant bits that separates `self` from the greater hash `next`: `self < boundary
+    /// <= next`.
     ///
-    /// Ranges are cut at such boundaries: short ones coincide more often, and equal cuts merge.
+    /// Ranges are cut at such boundaries: short ones coincide more often, and equal cuts can be merged.
     ///
     /// # Panics
-    /// Never; if `next` is not greater than `self`, `next` is returned.
+    /// Never. If `next` is not greater than `self`, returns `next`.
     #[inline]
     pub fn boundary_before(self, next: Self) -> Self {
         if next <= self {
@@ -85,7 +85,7 @@ impl KeyHash {
     }
 }
 
-/// A half-open range `[lo, hi)` of the key-hash space; without `hi` it reaches the top.
+/// A half-open range `[lo, hi)` of key hashes. Without `hi` it has no upper end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "(KeyHash, Option<KeyHash>)")]
 pub struct KeyRange {
@@ -94,10 +94,11 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// The whole key-hash space.
+    /// All key hashes.
     pub const ALL: Self = Self { lo: KeyHash::MIN, hi: None };
 
-    /// The range from `lo` up to, and without, `hi` (`None`: up to the top). `None` is returned where it would be empty.
+    /// The range from `lo` up to and excluding `hi`; `None` for no upper end. Returns `None` if the range would be
+    /// empty.
     #[inline]
     pub fn new(lo: KeyHash, hi: Option<KeyHash>) -> Option<Self> {
         match hi {
@@ -112,7 +113,7 @@ impl KeyRange {
         self.lo
     }
 
-    /// The first hash behind the range; `None` if it reaches the top.
+    /// The first hash above the range; `None` if the range has no upper end.
     #[inline]
     pub const fn hi(&self) -> Option<KeyHash> {
         self.hi
@@ -130,14 +131,14 @@ impl KeyRange {
         self.lo <= other.lo && end_at_most(other.hi, self.hi)
     }
 
-    /// What two ranges have in common; `None` if that is nothing.
+    /// The intersection of two ranges; `None` if it is empty.
     #[inline]
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let hi = if end_at_most(self.hi, other.hi) { self.hi } else { other.hi };
         Self::new(self.lo.max(other.lo), hi)
     }
 
-    /// The range as standard library bounds, for ordered maps.
+    /// The range as bounds of the standard library's ordered maps.
     pub const fn bounds(&self) -> (Bound<KeyHash>, Bound<KeyHash>) {
         let end = match self.hi {
             Some(hi) => Bound::Excluded(hi),

@@ -2,7 +2,7 @@
 //!
 //! # The digest, byte by byte
 //!
-//! The tree over a set `S` of entries is a function of `S` alone, whatever the order of changes that led to it:
+//! The tree over a set `S` of entries depends on `S` alone, not on the order of changes:
 //!
 //! - If `S` has at most [`BUCKET`] (16) entries it is a *leaf*. Its digest is `H(header || entry || entry || ...)`.
 //!   The header is 16 bytes: `00`, eleven zeros, and the number of entries as 32 bits, big-endian. Then each entry, in
@@ -13,19 +13,20 @@
 //!   bit `i` (of value `2^i`) says that part `i` is not empty; five zeros; and the number of entries in `S` as 64 bits,
 //!   big-endian. Then the digests of the trees over the parts that are not empty, in ascending order.
 //!
-//! Headers have 16 bytes so that the rest lies where a hash function reads it fastest: packed ones of 5 and 11 bytes
-//! fill no fewer blocks under an inner node, and made an update and its root 5 per cent slower.
+//! Headers have 16 bytes so that the rest is aligned as hash functions read it fastest. Packed headers of 5 and 11
+//! bytes save no block of an inner node, and make an update and its root 5 per cent slower.
 //!
 //! `H` is SHA-256 unless another [`HashFunction`] is chosen. The empty set is a leaf of no
 //! entries: `H` of sixteen zeros.
 //!
-//! **The digest of a range is the digest of the set of entries in it**, that is, the root of a tree that holds just
-//! those. A range of aligned bounds therefore costs a look-up, any other one costs the nodes along its two edges.
+//! **The digest of a range is the digest of the set of entries in it**: the root of a tree that holds just those
+//! entries. If the bounds of a range are aligned with nodes, its digest is looked up. Otherwise only the nodes along
+//! its two edges are computed.
 //!
 //! Leaves and inner nodes start with different bytes, every length is fixed or stated, and the full key hashes are in
-//! the leaves: two different sets have the same digest only if `H` has a collision. Path compression (a chain of inner
-//! nodes with one child is never there) makes it pointless to grind keys to one branch: no tree is deeper than
-//! 64 nodes, and none has more nodes than entries.
+//! the leaves. So two different sets have the same digest only if `H` has a collision. An inner node never has a single
+//! child (path compression), so that an attacker who crafts keys with long common prefixes gains nothing: no tree is
+//! deeper than 64 nodes, and none has more nodes than entries.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -11,7 +11,7 @@ use super::fingerprint::Fingerprint;
 use super::item::Item;
 use super::span::{Span, slot_of, slot_span};
 
-/// The greatest number of entries that a leaf of the tree holds.
+/// The most entries that a leaf of the tree holds.
 pub const BUCKET: usize = 16;
 
 /// Children of an inner node. Four is where bytes hashed by an update are fewest: (fan-out) / log2(fan-out) is lowest

@@ -1,4 +1,4 @@
-//! How hashes and ids look: opaque newtypes over bytes, all alike.
+//! Opaque newtypes over byte arrays, for hashes and ids.
 
 /// Defines an opaque newtype over an array of bytes: `LEN`, `from_bytes`, `to_bytes`, `as_bytes`, and its hexadecimal
 /// digits as `Display` and `Debug`. For the crates of this project.
@@ -11,22 +11,22 @@ macro_rules! __opaque_bytes {
         $visibility struct $name([u8; $length]);
 
         impl $name {
-            /// Length in bytes.
+            /// The length in bytes.
             pub const LEN: usize = $length;
 
-            /// From its bytes.
+            /// The value with these bytes.
             #[inline]
             pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
                 Self(bytes)
             }
 
-            /// Its bytes.
+            /// The bytes.
             #[inline]
             pub const fn to_bytes(self) -> [u8; Self::LEN] {
                 self.0
             }
 
-            /// Its bytes, without copying them.
+            /// The bytes, by reference.
             #[inline]
             pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
                 &self.0

@@ -1,4 +1,4 @@
-//! The tree that stands still.
+//! An immutable tree: the entries at one instant.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ use super::view::View;
 
 /// The entries of a [`MerkleTree`](crate::MerkleTree) at one instant, with all digests computed.
 ///
-/// A clone costs O(1) and shares everything. Memory goes only into nodes that the tree has changed since.
+/// A clone costs O(1) and shares all nodes. A snapshot takes memory only for nodes that the tree has changed since.
 ///
 /// ```
 /// use anti_entropy_summary::{Difference, Fingerprint, MerkleTree, Snapshot};
@@ -67,22 +67,22 @@ impl<D: HashFunction> Snapshot<D> {
         self.top.node.is_empty()
     }
 
-    /// The fingerprint of a key. O(depth).
+    /// The fingerprint of a key, if the set has it. O(depth).
     pub fn get(&self, key: KeyHash) -> Option<Fingerprint> {
         self.top.node.get(key)
     }
 
-    /// All entries in ascending order of their key hashes.
+    /// All entries, in ascending order of their key hashes.
     pub fn iter(&self) -> Entries<'_> {
         self.range(&KeyRange::ALL)
     }
 
-    /// The entries of a range in ascending order of their key hashes. O(depth) to begin with.
+    /// The entries of a range, in ascending order of their key hashes. O(depth) before the first entry.
     pub fn range(&self, range: &KeyRange) -> Entries<'_> {
         Entries::of(&self.top.node, range)
     }
 
-    /// The snapshot of a tree that holds just the entries of a range; what lies wholly inside is shared. O(depth).
+    /// A snapshot of only the entries of a range. Shares the nodes that lie inside the range. O(depth).
     pub fn restrict(&self, range: &KeyRange) -> Self {
         Self::over(match Span::of(range) {
             Some(span) => restrict::<D>(&self.top, span),
@@ -90,7 +90,7 @@ impl<D: HashFunction> Snapshot<D> {
         })
     }
 
-    /// The digest of the entries of a range: the root of a tree that holds just these. O(depth).
+    /// The digest of the entries of a range: the root of a tree that holds only these. O(depth).
     pub fn range_digest(&self, range: &KeyRange) -> Root {
         self.restrict(range).root()
     }
@@ -100,12 +100,12 @@ impl<D: HashFunction> Snapshot<D> {
         Span::of(range).map_or(0, |span| count(&self.top.node, span))
     }
 
-    /// The keys that differ from another snapshot, in ascending order. O(depth) for each of them.
+    /// The keys at which two snapshots differ, in ascending order. O(depth) for each of them.
     pub fn diff<'a>(&'a self, theirs: &'a Self) -> Diff<'a> {
         self.diff_range(theirs, &KeyRange::ALL)
     }
 
-    /// The keys of a range that differ from another snapshot, in ascending order. O(depth), and that for each of them.
+    /// The keys of a range at which two snapshots differ, in ascending order. O(depth), and O(depth) for each of them.
     pub fn diff_range<'a>(&'a self, theirs: &'a Self, range: &KeyRange) -> Diff<'a> {
         Diff::new(&self.top, &theirs.top, Span::of(range))
     }
@@ -138,7 +138,7 @@ impl<D> Clone for Snapshot<D> {
     }
 }
 
-/// By the root, which stands for all entries.
+/// Hashes the root, which identifies the entries.
 impl<D> Hash for Snapshot<D> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.top.digest.hash(state);
@@ -152,8 +152,8 @@ impl<D> fmt::Debug for Snapshot<D> {
     }
 }
 
-/// The entries of a snapshot in ascending order of their key hashes; made by [`Snapshot::iter`],
-/// [`Snapshot::range`] and [`MerkleTree::range`](crate::MerkleTree::range).
+/// An iterator over entries, in ascending order of their key hashes. Made by [`Snapshot::iter`], [`Snapshot::range`]
+/// and [`MerkleTree::range`](crate::MerkleTree::range).
 #[derive(Clone)]
 pub struct Entries<'a> {
     span: Span,

@@ -1,4 +1,4 @@
-//! The tree that takes changes.
+//! The mutable tree over a set of entries.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,10 +15,10 @@ use super::node::{Link, Node};
 use super::snapshot::{Entries, Snapshot};
 use super::update::{insert, rehash, remove, replace};
 
-/// A set of entries, each a key's hash and a fingerprint, under a digest that is a pure function of the set.
+/// A set of entries, each a key hash and a fingerprint, with a digest that depends on the set alone.
 ///
-/// Changes are cheap and are hashed together when the root is next asked for. What is hashed is defined byte by byte
-/// in the [crate's documentation](crate).
+/// Digests are computed when the root is next asked for, for all changes together. The [crate's documentation](crate)
+/// defines them byte by byte.
 ///
 /// ```
 /// use anti_entropy_summary::{Fingerprint, KeyHash, MerkleTree};
@@ -45,15 +45,14 @@ pub struct MerkleTree<D = Sha256> {
 }
 
 impl<D: HashFunction> MerkleTree<D> {
-    /// The tree over no entries.
+    /// An empty tree.
     pub fn new() -> Self {
         Self::over(Link::default(), true)
     }
 
-    /// The tree over the given entries. Of several for one key the last counts.
+    /// A tree over the given entries. If a key occurs several times, the last entry counts.
     ///
-    /// O(n) if the entries come in ascending order of their key hashes, otherwise O(n log n) for sorting them. Nothing
-    /// is hashed before the root is asked for.
+    /// O(n) if the entries are in ascending order of their key hashes, otherwise O(n log n). Computes no digests.
     pub fn from_entries(entries: impl IntoIterator<Item = (KeyHash, Fingerprint)>) -> Self {
         let mut items: Vec<Item> = entries.into_iter().map(|(key, fingerprint)| Item { key, fingerprint }).collect();
         sort(&mut items);
@@ -65,7 +64,7 @@ impl<D: HashFunction> MerkleTree<D> {
         Self { top, dirty, hash_function: PhantomData }
     }
 
-    /// Sets the fingerprint of a key and returns the one that was there.
+    /// Sets the fingerprint of a key, and returns the previous one.
     ///
     /// O(depth), which for n random keys is about log4(n / 12), and never more than 64.
     pub fn insert(&mut self, key: KeyHash, fingerprint: Fingerprint) -> Option<Fingerprint> {
@@ -80,9 +79,9 @@ impl<D: HashFunction> MerkleTree<D> {
         before
     }
 
-    /// Takes a key out and returns the fingerprint that was there.
+    /// Removes a key, and returns the previous fingerprint.
     ///
-    /// O(depth), as [`insert`](Self::insert).
+    /// O(depth), like [`insert`](Self::insert).
     pub fn remove(&mut self, key: KeyHash) -> Option<Fingerprint> {
         let before = self.get(key)?;
         remove(&mut self.top.node, key);
@@ -90,7 +89,7 @@ impl<D: HashFunction> MerkleTree<D> {
         Some(before)
     }
 
-    /// The fingerprint of a key. O(depth).
+    /// The fingerprint of a key, if the set has it. O(depth).
     pub fn get(&self, key: KeyHash) -> Option<Fingerprint> {
         self.top.node.get(key)
     }
@@ -105,12 +104,13 @@ impl<D: HashFunction> MerkleTree<D> {
         self.top.node.is_empty()
     }
 
-    /// The entries of a range in ascending order of their key hashes. O(depth) to begin with; hashes nothing.
+    /// The entries of a range, in ascending order of their key hashes. O(depth) before the first entry; computes no
+    /// digests.
     pub fn range(&self, range: &KeyRange) -> Entries<'_> {
         Entries::of(&self.top.node, range)
     }
 
-    /// The digest of all entries. Hashes what has changed since it was last asked for: O(depth) for each change, less
+    /// The digest of all entries. Computes the digests that changed since the last call: O(depth) for each change, less
     /// where paths coincide, O(1) if nothing has changed.
     pub fn root(&mut self) -> Root {
         if self.dirty {
@@ -120,8 +120,8 @@ impl<D: HashFunction> MerkleTree<D> {
         Root::from_bytes(self.top.digest)
     }
 
-    /// The entries as they are now, for as long as the snapshot is kept. Costs what [`root`](Self::root) costs, and
-    /// O(1); later changes copy the nodes on their paths, once.
+    /// A snapshot of the entries as they are now. Costs as much as [`root`](Self::root), and O(1) more. Later changes
+    /// copy each node on their paths once.
     pub fn snapshot(&mut self) -> Snapshot<D> {
         self.root();
         Snapshot::over(self.top.clone())
@@ -129,7 +129,8 @@ impl<D: HashFunction> MerkleTree<D> {
 }
 
 impl<D: HashFunction> Snapshot<D> {
-    /// A tree with the same entries, for changes that leave the snapshot as it is. O(1), shares all nodes.
+    /// A tree with the same entries, which can be changed while the snapshot stays as it is. O(1): all nodes are
+    /// shared.
     pub fn to_tree(&self) -> MerkleTree<D> {
         MerkleTree::over(self.top.clone(), false)
     }
@@ -144,7 +145,7 @@ impl<D: HashFunction> Default for MerkleTree<D> {
 /// Changes of a batch whose cache misses overlap: a processor can have a few dozen under way.
 const GROUP: usize = 64;
 
-/// As single insertions, but faster in a large tree.
+/// Has the effect of single insertions, and is faster in a large tree.
 impl<D: HashFunction> Extend<(KeyHash, Fingerprint)> for MerkleTree<D> {
     fn extend<I: IntoIterator<Item = (KeyHash, Fingerprint)>>(&mut self, entries: I) {
         let mut entries = entries.into_iter();

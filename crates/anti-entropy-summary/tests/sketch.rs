@@ -1,6 +1,7 @@
 //! The rateless sketch: what it finds against ordered maps, what it costs, and what a peer that lies can do with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use anti_entropy_summary::sketch::{
     Cell, Chunk, ChunkError, DecodeFailure, DecodeStatus, Decoder, DecoderLimits, Encoder, MAX_CELLS, Sketch,
@@ -50,7 +51,7 @@ fn differing(ours: &Model, theirs: &Model) -> Vec<Difference> {
 
 /// Sends chunks of these sizes in turn until the decoder is done.
 fn decode(ours: Encoder, theirs: &mut Encoder, sizes: &[usize]) -> Decoder {
-    let mut decoder = Decoder::new(ours, DecoderLimits::default());
+    let mut decoder = Decoder::new(ours, DecoderLimits::default()).expect("the defaults are valid");
     for size in sizes.iter().cycle() {
         let chunk = theirs.chunk(decoder.cells(), *size);
         let sent = Chunk::from_bytes(&chunk.to_bytes()).expect("a chunk can be read");
@@ -69,7 +70,7 @@ fn any_model(most: usize) -> impl Strategy<Value = Model> {
 }
 
 fn small_config() -> SketchConfig {
-    let some = |number| std::num::NonZeroU32::new(number).expect("it is not zero");
+    let some = |number| NonZeroU32::new(number).expect("it is not zero");
     SketchConfig::default().with(|config| {
         config.min_cells = some(3);
         config.max_cells = some(40);
@@ -99,14 +100,14 @@ proptest! {
         chunks in vec((0..30_usize, 0..30_usize), 0..30),
     ) {
         let mut peer = encoder(&theirs);
-        let mut decoder = Decoder::new(encoder(&ours), DecoderLimits::default());
+        let mut decoder = Decoder::new(encoder(&ours), DecoderLimits::default()).unwrap();
         for (back, size) in chunks {
             let start = decoder.cells().saturating_sub(back);
             let end = decoder.cells().max(start + size);
             let _ = decoder.handle_chunk(&peer.chunk(start, size));
             prop_assert!(decoder.cells() == end || decoder.status() == DecodeStatus::Complete);
         }
-        let mut fresh = Decoder::new(encoder(&ours), DecoderLimits::default());
+        let mut fresh = Decoder::new(encoder(&ours), DecoderLimits::default()).unwrap();
         let status = fresh.handle_chunk(&peer.chunk(0, decoder.cells()));
         if status == DecodeStatus::Complete {
             prop_assert_eq!(decoder.status(), status);
@@ -119,7 +120,7 @@ proptest! {
         changes in vec((0..400_u128, prop::option::weighted(0.6, 0..3_u8), 0..9_usize), 0..1200),
     ) {
         let mut tree: MerkleTree = MerkleTree::new();
-        let mut sketch = Sketch::new(small_config());
+        let mut sketch = Sketch::new(small_config()).unwrap();
         for (number, to, most) in changes {
             // Some keys are neighbours: a growth may stop between them.
             let key = if number % 3 == 0 { spread(number) } else { KeyHash::from_u128(number) };
@@ -143,7 +144,7 @@ proptest! {
         let cells = sketch.cells().len();
         prop_assert_eq!(sketch.cells(), encoder.cells(0..cells));
         // Cells are dropped late, and never missing.
-        let afresh = Sketch::from_entries(tree.range(&KeyRange::ALL), small_config());
+        let afresh = Sketch::from_entries(tree.range(&KeyRange::ALL), small_config()).unwrap();
         prop_assert!([1, 2].contains(&(cells / afresh.cells().len())), "{cells}");
         prop_assert_eq!(afresh.cells(), encoder.cells(0..afresh.cells().len()));
     }
@@ -168,7 +169,7 @@ proptest! {
         model in any_model(300),
         reads in vec((0..150_usize, 0..100_usize), 1..8),
     ) {
-        let sketch = Sketch::from_entries(model.iter().map(|(key, value)| (*key, *value)), small_config());
+        let sketch = Sketch::from_entries(model.iter().map(|(key, value)| (*key, *value)), small_config()).unwrap();
         let mut continued = Encoder::from_sketch(&sketch, snapshot(&model));
         let all = encoder(&model).cells(0..250).to_vec();
         for (start, length) in reads {
@@ -201,7 +202,7 @@ proptest! {
     ) {
         let mut peer = encoder(&theirs);
         let limits = DecoderLimits::default().with(|config| config.max_cells = 400);
-        let mut decoder = Decoder::new(encoder(&ours), limits);
+        let mut decoder = Decoder::new(encoder(&ours), limits).unwrap();
         for (kind, seed, size) in chunks {
             let honest = peer.chunk(decoder.cells(), size.min(400 - decoder.cells()));
             let forged = forge(kind, seed, honest.cells());
@@ -258,7 +259,7 @@ fn nothing() -> Encoder {
 }
 
 fn decoder_of_nothing() -> Decoder {
-    Decoder::new(nothing(), DecoderLimits::default())
+    Decoder::new(nothing(), DecoderLimits::default()).expect("the defaults are valid")
 }
 
 fn feed(decoder: &mut Decoder, cells: Vec<Cell>) -> DecodeStatus {
@@ -303,7 +304,7 @@ fn a_symbol_that_comes_back_ends_the_decoding() {
 #[test]
 fn symbols_that_share_all_cells_are_given_up_at_the_limit() {
     let limits = DecoderLimits::default().with(|config| config.max_cells = 2000);
-    let mut decoder = Decoder::new(nothing(), limits);
+    let mut decoder = Decoder::new(nothing(), limits).unwrap();
     let cell = Cell::from_bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 0, 2]);
     let mut rounds = 0;
     loop {
@@ -327,7 +328,7 @@ fn limits_hold() {
     let theirs: Model = (0..2000_u128).map(|number| (spread(number), fingerprint(1))).collect();
     let mut peer = encoder(&theirs);
     let end = |limits: DecoderLimits, peer: &mut Encoder| {
-        let mut decoder = Decoder::new(nothing(), limits);
+        let mut decoder = Decoder::new(nothing(), limits).unwrap();
         let status = decoder.handle_chunk(&peer.chunk(0, 4000));
         (status, decoder.found().len())
     };
@@ -365,7 +366,7 @@ fn symbols_that_contradict_the_own_set_are_refused() {
         cell[18] = cell[18].wrapping_add(alone[18]);
         cells[index] = Cell::from_bytes(cell);
     }
-    let mut decoder = Decoder::new(encoder(&ours), DecoderLimits::default());
+    let mut decoder = Decoder::new(encoder(&ours), DecoderLimits::default()).unwrap();
     assert_eq!(feed(&mut decoder, cells), DecodeStatus::Complete);
     assert_eq!(decoder.differences(), Err(DecodeFailure::Inconsistent));
 
@@ -496,7 +497,8 @@ fn estimates_take_few_round_trips() {
     {
         let ours: Model = (0..differences).map(|number| (spread(number), fingerprint(1))).collect();
         let theirs: Model = ours.keys().map(|key| (*key, fingerprint(2))).collect();
-        let (mut decoder, mut peer) = (Decoder::new(encoder(&ours), DecoderLimits::default()), encoder(&theirs));
+        let (mut decoder, mut peer) =
+            (Decoder::new(encoder(&ours), DecoderLimits::default()).unwrap(), encoder(&theirs));
         let (mut trips, mut asked) = (0, 64);
         loop {
             trips += 1;
@@ -513,10 +515,14 @@ fn estimates_take_few_round_trips() {
 fn the_number_of_cells_follows_the_number_of_entries() {
     let config = SketchConfig::default();
     let cells = |entries: u128| {
-        Sketch::from_entries((0..entries).map(|number| (spread(number), fingerprint(1))), config.clone()).cells().len()
+        Sketch::from_entries((0..entries).map(|number| (spread(number), fingerprint(1))), config.clone())
+            .unwrap()
+            .cells()
+            .len()
     };
     assert_eq!([0, 3839, 3840, 7680].map(cells), [64, 64, 128, 256]);
-    let mut sketch = Sketch::from_entries((0..7680).map(|number| (spread(number), fingerprint(1))), config.clone());
+    let mut sketch =
+        Sketch::from_entries((0..7680).map(|number| (spread(number), fingerprint(1))), config.clone()).unwrap();
     // Dropped at twenty entries a cell.
     for left in (0..7680).rev() {
         sketch.update(spread(left), Some(fingerprint(1)), None);
@@ -530,4 +536,44 @@ fn the_number_of_cells_follows_the_number_of_entries() {
         assert_eq!(sketch.cells().len(), expected, "{left} entries");
     }
     assert!(sketch.cells().iter().all(Cell::is_zero));
+}
+
+/// A field and a value that is refused, with the bound that the error names.
+type Case<C> = (&'static str, fn(&mut C), &'static str);
+
+const SKETCH: &[Case<SketchConfig>] = &[
+    ("max_cells", |config| config.max_cells = NonZeroU32::MAX, "at most 1048576"),
+    ("min_cells", |config| config.min_cells = config.max_cells.saturating_add(1), "at most max_cells, which is 32768"),
+];
+
+const DECODER: &[Case<DecoderLimits>] = &[
+    ("max_cells", |limits| limits.max_cells = 0, "at least 1"),
+    ("max_cells", |limits| limits.max_cells = MAX_CELLS + 1, "at most 1048576"),
+    ("max_symbols", |limits| limits.max_symbols = 0, "at least 1"),
+    ("max_steps_per_cell", |limits| limits.max_steps_per_cell = 0, "at least 1"),
+];
+
+#[test]
+fn settings_are_refused_by_name() {
+    for (field, change, bound) in SKETCH {
+        let error = Sketch::new(SketchConfig::default().with(change)).expect_err(field);
+        assert_eq!((error.field.as_str(), error.bound.as_str()), (*field, *bound));
+        let error = Sketch::from_entries([], SketchConfig::default().with(change)).expect_err(field);
+        assert_eq!((error.field.as_str(), error.bound.as_str()), (*field, *bound));
+    }
+    for (field, change, bound) in DECODER {
+        let error = Decoder::new(nothing(), DecoderLimits::default().with(change)).expect_err(field);
+        assert_eq!((error.field.as_str(), error.bound.as_str()), (*field, *bound));
+    }
+}
+
+#[test]
+fn settings_at_their_bounds_are_valid() {
+    let most = NonZeroU32::new(1 << 20).unwrap();
+    let sketch = SketchConfig::default().with(|config| (config.min_cells, config.max_cells) = (most, most));
+    assert_eq!(Sketch::new(sketch).unwrap().cells().len(), MAX_CELLS);
+    for cells in [1, MAX_CELLS] {
+        let limits = DecoderLimits::default().with(|limits| (limits.max_cells, limits.max_symbols) = (cells, cells));
+        Decoder::new(nothing(), limits.with(|limits| limits.max_steps_per_cell = 1)).unwrap();
+    }
 }

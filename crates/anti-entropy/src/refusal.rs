@@ -1,4 +1,4 @@
-//! Why two replicas refuse what they send each other: one list for frames, sessions, batches and pushes.
+//! Why a replica refuses what its peer sends: one list for frames, sessions, batches and pushes.
 
 use alloc::string::String;
 
@@ -6,25 +6,26 @@ use crate::KeyHash;
 use crate::clock::{Dot, ReplicaId};
 use crate::replica::Error;
 
-/// Why a frame, a session, a batch or a push was refused, by this replica or by its peer. Nothing was changed.
+/// Why this replica or its peer refused a frame, a session, a batch or a push. Nothing was changed.
 ///
-/// Trying again does not help until the reason is mended, except where it says so.
+/// Trying again does not help until the cause is removed, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// What was sent does not add up to the state that it stands for; it is compared again by other means.
+    /// The entries do not match the digest that was sent with them. The two replicas are compared again, in another
+    /// way.
     #[error("the batch does not add up to the sender's digest; it will be compared again")]
     NotCertified,
-    /// It names a version or part that is not held here (any more); it has to be sent.
+    /// The batch names a version or a part that this replica does not hold any more. The peer sends it in full.
     #[error("the batch names content that is not held here; it will be sent whole")]
     MissingContent,
-    /// It does not parse, is not canonical or not in order. The peer runs broken software, or lies.
+    /// The bytes do not parse, are not canonical, or are out of order. The peer runs broken software, or lies.
     #[error("what was sent is malformed: {0}; look at the peer's release")]
     Malformed(&'static str),
-    /// A write is sent that the clock beside it does not cover.
+    /// The clock of a batch does not cover one of its writes.
     #[error("the write {0} is not covered by the clock that it came with; look at the peer's release")]
     UncoveredWrite(Dot),
-    /// The writer policy does not admit a writer.
+    /// The writer policy does not admit this writer.
     #[error("the writer {0} is not admitted here; add it to the allow-list if it is one of yours")]
     WriterNotAdmitted(ReplicaId),
     /// The clock would name more replicas than [`ReplicaConfig::max_clock_replicas`](crate::replica::ReplicaConfig::max_clock_replicas).
@@ -32,7 +33,7 @@ pub enum Refusal {
         "the clock would name {replicas} replicas and the limit is {limit}; raise max_clock_replicas if they are yours"
     )]
     TooManyReplicas {
-        /// How many it would name.
+        /// The number of replicas that the clock would name.
         replicas: usize,
         /// The limit.
         limit: usize,
@@ -42,79 +43,80 @@ pub enum Refusal {
     /// [`ReplicaConfig::max_context_pieces`](crate::replica::ReplicaConfig::max_context_pieces).
     #[error("the context would have {pieces} pieces and the limit is {limit}; a complete synchronisation mends it")]
     TooManyPieces {
-        /// How many it would have.
+        /// The number of pieces that the context would have.
         pieces: usize,
         /// The limit.
         limit: usize,
     },
-    /// A whole batch covers a range in which more is held here, and might have to be read for it, than
+    /// A batch that lists all entries of a range would make this replica read more keys that it does not list than
     /// [`ReplicaConfig::MAX_UNLISTED`](crate::replica::ReplicaConfig::MAX_UNLISTED).
     #[error(
         "{unlisted} keys are held in the range of a whole batch and the limit is {limit}; look at the peer's release"
     )]
     TooManyUnlisted {
-        /// How many are held, and not listed.
+        /// The number of keys that this replica holds and the batch does not list.
         unlisted: u64,
         /// The limit.
         limit: u64,
     },
-    /// Both sides have seen the same at this key and hold other versions: one of the stores is not sound. Nothing is joined, so
-    /// that the damage does not spread; audit both replicas, and wipe the damaged one.
+    /// Both sides have seen the same writes at this key but hold different versions: one of the stores is damaged.
+    /// Nothing is joined, so that the damage does not spread. Audit both replicas, and wipe the damaged one.
     #[error("both sides have seen the same and hold different versions at {0}; audit both, and wipe the damaged one")]
     EqualClocksDiffer(KeyHash),
-    /// The two sides have different [`schema_id`](crate::SessionConfig::schema_id)s.
+    /// The two replicas have different [`schema_id`](crate::SessionConfig::schema_id)s.
     #[error("the two sides' settings differ; give all replicas the same schema_id")]
     SchemaId,
-    /// The peer speaks none of this release's protocol versions; upgrade the older side.
+    /// The peer does not support any protocol version of this release. Upgrade the older side.
     #[error("the peer speaks protocol versions {min} to {max}; upgrade the older side")]
     Version {
-        /// The lowest version that the peer speaks.
+        /// The lowest version that the peer supports.
         min: u8,
-        /// The highest version that the peer speaks.
+        /// The highest version that the peer supports.
         max: u8,
     },
     /// The peer refused what this replica sent, for this reason.
     #[error("the peer refuses what it was sent: {0}")]
     ByPeer(String),
-    /// The peer sends a message that is longer than
+    /// The peer sends a message longer than
     /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes).
     #[error("the peer's message is longer than max_message_bytes")]
     MessageTooLong,
-    /// An entry here is longer than [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes); raise it
-    /// on all replicas.
+    /// An entry of this replica is longer than
+    /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes). Raise that limit on all replicas.
     #[error("an entry is longer than max_message_bytes; raise it on all replicas")]
     EntryTooLong,
     /// A frame is shorter than its header.
     #[error("the frame is cut short")]
     FrameTooShort,
-    /// A frame is of a protocol version that is not spoken here.
+    /// The frame has a protocol version that this release does not support.
     #[error("the frame is of protocol version {version}, which is not spoken here")]
     FrameVersion {
         /// The frame's version.
         version: u8,
-        /// The session that it names, to be refused.
+        /// The session that the frame belongs to.
         session: u64,
     },
-    /// The kind of a frame is unknown in its version.
+    /// The frame has a kind that its protocol version does not define.
     #[error("the frame is of the unknown kind {0}")]
     FrameKind(u8),
-    /// A checksum is required here, and the frame has none.
+    /// The frame has no checksum, although this replica requires one.
     #[error("the frame has no checksum, and the transport does not authenticate")]
     FrameUnchecked,
-    /// A frame's checksum is not that of its bytes.
+    /// The checksum does not match the frame's bytes.
     #[error("the frame is damaged: its checksum is wrong")]
     FrameDamaged,
-    /// The numbers of a frame's header are impossible.
+    /// The numbers in the frame's header contradict each other.
     #[error("the frame's header is malformed")]
     FrameHeader,
-    /// For the second time since opening, a peer claims to have seen more of this replica's writes than it made.
+    /// For the second time since this replica was opened, a peer claims to have seen more of this replica's writes than
+    /// it made.
     #[error(
         "the peer claims to have seen {claimed} writes of this replica, which made {made}; refuse or inspect the peer"
     )]
     ClaimsMyWrites {
-        /// How many it claims.
+        /// The number of writes that the peer claims to have seen.
         claimed: u64,
-        /// How many were made.
+        /// The number of writes that this replica made.
         made: u64,
     },
 }

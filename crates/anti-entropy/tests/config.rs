@@ -83,6 +83,19 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ),
 ];
 
+const SESSION_AT_ITS_BOUNDS: &[fn(&mut SessionConfig)] = &[
+    |config| config.max_frame_bytes = SessionConfig::MIN_FRAME_BYTES,
+    |config| (config.batch_bytes, config.answer_bytes) = (config.max_message_bytes, config.max_message_bytes),
+    |config| config.max_sketch_cells = 1 << 20,
+    |config| config.max_sketch_cells = 0,
+    |config| (config.resend_after, config.idle_timeout) = (MS, MS),
+];
+
+const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
+    |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
+    |config| config.sketch.min_cells = config.sketch.max_cells,
+];
+
 /// Checks that each change is refused, by this field and with this bound.
 fn check<C: Default>(prefix: &str, cases: &[Case<C>], take: impl Fn(C) -> Result<(), ConfigError>) {
     take(C::default()).unwrap();
@@ -140,6 +153,12 @@ fn presets_and_bounds_are_valid() {
     }
     for change in GOSSIP_AT_ITS_BOUNDS {
         engine(ReplicaConfig::default(), GossipConfig::default().with(change)).unwrap();
+    }
+    for change in SESSION_AT_ITS_BOUNDS {
+        SessionConfig::default().with(change).validate().unwrap();
+    }
+    for change in REPLICA_AT_ITS_BOUNDS {
+        ReplicaConfig::default().with(change).validate().unwrap();
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn tree_of(entries: impl IntoIterator<Item = (KeyHash, Fingerprint)>)
 
 /// A tree with the sketch of its entries.
 pub(crate) fn with_sketch(mut tree: MerkleTree) -> TreeAndSketch {
-    let sketch = Sketch::from_entries(&tree.snapshot(), SketchConfig::default());
+    let sketch = Sketch::from_entries(&tree.snapshot(), SketchConfig::default()).expect("the defaults are valid");
     (tree, sketch)
 }
 
@@ -115,7 +115,8 @@ fn by_sketch(
     (their_tree, their_sketch): &mut TreeAndSketch,
     wire: &mut Wire,
 ) -> Option<Vec<KeyHash>> {
-    let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default());
+    let mut decoder =
+        Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default()).expect("the defaults are valid");
     let mut peer = Encoder::new(their_tree.snapshot());
     let root: [u8; 32] = wire.send(&tree.root().to_bytes());
     let differ = root != their_tree.root().to_bytes();

@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn decoded(ours: &Snapshot, cells: Vec<Cell>) -> (DecodeStatus, usize) {
-        let mut decoder = Decoder::new(Encoder::new(ours.clone()), DecoderLimits::default());
+        let mut decoder = Decoder::new(Encoder::new(ours.clone()), DecoderLimits::default()).unwrap();
         let status = decoder.handle_chunk(&Chunk::new(0, cells).unwrap());
         (status, decoder.found().len())
     }

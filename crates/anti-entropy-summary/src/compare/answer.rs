@@ -1,4 +1,4 @@
-//! The answering side. It keeps nothing between answers.
+//! The answering side of a comparison, which keeps no state between answers.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,13 +25,14 @@ const PART_OVERHEAD: usize = 1 + 1 + 10 + 3;
 /// The number of parts.
 const ANSWER_OVERHEAD: usize = 5;
 
-/// Answers as many of the prefixes asked for, from the first on, as can be encoded in `max_bytes`; at least one, which
-/// takes at most 160 bytes whatever the limit (one level of digests, or two entries).
+/// Answers the prefixes of a question in order, as many as fit into `max_bytes`. Answers at least one, which takes at
+/// most 160 bytes whatever the limit: one level of digests, or two entries.
 ///
-/// The more is asked, the fewer levels the answer goes down: round trips count for a few differences, bytes for many. (But
-/// for a question about all of a first answer, which says that there are very many.)
+/// The more prefixes are asked for, the fewer levels the answer descends: a few differences should take few round
+/// trips, many should take few bytes. A question for nearly all parts of a first answer is an exception, since it shows
+/// that very many keys differ.
 ///
-/// O(depth) for each prefix answered, and the hashing of at most 64 buckets.
+/// O(depth) for each prefix answered; hashes at most 64 buckets.
 pub fn answer<D: HashFunction>(snapshot: &Snapshot<D>, ask: &Ask, max_bytes: usize) -> Answer {
     let mut room = max_bytes.saturating_sub(ANSWER_OVERHEAD);
     let plan = Plan::new(ask.prefixes.len(), ask.width);
@@ -55,7 +56,7 @@ pub fn answer<D: HashFunction>(snapshot: &Snapshot<D>, ask: &Ask, max_bytes: usi
     Answer { parts }
 }
 
-/// The answer to a question for the whole space, which every comparison starts with; it can be sent unasked.
+/// The answer to the question for all keys, with which every comparison starts. It can be sent before it is asked for.
 pub fn first_answer<D: HashFunction>(snapshot: &Snapshot<D>, width: Width, max_bytes: usize) -> Answer {
     answer(snapshot, &Ask { prefixes: vec![Prefix::ALL], width }, max_bytes)
 }

@@ -16,42 +16,42 @@ use super::answer::split;
 use super::prefix::Prefix;
 use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part};
 
-/// Why an answer was refused. The comparison is as it was before; the same question may be asked again, but a peer
-/// that sends such answers is broken or hostile.
+/// Why an answer was refused. The comparison has not changed, and the same question may be asked again; but a peer that
+/// sends such an answer is broken or hostile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// Nothing is being asked.
+    /// No question is open.
     #[error("an answer came that was not asked for")]
     NotAsked,
-    /// It answers none of the questions.
+    /// The answer is empty.
     #[error("an answer came that answers nothing")]
     Empty,
-    /// It answers more prefixes than were asked for.
+    /// The answer has more prefixes than the question.
     #[error("an answer came to {got} prefixes, but {asked} were asked for")]
     TooMany {
-        /// Prefixes answered.
+        /// The number of prefixes answered.
         got: usize,
-        /// Prefixes asked for.
+        /// The number of prefixes asked for.
         asked: usize,
     },
-    /// A list of entries is not a whole number of them, too long, not in order, or not in the prefix.
+    /// A list of entries is cut off, too long, out of order, or outside of its prefix.
     #[error("the entries listed in an answer are malformed")]
     Entries,
-    /// Digests of no parts, of too many, or not as many as there are parts.
+    /// The number of digests, or of the parts that they stand for, is wrong.
     #[error("the digests in an answer are malformed")]
     Digests,
 }
 
 /// Finds the keys whose fingerprints differ between a snapshot here and one at a peer.
 ///
-/// Asks with [`next_ask`](Self::next_ask), takes answers with [`handle_answer`](Self::handle_answer), and gives what it
-/// has found with [`take_found`](Self::take_found). One question is open at a time; a new comparison starts with
-/// [`Prefix::ALL`] asked for. What is lowest in the key-hash space is asked first, so that the space is resolved
-/// from the bottom up, as far as [`resolved_up_to`](Self::resolved_up_to).
+/// [`next_ask`](Self::next_ask) returns the next question, [`handle_answer`](Self::handle_answer) takes its answer, and
+/// [`take_found`](Self::take_found) returns the differences found so far. One question is open at a time; at the start
+/// it is that for [`Prefix::ALL`]. Lower key hashes are asked for first, so that all differences are known up to
+/// [`resolved_up_to`](Self::resolved_up_to).
 ///
-/// Memory: O(prefixes asked at a time * depth), and the entries that were listed, until they are taken. A peer can
-/// make a comparison endless by inventing differences; how many round trips it is worth is for the caller to limit.
+/// Takes memory for O(prefixes asked at a time * depth), and for listed entries until they are taken. A peer can
+/// prolong a comparison without end by inventing differences; the caller has to limit the round trips.
 pub struct Comparison<D = Sha256> {
     snapshot: Snapshot<D>,
     width: Width,
@@ -78,28 +78,28 @@ enum Outcome {
 }
 
 impl<D: HashFunction> Comparison<D> {
-    /// A comparison that waits for the answer to [`Prefix::ALL`]; see [`first_answer`](super::first_answer).
+    /// A comparison whose open question is for [`Prefix::ALL`]; see [`first_answer`](super::first_answer).
     pub fn new(snapshot: Snapshot<D>, width: Width) -> Self {
         let asked = vec![Prefix::ALL];
         Self { snapshot, width, pending: BTreeSet::from([Prefix::ALL]), asked, resolved: BTreeMap::new() }
     }
 
-    /// The snapshot that is compared.
+    /// This side's snapshot.
     pub fn snapshot(&self) -> &Snapshot<D> {
         &self.snapshot
     }
 
-    /// The next question, for at most `max_prefixes` (at least 1) prefixes of at most 18 bytes each. `None` if all is
-    /// known. Replaces a question that is open, whose answer must no longer be handed in.
+    /// The next question, for at most `max_prefixes` prefixes (at least 1) of at most 18 bytes each. `None` if
+    /// everything is known. Replaces the open question: its answer must not be handed in any more.
     pub fn next_ask(&mut self, max_prefixes: usize) -> Option<Ask> {
         self.asked = self.pending.iter().take(max_prefixes.max(1)).copied().collect();
         (!self.asked.is_empty()).then(|| Ask { prefixes: self.asked.clone(), width: self.width })
     }
 
-    /// Takes the answer to the open question, which is closed by it.
+    /// Takes the answer to the open question, and closes the question.
     ///
     /// # Errors
-    /// If the answer does not fit the question; nothing has changed then, and the question stays open.
+    /// If the answer does not fit the question. Nothing has changed then, and the question stays open.
     pub fn handle_answer(&mut self, answer: &Answer) -> Result<(), AnswerError> {
         let (got, asked) = (answer.parts.len(), self.asked.len());
         if asked == 0 {
@@ -130,18 +130,18 @@ impl<D: HashFunction> Comparison<D> {
         Ok(())
     }
 
-    /// Everything below this hash is known. `None` if everything is.
+    /// The hash below which all differences are known; `None` if all are.
     pub fn resolved_up_to(&self) -> Option<KeyHash> {
         self.pending.first().map(Prefix::start)
     }
 
-    /// Whether everything is known.
+    /// Whether all differences are known.
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// The differing keys below `up_to` (`None`: all) that are known and were not taken before, in ascending order, but
-    /// no more than `max` of them. Nothing is taken at or above [`resolved_up_to`](Self::resolved_up_to).
+    /// Takes at most `max` of the known differences below `up_to` (`None` for no bound), in ascending order. None of
+    /// them lies at or above [`resolved_up_to`](Self::resolved_up_to).
     pub fn take_found(&mut self, up_to: Option<KeyHash>, max: usize) -> Vec<Difference> {
         let limit = lower_end(up_to, self.resolved_up_to());
         let mut found = Vec::new();

@@ -1,15 +1,14 @@
-//! Finding what differs between two replicas by descending their trees, a few levels a round trip.
+//! Finding the differences between two sets by descending their trees, a few levels in each round trip.
 //!
-//! One side, the comparer, asks; the other answers from a snapshot and keeps nothing in between. An [`Ask`] names
-//! aligned stretches of the key-hash space by their [`Prefix`]. The [`Answer`] gives for each either the entries in it,
-//! if they are few, or the digests of its parts one to three levels down; equal digests end the descent there.
-//! A [`Comparison`] is the comparer's side. It works in ascending order of the key hashes, so that what has been found
-//! can be dealt with before the rest is known.
+//! One side asks, the other answers from a snapshot and keeps no state. An [`Ask`] names aligned ranges of key hashes
+//! by their [`Prefix`]. For each, the [`Answer`] lists its entries if they are few, or the digests of its parts one to
+//! three levels down. Where digests are equal, the descent ends. A [`Comparison`] is the asking side. It works in
+//! ascending order of the key hashes, so that the first differences can be handled before the last are known.
 //!
-//! Digests and fingerprints are cut to eight bytes ([`Width::Short`](crate::Width::Short)). Someone with much patience can make two sets
-//! whose short digests are equal; the comparison then misses a difference. It only ever *finds*: whether two
-//! replicas are equal is decided by full roots, and where these disagree with what was found, the comparison is made
-//! again with [`Width::Full`](crate::Width::Full).
+//! Digests and fingerprints are cut to eight bytes ([`Width::Short`](crate::Width::Short)). An attacker with enough
+//! patience can make two sets whose short digests are equal, and the comparison then misses a difference. So a
+//! comparison only *finds* differences: the full roots decide whether two sets are equal. If the roots contradict what
+//! was found, compare again with [`Width::Full`](crate::Width::Full).
 //!
 //! ```
 //! use anti_entropy_summary::compare::{Comparison, answer, first_answer};

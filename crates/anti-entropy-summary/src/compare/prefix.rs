@@ -1,4 +1,4 @@
-//! Names of aligned stretches of the key-hash space.
+//! Prefixes of key hashes, which name aligned ranges.
 
 use alloc::vec::Vec;
 
@@ -8,10 +8,9 @@ use thiserror::Error;
 use crate::span::{Span, bits_behind};
 use crate::{KeyHash, KeyRange};
 
-/// All key hashes that start with certain bits: an even number of them, since the tree splits by two bits.
+/// The key hashes that start with the same bits. The number of bits is even, since the tree splits by two bits.
 ///
-/// Encoded as a byte string: the bits, one bit 1, and zeros up to a whole byte. What is not such a string is refused
-/// when decoding.
+/// Encoded as a byte string: the bits, a one, and zeros up to a whole byte. Decoding refuses other strings.
 ///
 /// ```
 /// use anti_entropy_summary::KeyHash;
@@ -31,12 +30,12 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The prefix of no bits: the whole space.
+    /// The prefix without bits: all key hashes.
     pub const ALL: Self = Self { start: KeyHash::MIN, bits: 0 };
-    /// The most bits a prefix can have; it then names a single key.
+    /// The most bits of a prefix, which then names a single key hash.
     pub const MAX_BITS: u8 = 128;
 
-    /// The first `bits` bits of `hash`. `None` if `bits` is odd or above 128.
+    /// The prefix with the first `bits` bits of `hash`. `None` if `bits` is odd or above 128.
     pub fn new(bits: u8, hash: KeyHash) -> Option<Self> {
         let valid = bits.is_multiple_of(2) && bits <= Self::MAX_BITS;
         valid.then(|| Self { start: KeyHash::from_u128(hash.to_u128() & !bits_behind(bits)), bits })
@@ -52,7 +51,7 @@ impl Prefix {
         self.start
     }
 
-    /// The hashes with this prefix, as a range.
+    /// The range of hashes with this prefix.
     pub fn to_range(&self) -> KeyRange {
         // A range that would be empty does not arise: the end is above the start, or behind the top.
         KeyRange::new(self.start, self.end()).unwrap_or(KeyRange::ALL)
@@ -81,7 +80,7 @@ impl Prefix {
     }
 }
 
-/// A byte string that is no prefix's encoding.
+/// The error for a byte string that is not the encoding of a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not the encoding of a key-hash prefix; nothing was decoded")]
 pub struct PrefixError;

@@ -1,4 +1,4 @@
-//! What goes between the two sides of a comparison.
+//! The messages of a comparison.
 
 use alloc::vec::Vec;
 
@@ -8,20 +8,21 @@ use crate::Width;
 
 use super::prefix::Prefix;
 
-/// A question for what is under some prefixes; answered by [`answer`](super::answer()).
+/// A question for the entries under some prefixes. [`answer`](super::answer()) answers it.
 ///
-/// Limits on how many there are go with the frame that it came in: an answer's cost is bounded by its own size.
+/// The number of prefixes is bounded by the frame that the question came in. The cost of an answer is bounded by its
+/// own size.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ask {
-    /// What is asked for, in the order in which it is to be answered.
+    /// The prefixes, in the order in which they are to be answered.
     pub prefixes: Vec<Prefix>,
-    /// How digests and fingerprints are to be cut.
+    /// The width of the digests and fingerprints in the answer.
     pub width: Width,
 }
 
-/// What is under the first of the prefixes of an [`Ask`].
+/// The entries or digests under the first prefixes of an [`Ask`].
 ///
-/// It can be read only together with the question, by [`Comparison::handle_answer`](super::Comparison::handle_answer).
+/// It can be read only together with its question, by [`Comparison::handle_answer`](super::Comparison::handle_answer).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// One for each of the first prefixes asked for, as many as there was room for.
@@ -29,12 +30,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// How many of the prefixes asked for are answered.
+    /// The number of prefixes that are answered.
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Whether nothing is answered, as happens only if nothing was asked.
+    /// Whether no prefix is answered. This happens only if none was asked for.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

@@ -1,7 +1,6 @@
 //! Arbitrary hashes and ranges, for property tests in either framework.
 //!
-//! Hashes are few most of the time, and close to the ends of the space: ranges then touch, overlap and include each
-//! other.
+//! Most hashes are drawn from a few near the ends of the space, so that ranges touch, overlap and include each other.
 
 use super::{KeyHash, KeyRange};
 

@@ -1,11 +1,11 @@
-//! One cell: the sum of some symbols.
+//! A cell: the sum of some symbols.
 
 use super::symbol::Symbol;
 
-/// The sum of the symbols of a set that are in one cell, or of a difference of two sets.
+/// The sum of those symbols of a set, or of the difference of two sets, that fall into one cell.
 ///
-/// The symbols and their checksums are added by XOR, and how many they are is counted modulo 256: what a decoder has to
-/// know is whether just one is left.
+/// Symbols and checksums are added by XOR. The number of symbols is kept modulo 256, which is enough for a decoder to
+/// see whether only one is left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cell {
     key: u64,
@@ -15,11 +15,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Bytes of a cell as it is sent.
+    /// The length of an encoded cell in bytes.
     pub const LEN: usize = 19;
 
-    /// The cell as it is sent: the sum of the symbols, most significant byte first, the sum of the checksums, the
-    /// count.
+    /// Encodes the cell: the sum of the symbols, most significant byte first, the sum of the checksums, the count.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&self.key.to_be_bytes());
@@ -29,7 +28,7 @@ impl Cell {
         bytes
     }
 
-    /// The cell that was sent as these bytes. All of them stand for a cell.
+    /// Decodes a cell. All bytes are valid.
     pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         let [k0, k1, k2, k3, k4, k5, k6, k7, f0, f1, f2, f3, f4, f5, f6, f7, c0, c1, count] = bytes;
         Self {
@@ -40,7 +39,7 @@ impl Cell {
         }
     }
 
-    /// Whether nothing is left in the cell.
+    /// Whether the cell is empty: no symbol is left in it.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }

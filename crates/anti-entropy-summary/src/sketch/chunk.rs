@@ -1,4 +1,4 @@
-//! Cells on their way to a peer.
+//! Cells as they are sent to a peer.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,32 +10,32 @@ use thiserror::Error;
 use super::MAX_CELLS;
 use super::cell::Cell;
 
-/// Some cells of a sketch, one behind the other.
+/// Consecutive cells of a sketch.
 ///
-/// Encoded as the index of the first one, and a byte string of [`Cell::LEN`] bytes for each.
+/// Encoded as the index of the first cell, and a byte string with [`Cell::LEN`] bytes for each cell.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Chunk {
     start: u32,
     cells: Vec<Cell>,
 }
 
-/// Bytes that are no chunk's encoding.
+/// Why bytes do not decode to a [`Chunk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ChunkError {
-    /// They end before the chunk does.
+    /// The bytes are cut off.
     #[error("the chunk is cut off; nothing was decoded")]
     Truncated,
-    /// They are no chunk, not in the shortest form, or go on behind it.
+    /// The bytes are not a chunk, are not in the shortest form, or are followed by others.
     #[error("not the encoding of a chunk of cells; nothing was decoded")]
     Malformed,
-    /// The chunk reaches beyond [`MAX_CELLS`].
+    /// The chunk has cells at or above index [`MAX_CELLS`].
     #[error("the chunk reaches beyond the greatest number of cells; nothing was decoded")]
     TooManyCells,
 }
 
 impl Chunk {
-    /// The cells from index `start` on. `None` if they reach beyond [`MAX_CELLS`].
+    /// A chunk of cells, the first of which has index `start`. `None` if one has an index of [`MAX_CELLS`] or more.
     pub fn new(start: usize, cells: Vec<Cell>) -> Option<Self> {
         let end = start.checked_add(cells.len())?;
         let start = u32::try_from(start).ok()?;
@@ -47,7 +47,7 @@ impl Chunk {
         self.start as usize
     }
 
-    /// The index behind the last cell.
+    /// The index after the last cell.
     pub fn end(&self) -> usize {
         self.start() + self.cells.len()
     }
@@ -57,16 +57,17 @@ impl Chunk {
         &self.cells
     }
 
-    /// The encoding by itself, as in a message.
+    /// Encodes the chunk, as it is encoded within a message.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Numbers and byte strings encode to memory without fail.
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    /// The chunk of which `bytes` are the encoding, and nothing else.
+    /// Decodes a chunk from exactly these bytes.
     ///
     /// # Errors
-    /// If they are not; nothing was decoded. Takes no more memory than the bytes suggest, whatever they are.
+    /// If the bytes are not the encoding of a chunk. Memory is bounded by the length of the bytes, whatever lengths
+    /// they state.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ChunkError> {
         let (start, bytes) = read_varint(bytes)?;
         let (length, bytes) = read_varint(bytes)?;

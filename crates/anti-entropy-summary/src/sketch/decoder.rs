@@ -1,4 +1,4 @@
-//! Reading off what differs.
+//! Decoding: finding the symbols that only one side has.
 
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use core::{fmt, mem};
 
 use sha2::Sha256;
 
-use crate::{Difference, HashFunction};
+use crate::{ConfigError, Difference, HashFunction};
 
 use super::MAX_CELLS;
 use super::cell::{Cell, ONE};
@@ -19,17 +19,17 @@ use super::encoder::Encoder;
 use super::estimate::{Estimator, cells_by_progress, cells_for};
 use super::symbol::{Indices, Symbol};
 
-/// What a [`Decoder`] spends at most, whatever a peer sends.
+/// How much a [`Decoder`] does at most, whatever cells a peer sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecoderLimits {
-    /// Cells taken in; never more than [`MAX_CELLS`]. Each costs some 120 bytes of memory. 2^17 find 48,000 changed
-    /// keys.
+    /// How many cells are taken in at most, each of which costs about 120 bytes of memory. 2^17 by default, which find
+    /// 48,000 changed keys. From 1 to [`MAX_CELLS`].
     pub max_cells: usize,
-    /// Symbols read off. There are never more than cells.
+    /// How many symbols are read off at most. 2^17 by default; at least 1. There are never more symbols than cells.
     pub max_symbols: usize,
-    /// Cells touched, for each that was taken in. Decoding *d* honest symbols touches about 2 ln *d* for each symbol,
-    /// 20 of 27,000.
+    /// How many cells are touched at most, for each cell that was taken in. 64 by default; at least 1. Decoding *d* honest
+    /// symbols touches about 2 ln *d* cells for each, which is 20 if there are 27,000.
     pub max_steps_per_cell: u32,
 }
 
@@ -38,6 +38,17 @@ impl DecoderLimits {
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
+    }
+
+    /// Checks every field's range. What takes limits calls this.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with its value and its bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::at_least("max_cells", self.max_cells, 1)?;
+        ConfigError::at_most("max_cells", self.max_cells, MAX_CELLS)?;
+        ConfigError::at_least("max_symbols", self.max_symbols, 1)?;
+        ConfigError::at_least("max_steps_per_cell", self.max_steps_per_cell, 1)
     }
 }
 
@@ -51,27 +62,29 @@ impl Default for DecoderLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum DecodeStatus {
-    /// Nothing is left in any cell: what was found is the difference of the sets whose cells these were.
+    /// All cells are empty: the symbols that were found are the difference of the two sets.
     ///
-    /// Cell 0 is the sum of all symbols, so that a set which is left over here would have to sum up to zero, symbols
-    /// and checksums. By chance that is one in 2^144, on purpose it is easy. So the roots have the last word.
+    /// This is certain enough to act on, but no proof. Cell 0 is the sum of all symbols, so that symbols which were
+    /// missed would have to sum up to zero, with their checksums. That happens by chance once in 2^144 cases; a peer
+    /// can make it happen on purpose. Compare the roots of the two sets in the end.
     Complete,
-    /// More cells are needed, as from the index behind the last: about so many, at least one.
+    /// More cells are needed, from the index after the last one on.
     NeedsMore {
-        /// An estimate, by what cells are empty and how much counts differ.
+        /// About how many, at least one. Estimated from the number of empty cells and the counts of the others.
         cells: usize,
     },
-    /// The cells lead nowhere. What was found may be wrong, and more cells do not help: compare the trees.
+    /// Decoding failed. What was found may be wrong, and more cells do not help: compare the trees.
     Failed(DecodeFailure),
 }
 
-/// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols in which it differs from the own one.
+/// Takes in the cells of a peer's sketch, chunk by chunk, and finds the symbols that only one of the two sides has.
 ///
-/// Decoding is *peeling*: a cell in which one symbol is left, going by its count and checksum, and by whether that
-/// symbol belongs into this cell at all, gives it away; the symbol is taken out of all its cells, those to come
-/// included. Only cells that were touched are looked at again, so that d symbols take O(d log d) steps in all, however
-/// the cells come. In honest cells nothing is left where a symbol was read off: once such a cell is touched again, the
-/// decoder has been misled, and ends. So no symbol is read off twice, and there are never more symbols than cells.
+/// Decoding is *peeling*. If count and checksum of a cell show that it holds a single symbol, that symbol is read off
+/// and removed from all cells that it falls into, including those that have not arrived yet. Only cells that were
+/// touched are looked at again, so that d symbols take O(d log d) steps in all.
+///
+/// In honest cells nothing is left where a symbol was read off. If such a cell is touched again, the cells are forged,
+/// and decoding fails. So no symbol is read off twice, and there are never more symbols than cells.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone)]
@@ -114,9 +127,13 @@ struct Waiting {
 }
 
 impl<D: HashFunction> Decoder<D> {
-    /// A decoder that finds how a peer's set differs from that of `ours`.
-    pub fn new(ours: Encoder<D>, limits: DecoderLimits) -> Self {
-        Self {
+    /// A decoder that finds the difference between a peer's set and that of `ours`.
+    ///
+    /// # Errors
+    /// If a limit is out of its range.
+    pub fn new(ours: Encoder<D>, limits: DecoderLimits) -> Result<Self, ConfigError> {
+        limits.validate()?;
+        Ok(Self {
             ours,
             limits,
             cells: Vec::new(),
@@ -129,18 +146,18 @@ impl<D: HashFunction> Decoder<D> {
             estimator: Estimator::default(),
             failure: None,
             touched: Vec::new(),
-        }
+        })
     }
 
-    /// Takes in the next cells. Those that were taken in before are passed over, and so are all once decoding is
+    /// Takes in the next cells. Ignores cells that were taken in before, and all cells once decoding is
     /// [complete](DecodeStatus::Complete) or has failed.
     ///
-    /// Own cells that are not there yet are made for as many as the chunk has, so that the caller is to bound chunks by
-    /// what it asked for.
+    /// Computes as many own cells as the chunk reaches to. The caller must not hand in more cells than it asked the
+    /// peer for.
     pub fn handle_chunk(&mut self, chunk: &Chunk) -> DecodeStatus {
         if !self.is_over() {
             self.failure = self.take_in(chunk).and_then(|()| self.peel()).err();
-            if !self.is_over() && self.cells.len() >= self.max_cells() {
+            if !self.is_over() && self.cells.len() >= self.limits.max_cells {
                 self.failure = Some(DecodeFailure::TooManyCells);
             }
         }
@@ -156,44 +173,45 @@ impl<D: HashFunction> Decoder<D> {
         }
     }
 
-    /// How many cells were taken in: the index of the one that is needed next.
+    /// The number of cells that were taken in, which is the index of the next one that is needed.
     pub fn cells(&self) -> usize {
         self.cells.len()
     }
 
-    /// The symbols found so far, in no order. All of them only once decoding is [complete](DecodeStatus::Complete).
+    /// The symbols found so far, in no particular order. They are all only once decoding is
+    /// [complete](DecodeStatus::Complete).
     pub fn found(&self) -> &[DecodedSymbol] {
         &self.found
     }
 
-    /// The keys of the symbols found so far, in ascending order, with what this side holds there.
+    /// The differences found so far, in ascending order of the keys.
     ///
-    /// O(d log d) for d symbols, and a look-up in the tree for each.
+    /// O(d log d) for d symbols, and O(depth) for each.
     ///
     /// # Errors
-    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts what this side holds, [`DecodeFailure::SharedPrefix`] if symbols
-    /// cannot be told apart by their keys. What differs is then to be found by other means.
+    /// [`DecodeFailure::Inconsistent`] if a symbol contradicts the entries on this side,
+    /// [`DecodeFailure::SharedPrefix`] if two keys cannot be told apart. Compare the trees then.
     pub fn differences(&self) -> Result<Vec<Difference>, DecodeFailure> {
         differences(&self.found, self.ours.snapshot(), self.ours.range())
     }
 
-    /// The source of the own cells.
+    /// The encoder of this side's cells.
     pub fn ours(&self) -> &Encoder<D> {
         &self.ours
     }
 
-    /// The source of the own cells, so that kept ones can be [provided](Encoder::provide).
+    /// The encoder of this side's cells, so that cells which were computed before can be [provided](Encoder::provide).
     pub fn ours_mut(&mut self) -> &mut Encoder<D> {
         &mut self.ours
     }
 
-    /// Hashes what decides what this decoder says from here on: its own cells are a function of their snapshot.
+    /// Hashes the state that determines the decoder's behaviour from here on. For checkers that explore states.
     #[doc(hidden)]
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         (&self.cells, &self.found, self.failure).hash(hasher);
     }
 
-    /// About how many symbols the sets differ in, by the cells so far.
+    /// An estimate, from the cells so far, of how many symbols the two sets differ in.
     pub fn estimate(&self) -> usize {
         self.estimator.symbols().max(self.found.len())
     }
@@ -213,11 +231,7 @@ impl<D: HashFunction> Decoder<D> {
         let symbols = || self.estimator.symbols_at_most().max(self.found.len());
         let wanted = by_progress.unwrap_or_else(|| cells_for(symbols())).saturating_sub(received);
         let most = (7 * received).max(64);
-        wanted.clamp(least, most).min(self.max_cells().saturating_sub(received))
-    }
-
-    fn max_cells(&self) -> usize {
-        self.limits.max_cells.min(MAX_CELLS)
+        wanted.clamp(least, most).min(self.limits.max_cells.saturating_sub(received))
     }
 
     fn max_steps(&self) -> u64 {
@@ -230,7 +244,7 @@ impl<D: HashFunction> Decoder<D> {
         let known = start.checked_sub(chunk.start()).ok_or(DecodeFailure::Gap)?;
         let theirs = chunk.cells().get(known..).unwrap_or(&[]);
         let end = start + theirs.len();
-        if end > self.max_cells() {
+        if end > self.limits.max_cells {
             return Err(DecodeFailure::TooManyCells);
         }
         for (index, (ours, theirs)) in (start..).zip(self.ours.cells(start..end).iter().zip(theirs)) {

@@ -1,4 +1,4 @@
-//! The cells of a set that stands still.
+//! Computing the cells of an immutable set.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -16,10 +16,10 @@ use super::chunk::Chunk;
 use super::maintained::Sketch;
 use super::symbol::Symbol;
 
-/// Gives the cells of a [`Snapshot`], or of a range of it, from the first one on and as many as are asked for.
+/// Computes the cells of a [`Snapshot`], or of a range of it: from the first on, as many as are asked for.
 ///
-/// What a [`Sketch`] has kept costs nothing. Beyond it, all entries are gone through for as many cells again as there
-/// are already, so that the *m*-th cell is reached within O(n log² m), and one pass takes some 0.15 us an entry.
+/// Cells that a [`Sketch`] has kept cost nothing. For further ones, each pass over all entries doubles the number of
+/// cells, so that the first *m* cells of *n* entries take O(n log² m). A pass takes about 0.15 us for each entry.
 pub struct Encoder<D = Sha256> {
     snapshot: Snapshot<D>,
     range: KeyRange,
@@ -30,35 +30,36 @@ impl<D: HashFunction> Encoder<D> {
     /// Cells are made in rows of at least so many.
     const FEW_CELLS: usize = 64;
 
-    /// The cells of all entries of a snapshot, made as they are asked for.
+    /// An encoder of all entries of a snapshot. Cells are computed when they are asked for.
     pub fn new(snapshot: Snapshot<D>) -> Self {
         Self::of_range(snapshot, KeyRange::ALL)
     }
 
-    /// The cells of the entries of a range.
+    /// An encoder of the entries of a range.
     pub fn of_range(snapshot: Snapshot<D>, range: KeyRange) -> Self {
         Self { snapshot, range, cells: Vec::new() }
     }
 
-    /// The cells of all entries of a snapshot, the first of which a sketch of the same entries has kept.
+    /// An encoder of all entries of a snapshot that starts with the cells of `sketch`, which must have the same
+    /// entries.
     pub fn from_sketch(sketch: &Sketch, snapshot: Snapshot<D>) -> Self {
         debug_assert_eq!(sketch.entries(), snapshot.len(), "both are of the same entries");
         Self { cells: sketch.cells().to_vec(), ..Self::new(snapshot) }
     }
 
-    /// How many cells there are already, from the first one on.
+    /// The number of cells that are computed already.
     pub fn made(&self) -> usize {
         self.cells.len()
     }
 
-    /// Takes over the cells behind those that there [are](Self::made), from who has kept them. They must be those of the
-    /// entries, or what is found by them is wrong.
+    /// Takes over cells that were computed elsewhere; the first follows those that are [computed already](Self::made).
+    /// They must be cells of the same entries, or decoding finds wrong differences.
     pub fn provide(&mut self, cells: &[Cell]) {
         let room = MAX_CELLS.saturating_sub(self.cells.len());
         self.cells.extend_from_slice(&cells[..cells.len().min(room)]);
     }
 
-    /// Those of the cells with these indices that lie below [`MAX_CELLS`].
+    /// The cells with these indices, as far as they lie below [`MAX_CELLS`].
     pub fn cells(&mut self, indices: Range<usize>) -> &[Cell] {
         let end = indices.end.min(MAX_CELLS);
         if end > self.cells.len() {
@@ -67,19 +68,19 @@ impl<D: HashFunction> Encoder<D> {
         self.cells.get(indices.start..end).unwrap_or(&[])
     }
 
-    /// `count` cells from `start` on, or as many as lie below [`MAX_CELLS`].
+    /// `count` cells from index `start` on, as far as they lie below [`MAX_CELLS`].
     pub fn chunk(&mut self, start: usize, count: usize) -> Chunk {
         let start = start.min(MAX_CELLS);
         let cells = self.cells(start..start.saturating_add(count)).to_vec();
         Chunk::new(start, cells).expect("they lie below the greatest number of cells")
     }
 
-    /// The snapshot whose entries these are.
+    /// The snapshot whose entries are encoded.
     pub fn snapshot(&self) -> &Snapshot<D> {
         &self.snapshot
     }
 
-    /// The range in which they lie.
+    /// The range whose entries are encoded.
     pub fn range(&self) -> &KeyRange {
         &self.range
     }
@@ -96,7 +97,7 @@ impl<D: HashFunction> Encoder<D> {
     }
 }
 
-/// The cells of no entries.
+/// An encoder of no entries.
 impl<D: HashFunction> Default for Encoder<D> {
     fn default() -> Self {
         Self::new(Snapshot::default())

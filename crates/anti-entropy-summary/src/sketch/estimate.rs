@@ -1,4 +1,4 @@
-//! How many symbols two sets differ in, going by cells of which nothing can be read off yet.
+//! Estimating in how many symbols two sets differ, from cells that cannot be decoded yet.
 
 use super::cell::Cell;
 
@@ -68,9 +68,9 @@ impl Estimator {
     }
 }
 
-/// How many cells are enough for so many symbols 95 % of the time, or more often.
+/// How many cells are enough for this many symbols, in at least 95 % of all cases.
 ///
-/// It takes 1.36 each where they are many, on average; docs/benchmarks.md, "The sketch", has the distributions.
+/// Many symbols take 1.36 cells each on average. docs/benchmarks.md, "The sketch", has the distributions.
 pub fn cells_for(symbols: usize) -> usize {
     const FEW: usize = 60;
     let for_few = |symbols: usize| symbols + (32 * symbols).isqrt();

@@ -1,4 +1,4 @@
-//! The first cells of a set that changes.
+//! Keeping the first cells of a changing set up to date.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,19 +14,19 @@ use super::MAX_CELLS;
 use super::cell::{Cell, MINUS_ONE, ONE, toggle};
 use super::symbol::{Symbol, prefix_u64};
 
-/// How many cells a [`Sketch`] keeps: the least number, doubled as often as the entries allow.
+/// How many cells a [`Sketch`] keeps: `min_cells`, doubled as often as the number of entries and `max_cells` allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct SketchConfig {
-    /// Never fewer than these, however few entries there are. 64 find some 40 symbols, which is as much as small stores
-    /// differ in most of the time; they take 1.5 KB.
+    /// The fewest cells, however few entries there are. 64 by default, which take 1.5 KB and find about 40 symbols: small
+    /// stores seldom differ in more. At most `max_cells`.
     pub min_cells: NonZeroU32,
-    /// Never more than these. 2^15 find 10,000 changed keys, which is 20,000 symbols; they take 786 KB. Beyond them
-    /// each doubling is a pass over all entries, by an [`Encoder`](super::Encoder).
+    /// The most cells, however many entries there are. 2^15 by default, which take 786 KB and find 10,000 changed keys. For
+    /// more, an [`Encoder`](super::Encoder) reads all entries once for each doubling. At most [`MAX_CELLS`].
     pub max_cells: NonZeroU32,
-    /// There is a cell for so many entries at least, before they are doubled. A cell takes 24 bytes: with 30, cells
-    /// take up to 0.8 bytes an entry when they are made, and 1.2 while entries go away.
+    /// How many entries there are for each cell at least, above `min_cells`. 30 by default: a cell takes 24 bytes, so that
+    /// cells take up to 0.8 bytes an entry while entries are added, and up to 1.2 while they are removed.
     pub entries_per_cell: NonZeroU32,
 }
 
@@ -55,9 +55,8 @@ impl SketchConfig {
 
     /// The number of cells for so many entries.
     fn cells(&self, entries: u64) -> usize {
-        let most = u64::from(self.max_cells.get()).min(MAX_CELLS as u64);
-        let wanted = (entries / u64::from(self.entries_per_cell.get())).min(most);
-        let mut cells = u64::from(self.min_cells.get()).min(most);
+        let wanted = (entries / u64::from(self.entries_per_cell.get())).min(self.max_cells.get().into());
+        let mut cells = u64::from(self.min_cells.get());
         while 2 * cells <= wanted {
             cells *= 2;
         }
@@ -67,8 +66,8 @@ impl SketchConfig {
 
 /// The first cells of the sketch of a set, kept up to date while the set changes.
 ///
-/// The cells are a function of the set and of how many they are, whatever the order of changes. There are more of them
-/// the more entries there are; see [`SketchConfig`]. New ones are made little by little:
+/// The cells depend on the set and their number alone, not on the order of changes. Their number grows with that of the
+/// entries; see [`SketchConfig`]. New cells are computed little by little:
 ///
 /// ```
 /// use anti_entropy_summary::KeyHash;
@@ -76,7 +75,7 @@ impl SketchConfig {
 /// use anti_entropy_summary::{Fingerprint, MerkleTree};
 ///
 /// let mut tree: MerkleTree = MerkleTree::new();
-/// let mut sketch = Sketch::new(SketchConfig::default());
+/// let mut sketch = Sketch::new(SketchConfig::default())?;
 /// for number in 0..10_000 {
 ///     let (key, fingerprint) = (KeyHash::from_u128(number << 64), Fingerprint::from_bytes([3; 32]));
 ///     let before = tree.insert(key, fingerprint);
@@ -87,8 +86,9 @@ impl SketchConfig {
 ///     }
 /// }
 /// assert_eq!(sketch.cells().len(), 256);
-/// let afresh = Sketch::from_entries(&tree.snapshot(), SketchConfig::default());
+/// let afresh = Sketch::from_entries(&tree.snapshot(), SketchConfig::default())?;
 /// assert_eq!(sketch.cells(), afresh.cells());
+/// # Ok::<(), anti_entropy_summary::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Sketch {
@@ -107,24 +107,32 @@ struct Growth {
 }
 
 impl Sketch {
-    /// The sketch of no entries.
-    pub fn new(config: SketchConfig) -> Self {
+    /// The sketch of an empty set.
+    ///
+    /// # Errors
+    /// If a setting is out of its range or contradicts another one.
+    pub fn new(config: SketchConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
         let cells = vec![Cell::default(); config.cells(0)];
-        Self { config, cells, entries: 0, growth: None }
+        Ok(Self { config, cells, entries: 0, growth: None })
     }
 
-    /// The sketch of these entries, each key once. O(n log m) for m cells.
-    pub fn from_entries<I>(entries: I, config: SketchConfig) -> Self
+    /// The sketch of these entries, in which each key occurs once. O(n log m) for m cells.
+    ///
+    /// # Errors
+    /// If a setting is out of its range or contradicts another one.
+    pub fn from_entries<I>(entries: I, config: SketchConfig) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item = (KeyHash, Fingerprint), IntoIter: Clone>,
     {
+        config.validate()?;
         let all = entries.into_iter();
         let entries = all.clone().count() as u64;
         let mut cells = vec![Cell::default(); config.cells(entries)];
         for (key, fingerprint) in all {
             toggle(&mut cells, 0, Symbol::new(key, fingerprint), ONE);
         }
-        Self { config, cells, entries, growth: None }
+        Ok(Self { config, cells, entries, growth: None })
     }
 
     /// The cells, from the first one on.

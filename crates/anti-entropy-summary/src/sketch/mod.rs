@@ -1,22 +1,23 @@
-//! The rateless sketch: finds what differs between two sets in one round trip, however large they are.
+//! The rateless sketch: finds the differences of two sets in one round trip, however large the sets are.
 //!
-//! Each entry is a [`Symbol`] of 16 bytes. A sketch is an endless row of [`Cell`]s, each the sum of some of the
-//! symbols; which ones, their hash decides. Cell 0 holds all, cell *i* each with probability 1 / (1 + *i*/2). The
-//! sketches of two sets, subtracted cell by cell, are the sketch of their difference. Where just one symbol is left in
-//! a cell, it is read off and taken out of all others, which leaves more cells with one symbol. *d* symbols take about
-//! 1.36 *d* cells, 1.7 *d* where they are few, and nobody has to know *d*: more cells are sent until it works.
+//! Each entry is a [`Symbol`] of 16 bytes. A sketch is an endless row of [`Cell`]s, each of which is the sum of some of
+//! the symbols. The hash of a symbol decides which cells it falls into: cell 0 has all symbols, cell *i* has each of
+//! them with probability 1 / (1 + *i*/2). If the sketches of two sets are subtracted cell by cell, the result is the
+//! sketch of their difference. A cell in which only one symbol is left shows that symbol. It is then removed from all
+//! other cells, which leaves more cells with a single symbol. *d* symbols take about 1.36 *d* cells, or 1.7 *d* if they
+//! are few. Nobody has to know *d* beforehand: the peer sends more cells until decoding succeeds.
 //!
 //! - A [`Sketch`] keeps the first cells of a set up to date while the set changes.
-//! - An [`Encoder`] gives the cells of a snapshot, or of a range of it, as many as are asked for.
-//! - A [`Chunk`] is a piece of the row on its way to a peer.
-//! - A [`Decoder`] takes in a peer's chunks and says what differs.
+//! - An [`Encoder`] computes the cells of a snapshot, or of a range of it, as many as are asked for.
+//! - A [`Chunk`] is a sequence of cells as it is sent to a peer.
+//! - A [`Decoder`] takes in a peer's chunks and finds the differences.
 //!
-//! **A sketch finds, it never decides.** Symbols are not keyed and cells are sums, so that a peer can make up what it
-//! likes. The decoder ends within its [limits](DecoderLimits) whatever it is fed. What it found wrongly, or not at all,
-//! shows when the roots of the two sets are compared.
+//! **A sketch finds differences, it does not prove that there are no others.** Cells are sums of symbols that are not
+//! keyed, so that a peer can make up any cells. The decoder stays within its [limits](DecoderLimits) whatever it is
+//! sent. If it found wrong differences or missed some, the roots of the two sets will differ afterwards.
 //!
-//! The construction is from Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation", SIGCOMM 2024. What is
-//! summed up and sent is defined byte by byte in docs/protocol.md, "Sketch".
+//! The construction is from Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation", SIGCOMM 2024.
+//! docs/protocol.md, "Sketch", defines symbols, sums and encoding byte by byte.
 //!
 //! ```
 //! use anti_entropy_summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder};
@@ -32,11 +33,11 @@
 //! let mut peer = Encoder::new(theirs);
 //! let sent = peer.chunk(0, 16).to_bytes();
 //!
-//! let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default());
+//! let mut decoder = Decoder::new(Encoder::new(tree.snapshot()), DecoderLimits::default())?;
 //! assert_eq!(decoder.handle_chunk(&Chunk::from_bytes(&sent)?), DecodeStatus::Complete);
 //! let found: Vec<_> = decoder.differences().unwrap().into_iter().map(|found| (found.key, found.theirs.is_some())).collect();
 //! assert_eq!(found, [(added, false), (changed, true)]);
-//! # Ok::<(), anti_entropy_summary::sketch::ChunkError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod cell;
@@ -58,5 +59,5 @@ pub use estimate::cells_for;
 pub use maintained::{Sketch, SketchConfig};
 pub use symbol::{Indices, Symbol};
 
-/// No more cells of a sketch than these are ever made or taken in: 20 MB as they are sent, for some 760,000 symbols.
+/// The most cells that a sketch ever has: 20 MB when they are sent, for about 760,000 symbols.
 pub const MAX_CELLS: usize = 1 << 20;

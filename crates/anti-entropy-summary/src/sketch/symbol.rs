@@ -1,16 +1,16 @@
-//! Symbols, and which cells they are in.
+//! Symbols, and the cells that they fall into.
 
 use core::iter::FusedIterator;
 
 use crate::{Fingerprint, KeyHash};
 
-/// What a sketch knows of an entry: the first eight bytes of the key's hash and of the fingerprint, as big-endian
+/// An entry as a sketch encodes it: the first eight bytes of the key's hash and of the fingerprint, as big-endian
 /// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Symbol {
-    /// From the hash of the key.
+    /// The first 64 bits of the key's hash.
     pub key: u64,
-    /// From the fingerprint.
+    /// The first 64 bits of the fingerprint.
     pub fingerprint: u64,
 }
 
@@ -24,7 +24,7 @@ impl Symbol {
         Self { key: key.prefix_u64(), fingerprint: prefix_u64(fingerprint) }
     }
 
-    /// The cells that the symbol is in, ascending. The first is cell 0.
+    /// The indices of the cells that the symbol falls into, in ascending order. The first is always 0.
     pub fn indices(self) -> Indices {
         self.spread().1
     }
@@ -42,14 +42,14 @@ pub(super) fn prefix_u64(fingerprint: Fingerprint) -> u64 {
     fingerprint.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-/// Indices of cells, strictly ascending; made by [`Symbol::indices`].
+/// An iterator over indices of cells, in strictly ascending order. Made by [`Symbol::indices`].
 ///
-/// The next index behind *i* is greater than *n* with probability (*i*+1)(*i*+2) / ((*n*+1)(*n*+2)), the product of 1 -
-/// 1/(1 + *j*/2) for all *j* from *i*+1 to *n*. That is the chance that two independent uniform numbers *u* and *v*
-/// have *u* (*n*+1) <= *i*+1 and *v* (*n*+2) <= *i*+2, so that two divisions of integers draw it exactly, to the 32
-/// bits of the numbers, without a root.
+/// The index after `i` is greater than `n` with probability `(i+1)(i+2) / ((n+1)(n+2))`: the product of `1 - 1/(1 +
+/// j/2)` for all `j` from `i+1` to `n`. With the same probability, two independent uniform numbers `u` and `v` satisfy
+/// both `u (n+1) <= i+1` and `v (n+2) <= i+2`. So two integer divisions draw the index exactly, to the 32 bits of the
+/// numbers, without a square root.
 ///
-/// Among the first *m* cells there are about 2 ln *m* - 0.85 indices. O(1) for each.
+/// About 2 ln *m* - 0.85 of the first *m* cells are among the indices. O(1) for each.
 #[derive(Clone, Debug)]
 pub struct Indices {
     next: u32,

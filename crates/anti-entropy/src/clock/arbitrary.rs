@@ -1,6 +1,6 @@
 //! Arbitrary clocks, for property tests in either framework.
 //!
-//! Ids and counters are small most of the time: clocks that share no replica are always concurrent, and test little.
+//! Most ids and counters are small: clocks that share no replica are always concurrent, and test little.
 
 use super::{Dot, ReplicaId, Timestamp, VectorClock};
 

@@ -6,9 +6,9 @@ use crate::clock::ReplicaId;
 
 /// Names one write or delete at one key, for ever: the replica that made it, and its number among that replica's writes.
 ///
-/// The counters of a writer are contiguous from 1, so the highest one says which of its writes have been seen. Ordered
-/// by writer, then counter; that order is canonical but says nothing about time. Decoding refuses a counter of zero,
-/// which names no write.
+/// A writer's counters are contiguous from 1, so that the highest one says which of its writes have been seen. Dots are
+/// ordered by writer, then by counter. The order is canonical but says nothing about time. Decoding refuses a counter
+/// of zero, which names no write.
 ///
 /// From dotted version vectors (Preguiça, Baquero, Almeida, Fonte, Gonçalves, 2010).
 ///
@@ -21,9 +21,9 @@ use crate::clock::ReplicaId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawDot")]
 pub struct Dot {
-    /// The replica that wrote.
+    /// The replica that made the write.
     pub replica: ReplicaId,
-    /// Which write of this replica, counted from 1.
+    /// The number of the write among those of this replica, counted from 1.
     pub counter: u64,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Debug for Dot {
     }
 }
 
-/// The first eight hexadecimal digits of the writer, a colon, the counter.
+/// Shows the first eight hexadecimal digits of the writer, a colon, and the counter.
 impl fmt::Display for Dot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}:{}", self.replica.short(), self.counter)

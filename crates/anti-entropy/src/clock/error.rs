@@ -5,15 +5,15 @@ use crate::clock::{ReplicaId, Timestamp};
 
 /// A replica has used up its 2<sup>64</sup> - 1 counters.
 ///
-/// No honest replica gets there: it means that a counter was corrupted or forged.
+/// No honest replica does so: a counter was corrupted or forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("replica {replica} has no counter left; nothing was minted or changed: go on under a fresh replica id")]
 pub struct CounterExhausted {
-    /// The replica that can mint no more.
+    /// The replica that cannot make another dot.
     pub replica: ReplicaId,
 }
 
-/// A timestamp from elsewhere runs too far ahead of the local wall clock.
+/// A timestamp from another replica is too far ahead of the local wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "a remote timestamp is {ahead_ms} ms ahead of the local clock and at most {max_ahead_ms} ms are accepted; \
@@ -22,27 +22,27 @@ pub struct CounterExhausted {
 pub struct ClockSkew {
     /// The timestamp that was refused.
     pub remote: Timestamp,
-    /// How far it is ahead of the local wall clock, in milliseconds.
+    /// How far the timestamp is ahead of the local wall clock, in milliseconds.
     pub ahead_ms: u64,
     /// The greatest lead that is accepted, in milliseconds.
     pub max_ahead_ms: u64,
 }
 
-/// A context was to go on under an id that has been in use.
+/// A context was to be renamed to an id that has been in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("replica id {replica} is in use or has been seen before; the context was not changed: take another, random id")]
 pub struct ReplicaIdTaken {
-    /// The id that cannot be taken.
+    /// The id that is in use.
     pub replica: ReplicaId,
 }
 
-/// Pieces that do not make up the clocks of a range.
+/// Why pieces do not make up the clocks of a range.
 ///
-/// Nothing was built; whoever made the pieces has a bug, or is a peer whose frame is to be refused.
+/// Nothing was built. The code that made the pieces has a bug, or a peer sent them and is to be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidRangeClocks {
-    /// The first piece does not start where the range does, or there is none.
+    /// The first piece does not start where the range starts, or there is no piece.
     #[error("no piece starts at {lo}, where the range does; nothing was built: give one that covers the range's start")]
     StartNotCovered {
         /// Where the range starts.
@@ -54,7 +54,7 @@ pub enum InvalidRangeClocks {
         /// Where the piece starts.
         start: KeyHash,
     },
-    /// A piece does not start after the one before it.
+    /// A piece does not start after the previous one.
     #[error("a piece starts at {start}, not after its predecessor; nothing was built: give them in ascending order")]
     NotAscending {
         /// Where the piece starts.

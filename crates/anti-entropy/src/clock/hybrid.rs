@@ -2,12 +2,12 @@ use core::time::Duration;
 
 use crate::clock::{ClockSkew, Timestamp};
 
-/// Makes timestamps that follow the wall clock and never go back.
+/// Makes timestamps that follow the wall clock and never decrease.
 ///
-/// The wall clock is handed in, since the core reads none. When it stands still or jumps back, the logical count goes on.
-/// Timestamps that arrive are taken notice of, so that a write that saw another one is also the later one, but one that
-/// runs too far ahead of the local wall clock is refused: else one host whose clock is a year ahead would win
-/// every conflict on all hosts for a year.
+/// The caller passes in the wall clock's time. If the wall clock stands still or jumps back, the logical counter
+/// increases. The clock also follows timestamps that arrive, so that a write which saw another one gets a later
+/// timestamp. It refuses timestamps too far ahead of the local wall clock: otherwise one host whose clock is a year
+/// ahead would win every conflict on all hosts for a year.
 ///
 /// Hybrid logical clocks are from Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks" (2014).
 ///
@@ -33,38 +33,39 @@ pub struct HybridClock {
 impl HybridClock {
     /// How far ahead of the local wall clock a timestamp may be by default: five minutes.
     ///
-    /// Hosts that run NTP are within a second of each other, and Kerberos has accepted five minutes for decades: less
-    /// would refuse hosts that are only badly kept, and more lets a wrong clock win conflicts for longer.
+    /// Hosts that run NTP are within a second of each other, and Kerberos has accepted five minutes for decades. A
+    /// lower limit would refuse hosts whose clocks are only badly kept. A higher one would let a wrong clock win
+    /// conflicts for longer.
     pub const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 
-    /// A clock that has seen nothing, and refuses timestamps more than `max_ahead` ahead of the local wall clock.
+    /// A new clock, which refuses timestamps more than `max_ahead` ahead of the local wall clock.
     pub const fn new(max_ahead: Duration) -> Self {
         Self::resume(max_ahead, Timestamp::MIN)
     }
 
-    /// A clock that goes on after `last`, the greatest timestamp in the replica's own store.
+    /// A clock that continues after `last`, the greatest timestamp in the replica's own store.
     ///
-    /// There is no bound on how far `last` is ahead: the replica accepted it once.
+    /// `last` may be ahead by any amount, since the replica accepted it before.
     pub const fn resume(max_ahead: Duration, last: Timestamp) -> Self {
         Self { last, max_ahead, refused: 0 }
     }
 
-    /// A timestamp for a write, strictly greater than all that this clock has made or accepted before.
+    /// A timestamp for a write, greater than all that this clock has made or accepted before.
     ///
-    /// `unix_ms` is the local wall clock. If 2<sup>32</sup> timestamps fall into one millisecond, the next one is taken
-    /// from the millisecond to come. At [`Timestamp::MAX`], 584 million years from now or after a local wall clock that
-    /// was that wrong, there is no greater one: it is returned again and again, and conflicts are decided by the dot.
+    /// `unix_ms` is the time of the local wall clock. If 2<sup>32</sup> timestamps fall into one millisecond, the next
+    /// one has the following millisecond. [`Timestamp::MAX`] has no successor and is returned again, so that the dot
+    /// decides conflicts; this takes 584 million years, or a wall clock that is wrong by as much.
     pub fn now(&mut self, unix_ms: u64) -> Timestamp {
         let by_wall = Timestamp { wall_ms: unix_ms, logical: 0 };
         self.last = if by_wall > self.last { by_wall } else { self.last.next().unwrap_or(Timestamp::MAX) };
         self.last
     }
 
-    /// Takes notice of a timestamp from elsewhere: what is made from now on is greater.
+    /// Follows a timestamp of another replica: all timestamps made from now on are greater.
     ///
     /// # Errors
-    /// [`ClockSkew`] if it is more than the accepted time ahead of `unix_ms`, the local wall clock. Then the clock does
-    /// not move, and the refusal is counted.
+    /// [`ClockSkew`] if the timestamp is more than the accepted time ahead of `unix_ms`, the time of the local wall
+    /// clock. The clock then does not move, and the refusal is counted.
     pub fn observe(&mut self, remote: Timestamp, unix_ms: u64) -> Result<(), ClockSkew> {
         let ahead_ms = remote.wall_ms.saturating_sub(unix_ms);
         if Duration::from_millis(ahead_ms) > self.max_ahead {
@@ -76,12 +77,12 @@ impl HybridClock {
         Ok(())
     }
 
-    /// The greatest timestamp that was made or accepted; [`Timestamp::MIN`] before any.
+    /// The greatest timestamp made or accepted so far, or [`Timestamp::MIN`].
     pub const fn last(&self) -> Timestamp {
         self.last
     }
 
-    /// How many timestamps were refused since the clock was made.
+    /// The number of timestamps that this clock has refused.
     pub const fn refused(&self) -> u64 {
         self.refused
     }
@@ -92,7 +93,7 @@ impl HybridClock {
     }
 }
 
-/// A clock that has seen nothing, with [`HybridClock::DEFAULT_MAX_AHEAD`].
+/// A new clock with [`HybridClock::DEFAULT_MAX_AHEAD`].
 impl Default for HybridClock {
     fn default() -> Self {
         Self::new(Self::DEFAULT_MAX_AHEAD)

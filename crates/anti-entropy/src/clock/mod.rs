@@ -1,11 +1,12 @@
-//! Layer 1, clock: who wrote what after what.
+//! Layer 1, clock: the causal order of writes.
 //!
-//! Every write and delete is named by a [`Dot`]: the [`ReplicaId`] of its writer and a counter. What has been seen is
-//! a [`VectorClock`], the highest counter of each writer, and a replica keeps one clock for each range of the key-hash
-//! space: its [`Context`], normally a single piece. Part of a context travels as [`RangeClocks`]. Physical time only
-//! breaks ties between concurrent writes: a [`Timestamp`], made by a [`HybridClock`].
+//! Every write and delete has a [`Dot`] as its name: the [`ReplicaId`] of its writer and a counter. A [`VectorClock`]
+//! says which writes have been seen, by the highest counter of each writer. A replica keeps one such clock for each
+//! range of key hashes. Together they are its [`Context`], which normally has a single piece. Sessions send parts of a
+//! context as [`RangeClocks`]. Physical time only decides between concurrent writes: each write has a [`Timestamp`]
+//! from a [`HybridClock`].
 //!
-//! Nothing here reads a clock or a random generator: time comes in as [`Now`] and randomness as a [`Seed`].
+//! Nothing here reads a clock or a random generator. The caller passes in time as [`Now`] and randomness as a [`Seed`].
 //!
 //! ```
 //! use anti_entropy::clock::{CausalOrder, Context, Seed};

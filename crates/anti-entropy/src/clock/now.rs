@@ -1,9 +1,9 @@
 use core::time::Duration;
 
-/// The two clocks that a caller reads for the core, at one moment.
+/// The times of two clocks at one moment, which the caller reads for the core.
 ///
-/// They are apart because they fail differently: the wall clock may jump either way, and deadlines must not jump with
-/// it; the monotonic clock means nothing on another host, and timestamps must.
+/// Both are needed. The wall clock may jump, which deadlines must not. The monotonic clock means nothing on another
+/// host, where timestamps must be comparable.
 ///
 /// ```
 /// use anti_entropy::clock::Now;
@@ -16,16 +16,16 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {
-    /// Monotonic time since any fixed moment, the same one for all calls: for deadlines and intervals.
+    /// Monotonic time since a fixed moment, which must be the same one in all calls. Used for deadlines and intervals.
     pub elapsed: Duration,
-    /// Wall clock, in milliseconds since 1970-01-01T00:00:00Z: for timestamps.
+    /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z. Used for timestamps.
     pub unix_ms: u64,
 }
 
 impl Now {
-    /// The moment that is `span` later, by both clocks; for tests and simulations, which make time pass.
+    /// The moment that is `span` later by both clocks, for tests and simulations.
     ///
-    /// Both clocks stop at their greatest value. The wall clock counts whole milliseconds.
+    /// Both clocks stop at their greatest value. The wall clock advances by whole milliseconds.
     pub fn after(self, span: Duration) -> Self {
         let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self { elapsed: self.elapsed.saturating_add(span), unix_ms: self.unix_ms.saturating_add(ms) }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::ReplicaId;
 
-/// Whose writes a replica takes in.
+/// The writers whose writes a replica accepts.
 ///
-/// Every writer adds a counter to every clock for ever, so where peers are not trusted, those that may write are listed.
-/// A replica that comes back under a fresh id (after a wipe or a restore) has to be listed again.
+/// Every writer adds a counter to every clock for ever. So if peers are not trusted, list those that may write. A
+/// replica that gets a new id, after a wipe or a restore, has to be listed again.
 ///
 /// ```
 /// use anti_entropy::clock::{ReplicaId, WriterPolicy};
@@ -21,15 +21,15 @@ use crate::clock::ReplicaId;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WriterPolicy {
-    /// Anyone's; the default.
+    /// All writers. The default.
     #[default]
     AllowAll,
-    /// Only the writes of these replicas.
+    /// Only these replicas.
     AllowList(BTreeSet<ReplicaId>),
 }
 
 impl WriterPolicy {
-    /// Whether writes of `replica` are taken in, in time logarithmic in the length of a list.
+    /// Whether writes of `replica` are accepted. Logarithmic in the length of a list.
     pub fn allows(&self, replica: ReplicaId) -> bool {
         match self {
             Self::AllowAll => true,

@@ -6,14 +6,15 @@ use crate::clock::sparse::{Sparse, SparseRef};
 use crate::clock::{Dot, InvalidRangeClocks, ReplicaId, VectorClock};
 use crate::{KeyHash, KeyRange};
 
-/// The clocks of a range: what a replica has seen there, one clock for each piece of its context inside the range.
+/// The clocks of a range: one for each piece of a replica's context inside the range.
 ///
-/// They head a batch. A single clock would not do: taken from several pieces by maximum it claims writes that were not
-/// seen, by minimum it forgets deletes, and either corrupts the receiver.
+/// Every batch starts with them. A single clock would not be enough. If it were the maximum of several pieces, it would
+/// claim writes that have not been seen; if it were their minimum, it would forget deletes. Either corrupts the
+/// receiver.
 ///
-/// Encoded as the range, the first clock in full, and for each further piece its start and only the counters that differ
-/// from the first clock, where 0 removes. Decoding refuses what encoding does not make, and more than
-/// [`MAX_COUNTERS`](Self::MAX_COUNTERS) counters; it allocates nothing on the word of a length.
+/// Encoded as the range, the first clock in full, and for each further piece its start and the counters that differ
+/// from the first clock, where 0 removes a counter. Decoding refuses other forms, and more than
+/// [`MAX_COUNTERS`](Self::MAX_COUNTERS) counters. It allocates no memory on account of a stated length.
 ///
 /// ```
 /// use anti_entropy::clock::{RangeClocks, ReplicaId, VectorClock};
@@ -37,18 +38,18 @@ pub struct RangeClocks {
 }
 
 impl RangeClocks {
-    /// The most counters, of all clocks together, that decoding expands to.
+    /// The most counters that decoding expands to, of all clocks together.
     ///
-    /// A piece that is equal to the first clock takes 17 bytes when encoded and a whole clock in memory, so a frame of
-    /// one megabyte could ask for many gigabytes. 2<sup>20</sup> counters are 24 MiB: enough for a thousand pieces of a
-    /// thousand replicas each.
+    /// A piece whose clock equals the first one takes 17 bytes when encoded and a whole clock in memory. So without a
+    /// limit, a frame of one megabyte could take many gigabytes. 2<sup>20</sup> counters take 24 MiB, and are enough
+    /// for a thousand pieces of a thousand replicas each.
     pub const MAX_COUNTERS: usize = 1 << 20;
 
-    /// The clocks of `range`: of each piece, its start and its clock.
+    /// The clocks of `range`, from the start and the clock of each piece.
     ///
     /// # Errors
     /// [`InvalidRangeClocks`] unless the first piece starts where the range does, all starts lie inside the range, and
-    /// they strictly ascend.
+    /// the starts strictly ascend.
     pub fn new(range: KeyRange, pieces: Vec<(KeyHash, VectorClock)>) -> Result<Self, InvalidRangeClocks> {
         let lo = range.lo();
         if pieces.first().is_none_or(|first| first.0 != lo) {
@@ -73,19 +74,19 @@ impl RangeClocks {
         self.range
     }
 
-    /// The clock of the piece that holds `hash`, `None` outside the range; logarithmic in the number of pieces.
+    /// The clock at `hash`, or `None` outside the range. Logarithmic in the number of pieces.
     pub fn clock_at(&self, hash: KeyHash) -> Option<&VectorClock> {
         let after = self.pieces.partition_point(|piece| piece.0 <= hash);
         let piece = self.pieces.get(after.checked_sub(1)?)?;
         self.range.contains(hash).then_some(&piece.1)
     }
 
-    /// Whether the write that `dot` names, at the key with this hash, had been seen; not so outside the range.
+    /// Whether the write named by `dot` had been seen at the key with this hash. `false` outside the range.
     pub fn covers(&self, hash: KeyHash, dot: Dot) -> bool {
         self.clock_at(hash).is_some_and(|clock| clock.covers(dot))
     }
 
-    /// The pieces in ascending order: which part of the range, and its clock.
+    /// The pieces in ascending order: the part of the range, and its clock.
     pub fn iter(&self) -> impl Iterator<Item = (KeyRange, &VectorClock)> {
         let ends = self.pieces.iter().skip(1).map(|piece| Some(piece.0)).chain([self.range.hi()]);
         // No piece is empty, so none is left out here.
@@ -98,19 +99,19 @@ impl RangeClocks {
         self.pieces.len()
     }
 
-    /// The number of counters of all clocks together: what [`MAX_COUNTERS`](Self::MAX_COUNTERS) bounds.
+    /// The number of counters of all clocks together, which [`MAX_COUNTERS`](Self::MAX_COUNTERS) limits.
     pub fn counters(&self) -> usize {
         self.pieces.iter().map(|piece| piece.1.len()).sum()
     }
 
-    /// The highest counter of `replica` in any piece, 0 if none.
+    /// The highest counter of `replica` in any piece, or 0.
     pub fn max_counter(&self, replica: ReplicaId) -> u64 {
         self.pieces.iter().map(|piece| piece.1.get(replica)).max().unwrap_or(0)
     }
 
-    /// All replicas that any of the clocks names, each once, in ascending order.
+    /// All replicas that the clocks name, each once, in ascending order.
     ///
-    /// Takes time and memory for the counters of all clocks together, times a logarithm.
+    /// O(n log n) for n counters of all clocks together.
     pub fn replicas(&self) -> impl Iterator<Item = ReplicaId> + use<> {
         let mut replicas: Vec<_> = self.pieces.iter().flat_map(|piece| piece.1.iter().map(|entry| entry.0)).collect();
         replicas.sort_unstable();

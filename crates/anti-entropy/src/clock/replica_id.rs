@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// The name of **one unbroken life of a store**.
 ///
-/// A store that was wiped, or put back to an earlier state from a backup, goes on under a fresh id: if it minted a
-/// [`Dot`](crate::clock::Dot) that others know as another write, they would take the new write for one that they have
-/// seen already, and it would be lost. An id must therefore be 128 random bits, from
-/// [`Seed::replica_id`](crate::clock::Seed::replica_id); an address or a node's name will not do. Which node to send
-/// frames to is what [`PeerId`](crate::PeerId) says.
+/// A store that was wiped, or restored from a backup, gets a new id. If it kept the old one, it would make a
+/// [`Dot`](crate::clock::Dot) that other replicas know as another write. They would take the new write for one that
+/// they have seen already, and it would be lost. So an id must be 128 random bits, from
+/// [`Seed::replica_id`](crate::clock::Seed::replica_id), and not an address or a node's name. A node to which frames
+/// are sent has a [`PeerId`](crate::PeerId).
 ///
-/// Encoded as 16 raw bytes, most significant first, in which it is also ordered.
+/// Encoded as 16 raw bytes, most significant first, which also give the order.
 ///
 /// ```
 /// use anti_entropy::clock::ReplicaId;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub struct ReplicaId([u8; ReplicaId::LEN]);
 
 impl ReplicaId {
-    /// Length in bytes.
+    /// The length in bytes.
     pub const LEN: usize = 16;
 
     /// The id with these bits, most significant first.
@@ -54,7 +54,7 @@ impl ReplicaId {
     }
 }
 
-/// The first eight hexadecimal digits; use `Display` for all 32.
+/// Shows the first eight hexadecimal digits; `Display` shows all 32.
 impl fmt::Debug for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReplicaId({:08x})", self.short())

@@ -7,13 +7,13 @@ use crate::clock::ReplicaId;
 const REPLICA_ID_TAG: &[u8] = b"anti-entropy replica id";
 const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
 
-/// Fresh randomness, handed in: the one source of it in a replica.
+/// Random bytes that the caller passes in: the only source of randomness of a replica.
 ///
-/// The core reads no random generator, so that a run can be repeated from its seed. Outside tests a seed must be 32
-/// bytes from the operating system (`Seed::from_os`, with the feature `std`), taken anew each time the store is opened
-/// and never written down: two stores with one seed would make the same [`ReplicaId`].
+/// The core reads no random generator, so that a run can be repeated from its seed. Outside of tests, a seed must be 32
+/// bytes from the operating system (`Seed::from_os`, with the feature `std`). Draw a new seed each time the store is
+/// opened, and never store it: two stores with the same seed would make the same [`ReplicaId`].
 ///
-/// `Debug` does not show the bytes, since replica ids and the checks that peers cannot predict hang on them.
+/// `Debug` does not show the bytes: replica ids, and choices that peers must not predict, depend on them.
 ///
 /// ```
 /// use anti_entropy::clock::Seed;
@@ -27,10 +27,10 @@ const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
 pub struct Seed([u8; Seed::LEN]);
 
 impl Seed {
-    /// Length in bytes.
+    /// The length in bytes.
     pub const LEN: usize = 32;
 
-    /// The seed with these bytes, which must be random and used for nothing else, except in tests.
+    /// The seed with these bytes. Except in tests, they must be random and used for nothing else.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
@@ -38,7 +38,7 @@ impl Seed {
     /// A seed from the operating system's random generator.
     ///
     /// # Errors
-    /// [`RandomnessUnavailable`](crate::clock::RandomnessUnavailable) if the operating system gives none.
+    /// [`RandomnessUnavailable`](crate::clock::RandomnessUnavailable) if the operating system returns no random bytes.
     ///
     /// ```
     /// let seed = anti_entropy::clock::Seed::from_os()?;
@@ -59,7 +59,7 @@ impl Seed {
         ReplicaId::from_bytes(self.derive(REPLICA_ID_TAG, &n.to_be_bytes()))
     }
 
-    /// A number that belongs to `label`; numbers of different labels tell nothing about each other.
+    /// A number for `label`. Numbers of different labels are independent of each other.
     ///
     /// The first 8 bytes, most significant first, of SHA-256 over: the 24 bytes `anti-entropy seed number`, the 32 bytes
     /// of the seed, and the label in UTF-8. Takes time linear in the length of the label.

@@ -1,5 +1,5 @@
-//! How several clocks that are nearly alike are written: the first, the base, in full, and of every further one only the
-//! counters that differ from the base, where 0 removes. A cut that stays costs one counter this way, not a clock.
+//! The encoding of several clocks that are nearly alike: the first clock, the base, in full, and of every further one
+//! only the counters that differ from the base, where 0 removes. So a cut costs one counter, not a clock.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -2,11 +2,11 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A hybrid logical time: the wall clock, and a count that orders what happened within one of its milliseconds.
+/// A hybrid logical timestamp: the time of the wall clock, and a counter that orders events within one millisecond.
 ///
-/// Ordered by wall clock, then count. If one write was made with knowledge of another, its timestamp is the greater
-/// one, whatever the clocks of the hosts say, as long as no host runs ahead by more than is accepted; see
-/// [`HybridClock`](crate::clock::HybridClock), which makes them.
+/// Ordered by wall clock, then counter. If a write was made with knowledge of another, its timestamp is greater,
+/// whatever the hosts' clocks say, as long as no host is ahead by more than is accepted. A
+/// [`HybridClock`](crate::clock::HybridClock) makes timestamps.
 ///
 /// ```
 /// use anti_entropy::clock::Timestamp;
@@ -20,21 +20,21 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub wall_ms: u64,
-    /// Counts within one value of `wall_ms`.
+    /// Orders timestamps with the same `wall_ms`.
     pub logical: u32,
 }
 
 impl Timestamp {
-    /// Length of [`to_bytes`](Self::to_bytes).
+    /// The length of [`to_bytes`](Self::to_bytes).
     pub const LEN: usize = 12;
     /// The earliest timestamp.
     pub const MIN: Self = Self { wall_ms: 0, logical: 0 };
-    /// The last timestamp.
+    /// The latest timestamp.
     pub const MAX: Self = Self { wall_ms: u64::MAX, logical: u32::MAX };
 
-    /// The fixed-width form that is hashed: `wall_ms` in 8 bytes, `logical` in 4, each most significant first.
+    /// The fixed-width encoding that is hashed: `wall_ms` in 8 bytes, `logical` in 4, each most significant byte first.
     ///
-    /// The forms are ordered as the timestamps are.
+    /// Encodings are ordered as the timestamps are.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&self.wall_ms.to_be_bytes());
@@ -42,14 +42,14 @@ impl Timestamp {
         bytes
     }
 
-    /// The timestamp that [`to_bytes`](Self::to_bytes) made these bytes from.
+    /// The timestamp with this encoding by [`to_bytes`](Self::to_bytes).
     pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         let wall_ms = bytes[..8].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
         let logical = bytes[8..].iter().fold(0, |number, &byte| number << 8 | u32::from(byte));
         Self { wall_ms, logical }
     }
 
-    /// The least timestamp greater than this one; the last one has none.
+    /// The least timestamp greater than this one; `None` for the latest one.
     pub const fn next(self) -> Option<Self> {
         match (self.logical.checked_add(1), self.wall_ms.checked_add(1)) {
             (Some(logical), _) => Some(Self { wall_ms: self.wall_ms, logical }),
@@ -59,7 +59,7 @@ impl Timestamp {
     }
 }
 
-/// Milliseconds, a dot, the count.
+/// Shows the milliseconds, a dot, and the logical counter.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.wall_ms, self.logical)

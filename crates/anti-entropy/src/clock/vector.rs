@@ -8,29 +8,29 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::clock::growing::growing_vec;
 use crate::clock::{CounterExhausted, Dot, ReplicaId};
 
-/// How two clocks relate; the answer of [`VectorClock::compare`].
+/// The causal order of two clocks, as [`VectorClock::compare`] returns it.
 ///
-/// Exhaustive on purpose: there is no fifth way.
+/// Exhaustive on purpose: there is no fifth case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CausalOrder {
-    /// Both have seen the same.
+    /// Both have seen the same writes.
     Equal,
-    /// The other has seen all that this one has, and more.
+    /// The other clock has seen everything that this one has, and more.
     Before,
-    /// This one has seen all that the other has, and more.
+    /// This clock has seen everything that the other one has, and more.
     After,
     /// Each has seen something that the other has not.
     Concurrent,
 }
 
-/// What has been seen: of each replica, the highest counter.
+/// The writes that have been seen: for each replica, the highest counter.
 ///
-/// Counters are contiguous from 1, so counter `n` stands for the writes 1 to `n` of that replica; a replica that is not
-/// listed has counter 0. A clock is partially ordered, by [`compare`](Self::compare), and [`join`](Self::join) makes the
-/// least clock that includes two.
+/// Counters are contiguous from 1, so counter `n` stands for the writes 1 to `n` of that replica. A replica that is not
+/// listed has counter 0. Clocks are partially ordered, by [`compare`](Self::compare). [`join`](Self::join) makes the
+/// least clock that includes two clocks.
 ///
 /// Encoded as the sequence of (id, counter) in ascending order of the ids. Decoding refuses any other order, repeated
-/// ids and counters of zero: equal clocks have one encoding. Takes 24 bytes a replica in memory.
+/// ids and counters of zero, so that equal clocks have one encoding. Takes 24 bytes of memory for each replica.
 ///
 /// Vector clocks are from Fidge, "Timestamps in Message-Passing Systems That Preserve the Partial Ordering" (1988), and
 /// Mattern, "Virtual Time and Global States of Distributed Systems" (1989).
@@ -57,32 +57,33 @@ pub struct VectorClock(
 );
 
 impl VectorClock {
-    /// The clock that has seen nothing.
+    /// A clock that has seen no writes.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// The highest counter seen of `replica`, 0 if none; in time logarithmic in the number of replicas.
+    /// The highest counter seen of `replica`, or 0. Logarithmic in the number of replicas.
     pub fn get(&self, replica: ReplicaId) -> u64 {
         self.find(replica).map_or(0, |at| self.0[at].1)
     }
 
-    /// Whether the write that `dot` names has been seen.
+    /// Whether the write named by `dot` has been seen.
     ///
-    /// A dot with counter 0, which names no write, is covered by every clock: what is covered and not held is dead, so
-    /// such a dot is never taken in.
+    /// Every clock covers a dot with counter 0, which names no write. What a clock covers and its replica does not hold
+    /// is dead, so that such a dot is never accepted.
     pub fn covers(&self, dot: Dot) -> bool {
         dot.counter <= self.get(dot.replica)
     }
 
-    /// Raises the counter of the dot's writer to at least that of the dot, and with it covers all its earlier writes.
+    /// Raises the counter of the dot's writer to at least that of the dot. All earlier writes of that writer are then
+    /// covered too.
     pub fn observe(&mut self, dot: Dot) {
         if !self.covers(dot) {
             self.set(dot.replica, dot.counter);
         }
     }
 
-    /// Sets the counter of `replica`, also to a lower one; 0 removes it. Linear in the number of replicas.
+    /// Sets the counter of `replica`, even to a lower value; 0 removes it. Linear in the number of replicas.
     pub fn set(&mut self, replica: ReplicaId, counter: u64) {
         match (self.find(replica), counter) {
             (Ok(at), 0) => {
@@ -97,14 +98,14 @@ impl VectorClock {
     /// Makes the next dot of `replica`, and covers it.
     ///
     /// # Errors
-    /// [`CounterExhausted`] if its counter is the last one; then nothing is changed.
+    /// [`CounterExhausted`] if the counter has its greatest value. Nothing is changed then.
     pub fn tick(&mut self, replica: ReplicaId) -> Result<Dot, CounterExhausted> {
         let counter = self.get(replica).checked_add(1).ok_or(CounterExhausted { replica })?;
         self.set(replica, counter);
         Ok(Dot { replica, counter })
     }
 
-    /// Takes in what `other` has seen: the greater counter of each replica. Linear in the number of replicas.
+    /// Covers what `other` has seen: takes the greater counter of each replica. Linear in the number of replicas.
     ///
     /// Commutative, associative and idempotent.
     pub fn join(&mut self, other: &Self) {
@@ -115,9 +116,9 @@ impl VectorClock {
         }
     }
 
-    /// How this clock relates to `other`: this one is before, after, equal or concurrent.
+    /// Whether this clock is before, after, equal to or concurrent with `other`.
     ///
-    /// Linear in the number of replicas. `PartialOrd` says the same, with `None` for concurrent clocks.
+    /// Linear in the number of replicas. `PartialOrd` agrees, with `None` for concurrent clocks.
     pub fn compare(&self, other: &Self) -> CausalOrder {
         match (self.includes(other), other.includes(self)) {
             (true, true) => CausalOrder::Equal,
@@ -127,22 +128,23 @@ impl VectorClock {
         }
     }
 
-    /// Whether this clock has seen all that `other` has: no counter of it is lower. Linear in the number of replicas.
+    /// Whether this clock has seen everything that `other` has: none of its counters is lower. Linear in the number of
+    /// replicas.
     pub fn includes(&self, other: &Self) -> bool {
         side_by_side(&self.0, &other.0).all(|(_, mine, theirs)| mine >= theirs)
     }
 
-    /// The number of replicas of which something has been seen.
+    /// The number of replicas that the clock names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing has been seen.
+    /// Whether no writes have been seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Replicas and their counters, all above zero, in ascending order of the ids.
+    /// The replicas and their counters, all above zero, in ascending order of the ids.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ReplicaId, u64)> + Clone + '_ {
         self.0.iter().copied()
     }
@@ -198,7 +200,7 @@ impl PartialOrd for VectorClock {
     }
 }
 
-/// The entries in any order; of several for one replica the greatest counts, and zeros are left out.
+/// Accepts entries in any order. If a replica occurs several times, its greatest counter counts. Zeros are left out.
 impl FromIterator<(ReplicaId, u64)> for VectorClock {
     fn from_iter<I: IntoIterator<Item = (ReplicaId, u64)>>(entries: I) -> Self {
         let mut entries: Vec<_> = entries.into_iter().filter(|entry| entry.1 > 0).collect();

@@ -1,4 +1,4 @@
-//! Taking over a snapshot that was made elsewhere.
+//! Adopting a snapshot from outside.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -8,13 +8,13 @@ use super::version::ContentHash;
 use super::{Error, Replica, Replicated, Transaction, Written};
 use crate::clock::{Now, Timestamp};
 
-/// What [`Replica::adopt`] does with keys that are held and not in the snapshot.
+/// What [`Replica::adopt`] does with keys that the snapshot does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Missing {
-    /// They stay.
+    /// Keep their values.
     #[default]
     Keep,
-    /// They are deleted.
+    /// Delete them.
     Delete,
 }
 
@@ -23,17 +23,17 @@ pub enum Missing {
 pub struct Adopted {
     /// The writes and deletes that were made.
     pub written: Vec<Written>,
-    /// How many values of the snapshot were held already, as the value that a read returns.
+    /// How many values of the snapshot equal the value that a read returns already.
     pub unchanged: usize,
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Takes over the values of a snapshot from outside, and writes only what differs from what a read returns now.
+    /// Adopts the values of a snapshot from outside. Writes only values that differ from what a read returns now.
     ///
-    /// All changes are one transaction. O(values) reads, and O(n) more to find what is [`Missing::Delete`]d.
+    /// All changes are one transaction. O(values) reads, and O(n) more to find keys for [`Missing::Delete`].
     ///
     /// # Errors
-    /// As for [`commit`](Self::commit): nothing is adopted then. A snapshot that has a key twice is refused.
+    /// As for [`commit`](Self::commit). Nothing is adopted then. A snapshot that has a key twice is refused.
     pub fn adopt(&mut self, values: impl IntoIterator<Item = V>, missing: Missing, now: Now) -> Result<Adopted, Error> {
         let mut transaction = Transaction::new();
         let mut adopted = Adopted::default();

@@ -8,22 +8,22 @@ use super::open::check_record;
 use super::{Error, Replica, Replicated};
 use crate::{KeyHash, KeyRange};
 
-/// The result of reading a whole store again and comparing it with what the replica thinks it holds.
+/// The result of an audit, which compares the whole store with the replica's summary of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// How many records were read.
     pub records: u64,
-    /// Every difference that was found; empty if the store is sound.
+    /// All differences, by key; empty if the store is sound.
     pub discrepancies: Vec<(KeyHash, Discrepancy)>,
 }
 
-/// A way in which a store is not what was written to it.
+/// How a record differs from what the replica has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discrepancy {
-    /// The record does not decode, or cannot have been written by this replica.
+    /// The record does not decode, or this replica cannot have written it.
     Damaged(String),
-    /// The record's hash is not the one that it was written with.
+    /// The record has another hash than the one that was written.
     Changed,
     /// The record was never written.
     Surplus,
@@ -32,10 +32,10 @@ pub enum Discrepancy {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Reads the whole store again, computes every hash afresh, and reports each difference. O(n); changes nothing.
+    /// Reads the whole store, computes every hash again, and reports each difference. O(n); changes nothing.
     ///
     /// # Errors
-    /// If the store fails to be read.
+    /// If the store cannot be read.
     pub fn audit(&mut self) -> Result<Audit, Error> {
         let summary = self.summary();
         let mut expected = summary.iter().peekable();

@@ -1,16 +1,16 @@
-//! What a subscriber is told.
+//! Changes for a subscriber.
 
 use alloc::collections::VecDeque;
 use core::num::NonZeroUsize;
 
-/// A change of what a replica holds at a key, or the notice that changes were missed.
+/// A change of the entry at a key, or the notice that changes were dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<K> {
-    /// The entry at this key changed by a local write or delete.
+    /// A local write or delete changed the entry at this key.
     Local(K),
-    /// The entry at this key changed by what a peer sent.
+    /// Data from a peer changed the entry at this key.
     Remote(K),
-    /// This many changes were dropped since the subscriber was slow; read again what matters.
+    /// This many changes were dropped because the subscriber did not read them in time. Read the entries again.
     Missed(u64),
 }
 

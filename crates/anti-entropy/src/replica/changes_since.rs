@@ -1,4 +1,4 @@
-//! What changed since an earlier moment.
+//! Reading what changed since an earlier snapshot.
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
@@ -8,23 +8,23 @@ use super::{Entry, Error, Replica, Replicated};
 use crate::KeyHash;
 use crate::summary::{Root, Snapshot};
 
-/// The entries that changed between two moments, as they are at the later one.
+/// The entries that changed between two snapshots, as they are in the later one.
 #[derive(Clone, Debug)]
 pub struct ChangedEntries<V: Replicated> {
-    /// The root at the earlier moment: an index that is not at it has changes to take in first.
+    /// The root of the earlier snapshot. An index must be at this root before it applies the changes.
     pub since: Root,
-    /// What is held now at each key that differs; nothing if it is gone.
+    /// The entry at each key that changed; `None` if it is gone.
     pub entries: BTreeMap<KeyHash, Option<Entry<V>>>,
-    /// The later moment, from which to go on.
+    /// The later snapshot, to be passed to the next call.
     pub until: Snapshot,
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Reads what changed since `earlier`, a [`summary`](Self::summary) that this replica gave before; with the default
-    /// snapshot, which is empty, all there is.
+    /// Reads the entries that changed since `earlier`, an earlier [`summary`](Self::summary) of this replica. With the
+    /// default snapshot, which is empty, reads all entries.
     ///
-    /// However long ago that was, nothing is missed, and what has changed back is left out: whoever keeps an index or a cache
-    /// of a replica keeps it up to date with this. O(changes · log n), and a read of each.
+    /// No change is missed, however old the snapshot is. Entries that have changed back are left out. An index or a
+    /// cache can be kept up to date this way. O(changes · log n), and one read for each change.
     ///
     /// ```
     /// use anti_entropy::clock::{Now, Seed};
@@ -42,14 +42,15 @@ impl<V: Replicated> Replica<V> {
     /// ```
     ///
     /// # Errors
-    /// If the store fails, or a record is damaged or gone without having been deleted.
+    /// If the store fails, or a record is damaged, or missing without having been deleted.
     pub fn changed_since(&mut self, earlier: &Snapshot) -> Result<ChangedEntries<V>, Error> {
         let mut entries = BTreeMap::new();
         let until = self.for_each_changed(earlier, |key, entry| drop(entries.insert(key, entry)))?;
         Ok(ChangedEntries { since: earlier.root(), entries, until })
     }
 
-    /// The same one entry at a time, in the order of the keys' hashes. Returns the later moment.
+    /// Like [`changed_since`](Self::changed_since), one entry at a time, in the order of the keys' hashes. Returns the
+    /// later snapshot.
     ///
     /// # Errors
     /// As for [`changed_since`](Self::changed_since).

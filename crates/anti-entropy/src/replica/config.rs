@@ -1,4 +1,4 @@
-//! What can be set of a replica.
+//! The settings of a replica.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -9,32 +9,35 @@ use crate::ConfigError;
 use crate::clock::WriterPolicy;
 use crate::summary::sketch::SketchConfig;
 
-/// Limits and policies of a replica; all replicas of a store should have the same.
+/// Limits and policies of a replica. All replicas of a store should have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ReplicaConfig {
-    /// The longest encoded value that a local write may have, in bytes, parts included. 8 MiB by default: a value is
-    /// handled in memory, and sent in one message with its siblings.
+    /// The most bytes of an encoded value that is written locally, parts included. 8 MiB by default: a value is handled
+    /// in memory, and is sent in one message with its siblings. At least 1, and in an engine at most
+    /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes).
     pub max_value_bytes: usize,
-    /// The longest encoded key that a local write may have, in bytes. 64 KiB by default: keys are names.
+    /// The most bytes of an encoded key that is written locally. 64 KiB by default; at least 1.
     pub max_key_bytes: usize,
-    /// How many replica ids a clock may name. 1,024 by default: every clock that is sent or stored grows with them.
-    /// What would add one more is refused and reported; ids are never pruned, since that brings deleted data back.
+    /// The most replica ids that a clock may name. 1,024 by default; at least 1. Every clock that is sent or stored
+    /// grows with them. A batch or push that would add one more is refused and reported. Ids are never pruned, since
+    /// that would bring deleted data back.
     pub max_clock_replicas: usize,
-    /// Into how many pieces the context may be cut. 256 by default: interrupted transfers leave cuts behind until the
-    /// next complete one; at the limit, transfers have to end at existing cuts. Cuts that a peer's context has are taken in up
-    /// to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
+    /// The most pieces into which transfers cut the context. 256 by default. Interrupted transfers leave cuts until the
+    /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
+    /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
     /// How far a remote timestamp may be ahead of the local wall clock and still move the local hybrid clock. Five
-    /// minutes by default, far above what synchronised clocks differ by. Versions beyond it are taken in all the same,
-    /// since causality does not depend on clocks; that the clock did not follow is counted.
+    /// minutes by default, far more than synchronised clocks differ by. Versions with later timestamps are accepted all
+    /// the same, since causality does not depend on clocks; the replica counts them.
     pub max_clock_skew: Duration,
-    /// Whose writes are accepted. Everybody's by default.
+    /// The writers whose writes are accepted. All by default.
     pub writers: WriterPolicy,
-    /// How many cells of the sketch are kept up to date, by which peers find what differs.
+    /// How many cells of the sketch are kept up to date for sessions.
     pub sketch: SketchConfig,
-    /// How many unread changes are kept for a subscriber before it gets a lag notice instead. 1,024 by default.
+    /// The most unread changes that are kept for a subscriber. 1,024 by default. If there are more, the oldest ones are
+    /// replaced by [`Change::Missed`](super::Change::Missed).
     pub max_pending_changes: NonZeroUsize,
 }
 
@@ -56,11 +59,12 @@ impl ReplicaConfig {
         self.sketch.validate().map_err(|error| error.within("sketch"))
     }
 
-    /// How many times [`max_context_pieces`](Self::max_context_pieces) a context may have where peers bring the cuts.
+    /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces) a context may have because of
+    /// peers' cuts.
     pub const PIECES_OF_PEERS: usize = 4;
 
-    /// How many keys of one batch are read at most that a peer with few entries does not list, though it may have seen
-    /// them: four times as many as openers aim at, for keys are not spread evenly.
+    /// The most keys that are read for one batch which lists all entries of its sender in a range, because the batch
+    /// does not list them. Four times as many as openers aim at, since keys are not spread evenly.
     pub const MAX_UNLISTED: u64 = 1 << 14;
 }
 

@@ -1,4 +1,4 @@
-//! What a replicated value has to say of itself.
+//! The traits of replicated values, and their encodings.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -9,67 +9,68 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// What counts of a value: feeds it into a hash.
+/// Feeds the content of a value into a hash function.
 ///
-/// Not to be confused with RustCrypto's `digest::Digest`, which is a hash function. This trait is implemented by
-/// *values*, and hands their content to such a function. Two values that feed the same bytes are the same to every
-/// replica, and what is not fed is not certified: leave out only what may differ between replicas.
+/// Not to be confused with RustCrypto's `digest::Digest`, which is a hash function. *Values* implement this trait, and
+/// feed their content to such a function. Replicas treat two values that feed the same bytes as the same value. Content
+/// that is not fed is not certified, so leave out only what may differ between replicas.
 ///
 /// # Implementer notes
 ///
-/// - Feed everything that [`Replicated::encode`] keeps and that replicas must agree on; the bytes of the encoding are
-///   a good choice, and what [`replicated!`](crate::replicated) does.
-/// - Two values that differ feed different bytes: put a length before what varies in length.
-/// - Nothing of a platform, a run or a map's order goes in. Floats go in as their bits.
+/// - Feed everything that [`Replicated::encode`] encodes and that replicas must agree on. The bytes of the encoding are
+///   a good choice; [`replicated!`](crate::replicated) uses them.
+/// - Different values must feed different bytes: feed the length of a field before the field if the length varies.
+/// - Feed nothing that depends on the platform, the process or the order of a map. Feed floats as their bits.
 ///
 /// The conformance kit checks that the digest changes with the content.
 pub trait Digest {
-    /// Feeds what counts of this value into `hash`.
+    /// Feeds the content of this value into `hash`.
     fn digest<H: Update>(&self, hash: &mut H);
 }
 
-/// A value that replicas agree on: it has a key, and canonical bytes.
+/// A value that is replicated: it has a key and a canonical encoding.
 ///
-/// A serde type gets both traits in a line with [`replicated!`](crate::replicated); a plain map is made of
-/// [`Keyed`] values, a set of `Keyed<K, ()>`.
+/// [`replicated!`](crate::replicated) implements both traits for a serde type in one line. For a plain map use
+/// [`Keyed`], for a set `Keyed<K, ()>`.
 ///
 /// # Implementer notes
 ///
 /// - [`encode`](Self::encode) is canonical: equal values have equal bytes, on every platform.
-/// - [`decode`](Self::decode) takes back what `encode` made, and refuses whatever `encode` would not have made.
-/// - The key is not part of the encoding; `decode` gets it beside.
-/// - `decode` is handed bytes from peers and files: it returns an error, and never panics. What it accepts under a key
-///   has that key.
-/// - Keys are equal exactly if their encodings are.
+/// - [`decode`](Self::decode) returns the value that `encode` encoded, and refuses everything that `encode` would not
+///   return.
+/// - The encoding does not contain the key, which `decode` is given.
+/// - `decode` reads bytes from peers and files: it returns an error and never panics. The value that it returns has the
+///   given key.
+/// - Two keys are equal if and only if their encodings are.
 ///
 /// The conformance kit checks these laws.
 pub trait Replicated: Digest + Clone + Send + Sync + 'static {
-    /// What names a value. It is stored and sent in postcard's encoding, which is canonical for serde types
+    /// The type of the keys. They are stored and sent in postcard's encoding, which is canonical for serde types
     /// without floats and unordered maps.
     type Key: Serialize + DeserializeOwned + Ord + Clone + fmt::Debug + Send + Sync + 'static;
 
-    /// The key under which this value is kept.
+    /// The key of this value.
     fn key(&self) -> Self::Key;
 
     /// The canonical encoding, without the key.
     fn encode(&self) -> Encoded;
 
-    /// The value that `encode` turned into `encoded`.
+    /// Decodes a value that `encode` has encoded.
     ///
     /// # Errors
     /// [`DecodeError`] if the bytes are not an encoding of a value under this key.
     fn decode(key: &Self::Key, encoded: &Encoded) -> Result<Self, DecodeError>;
 }
 
-/// The canonical bytes of a value: a body, and parts that are moved only where they are not held already.
+/// The canonical encoding of a value: a body, and parts that are sent only if the receiver lacks them.
 ///
-/// A part is something large that often stays when the rest changes: an embedding, a blob. A peer that holds
-/// a part under the same key is sent its hash in place of its bytes.
+/// A part is large content that often stays the same when the rest changes, such as an embedding or a blob. A peer that
+/// holds a part under the same key is sent its hash instead of its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// Everything that is not in a part.
+    /// The content that is not in parts.
     pub body: Vec<u8>,
-    /// The content-addressed parts, in the order that `decode` expects.
+    /// The parts, in the order that `decode` expects.
     pub parts: Vec<Part>,
 }
 
@@ -79,13 +80,13 @@ impl Encoded {
         Self { body, parts: Vec::new() }
     }
 
-    /// Length of body and parts, in bytes.
+    /// The length of body and parts, in bytes.
     pub fn len_bytes(&self) -> usize {
         self.body.len() + self.parts.iter().map(|part| part.as_bytes().len()).sum::<usize>()
     }
 }
 
-/// A content-addressed part of a value; cheap to clone.
+/// A part of a value, which is identified by its hash. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Part(Arc<[u8]>);
 
@@ -95,7 +96,7 @@ impl Part {
         &self.0
     }
 
-    /// The hash that names the part. O(length).
+    /// The hash that identifies the part. O(length).
     pub fn hash(&self) -> PartHash {
         let mut hash = Sha256::new();
         Update::update(&mut hash, &[tag::PART]);
@@ -135,11 +136,11 @@ impl<'de> Deserialize<'de> for Part {
 }
 
 anti_entropy_summary::__opaque_bytes! {
-    /// The hash that names a [`Part`]: SHA-256 over a tag and the bytes (docs/protocol.md, "Hashes").
+    /// The hash that identifies a [`Part`]: SHA-256 over a tag and the bytes (docs/protocol.md, "Hashes").
     pub struct PartHash(32)
 }
 
-/// Bytes that are no encoding of a value.
+/// The error for bytes that are not the encoding of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no encoding of this value: {reason}; nothing was changed")]
 pub struct DecodeError {
@@ -147,15 +148,15 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// An error that says what is wrong with the bytes.
+    /// An error with this reason.
     pub const fn new(reason: &'static str) -> Self {
         Self { reason }
     }
 }
 
-/// A value of any serde type under a key of any serde type: the item of a plain replicated map.
+/// A value of any serde type with a key of any serde type: the item of a plain replicated map.
 ///
-/// A set is a map without values: `Keyed<K, ()>`.
+/// For a set, use `Keyed<K, ()>`.
 ///
 /// ```
 /// use anti_entropy::{Keyed, Replicated};
@@ -168,14 +169,14 @@ impl DecodeError {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keyed<K, V> {
-    /// What names the value.
+    /// The key.
     pub key: K,
-    /// What is kept under the key.
+    /// The value.
     pub value: V,
 }
 
 impl<K, V> Keyed<K, V> {
-    /// The value `value` under `key`.
+    /// An item with this key and value.
     pub const fn new(key: K, value: V) -> Self {
         Self { key, value }
     }
@@ -207,10 +208,10 @@ where
     }
 }
 
-/// Implements [`Digest`] and [`Replicated`] for a serde type, in a line: its name, the type of its key, and how a
-/// value tells its key.
+/// Implements [`Digest`] and [`Replicated`] for a serde type in one line, from its name, the type of its key, and how
+/// to get the key of a value.
 ///
-/// The canonical encoding is postcard's, and all of it counts.
+/// The canonical encoding is postcard's. All of it is fed to the digest.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -258,21 +259,21 @@ macro_rules! replicated {
     };
 }
 
-/// Postcard's encoding of a serde value.
+/// Encodes a serde value with postcard.
 ///
 /// # Panics
-/// If the type's `Serialize` fails of itself, or writes a sequence without saying its length first: such a type has
-/// no canonical encoding, which the first write shows.
+/// If the type's `Serialize` implementation returns an error, or writes a sequence without its length. Such a type has
+/// no canonical encoding, which its first write shows.
 pub fn serde_encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     // Room for a small value, so that the bytes do not move again and again while they are written one by one.
     let bytes = Vec::with_capacity(64);
     postcard::to_extend(value, bytes).expect("a replicated serde type serialises without failing, with lengths known")
 }
 
-/// The value that `serde_encode` made into these bytes; all of them, and in no other form.
+/// Decodes a value that `serde_encode` has encoded. Refuses other bytes.
 ///
 /// # Errors
-/// [`DecodeError`] if `serde_encode` would not have made them.
+/// [`DecodeError`] if `serde_encode` would not have returned these bytes.
 pub fn serde_decode<T: Serialize + DeserializeOwned>(encoded: &Encoded) -> Result<T, DecodeError> {
     if !encoded.parts.is_empty() {
         return Err(DecodeError::new("it has parts, and values of this type have none"));

@@ -1,4 +1,4 @@
-//! Rule 3: joining what two replicas hold at one key, and what they have seen.
+//! Rule 3: joining the versions that two replicas hold at one key, and the clocks that they have.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
-//! Layer 3, replica: one store, what it has seen, and the rules by which both change.
+//! Layer 3, replica: a store, its context, and the rules by which both change.
 //!
-//! A [`Replica`] is the one path by which a store changes: writes and deletes of the application, and what peers send.
-//! It keeps the store, the Merkle tree over it and the causal context at the same instant, always.
+//! All changes of a store go through its [`Replica`]: writes and deletes of the application, and data from peers. The
+//! replica keeps the store, the Merkle tree over it and the causal context consistent at every instant.
 //!
 //! ```
 //! use anti_entropy::clock::{Now, Seed};
@@ -74,9 +74,9 @@ use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 
-/// A replica of a keyed store: reads, writes and deletes at once, and agrees with other replicas later.
+/// A replica of a keyed store, which reads, writes and deletes at once, and is made equal to other replicas later.
 ///
-/// It is plain state without threads or locks; sessions and the gossip engine borrow it to exchange with peers.
+/// It is plain state without threads or locks. Sessions and the gossip engine borrow it to exchange data with peers.
 pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     resolver: Box<dyn Resolver<V>>,
@@ -104,21 +104,21 @@ pub struct Replica<V: Replicated> {
     pub(crate) stats: ReplicaStats,
 }
 
-/// What a replica has counted since it was opened.
+/// Counters of a replica since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplicaStats {
-    /// Bytes of versions that came from peers and that this replica did not hold, less the parts that it held.
+    /// Bytes of versions from peers that this replica did not hold, without the parts that it did hold.
     pub value_bytes_needed: u64,
-    /// Bytes of parts among them.
+    /// Bytes of parts among `value_bytes_needed`.
     pub part_bytes_needed: u64,
-    /// Versions with a dot that was held with another content: damage, or a dot that was used twice.
+    /// Versions whose dot this replica holds with other content. A store is damaged, or a dot was used twice.
     pub content_clashes: u64,
-    /// Times that a peer had seen the same at a key, and held something else.
+    /// How often a peer had seen the same writes at a key but held other versions.
     pub histories_differ: u64,
-    /// Remote timestamps that were too far ahead for the local clock to follow.
+    /// Remote timestamps too far ahead for the local clock to follow.
     pub clock_skews: u64,
-    /// Times that a peer named more of this replica's own writes than it had made, so that it took another id.
+    /// How often a peer knew more of this replica's own writes than it had made, so that it changed its id.
     pub renamings: u64,
 }
 
@@ -132,13 +132,14 @@ pub(crate) struct Staged<V: Replicated> {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// The id under which the next write is made. It changes when the replica finds that its store was rolled back.
+    /// The id of this replica, under which the next write is made. It changes if the replica finds that its store was
+    /// rolled back.
     pub fn id(&self) -> ReplicaId {
         self.context.own_id()
     }
 
-    /// A copy that goes its own way, over `store`, which must be a copy of this replica's. For checkers that try every
-    /// order of events: in use, two replicas with one id would make two writes with one name.
+    /// A copy of this replica over `store`, which must be a copy of this replica's store. Only for checkers that try
+    /// every order of events: two replicas in use with one id would make two writes with one name.
     #[doc(hidden)]
     #[must_use]
     pub fn fork(&self, store: impl Store + 'static, resolver: impl Resolver<V> + 'static) -> Self {
@@ -164,17 +165,17 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    /// The number of keys that hold something.
+    /// The number of keys that have a value.
     pub fn len(&self) -> u64 {
         self.tree.len()
     }
 
-    /// Whether no key holds anything.
+    /// Whether no key has a value.
     pub fn is_empty(&self) -> bool {
         self.tree.is_empty()
     }
 
-    /// How many keys hold more than one version.
+    /// The number of keys that have more than one version.
     pub fn conflicts(&self) -> usize {
         self.conflicts.len()
     }
@@ -186,17 +187,17 @@ impl<V: Replicated> Replica<V> {
         self.tree.root()
     }
 
-    /// The Merkle tree over all entries as it is now; O(1) when nothing changed since the last call.
+    /// A snapshot of the Merkle tree over all entries. O(1) if nothing changed since the last call.
     pub fn summary(&mut self) -> Snapshot {
         self.tree.snapshot()
     }
 
-    /// What this replica has seen of every writer.
+    /// The writes that this replica has seen, of every writer.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// A hash of what this replica has seen; equal where replicas have seen the same. O(1) while nothing changes.
+    /// The hash of the context. It is equal for replicas that have seen the same writes. O(1) while nothing changes.
     pub fn context_hash(&self) -> ContextHash {
         *self.context_hash.get_or_init(|| self.context.hash())
     }
@@ -211,14 +212,14 @@ impl<V: Replicated> Replica<V> {
         &self.config
     }
 
-    /// Admits a writer where the policy is an allow-list: a new node, or one that came back under a new id.
+    /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
     pub fn admit(&mut self, writer: ReplicaId) {
         if let crate::clock::WriterPolicy::AllowList(writers) = &mut self.config.writers {
             writers.insert(writer);
         }
     }
 
-    /// What was counted since the replica was opened.
+    /// The counters since the replica was opened.
     pub fn stats(&self) -> ReplicaStats {
         ReplicaStats { clock_skews: self.clock.refused(), ..self.stats }
     }
@@ -228,12 +229,12 @@ impl<V: Replicated> Replica<V> {
         self.changes.watch();
     }
 
-    /// The next change nobody has read yet, oldest first, if [`watch`](Self::watch) was called.
+    /// The oldest change that has not been read yet, if [`watch`](Self::watch) was called.
     pub fn poll_change(&mut self) -> Option<Change<V::Key>> {
         self.changes.pop()
     }
 
-    /// The next thing that an operator would want to know, oldest first.
+    /// The oldest notice that has not been read yet.
     pub fn poll_notice(&mut self) -> Option<Notice<V::Key>> {
         self.notices.pop()
     }

@@ -1,40 +1,42 @@
-//! What an operator would want to know of a replica.
+//! Notices for the operator of a replica.
 
 use alloc::collections::VecDeque;
 
 use crate::KeyHash;
 use crate::clock::{ClockSkew, Dot, ReplicaId};
 
-/// Something that should not happen and did; nothing was lost by it beyond what it says.
+/// Something happened that should not, and that an operator should look at. Only what the variant says was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice<K> {
-    /// A peer has seen more writes under this replica's id than it made: its store was rolled back. It writes under a new
-    /// id from now on; its writes since it was opened may share their names with lost ones, and should be looked at.
+    /// A peer has seen more writes under this replica's id than the replica made: its store was rolled back. The
+    /// replica makes further writes under a new id. Its writes since it was opened may have the same names as lost
+    /// writes, and should be looked at.
     Renamed {
-        /// The id until now.
+        /// The old id.
         from: ReplicaId,
-        /// The id from now on.
+        /// The new id.
         to: ReplicaId,
-        /// How many writes were made under the old one, as far as the store knew.
+        /// The number of writes under the old id that the store knew.
         made: u64,
     },
-    /// One write was met with two contents: damage at one replica, or a name used twice. All keep the same one.
+    /// A write was found with two different contents: one replica is damaged, or the write's name was used twice. All
+    /// replicas keep the same one of the two.
     ContentClash {
         /// The key.
         key: K,
         /// The write.
         dot: Dot,
     },
-    /// This replica and a peer have seen the same at a key and hold different versions there: one of the stores has lost
-    /// something, or kept what was deleted. Nothing was joined; [audit](super::Replica::audit) both, and wipe the damaged one:
-    /// as a rule the one that lacks a version. After a replica was [renamed](Self::Renamed), those that it has talked to may
-    /// lack what its reused names stood for.
+    /// This replica and a peer have seen the same writes at a key but hold different versions: one of the stores has
+    /// lost a version, or kept a deleted one. Nothing was joined. [Audit](super::Replica::audit) both, and wipe the
+    /// damaged one, which is usually the one that lacks a version. If a replica was [renamed](Self::Renamed), its peers
+    /// may lack the writes whose names it has used again.
     HistoriesDiffer {
-        /// Where the key lies.
+        /// The hash of the key.
         key: KeyHash,
     },
-    /// A version's timestamp is too far ahead for the local clock to follow; the version was taken in all the same.
+    /// A version's timestamp is too far ahead for the local clock to follow. The version was accepted all the same.
     ClockSkew(ClockSkew),
 }
 

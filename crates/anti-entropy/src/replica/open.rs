@@ -1,4 +1,4 @@
-//! Opening a store: who the replica is, and its summary.
+//! Opening a store: the replica's identity, and its summary.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -17,56 +17,56 @@ use crate::summary::sketch::Sketch;
 use crate::summary::{Fingerprint, MerkleTree};
 use crate::{KeyHash, KeyRange};
 
-/// What proves that a store was not rolled back since it was last open.
+/// The proof that a store was not rolled back since it was last open.
 ///
-/// A replica id names one unbroken life of a store. If an old backup is opened under its old id, writes made since
-/// the backup and writes made from now on get the same names, and replicas lose data without noticing.
+/// A replica id names one unbroken life of a store. If an old backup were opened under its old id, new writes would get
+/// the same names as writes that were made after the backup, and replicas would lose data without noticing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Continuity {
-    /// Nothing proves it: the replica takes a new id. Always safe; each opening adds an id to the clocks that was
-    /// written under.
+    /// There is no proof: the replica takes a new id. This is always safe. Each opening that is written to adds an id
+    /// to the clocks.
     #[default]
     Unproven,
-    /// What [`Replica::close`] returned, kept outside the store and outside its backups (a file on the machine, say), and
-    /// **taken away from there before this opening**. If it matches the store, the old id is continued; otherwise, as
-    /// after a crash, a new one is taken.
+    /// The marker that [`Replica::close`] returned. It must be kept outside of the store and its backups, in a file on
+    /// the machine for example, and **be deleted there before this opening**. If it matches the store, the replica
+    /// keeps its id. Otherwise, as after a crash, it takes a new one.
     Marker(Marker),
-    /// The caller vouches that this store is the latest state of its replica.
+    /// The caller guarantees that this store is the latest state of its replica.
     Vouched,
 }
 
-/// A nonce that a store gets when it is closed, and loses when it is opened: whoever has it from outside the store knows
-/// that the store is the one that was closed then, and was not opened since. It is good for one opening.
+/// A nonce that is written to a store when it is closed, and removed when it is opened. A copy of it outside of the
+/// store proves that the store was not opened since it was closed. It is good for one opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker([u8; 16]);
 
 impl Marker {
-    /// The marker that these bytes are.
+    /// The marker with these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The marker as bytes, to be kept in a file.
+    /// The bytes of the marker, to be kept in a file.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
     }
 }
 
-/// How a store is opened: fresh randomness, what proves its continuity, and the replica's settings.
+/// How a store is opened: randomness, proof of continuity, and settings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Opening {
-    /// Fresh randomness, never used for an opening before.
+    /// Fresh randomness, which was not used for another opening before.
     pub seed: Seed,
-    /// What proves that the store was not rolled back. Nothing, by default.
+    /// The proof that the store was not rolled back. None by default.
     pub continuity: Continuity,
     /// Limits and policies.
     pub config: ReplicaConfig,
 }
 
 impl Opening {
-    /// The same opening with something changed.
+    /// The same opening with some fields changed.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -80,13 +80,13 @@ impl From<Seed> for Opening {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Opens a store: reads all of it once to build the Merkle tree, O(n).
+    /// Opens a store, and reads all of it to build the Merkle tree. O(n).
     ///
-    /// `opening` is a [`Seed`] where the defaults fit, or an [`Opening`].
+    /// `opening` is a [`Seed`] if the defaults fit, and an [`Opening`] otherwise.
     ///
     /// # Errors
-    /// If a setting is out of range ([`Error::Config`]), the store fails, or it holds what it was not given:
-    /// [`Error::DamagedRecord`], [`Error::DamagedMeta`].
+    /// [`Error::Config`] if a setting is out of its range, [`Error::Store`] if the store fails,
+    /// [`Error::DamagedRecord`] or [`Error::DamagedMeta`] if the store holds something that the replica did not write.
     pub fn open(
         store: impl Store + 'static,
         resolver: impl Resolver<V> + 'static,
@@ -107,7 +107,7 @@ impl<V: Replicated> Replica<V> {
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
-        let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone());
+        let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
         let mut replica = Self {
             store,
             resolver,
@@ -133,13 +133,13 @@ impl<V: Replicated> Replica<V> {
         Ok(replica)
     }
 
-    /// Closes the replica, and returns what proves at the next opening that its store was not rolled back in between; see
-    /// [`Continuity::Marker`].
+    /// Closes the replica, and returns the proof for the next opening that its store was not rolled back in between;
+    /// see [`Continuity::Marker`].
     ///
-    /// A replica need not be closed: one that was dropped, or crashed, goes on under a new id.
+    /// A replica need not be closed. If it was dropped, or crashed, it gets a new id when it is opened again.
     ///
     /// # Errors
-    /// If the store fails; then there is no proof, and everything that was written is as durable as it was.
+    /// If the store fails. There is no proof then. Everything that was written stays durable.
     pub fn close(mut self) -> Result<Marker, Error> {
         self.seal()
     }
@@ -159,7 +159,7 @@ impl<V: Replicated> Replica<V> {
         context.own_id()
     }
 
-    /// The timestamp of the last local write; at least as late as every timestamp that was taken in and not too far ahead.
+    /// The timestamp of the last local write. At least as late as every accepted timestamp that was not too far ahead.
     pub fn last_timestamp(&self) -> Timestamp {
         self.clock.last()
     }

@@ -1,4 +1,4 @@
-//! Reading: the resolved value, the versions behind it, and a token of what was seen.
+//! Reading: the resolved value, the versions behind it, and the token of what was read.
 
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -10,10 +10,10 @@ use crate::{KeyHash, KeyRange};
 /// What is called for each key that is read.
 type Visit<'a, V> = dyn FnMut(&<V as Replicated>::Key, Read<V>) -> ControlFlow<()> + 'a;
 
-/// What was seen at a key: the writes that a following write or delete replaces.
+/// The writes that a read has seen at a key: those that a following write or delete replaces.
 ///
-/// A [`Read`] gives it; handing it to [`Replica::write_seen`] later replaces exactly what was read, while what arrived in
-/// between stays as a sibling.
+/// A [`Read`] returns it. Pass it to [`Replica::write_seen`] later to replace exactly what was read; versions that
+/// arrived in between stay as siblings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub(super) key: KeyHash,
@@ -27,7 +27,7 @@ impl Seen {
     }
 }
 
-/// What a replica held at a key when it was read.
+/// The versions at a key at the time of the read.
 #[derive(Clone, Debug)]
 pub struct Read<V> {
     key: KeyHash,
@@ -36,18 +36,18 @@ pub struct Read<V> {
 }
 
 impl<V> Read<V> {
-    /// The value: of the only version, or what the resolver made of several. `None` if there is no version, or the
-    /// resolver leaves the decision to the application ([`is_conflict`](Self::is_conflict)).
+    /// The value of the only version, or what the resolver returned for several versions. `None` if there is no
+    /// version, or if the resolver leaves the decision to the application ([`is_conflict`](Self::is_conflict)).
     pub fn value(&self) -> Option<&V> {
         self.value.as_ref()
     }
 
-    /// The same, by value.
+    /// Like [`value`](Self::value), by value.
     pub fn into_value(self) -> Option<V> {
         self.value
     }
 
-    /// The versions alive at the key, in canonical order; more than one were written concurrently.
+    /// All versions at the key, in canonical order. Several versions were written concurrently.
     pub fn siblings(&self) -> &[Version<V>] {
         &self.siblings
     }
@@ -57,12 +57,12 @@ impl<V> Read<V> {
         self.value.is_none() && !self.siblings.is_empty()
     }
 
-    /// A token of everything seen.
+    /// The token of all versions that were read.
     pub fn seen(&self) -> Seen {
         self.seen_where(|_| true)
     }
 
-    /// A token of chosen siblings only: a write based on it leaves the others in place.
+    /// The token of chosen versions only. A write with it leaves the other versions in place.
     pub fn seen_where(&self, mut choose: impl FnMut(&Version<V>) -> bool) -> Seen {
         let chosen = self.siblings.iter().filter(|version| choose(version));
         Seen { key: self.key, dots: chosen.map(|version| version.dot).collect() }
@@ -70,7 +70,7 @@ impl<V> Read<V> {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Reads what is held at `key`.
+    /// Reads the versions at `key`.
     ///
     /// # Errors
     /// If the store fails or its record is damaged.
@@ -89,7 +89,7 @@ impl<V: Replicated> Replica<V> {
         Read { key, value, siblings: entry.siblings }
     }
 
-    /// Reads every key that holds several concurrent versions, in the order of the keys' hashes, until `visit` breaks.
+    /// Reads every key that has several concurrent versions, in the order of the keys' hashes, until `visit` breaks.
     ///
     /// # Errors
     /// If the store fails or a record is damaged.
@@ -112,8 +112,8 @@ impl<V: Replicated> Replica<V> {
         self.for_each_in(KeyRange::ALL, &mut visit)
     }
 
-    /// Reads every key whose hash lies in `range`, in the order of the hashes, until `visit` breaks; so that a large
-    /// replica can be read in pages.
+    /// Reads every key whose hash lies in `range`, in the order of the hashes, until `visit` breaks. A large replica
+    /// can be read in pages this way.
     ///
     /// # Errors
     /// If the store fails or a record is damaged.

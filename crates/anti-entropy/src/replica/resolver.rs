@@ -1,4 +1,4 @@
-//! What concurrent versions mean.
+//! Resolving concurrent versions.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -6,36 +6,36 @@ use alloc::sync::Arc;
 use super::item::Replicated;
 use super::version::Version;
 
-/// Says what several concurrent versions of a value mean, when they are read.
+/// Combines several concurrent versions of a value into one, when they are read.
 ///
-/// The siblings stay stored until a write that saw them replaces them, so a resolver decides nothing for good. It gets
-/// the whole *set* of versions in canonical order and cannot see which of them is local; hence any deterministic
-/// resolver gives the same answer on every replica, also one that is not associative, such as an average.
+/// The versions stay stored until a write that has seen them replaces them, so that a resolver's decision is not final.
+/// It gets the *set* of all versions in canonical order, and cannot see which of them is local. Hence any deterministic
+/// resolver returns the same value on every replica, even if it is not associative, like an average.
 ///
 /// # Implementer notes
 ///
-/// - Pure and deterministic: the answer depends on key and siblings alone, on every platform.
-/// - The answer has the key `key`.
-/// - `siblings` is sorted by dot and has at least two elements; a single version needs no resolver.
+/// - Pure and deterministic: the result depends on key and siblings alone, on every platform.
+/// - The result has the key `key`.
+/// - `siblings` is sorted by dot and has at least two elements. A single version is not resolved.
 ///
-/// The conformance kit checks that every node gives the same answer, again and again.
+/// The conformance kit checks that every node returns the same value, each time.
 pub trait Resolver<V: Replicated>: Send + Sync {
-    /// The value that the concurrent `siblings` stand for, or `None` where the application has to decide.
+    /// The value of the concurrent `siblings`, or `None` if the application has to decide.
     fn resolve(&self, key: &V::Key, siblings: &[Version<V>]) -> Option<V>;
 
-    /// Whether the resolved value should be written back, so that the siblings do not stay for long.
+    /// Whether the resolved value is written back, so that the siblings do not stay for long.
     ///
-    /// Only the replica that wrote the greatest sibling does so, as an ordinary write: if any replica could, two that did
-    /// would make new siblings for ever.
+    /// Only the replica that wrote the greatest sibling writes it back, as an ordinary write. If any replica could, two
+    /// replicas that did so at once would make new siblings for ever.
     fn compacts(&self) -> bool {
         false
     }
 }
 
-/// The version with the greatest timestamp wins; among equal ones, that with the greatest dot.
+/// The version with the greatest timestamp wins; of equal timestamps, that with the greatest dot.
 ///
-/// Losing versions stay readable as siblings until the next write. Timestamps come from hybrid logical clocks; a
-/// writer whose wall clock is ahead wins over concurrent writers, never over writers that saw its version.
+/// The other versions stay readable as siblings until the next write. Timestamps come from hybrid logical clocks: a
+/// writer whose wall clock is ahead wins over concurrent writers, but never over writers that have seen its version.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LastWriterWins;
 
@@ -45,7 +45,7 @@ impl<V: Replicated> Resolver<V> for LastWriterWins {
     }
 }
 
-/// Never decides: concurrent versions are surfaced to the application as a conflict.
+/// Does not decide: the application sees concurrent versions as a conflict.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepAll;
 
@@ -55,18 +55,18 @@ impl<V: Replicated> Resolver<V> for KeepAll {
     }
 }
 
-/// A value that joins with others of its key: commutative, associative and idempotent.
+/// A value that can be joined with others of its key: commutatively, associatively and idempotently.
 ///
 /// # Implementer notes
 ///
-/// `join` keeps the key. The conformance kit checks the three laws.
+/// `join` keeps the key. The conformance kit checks all three laws.
 pub trait Semilattice: Replicated {
-    /// The least value that includes both.
+    /// The least upper bound of the two values.
     #[must_use]
     fn join(&self, other: &Self) -> Self;
 }
 
-/// Concurrent versions mean their join, for values that are a [`Semilattice`]: sets that grow, maxima, flags.
+/// Joins concurrent versions, for values that are a [`Semilattice`]: sets that grow, maxima, flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SemilatticeJoin;
 

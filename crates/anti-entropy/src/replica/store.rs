@@ -1,4 +1,4 @@
-//! Where a replica is kept.
+//! The store under a replica.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{KeyHash, KeyRange};
 
-/// Keeps records by the hash of their key, and two small pieces of metadata, and commits changes atomically.
+/// Keeps one record for each key hash, and two small pieces of metadata. Commits changes atomically.
 ///
-/// The records are opaque bytes; docs/protocol.md describes them. A store need not understand them, and must not change
+/// Records are opaque bytes, which docs/protocol.md describes. A store need not understand them, and must not change
 /// them.
 ///
 /// # Implementer notes
 ///
-/// - [`commit`](Self::commit) is atomic and durable: when it returns `Ok`, all of it survives a crash; after any
-///   other end, all of it or none does, and the error says which of the two is certain.
-/// - [`load`](Self::load), [`scan`](Self::scan) and [`meta`](Self::meta) see exactly what was committed; bytes of length
-///   zero are not the same as none.
+/// - [`commit`](Self::commit) is atomic and durable. If it returns `Ok`, all changes survive a crash. Otherwise either
+///   all of them are kept or none, and the error says whether it is certain that none is.
+/// - [`load`](Self::load), [`scan`](Self::scan) and [`meta`](Self::meta) return exactly what was committed. An empty
+///   byte string is not the same as no record.
 /// - `scan` visits each key of its range once, in ascending order of the hash, and stops when the visitor breaks.
-/// - A store belongs to one replica at a time.
+/// - Only one replica uses a store at a time.
 ///
 /// The conformance kit checks these laws.
 pub trait Store: Send {
@@ -33,7 +33,7 @@ pub trait Store: Send {
     /// If reading fails.
     fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Hands every record in `range` to `visit`, in ascending order of the hash, until it breaks.
+    /// Passes every record in `range` to `visit`, in ascending order of the hash, until `visit` breaks.
     ///
     /// # Errors
     /// If reading fails.
@@ -46,23 +46,23 @@ pub trait Store: Send {
     /// If reading fails.
     fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Makes all changes of `commit` at once, durably.
+    /// Makes all changes of `commit` together, durably.
     ///
     /// # Errors
-    /// [`StoreError::unchanged`] if certainly nothing was changed, [`StoreError::unknown`] otherwise.
+    /// [`StoreError::unchanged`] if it is certain that nothing was changed, [`StoreError::unknown`] otherwise.
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;
 }
 
 /// The two pieces of metadata that a store keeps for its replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetaSlot {
-    /// Who the replica is and how far it has counted; rewritten by every write.
+    /// The identity of the replica and its counter. Rewritten by every write.
     Identity,
-    /// What the replica has seen of others; rewritten when something of others is taken in.
+    /// The context: the writes of others that the replica has seen. Rewritten when data of a peer is joined.
     Context,
 }
 
-/// Changes that a store makes at once or not at all. A store that keeps a log can write one with serde.
+/// Changes that a store makes together or not at all. A store that keeps a log can encode one with serde.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The new record of each key that changes; `None` removes it.
@@ -71,7 +71,7 @@ pub struct Commit {
     pub meta: BTreeMap<MetaSlot, Vec<u8>>,
 }
 
-/// A store that failed.
+/// The failure of a store.
 #[derive(Debug, thiserror::Error)]
 #[error("the store failed: {message}; {}", if *.changed { "whether the change was kept is not known, so the replica stops: open it again" } else { "nothing was changed" })]
 pub struct StoreError {
@@ -82,19 +82,19 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// A failure that certainly changed nothing: a read that failed, a full disk noticed before anything was written.
-    /// The replica goes on.
+    /// A failure that has changed nothing for certain: a read failed, or the disk was full before anything was written.
+    /// The replica continues.
     pub fn unchanged(message: impl Into<String>) -> Self {
         Self { message: message.into(), changed: false, source: None }
     }
 
-    /// A failure after which the change may or may not be kept: an error on sync. The replica stops until it is
-    /// opened again, since a dot that may be on disk must not be minted twice.
+    /// A failure after which it is unknown whether the changes are kept, such as a failed sync. The replica stops until
+    /// it is opened again: a dot that may be on disk must not be used for another write.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self { message: message.into(), changed: true, source: None }
     }
 
-    /// The same with the underlying error.
+    /// The same failure with the underlying error.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -107,9 +107,9 @@ impl StoreError {
     }
 }
 
-/// A store in memory: for tests, for caches, and for replicas that others make whole after a restart.
+/// A store in memory: for tests, for caches, and for replicas that are filled by others after a restart.
 ///
-/// It can be written and read as a whole with serde, so that a small durable store is one of these and a file.
+/// It can be encoded as a whole with serde, so that a small durable store is a `MemoryStore` and a file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MemoryStore {
     records: BTreeMap<KeyHash, Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The tree and the sketch follow the store together.
+//! Keeping the tree and the sketch up to date with the store.
 
 use super::{Replica, Replicated};
 use crate::KeyHash;

@@ -1,4 +1,4 @@
-//! What a replica counts and reports while it takes in what peers sent.
+//! Counting and reporting what is unusual in data from peers.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -9,8 +9,9 @@ use crate::clock::{Dot, Now};
 use crate::refusal::{NotTaken, Refusal};
 
 impl<V: Replicated> Replica<V> {
-    /// Rule 8: somebody has seen `claimed` writes under my present id. If that is more than I made, my store was rolled
-    /// back without my noticing: from now on I write under another id. Once an opening, or liars would wear the clocks out.
+    /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, its store
+    /// was rolled back without notice, and it takes another id. It does so once after each opening, or peers that lie
+    /// would fill the clocks with ids.
     pub(crate) fn notice_claim(&mut self, claimed: u64) -> Result<(), NotTaken> {
         plant!(notice_claim());
         let made = self.context.own_counter();

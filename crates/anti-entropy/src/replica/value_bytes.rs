@@ -1,9 +1,9 @@
-//! What is counted of the values that move.
+//! Counting the bytes of values that are sent.
 
 use core::iter::Sum;
 use core::ops::{Add, AddAssign, Sub};
 
-/// So many bytes of values, and how many of them are of parts.
+/// The bytes of some values, and how many of them belong to parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ValueBytes {
     pub(crate) all: u64,

@@ -1,4 +1,4 @@
-//! Versions of a value, and the hashes that stand for them.
+//! Versions of a value, and the hashes that identify them.
 
 use alloc::vec::Vec;
 
@@ -12,33 +12,33 @@ use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
 use crate::summary::Fingerprint;
 
-/// One write: which one it was, when, and what it wrote.
+/// One version of a value: the name of the write, its timestamp, and the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version<V> {
-    /// Names the write, ever.
+    /// The name of the write.
     pub dot: Dot,
-    /// The writer's hybrid logical clock.
+    /// The time of the write by the writer's hybrid logical clock.
     pub timestamp: Timestamp,
-    /// What was written.
+    /// The value that was written.
     pub value: V,
 }
 
-/// The versions alive at a key: one, or several that were written without knowing of each other.
+/// The versions at a key: one, or several that were written concurrently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<V: Replicated> {
     /// The key.
     pub key: V::Key,
-    /// The versions in canonical order (by dot); never empty.
+    /// The versions in canonical order, by dot. Never empty.
     pub siblings: Vec<Version<V>>,
 }
 
 anti_entropy_summary::__opaque_bytes! {
-    /// The hash of a version's timestamp and of what counts of its value.
+    /// The hash of a version's timestamp and content.
     pub struct ContentHash(32)
 }
 
 impl ContentHash {
-    /// SHA-256 over a tag, the timestamp's 12 bytes and what [`Digest`] feeds.
+    /// SHA-256 over a tag, the timestamp's 12 bytes and the bytes that [`Digest`] feeds.
     pub fn of<V: Digest>(timestamp: Timestamp, value: &V) -> Self {
         let mut hash = Sha256::new();
         Update::update(&mut hash, &[tag::CONTENT]);
@@ -144,8 +144,8 @@ impl<V: Replicated> Record<V> {
     }
 }
 
-/// What stands for an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling, in
-/// canonical order, dot and content hash.
+/// The fingerprint of an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling,
+/// in canonical order, dot and content hash.
 pub(crate) fn fingerprint(
     key_bytes: &[u8],
     siblings: impl ExactSizeIterator<Item = (Dot, ContentHash)>,

@@ -8,7 +8,7 @@ use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
 
-/// Writes and deletes of several keys that are committed together.
+/// Writes and deletes of several keys, which are committed together.
 ///
 /// ```
 /// use anti_entropy::{Keyed, Transaction};
@@ -32,41 +32,42 @@ struct Operation<V: Replicated> {
     seen: Option<Seen>,
 }
 
-/// One write or delete that was committed.
+/// A write or delete that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Where the key lies.
+    /// The hash of the key.
     pub key: KeyHash,
     /// The name of the write or delete.
     pub dot: Dot,
-    /// What it replaces at every replica: all that its writer had seen, also what was gone already.
+    /// The writes that it replaces at every replica: all that its writer had seen at the key, even those that were gone
+    /// already.
     pub seen: Vec<Dot>,
     /// Whether it was a delete.
     pub deleted: bool,
 }
 
 impl<V: Replicated> Transaction<V> {
-    /// A transaction that changes nothing yet.
+    /// An empty transaction.
     pub const fn new() -> Self {
         Self { operations: Vec::new() }
     }
 
-    /// Adds a write that replaces everything held at the value's key.
+    /// Adds a write that replaces all versions at the value's key.
     pub fn write(self, value: V) -> Self {
         self.with(value.key(), Some(value), None)
     }
 
-    /// Adds a write that replaces what was seen.
+    /// Adds a write that replaces the versions in `seen`.
     pub fn write_seen(self, value: V, seen: &Seen) -> Self {
         self.with(value.key(), Some(value), Some(seen.clone()))
     }
 
-    /// Adds a delete of everything held at `key`.
+    /// Adds a delete of all versions at `key`.
     pub fn delete(self, key: V::Key) -> Self {
         self.with(key, None, None)
     }
 
-    /// Adds a delete of what was seen.
+    /// Adds a delete of the versions in `seen`.
     pub fn delete_seen(self, key: V::Key, seen: &Seen) -> Self {
         self.with(key, None, Some(seen.clone()))
     }
@@ -76,7 +77,7 @@ impl<V: Replicated> Transaction<V> {
         self.operations.len()
     }
 
-    /// Whether nothing is written or deleted.
+    /// Whether the transaction has no writes and no deletes.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
@@ -94,7 +95,7 @@ impl<V: Replicated> Default for Transaction<V> {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Writes a value in place of everything held at its key. When this returns, the write is durable.
+    /// Writes a value, which replaces all versions at its key. The write is durable when this returns.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -103,7 +104,8 @@ impl<V: Replicated> Replica<V> {
         Ok(written.into_iter().next().expect("a write always gets a dot"))
     }
 
-    /// Writes a value in place of what was seen by an earlier read; what arrived since stays as a sibling.
+    /// Writes a value, which replaces the versions that an earlier read has seen. Versions that arrived since stay as
+    /// siblings.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -112,7 +114,8 @@ impl<V: Replicated> Replica<V> {
         Ok(written.into_iter().next().expect("a write always gets a dot"))
     }
 
-    /// Deletes everything held at `key`; `None` if nothing was. Versions written concurrently elsewhere survive.
+    /// Deletes all versions at `key`; returns `None` if there were none. Versions that are written concurrently
+    /// elsewhere survive.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -120,7 +123,7 @@ impl<V: Replicated> Replica<V> {
         Ok(self.commit(Transaction::new().delete(key.clone()), now)?.pop())
     }
 
-    /// Deletes what was seen by an earlier read; `None` if nothing of it was held any more.
+    /// Deletes the versions that an earlier read has seen; returns `None` if none of them was left.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -128,11 +131,12 @@ impl<V: Replicated> Replica<V> {
         Ok(self.commit(Transaction::new().delete_seen(key.clone(), seen), now)?.pop())
     }
 
-    /// Makes all changes of a transaction at once and durably. Returns one [`Written`] for each, in order, without the
+    /// Makes all changes of a transaction together, durably. Returns one [`Written`] for each, in order, except for
     /// deletes that found nothing.
     ///
     /// # Errors
-    /// If a change is refused or the store fails, nothing of the transaction is done; see [`Error`] for what to do.
+    /// If a change is refused or the store fails. Nothing of the transaction is done then; see [`Error`] for what to
+    /// do.
     pub fn commit(&mut self, transaction: Transaction<V>, now: Now) -> Result<Vec<Written>, Error> {
         if !self.config.writers.allows(self.id()) {
             return Err(Error::NotAdmitted);
@@ -217,7 +221,7 @@ impl<V: Replicated> Replica<V> {
         Ok(sibling)
     }
 
-    /// [Compacts](Self::compact) up to `limit` keys that hold concurrent versions.
+    /// [Compacts](Self::compact) at most `limit` keys that have concurrent versions.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -238,8 +242,8 @@ impl<V: Replicated> Replica<V> {
         Ok(written)
     }
 
-    /// Writes the resolved value in place of the siblings at `key`, if the resolver asks for it and this replica wrote
-    /// the greatest of them; see [`Resolver::compacts`](super::Resolver::compacts).
+    /// Replaces the siblings at `key` with the resolved value, if the resolver asks for it and this replica wrote the
+    /// greatest sibling; see [`Resolver::compacts`](super::Resolver::compacts).
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).

@@ -1,7 +1,7 @@
-//! Layer 4, sync: what two replicas say to each other.
+//! Layer 4, sync: making two replicas equal.
 //!
-//! Three ideas, and the [`Session`] over them: *wire* is every byte of the protocol, *discovery* finds where two replicas
-//! differ, *transfer* moves what differs, certified.
+//! It has three parts, and the [`Session`] that uses them: *wire* defines every byte of the protocol, *discovery* finds
+//! where two replicas differ, *transfer* sends what differs and certifies it.
 
 pub(crate) mod discovery;
 pub(crate) mod session;

@@ -1,4 +1,4 @@
-//! How a context is kept on disk: the own id and counter, the first clock, and what differs in the others.
+//! The encoding of a context on disk: the own id and counter, the first clock, and how the others differ from it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::clock::{Context, ReplicaId, VectorClock};
 
 use super::Piece;
 
-/// For the replica's own disk; peers get [`RangeClocks`](crate::clock::RangeClocks).
+/// For the replica's own store. Peers are sent [`RangeClocks`](crate::clock::RangeClocks).
 impl Serialize for Context {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (first, rest) = self.pieces.split_first().ok_or_else(|| serde::ser::Error::custom("no piece"))?;
@@ -20,10 +20,10 @@ impl Serialize for Context {
     }
 }
 
-/// Refuses what encoding does not make.
+/// Refuses other forms than encoding makes.
 ///
-/// The number of counters that it expands to is not bounded, since what this replica has written it must be able to
-/// read: do not decode a context that a peer sent.
+/// The number of counters is not limited, since a replica must be able to read what it has written. Do not decode a
+/// context that a peer sent.
 impl<'de> Deserialize<'de> for Context {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (own, counter, sparse) = <(ReplicaId, u64, Sparse)>::deserialize(deserializer)?;

@@ -7,7 +7,7 @@ use crate::clock::{Context, VectorClock};
 
 const TAG: &[u8] = b"anti-entropy context";
 
-/// The hash of what a replica has seen, whoever it is; from [`Context::hash`].
+/// The hash of a context, from [`Context::hash`]. It does not depend on which replica the context belongs to.
 ///
 /// ```
 /// use anti_entropy::clock::{Context, ContextHash, ReplicaId};
@@ -21,7 +21,7 @@ const TAG: &[u8] = b"anti-entropy context";
 pub struct ContextHash([u8; ContextHash::LEN]);
 
 impl ContextHash {
-    /// Length in bytes.
+    /// The length in bytes.
     pub const LEN: usize = 32;
 
     /// The hash with these bytes.
@@ -35,7 +35,7 @@ impl ContextHash {
     }
 }
 
-/// The first eight hexadecimal digits; use `Display` for all 64.
+/// Shows the first eight hexadecimal digits; `Display` shows all 64.
 impl fmt::Debug for ContextHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ContextHash(")?;
@@ -51,7 +51,7 @@ impl fmt::Display for ContextHash {
 }
 
 impl Context {
-    /// The hash of what has been seen. Replicas that have seen the same at every key hash have the same one.
+    /// The hash of the context. It is equal for replicas that have seen the same writes at every key.
     ///
     /// SHA-256 over: the 20 bytes `anti-entropy context`; the number of pieces, in 4 bytes; for each piece its start, in
     /// 16 bytes, the number of its counters, in 4 bytes, and for each counter above zero, in ascending order of the ids,

@@ -14,20 +14,20 @@ use crate::{KeyHash, KeyRange};
 pub use digest::ContextHash;
 pub(crate) use tally::Tally;
 
-/// What a replica has seen: a [`VectorClock`] for each range of the key-hash space.
+/// The writes that a replica has seen: a [`VectorClock`] for each range of key hashes.
 ///
-/// Normally it is one piece. A transfer that was interrupted leaves two: in the range that arrived more has been seen
-/// than in the rest. What is seen only ever grows. Neighbours are merged when their clocks are *equal*; unequal ones are
-/// never combined: their maximum would claim writes that were not seen, which then count as dead, and their
-/// minimum would forget deletes, which then come back.
+/// Normally a context has one piece, for all key hashes. An interrupted transfer leaves two pieces: in the range that
+/// arrived, more has been seen than in the rest. A context only ever grows. Neighbouring pieces are merged if their
+/// clocks are *equal*, and only then. The maximum of two unequal clocks would claim writes that have not been seen,
+/// which then count as deleted. Their minimum would forget deletes, and deleted values would come back.
 ///
-/// The replica's own counter is kept once, outside the pieces, since a replica has seen all its own writes everywhere.
-/// So an own write changes no piece and cuts nothing. No piece ever names the own id.
+/// The replica's own counter is kept once, outside the pieces, since a replica has seen all its own writes at every
+/// key. So an own write changes no piece. No piece names the own id.
 ///
-/// A clone copies the list of pieces and shares their clocks.
+/// A clone copies the list of pieces, and shares their clocks.
 ///
-/// Causal contexts are from Almeida, Shoker, Baquero, "Delta State Replicated Data Types" (2018); keeping one for each
-/// range, so that a transfer can be applied in parts, is this framework's addition.
+/// Causal contexts are from Almeida, Shoker, Baquero, "Delta State Replicated Data Types" (2018). One clock for each
+/// range is an addition of this framework, so that a transfer can be applied in parts.
 ///
 /// ```
 /// use anti_entropy::clock::{Context, ReplicaId};
@@ -65,7 +65,7 @@ struct Piece {
 }
 
 impl Context {
-    /// The context of a replica that has neither written nor seen anything.
+    /// The context of a new replica, which has neither made nor seen any write.
     pub fn new(own: ReplicaId) -> Self {
         Self { own, counter: 0, pieces: vec![Piece { start: KeyHash::MIN, clock: Arc::default() }] }
     }
@@ -75,37 +75,37 @@ impl Context {
         self.own
     }
 
-    /// How many dots have been minted under the own id.
+    /// The number of dots that have been made under the own id.
     pub const fn own_counter(&self) -> u64 {
         self.counter
     }
 
-    /// Makes the dot of the next own write, which is covered everywhere from then on.
+    /// Makes the dot of the next own write, and covers it at every key.
     ///
     /// # Errors
-    /// [`CounterExhausted`] if the own counter is the last one; then nothing is changed.
+    /// [`CounterExhausted`] if the own counter has its greatest value. Nothing is changed then.
     pub fn mint(&mut self) -> Result<Dot, CounterExhausted> {
         let counter = self.counter.checked_add(1).ok_or(CounterExhausted { replica: self.own })?;
         self.counter = counter;
         Ok(Dot { replica: self.own, counter })
     }
 
-    /// Whether the write that `dot` names, at the key with this hash, has been seen; logarithmic.
+    /// Whether the write named by `dot` has been seen at the key with this hash. Logarithmic in the number of pieces.
     pub fn covers(&self, at: KeyHash, dot: Dot) -> bool {
         dot.counter <= self.counter(at, dot.replica)
     }
 
-    /// The highest counter of `replica` that has been seen at this hash, 0 if none; logarithmic.
+    /// The highest counter of `replica` that has been seen at this hash, or 0. Logarithmic.
     pub fn counter(&self, at: KeyHash, replica: ReplicaId) -> u64 {
         if replica == self.own { self.counter } else { self.pieces[self.holding(at)].clock.get(replica) }
     }
 
-    /// Whether `dot`, at the key with this hash, is exactly the next one of its writer, as a pushed write must be.
+    /// Whether `dot` is exactly the next one of its writer at the key with this hash, as a pushed write must be.
     pub fn is_next(&self, at: KeyHash, dot: Dot) -> bool {
         self.counter(at, dot.replica).checked_add(1) == Some(dot.counter)
     }
 
-    /// The highest counter of `replica` that has been seen anywhere; linear in the number of pieces.
+    /// The highest counter of `replica` that has been seen at any key. Linear in the number of pieces.
     pub fn max_counter(&self, replica: ReplicaId) -> u64 {
         if replica == self.own {
             return self.counter;
@@ -113,12 +113,12 @@ impl Context {
         self.pieces.iter().map(|piece| piece.clock.get(replica)).max().unwrap_or(0)
     }
 
-    /// What has been seen at this hash, own writes included. Copies a clock.
+    /// The clock at this hash, with the own counter. Copies a clock.
     pub fn clock_at(&self, at: KeyHash) -> VectorClock {
         self.with_own(&self.pieces[self.holding(at)].clock)
     }
 
-    /// What has been seen, own writes included, if that is the same everywhere. Copies a clock.
+    /// The clock of all keys, with the own counter, if there is a single piece. Copies a clock.
     pub fn whole_clock(&self) -> Option<VectorClock> {
         match self.pieces.as_slice() {
             [piece] => Some(self.with_own(&piece.clock)),
@@ -126,7 +126,7 @@ impl Context {
         }
     }
 
-    /// What has been seen in `range`, own writes included: the clocks that head a batch of this range.
+    /// The clocks of `range`, with the own counter, as a batch of this range has them.
     ///
     /// Copies the clock of each piece inside the range.
     pub fn pieces(&self, range: &KeyRange) -> RangeClocks {
@@ -137,18 +137,18 @@ impl Context {
         RangeClocks::from_valid(*range, pieces)
     }
 
-    /// Takes in what `clock` has seen, inside `range` and nowhere else.
+    /// Covers what `clock` has seen, inside `range` and nowhere else.
     ///
-    /// The caller must hold all that the clock covers in the range, and remove what it covers and has deleted. What the
-    /// clock says of the own id is ignored. If it names more than was minted, the id is being used twice, and the caller
-    /// must have [renamed](Self::rename) this replica before. Linear in the counters of the pieces inside the range, and
-    /// in the number of pieces.
+    /// The caller must have taken in everything that the clock covers in the range, deletes included. The clock's
+    /// counter of the own id is ignored. If it is higher than the own counter, the id is in use twice, and the caller
+    /// must have [renamed](Self::rename) this replica before. Linear in the counters of the pieces inside the range,
+    /// and in the number of pieces.
     pub fn join_range(&mut self, range: &KeyRange, clock: &VectorClock) {
         self.raise_range(range, clock);
         self.coalesce();
     }
 
-    /// Takes in what a peer has seen in a range: each clock inside its piece, as [`join_range`](Self::join_range) does.
+    /// Covers what a peer has seen in a range: each clock inside its piece, as [`join_range`](Self::join_range) does.
     pub fn join(&mut self, clocks: &RangeClocks) {
         for (range, clock) in clocks.iter() {
             self.raise_range(&range, clock);
@@ -156,15 +156,17 @@ impl Context {
         self.coalesce();
     }
 
-    /// Covers a pushed write or delete at the key with this hash, if it [is the next one](Self::is_next) there.
+    /// Covers a pushed write or delete at the key with this hash, if it [is the next one](Self::is_next) of its writer
+    /// there.
     ///
-    /// Returns whether it was; otherwise nothing is changed, and the push must not be taken. That the dots which its
-    /// writer saw are covered too is for the caller to check.
+    /// Returns whether it was the next one. If not, nothing is changed, and the push must not be applied. The caller
+    /// has to check that the context covers everything that the write replaces.
     ///
-    /// Another piece is raised only if it lacks exactly this dot: its key lies elsewhere, so all that it did in that
-    /// piece has been seen. Where more is missing, raising would cover writes that have not been seen.
+    /// Other pieces cover the write too if they lack exactly this dot: its key lies elsewhere, so that nothing is
+    /// missing from them. Where earlier writes are missing, they would be covered without having been seen.
     ///
-    /// A dot of the own id is never taken. Linear in the number of pieces, and in the counters of those that change.
+    /// A dot of the own id is never covered this way. Linear in the number of pieces, and in the counters of those that
+    /// change.
     ///
     /// ```
     /// use anti_entropy::KeyHash;
@@ -189,10 +191,10 @@ impl Context {
         true
     }
 
-    /// Goes on under a fresh id: the old one, with all that was minted under it, becomes one that was seen everywhere.
+    /// Continues under a new id. The old id becomes that of a writer whose writes have been seen at every key.
     ///
     /// # Errors
-    /// [`ReplicaIdTaken`] if the new id is the present one or has been seen in any piece; then nothing is changed.
+    /// [`ReplicaIdTaken`] if the new id is the present one or has been seen in any piece. Nothing is changed then.
     pub fn rename(&mut self, new: ReplicaId) -> Result<(), ReplicaIdTaken> {
         if new == self.own || self.max_counter(new) > 0 {
             return Err(ReplicaIdTaken { replica: new });
@@ -212,7 +214,7 @@ impl Context {
         self.counter = self.counter.max(counter);
     }
 
-    /// The number of replicas that the context names; linear in the counters of all pieces, times a logarithm.
+    /// The number of replicas that the context names. Linear in the counters of all pieces, times a logarithm.
     pub fn replicas_len(&self) -> usize {
         self.replicas_with_all(core::iter::empty())
     }
@@ -222,27 +224,27 @@ impl Context {
         self.pieces.len()
     }
 
-    /// Where one piece ends and the next starts, ascending: none if it is a single piece.
+    /// The hashes at which one piece ends and the next starts, in ascending order.
     pub fn cuts(&self) -> impl ExactSizeIterator<Item = KeyHash> + '_ {
         self.pieces.iter().skip(1).map(|piece| piece.start)
     }
 
-    /// By how many pieces a join of this range could make the context longer: 0, 1 or 2; logarithmic.
+    /// How many pieces a join of this range could add: 0, 1 or 2. Logarithmic.
     pub fn would_cut(&self, range: &KeyRange) -> usize {
         [Some(range.lo()), range.hi()].into_iter().flatten().filter(|&at| !self.is_start(at)).count()
     }
 
-    /// By how many pieces a [`join`](Self::join) of these clocks could make the context longer.
+    /// How many pieces a [`join`](Self::join) of these clocks could add.
     ///
-    /// Fewer are made where neighbours become equal.
+    /// It adds fewer if neighbouring clocks become equal.
     pub fn would_cut_by(&self, clocks: &RangeClocks) -> usize {
         let starts = clocks.iter().map(|(range, _)| range.lo());
         starts.chain(clocks.range().hi()).filter(|&at| !self.is_start(at)).count()
     }
 
-    /// How many replicas the context would name, in all pieces together, after a [`join`](Self::join) of these clocks.
+    /// The number of replicas that the context would name after a [`join`](Self::join) of these clocks.
     ///
-    /// The own id counts once it has written. Linear in the counters of all pieces and clocks, times a logarithm.
+    /// The own id counts once it has made a write. Linear in the counters of all pieces and clocks, times a logarithm.
     pub fn replicas_with(&self, clocks: &RangeClocks) -> usize {
         self.replicas_with_all(clocks.replicas())
     }
@@ -255,7 +257,7 @@ impl Context {
         replicas.len() + usize::from(self.counter > 0)
     }
 
-    /// Whether this context has seen all that `other` has, at every hash.
+    /// Whether this context has seen everything that `other` has, at every key.
     ///
     /// Linear in the number of pieces of both, times the number of replicas.
     pub fn includes(&self, other: &Self) -> bool {

@@ -1,4 +1,4 @@
-//! What has been seen, in sixteen bytes.
+//! A summary of a context in sixteen bytes, for estimates.
 
 use alloc::collections::BTreeMap;
 

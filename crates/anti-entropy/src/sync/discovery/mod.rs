@@ -1,6 +1,6 @@
-//! Discovery: where two replicas differ.
+//! Discovery: finding where two replicas differ.
 //!
-//! [`strategy`] chooses by cost in bytes how to look, [`search`] looks, and gives a stream of
+//! [`strategy`] chooses the way that takes the fewest bytes. [`search`] goes that way, and returns a stream of
 //! [`Difference`](crate::summary::Difference)s.
 
 mod search;

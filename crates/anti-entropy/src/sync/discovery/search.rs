@@ -1,4 +1,4 @@
-//! How an opener finds what differs, and what it has found so far.
+//! How an opener finds differences, and those that it has found so far.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -9,23 +9,24 @@ use super::strategy::{is_dearer_than_trees, max_sketch_cells};
 use crate::KeyHash;
 use crate::replica::{Replica, Replicated};
 use crate::summary::compare::{Ask, Comparison};
-use crate::summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, cells_for};
+use crate::summary::sketch::{Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, MAX_CELLS, cells_for};
 use crate::summary::{Difference, Snapshot, Width};
 use crate::sync::SessionConfig;
 
 /// How often more cells are asked for, before trees are compared: an honest sketch is rarely asked for three times.
 const MAX_REQUESTS: u32 = 8;
 
-/// What is done to find the keys that differ.
+/// The way in which differences are found.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Search {
-    /// The answerer's cells are taken in.
+    /// A sketch is decoded from the answerer's cells.
     Sketch(Box<Sketching>),
     /// Trees are compared.
     Trees(Comparison),
-    /// All is known: what has not been taken yet, in order.
+    /// All differences are known. Those that have not been taken yet, in order.
     Found(VecDeque<Difference>),
-    /// Nothing is looked for, and batches are whole. The answerer holds so many entries, or seems to.
+    /// No differences are looked for, since batches list all entries. `entries` is how many entries the answerer says
+    /// it holds.
     Bulk { entries: u64 },
 }
 
@@ -82,7 +83,8 @@ impl Search {
         matches!(self, Self::Bulk { .. })
     }
 
-    /// Nothing was there: the next whole batch may be twice as long, so that there is an end, whatever was said.
+    /// The last range had no entries: the next batch may cover twice as much. So the session ends, whatever number the
+    /// answerer gave.
     pub(crate) fn skip_faster(&mut self) {
         if let Self::Bulk { entries } = self {
             *entries /= 2;
@@ -118,10 +120,12 @@ impl Sketching {
         replica: &Replica<V>,
         config: &SessionConfig,
     ) -> Self {
-        let max_cells = max_sketch_cells(replica, config).saturating_add(1);
+        // One more than is ever asked for: at its own limit, a decoder fails even if the next answer would complete it.
+        let max_cells = max_sketch_cells(replica, config).saturating_add(1).min(MAX_CELLS);
         let limits =
             DecoderLimits::default().with(|limits| (limits.max_cells, limits.max_symbols) = (max_cells, max_cells));
-        Self { decoder: Decoder::new(Encoder::new(ours), limits), asked, requests: 0 }
+        let decoder = Decoder::new(Encoder::new(ours), limits).expect("1 to MAX_CELLS cells are allowed");
+        Self { decoder, asked, requests: 0 }
     }
 
     /// Takes in cells. `None` if they are not those that were asked for.

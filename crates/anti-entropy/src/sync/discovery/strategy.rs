@@ -1,5 +1,5 @@
-//! How what differs is found: by a sketch or by comparing trees, whichever takes fewer bytes (docs/design/sync.md, "When
-//! is a sketch sent?").
+//! Choosing how to find differences: by a sketch or by comparing trees, whichever takes fewer bytes
+//! (docs/design/sync.md, "When is a sketch sent?").
 
 use core::hash::{Hash, Hasher};
 

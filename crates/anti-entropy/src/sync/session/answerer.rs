@@ -1,4 +1,4 @@
-//! The side that answers: it serves its snapshot, takes in batches, and sends its own in return.
+//! The side that answers: it answers from a snapshot, takes in batches, and sends its own in return.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -33,15 +33,15 @@ pub(super) struct Answerer {
 /// How far the session has got.
 #[derive(Clone, Debug, Hash)]
 enum Stage {
-    /// The opening was not taken yet.
+    /// The opening has not been handled yet.
     Unopened,
-    /// The two sides differ; the opener asks, and sends what it holds.
+    /// The two sides differ: the opener asks questions and sends batches.
     Answering(Box<Answering>),
-    /// It is over. The root is certified if both sides were found to have it.
+    /// The session is over. The root is certified if both sides have it.
     Closed { certified: Option<Root> },
 }
 
-/// What is answered from, until the session ends or is opened again.
+/// The state that answers are made from, until the session ends or is opened again.
 #[derive(Clone, Debug, Hash)]
 struct Answering {
     /// The snapshot that the opener compares with.
@@ -62,11 +62,11 @@ struct Answering {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Opening {
     First,
-    /// Since what was exchanged after the first one did not add up.
+    /// The session was opened again, since a batch after the first opening did not match its digest.
     Second,
 }
 
-/// A batch of the opener's that was taken in: what the opener holds in its range.
+/// A batch of the opener that was taken in: the opener's entries in its range.
 #[derive(Clone, Debug, Hash)]
 struct JoinedBatch {
     joined: Joined,
@@ -74,14 +74,15 @@ struct JoinedBatch {
     clocks: RangeClocks,
 }
 
-/// What is still to be sent to the opener.
+/// Whether there is still something to send to the opener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Transfer {
-    /// Something is on its way, or will be asked for.
+    /// There is: a batch is on its way, or will be asked for.
     Open,
-    /// Nothing: the opener was sent all that is held here, and only its last word is missing.
+    /// There is not: the opener was sent everything, and only its last message is missing.
     Through,
-    /// The opener was sent all and asked for more. Since it might do so again and again, this is a transfer to the end.
+    /// The opener was sent everything and asked for more. Since it might do so again and again, the session counts as
+    /// transferring until its end.
     Resumed,
 }
 
@@ -102,7 +103,7 @@ impl Answerer {
         matches!(&self.stage, Stage::Answering(answering) if answering.transfer != Transfer::Through)
     }
 
-    /// Whether an opener that is silent from now on may well have ended the session.
+    /// Whether the opener may have ended the session already if it stays silent from now on.
     pub(super) fn is_through(&self) -> bool {
         matches!(&self.stage, Stage::Answering(answering) if answering.transfer == Transfer::Through)
     }
@@ -166,7 +167,7 @@ impl Answerer {
         Ok(step)
     }
 
-    /// Ends the session: converged only if this side is as the opener says that it is.
+    /// Ends the session. It has converged only if this side is in the state that the opener says that it is in.
     fn end<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
         let (outcome, certified) = compare_states(theirs, turn);
         self.stage = Stage::Closed { certified };
@@ -175,7 +176,7 @@ impl Answerer {
 }
 
 impl Answering {
-    /// Takes a snapshot for the opener to compare with, and says how to find what differs.
+    /// Takes a snapshot for the opener to compare with, and decides how differences are found.
     fn begin<V: Replicated>(open: &Open, opening: Opening, nonce: u64, turn: &mut Turn<'_, V>) -> (Self, Differs) {
         let seen = if_few(turn.replica.context().pieces(&KeyRange::ALL));
         let cuts = turn.replica.cuts_if_full();
@@ -200,8 +201,8 @@ impl Answering {
         (answering, Differs { nonce, cuts, seen, first })
     }
 
-    /// Whether the opener is to say what it holds, instead of finding what it lacks. What both hold must be nameable; and
-    /// where batches end only at cuts, their ranges could not be bounded.
+    /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name
+    /// what both hold; and if batches may end only at cuts, their ranges could not be limited.
     fn is_bulk<V: Replicated>(&self, open: &Open, says_what_is_seen: bool, turn: &Turn<'_, V>) -> bool {
         let entries = turn.replica.len();
         let lacks_many = entries.saturating_sub(open.entries) > turn.config.bulk_after;
@@ -242,7 +243,7 @@ impl Answering {
         }
     }
 
-    /// Notes that the opener goes on.
+    /// Notes that the opener continues.
     fn resume(&mut self) {
         if self.transfer == Transfer::Through {
             self.transfer = Transfer::Resumed;
@@ -317,7 +318,7 @@ impl Answering {
         Ok(self.reply_joined(Some(batch), up_to, turn))
     }
 
-    /// The opener's batch was taken in, and with this one it has what is held here up to some key.
+    /// The reply to a batch that was taken in. With it, the opener has all entries of this side below `up_to`.
     fn reply_joined<V: Replicated>(
         &mut self,
         batch: Option<Batch>,
@@ -333,13 +334,13 @@ impl Answering {
     }
 }
 
-/// If there are more differences than are handled at a time, ends the range before the first that is left out.
+/// If there are more than `max` differences, ends the range before the first one that is left out.
 fn end_before_last(differences: &mut Vec<Difference>, rest: KeyRange, max: usize) -> KeyRange {
     let first_left_out = (differences.len() > max).then(|| differences.pop()).flatten();
     first_left_out.and_then(|left_out| KeyRange::new(rest.lo(), Some(left_out.key))).unwrap_or(rest)
 }
 
-/// Clocks, if they are few: the difference that they make is seldom worth more.
+/// The clocks, if they have few counters. Longer ones seldom save as much as they take.
 fn if_few(clocks: RangeClocks) -> Option<RangeClocks> {
     const MAX_COUNTERS: usize = 64;
     (clocks.counters() <= MAX_COUNTERS).then_some(clocks)
@@ -350,7 +351,7 @@ fn out_of_turn() -> Step<Reply> {
     Step::send_and_end(Reply::Refused(RefusalCode::OutOfTurn), Outcome::Refused(reason))
 }
 
-/// What the opener is told of a batch that was not taken in, and whether the session can go on.
+/// The reply to a batch that was not taken in, and the end of the session if it cannot continue.
 fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
     let reply = |verdict| Reply::Batch(BatchReply { verdict, batch: None, state: None });
     match rejection {

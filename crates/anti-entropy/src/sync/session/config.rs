@@ -1,4 +1,4 @@
-//! What can be set of a session.
+//! The settings of a session.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -8,47 +8,53 @@ use serde::{Deserialize, Serialize};
 use crate::ConfigError;
 use crate::summary::sketch::MAX_CELLS;
 
-/// Limits of a session. Each side keeps its own, for what it sends and takes; [`schema_id`](Self::schema_id) and
-/// [`checksum`](Self::checksum) have to be the same on both.
+/// Limits of a session. Each side applies its own to what it sends and accepts. [`schema_id`](Self::schema_id) and
+/// [`checksum`](Self::checksum) must be the same on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct SessionConfig {
-    /// The longest frame, in bytes; at least [`MIN_FRAME_BYTES`](Self::MIN_FRAME_BYTES). 64 KiB by default. The driver
-    /// lowers it to what the transport carries. Longer messages go in several frames.
+    /// The most bytes of a frame. 64 KiB by default; at least [`MIN_FRAME_BYTES`](Self::MIN_FRAME_BYTES). The driver
+    /// lowers it to what the transport carries. Longer messages are sent in several frames.
     pub max_frame_bytes: usize,
-    /// The longest message, in bytes: what a session holds of its peer at most before it looks at it. 64 MiB by default,
-    /// for one entry with seven concurrent values of the longest kind.
+    /// The most bytes of a message, which is also what a session buffers for its peer. 64 MiB by default, for one entry
+    /// with seven concurrent values of the greatest length. At least `batch_bytes` and `answer_bytes`, and in an engine
+    /// at least [`ReplicaConfig::max_value_bytes`](crate::ReplicaConfig::max_value_bytes).
     pub max_message_bytes: usize,
-    /// How many entries a batch has at most. 100 by default: a small step at a time, while gossip goes on.
+    /// The most entries of a batch. 100 by default, so that gossip continues between short batches.
     pub batch_entries: NonZeroUsize,
-    /// How many bytes of entries a batch has, unless a single entry has more. 256 KiB by default.
+    /// The most bytes of entries of a batch, unless it has a single entry. 256 KiB by default; at most
+    /// `max_message_bytes`.
     pub batch_bytes: usize,
-    /// After how many differing keys a session is a bulk transfer, whose batches are bounded by bytes alone. 1,000 by
-    /// default.
+    /// The number of differing keys above which batches are limited by `batch_bytes` alone. 1,000 by default.
     pub bulk_after: u64,
-    /// How many bytes an answer of a comparison takes. 32 KiB by default.
+    /// The most bytes of an answer while trees are compared. 32 KiB by default; at most `max_message_bytes`.
     pub answer_bytes: usize,
-    /// How many cells of a sketch a session makes and takes in, at 19 bytes each, before it compares trees instead. 2^16 by
-    /// default, which find 24,000 changed keys. With 0, trees are compared whatever differs.
+    /// The most cells of a sketch that a session sends and accepts, at 19 bytes each, before it compares trees instead.
+    /// 2^16 by default, which find 24,000 changed keys. From 0, with which trees are always compared, to 2^20. Cells
+    /// take at most a quarter of `max_message_bytes` and of `max_session_bytes`.
     pub max_sketch_cells: usize,
-    /// How many of them come with the first answer at most, before it is known whether they are wanted: writes are counted
-    /// for it, and all of them may have been of one key. 2,900 by default, 55 KB, which find a thousand changed keys. The
-    /// gossip engine wants few while it talks to somebody else, for it goes on with one peer at a time.
+    /// The most cells that the first answer has, before it is known whether they are needed; never more than
+    /// `max_sketch_cells`. 2,900 by default, which take 55 KB and find a thousand changed keys. The first answer is
+    /// sized by the number of writes that one side lacks, which may all be of one key. While the gossip engine
+    /// exchanges data with a peer, it asks other peers for few cells.
     pub max_first_cells: usize,
-    /// Up to how many entries a replica may hold for cells to be made beyond those that it keeps: each doubling is a pass
-    /// over all of them. 2^18 by default, for which a pass takes 40 ms; above, trees are compared instead.
+    /// The most entries of a replica that computes more cells than it keeps: each doubling of the cells is a pass over
+    /// all entries. 2^18 by default, for which a pass takes 40 ms. Larger replicas compare trees instead.
     pub max_sketch_pass: u64,
-    /// How many bytes a session may move in all before it ends, to be continued by another. 1 GiB by default.
+    /// The most bytes that a session sends and receives before it ends. 1 GiB by default. Another session continues
+    /// where it ended.
     pub max_session_bytes: u64,
-    /// How long to wait for an answer before a request is repeated; doubled each time. One second by default.
+    /// How long to wait for a reply before a request is sent again; doubled each time. One second by default. From one
+    /// millisecond to `idle_timeout`.
     pub resend_after: Duration,
-    /// How long a peer may be silent before the session is given up. 20 seconds by default.
+    /// How long a peer may be silent before the session ends. 20 seconds by default; at least `resend_after`.
     pub idle_timeout: Duration,
-    /// A number that stands for settings that both sides must have in common: a schema, a resolver. Sides with different
-    /// numbers refuse each other. 0 by default.
+    /// A number for the settings that both sides must have in common, such as schema and resolver. Replicas with
+    /// different numbers refuse each other. 0 by default.
     pub schema_id: u64,
-    /// Whether frames carry a checksum; a transport that authenticates frames makes it unneeded. `true` by default.
+    /// Whether frames have a checksum. `true` by default. The driver turns it off if the transport authenticates
+    /// frames.
     pub checksum: bool,
 }
 
@@ -72,7 +78,7 @@ impl SessionConfig {
         ConfigError::at_most_field("resend_after", self.resend_after, "idle_timeout", self.idle_timeout)
     }
 
-    /// The shortest limit for frames: a root, some digests and a header fit.
+    /// The least value of [`max_frame_bytes`](Self::max_frame_bytes): a header, a root and some digests fit.
     pub const MIN_FRAME_BYTES: usize = 512;
 }
 

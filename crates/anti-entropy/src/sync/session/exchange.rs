@@ -80,7 +80,6 @@ impl Exchange {
     }
 
     fn new(side: Side, request_session: u64, reply_session: u64, config: &SessionConfig) -> Self {
-        let frame_bytes = config.max_frame_bytes.max(SessionConfig::MIN_FRAME_BYTES);
         Self {
             side,
             request_session,
@@ -91,7 +90,7 @@ impl Exchange {
             incoming: Assembly::default(),
             resend_at: None,
             resend_after: config.resend_after,
-            max_payload: frame_bytes - Header::MAX_BYTES,
+            max_payload: config.max_frame_bytes.saturating_sub(Header::MAX_BYTES),
             checksum: config.checksum,
         }
     }
@@ -223,12 +222,14 @@ fn tag(message: &[u8]) -> [u8; TAG_BYTES] {
     tag
 }
 
-/// The frames of a message: one, or several of which each begins with the message's tag.
+/// The frames of a message: one, or several that each begin with the message's tag. `None` if the frames cannot be
+/// numbered, or if frames are too short to carry anything: settings do not allow that, but a transport may.
 pub(super) fn frames(header: Header, message: &[u8], max_payload: usize, checksum: bool) -> Option<Vec<Vec<u8>>> {
     if message.len() <= max_payload {
         return Some(alloc::vec![header.encode(0, 1, message, checksum)]);
     }
-    let pieces = message.chunks(max_payload - TAG_BYTES);
+    let piece_bytes = max_payload.checked_sub(TAG_BYTES).filter(|bytes| *bytes > 0)?;
+    let pieces = message.chunks(piece_bytes);
     let count = u32::try_from(pieces.len()).ok()?;
     let tag = tag(message);
     let payloads = pieces.map(|piece| [&tag, piece].concat());

@@ -1,4 +1,4 @@
-//! What both sides go by.
+//! Limits and states that both sides use.
 
 use alloc::vec::Vec;
 
@@ -9,21 +9,21 @@ use crate::summary::Root;
 use crate::sync::transfer::BatchLimits;
 use crate::sync::wire::message::State;
 
-/// How many differing keys a bulk transfer keeps in memory at a time, and about how many the answerer holds in the range of
-/// a whole batch.
+/// The most differences that a session keeps in memory at a time. Also about how many entries the answerer holds in the
+/// range of a batch that lists all entries.
 pub(super) const BULK_DIFFERENCES: usize = 4096;
 
-/// About how many keys the answerer is asked at a time what it holds there.
+/// The most keys for which the answerer is asked at a time what it holds.
 pub(super) const MAX_KEYS_ASKED: usize = 1024;
 
-/// How much goes into a batch when so many differences were found.
+/// The limits of a batch if `found` differences were found.
 pub(super) fn limits(config: &SessionConfig, found: u64) -> BatchLimits {
     let bulk = found > config.bulk_after;
     let max_entries = if bulk { usize::MAX - 1 } else { config.batch_entries.get() };
     BatchLimits { max_entries, max_bytes: config.batch_bytes }
 }
 
-/// What a replica holds and has seen, in short.
+/// A summary of what a replica holds and has seen.
 pub(super) fn state_of<V: Replicated>(replica: &mut Replica<V>) -> State {
     let context = replica.context_hash().to_bytes();
     let context = context.first_chunk().map_or(0, |short| u64::from_be_bytes(*short));
@@ -38,7 +38,7 @@ pub(super) fn joint_cuts(mine: Option<Vec<KeyHash>>, theirs: Option<Vec<KeyHash>
     }
 }
 
-/// How a session ends, and the certified root: converged only if this side is as the peer is.
+/// The outcome of a session, and its certified root: converged only if this side is in the same state as the peer.
 pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V>) -> (Outcome, Option<Root>) {
     let mine = state_of(turn.replica);
     let is_equal = mine == theirs;

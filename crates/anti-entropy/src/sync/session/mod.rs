@@ -1,13 +1,16 @@
-//! The session: one pairwise synchronisation, as a state machine.
+//! The session: the synchronisation of two replicas, as a state machine.
 //!
-//! One side opens, the other answers. Where little differs, the first reply has a sketch in it that tells the opener
-//! which keys; where much does, it compares Merkle trees step by step until it knows those of a stretch of the key-hash
-//! space. It sends a certified batch for them, and gets the answerer's batch in return; at the end both roots are
-//! compared once more. Every message is a request or its answer, numbered, and repeated until answered, so that frames
-//! may be lost, repeated and reordered; but for an opener's last word, without which the answerer ends all the same.
+//! One side opens the session, the other answers. If little differs, the first reply contains a sketch from which the
+//! opener decodes the differing keys. If much differs, the opener compares Merkle trees step by step, until it knows
+//! all differences in a range of key hashes. It sends a certified batch of its entries at these keys, and receives the
+//! answerer's batch in return. At the end both sides compare their roots once more.
 //!
-//! A session does no IO: frames go in through [`Session::handle_frame`], and [`Session::poll_output`] says what to send,
-//! how it ended, and until when to wait.
+//! Every message is a request or its reply. Requests are numbered, and are sent again until they are answered, so that
+//! frames may be lost, repeated and reordered. The opener's last message has no reply. If it is lost, the answerer ends
+//! all the same, by its time-out.
+//!
+//! A session does no IO. [`Session::handle_frame`] takes frames, and [`Session::poll_output`] returns what to send, how
+//! long to wait, and how the session ended.
 //!
 //! ```
 //! use anti_entropy::clock::{Now, Seed};
@@ -75,7 +78,7 @@ use crate::replica::{Error, Replica, Replicated, ValueBytes};
 use crate::summary::Root;
 use crate::{ConfigError, KeyHash};
 
-/// One synchronisation with one peer, seen from one side.
+/// One side of the synchronisation of two replicas.
 #[derive(Clone, Debug)]
 pub struct Session {
     exchange: Exchange,
@@ -84,7 +87,7 @@ pub struct Session {
     /// The root that both sides had at the end.
     certified: Option<Root>,
     stats: SessionStats,
-    /// Values in the last message, which a repetition sends again.
+    /// The bytes of values in the last message, which are counted again if it is repeated.
     last_sent: ValueBytes,
     config: SessionConfig,
     since: Duration,
@@ -98,7 +101,7 @@ enum Role {
 }
 
 impl Role {
-    /// What it means that the peer is not heard of any more.
+    /// The outcome if the peer stays silent.
     fn end_by_silence(&self) -> Outcome {
         match self {
             // The opener's last word has no reply, and may be lost.
@@ -108,19 +111,19 @@ impl Role {
     }
 }
 
-/// What a session wants from its caller.
+/// What the caller of a session has to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionOutput {
-    /// Send this frame to the peer. A frame that cannot be sent is a lost one.
+    /// Send this frame to the peer. If that fails, the frame counts as lost.
     Send(Vec<u8>),
-    /// The session is over; drop it.
+    /// The session is over and can be dropped.
     Done(Finished),
-    /// Nothing to do until a frame arrives, or [`Now::elapsed`] reaches this and [`Session::handle_timeout`] is due.
+    /// Wait until a frame arrives, or until [`Now::elapsed`] reaches this time; then call [`Session::handle_timeout`].
     Wait(Duration),
 }
 
 impl Session {
-    /// Opens a session: the first frame is ready to be sent. `nonce` is a random number not used before.
+    /// Opens a session. Its first frame is ready to be sent. `nonce` is a random number that was not used before.
     ///
     /// # Errors
     /// If a setting is out of its range or contradicts another one.
@@ -147,8 +150,8 @@ impl Session {
         Self::new(exchange, Role::Opener(Box::new(opener)), config, now)
     }
 
-    /// Opens a session that finds all keys that differ and then says nothing more: for measuring what finding costs. Drop
-    /// it once it has [`differing_keys`](Self::differing_keys).
+    /// Opens a session that finds all differing keys and exchanges nothing, to measure the cost of discovery. Drop it
+    /// once it has [`differing_keys`](Self::differing_keys).
     #[doc(hidden)]
     pub fn open_comparison<V: Replicated>(
         nonce: u64,
@@ -163,8 +166,8 @@ impl Session {
         session
     }
 
-    /// What [`open_comparison`](Self::open_comparison) has found, in order; `None` until all is known, and where nothing
-    /// differs, so that the session ends.
+    /// The keys that a session from [`open_comparison`](Self::open_comparison) has found, in order. `None` until all
+    /// are known, and if none differs: then the session ends.
     #[doc(hidden)]
     pub fn differing_keys(&self) -> Option<impl ExactSizeIterator<Item = KeyHash> + '_> {
         match &self.role {
@@ -173,8 +176,9 @@ impl Session {
         }
     }
 
-    /// Prepares to answer the session that `first` opens; hand the frame to [`handle_frame`](Self::handle_frame) next.
-    /// `nonce` is a random number not used before. `None` if the frame opens no session.
+    /// Makes the answering side of the session that the frame `first` opens, or returns `None` if that frame opens no
+    /// session. Pass the frame to [`handle_frame`](Self::handle_frame) next. `nonce` is a random number that was not
+    /// used before.
     ///
     /// # Errors
     /// If a setting is out of its range or contradicts another one.
@@ -204,8 +208,8 @@ impl Session {
         }
     }
 
-    /// Hashes what decides what this session does from here on: all but what it has counted, and when it is due. For
-    /// checkers that explore every order of events, and have to know when they have been somewhere before.
+    /// Hashes the state that determines what this session does from here on: everything but its counters and times. For
+    /// checkers that explore every order of events and must recognise a state.
     #[doc(hidden)]
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         self.exchange.hash(hasher);
@@ -214,7 +218,7 @@ impl Session {
         self.certified.hash(hasher);
     }
 
-    /// Whether the session has got beyond comparing roots: entries are on their way.
+    /// Whether the session has found that the roots differ, so that it exchanges data.
     pub fn is_transferring(&self) -> bool {
         self.finished.is_none()
             && match &self.role {
@@ -223,11 +227,11 @@ impl Session {
             }
     }
 
-    /// Takes a frame from the peer. `may_transfer` says whether this replica has room for a transfer; without, a session
-    /// that finds differences ends as busy.
+    /// Handles a frame from the peer. `may_transfer` says whether this replica can exchange data now. If it cannot, a
+    /// session that finds differences ends as busy.
     ///
     /// # Errors
-    /// If this replica's own store fails. What the peer does wrong ends the session with a reason.
+    /// If this replica's own store fails. If the peer does something wrong, the session ends with a reason instead.
     pub fn handle_frame<V: Replicated>(
         &mut self,
         frame: Frame<'_>,
@@ -297,7 +301,7 @@ impl Session {
         Ok(())
     }
 
-    /// Repeats what was not answered, or gives up on a peer that has been silent for too long.
+    /// Sends the last request again if its reply is late, or ends the session if the peer has been silent for too long.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.finished.is_none() && self.is_overdue(now) {
             self.finish(self.role.end_by_silence(), now);
@@ -311,7 +315,7 @@ impl Session {
         now.elapsed >= self.idle_deadline
     }
 
-    /// Gives up: what was joined stays. An opener tells the peer, which then need not wait for it.
+    /// Ends the session early. Everything that was joined is kept. An opener tells the peer, which then need not wait.
     pub fn abort(&mut self, reason: PartialReason, now: Now) {
         if self.finished.is_none() && matches!(self.role, Role::Opener(_)) {
             self.exchange.send(&Request::Abort, &self.config, now);
@@ -319,7 +323,7 @@ impl Session {
         self.finish(Outcome::Partial(reason), now);
     }
 
-    /// What to do next; to be called until it says [`SessionOutput::Wait`] or [`SessionOutput::Done`].
+    /// Returns what to do next. Call it until it returns [`SessionOutput::Wait`] or [`SessionOutput::Done`].
     pub fn poll_output(&mut self) -> SessionOutput {
         if let Some(frame) = self.poll_frame() {
             return SessionOutput::Send(frame);
@@ -337,13 +341,13 @@ impl Session {
         Some(frame)
     }
 
-    /// How the session ended, if it is over; it may have frames to send all the same.
+    /// How the session ended, if it is over. There may still be frames to send.
     pub(crate) fn finished(&self) -> Option<Finished> {
         let outcome = self.finished.clone()?;
         Some(Finished { outcome, root: self.certified, stats: self.stats })
     }
 
-    /// What the session has taken so far.
+    /// The counters so far.
     pub(crate) fn stats(&self) -> SessionStats {
         self.stats
     }
@@ -353,7 +357,7 @@ impl Session {
         self.exchange.is_for(frame)
     }
 
-    /// Whether this side has said all that it has to, and waits for no more than the peer's last word.
+    /// Whether this side has sent everything, and waits only for the peer's last message.
     pub(crate) fn is_through(&self) -> bool {
         matches!(&self.role, Role::Answerer(answerer) if answerer.is_through())
     }
@@ -387,7 +391,7 @@ impl Session {
     }
 }
 
-/// What a side works with while it handles a message.
+/// The surroundings of a side while it handles a message.
 struct Turn<'a, V: Replicated> {
     replica: &'a mut Replica<V>,
     config: &'a SessionConfig,
@@ -397,7 +401,7 @@ struct Turn<'a, V: Replicated> {
     now: Now,
 }
 
-/// What handling a message comes to: a message, an end, or both.
+/// The result of handling a message: a message to send, an end, or both.
 #[derive(Debug)]
 struct Step<M> {
     message: Option<M>,
@@ -439,7 +443,8 @@ impl<M: Message> Step<M> {
     }
 }
 
-/// The reply of a peer that has no room for a session, or is in another transfer, to the first request of a session.
+/// The reply to the first request of a session if this side has no room for a session, or exchanges data with another
+/// peer.
 pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
     let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
     Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)

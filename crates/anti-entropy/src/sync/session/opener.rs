@@ -1,4 +1,4 @@
-//! The side that opens: it compares, sends what it holds where the two differ, and takes in the answer.
+//! The side that opens: it finds the differences, sends its entries there, and takes in the answerer's.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -29,12 +29,12 @@ pub(super) struct Opener {
     stage: Stage,
 }
 
-/// What a session is opened for.
+/// The purpose of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Aim {
     /// Both sides exchange what differs.
     Exchange,
-    /// The differences are found, and nothing is exchanged: for measuring what discovery costs.
+    /// Differences are found but not exchanged, to measure the cost of discovery.
     Comparison,
 }
 
@@ -43,15 +43,15 @@ enum Aim {
 enum Stage {
     /// The opening waits for its reply.
     Opening(Opened),
-    /// It does so for the second time, since what was exchanged did not add up.
+    /// A second opening waits for its reply, since a batch did not match its digest.
     Reopening(Opened),
     /// The two sides differ, and exchange what they hold.
     Exchanging(Box<Exchanging>),
-    /// It is over. The root is certified if both sides were found to have it.
+    /// The session is over. The root is certified if both sides have it.
     Closed { certified: Option<Root> },
 }
 
-/// What the opening said of this side.
+/// What the opening told the answerer of this side.
 #[derive(Clone, Copy, Debug, Hash)]
 struct Opened {
     state: State,
@@ -59,21 +59,21 @@ struct Opened {
     max_cells: u32,
 }
 
-/// An exchange, from the answerer's first word about what differs.
+/// The state of an exchange, from the reply that the two sides differ.
 #[derive(Clone, Debug, Hash)]
 struct Exchanging {
     opened: Opened,
     search: Search,
-    /// Keys that were found to differ and are not sent yet, in order; all there are below `known_up_to`.
+    /// Differences that were found and not sent yet, in order. They are all that there are below `known_up_to`.
     differences: Vec<Difference>,
     known_up_to: Option<KeyHash>,
     /// Everything below is exchanged.
     cursor: KeyHash,
     /// The only places where a batch may end, if either side's context has no room for more.
     cuts: Option<Vec<KeyHash>>,
-    /// What the answerer had seen at the comparison, if it said so.
+    /// What the answerer had seen when it took its snapshot, if it said so.
     seen: Option<RangeClocks>,
-    /// What the answerer holds at keys that are not exchanged yet, as far as it was asked.
+    /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
     waiting: Waiting,
@@ -82,16 +82,16 @@ struct Exchanging {
 /// How versions and parts go into a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Content {
-    /// Those that the answerer holds are named.
+    /// Versions and parts that the answerer holds are named.
     Named,
-    /// All are sent, since the answerer did not hold what was named.
+    /// All are sent in full, since the answerer did not hold some that were named.
     Inline,
 }
 
-/// What the request asked for that waits for its reply.
+/// What the open request asked for.
 #[derive(Clone, Debug, Hash)]
 enum Waiting {
-    /// More of what differs.
+    /// More differences.
     Discovery,
     /// What the answerer holds at some keys, before a batch of this range is sent.
     Inventory { range: KeyRange, keys: Vec<KeyHash> },
@@ -99,12 +99,12 @@ enum Waiting {
     Batch(Sent),
 }
 
-/// What this side said when it sent a batch.
+/// This side's state when it sent a batch.
 #[derive(Clone, Debug, Hash)]
 struct Sent {
     baseline: Baseline,
     range: KeyRange,
-    /// If the range ends at the top.
+    /// What the batch said of it, if the range has no upper end.
     state: Option<State>,
 }
 
@@ -214,14 +214,16 @@ impl Opener {
         }
     }
 
-    /// Ends the session: converged only if this side still is as the peer is, or was found to be. It may have written since.
+    /// Ends the session. It has converged only if this side is still in the state that the peer is in: it may have
+    /// written since.
     fn end<V: Replicated>(&mut self, theirs: State, turn: &mut Turn<'_, V>) -> Outcome {
         let (outcome, certified) = compare_states(theirs, turn);
         self.stage = Stage::Closed { certified };
         outcome
     }
 
-    /// The end, when everything is exchanged. An answerer that has found itself to be as this side is needs no word of it.
+    /// Ends the session when everything is exchanged. An answerer that has found both sides equal needs no closing
+    /// message.
     fn close<V: Replicated>(
         &mut self,
         theirs: Option<State>,
@@ -237,8 +239,8 @@ impl Opener {
         }
     }
 
-    /// What was found did not add up. Short digests can collide, so the next comparison uses whole ones; if it
-    /// does not add up either, the other side is broken or lies.
+    /// Compares once more, since a batch did not match its digest. Short digests can collide, so the second comparison
+    /// uses full ones. If a batch does not match even then, the other side is broken or lies.
     fn compare_again<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Step<Request> {
         if self.width == Width::Full {
             return give_up(PartialReason::Uncertified);
@@ -251,15 +253,16 @@ impl Opener {
     }
 }
 
-/// What follows from a reply within an exchange.
+/// What to do after a reply within an exchange.
 enum Next {
     Step(Step<Request>),
-    /// Everything is exchanged. What the answerer said of its state, and whether it knows that this side has the same.
+    /// Everything is exchanged. `theirs` is the answerer's state, and `known_there` whether it knows that this side is
+    /// in it too.
     Close {
         theirs: Option<State>,
         known_there: bool,
     },
-    /// What one side sent did not add up.
+    /// A batch did not match its digest.
     CompareAgain,
 }
 
@@ -269,7 +272,7 @@ impl From<Step<Request>> for Next {
     }
 }
 
-/// An exchange, with what it reads of its opener.
+/// An exchange, and the fields of the opener that it reads.
 struct Exchange<'a> {
     compared: &'a Baseline,
     width: Width,
@@ -318,7 +321,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Takes in cells; once they lead nowhere, asks for the trees.
+    /// Takes in cells. If they cannot be decoded, compares trees.
     fn handle_cells<V: Replicated>(&mut self, chunk: &Chunk, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let Search::Sketch(sketching) = &mut self.at.search else { return Ok(malformed(UNASKED_CELLS).into()) };
         match sketching.handle_chunk(chunk, turn.replica, turn.config) {
@@ -348,7 +351,7 @@ impl Exchange<'_> {
         if fits { self.next_step(turn) } else { Ok(malformed(MISFIT).into()) }
     }
 
-    /// Asks on until enough differences are known for a batch, and sends it.
+    /// Asks for more until enough differences are known for a batch, and then sends the batch.
     fn next_step<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         const MEAN_ANSWER_BYTES: usize = 128;
         let enough = self.take_differences(turn);
@@ -365,7 +368,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Takes what was found, up to what a batch has room for. Says whether it is time for a batch.
+    /// Takes as many of the differences found as a batch has room for. Returns whether it is time for a batch.
     fn take_differences<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> bool {
         if let Search::Bulk { entries } = self.at.search {
             let bounded = !self.shares_no_writer(turn.replica);
@@ -389,18 +392,19 @@ impl Exchange<'_> {
         full || self.at.search.is_complete()
     }
 
-    /// Whether the answerer has seen nothing of what this side has seen, so that it reads nothing for a whole batch.
+    /// Whether the answerer has seen none of the writers that this side has seen, so that it reads no entries for a
+    /// batch that lists all of a range.
     fn shares_no_writer<V: Replicated>(&self, replica: &Replica<V>) -> bool {
         let is_new = |seen: &RangeClocks| seen.replicas().all(|writer| replica.context().max_counter(writer) == 0);
         self.at.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
     }
 
-    /// How much goes into a batch, going by how many differences are known by now.
+    /// The limits of a batch, which depend on how many differences are known by now.
     fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
         limits(turn.config, turn.stats.differences.saturating_add(self.at.search.waiting()))
     }
 
-    /// What the next batch may cover; `None` if no cut allows it to end where things are known.
+    /// The range of the next batch; `None` if no cut allows the batch to end where differences are known.
     fn end_of_batch(&self) -> Option<KeyRange> {
         let cursor = self.at.cursor;
         let end = match (&self.at.cuts, self.at.known_up_to) {
@@ -416,7 +420,7 @@ impl Exchange<'_> {
         self.send_known(range, turn)
     }
 
-    /// The same, without asking about what changes while questions are answered: or there would be another one each time.
+    /// Sends a batch without adding later changes to the differences: they would lead to another question each time.
     fn send_known<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let limits = self.batch_limits(turn);
         let at = &mut *self.at;
@@ -443,8 +447,8 @@ impl Exchange<'_> {
         Ok(Step::send(Request::Batch(BatchRequest { batch, state })).into())
     }
 
-    /// Counts as differences what changed here since the comparison: of a version that came from elsewhere meanwhile, the
-    /// answerer may hold parts, as of any other.
+    /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
+    /// answerer may hold parts of it.
     fn add_changes_since<V: Replicated>(&mut self, range: KeyRange, replica: &mut Replica<V>) {
         let found = &mut self.at.differences;
         let behind = found.partition_point(|found| range.hi().is_none_or(|hi| found.key < hi));
@@ -453,14 +457,14 @@ impl Exchange<'_> {
         found.extend(behind);
     }
 
-    /// Asks what is held at the next keys of the range where something is.
+    /// Asks what the answerer holds at the next keys of the range where it holds something.
     fn ask_for_inventory(&mut self, range: KeyRange) -> Step<Request> {
         let keys: Vec<KeyHash> = self.unknown(range).take(MAX_KEYS_ASKED).collect();
         self.at.waiting = Waiting::Inventory { range, keys: keys.clone() };
         Step::send(Request::Inventory(keys))
     }
 
-    /// The keys in a range at which the answerer holds something that is not known.
+    /// The keys in a range at which the answerer holds something that it was not asked about.
     fn unknown(&self, range: KeyRange) -> impl Iterator<Item = KeyHash> + '_ {
         let unknown = move |found: &&Difference| range.contains(found.key) && is_held_by_both(found);
         let keys = self.at.differences.iter().filter(unknown).map(|found| found.key);
@@ -480,8 +484,8 @@ impl Exchange<'_> {
         self.send_known(range, turn)
     }
 
-    /// Something that was named is not held. If there is more to be known of what is, the answerer is asked, and otherwise
-    /// sent all content.
+    /// Sends the batch again, since the answerer does not hold something that was named. If there is more to ask of
+    /// what it holds, asks first. Otherwise sends all content in full.
     fn send_again<V: Replicated>(&mut self, range: KeyRange, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         if self.unknown(range).next().is_some() {
             return Ok(self.ask_for_inventory(range).into());
@@ -508,7 +512,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Takes in the answerer's batch, which is against this replica's state when it sent its own.
+    /// Takes in the answerer's batch, which is relative to this replica's state when it sent its own.
     fn join_reply<V: Replicated>(
         &mut self,
         batch: Batch,
@@ -550,7 +554,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// A range is exchanged: the next one, or the end.
+    /// Goes on after a range is exchanged: to the next one, or to the end.
     fn range_done<V: Replicated>(
         &mut self,
         range: KeyRange,
@@ -572,8 +576,8 @@ impl Exchange<'_> {
     }
 }
 
-/// The opening of a comparison, and what it says of this side. Where short digests did not add up no cells are wanted:
-/// whoever forges digests can forge a sketch.
+/// Makes the opening request. After short digests did not match it asks for no cells: a peer that forges digests can
+/// forge a sketch.
 fn open<V: Replicated>(width: Width, replica: &mut Replica<V>, config: &SessionConfig) -> (Opened, Request) {
     let max = if width == Width::Short { max_sketch_cells(replica, config).min(config.max_first_cells) } else { 0 };
     let max_cells = u32::try_from(max).unwrap_or(u32::MAX);
@@ -588,7 +592,7 @@ const UNASKED_INVENTORY: &str = "an answer that was not asked for";
 const UNASKED_BATCH: &str = "a batch that was not asked for";
 const UNASKED_CELLS: &str = "cells that were not asked for";
 
-/// What the answerer's refusal means on this side.
+/// The outcome on this side of the answerer's refusal.
 fn refused(code: RefusalCode) -> Outcome {
     let by_peer = |reason: &str| Outcome::Refused(Refusal::ByPeer(reason.into()));
     match code {

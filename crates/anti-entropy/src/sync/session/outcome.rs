@@ -1,4 +1,4 @@
-//! How a session ends.
+//! The outcomes of a session, and its counters.
 
 use core::time::Duration;
 
@@ -6,15 +6,15 @@ use crate::refusal::Refusal;
 use crate::replica::ValueBytes;
 use crate::summary::Root;
 
-/// How a session ended, and what it took.
+/// The outcome of a session, and its counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finished {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// The root that both sides had at the end, if they converged.
     pub root: Option<Root>,
-    /// What it took.
+    /// The counters of this side.
     pub stats: SessionStats,
 }
 
@@ -22,14 +22,15 @@ pub struct Finished {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Both sides held the same entries and had seen the same: the full Merkle roots and the first eight bytes of the
-    /// context hashes that they told each other are equal.
+    /// Both replicas hold the same entries and have seen the same writes: they told each other the same Merkle root, in
+    /// full, and the same first eight bytes of their context hashes.
     Converged,
-    /// Everything that differed at the start was exchanged; writes in between left new differences.
+    /// Everything that differed at the start was exchanged. Writes during the session have left new differences.
     Progress,
-    /// The session ended early. What was joined until then stays, and the next session goes on from there.
+    /// The session ended early. Everything that was joined until then is kept, and the next session continues from
+    /// there.
     Partial(PartialReason),
-    /// One side refuses to go on; trying again will not help until the reason is mended.
+    /// One side refused to continue. Trying again does not help until the cause is removed.
     Refused(Refusal),
 }
 
@@ -53,56 +54,57 @@ pub enum PartialReason {
     /// The peer was silent for longer than [`SessionConfig::idle_timeout`](super::SessionConfig::idle_timeout).
     #[error("the peer was silent for too long")]
     TimedOut,
-    /// One side is in a transfer with somebody else; a value in flight from one peer is not asked of another.
+    /// One side exchanges data with another peer. So no value is requested from two peers at once.
     #[error("one side is in another transfer")]
     Busy,
-    /// The peer gave up.
+    /// The peer ended the session early.
     #[error("the peer gave up")]
     AbortedByPeer,
-    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were moved.
+    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were sent and received.
     #[error("the session's budget of bytes is used up")]
     Budget,
-    /// What one side sent did not add up to its digest, twice, by different means.
+    /// The entries of a side did not match its digest, twice, although the second comparison was made in another way.
     #[error("what was exchanged could not be certified")]
     Uncertified,
-    /// The context is in so many pieces that the transfer could not be taken in.
+    /// The context would have had too many pieces to apply the transfer.
     #[error("the context is in too many pieces")]
     TooManyPieces,
     /// This replica's store failed.
     #[error("the store failed")]
     StoreFailed,
-    /// This side shuts down.
+    /// This side is shutting down.
     #[error("this side shuts down")]
     Shutdown,
 }
 
-/// What a session took, as seen from one side.
+/// The counters of one side of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
-    /// Bytes of all frames sent, repeated ones too.
+    /// Bytes of all frames that were sent, including repeated ones.
     pub bytes_sent: u64,
-    /// Bytes of all frames received.
+    /// Bytes of all frames that were received.
     pub bytes_received: u64,
-    /// Bytes of values among those sent, repeated ones too.
+    /// Bytes of values among `bytes_sent`, including repeated ones.
     pub value_bytes_sent: u64,
-    /// Bytes of parts among those of values; parts that are named by their hashes take none.
+    /// Bytes of parts among `value_bytes_sent`. A part that is only named by its hash counts as none.
     pub part_bytes_sent: u64,
-    /// Bytes of values that arrived in batches, whether they were needed or not.
+    /// Bytes of values in the batches that were received, whether they were needed or not.
     pub value_bytes_received: u64,
-    /// Requests answered, as seen by the side that opened; requests received, by the other.
+    /// Messages that were received: replies on the side that opened the session, requests on the other.
     pub round_trips: u32,
-    /// Keys found to differ.
+    /// Keys that were found to differ.
     pub differences: u64,
-    /// Keys at which something changed here.
+    /// Keys at which the session changed this replica.
     pub changed: u64,
-    /// Batches that were refused since they did not add up.
+    /// Batches that were refused because they did not match their digest.
     pub uncertified: u32,
-    /// Sketches that led nowhere, so that trees were compared instead.
+    /// Sketches that could not be decoded, so that trees were compared instead.
     pub sketches_failed: u32,
-    /// Whole batches made: what was held here was so little that all of it was sent, and nothing was looked for.
+    /// Batches that listed all entries of this replica in a range, because it holds so few that no differences were
+    /// looked for.
     pub whole_batches: u32,
-    /// From its opening, or the arrival of the opening, to its end.
+    /// The time from opening the session, or from its first frame, to its end.
     pub duration: Duration,
 }
 

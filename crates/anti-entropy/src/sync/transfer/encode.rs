@@ -11,7 +11,7 @@ use crate::sync::wire::{Batch, Inventory, KeyState, WireContent, WireEntry, Wire
 use crate::{KeyHash, KeyRange};
 
 impl<V: Replicated> Replica<V> {
-    /// Makes the batch that `plan` asks for, as this replica is now.
+    /// Makes the batch that `plan` describes, from the present state of this replica.
     ///
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
@@ -48,7 +48,8 @@ impl<V: Replicated> Replica<V> {
         Ok(batch)
     }
 
-    /// The versions and parts that are held at these keys; of the first ones only, if the values are long.
+    /// The versions and parts that this replica holds at these keys. Stops after the first keys if their values are
+    /// long.
     ///
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
@@ -68,7 +69,7 @@ impl<V: Replicated> Replica<V> {
         Ok(inventory)
     }
 
-    /// What is held at a key, in the shortest form that the receiver can complete.
+    /// The entry at a key, in the shortest form that the receiver can complete.
     fn key_state(
         &self,
         difference: &Difference,
@@ -91,9 +92,10 @@ fn sent<V>(sibling: &Sibling<V>, named: impl Fn(usize, PartHash) -> bool) -> Wir
     WireVersion { dot: sibling.dot(), timestamp: sibling.version.timestamp, content }
 }
 
-/// Names the versions that the peer has seen, and the parts that it holds at this key: those it sent or said that it
-/// holds, those its fingerprint shows, and, as a guess, parts that it had in an earlier version. A wrong guess costs a
-/// round trip. A part that several versions have is sent once. If all is sent inline, only such parts are named.
+/// Names versions that the peer has seen, and parts that it holds at this key, instead of sending them. These are what
+/// it sent or said that it holds, what its fingerprint shows, and, as a guess, parts that an earlier version had. A
+/// wrong guess costs a round trip. A part of several versions is sent once. If content is to be sent inline, the only
+/// parts that are named are those that come earlier in the same entry.
 fn name_what_is_held<V: Replicated>(
     record: &Record<V>,
     difference: &Difference,
@@ -121,8 +123,8 @@ fn name_what_is_held<V: Replicated>(
     record.siblings.iter().map(&mut name).collect()
 }
 
-/// The siblings that alone would have the peer's fingerprint. Tried for the few siblings that entries usually have: a
-/// peer that lacks one of them is the common case after concurrent writes.
+/// The siblings that together have the peer's fingerprint, if some have. Only tried for few siblings, as entries
+/// usually have: after concurrent writes, a peer often lacks one of them.
 fn subset_with_fingerprint<V: Replicated>(record: &Record<V>, difference: &Difference) -> Vec<Dot> {
     const MAX_SIBLINGS: usize = 4;
     let siblings = &record.siblings;

@@ -1,7 +1,7 @@
-//! Transfer: what moves once it is known where two replicas differ.
+//! Transfer: sending what differs, once that is known.
 //!
-//! [`plan`] says what goes into a batch, [`encode`] makes it, [`certify`] checks what came, [`apply`] joins it. A
-//! [`push`] is a single write that goes without any of this.
+//! [`plan`] decides what goes into a batch, [`encode`] makes it, [`certify`] checks a batch that was received, and
+//! [`apply`] joins it. A [`push`] is a single write that is sent without a session.
 
 mod apply;
 mod certify;

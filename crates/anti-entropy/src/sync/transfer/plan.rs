@@ -1,4 +1,4 @@
-//! What goes into a batch: where the two sides differ, what changed since they compared, and where a batch may end.
+//! Deciding what goes into a batch: the differences, what changed since the comparison, and where the batch may end.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::summary::{Difference, Fingerprint, KeyBits, Snapshot};
 use crate::sync::wire::{Batch, BatchBase, Inventory, KeyPrefix, KeyState};
 use crate::{KeyHash, KeyRange};
 
-/// A replica's state at one instant, as far as batches need it: O(1) to take, whatever is written afterwards.
+/// The state of a replica at one instant, as batches need it. Taking it costs O(1).
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Baseline {
     pub(crate) summary: Snapshot,
@@ -18,35 +18,37 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// The key whose hash starts so; `None` if there is none, or more than one.
+    /// The only key whose hash has this prefix; `None` if there is none, or more than one.
     pub(super) fn only_key_under(&self, prefix: KeyPrefix) -> Option<KeyHash> {
         let mut keys = self.summary.range(&prefix.range()).map(|(key, _)| key);
         keys.next().filter(|_| keys.next().is_none())
     }
 }
 
-/// How much goes into one batch.
+/// The limits of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchLimits {
     pub(crate) max_entries: usize,
-    /// One entry always fits, however long it is.
+    /// A single entry may exceed this.
     pub(crate) max_bytes: usize,
 }
 
-/// What a batch is made from.
+/// How a batch is made.
 pub(crate) struct BatchPlan<'a> {
-    /// At most this range goes into the batch; less if the limits are reached.
+    /// The range of the batch. The batch ends earlier if a limit is reached.
     pub(crate) range: KeyRange,
-    /// What the batch is to be relative to. A whole one needs neither differences nor a comparison.
+    /// What the batch is relative to. A batch relative to nothing needs neither differences nor a comparison.
     pub(crate) base: BatchBase,
-    /// Where the receiver's snapshot is known to differ, in order. `theirs` is the receiver's.
+    /// Where the sender's and the receiver's snapshots differ, in order. `theirs` is the receiver's.
     pub(crate) differences: Vec<Difference>,
-    /// The sender's state at the comparison. Where it has changed since, the receiver's snapshot has what it had.
+    /// The sender's state at the comparison. Where the sender has changed since, the receiver's snapshot has this
+    /// state.
     pub(crate) compared: Option<&'a Baseline>,
     pub(crate) inventory: &'a Inventory,
-    /// What the receiver had seen at the comparison, if that is known. It need not be sent: what is not held there is dead.
+    /// What the receiver had seen when it took its snapshot, if that is known. Versions that it has seen are not sent:
+    /// if it does not hold one, it has replaced or deleted it.
     pub(crate) seen: Option<&'a RangeClocks>,
-    /// Whether all content is sent, since the receiver did not hold what an earlier batch named.
+    /// Whether all content is sent in full, since the receiver did not hold something that an earlier batch named.
     pub(crate) inline: bool,
     /// Where the batch may end before the range does; `None` for anywhere.
     pub(crate) cuts: Option<&'a [KeyHash]>,
@@ -54,8 +56,8 @@ pub(crate) struct BatchPlan<'a> {
 }
 
 impl Batch {
-    /// Whether to ask what the receiver holds before this batch is sent: where `differences`, in order, say that
-    /// it holds something, and what it holds is not `known`, a large part would be sent.
+    /// Whether to ask what the receiver holds before this batch is sent: because a large part would be sent at one of
+    /// the `differences`, in order, where the receiver holds something that is not `known`.
     pub(crate) fn is_worth_asking(&self, differences: &[Difference], known: &Inventory) -> bool {
         // What is said of a key takes about a hundred bytes.
         const WORTH_ASKING_BYTES: u64 = 256;
@@ -87,8 +89,8 @@ impl<V: Replicated> Replica<V> {
         with_changes_since(differences, &self.tree.snapshot(), Some(compared), range)
     }
 
-    /// The only places where a range may end if it is to be joined here: the cuts that there are, once the context has no
-    /// room for more. `None` for anywhere.
+    /// The only hashes at which a range that is joined here may end: the existing cuts, if the context has no room for
+    /// more. `None` if there is room.
     pub(crate) fn cuts_if_full(&self) -> Option<Vec<KeyHash>> {
         // A join cuts at both ends of its range.
         let full = self.context.pieces_len() + 2 > self.config.max_context_pieces.get();
@@ -96,8 +98,8 @@ impl<V: Replicated> Replica<V> {
     }
 }
 
-/// The keys at which this replica's state may not be that of the base, in order. Nothing is held in nothing, so to a whole
-/// batch these are all keys; they are not collected, since a batch may have room for few of them.
+/// The keys at which this replica may differ from the base, in order. If the base is nothing, these are all keys; they
+/// are not collected, since a batch may have room for few of them.
 pub(super) fn differences_to_base<'a>(
     plan: &'a BatchPlan<'_>,
     live: &'a Snapshot,
@@ -110,8 +112,8 @@ pub(super) fn differences_to_base<'a>(
     }
 }
 
-/// Adds to the differences of a comparison what changed at the sender since: there the receiver's snapshot still has what the
-/// sender's had, unless the comparison found otherwise.
+/// Adds what changed at the sender since the comparison to its differences. At such a key, the receiver's snapshot
+/// still has what the sender had then, unless the comparison found a difference.
 fn with_changes_since(
     differences: &[Difference],
     live: &Snapshot,
@@ -133,18 +135,18 @@ fn with_changes_since(
     all.into_values().collect()
 }
 
-/// Whether what is held here is what the receiver holds, so that nothing need be said.
+/// Whether the receiver holds the same here, so that nothing has to be sent.
 pub(super) fn is_theirs(difference: &Difference, mine: Option<Fingerprint>) -> bool {
     plant!(is_theirs(mine));
     difference.matches_theirs(mine)
 }
 
-/// Whether the receiver holds something at a key that the sender can name.
+/// Whether the receiver holds something at this key, and the key is known in full.
 pub(crate) fn is_held_by_both(difference: &Difference) -> bool {
     difference.known == KeyBits::All && difference.theirs.is_some()
 }
 
-/// A place to end a batch behind `last` and not behind `next`, if there is one.
+/// A hash at which a batch may end that is above `last` and at most `next`, if there is one.
 pub(super) fn cut_between(last: KeyHash, next: KeyHash, cuts: Option<&[KeyHash]>) -> Option<KeyHash> {
     match cuts {
         None => (last < next).then(|| last.boundary_before(next)),

@@ -1,4 +1,4 @@
-//! Rule 7: a write or delete that is sent at once, and taken in only when everything before it is known.
+//! Rule 7: a write or delete that is sent at once, and applied only if everything before it has been seen.
 
 use alloc::vec::Vec;
 
@@ -9,19 +9,19 @@ use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Change, Error, Record, Replica, Replicated, Sibling, Staged, Written, canonical_from_bytes};
 use crate::sync::wire::{Push, PushedWrite, WireValue};
 
-/// What became of a push. Only `Taken` changed anything.
+/// The result of a push. Only `Taken` changed something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PushOutcome {
     Taken,
-    /// It was known already.
+    /// The write had been seen already.
     Seen,
-    /// Something before it is missing; anti-entropy will bring both.
+    /// Something before the write has not been seen. Anti-entropy will bring both.
     NotReady,
     Rejected(Refusal),
 }
 
 impl<V: Replicated> Replica<V> {
-    /// The push for what was written; `None` if it has been replaced since.
+    /// The push of a write or delete; `None` if it has been replaced since.
     ///
     /// # Errors
     /// If the store fails.
@@ -72,7 +72,8 @@ impl<V: Replicated> Replica<V> {
         Ok(PushOutcome::Taken)
     }
 
-    /// Whether the writer is admitted, the clock has room for it, and none of my own writes that it names is unknown to me.
+    /// Whether the writer is admitted, the clock has room for it, and the push names no write of this replica that it
+    /// did not make.
     fn admit_push(&mut self, push: &Push) -> Result<(), NotTaken> {
         let writer = push.dot.replica;
         if push.dot.counter == 0 {
@@ -90,14 +91,15 @@ impl<V: Replicated> Replica<V> {
         self.notice_claim(claimed)
     }
 
-    /// Exactly the next of its writer, and all that it replaces is known here; judged in the piece that holds its key.
+    /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its
+    /// key.
     fn is_ready(&self, push: &Push) -> bool {
         plant!(is_ready(&self.context, push));
         let is_known = |dot: &Dot| self.context.covers(push.key, *dot);
         self.context.is_next(push.key, push.dot) && push.seen.iter().all(is_known)
     }
 
-    /// What a push makes of the record at its key; `Ok(None)` for a delete that removes nothing.
+    /// The record at the key of a push after it is applied; `Ok(None)` for a delete that removes nothing.
     fn stage_push(&mut self, push: Push, now: Now) -> Result<Option<Record<V>>, NotTaken> {
         let Push { key: hash, dot, seen, write } = push;
         let held = self.load(hash)?;

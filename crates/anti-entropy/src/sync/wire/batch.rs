@@ -1,4 +1,4 @@
-//! A batch as it is sent (docs/protocol.md, "Batches").
+//! The encoding of a batch (docs/protocol.md, "Batches").
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -10,48 +10,48 @@ use crate::replica::{ContentHash, Part, PartHash, Sibling, ValueBytes, bytes};
 use crate::summary::{Difference, KeyBits, Root};
 use crate::{KeyHash, KeyRange};
 
-/// The sender's state of a range, as the difference to a base. Clocks, digest and entries are read at one instant.
+/// The sender's state of a range, as the difference to a base. Clocks, digest and entries are of the same instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Batch {
-    /// The range, and what the sender had seen in each piece of it.
+    /// The range, and the sender's clocks in it.
     pub(crate) clocks: RangeClocks,
     pub(crate) base: BatchBase,
     /// The root of the sender's tree restricted to the range.
     pub(crate) digest: Root,
-    /// The keys at which the sender's state is not that of the base, in order of their hashes.
+    /// The keys at which the sender's state differs from the base, in order of their hashes.
     pub(crate) changes: Vec<KeyState>,
 }
 
-/// What a sender holds at the keys that its batch does not list.
+/// What the sender holds at keys that its batch does not list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum BatchBase {
-    /// What the receiver's snapshot has there; which snapshot that is follows from the exchange.
+    /// The same as the receiver's snapshot. Which snapshot is meant follows from the session.
     Snapshot,
-    /// Nothing: the batch is whole, and lists all that its sender holds in the range.
+    /// Nothing: the batch is whole, which means that it lists all entries of its sender in the range.
     Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum KeyState {
-    /// Nothing is held at this key.
+    /// The sender holds nothing at this key.
     Absent(KeyHash),
-    /// What is held at a key.
+    /// The sender's entry at a key.
     Present(WireEntry),
-    /// Nothing is held at the one key of the receiver's snapshot whose hash starts so.
+    /// The sender holds nothing at the only key of the receiver's snapshot whose hash has this prefix.
     AbsentUnder(KeyPrefix),
 }
 
-/// The first 64 bits of a key hash: all that a sketch tells of a key that only the peer holds.
+/// The first 64 bits of a key hash, which is all that a sketch tells of a key that only the peer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct KeyPrefix(#[serde(with = "postcard::fixint::be")] pub(crate) u64);
 
 impl KeyPrefix {
-    /// The lowest key hash that starts so.
+    /// The lowest key hash with this prefix.
     pub(crate) fn lowest(self) -> KeyHash {
         KeyHash::from_prefix(self.0)
     }
 
-    /// The key hashes that start so.
+    /// The key hashes with this prefix.
     pub(crate) fn range(self) -> KeyRange {
         let end = self.0.checked_add(1).map(|next| Self(next).lowest());
         KeyRange::new(self.lowest(), end).unwrap_or(KeyRange::ALL)
@@ -94,13 +94,13 @@ pub(crate) struct WireValue {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WirePart {
-    /// The receiver has a part with this hash: it holds it at this key, or an earlier version of the entry brings it.
+    /// The hash of a part that the receiver has: at this key, or in an earlier version of the entry.
     Held(PartHash),
     /// The part itself.
     Sent(Part),
 }
 
-/// The versions and parts that a peer says or shows that it holds, by key.
+/// The versions and parts that a peer is known to hold, by key.
 pub(crate) type Inventory = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
 
 impl Batch {
@@ -130,7 +130,7 @@ impl WirePart {
 }
 
 impl KeyState {
-    /// What is said of a difference at which nothing is held.
+    /// The encoding of a difference at which the sender holds nothing.
     pub(crate) fn absent(difference: &Difference) -> Self {
         match difference.known {
             KeyBits::All => Self::Absent(difference.key),

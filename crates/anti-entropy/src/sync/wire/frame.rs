@@ -1,11 +1,11 @@
-//! Frames: what a transport carries (docs/protocol.md, "Frames").
+//! Frames, as a transport carries them (docs/protocol.md, "Frames").
 //!
 //! ```text
 //! version u8 | kind u8 | session u64 | exchange varint | fragment varint | fragments varint | payload | checksum u64
 //! ```
 //!
-//! Version, kind and session stand where they stand in every version of the protocol, and a refusal is read in all of
-//! them. Bit 7 of the kind says whether there is a checksum: the first eight bytes of SHA-256 over everything before it.
+//! Version, kind and session have the same places in every version of the protocol, and every version reads a refusal.
+//! Bit 7 of the kind says whether there is a checksum: the first eight bytes of SHA-256 over everything before it.
 
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use core::ops::RangeInclusive;
 use crate::refusal::Refusal;
 use sha2::{Digest, Sha256};
 
-/// The protocol versions that this release speaks.
+/// The protocol versions that this release supports.
 pub const PROTOCOL_VERSIONS: RangeInclusive<u8> = 1..=1;
 
 const CHECKSUM_BIT: u8 = 0x80;
@@ -21,21 +21,21 @@ const CHECKSUM_BYTES: usize = 8;
 /// Version, kind and session.
 const FIXED_BYTES: usize = 10;
 
-/// One frame, read and checked as far as a frame can be.
+/// A frame that was read: its header and checksum are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// What the frame is part of.
     pub kind: FrameKind,
-    /// The number that names the session: the opener's in its first request and in all replies, the answerer's in
-    /// further requests.
+    /// The number of the session: the opener's in its first request and in all replies, the answerer's in further
+    /// requests.
     pub session: u64,
-    /// The number of the request, from 0, that this is part of or that it replies to.
+    /// The number of the request, from 0, that the frame is part of or replies to.
     pub exchange: u32,
     /// Which of the message's fragments this is, from 0.
     pub fragment: u32,
     /// How many fragments the message has, at least 1.
     pub fragments: u32,
-    /// The fragment.
+    /// The bytes of the fragment.
     pub payload: &'a [u8],
     len: usize,
 }
@@ -48,17 +48,18 @@ pub enum FrameKind {
     Request,
     /// A reply to it.
     Reply,
-    /// A write or delete sent at once, outside of sessions.
+    /// A write or delete that is sent at once, outside of sessions.
     Push,
-    /// The receiver speaks none of the sender's protocol versions; the payload says which it does.
+    /// The receiver does not support the sender's protocol version. The payload says which versions it supports.
     Refusal,
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame. `checksum` says whether it has to have a checksum, as it does unless the transport authenticates.
+    /// Reads a frame. `checksum` says whether a checksum is required, as it is unless the transport authenticates
+    /// frames.
     ///
     /// # Errors
-    /// If the bytes are no frame of a version spoken here.
+    /// If the bytes are not a frame of a supported version.
     pub fn decode(bytes: &'a [u8], checksum: bool) -> Result<Self, Refusal> {
         let (fixed, _) = bytes.split_first_chunk::<FIXED_BYTES>().ok_or(Refusal::FrameTooShort)?;
         let [version, kind, session @ ..] = *fixed;
@@ -82,7 +83,7 @@ impl<'a> Frame<'a> {
         Ok(Self { kind, session, exchange, fragment, fragments, payload, len: bytes.len() })
     }
 
-    /// The length of the whole frame.
+    /// The length of the whole frame in bytes.
     pub const fn len_bytes(&self) -> usize {
         self.len
     }

@@ -1,4 +1,4 @@
-//! What the two sides of a session say to each other (docs/protocol.md, "Messages").
+//! The messages of a session (docs/protocol.md, "Messages").
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,8 +13,8 @@ use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
 use crate::summary::{Root, Width};
 
-/// What a side holds and has seen, in short. A short hash of the context is enough here: it only says whether contexts
-/// need joining, and a collision by chance is mended by the next write.
+/// A summary of what a side holds and has seen. A short hash of the context is enough: it only tells whether contexts
+/// have to be joined, and the next write resolves a collision that happens by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) root: Root,
@@ -22,28 +22,28 @@ pub(crate) struct State {
     pub(crate) context: u64,
 }
 
-/// What the opener says.
+/// A message of the opener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// Opens the session, or starts the comparison again.
     Open(Open),
     /// Asks for digests or entries of the answerer's snapshot.
     Ask(Ask),
-    /// The opener's state of a range, against the answerer's snapshot.
+    /// The opener's state of a range, relative to the answerer's snapshot.
     Batch(BatchRequest),
-    /// Asks for the answerer's batch from here to the end of the range that the opener sent last.
+    /// Asks for the answerer's batch from this hash to the end of the range that the opener sent last.
     More {
         from: KeyHash,
-        /// Whether all content is to be sent, since some that was named is not held.
+        /// Whether all content is to be sent in full, since the opener does not hold something that was named.
         inline: bool,
     },
-    /// The opener is through, and says how it is now; there is no reply.
+    /// The opener ends the session, and says in which state it is. There is no reply.
     Close(State),
-    /// The opener gives up; there is no reply.
+    /// The opener ends the session early. There is no reply.
     Abort,
     /// Asks which versions and parts the answerer holds at these keys, so that they need not be sent.
     Inventory(Vec<KeyHash>),
-    /// The opener has got into a transfer with somebody else; there is no reply.
+    /// The opener exchanges data with another peer meanwhile. There is no reply.
     Busy,
     /// Asks for cells of the answerer's snapshot, from an index on.
     Cells { start: u32, count: u32 },
@@ -56,36 +56,37 @@ pub(crate) struct Open {
     pub(crate) width: Width,
     /// The only places where a batch to the opener may end, if its context has no room for more.
     pub(crate) cuts: Option<Vec<KeyHash>>,
-    /// How many entries the opener holds, and how much it has seen: by how much the two may differ.
+    /// How many entries the opener holds, and a summary of what it has seen, to estimate how much differs.
     pub(crate) entries: u64,
     pub(crate) tally: Tally,
-    /// How many cells of a sketch the opener takes at most; 0 if it wants none.
+    /// The most cells of a sketch that the opener accepts; 0 for no sketch.
     pub(crate) max_cells: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchRequest {
     pub(crate) batch: Batch,
-    /// The opener's state when it made the batch, if the batch ends at the top: who is in it then is done.
+    /// The opener's state when it made the batch, if the range has no upper end. If the answerer is then in the same
+    /// state, both are equal.
     pub(crate) state: Option<State>,
 }
 
-/// What the answerer says.
+/// A message of the answerer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply {
     /// Root and context are equal.
     Equal,
-    /// Something differs.
+    /// Root or context differ.
     Differs(Differs),
-    /// The answerer is in a transfer with somebody else.
+    /// The answerer exchanges data with another peer.
     Busy,
     /// Digests or entries that were asked for.
     Answer(Answer),
-    /// What became of the opener's batch, and the answerer's own.
+    /// The verdict on the opener's batch, and the answerer's own batch.
     Batch(BatchReply),
-    /// Cells that were asked for: as many, or the first of them.
+    /// Cells that were asked for, or the first of them.
     Cells(Chunk),
-    /// The answerer refuses, and why.
+    /// The answerer refuses, for this reason.
     Refused(RefusalCode),
     /// What is held at the keys that were asked for.
     Inventory(Inventory),
@@ -93,26 +94,26 @@ pub(crate) enum Reply {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Differs {
-    /// The number that names the session in further requests, so that an old session cannot be replayed.
+    /// The number of the session in further requests, so that an old session cannot be replayed.
     #[serde(with = "postcard::fixint::be")]
     pub(crate) nonce: u64,
     pub(crate) cuts: Option<Vec<KeyHash>>,
-    /// What the answerer has seen, so that it is not sent, if that is short.
+    /// What the answerer has seen, if that is short, so that it is not sent again.
     pub(crate) seen: Option<RangeClocks>,
-    /// How to find out what differs.
+    /// How differences are found.
     pub(crate) first: First,
 }
 
-/// The first step of finding what differs.
+/// The first step of discovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum First {
     /// Only the contexts differ.
     Nothing,
-    /// By comparing the trees: what Ask for the whole space would be answered.
+    /// Trees are compared. The answer to the question for all keys.
     Tree(Answer),
-    /// By a sketch: its first cells.
+    /// A sketch is decoded. Its first cells.
     Cells(Chunk),
-    /// Not at all, since the opener holds so little of what the answerer does: it says what that is, in whole batches.
+    /// Differences are not looked for, since the opener holds so few entries: it lists all of them.
     Bulk {
         /// How many entries the answerer holds.
         entries: u64,
@@ -122,10 +123,10 @@ pub(crate) enum First {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchReply {
     pub(crate) verdict: Verdict,
-    /// The answerer's state of the range, or the first part of it, against the opener's when it made its batch. None if
-    /// they are equal.
+    /// The answerer's state of the range, or of its first part, relative to the opener's when that made its batch.
+    /// `None` if they are equal.
     pub(crate) batch: Option<Batch>,
-    /// The answerer's state now, if with this reply the opener has all of it up to the top.
+    /// The answerer's state now, if the opener has all of its entries with this reply.
     pub(crate) state: Option<State>,
 }
 
@@ -133,11 +134,11 @@ pub(crate) struct BatchReply {
 pub(crate) enum Verdict {
     /// The batch was taken in.
     Joined,
-    /// It did not add up.
+    /// The batch did not match its digest.
     NotCertified,
-    /// It names something that is not held.
+    /// The batch names something that the answerer does not hold.
     MissingContent,
-    /// It was not taken in, and will not be.
+    /// The batch was refused for good, for this reason.
     Rejected(String),
 }
 
@@ -155,12 +156,12 @@ pub(crate) enum RefusalCode {
     MessageTooLong,
 }
 
-/// Reads a message; all of the bytes, or it is none.
+/// Decodes a message from exactly these bytes.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     postcard::take_from_bytes(bytes).ok().and_then(|(message, rest)| rest.is_empty().then_some(message))
 }
 
-/// What both kinds of message have in common: a way to give up.
+/// The common part of requests and replies: a message that ends the session early.
 pub(crate) trait Message: Serialize {
     fn give_up(code: RefusalCode) -> Self;
 }

@@ -1,8 +1,8 @@
 //! Wire: every byte of protocol version 1 (docs/protocol.md).
 //!
-//! A [`frame`] carries a [`message`], a piece of one, or [`push`]es. What a message says of keys is a [`batch`]. Digests
-//! and cells that are compared have their encodings in the crate `anti-entropy-summary`, clocks in [`crate::clock`]; the
-//! golden vectors of all of them are here.
+//! A [`frame`] carries a [`message`], a fragment of one, or [`push`]es. A [`batch`] has the entries of a message.
+//! Digests and cells are encoded by the crate `anti-entropy-summary`, clocks by [`crate::clock`]. The golden vectors of
+//! all of them are here.
 
 mod batch;
 mod frame;

@@ -1,4 +1,4 @@
-//! A pushed write or delete as it is sent (docs/protocol.md, "Pushes").
+//! The encoding of a pushed write or delete (docs/protocol.md, "Pushes").
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use crate::replica::{ValueBytes, bytes};
 pub(crate) struct Push {
     pub(crate) key: KeyHash,
     pub(crate) dot: Dot,
-    /// All that the writer had seen at the key, also what was dead there already.
+    /// All writes that the writer had seen at the key, even those that were gone already.
     pub(crate) seen: Vec<Dot>,
     /// What was written; `None` for a delete.
     pub(crate) write: Option<PushedWrite>,

@@ -191,7 +191,7 @@ fn cell_of(symbol: Symbol) -> Cell {
     let mut fingerprint = [0; Fingerprint::LEN];
     fingerprint[..8].copy_from_slice(&symbol.fingerprint.to_be_bytes());
     let entry = (KeyHash::from_prefix(symbol.key), Fingerprint::from_bytes(fingerprint));
-    Sketch::from_entries([entry], SketchConfig::default()).cells()[0]
+    Sketch::from_entries([entry], SketchConfig::default()).unwrap().cells()[0]
 }
 
 fn add(cells: &mut [Cell], symbol: Symbol) {
