@@ -101,7 +101,9 @@ fn follow(changes: &Changes) -> (BTreeMap<KeyHash, Fingerprint>, Sketch) {
     }
     let cells = sketch.cells().len();
     assert_eq!(sketch.cells(), Encoder::new(tree.snapshot()).cells(0..cells));
-    assert!(Sketch::from_entries(tree.range(&KeyRange::ALL), config).expect("the settings are valid").cells().len() <= 64);
+    assert!(
+        Sketch::from_entries(tree.range(&KeyRange::ALL), config).expect("the settings are valid").cells().len() <= 64
+    );
     (tree.range(&KeyRange::ALL).collect(), sketch)
 }
 

@@ -26,5 +26,5 @@ impl Metrics {
 
     pub(in crate::driver) fn publish<V: Replicated>(&mut self, _engine: &mut Engine<V>, _queued: &Queued, _now: Now) {}
 
-    pub(in crate::driver) fn end<V: Replicated>(&mut self, _engine: &mut Engine<V>, _queued: &Queued, _now: Now) {}
+    pub(in crate::driver) fn end<V: Replicated>(self, _engine: &mut Engine<V>, _queued: &Queued, _now: Now) {}
 }

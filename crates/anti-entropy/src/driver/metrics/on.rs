@@ -103,8 +103,8 @@ impl Metrics {
         }
     }
 
-    /// Publishes it for the last time.
-    pub(in crate::driver) fn end<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+    /// Publishes it for the last time, and drops this, before the caller of `shutdown` hears of it.
+    pub(in crate::driver) fn end<V: Replicated>(mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
         self.publish_now(engine, queued, now);
     }
 
