@@ -46,6 +46,7 @@ pub(crate) mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -105,6 +106,8 @@ pub struct Replica<V: Replicated> {
     /// Whether rule 8's alarm has gone off since opening.
     pub(crate) alarmed: bool,
     pub(crate) stopped: bool,
+    /// What the store said when the replica stopped, if that is why.
+    stop_cause: Option<String>,
     pub(crate) stats: ReplicaStats,
 }
 
@@ -165,6 +168,7 @@ impl<V: Replicated> Replica<V> {
             notices: Notices::default(),
             alarmed: self.alarmed,
             stopped: self.stopped,
+            stop_cause: self.stop_cause.clone(),
             stats: self.stats,
         }
     }
@@ -256,10 +260,13 @@ impl<V: Replicated> Replica<V> {
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
         if self.stopped {
-            return Err(Error::Stopped);
+            return Err(self.stopped_error());
         }
         let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
+        self.store.commit(commit).inspect_err(|error| {
+            self.stopped = error.may_have_changed();
+            self.stop_cause = self.stopped.then(|| error.with_causes());
+        })?;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
@@ -281,6 +288,11 @@ impl<V: Replicated> Replica<V> {
         commit.records.insert(key, None);
         self.store.commit(commit).expect("the store takes it");
         self.summarise(key, None);
+    }
+
+    /// The error of everything that is asked of a replica that has stopped.
+    pub(crate) fn stopped_error(&self) -> Error {
+        Error::Stopped { cause: self.stop_cause.as_deref().unwrap_or("it was closed").to_string() }
     }
 
     /// As after a commit whose end is not known.

@@ -125,6 +125,7 @@ impl<V: Replicated> Replica<V> {
             config,
             alarmed: false,
             stopped: false,
+            stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
             context_hash: OnceCell::new(),
