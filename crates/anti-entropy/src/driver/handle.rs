@@ -61,6 +61,34 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.ask(|worker, now| call(&mut worker.driven, now)).await
     }
 
+    /// Queues `call` for the engine's thread and returns at once, without waiting for that thread: for callers that must
+    /// not block and are not async.
+    ///
+    /// Calls are carried out in the order in which they were queued, whether they were posted or awaited. Nobody hears
+    /// what becomes of this one unless it says so itself.
+    ///
+    /// ```
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
+    /// # use futures::executor::block_on;
+    /// # let network = MemoryNetwork::new(1);
+    /// let node = Node::<Keyed<u32, String>>::new(MemoryStore::new(), LastWriterWins);
+    /// let alice = node.spawn(network.join("alice".into()))?;
+    /// alice.post(|engine, now| {
+    ///     if let Err(error) = engine.write(Keyed::new(1, "green".to_string()), now) {
+    ///         eprintln!("it was not written: {error}");
+    ///     }
+    /// })?;
+    /// assert_eq!(block_on(alice.read(1))?.value().unwrap().value, "green");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HandleError::Overloaded`] and [`HandleError::Stopped`]; the call was not queued then. A call that was queued is
+    /// dropped if the engine stops before its turn.
+    pub fn post(&self, call: impl FnOnce(&mut E, Now) + Send + 'static) -> Result<(), HandleError> {
+        self.call(|worker, now| call(&mut worker.driven, now))
+    }
+
     async fn with_engine<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Engine<V>, Now) -> T + Send + 'static,
