@@ -70,3 +70,52 @@ fn more_posts_than_may_wait_are_refused_and_nothing_is_lost_of_those_before() {
     }
     assert!(was_done.try_iter().eq(0..3));
 }
+
+#[test]
+fn what_is_announced_is_read_while_the_engine_is_busy() {
+    let handle = start(DriverConfig::default());
+    let empty = handle.announced().unwrap();
+    block_on(handle.write(Keyed::new(1, "one".to_string()))).unwrap();
+    let written = block_on(handle.announcement()).unwrap();
+    assert_ne!(empty.state, written);
+    // It is published when nothing waits for the thread.
+    let published = until(|| handle.announced().unwrap(), |announced| announced.state == written);
+    assert_eq!((empty.generation, published.generation), (0, 1));
+    assert_eq!(published.root, block_on(handle.status()).unwrap().root);
+
+    let release = occupy(&handle);
+    // If it waited for the thread, this would never return.
+    assert_eq!(handle.announced().unwrap(), published);
+    drop(release);
+    block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
+    assert!(matches!(handle.announced(), Err(HandleError::Stopped)));
+}
+
+#[test]
+fn an_engine_for_which_something_always_waits_announces_what_it_holds() {
+    let handle = start(DriverConfig::default());
+    let before = handle.announced().unwrap();
+    let release = occupy(&handle);
+    handle.post(|engine, now| drop(engine.write(Keyed::new(1, "one".to_string()), now).unwrap())).unwrap();
+    for _ in 0..1000 {
+        handle.post(|_, _| {}).unwrap();
+    }
+    // The last of what waits ends when it is told to: the queue is not empty before.
+    let (end, ended) = mpsc::channel::<()>();
+    handle.post(move |_, _| assert!(ended.recv().is_err())).unwrap();
+    handle.post(|_, _| {}).unwrap();
+    drop(release);
+    until(|| handle.announced().unwrap(), |announced| announced.generation > before.generation);
+    drop(end);
+}
+
+/// Looks until something holds of what is seen.
+fn until<T>(look: impl Fn() -> T, holds: impl Fn(&T) -> bool) -> T {
+    loop {
+        let seen = look();
+        if holds(&seen) {
+            return seen;
+        }
+        std::thread::yield_now();
+    }
+}
