@@ -69,7 +69,8 @@ fn update(id: &str) -> BeliefUpdateRecord {
 /// A node's two spaces, and their transport.
 async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTransport>) {
     let loopback = ([127, 0, 0, 1], 0).into();
-    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(PeerId::from(name), loopback)).await.unwrap());
+    let config = TcpConfig::new("engram".parse().unwrap(), PeerId::from(name), loopback);
+    let transport = Arc::new(TcpTransport::bind(config).await.unwrap());
     let spaces = Spaces::new(Arc::clone(&transport)).unwrap();
     let start = |space: &str| {
         let opening = durable::opening(directory).unwrap();
