@@ -52,6 +52,7 @@ pub enum Mutant {
     PushJudgedByTheWholeContext,
     PushCarriesOnlyWhatItRemoved,
     ForeignReadsAccepted,
+    OwnIdsBeyondTheLimit,
     RolledBackStoreKeepsItsId,
     OwnWritesUnknownToThePeerNotNoticed,
     ContextForgets,
@@ -148,6 +149,10 @@ pub(crate) fn summarise(after: Option<Fingerprint>) -> Option<()> {
 
 pub(crate) fn what_was_seen(seen: &[Dot]) -> Option<Result<Vec<Dot>, Error>> {
     active(Mutant::ForeignReadsAccepted).then(|| Ok(seen.to_vec()))
+}
+
+pub(crate) fn check_room_for_own_id() -> Option<Result<(), Error>> {
+    active(Mutant::OwnIdsBeyondTheLimit).then_some(Ok(()))
 }
 
 pub(crate) fn seen_by_write(seen: Vec<Dot>, held: impl Iterator<Item = Dot>) -> Vec<Dot> {

@@ -87,6 +87,11 @@ impl HybridClock {
         self.refused
     }
 
+    /// Changes how far ahead of the local wall clock a timestamp may be.
+    pub(crate) const fn set_max_ahead(&mut self, max_ahead: Duration) {
+        self.max_ahead = max_ahead;
+    }
+
     /// How far ahead of the local wall clock a timestamp may be.
     pub const fn max_ahead(&self) -> Duration {
         self.max_ahead

@@ -69,10 +69,10 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::KeyHash;
 use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
+use crate::{ConfigError, KeyHash};
 
 /// A replica of a keyed store, which reads, writes and deletes at once, and is made equal to other replicas later.
 ///
@@ -81,6 +81,8 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     resolver: Box<dyn Resolver<V>>,
     pub(crate) config: ReplicaConfig,
+    /// The most bytes of an entry for which a message has room, if an engine has said so.
+    max_entry_bytes: Option<usize>,
     pub(crate) tree: MerkleTree,
     /// Of the same entries as the tree, always.
     sketch: Sketch,
@@ -147,6 +149,7 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             resolver: Box::new(resolver),
             config: self.config.clone(),
+            max_entry_bytes: self.max_entry_bytes,
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
@@ -210,6 +213,44 @@ impl<V: Replicated> Replica<V> {
     /// The settings of this replica.
     pub fn config(&self) -> &ReplicaConfig {
         &self.config
+    }
+
+    /// Changes the settings of a replica that is in use. Everything from the next call on goes by them.
+    ///
+    /// Where an engine runs the replica, call [`Engine::set_limits`](crate::engine::Engine::set_limits) instead, which
+    /// checks these settings against the engine's. A limit that is lowered takes nothing away that is there: clocks
+    /// keep the ids that they name, and values stay as long as they are. O(n) if the sketch's settings change.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::Seed;
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
+    /// # type Item = Keyed<u32, String>;
+    /// # let seed = Seed::from_bytes([7; 32]);
+    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed)?;
+    /// replica.set_config(replica.config().clone().with(|config| config.max_clock_replicas = 4096))?;
+    /// # Ok::<(), anti_entropy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first field that is out of its range. Nothing is changed then.
+    pub fn set_config(&mut self, config: ReplicaConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        if config.sketch != self.config.sketch {
+            self.sketch = Sketch::from_entries(&self.tree.snapshot(), config.sketch.clone())?;
+        }
+        self.clock.set_max_ahead(config.max_clock_skew);
+        self.changes.set_limit(config.max_pending_changes);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Limits entries to what fits into a message of this length, besides the clock of a single piece.
+    pub(crate) fn fit_messages(&mut self, max_message_bytes: usize) {
+        // An id and a counter; what a batch has besides: range, digest, and the state at its end.
+        const COUNTER: usize = 26;
+        const BATCH: usize = 256;
+        let clocks = self.config.max_clock_replicas.saturating_mul(COUNTER).saturating_add(BATCH);
+        self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
     }
 
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.

@@ -122,6 +122,7 @@ impl<V: Replicated> Replica<V> {
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
             config,
+            max_entry_bytes: None,
             alarmed: false,
             stopped: false,
             stats: ReplicaStats::default(),

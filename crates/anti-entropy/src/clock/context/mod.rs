@@ -219,6 +219,14 @@ impl Context {
         self.replicas_with_all(core::iter::empty())
     }
 
+    /// The number of replicas that the context would name if these, too, had made a write.
+    pub(crate) fn replicas_len_with(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
+        let mut has_own = self.counter > 0;
+        let others = others.inspect(|replica| has_own |= *replica == self.own);
+        let others = self.other_replicas_with(others);
+        others + usize::from(has_own)
+    }
+
     /// The number of pieces, at least one.
     pub fn pieces_len(&self) -> usize {
         self.pieces.len()
@@ -250,11 +258,16 @@ impl Context {
     }
 
     fn replicas_with_all(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
+        self.other_replicas_with(others) + usize::from(self.counter > 0)
+    }
+
+    /// The number of replicas but for the own one.
+    fn other_replicas_with(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
         let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter().map(|entry| entry.0));
         let mut replicas: Vec<_> = seen.chain(others).filter(|&replica| replica != self.own).collect();
         replicas.sort_unstable();
         replicas.dedup();
-        replicas.len() + usize::from(self.counter > 0)
+        replicas.len()
     }
 
     /// Whether this context has seen everything that `other` has, at every key.
