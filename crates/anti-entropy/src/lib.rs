@@ -61,7 +61,10 @@ pub use sync::SessionConfig;
 pub mod value {
     pub use digest;
 
-    pub use crate::replica::{ContentHash, DecodeError, Encoded, Part, PartHash, serde_decode, serde_encode};
+    pub use crate::replica::{
+        ContentHash, DecodeError, EncodeError, Encoded, MAX_EMPTY_ELEMENTS, MAX_NESTING, Part, PartHash, serde_decode,
+        serde_encode, try_serde_encode,
+    };
 }
 
 /// For those who implement [`Store`]: what it is handed, and how it fails.
@@ -112,6 +115,8 @@ pub mod guide {
 #[doc(hidden)]
 pub mod __private {
     pub use digest::Update;
+
+    pub use crate::replica::encode_for_write;
 
     #[cfg(any(test, feature = "mutants"))]
     pub use crate::mutant::{Mutant, plant, with};

@@ -1,7 +1,9 @@
 //! The errors of local operations.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
+use super::encoding::{DecodeError, EncodeError};
+use super::format::FormatError;
 use super::store::StoreError;
 use crate::clock::{CounterExhausted, Dot};
 use crate::{ConfigError, KeyHash};
@@ -74,6 +76,9 @@ pub enum Error {
         /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes), without the room for clocks.
         limit: usize,
     },
+    /// The value or its key has no encoding: it nests too deep, or contains a map without an order. Nothing was changed.
+    #[error(transparent)]
+    NotEncodable(#[from] EncodeError),
     /// The value's encoding does not decode to the same value. The value contains an unordered map, for example, or its
     /// `decode` does not match its `encode`. Nothing was changed.
     #[error("the value does not decode to what it was; nothing was changed; check its type with the conformance kit")]
@@ -89,6 +94,19 @@ pub enum Error {
     /// The replica has used up its 2^64 counters. Nothing was changed.
     #[error(transparent)]
     Counter(#[from] CounterExhausted),
+    /// A record in the store is as it was written, and its type does not read it. Nothing was changed.
+    ///
+    /// Restoring the store does not help, since the bytes are in order. Change the type as the reason says, in all
+    /// replicas, and open the store again.
+    #[error(
+        "the record at {key} is not damaged, but the type of its value does not read it: {reason}; nothing was changed; mend the type and open the store again; restoring the store does not help"
+    )]
+    TypeCannotRead {
+        /// The hash of the record's key.
+        key: KeyHash,
+        /// What the type cannot read.
+        reason: String,
+    },
     /// A record in the store is not the one that was written. Nothing was changed.
     #[error(
         "the record at {key} is damaged: {reason}; nothing was changed; audit the replica, restore the store or wipe it and synchronise"
@@ -111,4 +129,19 @@ pub enum Error {
     /// replica.
     #[error("{0}, which is a bug of the crate anti-entropy; nothing was changed; report it, and audit the replica")]
     BrokenInvariant(&'static str),
+}
+
+impl Error {
+    /// The error for a record of the store that cannot be read.
+    pub(super) fn of_record(key: KeyHash, error: FormatError) -> Self {
+        match error {
+            FormatError::Type(reason) => Self::TypeCannotRead { key, reason: reason.to_string() },
+            error => Self::DamagedRecord { key, reason: error.to_string() },
+        }
+    }
+
+    /// The error of a write whose value does not decode.
+    pub(super) fn of_unreadable(error: &DecodeError) -> Self {
+        error.excess().map_or(Self::NotCanonical, |excess| EncodeError::from(Some(excess)).into())
+    }
 }

@@ -21,9 +21,11 @@ mod adopt;
 #[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
 mod arbitrary;
 mod audit;
+mod bounded;
 mod change_log;
 mod changes_since;
 mod config;
+mod encoding;
 mod error;
 mod format;
 mod item;
@@ -44,19 +46,21 @@ pub(crate) mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::ToString;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
 pub use audit::{Audit, Discrepancy};
+pub use bounded::{MAX_EMPTY_ELEMENTS, MAX_NESTING};
 pub use change_log::Change;
 use change_log::ChangeLog;
 pub use changes_since::ChangedEntries;
 pub use config::ReplicaConfig;
+pub(crate) use encoding::canonical_from_bytes;
+pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
-pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use item::{bytes, canonical_from_bytes};
-pub use item::{serde_decode, serde_encode};
+use format::FormatError;
+pub(crate) use item::bytes;
+pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clock};
 pub use notices::Notice;
 use notices::Notices;
@@ -283,10 +287,9 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
-        let damaged = |reason| Error::DamagedRecord { key: hash, reason };
-        let record: Record<V> = format::decode_record(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let record: Record<V> = format::decode_record(&bytes).map_err(|error| Error::of_record(hash, error))?;
         if record.key_hash() != hash {
-            return Err(damaged("it belongs under another key".to_string()));
+            return Err(Error::of_record(hash, FormatError::OtherKey));
         }
         Ok(Some(record))
     }

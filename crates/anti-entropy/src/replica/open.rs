@@ -8,7 +8,7 @@ use core::cell::OnceCell;
 use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
-use super::format::{self, Identity};
+use super::format::{self, FormatError, Identity};
 use super::notices::Notices;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
@@ -86,7 +86,8 @@ impl<V: Replicated> Replica<V> {
     ///
     /// # Errors
     /// [`Error::Config`] if a setting is out of its range, [`Error::Store`] if the store fails,
-    /// [`Error::DamagedRecord`] or [`Error::DamagedMeta`] if the store holds something that the replica did not write.
+    /// [`Error::DamagedRecord`] or [`Error::DamagedMeta`] if the store holds something that the replica did not write,
+    /// [`Error::TypeCannotRead`] if it holds a value that the type does not read.
     pub fn open(
         store: impl Store + 'static,
         resolver: impl Resolver<V> + 'static,
@@ -222,8 +223,8 @@ fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<(Mer
             }
             ControlFlow::Continue(())
         }
-        Err(reason) => {
-            failure = Some(Error::DamagedRecord { key: hash, reason });
+        Err(error) => {
+            failure = Some(Error::of_record(hash, error));
             ControlFlow::Break(())
         }
     })?;
@@ -238,13 +239,13 @@ pub(super) fn check_record<V: Replicated>(
     hash: KeyHash,
     bytes: &[u8],
     context: &Context,
-) -> Result<Record<V>, alloc::string::String> {
-    let record: Record<V> = format::decode_record(bytes).map_err(|error| error.to_string())?;
+) -> Result<Record<V>, FormatError> {
+    let record: Record<V> = format::decode_record(bytes)?;
     if record.key_hash() != hash {
-        return Err("it belongs under another key".to_string());
+        return Err(FormatError::OtherKey);
     }
     if let Some(dot) = record.dots().find(|dot| !context.covers(hash, *dot)) {
-        return Err(alloc::format!("its write {dot} is unknown to the store's context"));
+        return Err(FormatError::UnknownWrite(dot));
     }
     Ok(record)
 }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::version::{Record, Sibling};
-use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode};
+use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, try_serde_encode};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
 
@@ -172,7 +172,7 @@ impl<V: Replicated> Replica<V> {
         context: &mut Context,
         timestamp: Timestamp,
     ) -> Result<Option<(Record<V>, Written)>, Error> {
-        let key_bytes = serde_encode(&operation.key);
+        let key_bytes = try_serde_encode(&operation.key)?;
         if key_bytes.len() > self.config.max_key_bytes {
             return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
         }
@@ -231,7 +231,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
-        let written = Sibling::from_value(dot, timestamp, value);
+        let written = Sibling::from_value(dot, timestamp, value)?;
         let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });
@@ -239,7 +239,10 @@ impl<V: Replicated> Replica<V> {
         // What does not come back as it went in would make the whole store unreadable: it is read once before.
         let (content, encoded) = (written.content, written.encoded);
         let read = Sibling::from_bytes(dot, timestamp, &held.key, encoded);
-        let mut sibling = read.filter(|read| read.content == content).ok_or(Error::NotCanonical)?;
+        let mut sibling = read.map_err(|error| Error::of_unreadable(&error))?;
+        if sibling.content != content {
+            return Err(Error::NotCanonical);
+        }
         sibling.inherit(&held.siblings);
         Ok(sibling)
     }

@@ -2,4 +2,5 @@
 
 mod golden;
 mod limits;
+mod nesting;
 pub(crate) mod pattern;

@@ -271,7 +271,7 @@ pub(super) fn rebuild_value<V: Replicated>(
         encoded.parts.push(part);
     }
     let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
-    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).ok_or(malformed)
+    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).map_err(|_| malformed)
 }
 
 /// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,
