@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -202,6 +203,14 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// Those of [`with`](Self::with).
     pub async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError> {
         self.with_engine(move |engine, _| engine.remove_peer(&peer)).await
+    }
+
+    /// Makes these the peers, each with its zone; see [`Engine::set_members`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn set_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError> {
+        self.with_engine(move |engine, _| engine.set_members(&members)).await
     }
 
     /// What the engine's thread published last of what it holds, to be announced to peers. Returns at once, also while
