@@ -1,5 +1,6 @@
 //! Many spaces, each on some of the nodes, that find out by one digest for each pair of nodes what differs.
 #![cfg(feature = "swim")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
