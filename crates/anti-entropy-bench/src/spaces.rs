@@ -86,7 +86,7 @@ pub(crate) fn measure(nodes: usize, spaces: u64, settle: Duration, seconds: u64)
     std::thread::sleep(settle);
     let before: Vec<_> = cluster.iter().map(Running::sent).collect();
     std::thread::sleep(Duration::from_secs(seconds));
-    Ok(cluster.iter().zip(before).map(|(node, before)| node.row(nodes, spaces, seconds, before)).collect())
+    Ok(cluster.iter().zip(before).map(|(node, before)| node.row(nodes, spaces, seconds, &before)).collect())
 }
 
 /// A node as an application would run it: a runtime, a pool for its engines, one transport.
@@ -173,7 +173,7 @@ impl Running {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-    fn row(&self, nodes: usize, spaces: u64, seconds: u64, before: Sent) -> Row {
+    fn row(&self, nodes: usize, spaces: u64, seconds: u64, before: &Sent) -> Row {
         let after = self.sent();
         Row {
             nodes,

@@ -149,7 +149,7 @@ impl Cluster {
                 let due: Vec<u64> =
                     engines.filter(|(_, (_, at))| *at <= self.now.elapsed).map(|(space, _)| *space).collect();
                 for space in due {
-                    self.act(node, space, |engine, now| engine.handle_timeout(now));
+                    self.act(node, space, Engine::handle_timeout);
                 }
                 let other = (node + 1 + self.second % (NODES - 1)) % NODES;
                 self.ping(node, other);

@@ -127,6 +127,28 @@ fn a_peer_that_invents_differences_is_left_after_the_last_round_trip() {
 }
 
 #[test]
+fn a_question_has_no_more_prefixes_than_allowed() {
+    let most = |max_prefixes: usize| {
+        let config =
+            SharedSpacesConfig::default().with(|config| config.max_prefixes = max_prefixes.try_into().unwrap());
+        let (mut at_alice, mut at_bob) = (node(&bob(), 300, config), node(&alice(), 300, config));
+        (0..300).for_each(|space| at_alice.announce(space, state(2)));
+        at_bob.handle_digest(&alice(), at_alice.digest(&bob()).unwrap(), START);
+        let mut most = 0;
+        while let [question] = &frames(&mut at_bob)[..] {
+            let Some((_, Body::Ask(ask))) = frame::decode(question) else { panic!("a question") };
+            most = most.max(ask.prefixes.len());
+            at_alice.handle_frame(&bob(), question, START);
+            for answer in frames(&mut at_alice) {
+                at_bob.handle_frame(&alice(), &answer, START);
+            }
+        }
+        most
+    };
+    assert_eq!([most(1), most(7), most(64)], [1, 7, 64]);
+}
+
+#[test]
 fn a_comparison_reports_no_more_differences_than_allowed_and_nothing_as_equal_then() {
     let config = SharedSpacesConfig::default().with(|config| config.max_differences = 5.try_into().unwrap());
     let (mut at_alice, mut at_bob) = (node(&bob(), 100, config), node(&alice(), 100, config));
