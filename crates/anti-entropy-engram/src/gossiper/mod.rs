@@ -53,6 +53,7 @@ mod own;
 mod prepare;
 mod rebuild;
 mod refusals;
+mod reporter;
 mod status;
 mod versions;
 
@@ -63,4 +64,5 @@ pub use self::consolidation_gossiper::ConsolidationGossiper;
 pub use self::hints::{BeliefUpdate, UpdateSource};
 pub use self::prepare::{PreparedSnapshot, SnapshotPreparer};
 pub use self::rebuild::{RebuildProgress, Rebuilt, Vanished};
+pub use self::reporter::{ReportError, Reported, SnapshotReporter, Work, background};
 pub use self::status::{ConflictStatus, ConsolidationStatus, PeerConsolidationStatus};
