@@ -72,11 +72,12 @@ pub trait SpaceReplica: Send + Sync {
     /// [`HandleError`] if the engine does not take it. It is tried again later.
     async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError>;
 
-    /// The state that this replica announces.
+    /// The state that this replica announces, at once: it must not wait for an engine that is busy.
     ///
     /// # Errors
-    /// [`HandleError`] if the engine does not answer. The state that was announced before stays announced.
-    async fn announcement(&self) -> Result<StateDigest, HandleError>;
+    /// [`HandleError::Stopped`] once the engine has stopped; the space is not announced any more. After another error
+    /// the state that was announced before stays announced.
+    fn announced(&self) -> Result<StateDigest, HandleError>;
 }
 
 #[async_trait]
@@ -102,8 +103,8 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E>
         self.remove_peer(peer).await
     }
 
-    async fn announcement(&self) -> Result<StateDigest, HandleError> {
-        self.announcement().await
+    fn announced(&self) -> Result<StateDigest, HandleError> {
+        Ok(self.announced()?.state)
     }
 }
 
@@ -272,7 +273,7 @@ impl Follower {
 
     /// Brings the replica and its announcement up to date, until something fails.
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
-        let state = self.space.announcement().await?;
+        let state = self.space.announced()?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
         let _ = self.membership.announce(self.id, state);
         let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();

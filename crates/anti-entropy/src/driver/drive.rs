@@ -95,9 +95,10 @@ where
     let (frames, outgoing) = mpsc::unbounded();
     let queued = Arc::new(Queued::default());
     let worker = Worker::new(driven, Box::new(clock), frames, config);
+    let announced = worker.announced();
     let thread_queued = Arc::clone(&queued);
     std::thread::Builder::new().name("anti-entropy".into()).spawn(move || worker.run(&inbox, &thread_queued))?;
-    let handle = Handle::new(jobs.clone(), Arc::clone(&queued), config);
+    let handle = Handle::new(jobs.clone(), Arc::clone(&queued), announced, config);
     Ok((handle, carry(transport, outgoing, jobs, queued, config.max_queued_frames.get())))
 }
 

@@ -4,6 +4,7 @@
 //! counted, and how long frames take; docs/operations.md lists the metrics. With the feature `tracing`, each session
 //! has a span, and refusals and failures are events.
 
+mod announcing;
 mod channels;
 mod clock;
 mod drive;
@@ -14,6 +15,7 @@ mod node;
 mod transport;
 mod worker;
 
+pub use announcing::Announcement;
 pub use channels::{Channel, ChannelTaken, Channels, ChannelsConfig, ChannelsStats};
 pub use clock::{Clock, SystemClock};
 pub use drive::{DriverConfig, drive};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 
+use super::announcing::{Announced, Announcing};
 use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
 use crate::PeerId;
@@ -32,6 +33,15 @@ pub(super) struct Queued {
     pub(super) dropped_frames: AtomicU64,
 }
 
+impl Queued {
+    fn is_empty(&self) -> bool {
+        self.frames.load(Ordering::Relaxed) == 0 && self.calls.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// After how many jobs the engine's state is published although more wait.
+const MOST_UNPUBLISHED: usize = 64;
+
 pub(super) struct Worker<V: Replicated, E> {
     /// The engine, or what contains it.
     pub(super) driven: E,
@@ -42,6 +52,7 @@ pub(super) struct Worker<V: Replicated, E> {
     waiting: Vec<Waiting>,
     stopping: Option<Stopping>,
     metrics: Metrics,
+    announcing: Announcing,
     config: DriverConfig,
 }
 
@@ -67,6 +78,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let engine = driven.as_mut();
         engine.replica_mut().watch();
         let metrics = Metrics::of(engine);
+        let announcing = Announcing::of(engine);
         Self {
             driven,
             clock,
@@ -76,8 +88,14 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
             waiting: Vec::new(),
             stopping: None,
             metrics,
+            announcing,
             config,
         }
+    }
+
+    /// What the engine announces, for handles to read.
+    pub(super) fn announced(&self) -> Announced {
+        self.announcing.reader()
     }
 
     /// Works until all senders of jobs are dropped, or a shutdown has ended.
@@ -85,14 +103,23 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     where
         E: Into<Engine<V>>,
     {
+        let mut unpublished = 0;
         loop {
             let deadline = self.deliver_outputs();
             if let Some(stopping) = self.has_stopped() {
                 self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
+                // Before the caller of `shutdown` hears of it.
+                drop(self.announcing);
                 let engine: Engine<V> = self.driven.into();
                 // The caller may have dropped its future.
                 let _ = stopping.done.send(engine.into_replica().close());
                 return;
+            }
+            // Not after each of thousands of jobs that wait: the hashes on their common paths are computed once.
+            unpublished += 1;
+            if queued.is_empty() || unpublished >= MOST_UNPUBLISHED {
+                unpublished = 0;
+                self.announcing.publish(self.driven.as_mut());
             }
             let wait = deadline.saturating_sub(self.clock.now().elapsed);
             let job = jobs.recv_timeout(wait);
