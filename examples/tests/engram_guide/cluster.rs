@@ -8,7 +8,8 @@ use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
 
-use crate::engram_core::{BeliefUpdateRecord, ConsolidationSnapshot};
+use crate::completion::ConsolidationSnapshot;
+use crate::consolidation::BeliefUpdateRecord;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 

@@ -1,7 +1,9 @@
 use anti_entropy_engram as replicated;
 use anti_entropy_engram::gossiper::BeliefUpdate;
 
-use crate::engram_core::{BeliefUpdateRecord, Confidence, ConsolidationSnapshot, SemanticPattern};
+use crate::Confidence;
+use crate::completion::{ConsolidationSnapshot, SemanticPattern};
+use crate::consolidation::BeliefUpdateRecord;
 
 impl From<&SemanticPattern> for replicated::SemanticPattern {
     fn from(pattern: &SemanticPattern) -> Self {
@@ -43,11 +45,11 @@ impl From<&BeliefUpdateRecord> for BeliefUpdate {
         Self {
             pattern_id: record.pattern_id.clone(),
             confidence_delta: record.confidence_delta,
-            citation_delta: record.citation_delta,
+            citation_delta: record.citation_delta.into(),
             novelty: record.novelty,
             generated_at: record.generated_at,
             snapshot_generated_at: record.snapshot_generated_at,
-            source: record.source.clone(),
+            source: format!("{:?}", record.source),
         }
     }
 }
