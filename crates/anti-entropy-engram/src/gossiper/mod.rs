@@ -46,17 +46,21 @@
 
 mod announce;
 mod announcement;
+mod cluster_toml;
 mod config;
 mod consolidation_gossiper;
 mod hints;
+mod metrics;
 mod own;
 mod rebuild;
 mod status;
 
 pub use self::announce::AnnouncementOutcome;
 pub use self::announcement::{MalformedAnnouncement, RootAnnouncement};
+pub use self::cluster_toml::{ClusterToml, GossipSection, IgnoredSetting, MerkleTreeSection};
 pub use self::config::GossiperConfig;
 pub use self::consolidation_gossiper::ConsolidationGossiper;
 pub use self::hints::BeliefUpdate;
+pub use self::metrics::{EngramMetrics, Sample};
 pub use self::rebuild::{Rebuilt, Vanished};
 pub use self::status::{ConflictStatus, ConsolidationStatus, PeerConsolidationStatus};
