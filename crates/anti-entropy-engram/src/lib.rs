@@ -3,6 +3,7 @@
 
 mod encoding;
 mod error;
+mod from_view;
 pub mod gossiper;
 mod pattern;
 mod resolve;
@@ -15,6 +16,9 @@ pub use chrono;
 
 pub use encoding::Encoding;
 pub use error::{InvalidPattern, OpenError, PatternField, PatternProblem};
-pub use pattern::{ConsolidationSnapshot, Embedding, Episodes, Pattern, SemanticPattern};
+pub use from_view::{VIEW_MARK, is_from_view};
+pub use pattern::{
+    ConsolidationSnapshot, Embedding, Episodes, Input, Pattern, PatternRef, SemanticPattern, SnapshotSource,
+};
 pub use resolve::{ConfidenceVoting, LastConsolidated, Vote, vote};
 pub use space::{MemorySpace, Resolution, Thresholds};

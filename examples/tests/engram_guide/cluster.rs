@@ -44,7 +44,7 @@ impl SpaceReplica {
         snapshot: &ConsolidationSnapshot,
         updates: &[BeliefUpdateRecord],
     ) -> Result<Rebuilt, BoxError> {
-        let snapshot = snapshot.into();
+        let snapshot = snapshot.clone();
         let updates: Vec<_> = updates.iter().map(Into::into).collect();
         let on_engine_thread = self.gossiper.with(move |gossiper, now| {
             gossiper.hint(&updates);

@@ -90,13 +90,6 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-#[test]
-fn patterns_come_back_as_they_were() {
-    let original = pattern("pattern_1", 0.6);
-    let replicated = anti_entropy_engram::SemanticPattern::from(&original);
-    assert_eq!(SemanticPattern::try_from(replicated), Ok(original));
-}
-
 #[tokio::test]
 async fn two_nodes_of_engram_become_equal() {
     let (first, second) = (directory("guide-first"), directory("guide-second"));

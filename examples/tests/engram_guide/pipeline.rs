@@ -2,8 +2,8 @@
 
 use anti_entropy::clock::Seed;
 use anti_entropy::{Clock, GossipConfig, MemoryStore as Records, SystemClock};
-use anti_entropy_engram::MemorySpace;
-use anti_entropy_engram::gossiper::ConsolidationGossiper;
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig};
+use anti_entropy_engram::{Input, MemorySpace, PatternField};
 use chrono::{DateTime, Duration, Utc};
 
 use crate::completion::{ConsolidationEngine, ConsolidationSnapshot};
@@ -60,14 +60,31 @@ fn every_pattern_names_episodes_twice_and_some_are_too_strong() {
     assert_eq!(snapshot.patterns, again.patterns);
 }
 
+fn gossiper(input: Input) -> ConsolidationGossiper {
+    let (space, seed, now) = (MemorySpace::new("default"), Seed::from_bytes([1; 32]), SystemClock::new().now());
+    let config = GossiperConfig::from(GossipConfig::lan()).with(|config| config.input = input);
+    ConsolidationGossiper::open(space, "alice", Records::new(), seed, config, now).unwrap()
+}
+
 #[test]
-fn each_pattern_is_refused_for_its_episodes() {
+fn nothing_is_refused() {
     let snapshot = consolidated(&store(), 10);
-    let now = SystemClock::new().now();
-    let seed = Seed::from_bytes([1; 32]);
-    let space = MemorySpace::new("default");
-    let mut gossiper =
-        ConsolidationGossiper::open(space, "alice", Records::new(), seed, GossipConfig::lan(), now).unwrap();
-    let rebuilt = gossiper.rebuild_from_snapshot(&(&snapshot).into(), now).unwrap();
-    assert_eq!((rebuilt.refused.len(), rebuilt.written), (snapshot.patterns.len(), 0));
+    let mut gossiper = gossiper(Input::Normalise);
+    let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();
+    let all = snapshot.patterns.len();
+    assert_eq!((rebuilt.refused, rebuilt.written, rebuilt.normalised), (Vec::new(), all, all));
+}
+
+/// So it was everywhere before episodes were put in order here.
+#[test]
+fn strictly_each_pattern_is_refused_for_its_episodes_and_told_once() {
+    let snapshot = consolidated(&store(), 10);
+    let mut gossiper = gossiper(Input::Strict);
+    let all = snapshot.patterns.len();
+    for told in [all, 0, 0] {
+        let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();
+        assert_eq!((rebuilt.refused.len(), rebuilt.written), (told, 0));
+        assert!(rebuilt.refused.iter().all(|refused| refused.field == PatternField::SourceEpisodes));
+        assert_eq!(gossiper.status(SystemClock::new().now()).refused_patterns, all);
+    }
 }

@@ -77,13 +77,13 @@ impl ConsolidationGossiper {
     pub fn status(&mut self, now: Now) -> ConsolidationStatus {
         let status = self.engine.status(now);
         ConsolidationStatus {
-            space: self.space.id.clone(),
+            space: self.rules.space.id.clone(),
             node: self.node.clone(),
             root: status.root.to_string(),
             generation: self.generation,
             snapshot_generated_at: self.last_snapshot,
             patterns: status.entries,
-            refused_patterns: self.refused_patterns,
+            refused_patterns: self.refusals.standing(),
             conflicts: ConflictStatus { type3: status.conflicts, view: self.view },
             last_merge: status.last_joined.and_then(|ago| wall_clock(now, ago)),
             bytes_sent: status.engine.bytes_sent,

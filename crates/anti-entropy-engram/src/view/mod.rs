@@ -100,6 +100,7 @@ mod matrix;
 mod merging;
 mod numbers;
 mod patterns;
+mod recall;
 mod relation;
 mod semantic_view;
 
@@ -107,4 +108,5 @@ pub use self::config::{FollowError, ViewConfig, ViewError};
 pub use self::conflict::{Conflict, ConflictCounts};
 pub use self::hash::ViewHash;
 pub use self::item::ViewItem;
+pub use self::recall::{RecallChanges, RecallFeed};
 pub use self::semantic_view::SemanticView;

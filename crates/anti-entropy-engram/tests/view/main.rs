@@ -13,6 +13,7 @@ mod examples;
 mod incremental;
 mod limits;
 mod real;
+mod recall;
 mod reference;
 mod speed;
 

@@ -55,7 +55,8 @@ fn fields(item: &ViewItem) -> (Vec<String>, SemanticPattern, Encoding, f32) {
 }
 
 fn expected_fields(item: &Item) -> (Vec<String>, SemanticPattern, Encoding, f32) {
-    let pattern = SemanticPattern { schema_confidence: item.confidence, ..SemanticPattern::from(&item.pattern) };
+    let id = format!("cluster-view:{}", item.members[0]);
+    let pattern = SemanticPattern { id, schema_confidence: item.confidence, ..SemanticPattern::from(&item.pattern) };
     (item.members.clone(), pattern, item.pattern.embedding().encoding(), item.pattern.confidence())
 }
 
