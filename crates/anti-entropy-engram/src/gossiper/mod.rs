@@ -55,6 +55,7 @@ mod own;
 mod prepare;
 mod rebuild;
 mod refusals;
+mod reporter;
 mod status;
 mod versions;
 
@@ -67,4 +68,5 @@ pub use self::hints::{BeliefUpdate, UpdateSource};
 pub use self::metrics::{EngramMetrics, Sample};
 pub use self::prepare::{PreparedSnapshot, SnapshotPreparer};
 pub use self::rebuild::{RebuildProgress, Rebuilt, Vanished};
+pub use self::reporter::{ReportError, Reported, SnapshotReporter, Work, background};
 pub use self::status::{ConflictStatus, ConsolidationStatus, PeerConsolidationStatus};

@@ -106,16 +106,25 @@ impl SemanticView {
     /// Replaces a base pattern by one with the same relations.
     fn replace(&mut self, slot: Slot, base: Base, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
-        let held = self.patterns.get_mut(slot);
-        self.counts.type3 -= usize::from(held.base.siblings > 1);
-        self.counts.type3 += usize::from(base.siblings > 1);
-        held.base = base;
+        self.count(&base);
+        let before = std::mem::replace(&mut self.patterns.get_mut(slot).base, base);
+        self.uncount(&before);
+    }
+
+    fn count(&mut self, base: &Base) {
+        self.counts.type3 += usize::from(base.is_conflict());
+        self.counts.replicated += usize::from(base.is_replicated());
+    }
+
+    fn uncount(&mut self, base: &Base) {
+        self.counts.type3 -= usize::from(base.is_conflict());
+        self.counts.replicated -= usize::from(base.is_replicated());
     }
 
     fn remove(&mut self, slot: Slot, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
         let held = self.patterns.remove(slot);
-        self.counts.type3 -= usize::from(held.base.siblings > 1);
+        self.uncount(&held.base);
         for relation in &held.relations {
             *self.pairs_of(relation.kind) -= 1;
             let relations = &mut self.patterns.get_mut(relation.other).relations;
@@ -135,7 +144,7 @@ impl SemanticView {
 
     fn insert(&mut self, key: KeyHash, base: Base, work: &mut Work) {
         let components = base.pattern.embedding.to_vec();
-        self.counts.type3 += usize::from(base.siblings > 1);
+        self.count(&base);
         let held = HeldPattern::new(key, base, &components);
         let length = held.squared.sqrt();
         let slot = self.patterns.insert(held);

@@ -16,5 +16,7 @@ mod histories;
 mod input;
 mod rebuilds;
 mod recovery;
+mod reporter;
 mod settings;
 mod status;
+mod steps;
