@@ -80,7 +80,7 @@ pub mod transport {
 /// For those who drive a replica and its peers from an event loop of their own, without threads or on virtual time.
 pub mod engine {
     #[cfg(feature = "std")]
-    pub use crate::driver::{Announcement, drive};
+    pub use crate::driver::{Announcement, Pool, PoolConfig, drive};
     pub use crate::gossip::{Announced, Engine, EngineOutput, EngineStats, StateDigest};
 }
 

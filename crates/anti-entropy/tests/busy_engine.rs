@@ -69,6 +69,8 @@ fn more_posts_than_may_wait_are_refused_and_nothing_is_lost_of_those_before() {
         std::thread::yield_now();
     }
     assert!(was_done.try_iter().eq(0..3));
+    block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
+    assert!(matches!(post(4), Err(HandleError::Stopped)), "it is not accepted and then lost");
 }
 
 #[test]

@@ -1,14 +1,12 @@
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::stream::Stream;
 
-use super::DriverConfig;
 use super::announcing::{Announced as Published, Announcement};
-use super::worker::{Job, Queued, Worker};
+use super::pool::Jobs;
+use super::worker::Worker;
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
@@ -20,10 +18,8 @@ use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, 
 /// does not undo the call, and a write is durable when its future returns. `E` is what [`drive`](super::drive) runs:
 /// the engine, or a type that contains it.
 pub struct Handle<V: Replicated, E = Engine<V>> {
-    jobs: Sender<Job<V, E>>,
-    queued: Arc<Queued>,
+    jobs: Jobs<V, E>,
     announced: Published,
-    config: DriverConfig,
 }
 
 /// Why a call of a [`Handle`] failed.
@@ -48,13 +44,8 @@ pub enum HandleError {
 }
 
 impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
-    pub(super) fn new(
-        jobs: Sender<Job<V, E>>,
-        queued: Arc<Queued>,
-        announced: Published,
-        config: DriverConfig,
-    ) -> Self {
-        Self { jobs, queued, announced, config }
+    pub(super) fn new(jobs: Jobs<V, E>, announced: Published) -> Self {
+        Self { jobs, announced }
     }
 
     /// Runs `call` on the engine's thread, with the engine or with the type that contains it.
@@ -116,15 +107,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     }
 
     fn call(&self, call: impl FnOnce(&mut Worker<V, E>, Now) + Send + 'static) -> Result<(), HandleError> {
-        let limit = self.config.max_queued_calls.get();
-        if self.queued.calls.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.queued.calls.fetch_sub(1, Ordering::Relaxed);
-            return Err(HandleError::Overloaded { limit });
-        }
-        self.jobs.send(Job::Call(Box::new(call))).map_err(|_| {
-            self.queued.calls.fetch_sub(1, Ordering::Relaxed);
-            HandleError::Stopped
-        })
+        self.jobs.call(Box::new(call))
     }
 
     /// Reads the versions at a key.
@@ -222,6 +205,14 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(move |engine, _| engine.remove_peer(&peer)).await
     }
 
+    /// Makes these the peers, each with its zone; see [`Engine::set_members`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn set_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError> {
+        self.with_engine(move |engine, _| engine.set_members(&members)).await
+    }
+
     /// What the engine's thread published last of what it holds, to be announced to peers. Returns at once, also while
     /// that thread is busy: a failure detector's pings do not wait for a store.
     ///
@@ -306,17 +297,12 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
 
 impl<V: Replicated, E> Clone for Handle<V, E> {
     fn clone(&self) -> Self {
-        Self {
-            jobs: self.jobs.clone(),
-            queued: Arc::clone(&self.queued),
-            announced: self.announced.clone(),
-            config: self.config,
-        }
+        Self { jobs: self.jobs.clone(), announced: self.announced.clone() }
     }
 }
 
 impl<V: Replicated, E> std::fmt::Debug for Handle<V, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("queued", &self.queued).finish_non_exhaustive()
+        f.debug_struct("Handle").field("queued", &self.jobs.queued()).finish_non_exhaustive()
     }
 }

@@ -9,9 +9,11 @@ mod channels;
 mod clock;
 mod drive;
 mod handle;
+mod inbox;
 mod memory;
 mod metrics;
 mod node;
+mod pool;
 mod transport;
 mod worker;
 
@@ -25,4 +27,5 @@ pub use memory::{LinkFaults, MemoryNetwork, MemoryTransport};
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::describe_metrics;
 pub use node::{Node, NodeError};
+pub use pool::{Pool, PoolConfig};
 pub use transport::{SendError, Transport};

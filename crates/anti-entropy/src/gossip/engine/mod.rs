@@ -146,6 +146,44 @@ impl<V: Replicated> Engine<V> {
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
+    /// Makes these the peers, each with its zone: adds those that are missing, removes all others, and leaves the
+    /// sessions, pushes and back-off of those that stay as they are. For a replica that is placed on some nodes of a
+    /// cluster, this follows the assignment.
+    ///
+    /// This replica's own [name](Self::set_name) may be among them: it becomes no peer. O(n log n) in the number of peers,
+    /// and as [`remove_peer`](Self::remove_peer) for each that is removed.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::{Now, Seed};
+    /// # use anti_entropy::engine::Engine;
+    /// # use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, Replica};
+    /// use anti_entropy::PeerId;
+    ///
+    /// # let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+    /// # let replica = Replica::<Keyed<u32, String>>::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+    /// # let mut engine = Engine::new(replica, GossipConfig::default(), 42, now)?;
+    /// engine.set_name(Some(PeerId::from("alice")));
+    /// let assignment = ["alice", "bob", "carol"].map(|name| (PeerId::from(name), None));
+    /// engine.set_members(&assignment.into());
+    /// assert_eq!(engine.status(now).peers.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_members(&mut self, members: &BTreeMap<PeerId, Option<String>>) {
+        let gone: Vec<PeerId> = self.peers.keys().filter(|peer| !members.contains_key(*peer)).cloned().collect();
+        for peer in &gone {
+            self.remove_peer(peer);
+        }
+        for (member, zone) in members {
+            if self.pushing.name() == Some(member) {
+                continue;
+            }
+            let is_as_it_was = self.peers.get(member).is_some_and(|peer| peer.zone() == zone.as_deref());
+            if !is_as_it_was {
+                self.add_peer(member.clone(), zone.clone());
+            }
+        }
+    }
+
     /// The replica, for reading.
     pub fn replica(&self) -> &Replica<V> {
         &self.replica
