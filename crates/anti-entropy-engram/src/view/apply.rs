@@ -24,6 +24,10 @@ struct Work {
     touched: BTreeSet<Slot>,
 }
 
+/// How many blocks of patterns each thread searches for before what they found is related. Blocks further on are compared
+/// with more rows, so that few blocks a wave share the work most evenly.
+const BLOCKS_OF_A_WAVE: usize = 4;
+
 /// Working memory while patterns are related one after the other.
 struct Pass {
     /// Patterns that are not related to others yet.
@@ -161,13 +165,41 @@ impl SemanticView {
         let dimension = |slot: Slot| self.patterns.get(slot).base.pattern.embedding.dimension();
         let of_one_dimension = unrelated.chunk_by(|a, b| dimension(*a) == dimension(*b));
         let blocks: Vec<&[Slot]> = of_one_dimension.flat_map(|slots| slots.chunks(QUERIES)).collect();
-        for block in blocks {
-            for (slot, near) in block.iter().zip(self.near(block)) {
+        let threads = self.config.search_threads.get();
+        // Not all blocks at once: what is found takes memory until it is related.
+        for wave in blocks.chunks(threads.saturating_mul(BLOCKS_OF_A_WAVE)) {
+            let found = self.near_all(wave, threads);
+            for (slot, near) in wave.iter().copied().flatten().zip(found) {
                 pass.pending.remove(slot);
                 self.relate_one(*slot, near, &mut pass, work)?;
             }
         }
         Ok(())
+    }
+
+    /// What [`near`](Self::near) finds for all of these blocks, in their order. All embeddings have their rows before, so that
+    /// the search changes nothing, and any number of threads finds the same.
+    fn near_all(&self, blocks: &[&[Slot]], threads: usize) -> Vec<Vec<Slot>> {
+        let threads = threads.min(blocks.len());
+        let search = |blocks: &[&[Slot]]| -> Vec<Vec<Slot>> { blocks.iter().flat_map(|block| self.near(block)).collect() };
+        if threads <= 1 {
+            return search(blocks);
+        }
+        let shares: Vec<&[&[Slot]]> = blocks.chunks(blocks.len().div_ceil(threads)).collect();
+        let (own, others) = shares.split_first().expect("there are blocks");
+        std::thread::scope(|scope| {
+            let search = &search;
+            let builder = || std::thread::Builder::new().name("view".to_owned());
+            let started: Vec<_> =
+                others.iter().map(|share| (*share, builder().spawn_scoped(scope, move || search(share)))).collect();
+            let mut found = search(own);
+            for (share, thread) in started {
+                // Where no thread could be started, or it ended without a result, this one does its share.
+                let share_found = thread.ok().and_then(|thread| thread.join().ok());
+                found.extend(share_found.unwrap_or_else(|| search(share)));
+            }
+            found
+        })
     }
 
     /// For each of these patterns, which are in consecutive rows: the patterns in earlier rows that may be close enough to be
