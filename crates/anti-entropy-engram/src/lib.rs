@@ -8,6 +8,7 @@ pub mod gossiper;
 mod pattern;
 mod resolve;
 mod space;
+pub mod swim;
 pub mod view;
 
 // Its `DateTime` stands in public signatures.
