@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, VectorClock};
+use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::gossip::{Engine, StateDigest};
 use crate::replica::{Continuity, Error, Replica, Replicated, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
@@ -53,6 +53,7 @@ pub enum Mutant {
     PushCarriesOnlyWhatItRemoved,
     ForeignReadsAccepted,
     OwnIdsBeyondTheLimit,
+    ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
     OwnWritesUnknownToThePeerNotNoticed,
     ContextForgets,
@@ -149,6 +150,10 @@ pub(crate) fn summarise(after: Option<Fingerprint>) -> Option<()> {
 
 pub(crate) fn what_was_seen(seen: &[Dot]) -> Option<Result<Vec<Dot>, Error>> {
     active(Mutant::ForeignReadsAccepted).then(|| Ok(seen.to_vec()))
+}
+
+pub(crate) fn last_timestamp(kept: Timestamp) -> Timestamp {
+    if active(Mutant::ClockNotCarriedOver) { Timestamp::MIN } else { kept }
 }
 
 pub(crate) fn check_room_for_own_id() -> Option<Result<(), Error>> {

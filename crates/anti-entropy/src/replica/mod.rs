@@ -337,7 +337,7 @@ impl<V: Replicated> Replica<V> {
             id: staged.context.own_id(),
             counter: staged.context.own_counter(),
             marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.last(),
+            last_timestamp: self.clock.greatest(),
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {

@@ -105,6 +105,7 @@ impl<V: Replicated> Replica<V> {
         let identity = read_identity(&store)?;
         let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
+        plant!(let last_timestamp = last_timestamp(last_timestamp));
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
@@ -160,7 +161,8 @@ impl<V: Replicated> Replica<V> {
         context.own_id()
     }
 
-    /// The timestamp of the last local write. At least as late as every accepted timestamp that was not too far ahead.
+    /// The timestamp that the next local write goes on from. At least as late as every timestamp that was accepted since
+    /// the wall clock was last put right.
     pub fn last_timestamp(&self) -> Timestamp {
         self.clock.last()
     }

@@ -1,17 +1,15 @@
 //! Every limit of a replica's configuration is reached, and holds.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
-use core::ops::ControlFlow;
 use core::time::Duration;
-use std::sync::Mutex;
 
 use crate::KeyRange;
 use crate::clock::{Dot, Now, Timestamp, WriterPolicy};
 use crate::mutant::{Mutant, with};
 use crate::refusal::Refusal;
+use crate::replica::tests::disk::Disk;
 use crate::replica::*;
 use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome};
 use crate::sync::wire::{BatchBase, Inventory, Push};
@@ -71,32 +69,6 @@ fn pushes_of_one_writer_too_many_are_refused() {
         PushOutcome::Taken,
         "known writers go on"
     );
-}
-
-/// A store that outlives its replica, as a crash leaves it.
-#[derive(Clone, Default)]
-struct Disk(Arc<Mutex<MemoryStore>>);
-
-impl Store for Disk {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap().load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.0.lock().unwrap().scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap().meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.0.lock().unwrap().commit(commit)
-    }
 }
 
 /// The `life`-th opening of a store, which was not closed before.
