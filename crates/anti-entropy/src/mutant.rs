@@ -56,6 +56,9 @@ pub enum Mutant {
     ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
     OwnWritesUnknownToThePeerNotNoticed,
+    RenamedWritesKeepTheirNames,
+    RenamedWritesAllMadeAnew,
+    RenamedDeletesLeaveNoTrace,
     ContextForgets,
     FingerprintBlindToVersions,
     DigestBlindToDeletions,
@@ -246,6 +249,20 @@ pub(crate) fn certify<E>() -> Option<Result<(), E>> {
 
 pub(crate) fn notice_claim<E>() -> Option<Result<(), E>> {
     active(Mutant::OwnWritesUnknownToThePeerNotNoticed).then_some(Ok(()))
+}
+
+pub(crate) fn kept_names(kept: u64, made: u64) -> u64 {
+    if active(Mutant::RenamedWritesKeepTheirNames) {
+        made
+    } else if active(Mutant::RenamedWritesAllMadeAnew) {
+        0
+    } else {
+        kept
+    }
+}
+
+pub(crate) fn mint_for_deletes<E>() -> Option<Result<(), E>> {
+    active(Mutant::RenamedDeletesLeaveNoTrace).then_some(Ok(()))
 }
 
 pub(crate) fn joined_context<E>(before: &Context, batch: &Batch) -> Option<Result<Context, E>> {

@@ -189,8 +189,8 @@ impl<V: Replicated> Replica<V> {
         }
         let dot = context.mint()?;
         // One by one: among versions that are later there may be one that the clock follows and one that it does not.
-        let replaced = record.siblings.iter().filter(|held| replaces(held)).map(|held| held.version.timestamp);
-        let timestamp = replaced.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
+        let times = record.siblings.iter().filter(|held| replaces(held)).map(|held| held.version.timestamp);
+        let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
         let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
         let deleted = new.is_none();
         record.siblings.retain(|sibling| !replaces(sibling));

@@ -12,6 +12,16 @@ use crate::{KeyHash, KeyRange};
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<MemoryStore>>);
 
+impl Disk {
+    pub(crate) fn of(store: MemoryStore) -> Self {
+        Self(Arc::new(Mutex::new(store)))
+    }
+
+    pub(crate) fn copy(&self) -> MemoryStore {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl Store for Disk {
     fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.lock().unwrap().load(key)
