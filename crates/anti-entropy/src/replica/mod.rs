@@ -45,7 +45,7 @@ mod write;
 pub(crate) mod tests;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -68,6 +68,7 @@ pub use open::{Continuity, Marker, Opening};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
 pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
@@ -104,8 +105,10 @@ pub struct Replica<V: Replicated> {
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
-    /// Whether rule 8's alarm has gone off since opening.
-    pub(crate) alarmed: bool,
+    /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
+    confirmed: u64,
+    /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
+    disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
     pub(crate) stats: ReplicaStats,
 }
@@ -124,7 +127,7 @@ pub struct ReplicaStats {
     pub histories_differ: u64,
     /// Remote timestamps too far ahead for the local clock to follow.
     pub clock_skews: u64,
-    /// How often a peer knew more of this replica's own writes than it had made, so that it changed its id.
+    /// How often this replica took a new id: a peer knew more of its own writes than it had made, or had its id.
     pub renamings: u64,
 }
 
@@ -166,7 +169,8 @@ impl<V: Replicated> Replica<V> {
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
-            alarmed: self.alarmed,
+            confirmed: self.confirmed,
+            disputed: self.disputed.clone(),
             stopped: self.stopped,
             stats: self.stats,
         }
@@ -340,7 +344,7 @@ impl<V: Replicated> Replica<V> {
             id: staged.context.own_id(),
             counter: staged.context.own_counter(),
             marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.last(),
+            last_timestamp: self.clock.greatest(),
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {

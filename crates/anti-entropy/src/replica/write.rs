@@ -167,7 +167,7 @@ impl<V: Replicated> Replica<V> {
 
     /// What one operation makes of its key; `None` for a delete that finds nothing.
     fn stage(
-        &self,
+        &mut self,
         operation: Operation<V>,
         context: &mut Context,
         timestamp: Timestamp,
@@ -188,6 +188,9 @@ impl<V: Replicated> Replica<V> {
             return Ok(None);
         }
         let dot = context.mint()?;
+        // One by one: among versions that are later there may be one that the clock follows and one that it does not.
+        let times = record.siblings.iter().filter(|held| replaces(held)).map(|held| held.version.timestamp);
+        let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
         let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
         let deleted = new.is_none();
         record.siblings.retain(|sibling| !replaces(sibling));
