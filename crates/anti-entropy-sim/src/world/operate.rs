@@ -216,7 +216,7 @@ impl<S: Subject> World<S> {
     fn note_failure(&mut self, at: u32, error: &Error) {
         match error {
             // The store's faults are the scenario's, and reads from elsewhere may run ahead.
-            Error::Store(_) | Error::Stopped | Error::NotYetSeen(_) => {}
+            Error::Store(_) | Error::Stopped { .. } | Error::NotYetSeen(_) => {}
             other => self.alarm(at, "operation_failed", other.to_string()),
         }
     }

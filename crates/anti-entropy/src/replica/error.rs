@@ -21,8 +21,11 @@ pub enum Error {
     Store(#[from] StoreError),
     /// It is not known whether the store kept an earlier commit, so that the replica has stopped. Nothing was changed
     /// now. Open the replica again: it reads what the store kept.
-    #[error("the replica stopped after a failed commit; nothing was changed; open it again")]
-    Stopped,
+    #[error("the replica stopped earlier: {cause}; nothing was changed; open it again")]
+    Stopped {
+        /// Why it stopped: the failure of the store, with its causes.
+        cause: String,
+    },
     /// The [`Seen`](super::Seen) token names a write that this replica has not seen: it comes from a replica that is
     /// ahead. Nothing was changed. Synchronise first, or read from this replica.
     #[error("the write {0} was seen elsewhere and not here; nothing was changed; synchronise first, or read again")]

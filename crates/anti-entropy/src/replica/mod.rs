@@ -46,6 +46,7 @@ pub(crate) mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -110,6 +111,8 @@ pub struct Replica<V: Replicated> {
     /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
     disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
+    /// What the store said when the replica stopped, if that is why.
+    stop_cause: Option<String>,
     pub(crate) stats: ReplicaStats,
 }
 
@@ -172,6 +175,7 @@ impl<V: Replicated> Replica<V> {
             confirmed: self.confirmed,
             disputed: self.disputed.clone(),
             stopped: self.stopped,
+            stop_cause: self.stop_cause.clone(),
             stats: self.stats,
         }
     }
@@ -301,10 +305,13 @@ impl<V: Replicated> Replica<V> {
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
         if self.stopped {
-            return Err(Error::Stopped);
+            return Err(self.stopped_error());
         }
         let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
+        self.store.commit(commit).inspect_err(|error| {
+            self.stopped = error.may_have_changed();
+            self.stop_cause = self.stopped.then(|| error.with_causes());
+        })?;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
@@ -326,6 +333,11 @@ impl<V: Replicated> Replica<V> {
         commit.records.insert(key, None);
         self.store.commit(commit).expect("the store takes it");
         self.summarise(key, None);
+    }
+
+    /// The error of everything that is asked of a replica that has stopped.
+    pub(crate) fn stopped_error(&self) -> Error {
+        Error::Stopped { cause: self.stop_cause.as_deref().unwrap_or("it was closed").to_string() }
     }
 
     /// As after a commit whose end is not known.

@@ -130,6 +130,7 @@ impl<V: Replicated> Replica<V> {
             confirmed: context.own_counter(),
             disputed: VecDeque::new(),
             stopped: false,
+            stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
             context_hash: OnceCell::new(),
