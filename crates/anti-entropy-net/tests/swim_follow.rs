@@ -30,7 +30,11 @@ fn loopback() -> SocketAddr {
 }
 
 async fn start(name: &str, seeds: Vec<String>) -> Node {
-    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback())).await.expect("loopback"));
+    let transport = Arc::new(
+        TcpTransport::bind(TcpConfig::new("test".parse().expect("a short name"), name.into(), loopback()))
+            .await
+            .expect("loopback"),
+    );
     let (clock, seed) = (SystemClock::new(), name.as_bytes()[0]);
     let replica =
         Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).expect("an empty store");

@@ -83,8 +83,10 @@ pub mod transport {
 /// For those who drive a replica and its peers from an event loop of their own, without threads or on virtual time.
 pub mod engine {
     #[cfg(feature = "std")]
-    pub use crate::driver::drive;
-    pub use crate::gossip::{Announced, Engine, EngineOutput, EngineStats, StateDigest};
+    pub use crate::driver::{Announcement, Pool, PoolConfig, drive};
+    pub use crate::gossip::{
+        Announced, Engine, EngineOutput, EngineStats, SharedSpaces, SharedSpacesConfig, SpacesOutput, StateDigest,
+    };
 }
 
 /// For those who synchronise two replicas over some link, without gossip.

@@ -94,7 +94,7 @@
 //! | announcements | bytes | |
 //! |---|---|---|
 //! | count | 1 | |
-//! | each: space | 8 | |
+//! | each: space | 8 | all ones: all spaces that the two share; protocol.md, "Spaces that two nodes share" |
 //! | each: state | 32 | |
 //!
 //! | message | bytes | |
@@ -146,6 +146,7 @@ mod detector;
 mod error;
 mod event;
 mod follow;
+mod follow_shared;
 mod header;
 mod hellos;
 mod identity;
@@ -174,6 +175,7 @@ pub use config::SwimConfig;
 pub use error::{AnnounceError, JoinError};
 pub use event::{Member, MembershipEvent};
 pub use follow::{Routes, SpaceReplica, follow};
+pub use follow_shared::{PlacedSpace, follow_shared};
 pub use key::{ClusterKey, KeyError};
 pub use limits::SwimLimits;
 pub use membership::Membership;

@@ -3,6 +3,7 @@
 mod announcement;
 mod causal_buffer;
 mod limit;
+mod members;
 mod planted;
 mod push;
 mod status;
