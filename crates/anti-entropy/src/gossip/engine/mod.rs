@@ -106,7 +106,7 @@ impl<V: Replicated> Engine<V> {
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
-            events: EventQueue::new(config.max_events.get()),
+            events: EventQueue::new(&config),
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
@@ -258,7 +258,7 @@ impl<V: Replicated> Engine<V> {
         gossip.validate_with(&replica)?;
         self.replica.set_config(replica)?;
         self.replica.fit_messages(gossip.session.max_message_bytes);
-        self.events.set_limit(gossip.max_events.get());
+        self.events.set_limits(&gossip);
         self.pace = self.pace.clamp(gossip.min_interval, gossip.interval);
         self.config = gossip;
         self.respect_transport();

@@ -20,6 +20,7 @@ impl<V: Replicated> Engine<V> {
     /// Handles a frame that the transport received from this peer. A frame that does not parse, or whose peer is
     /// unknown, is counted and dropped.
     pub fn handle_frame(&mut self, from: &PeerId, bytes: &[u8], now: Now) {
+        self.events.set_now(now.elapsed);
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
         let Some(peer) = self.peers.get_mut(from) else {
