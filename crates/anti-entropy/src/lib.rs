@@ -81,7 +81,9 @@ pub mod transport {
 pub mod engine {
     #[cfg(feature = "std")]
     pub use crate::driver::{Announcement, Pool, PoolConfig, drive};
-    pub use crate::gossip::{Announced, Engine, EngineOutput, EngineStats, StateDigest};
+    pub use crate::gossip::{
+        Announced, Engine, EngineOutput, EngineStats, SharedSpaces, SharedSpacesConfig, SpacesOutput, StateDigest,
+    };
 }
 
 /// For those who synchronise two replicas over some link, without gossip.

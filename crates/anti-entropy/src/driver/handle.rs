@@ -32,7 +32,7 @@ pub enum HandleError {
     /// Too many calls wait for the engine's thread. Nothing was done; try again later, or call less often.
     #[error("{limit} calls wait for the engine already; nothing was done; try again later")]
     Overloaded {
-        /// [`DriverConfig::max_queued_calls`].
+        /// [`DriverConfig::max_queued_calls`](crate::DriverConfig::max_queued_calls).
         limit: usize,
     },
     /// The engine has no such peer. Nothing was done; add the peer first.

@@ -192,7 +192,7 @@ impl<V: Replicated> Node<V> {
     }
 
     /// Starts a type of yours that contains the engine: state that belongs to the replica then lives on the engine's
-    /// thread, and [`Handle::with`] reaches both. See [`drive`].
+    /// thread, and [`Handle::with`] reaches both. See [`drive`](crate::engine::drive).
     ///
     /// # Errors
     /// See [`NodeError`].

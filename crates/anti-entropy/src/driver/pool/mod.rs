@@ -26,7 +26,8 @@ use crate::replica::Replicated;
 ///
 /// An engine is run by one thread at a time, and in turns: when it has done so many jobs, the others that have something
 /// to do come first. A store that blocks keeps one thread and no other: have as many threads as stores may block at
-/// once. A call that panics ends its engine and no other.
+/// once. A call that panics ends its engine and no other. A call must not wait for another engine of the same pool: if all
+/// threads do that, none is left for the engines that they wait for.
 ///
 /// Clones are the same pool. The threads end when all clones are dropped and no engine is left on them; the engines
 /// themselves end as those of [`drive`](crate::engine::drive) do.
