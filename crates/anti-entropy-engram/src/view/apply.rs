@@ -181,7 +181,8 @@ impl SemanticView {
     /// the search changes nothing, and any number of threads finds the same.
     fn near_all(&self, blocks: &[&[Slot]], threads: usize) -> Vec<Vec<Slot>> {
         let threads = threads.min(blocks.len());
-        let search = |blocks: &[&[Slot]]| -> Vec<Vec<Slot>> { blocks.iter().flat_map(|block| self.near(block)).collect() };
+        let search =
+            |blocks: &[&[Slot]]| -> Vec<Vec<Slot>> { blocks.iter().flat_map(|block| self.near(block)).collect() };
         if threads <= 1 {
             return search(blocks);
         }

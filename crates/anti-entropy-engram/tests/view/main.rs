@@ -15,6 +15,7 @@ mod limits;
 mod real;
 mod recall;
 mod reference;
+mod search;
 mod speed;
 
 use std::collections::BTreeMap;
