@@ -10,7 +10,7 @@ use anti_entropy::engine::{Pool, PoolConfig, SharedSpacesConfig};
 use anti_entropy::transport::{Channels, ChannelsConfig};
 use anti_entropy::{Handle, Keyed, LastWriterWins, MemoryStore, Node, PeerId};
 use anti_entropy_net::swim::{ClusterKey, Membership, PlacedSpace, SpaceReplica, SwimConfig, follow_shared};
-use anti_entropy_net::{TcpConfig, TcpTransport};
+use anti_entropy_net::{ClusterName, TcpConfig, TcpTransport};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -113,7 +113,8 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build()?;
         let entered = runtime.enter();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let transport = runtime.block_on(TcpTransport::bind(TcpConfig::new(name(number), loopback)))?;
+        let transport =
+            runtime.block_on(TcpTransport::bind(TcpConfig::new(ClusterName::new("bench")?, name(number), loopback)))?;
         let transport = Arc::new(transport);
         let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default())?;
         runtime.spawn(carry);

@@ -13,7 +13,7 @@ use anti_entropy::{GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, Pee
 use anti_entropy_net::swim::{
     ClusterKey, Membership, PlacedSpace, SpaceReplica, SwimConfig, SwimTimings, follow_shared,
 };
-use anti_entropy_net::{TcpConfig, TcpTransport};
+use anti_entropy_net::{ClusterName, TcpConfig, TcpTransport};
 use tokio::sync::watch;
 
 type Value = Keyed<u32, String>;
@@ -48,7 +48,11 @@ fn announcements_alone() -> GossipConfig {
 
 async fn start(name: &'static str, seeds: Vec<String>) -> Node {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback)).await.expect("loopback"));
+    let transport = Arc::new(
+        TcpTransport::bind(TcpConfig::new(ClusterName::new("test").unwrap(), name.into(), loopback))
+            .await
+            .expect("loopback"),
+    );
     let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default()).unwrap();
     tokio::spawn(carry);
     let pool = Pool::new(PoolConfig::default().with(|config| config.threads = 2.try_into().unwrap())).unwrap();

@@ -38,6 +38,9 @@
 //! [`follow`] keeps the peers of a transport and of replicas equal to the members, so that applications need not handle
 //! the events.
 //!
+//! [`follow_shared`] does so for many replicas, each with an assignment of its own to some of the nodes, and announces one
+//! digest over all spaces that two nodes share.
+//!
 //! # What is protected, and what is not
 //!
 //! Datagrams are encrypted and authenticated with the cluster's key. Strangers learn only which nodes send how much to

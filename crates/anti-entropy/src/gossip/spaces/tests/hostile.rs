@@ -108,6 +108,36 @@ fn strangers_and_frames_that_do_not_parse_are_refused() {
     assert_eq!(frames(&mut at_bob).len(), 0);
 }
 
+#[test]
+fn damaged_frames_cost_no_more_than_good_ones() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut at_alice, mut at_bob) =
+        (node(&bob(), 200, SharedSpacesConfig::default()), node(&alice(), 200, SharedSpacesConfig::default()));
+    (0..50).for_each(|space| at_alice.announce(space, state(2)));
+    let mut now = START;
+    let (mut asked, mut taken) = (0, 0);
+    for _ in 0..300 {
+        now += SharedSpacesConfig::default().answer_timeout;
+        at_bob.handle_digest(&alice(), at_alice.digest(&bob()).unwrap(), now);
+        while let [question] = &frames(&mut at_bob)[..] {
+            asked += 1;
+            at_alice.handle_frame(&bob(), question, now);
+            for mut answer in frames(&mut at_alice) {
+                for _ in 0..random.usize(..3) {
+                    let at = random.usize(..answer.len());
+                    answer[at] = random.u8(..);
+                }
+                let refused = at_bob.refused_frames();
+                at_bob.handle_frame(&alice(), &answer, now);
+                taken += u64::from(at_bob.refused_frames() == refused);
+            }
+        }
+    }
+    // Whatever was in them, each ended its comparison or led to one more question.
+    assert!(asked <= taken + 300, "{asked} {taken}");
+    assert!(at_bob.refused_frames() > 0 && taken > 300, "{} {taken}", at_bob.refused_frames());
+}
+
 /// Answers from ever other states of spaces that nobody has, without end.
 #[test]
 fn a_peer_that_invents_differences_is_left_after_the_last_round_trip() {
