@@ -276,15 +276,12 @@ impl ConsolidationGossiper {
         let after = self.engine.replica_mut().summary();
         let keys: Vec<KeyHash> = changes.iter().map(|change| change.key).collect();
         for (change, others) in changes.into_iter().zip(&others) {
-            match change.pattern {
-                Some(pattern) => {
-                    ongoing.rebuilt.written += 1;
-                    self.own.wrote(change.key, pattern, others, ongoing.number);
-                }
-                None => {
-                    ongoing.rebuilt.deleted += 1;
-                    self.own.deleted(change.key, others);
-                }
+            if let Some(pattern) = change.pattern {
+                ongoing.rebuilt.written += 1;
+                self.own.wrote(change.key, pattern, others, ongoing.number);
+            } else {
+                ongoing.rebuilt.deleted += 1;
+                self.own.deleted(change.key, others);
             }
         }
         self.own.stored(keys, &before, after);
@@ -297,7 +294,7 @@ impl ConsolidationGossiper {
         self.generation += u64::from(written > 0);
         self.last_snapshot = Some(snapshot.generated_at);
         (rebuilt.normalised, rebuilt.clamped) = (snapshot.normalised, snapshot.clamped);
-        rebuilt.refused = self.refusals.replace(snapshot.refused);
+        rebuilt.refused = self.refusals.replace(&snapshot.refused);
         rebuilt.generation = self.generation;
         rebuilt
     }
