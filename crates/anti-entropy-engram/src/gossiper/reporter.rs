@@ -285,13 +285,14 @@ fn post<S: SnapshotSource + Send + 'static, T: Send + 'static>(
 impl<S: SnapshotSource + Send + 'static> Drop for Turn<S> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Err(ReportError::Superseded));
-        (self.shared.tell)(outcome);
         let mut state = self.shared.state();
         let next = state.waiting.take();
         if next.is_none() {
             state.turn = TurnState::Idle;
         }
         drop(state);
+        // Whoever hears of it finds the next turn free, or begun.
+        (self.shared.tell)(outcome);
         if let Some(next) = next {
             Self::begin(&self.shared, next);
         }
