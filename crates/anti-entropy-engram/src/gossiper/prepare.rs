@@ -78,6 +78,7 @@ pub(super) struct Refused {
 }
 
 /// What was held of a pattern before a snapshot.
+#[derive(Clone, Copy)]
 pub(super) enum Known<'a> {
     /// The gossiper holds it: if the snapshot says the same, there is nothing more to look at.
     Held(&'a Pattern),
