@@ -28,6 +28,7 @@ mod error;
 mod format;
 mod item;
 mod join;
+mod lives;
 mod notices;
 mod open;
 mod read;
@@ -58,6 +59,8 @@ pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use item::{bytes, canonical_from_bytes};
 pub use item::{serde_decode, serde_encode};
 pub(crate) use join::{join, join_clock};
+pub(crate) use lives::Life;
+use lives::Lives;
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
@@ -103,6 +106,9 @@ pub struct Replica<V: Replicated> {
     pub(crate) notices: Notices<V::Key>,
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
+    life: Life,
+    /// Of peers.
+    lives: Lives,
     /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
     disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
@@ -166,6 +172,8 @@ impl<V: Replicated> Replica<V> {
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
             confirmed: self.confirmed,
+            life: self.life,
+            lives: self.lives.clone(),
             disputed: self.disputed.clone(),
             stopped: self.stopped,
             stats: self.stats,
