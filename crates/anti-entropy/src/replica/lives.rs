@@ -1,15 +1,17 @@
 //! Lives of ids: which openings of stores peers write from, so that a copy is told from the original.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Replica, Replicated};
+use crate::clock::Now;
 
 /// One opening of a store, as its replica tells it to peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Life {
-    /// A random number that was drawn at the opening.
+    /// A random number that was drawn after the opening; 0 until then.
     #[serde(with = "postcard::fixint::be")]
     pub(crate) opening: u64,
     /// How many writes had been made under the present id when the store was opened.
@@ -43,8 +45,17 @@ impl Lives {
 
 impl<V: Replicated> Replica<V> {
     /// What this replica tells peers of its life.
-    pub(crate) fn life(&self) -> Life {
+    pub(crate) fn life(&mut self, now: Now) -> Life {
+        self.begin_life(now);
         self.life
+    }
+
+    /// Draws the number of the life, once. The time is among what it is drawn from: whoever passes the same seed at each
+    /// start has another life at least.
+    pub(super) fn begin_life(&mut self, now: Now) {
+        if self.life.opening == 0 {
+            self.life.opening = self.seed.derive_u64(&format!("life {}", now.unix_ms)).max(1);
+        }
     }
 
     /// Whether a peer is a copy of another one that this replica has met: both make writes under one id.

@@ -7,14 +7,14 @@
 //! use anti_entropy::clock::{Now, Seed};
 //! use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
 //!
-//! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+//! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
 //! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
 //! replica.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 //! let read = replica.read(&"colour".to_string())?;
 //! assert_eq!(read.value().unwrap().value, "green");
 //! replica.delete(&"colour".to_string(), now)?;
 //! assert!(replica.read(&"colour".to_string())?.value().is_none());
-//! # Ok::<(), anti_entropy::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod adopt;
@@ -237,10 +237,9 @@ impl<V: Replicated> Replica<V> {
     /// # use anti_entropy::clock::Seed;
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
     /// # type Item = Keyed<u32, String>;
-    /// # let seed = Seed::from_bytes([7; 32]);
-    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed)?;
+    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
     /// replica.set_config(replica.config().clone().with(|config| config.max_clock_replicas = 4096))?;
-    /// # Ok::<(), anti_entropy::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -110,7 +110,7 @@ impl<V: Replicated> Replica<V> {
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
-        let life = Life { opening: seed.derive_u64("life"), began_at: context.own_counter() };
+        let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
             resolver,

@@ -224,7 +224,7 @@ impl Answering {
         };
         let (own, knows) =
             (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
-        let life = turn.replica.life();
+        let life = turn.replica.life(turn.now);
         (answering, Differs { nonce, cuts, seen, own, knows, life, first })
     }
 

@@ -456,8 +456,8 @@ impl Exchange<'_> {
         let state = range.hi().is_none().then(|| state_of(turn.replica));
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
         let (id, life) = (self.at.their_id, self.at.their_life);
-        let knows = claim(turn.replica, id, life);
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: turn.replica.life() })).into())
+        let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine })).into())
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the

@@ -5,6 +5,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use super::adversary::converge;
 use crate::clock::{Now, Seed};
@@ -224,6 +225,25 @@ fn of_a_disk_that_is_put_back_and_written_to_nothing_is_lost() {
             meet(&mut back, &mut b, it_opens);
             let all: Vec<u32> = (0..2).chain(10..15).chain(20..20 + after).collect();
             assert_eq!((holds(&back), holds(&b)), (all.clone(), all));
+        }
+    }
+}
+
+/// Row "an in-memory node with a constant seed, restarted": only the time of its first write tells the two lives apart.
+#[test]
+fn of_a_node_in_memory_that_is_restarted_with_the_same_seed_nothing_is_lost() {
+    for after in 1..8 {
+        for it_opens in [true, false] {
+            let (mut a, mut b) = (new(1), new(2));
+            write(&mut a, 0..4);
+            meet(&mut a, &mut b, true);
+            let mut again = new(1);
+            for key in 20..20 + after {
+                again.write(Keyed::new(key, key.to_string()), now().after(Duration::from_secs(5))).unwrap();
+            }
+            meet(&mut again, &mut b, it_opens);
+            let all: Vec<u32> = (0..4).chain(20..20 + after).collect();
+            assert_eq!((holds(&again), holds(&b)), (all.clone(), all));
         }
     }
 }
