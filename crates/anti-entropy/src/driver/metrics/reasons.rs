@@ -73,6 +73,7 @@ pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
         Refusal::TooManyPieces { .. } => "too_many_pieces",
         Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
+        Refusal::IdInUse => "id_in_use",
         Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
         Refusal::Malformed(_) => "malformed",
         // A session or a frame was refused, and not what it brought.

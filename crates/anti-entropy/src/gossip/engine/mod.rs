@@ -41,10 +41,11 @@ use crate::{ConfigError, PeerId};
 /// use anti_entropy::engine::{Engine, EngineOutput};
 /// use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, PeerId, Replica};
 ///
-/// let seed = Seed::from_bytes([7; 32]);
+/// let seed = Seed::from_os()?;
+/// let number = seed.derive_u64("engine");
 /// let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed)?;
 /// let mut now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
-/// let mut engine = Engine::new(replica, GossipConfig::default(), 42, now)?;
+/// let mut engine = Engine::new(replica, GossipConfig::default(), number, now)?;
 /// engine.add_peer(PeerId::from("node-2"), None);
 /// engine.write(Keyed::new(1u32, "one".to_string()), now)?;
 /// let EngineOutput::Send { to, .. } = engine.poll_output(now) else { panic!("the write is pushed") };

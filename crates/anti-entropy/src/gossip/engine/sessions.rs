@@ -232,7 +232,8 @@ impl<V: Replicated> Engine<V> {
         span.ended(&finished);
         span.within(|| {
             let jitter = self.random.u32(500..1500);
-            let is_renamed = matches!(finished.outcome, Outcome::Refused(Refusal::ClaimsMyWrites { .. }));
+            let is_renamed =
+                matches!(finished.outcome, Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse));
             if finished.stats.changed > 0 || finished.stats.differences > 0 || is_renamed {
                 self.speed_up(now);
             }

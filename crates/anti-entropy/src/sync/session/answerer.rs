@@ -47,6 +47,8 @@ struct Answering {
     /// The snapshot that the opener compares with.
     compared: Baseline,
     opening: Opening,
+    /// Under which id the opener writes: its first eight bytes.
+    their_id: u64,
     /// The snapshot's cells, once some were asked for.
     cells: Option<OwnCells>,
     /// The only places where a batch may end, if either side's context has no room for more.
@@ -170,10 +172,18 @@ impl Answerer {
                 NotTaken::Failed(error) => Err(error),
             };
         }
+        if turn.replica.is_copy(answering.their_id, request.life) {
+            let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
+            return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
+        }
         let state = request.state;
         let mut step = answering.handle_batch(request.batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
         let is_joined = matches!(&step.message, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
+        if is_joined {
+            turn.replica.has_met(answering.their_id, request.life);
+            turn.replica.confirm(request.knows);
+        }
         if let Some(theirs) = state.filter(|theirs| is_joined && *theirs == state_of(turn.replica)) {
             step.end = Some(self.end(theirs, turn));
         }
@@ -196,6 +206,7 @@ impl Answering {
         let mut answering = Self {
             compared: turn.replica.baseline(),
             opening,
+            their_id: open.own,
             cells: None,
             cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
             joined: None,
@@ -211,8 +222,10 @@ impl Answering {
         } else {
             answering.first_step(open, turn)
         };
-        let (own, knows) = (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_short(open.own));
-        (answering, Differs { nonce, cuts, seen, own, knows, first })
+        let (own, knows) =
+            (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
+        let life = turn.replica.life(turn.now);
+        (answering, Differs { nonce, cuts, seen, own, knows, life, first })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Outcome, SessionConfig, Turn};
 use crate::KeyHash;
-use crate::replica::{Replica, Replicated};
+use crate::replica::{Life, Replica, Replicated};
 use crate::summary::Root;
 use crate::sync::transfer::BatchLimits;
 use crate::sync::wire::message::State;
@@ -48,4 +48,9 @@ pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V
     }
     turn.replica.confirm_all();
     (Outcome::Converged, Some(mine.root))
+}
+
+/// What to tell a peer of its own writes: how many of them have been seen here, or that another life of its id was met.
+pub(super) fn claim<V: Replicated>(replica: &Replica<V>, id: u64, life: Life) -> u64 {
+    if replica.is_copy(id, life) { Replica::<V>::ID_IN_USE } else { replica.context().max_counter_of_first_eight(id) }
 }

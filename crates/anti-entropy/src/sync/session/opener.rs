@@ -3,11 +3,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
+use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, claim, compare_states, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Error, Replica, Replicated};
+use crate::replica::{Error, Life, Replica, Replicated};
 use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
@@ -75,6 +75,9 @@ struct Exchanging {
     seen: Option<RangeClocks>,
     /// Under which id the answerer writes: its first eight bytes.
     their_id: u64,
+    their_life: Life,
+    /// How many of this side's own writes it had seen.
+    knows: u64,
     /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
@@ -196,10 +199,7 @@ impl Opener {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         if let Err(refused) = turn.replica.notice_claim(differs.knows) {
-            return match refused {
-                NotTaken::Refused(refusal) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
-                NotTaken::Failed(error) => Err(error),
-            };
+            return refused_claim(Err(refused));
         }
         let mut exchanging = Box::new(Exchanging {
             opened,
@@ -210,6 +210,8 @@ impl Opener {
             cuts: joint_cuts(turn.replica.cuts_if_full(), differs.cuts),
             seen: differs.seen,
             their_id: differs.own,
+            their_life: differs.life,
+            knows: differs.knows,
             inventory: Inventory::new(),
             content: Content::Named,
             waiting: Waiting::Discovery,
@@ -453,8 +455,9 @@ impl Exchange<'_> {
         let (baseline, range) = (turn.replica.baseline(), batch.range());
         let state = range.hi().is_none().then(|| state_of(turn.replica));
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
-        let knows = turn.replica.context().max_counter_of_short(self.at.their_id);
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows })).into())
+        let (id, life) = (self.at.their_id, self.at.their_life);
+        let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine })).into())
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
@@ -507,6 +510,9 @@ impl Exchange<'_> {
 
     fn handle_batch<V: Replicated>(&mut self, reply: BatchReply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
+        if reply.verdict == Verdict::Joined {
+            turn.replica.confirm(self.at.knows);
+        }
         match (reply.verdict, reply.batch) {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, reply.state, range, turn),
             (Verdict::Joined, None) => {
@@ -518,6 +524,7 @@ impl Exchange<'_> {
                 Ok(give_up(PartialReason::Uncertified).into())
             }
             (Verdict::MissingContent, _) => self.send_again(range, turn),
+            (Verdict::IdInUse, _) => Ok(refused_claim(turn.replica.notice_claim(Replica::<V>::ID_IN_USE))?.into()),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason))).into()),
         }
     }
@@ -540,6 +547,7 @@ impl Exchange<'_> {
         turn.stats.value_bytes_received += batch.value_bytes().all;
         match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
+                turn.replica.has_met(self.at.their_id, self.at.their_life);
                 turn.stats.changed += joined.changed.len() as u64;
                 match got.hi().filter(|_| got.hi() != range.hi()) {
                     Some(hi) => {
@@ -583,6 +591,15 @@ impl Exchange<'_> {
         self.at.content = Content::Named;
         self.at.inventory = range.hi().map(|hi| self.at.inventory.split_off(&hi)).unwrap_or_default();
         self.next_step(turn)
+    }
+}
+
+/// Ends the session with a claim that made this replica take a new id.
+fn refused_claim(noticed: Result<(), NotTaken>) -> Result<Step<Request>, Error> {
+    match noticed {
+        Err(NotTaken::Refused(refusal)) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
+        Err(NotTaken::Failed(error)) => Err(error),
+        Ok(()) => Ok(malformed("a claim that is none")),
     }
 }
 

@@ -72,6 +72,7 @@ impl<V: Replicated> Replica<V> {
             self.changes.push(Change::Remote(key));
         }
         self.report_clashes(clashes);
+        self.confirm(batch.clocks.max_counter(self.id()));
         Ok(Joined { theirs, inventory, changed })
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::{Batch, Inventory};
 use crate::KeyHash;
 use crate::clock::{RangeClocks, Tally};
+use crate::replica::Life;
 use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
 use crate::summary::{Root, Width};
@@ -74,6 +75,8 @@ pub(crate) struct BatchRequest {
     pub(crate) state: Option<State>,
     /// How many of the answerer's own writes the opener has seen, at any key. Checked before the batch is joined.
     pub(crate) knows: u64,
+    /// The opener's life.
+    pub(crate) life: Life,
 }
 
 /// A message of the answerer.
@@ -110,6 +113,8 @@ pub(crate) struct Differs {
     pub(crate) own: u64,
     /// How many of the opener's own writes the answerer has seen, at any key. Checked before anything is joined.
     pub(crate) knows: u64,
+    /// The answerer's life.
+    pub(crate) life: Life,
     /// How differences are found.
     pub(crate) first: First,
 }
@@ -150,6 +155,8 @@ pub(crate) enum Verdict {
     MissingContent,
     /// The batch was refused for good, for this reason.
     Rejected(String),
+    /// The batch was refused, since the answerer has met another life of the opener's id.
+    IdInUse,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
 use crate::refusal::Refusal;
-use crate::replica::{ContentHash, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Replica};
+use crate::replica::{ContentHash, Keyed, LastWriterWins, Life, MemoryStore, Part, PartHash, Replica};
 use crate::summary::Width;
 use crate::summary::compare::{Answer, Ask, Prefix, first_answer};
 use crate::summary::sketch::{Cell, Chunk};
@@ -51,6 +51,10 @@ fn clock(entries: &[(u128, u64)]) -> VectorClock {
 
 fn state() -> State {
     State { root: Root::from_bytes([0xaa; 32]), context: SESSION }
+}
+
+fn life() -> Life {
+    Life { opening: SESSION, began_at: 300 }
 }
 
 fn timestamp() -> Timestamp {
@@ -108,8 +112,8 @@ fn requests() -> Vec<(Request, &'static str)> {
         Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
     let (whole, lower) = (
-        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300 },
-        BatchRequest { batch: batch(), state: None, knows: 0 },
+        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, life: life() },
+        BatchRequest { batch: batch(), state: None, knows: 0, life: Life::default() },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
@@ -139,14 +143,14 @@ fn requests() -> Vec<(Request, &'static str)> {
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274027f000000000000000000",
+         dddddddddddd010470617274027f000000000000000000000000000000000000",
         ),
         (
             Request::Batch(whole),
             "\
          020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
          bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
-         0102030405060708ac02",
+         0102030405060708ac020102030405060708ac02",
         ),
         (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
         (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
@@ -159,7 +163,8 @@ fn requests() -> Vec<(Request, &'static str)> {
 
 fn replies() -> Vec<(Reply, &'static str)> {
     let (own, knows) = (9, 300);
-    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, first });
+    let differs =
+        |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, life: life(), first });
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
@@ -167,13 +172,13 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000000000000000009ac02\
+         01010203040506070800000000000000000009ac020102030405060708ac02\
          0102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
          eeeeeeeeeeeeeeee",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
-            "010102030405060708010180000000000000000000000000000000000000000000000009ac0200",
+            "010102030405060708010180000000000000000000000000000000000000000000000009ac020102030405060708ac0200",
         ),
         (
             Reply::Differs(Differs {
@@ -182,9 +187,10 @@ fn replies() -> Vec<(Reply, &'static str)> {
                 seen: Some(empty_batch().clocks),
                 own,
                 knows,
+                life: life(),
                 first: First::Nothing,
             }),
-            "0101020304050607080001000000000000000000000000000000000000000000000000000009ac0200",
+            "0101020304050607080001000000000000000000000000000000000000000000000000000009ac020102030405060708ac0200",
         ),
         (
             Reply::Inventory(
@@ -196,9 +202,12 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (
             differs(None, First::Cells(chunk.clone())),
-            "01010203040506070800000000000000000009ac0202ac021307070707070707070707070707070707070707",
+            "01010203040506070800000000000000000009ac020102030405060708ac0202ac021307070707070707070707070707070707070707",
         ),
-        (differs(None, First::Bulk { entries: 300 }), "01010203040506070800000000000000000009ac0203ac02"),
+        (
+            differs(None, First::Bulk { entries: 300 }),
+            "01010203040506070800000000000000000009ac020102030405060708ac0203ac02",
+        ),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (
@@ -219,6 +228,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),
         (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
+        (reply(Verdict::IdInUse, None), "04040000"),
         (Reply::Refused(RefusalCode::Agreement), "0600"),
         (Reply::Refused(RefusalCode::OutOfTurn), "0601"),
         (Reply::Refused(RefusalCode::Budget), "0602"),
