@@ -43,7 +43,13 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
         drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).expect("the settings are valid");
     tokio::spawn(driver);
     let timings = SwimTimings::default().with(|timings| timings.seed_retry_min = Duration::from_millis(50));
-    let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(
+        "test".parse().expect("a short name"),
+        name.into(),
+        loopback(),
+        transport.local_addr(),
+        ClusterKey::new([7; 32]),
+    );
     let membership = Arc::new(
         Membership::join(config.with(|config| {
             config.seeds = seeds;

@@ -17,7 +17,13 @@ fn config(name: &str, seeds: &[String]) -> SwimConfig {
         timings.seed_retry_min = Duration::from_millis(50);
         timings.seed_retry_max = Duration::from_millis(500);
     });
-    let config = SwimConfig::new(name.into(), listen, transport, ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(
+        "test".parse().expect("a short name"),
+        name.into(),
+        listen,
+        transport,
+        ClusterKey::new([7; 32]),
+    );
     config.with(|config| {
         config.seeds = seeds.to_vec();
         config.timings = timings;
@@ -57,10 +63,10 @@ async fn nodes_find_each_other_by_a_name_and_learn_what_is_announced_before_anyt
 async fn strangers_are_refused_and_counted() {
     let a = Membership::join(config("a", &[])).await.unwrap();
     let seeds = [a.local_addr().to_string()];
-    let stranger = config("b", &seeds).with(|c| c.key = ClusterKey::new([8; 32]));
+    let stranger = config("b", &seeds).with(|c| c.keys = ClusterKey::new([8; 32]).into());
     let stranger = Membership::join(stranger).await.unwrap();
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for garbage in [&[][..], &[1; 33], &[1; 34], &[9; 100], &[1; 1_233]] {
+    for garbage in [&[][..], &[2; 57], &[2; 58], &[9; 100], &[2; 1_233]] {
         socket.send_to(garbage, a.local_addr()).await.unwrap();
     }
     let counted = async {

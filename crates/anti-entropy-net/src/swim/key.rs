@@ -3,6 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anti_entropy::ConfigError;
 use serde::{Deserialize, Deserializer};
 
 use crate::hex::{self, NoDigit};
@@ -48,9 +49,7 @@ impl ClusterKey {
     /// # Errors
     /// [`KeyError`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-        Self::from_hex(&text)
+        Self::from_hex(&read(path.as_ref())?)
     }
 
     pub(super) fn bytes(&self) -> &[u8; Self::BYTES] {
@@ -68,6 +67,107 @@ impl<'de> Deserialize<'de> for ClusterKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_hex(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
+}
+
+/// The keys of a cluster: one that datagrams are sent with, and those that are accepted, among them the one that is sent
+/// with. There is more than one while the key is being changed. docs/operations.md has the steps.
+///
+/// ```
+/// use anti_entropy_net::swim::{ClusterKey, ClusterKeys};
+///
+/// let (old, new) = (ClusterKey::new([1; 32]), ClusterKey::new([2; 32]));
+/// let first = ClusterKeys::new(old.clone(), [new.clone()]);
+/// let second = ClusterKeys::new(new.clone(), [old]);
+/// let third = ClusterKeys::from(new);
+/// assert!([first, second, third].iter().all(|keys| keys.validate().is_ok()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct ClusterKeys {
+    sending: ClusterKey,
+    /// Further ones that are accepted.
+    accepted: Vec<ClusterKey>,
+}
+
+/// How keys are written: one, or a list of which the first is sent with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    One(ClusterKey),
+    Several(Vec<ClusterKey>),
+}
+
+impl TryFrom<Written> for ClusterKeys {
+    type Error = KeyError;
+
+    fn try_from(written: Written) -> Result<Self, KeyError> {
+        match written {
+            Written::One(key) => Ok(key.into()),
+            Written::Several(keys) => Self::of(keys),
+        }
+    }
+}
+
+impl From<ClusterKey> for ClusterKeys {
+    fn from(key: ClusterKey) -> Self {
+        Self::new(key, [])
+    }
+}
+
+impl ClusterKeys {
+    /// How many keys may be accepted: the old one and the new one, and one more for whoever begins a change before the
+    /// last one has ended. Each is tried on what strangers send.
+    pub const MAX: usize = 3;
+
+    /// The key that is sent with, and further keys that are accepted.
+    pub fn new(sending: ClusterKey, accepted: impl IntoIterator<Item = ClusterKey>) -> Self {
+        Self { sending, accepted: accepted.into_iter().collect() }
+    }
+
+    /// The keys in a file: one a line, as [`ClusterKey::from_hex`] reads it. The first is sent with, and all are
+    /// accepted. Empty lines are ignored.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let text = read(path.as_ref())?;
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        Self::of(lines.map(ClusterKey::from_hex).collect::<Result<_, _>>()?)
+    }
+
+    /// Checks that there are no more than [`MAX`](Self::MAX), each once.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field `keys`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let keys: Vec<_> = self.all().collect();
+        let twice = (1..keys.len()).any(|at| keys[..at].contains(&keys[at]));
+        if keys.len() <= Self::MAX && !twice {
+            return Ok(());
+        }
+        let bound = "1 to 3 different keys, of which the first is sent with";
+        Err(ConfigError::new("keys", format_args!("{} keys", keys.len()), bound))
+    }
+
+    fn of(keys: Vec<ClusterKey>) -> Result<Self, KeyError> {
+        let mut keys = keys.into_iter();
+        let sending = keys.next().ok_or(KeyError::Length { digits: 0 })?;
+        Ok(Self::new(sending, keys))
+    }
+
+    /// The key that is sent with.
+    pub(super) fn sending(&self) -> &ClusterKey {
+        &self.sending
+    }
+
+    /// Those that are accepted.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ClusterKey> {
+        std::iter::once(&self.sending).chain(&self.accepted)
+    }
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })
 }
 
 /// Why a text or a file gives no cluster key.
@@ -121,6 +221,36 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         assert_eq!(ClusterKey::from_file(file.path()).unwrap(), ClusterKey::new(bytes));
         assert_eq!(serde_json::from_value::<ClusterKey>(text.into()).unwrap(), ClusterKey::new(bytes));
+    }
+
+    #[test]
+    fn a_file_has_a_key_a_line_and_the_first_is_sent_with() {
+        let [old, new] = [1, 2].map(|byte| ClusterKey::new([byte; 32]));
+        let text = format!("{}\n\n{}\n", "02".repeat(32), "01".repeat(32));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let keys = ClusterKeys::from_file(file.path()).unwrap();
+        assert_eq!(keys, ClusterKeys::new(new.clone(), [old.clone()]));
+        assert_eq!((keys.sending(), keys.all().collect::<Vec<_>>()), (&new, vec![&new, &old]));
+        let one = serde_json::json!("01".repeat(32));
+        let several = serde_json::json!(["02".repeat(32), "01".repeat(32)]);
+        assert_eq!(serde_json::from_value::<ClusterKeys>(one).unwrap(), old.into());
+        assert_eq!(serde_json::from_value::<ClusterKeys>(several).unwrap(), keys);
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(ClusterKeys::from_file(empty.path()), Err(KeyError::Length { digits: 0 })));
+        assert!(serde_json::from_value::<ClusterKeys>(serde_json::json!([])).is_err());
+    }
+
+    #[test]
+    fn there_are_one_to_three_keys_each_once() {
+        let keys = |bytes: &[u8]| ClusterKeys::of(bytes.iter().map(|&byte| ClusterKey::new([byte; 32])).collect());
+        for good in [&[1][..], &[1, 2], &[3, 1, 2]] {
+            assert_eq!(keys(good).unwrap().validate(), Ok(()), "{good:?}");
+        }
+        for bad in [&[1, 1][..], &[1, 2, 1], &[1, 2, 2], &[1, 2, 3, 4]] {
+            let error = keys(bad).unwrap().validate().unwrap_err();
+            assert!(error.field == "keys" && error.value == format!("{} keys", bad.len()), "{error}");
+        }
     }
 
     #[test]

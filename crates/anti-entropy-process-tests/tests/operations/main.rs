@@ -6,6 +6,7 @@ mod backup;
 mod certificates;
 mod cluster;
 mod deploy;
+mod keys;
 mod membership;
 mod page;
 mod partition;
