@@ -17,6 +17,8 @@ pub(super) const HEARD_BYTES: usize = 8;
 /// The longest contents.
 pub(super) const MAX_CONTENTS_BYTES: usize = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES;
 const VERSION: u8 = 2;
+/// The shortest datagram of any version.
+const SHORTEST_BYTES: usize = 34;
 
 /// The kinds of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,8 @@ impl Header {
     }
 
     pub(super) fn decode(datagram: &[u8]) -> Result<Self, HeaderError> {
-        // First, so that the shorter datagrams of version 1 are called what they are.
-        if datagram.first().is_some_and(|version| *version != VERSION) {
+        // First, so that a datagram of version 1, which may be shorter, is called what it is.
+        if datagram.len() >= SHORTEST_BYTES && datagram[0] != VERSION {
             return Err(HeaderError::OtherVersion);
         }
         if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > MAX_DATAGRAM_BYTES {

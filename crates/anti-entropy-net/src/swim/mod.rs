@@ -76,7 +76,7 @@
 //!
 //! | datagram | bytes | |
 //! |---|---|---|
-//! | version | 1 | 2; looked at before the length |
+//! | version | 1 | 2; in 34 bytes or more it is looked at before the length |
 //! | kind | 1 | 1 hello, 2 reply, 3 confirm, 4 data, 5 lost |
 //! | sender's boot id | 8 | drawn at random when a process joins, and when it comes back; never all zero |
 //! | counter | 8 | grows with each datagram of this boot id |

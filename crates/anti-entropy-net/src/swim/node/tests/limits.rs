@@ -164,7 +164,7 @@ fn so_many_refused_datagrams_a_second_are_logged() {
         net.now = secs(seconds);
         let warnings = crate::swim::tests::log::warnings(|| {
             for _ in 0..100 {
-                net.deliver(super::Packet { from: address(77), to: address(1), bytes: vec![2] });
+                net.deliver(super::Packet { from: address(77), to: address(1), bytes: vec![1] });
             }
         });
         assert_eq!(warnings.len(), 3, "{warnings:?}");
