@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::engine::StateDigest;
-use anti_entropy_net::swim::{ClusterKey, JoinError, Membership, MembershipEvent, SwimConfig, SwimTimings};
+use anti_entropy_net::PutBack;
+use anti_entropy_net::swim::{
+    ClusterKey, ClusterKeys, JoinError, KeysError, Membership, MembershipEvent, SwimConfig, SwimTimings,
+};
 
 /// How long a test waits for what must happen; never reached when all is well.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -84,6 +87,52 @@ async fn strangers_are_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn a_process_that_was_put_back_comes_back_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("generation");
+    std::fs::write(&file, "1").unwrap();
+    let watching = |config: &mut SwimConfig| {
+        config.snapshots.generation_files = vec![file.clone()];
+        config.snapshots.check_interval = Duration::from_millis(5);
+        config.snapshots.clock_jump = Duration::from_secs(60 * 60);
+    };
+    let a = Membership::join(config("a", &[])).await.unwrap();
+    let b = Membership::join(config("b", &[a.local_addr().to_string()]).with(watching)).await.unwrap();
+    let Some(MembershipEvent::Up { member: before }) = next(&a).await else { panic!("b is not up") };
+    let noticed = async || tokio::time::timeout(DEADLINE, b.put_back()).await.unwrap();
+    std::fs::write(&file, "2").unwrap();
+    assert_eq!(noticed().await, Some(PutBack::Generation { file: file.clone() }));
+    let after = loop {
+        if let Some(MembershipEvent::Up { member } | MembershipEvent::Changed { member }) = next(&a).await {
+            break member;
+        }
+    };
+    assert!(after.generation > before.generation);
+    b.report_put_back().await;
+    assert_eq!(noticed().await, Some(PutBack::Reported));
+    assert_eq!(b.stats().put_backs, 2);
+    b.leave().await;
+    assert_eq!(noticed().await, None);
+}
+
+#[tokio::test]
+async fn other_keys_are_taken_while_it_runs_unless_they_make_no_sense() {
+    let [old, new] = [7, 9].map(|byte| ClusterKey::new([byte; 32]));
+    let a = Membership::join(config("a", &[])).await.unwrap();
+    for wrong in [vec![old.clone()], [10, 11, 12].map(|byte| ClusterKey::new([byte; 32])).into()] {
+        let refused = a.set_keys(ClusterKeys::new(old.clone(), wrong)).await.unwrap_err();
+        assert!(matches!(&refused, KeysError::Config(error) if error.field == "keys"), "{refused}");
+    }
+    a.set_keys(ClusterKeys::new(old, [new.clone()])).await.unwrap();
+    let seeds = [a.local_addr().to_string()];
+    let b = Membership::join(config("b", &seeds).with(|config| config.keys = new.clone().into())).await.unwrap();
+    a.set_keys(new.clone()).await.unwrap();
+    assert!(matches!(next(&b).await, Some(MembershipEvent::Up { .. })));
+    a.leave().await;
+    assert_eq!(a.set_keys(new).await, Err(KeysError::Left));
+}
+
+#[tokio::test]
 async fn what_the_system_does_not_send_is_lost_and_no_more() {
     // From a socket of IPv4 there is no way to an address of IPv6.
     let seeds = ["[::1]:9".to_owned()];
@@ -140,7 +189,9 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
             .await
             .is_ok()
     );
-    let spoils: [(&str, Spoil); 40] = [
+    let spoils: [(&str, Spoil); 42] = [
+        ("keys", |c| c.keys = ClusterKeys::new(ClusterKey::new([7; 32]), [ClusterKey::new([7; 32])])),
+        ("snapshots.clock_jump", |c| c.snapshots.clock_jump = Duration::ZERO),
         ("name", |c| c.name = "".into()),
         ("name", |c| c.name = "n".repeat(256).as_str().into()),
         ("zone", |c| c.zone = Some(String::new())),

@@ -1,11 +1,12 @@
 //! What strangers send, with recordings of what members sent.
 
 use super::{Net, Packet, address, cluster, config, digest, secs, test};
+use crate::cluster_name::ClusterName;
 use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
 use crate::swim::contents::encode_hello;
 use crate::swim::header::{HELLO_BYTES, Kind};
-use crate::swim::key::ClusterKey;
+use crate::swim::key::{ClusterKey, ClusterKeys};
 use crate::swim::refusal::DatagramRefusalReason::{self, *};
 use crate::swim::seal::Sealer;
 use crate::swim::tests::SeededEntropy;
@@ -56,6 +57,42 @@ fn another_cluster_key_stays_out() {
     assert_eq!(net.members(address(1)), ["node-2", "node-3"]);
     let refused = net.stats(address(1)).refused;
     assert!(refused.not_opened > 0 && refused.length == 0, "{refused:?}");
+}
+
+#[test]
+fn another_cluster_with_the_same_key_stays_out_and_both_names_are_told() {
+    let mut net = cluster(11, 3);
+    let staging = ClusterName::new("staging").unwrap();
+    net.start(SwimConfig { cluster: staging.clone(), ..config(4) });
+    net.start(SwimConfig { cluster: staging, seeds: vec![address(4).to_string()], ..config(5) });
+    net.run(secs(120));
+    assert_eq!(net.members(address(1)), ["node-2", "node-3"]);
+    assert_eq!(net.members(address(4)), ["node-5"]);
+    let stats = net.stats(address(1));
+    let told = stats.last_refusal.unwrap().to_string();
+    assert!(stats.refused.other_cluster > 0 && stats.refused.not_opened == 0, "{:?}", stats.refused);
+    assert!(["test", "staging", "give both one name"].iter().all(|word| told.contains(word)), "{told}");
+}
+
+#[test]
+fn a_key_is_changed_in_three_steps_and_not_in_one() {
+    let keys = |bytes: &[u8]| {
+        let mut keys = bytes.iter().map(|&byte| ClusterKey::new([byte; 32]));
+        ClusterKeys::new(keys.next().unwrap(), keys)
+    };
+    for (steps, stays_whole) in [(&[&[7, 9][..], &[9, 7], &[9]][..], true), (&[&[9]], false)] {
+        let mut net = cluster(12, 3);
+        (1..=3).for_each(|number| drop(net.events(address(number))));
+        for step in steps {
+            for number in 1..=3 {
+                net.node(address(number)).set_keys(keys(step));
+                net.run(secs(30));
+            }
+        }
+        let refused: u64 = (1..=3).map(|number| net.stats(address(number)).refused.not_opened).sum();
+        let events = (1..=3).map(|number| net.events(address(number)).len()).sum::<usize>();
+        assert_eq!((refused == 0, events == 0), (stays_whole, stays_whole), "{steps:?}: {refused} {events}");
+    }
 }
 
 #[test]
