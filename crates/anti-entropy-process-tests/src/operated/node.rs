@@ -166,6 +166,7 @@ fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failur
     let keys = ClusterKeys::from_file(&settings.keys)?;
     Ok(SwimConfig::new(cluster, name, settings.swim, transport, keys).with(|config| {
         config.seeds.clone_from(&settings.seeds);
+        config.snapshots.generation_files = vec![settings.generation.clone()];
         config.timings = settings.timings.clone();
     }))
 }

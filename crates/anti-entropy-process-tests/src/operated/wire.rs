@@ -29,6 +29,8 @@ pub struct Settings {
     pub tls: TlsConfig,
     /// The file of the cluster's keys.
     pub keys: PathBuf,
+    /// The file that changes when its machine is put back.
+    pub generation: PathBuf,
     /// Where its failure detector listens.
     pub swim: SocketAddr,
     /// Where it may find others.

@@ -81,6 +81,7 @@ impl Cluster {
             markers: self.subdirectory(&format!("{place}.markers")),
             tls,
             keys: self.subdirectory(&format!("{place}.tls")).join("cluster.keys"),
+            generation: self.subdirectory(&format!("{place}.tls")).join("vm-generation"),
             swim: "127.0.0.1:0".parse().expect("an address"),
             seeds: Vec::new(),
             timings: self.timings.clone(),

@@ -11,3 +11,4 @@ mod membership;
 mod page;
 mod partition;
 mod replace;
+mod snapshots;
