@@ -36,7 +36,9 @@ fn a_key_is_rotated_in_three_steps_while_the_cluster_runs() {
     for keys in [&[&*old, &*new][..], &[&new, &old], &[&new]] {
         hand_out(&mut nodes, keys);
     }
-    assert_eq!(nodes.each_ref().map(|node| refused(node, "not_opened")), before, "no datagram was lost by it");
+    for (node, before) in nodes.iter().zip(before) {
+        assert!(refused(node, "not_opened") <= before, "{} has refused datagrams", node.name());
+    }
     nodes[1].write(SONGS, "2", "after");
     equal(&mut nodes);
     assert_eq!(a.holds(SONGS).len(), 2);

@@ -21,7 +21,7 @@ fn a_generation_file_that_appears_or_changes_makes_a_node_come_back() {
     }
     b.write(SONGS, "1", "after it came back");
     equal(&mut [&mut a, &mut b]);
-    assert_eq!(a.page().value(PUT_BACKS, &[]).unwrap_or_default(), 0.0);
+    assert!(a.page().value(PUT_BACKS, &[]).unwrap_or_default() < 1.0);
 }
 
 #[test]
@@ -32,5 +32,5 @@ fn a_pause_is_not_taken_for_it() {
     std::thread::sleep(Duration::from_secs(12));
     b.freeze(false);
     met(&[&a, &b]);
-    assert_eq!(b.page().value(PUT_BACKS, &[]).unwrap_or_default(), 0.0);
+    assert!(b.page().value(PUT_BACKS, &[]).unwrap_or_default() < 1.0);
 }
