@@ -173,10 +173,23 @@ impl TestCertificate {
             authority: directory.join("authority.pem"),
         };
         fs::write(&files.certificate, &self.certificate)?;
-        fs::write(&files.key, &self.key)?;
+        write_key(&files.key, &self.key)?;
         fs::write(&files.authority, &self.authority)?;
         Ok(files)
     }
+}
+
+/// Writes a file that nobody but its owner may read, in the place of whatever was at the path.
+fn write_key(path: &Path, key: &str) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(path)?, key.as_bytes())
 }
 
 impl TestFiles {

@@ -24,7 +24,7 @@ pub struct RedbFile {
 }
 
 impl RedbFile {
-    /// Opens the file at `path`, and creates it if there is none.
+    /// Opens the file at `path`, and creates it if there is none. On Unix, only its owner may read a file that was created.
     ///
     /// Reads the whole file to verify it: O(n).
     ///
@@ -34,8 +34,7 @@ impl RedbFile {
         let path = path.as_ref();
         // Before a file is created that nobody could open.
         config.validate()?;
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        match opened {
+        match directory::create_private(path) {
             Ok(file) => {
                 let created = Self::with_file(file, config)?;
                 // The file's name has to survive a power cut too.

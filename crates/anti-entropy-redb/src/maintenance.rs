@@ -1,6 +1,5 @@
 //! Compaction and backups of a file that is in use.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -69,8 +68,7 @@ impl RedbFile {
         }
         // Under another name until it is complete, so that a crash leaves nothing that looks like a backup.
         let part = part_of(path);
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&part);
-        let file = opened.map_err(|error| match error.kind() {
+        let file = directory::create_private(&part).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FileError::Exists(part.display().to_string()),
             _ => failed(error),
         })?;

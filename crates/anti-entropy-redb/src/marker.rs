@@ -1,6 +1,6 @@
 //! The file for the marker of a closed replica.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,12 @@ impl MarkerFile {
     pub fn keep(&self, marker: Marker) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
-        let mut file = File::create(&new)?;
+        // One that a crash has left, or a link that somebody has put there: what that leads to is not written.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = directory::create_private(Path::new(&new))?;
         file.write_all(&marker.to_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;

@@ -1,12 +1,16 @@
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anti_entropy::ConfigError;
 use serde::{Deserialize, Deserializer};
 
 use crate::hex::{self, NoDigit};
+use crate::key_file::check_mode;
+
+/// How much of a file is read: enough for the keys there may be, and a bound if the path is that of a device.
+const MAX_FILE_BYTES: u64 = 4 << 10;
 
 /// The secret key that the nodes of a cluster share: 32 random bytes. Every datagram is encrypted with keys derived
 /// from it.
@@ -167,7 +171,14 @@ impl ClusterKeys {
 }
 
 fn read(path: &Path) -> Result<String, KeyError> {
-    fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })
+    let read = || {
+        let file = File::open(path)?;
+        check_mode(path, &file);
+        let mut text = String::new();
+        file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|source| KeyError::File { path: path.to_owned(), source })
 }
 
 /// Why a text or a file gives no cluster key.
@@ -239,6 +250,21 @@ mod tests {
         let empty = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(ClusterKeys::from_file(empty.path()), Err(KeyError::Length { digits: 0 })));
         assert!(serde_json::from_value::<ClusterKeys>(serde_json::json!([])).is_err());
+    }
+
+    #[cfg(all(unix, feature = "tracing"))]
+    #[test]
+    fn a_file_that_others_may_use_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all("01".repeat(32).as_bytes()).unwrap();
+        for (mode, warned) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o660, 1), (0o602, 1)] {
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            let warnings = crate::swim::tests::log::warnings(|| drop(ClusterKeys::from_file(file.path()).unwrap()));
+            assert_eq!(warnings.len(), warned, "{mode:o}: {warnings:?}");
+            assert!(warnings.iter().all(|line| line.contains("chmod 600") && line.contains(&format!("{mode:o}"))));
+        }
     }
 
     #[test]

@@ -231,7 +231,7 @@ fn certificates(pem: &Pem, what: &'static str) -> Result<Vec<CertificateDer<'sta
 
 fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
     let what = "private key";
-    let content = pem.read().map_err(|source| TlsError::Read { what, file: pem.to_string(), source })?;
+    let content = pem.read_key().map_err(|source| TlsError::Read { what, file: pem.to_string(), source })?;
     PrivateKeyDer::from_pem_slice(&content).map_err(|_| missing(pem, what, "PRIVATE KEY"))
 }
 

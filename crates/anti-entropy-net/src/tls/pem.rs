@@ -4,6 +4,8 @@ use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::key_file::check_mode;
+
 /// The beginning of a block of PEM, which no sensible path contains.
 const BEGIN: &str = "-----BEGIN ";
 
@@ -32,11 +34,22 @@ pub enum Pem {
 
 impl Pem {
     pub(crate) fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        self.read_and(|_, _| {})
+    }
+
+    /// Reads a private key, and warns if others may read it too.
+    pub(crate) fn read_key(&self) -> io::Result<Cow<'_, [u8]>> {
+        self.read_and(check_mode)
+    }
+
+    fn read_and(&self, look: impl FnOnce(&Path, &fs::File)) -> io::Result<Cow<'_, [u8]>> {
         match self {
             Self::Text(text) => Ok(text.as_bytes().into()),
             Self::File(path) => {
                 let mut content = Vec::new();
-                io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, MAX_FILE_BYTES + 1), &mut content)?;
+                let file = fs::File::open(path)?;
+                look(path, &file);
+                io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE_BYTES + 1), &mut content)?;
                 if content.len() as u64 > MAX_FILE_BYTES {
                     return Err(io::Error::other("it is longer than 4 MiB"));
                 }
