@@ -74,7 +74,7 @@ impl Node {
         tokio::spawn(driver);
 
         let key = ClusterKey::from_hex(&settings.key)?;
-        let swim = SwimConfig::new(settings.name, loopback, transport.local_addr(), key)
+        let swim = SwimConfig::new(CLUSTER.parse()?, settings.name, loopback, transport.local_addr(), key)
             .with(|config| config.seeds = settings.seeds);
         let membership = Arc::new(Membership::join(swim).await?);
         let spaces = BTreeMap::from([(SPACE, Arc::new(replica.clone()) as Arc<dyn SpaceReplica>)]);

@@ -6,7 +6,7 @@
 //! strength is a mean cosine (which rounding may lift above 1), the confidence is the strength clamped, the time is that of
 //! the last episode. Where engram depends on chance (the iteration order of hash maps), this is ordered, and takes the time
 //! as an argument, so that what it yields is the same in every run.
-#![allow(dead_code, reason = "each program uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each program uses a part of this")]
 
 pub(crate) mod cluster;
 pub(crate) mod completion;

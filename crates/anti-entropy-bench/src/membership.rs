@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::engine::StateDigest;
+use anti_entropy_net::ClusterName;
 use anti_entropy_net::swim::{ClusterKey, Membership, SwimConfig, SwimStats, SwimTimings};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -90,7 +91,8 @@ fn row(number: usize, nodes: usize, spaces: u64, intervals: u64, before: &SwimSt
 
 fn config(number: usize, seeds: Option<String>) -> SwimConfig {
     let [listen, transport] = [0, 7_001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let config = SwimConfig::new(name(number).as_str().into(), listen, transport, ClusterKey::new([7; 32]));
+    let (cluster, key) = (ClusterName::new("bench").expect("a short name"), ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(cluster, name(number).as_str().into(), listen, transport, key);
     config.with(|config| {
         config.zone = Some("north".into());
         config.seeds = seeds.into_iter().collect();

@@ -113,8 +113,9 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build()?;
         let entered = runtime.enter();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let transport =
-            runtime.block_on(TcpTransport::bind(TcpConfig::new(ClusterName::new("bench")?, name(number), loopback)))?;
+        let cluster = ClusterName::new("bench")?;
+        let config = TcpConfig::new(cluster.clone(), name(number), loopback);
+        let transport = runtime.block_on(TcpTransport::bind(config))?;
         let transport = Arc::new(transport);
         let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default())?;
         runtime.spawn(carry);
@@ -130,7 +131,7 @@ impl Running {
             placed.insert(space, PlacedSpace { replica, nodes: placed_on(space, nodes) });
             handles.insert(space, handle);
         }
-        let config = SwimConfig::new(name(number), loopback, transport.local_addr(), ClusterKey::new([7; 32]));
+        let config = SwimConfig::new(cluster, name(number), loopback, transport.local_addr(), ClusterKey::new([7; 32]));
         let config = config.with(|config| config.seeds = seeds);
         let membership = Arc::new(runtime.block_on(Membership::join(config))?);
         let (spaces, watched) = watch::channel(placed);

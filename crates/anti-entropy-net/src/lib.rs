@@ -126,6 +126,7 @@ mod receive_queue;
 mod refusal;
 mod refusal_reasons;
 mod send_queue;
+mod snapshot;
 mod stats;
 #[cfg(feature = "swim")]
 pub mod swim;
@@ -152,6 +153,7 @@ pub use prometheus::{PrometheusConfig, PrometheusEndpoint, PrometheusError};
 #[cfg(feature = "quic")]
 pub use quic::{QuicConfig, QuicTransport};
 pub use refusal::{ConnectionRefusal, ConnectionRefusalReason, RefusedConnections};
+pub use snapshot::{PutBack, SnapshotConfig, SnapshotDetector, SnapshotReading};
 pub use stats::{DroppedFrames, TransportStats};
 pub use tcp::{TcpConfig, TcpTransport};
 #[cfg(feature = "test-ca")]

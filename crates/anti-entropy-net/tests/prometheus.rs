@@ -186,7 +186,8 @@ mod swim {
     async fn join(name: &str, seeds: Vec<String>) -> Arc<Membership> {
         let key = ClusterKey::from_hex(&"5e".repeat(32)).unwrap();
         let transport = "127.0.0.1:7001".parse().unwrap();
-        let config = SwimConfig::new(peer(name), loopback(), transport, key).with(|config| config.seeds = seeds);
+        let config = SwimConfig::new(super::common::cluster(), peer(name), loopback(), transport, key);
+        let config = config.with(|config| config.seeds = seeds);
         let membership = Arc::new(Membership::join(config).await.unwrap());
         tokio::spawn(MembershipMetrics::new(&peer(name)).run(Arc::clone(&membership)));
         membership

@@ -45,7 +45,13 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
         drive(engine, Arc::clone(&transport), clock, DriverConfig::default()).expect("the settings are valid");
     tokio::spawn(driver);
     let timings = SwimTimings::default().with(|timings| timings.seed_retry_min = Duration::from_millis(50));
-    let config = SwimConfig::new(name.into(), loopback(), transport.local_addr(), ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(
+        "test".parse().expect("a short name"),
+        name.into(),
+        loopback(),
+        transport.local_addr(),
+        ClusterKey::new([7; 32]),
+    );
     let membership = Arc::new(
         Membership::join(config.with(|config| {
             config.seeds = seeds;
@@ -106,7 +112,8 @@ async fn what_a_busy_engine_holds_is_announced_without_waiting_for_it() {
         .unwrap();
     has_begun.await.unwrap();
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 7_001));
-    let config = SwimConfig::new("b".into(), loopback(), nowhere, ClusterKey::new([7; 32]));
+    let cluster = "test".parse().expect("a short name");
+    let config = SwimConfig::new(cluster, "b".into(), loopback(), nowhere, ClusterKey::new([7; 32]));
     let seeds = vec![a.membership.local_addr().to_string()];
     let b = Membership::join(config.with(|config| config.seeds = seeds)).await.expect("loopback");
     // If it waited for the engine, this would not come before the deadline.

@@ -48,11 +48,9 @@ fn announcements_alone() -> GossipConfig {
 
 async fn start(name: &'static str, seeds: Vec<String>) -> Node {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let transport = Arc::new(
-        TcpTransport::bind(TcpConfig::new(ClusterName::new("test").unwrap(), name.into(), loopback))
-            .await
-            .expect("loopback"),
-    );
+    let cluster = ClusterName::new("test").unwrap();
+    let config = TcpConfig::new(cluster.clone(), name.into(), loopback);
+    let transport = Arc::new(TcpTransport::bind(config).await.expect("loopback"));
     let (channels, carry) = Channels::new(Arc::clone(&transport), ChannelsConfig::default()).unwrap();
     tokio::spawn(carry);
     let pool = Pool::new(PoolConfig::default().with(|config| config.threads = 2.try_into().unwrap())).unwrap();
@@ -63,7 +61,7 @@ async fn start(name: &'static str, seeds: Vec<String>) -> Node {
         tokio::spawn(frames);
         handles.insert(space, handle);
     }
-    let config = SwimConfig::new(name.into(), loopback, transport.local_addr(), ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(cluster, name.into(), loopback, transport.local_addr(), ClusterKey::new([7; 32]));
     let config = config.with(|config| {
         config.seeds = seeds;
         config.timings = SwimTimings::default().with(|timings| {

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anti_entropy::engine::StateDigest;
-use anti_entropy_net::swim::{ClusterKey, JoinError, Membership, MembershipEvent, SwimConfig, SwimTimings};
+use anti_entropy_net::PutBack;
+use anti_entropy_net::swim::{
+    ClusterKey, ClusterKeys, JoinError, KeysError, Membership, MembershipEvent, SwimConfig, SwimTimings,
+};
 
 /// How long a test waits for what must happen; never reached when all is well.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -17,7 +20,13 @@ fn config(name: &str, seeds: &[String]) -> SwimConfig {
         timings.seed_retry_min = Duration::from_millis(50);
         timings.seed_retry_max = Duration::from_millis(500);
     });
-    let config = SwimConfig::new(name.into(), listen, transport, ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(
+        "test".parse().expect("a short name"),
+        name.into(),
+        listen,
+        transport,
+        ClusterKey::new([7; 32]),
+    );
     config.with(|config| {
         config.seeds = seeds.to_vec();
         config.timings = timings;
@@ -57,10 +66,10 @@ async fn nodes_find_each_other_by_a_name_and_learn_what_is_announced_before_anyt
 async fn strangers_are_refused_and_counted() {
     let a = Membership::join(config("a", &[])).await.unwrap();
     let seeds = [a.local_addr().to_string()];
-    let stranger = config("b", &seeds).with(|c| c.key = ClusterKey::new([8; 32]));
+    let stranger = config("b", &seeds).with(|c| c.keys = ClusterKey::new([8; 32]).into());
     let stranger = Membership::join(stranger).await.unwrap();
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for garbage in [&[][..], &[1; 33], &[1; 34], &[9; 100], &[1; 1_233]] {
+    for garbage in [&[][..], &[2; 57], &[2; 58], &[9; 100], &[2; 1_233]] {
         socket.send_to(garbage, a.local_addr()).await.unwrap();
     }
     let counted = async {
@@ -75,6 +84,52 @@ async fn strangers_are_refused_and_counted() {
     tokio::time::timeout(DEADLINE, counted).await.unwrap();
     assert!(a.stats().last_refusal.is_some());
     assert!(a.members().is_empty() && stranger.members().is_empty());
+}
+
+#[tokio::test]
+async fn a_process_that_was_put_back_comes_back_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("generation");
+    std::fs::write(&file, "1").unwrap();
+    let watching = |config: &mut SwimConfig| {
+        config.snapshots.generation_files = vec![file.clone()];
+        config.snapshots.check_interval = Duration::from_millis(5);
+        config.snapshots.clock_jump = Duration::from_secs(60 * 60);
+    };
+    let a = Membership::join(config("a", &[])).await.unwrap();
+    let b = Membership::join(config("b", &[a.local_addr().to_string()]).with(watching)).await.unwrap();
+    let Some(MembershipEvent::Up { member: before }) = next(&a).await else { panic!("b is not up") };
+    let noticed = async || tokio::time::timeout(DEADLINE, b.put_back()).await.unwrap();
+    std::fs::write(&file, "2").unwrap();
+    assert_eq!(noticed().await, Some(PutBack::Generation { file: file.clone() }));
+    let after = loop {
+        if let Some(MembershipEvent::Up { member } | MembershipEvent::Changed { member }) = next(&a).await {
+            break member;
+        }
+    };
+    assert!(after.generation > before.generation);
+    b.report_put_back().await;
+    assert_eq!(noticed().await, Some(PutBack::Reported));
+    assert_eq!(b.stats().put_backs, 2);
+    b.leave().await;
+    assert_eq!(noticed().await, None);
+}
+
+#[tokio::test]
+async fn other_keys_are_taken_while_it_runs_unless_they_make_no_sense() {
+    let [old, new] = [7, 9].map(|byte| ClusterKey::new([byte; 32]));
+    let a = Membership::join(config("a", &[])).await.unwrap();
+    for wrong in [vec![old.clone()], [10, 11, 12].map(|byte| ClusterKey::new([byte; 32])).into()] {
+        let refused = a.set_keys(ClusterKeys::new(old.clone(), wrong)).await.unwrap_err();
+        assert!(matches!(&refused, KeysError::Config(error) if error.field == "keys"), "{refused}");
+    }
+    a.set_keys(ClusterKeys::new(old, [new.clone()])).await.unwrap();
+    let seeds = [a.local_addr().to_string()];
+    let b = Membership::join(config("b", &seeds).with(|config| config.keys = new.clone().into())).await.unwrap();
+    a.set_keys(new.clone()).await.unwrap();
+    assert!(matches!(next(&b).await, Some(MembershipEvent::Up { .. })));
+    a.leave().await;
+    assert_eq!(a.set_keys(new).await, Err(KeysError::Left));
 }
 
 #[tokio::test]
@@ -134,7 +189,9 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
             .await
             .is_ok()
     );
-    let spoils: [(&str, Spoil); 40] = [
+    let spoils: [(&str, Spoil); 42] = [
+        ("keys", |c| c.keys = ClusterKeys::new(ClusterKey::new([7; 32]), [ClusterKey::new([7; 32])])),
+        ("snapshots.clock_jump", |c| c.snapshots.clock_jump = Duration::ZERO),
         ("name", |c| c.name = "".into()),
         ("name", |c| c.name = "n".repeat(256).as_str().into()),
         ("zone", |c| c.zone = Some(String::new())),

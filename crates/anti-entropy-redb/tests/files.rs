@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::store::{Commit, MetaSlot};
-use anti_entropy::{Continuity, KeyHash, KeyRange, Keyed, LastWriterWins, Opening, Replica, Store};
+use anti_entropy::{Continuity, KeyHash, KeyRange, Keyed, LastWriterWins, Marker, Opening, Replica, Store};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, TableDefinition};
 
@@ -307,4 +307,30 @@ fn a_backup_has_its_name_once_it_is_whole() {
     fs::remove_file(&part).unwrap();
     file.backup(&copy).unwrap();
     assert!(copy.exists() && !part.exists());
+}
+
+/// With any umask: what is made has no rights that would have to be taken away.
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read_what_is_made_and_nothing_is_written_through_a_link() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mode = |name: &str| std::fs::symlink_metadata(path(name)).unwrap().mode() & 0o7777;
+    let config = RedbConfig::new(Schema::new("modes", 1));
+    let file = RedbFile::create(path("database"), config.clone()).unwrap();
+    file.backup(path("backup")).unwrap();
+    let marker = MarkerFile::new(path("marker"));
+    // Somebody has put a link where the marker is written first.
+    std::fs::write(path("victim"), "untouched").unwrap();
+    symlink(path("victim"), path("marker.new")).unwrap();
+    marker.keep(Marker::from_bytes([7; 16])).unwrap();
+    assert_eq!(std::fs::read_to_string(path("victim")).unwrap(), "untouched");
+    assert_eq!(["database", "backup", "marker"].map(mode), [0o600; 3]);
+    // A link that leads nowhere makes no database elsewhere.
+    symlink(path("elsewhere"), path("link")).unwrap();
+    RedbFile::create(path("link"), config).unwrap_err();
+    assert!(!path("elsewhere").exists());
+    assert_eq!(marker.take().unwrap(), Continuity::Marker(Marker::from_bytes([7; 16])));
 }

@@ -5,12 +5,14 @@ use anti_entropy::PeerId;
 use serde::Deserialize;
 
 use super::identity::MAX_ZONE_BYTES;
-use super::key::ClusterKey;
+use super::key::ClusterKeys;
 use super::limits::SwimLimits;
 use super::link::Link;
 use super::timings::SwimTimings;
 use crate::address::why_unreachable;
 use crate::checks::name_fits;
+use crate::cluster_name::ClusterName;
+use crate::snapshot::SnapshotConfig;
 
 /// The configuration of a [`Membership`](super::Membership): this node's name and addresses, where it finds others, and
 /// the key that it shares with them.
@@ -20,13 +22,14 @@ use crate::checks::name_fits;
 ///
 /// let key = "5e".repeat(32);
 /// let written = format!(
-///     r#"{{ "name": "node-1", "listen": "10.0.0.1:7946", "transport": "10.0.0.1:7001",
-///          "zone": "north", "seeds": ["node-2.example:7946"], "key": "{key}" }}"#,
+///     r#"{{ "cluster": "orders", "name": "node-1", "listen": "10.0.0.1:7946", "transport": "10.0.0.1:7001",
+///          "zone": "north", "seeds": ["node-2.example:7946"], "keys": ["{key}"] }}"#,
 /// );
 /// let read: SwimConfig = serde_json::from_str(&written)?;
 ///
 /// let (listen, transport) = ("10.0.0.1:7946".parse()?, "10.0.0.1:7001".parse()?);
-/// let config = SwimConfig::new("node-1".into(), listen, transport, ClusterKey::from_hex(&key)?).with(|config| {
+/// let key = ClusterKey::from_hex(&key)?;
+/// let config = SwimConfig::new("orders".parse()?, "node-1".into(), listen, transport, key).with(|config| {
 ///     config.zone = Some("north".into());
 ///     config.seeds = vec!["node-2.example:7946".into()];
 /// });
@@ -38,6 +41,9 @@ use crate::checks::name_fits;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SwimConfig {
+    /// The name of the cluster. It goes into the keys of datagrams: nodes of clusters with different names do not find
+    /// each other, even if they share a key.
+    pub cluster: ClusterName,
     /// This node's name: 1 to 255 bytes. No other node may have it. If two processes have one name, the one that
     /// started later replaces the other.
     pub name: PeerId,
@@ -60,8 +66,12 @@ pub struct SwimConfig {
     /// waits until others find it.
     #[serde(default)]
     pub seeds: Vec<String>,
-    /// The key that the nodes of the cluster share.
-    pub key: ClusterKey,
+    /// The key that the nodes of the cluster share; or several while it is being changed, of which the first is sent
+    /// with.
+    pub keys: ClusterKeys,
+    /// How it is noticed that the process was put back to an earlier state.
+    #[serde(default)]
+    pub snapshots: SnapshotConfig,
     /// How often something is done, and how long something may take.
     #[serde(default)]
     pub timings: SwimTimings,
@@ -72,15 +82,23 @@ pub struct SwimConfig {
 
 impl SwimConfig {
     /// A node without zone or seeds, with the default timings and limits.
-    pub fn new(name: PeerId, listen: SocketAddr, transport: SocketAddr, key: ClusterKey) -> Self {
+    pub fn new(
+        cluster: ClusterName,
+        name: PeerId,
+        listen: SocketAddr,
+        transport: SocketAddr,
+        keys: impl Into<ClusterKeys>,
+    ) -> Self {
         Self {
+            cluster,
             name,
             listen,
             advertise: None,
             transport,
             zone: None,
             seeds: Vec::new(),
-            key,
+            keys: keys.into(),
+            snapshots: SnapshotConfig::default(),
             timings: SwimTimings::default(),
             limits: SwimLimits::default(),
         }
@@ -110,7 +128,9 @@ impl SwimConfig {
             None => self.can_listen()?,
         }
         is_reachable("transport", self.transport)?;
+        self.keys.validate()?;
         self.validate_seeds()?;
+        self.snapshots.validate().map_err(|error| error.within("snapshots"))?;
         self.timings.validate().map_err(|error| error.within("timings"))?;
         self.limits.validate().map_err(|error| error.within("limits"))
     }

@@ -7,7 +7,7 @@ use foca::PeriodicParams;
 
 use super::announce::ANNOUNCEMENT_BYTES;
 use super::config::SwimConfig;
-use super::header::MAX_CONTENTS_BYTES;
+use super::header::{HEARD_BYTES, MAX_CONTENTS_BYTES};
 
 /// The settings of foca. Its packets leave room for the header, the tag, and at least one announcement.
 pub(super) fn foca_config(config: &SwimConfig) -> foca::Config {
@@ -20,7 +20,8 @@ pub(super) fn foca_config(config: &SwimConfig) -> foca::Config {
         max_transmissions: limits.news_repeats,
         suspect_to_down_after: timings.suspect_for,
         remove_down_after: Some(timings.forget_down_after),
-        max_packet_size: NonZeroUsize::new(MAX_CONTENTS_BYTES - 1 - ANNOUNCEMENT_BYTES).expect("it is a constant"),
+        max_packet_size: NonZeroUsize::new(MAX_CONTENTS_BYTES - HEARD_BYTES - 1 - ANNOUNCEMENT_BYTES)
+            .expect("it is a constant"),
         notify_down_members: true,
         periodic_announce: one(timings.exchange_interval),
         periodic_announce_to_down_members: one(timings.look_for_down_interval),

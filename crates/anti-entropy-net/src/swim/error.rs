@@ -23,6 +23,18 @@ pub enum JoinError {
     NoRandom,
 }
 
+/// Why the keys were not changed. Those from before are still used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// There are too many, or one is there twice.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// This node has left.
+    #[error("the keys were not changed: this node has left the cluster; join again with the new ones")]
+    Left,
+}
+
 /// Why a state cannot be announced. What was announced before still is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

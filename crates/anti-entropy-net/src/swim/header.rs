@@ -8,11 +8,17 @@ use super::reader::Reader;
 pub(super) const MAX_DATAGRAM_BYTES: usize = 1_280 - 40 - 8;
 /// The length of a hello. It is padded, so that a reply of the same length is long enough.
 pub(super) const HELLO_BYTES: usize = 512;
-pub(super) const HEADER_BYTES: usize = 18;
+/// The length of the number that a datagram's key is derived from: of 192 bits, any number can be drawn at random.
+pub(super) const NONCE_BYTES: usize = 24;
+pub(super) const HEADER_BYTES: usize = 18 + NONCE_BYTES;
 pub(super) const TAG_BYTES: usize = 16;
+/// The length of what was heard of the receiver, the first in most contents.
+pub(super) const HEARD_BYTES: usize = 8;
 /// The longest contents.
 pub(super) const MAX_CONTENTS_BYTES: usize = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The shortest datagram of any version.
+const SHORTEST_BYTES: usize = 34;
 
 /// The kinds of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,7 @@ pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) sender: BootId,
     pub(super) counter: u64,
+    pub(super) nonce: [u8; NONCE_BYTES],
 }
 
 /// Why a header could not be decoded.
@@ -54,16 +61,18 @@ impl Header {
         bytes[0] = VERSION;
         bytes[1] = self.kind as u8;
         bytes[2..10].copy_from_slice(&self.sender.0);
-        bytes[10..].copy_from_slice(&self.counter.to_be_bytes());
+        bytes[10..18].copy_from_slice(&self.counter.to_be_bytes());
+        bytes[18..].copy_from_slice(&self.nonce);
         bytes
     }
 
     pub(super) fn decode(datagram: &[u8]) -> Result<Self, HeaderError> {
+        // First, so that a datagram of version 1, which may be shorter, is called what it is.
+        if datagram.len() >= SHORTEST_BYTES && datagram[0] != VERSION {
+            return Err(HeaderError::OtherVersion);
+        }
         if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > MAX_DATAGRAM_BYTES {
             return Err(HeaderError::Length);
-        }
-        if datagram[0] != VERSION {
-            return Err(HeaderError::OtherVersion);
         }
         let kind = match datagram[1] {
             1 => Kind::Hello,
@@ -75,6 +84,8 @@ impl Header {
         };
         let mut reader = Reader(&datagram[2..]);
         let sender = BootId(reader.array().ok_or(HeaderError::Length)?);
-        Ok(Self { kind, sender, counter: reader.u64().ok_or(HeaderError::Length)? })
+        let counter = reader.u64().ok_or(HeaderError::Length)?;
+        let nonce = reader.array().ok_or(HeaderError::Length)?;
+        Ok(Self { kind, sender, counter, nonce })
     }
 }

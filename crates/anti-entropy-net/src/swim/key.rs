@@ -1,12 +1,16 @@
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use anti_entropy::ConfigError;
 use serde::{Deserialize, Deserializer};
 
 use crate::hex::{self, NoDigit};
 use crate::key_file::warn_if_loose;
+
+/// How much of a file is read: enough for the keys there may be, and a bound if the path is that of a device.
+const MAX_FILE_BYTES: u64 = 4 << 10;
 
 /// The secret key that the nodes of a cluster share: 32 random bytes. Every datagram is encrypted with keys derived
 /// from it.
@@ -49,10 +53,7 @@ impl ClusterKey {
     /// # Errors
     /// [`KeyError`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let path = path.as_ref();
-        warn_if_loose(path);
-        let text = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-        Self::from_hex(&text)
+        Self::from_hex(&read(path.as_ref())?)
     }
 
     pub(super) fn bytes(&self) -> &[u8; Self::BYTES] {
@@ -70,6 +71,114 @@ impl<'de> Deserialize<'de> for ClusterKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_hex(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
+}
+
+/// The keys of a cluster: one that datagrams are sent with, and those that are accepted, among them the one that is sent
+/// with. There is more than one while the key is being changed. docs/operations.md has the steps.
+///
+/// ```
+/// use anti_entropy_net::swim::{ClusterKey, ClusterKeys};
+///
+/// let (old, new) = (ClusterKey::new([1; 32]), ClusterKey::new([2; 32]));
+/// let first = ClusterKeys::new(old.clone(), [new.clone()]);
+/// let second = ClusterKeys::new(new.clone(), [old]);
+/// let third = ClusterKeys::from(new);
+/// assert!([first, second, third].iter().all(|keys| keys.validate().is_ok()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct ClusterKeys {
+    sending: ClusterKey,
+    /// Further ones that are accepted.
+    accepted: Vec<ClusterKey>,
+}
+
+/// How keys are written: one, or a list of which the first is sent with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    One(ClusterKey),
+    Several(Vec<ClusterKey>),
+}
+
+impl TryFrom<Written> for ClusterKeys {
+    type Error = KeyError;
+
+    fn try_from(written: Written) -> Result<Self, KeyError> {
+        match written {
+            Written::One(key) => Ok(key.into()),
+            Written::Several(keys) => Self::of(keys),
+        }
+    }
+}
+
+impl From<ClusterKey> for ClusterKeys {
+    fn from(key: ClusterKey) -> Self {
+        Self::new(key, [])
+    }
+}
+
+impl ClusterKeys {
+    /// How many keys may be accepted: the old one and the new one, and one more for whoever begins a change before the
+    /// last one has ended. Each is tried on what strangers send.
+    pub const MAX: usize = 3;
+
+    /// The key that is sent with, and further keys that are accepted.
+    pub fn new(sending: ClusterKey, accepted: impl IntoIterator<Item = ClusterKey>) -> Self {
+        Self { sending, accepted: accepted.into_iter().collect() }
+    }
+
+    /// The keys in a file: one a line, as [`ClusterKey::from_hex`] reads it. The first is sent with, and all are
+    /// accepted. Empty lines are ignored.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let text = read(path.as_ref())?;
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        Self::of(lines.map(ClusterKey::from_hex).collect::<Result<_, _>>()?)
+    }
+
+    /// Checks that there are no more than [`MAX`](Self::MAX), each once.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field `keys`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let keys: Vec<_> = self.all().collect();
+        let twice = (1..keys.len()).any(|at| keys[..at].contains(&keys[at]));
+        if keys.len() <= Self::MAX && !twice {
+            return Ok(());
+        }
+        let bound = "1 to 3 different keys, of which the first is sent with";
+        Err(ConfigError::new("keys", format_args!("{} keys", keys.len()), bound))
+    }
+
+    fn of(keys: Vec<ClusterKey>) -> Result<Self, KeyError> {
+        let mut keys = keys.into_iter();
+        let sending = keys.next().ok_or(KeyError::Length { digits: 0 })?;
+        Ok(Self::new(sending, keys))
+    }
+
+    /// The key that is sent with.
+    pub(super) fn sending(&self) -> &ClusterKey {
+        &self.sending
+    }
+
+    /// Those that are accepted.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ClusterKey> {
+        std::iter::once(&self.sending).chain(&self.accepted)
+    }
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    let read = || {
+        let file = File::open(path)?;
+        warn_if_loose(path);
+        let mut text = String::new();
+        file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|source| KeyError::File { path: path.to_owned(), source })
 }
 
 /// Why a text or a file gives no cluster key.
@@ -123,6 +232,51 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         assert_eq!(ClusterKey::from_file(file.path()).unwrap(), ClusterKey::new(bytes));
         assert_eq!(serde_json::from_value::<ClusterKey>(text.into()).unwrap(), ClusterKey::new(bytes));
+    }
+
+    #[test]
+    fn a_file_has_a_key_a_line_and_the_first_is_sent_with() {
+        let [old, new] = [1, 2].map(|byte| ClusterKey::new([byte; 32]));
+        let text = format!("{}\n\n{}\n", "02".repeat(32), "01".repeat(32));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let keys = ClusterKeys::from_file(file.path()).unwrap();
+        assert_eq!(keys, ClusterKeys::new(new.clone(), [old.clone()]));
+        assert_eq!((keys.sending(), keys.all().collect::<Vec<_>>()), (&new, vec![&new, &old]));
+        let one = serde_json::json!("01".repeat(32));
+        let several = serde_json::json!(["02".repeat(32), "01".repeat(32)]);
+        assert_eq!(serde_json::from_value::<ClusterKeys>(one).unwrap(), old.into());
+        assert_eq!(serde_json::from_value::<ClusterKeys>(several).unwrap(), keys);
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(ClusterKeys::from_file(empty.path()), Err(KeyError::Length { digits: 0 })));
+        assert!(serde_json::from_value::<ClusterKeys>(serde_json::json!([])).is_err());
+    }
+
+    #[cfg(all(unix, feature = "tracing"))]
+    #[test]
+    fn a_file_that_others_may_use_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all("01".repeat(32).as_bytes()).unwrap();
+        for (mode, warned) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o660, 1), (0o602, 1)] {
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            let warnings = crate::swim::tests::log::warnings(|| drop(ClusterKeys::from_file(file.path()).unwrap()));
+            assert_eq!(warnings.len(), warned, "{mode:o}: {warnings:?}");
+            assert!(warnings.iter().all(|line| line.contains("chmod 600") && line.contains(&format!("{mode:o}"))));
+        }
+    }
+
+    #[test]
+    fn there_are_one_to_three_keys_each_once() {
+        let keys = |bytes: &[u8]| ClusterKeys::of(bytes.iter().map(|&byte| ClusterKey::new([byte; 32])).collect());
+        for good in [&[1][..], &[1, 2], &[3, 1, 2]] {
+            assert_eq!(keys(good).unwrap().validate(), Ok(()), "{good:?}");
+        }
+        for bad in [&[1, 1][..], &[1, 2, 1], &[1, 2, 2], &[1, 2, 3, 4]] {
+            let error = keys(bad).unwrap().validate().unwrap_err();
+            assert!(error.field == "keys" && error.value == format!("{} keys", bad.len()), "{error}");
+        }
     }
 
     #[test]

@@ -7,23 +7,26 @@ use std::time::Duration;
 use anti_entropy::PeerId;
 use anti_entropy::engine::StateDigest;
 use anti_entropy::summary::Root;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::announce::{ALL_SHARED, Announcements};
 use super::boot_id::BootId;
 use super::config::SwimConfig;
-use super::error::{AnnounceError, JoinError};
+use super::entropy::{NoEntropy, SystemEntropy, draw};
+use super::error::{AnnounceError, JoinError, KeysError};
 use super::event::{Member, MembershipEvent};
 use super::header::MAX_DATAGRAM_BYTES;
+use super::key::ClusterKeys;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::node::{Node, Shared};
 use super::stats::{Stats, SwimStats};
+use crate::monitor::Monitor;
+use crate::snapshot::{PutBack, SnapshotDetector, SnapshotReading};
 use crate::task::Task;
 
 /// How many datagrams are read before anything else gets its turn.
@@ -50,6 +53,8 @@ pub struct Membership {
 #[derive(Debug)]
 enum Order {
     Seeds(Vec<SocketAddr>),
+    Keys(ClusterKeys),
+    PutBack(PutBack),
     Leave,
 }
 
@@ -64,7 +69,9 @@ impl Membership {
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
     pub async fn join(mut config: SwimConfig) -> Result<Self, JoinError> {
         config.validate()?;
-        let drawn = draw()?;
+        let mut entropy = Box::new(SystemEntropy::new());
+        let boot = BootId::draw(&mut *entropy).map_err(|NoEntropy| JoinError::NoRandom)?;
+        let seed = u64::from_be_bytes(draw(&mut *entropy).map_err(|NoEntropy| JoinError::NoRandom)?);
         let failed = |source| JoinError::Listen { address: config.listen, source };
         let socket = UdpSocket::bind(config.listen).await.map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
@@ -73,11 +80,14 @@ impl Membership {
             announcements: Announcements::new(config.limits.max_spaces),
             mailbox: Mailbox::new(config.limits.max_spaces).on(link),
             stats: Stats::default(),
+            put_back: Monitor::default(),
         });
         let (orders, given) = mpsc::channel(1);
         let (probe_interval, max_spaces) = (config.timings.probe_interval, config.limits.max_spaces);
         let address = config.advertise.unwrap_or(local_addr);
-        let node = Node::new(config, address, drawn, Arc::clone(&shared), Duration::ZERO);
+        let detector = SnapshotDetector::new(config.snapshots.clone(), SnapshotReading::now(&config.snapshots))?;
+        let node = Node::new(config, address, (boot, seed), entropy, Arc::clone(&shared), Duration::ZERO)
+            .map_err(|NoEntropy| JoinError::NoRandom)?;
         let run = Run {
             node,
             socket,
@@ -89,6 +99,7 @@ impl Membership {
             resolving: JoinSet::new(),
         };
         let running = Mutex::new(Some(Task::spawn(&Handle::current(), run.run(given))));
+        tokio::spawn(watch(detector, orders.downgrade()));
         Ok(Self { local_addr, shared, orders, running, probe_interval, max_spaces })
     }
 
@@ -140,6 +151,39 @@ impl Membership {
         self.shared.announcements.remove(space)
     }
 
+    /// Accepts other keys from now on, and sends with the first of them. Sessions and members stay.
+    ///
+    /// To change the key of a cluster that runs: first let every node accept the new key too, then send with it, then
+    /// forget the old one, each on all nodes before the next. docs/operations.md has the steps.
+    ///
+    /// # Errors
+    /// [`KeysError::Config`] if there are too many keys or one is there twice, and [`KeysError::Left`] if this node has
+    /// left; nothing has changed.
+    pub async fn set_keys(&self, keys: impl Into<ClusterKeys>) -> Result<(), KeysError> {
+        let keys = keys.into();
+        keys.validate()?;
+        self.orders.send(Order::Keys(keys)).await.map_err(|_| KeysError::Left)
+    }
+
+    /// Waits until this node notices that it was put back to an earlier state, or that it runs twice: by its clocks, by
+    /// the virtual machine's generation, or by what peers have heard of it. The membership itself comes back under a new
+    /// boot id. The application should let its replicas take new ids, since what they have written since may be known
+    /// to others under dots that are given out again. It also comes when this was noticed before it was waited for;
+    /// several are told as one. Returns `None` after this node has left. Dropping the future loses nothing.
+    pub async fn put_back(&self) -> Option<PutBack> {
+        self.shared
+            .put_back
+            .wait(|noticed| noticed.how.take().map(Some).or_else(|| noticed.closed.then_some(None)))
+            .await
+    }
+
+    /// Tells the membership that the process was put back, if the application noticed it by other means, such as the
+    /// hook of a hypervisor or of a tool for checkpoints. [`put_back`](Self::put_back) reports it as well.
+    pub async fn report_put_back(&self) {
+        // If the node has left there is nothing to come back to.
+        let _ = self.orders.send(Order::PutBack(PutBack::Reported)).await;
+    }
+
     /// The counters as they are now.
     pub fn stats(&self) -> SwimStats {
         self.shared.stats.snapshot()
@@ -165,16 +209,15 @@ impl Membership {
     }
 }
 
-/// A boot id that no other process has, and a seed for random delays.
-fn draw() -> Result<(BootId, u64), JoinError> {
-    let mut drawn = [0; 16];
-    SystemRandom::new().fill(&mut drawn).map_err(|_| JoinError::NoRandom)?;
-    let (boot, seed) = drawn.split_at(8);
-    let boot = BootId(boot.try_into().expect("half of 16 bytes"));
-    if boot == BootId::UNKNOWN {
-        return Err(JoinError::NoRandom);
+/// Looks again and again whether the process was put back, until the node has ended.
+async fn watch(mut detector: SnapshotDetector, orders: mpsc::WeakSender<Order>) {
+    loop {
+        sleep(detector.config().check_interval).await;
+        let Some(orders) = orders.upgrade() else { return };
+        if let Some(how) = detector.observe(SnapshotReading::now(detector.config())) {
+            let _ = orders.send(Order::PutBack(how)).await;
+        }
     }
-    Ok((boot, u64::from_be_bytes(seed.try_into().expect("half of 16 bytes"))))
 }
 
 /// The node with its socket and its clock.
@@ -207,6 +250,8 @@ impl Run {
                 () = sleep_until(Instant::now() + next) => {}
                 order = orders.recv() => match order {
                     Some(Order::Seeds(addresses)) => self.node.handle_seeds(self.now(), addresses),
+                    Some(Order::Keys(keys)) => self.node.set_keys(keys),
+                    Some(Order::PutBack(how)) => self.node.was_put_back(self.now(), how),
                     Some(Order::Leave) | None => break,
                 },
             }
@@ -214,6 +259,8 @@ impl Run {
         self.node.leave(self.now());
         self.transmit();
         self.shared.mailbox.close();
+        self.shared.put_back.lock().closed = true;
+        self.shared.put_back.wake();
     }
 
     fn now(&self) -> Duration {
@@ -233,7 +280,7 @@ impl Run {
                         stats.datagrams_received += 1;
                         stats.bytes_received += length as u64;
                     });
-                    self.node.handle_datagram(self.now(), from, &mut buffer[..length]);
+                    self.node.handle_datagram(self.now(), from, &buffer[..length]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Some systems report here what became of an earlier datagram; that one was lost, and that is all.

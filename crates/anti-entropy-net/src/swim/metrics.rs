@@ -17,6 +17,7 @@ const REFUSED_DATAGRAMS: &str = "anti_entropy_net_swim_refused_datagrams_total";
 const SENT_HELLOS: &str = "anti_entropy_net_swim_sent_hellos_total";
 const SESSIONS: &str = "anti_entropy_net_swim_sessions_total";
 const REJOINS: &str = "anti_entropy_net_swim_rejoins_total";
+const PUT_BACKS: &str = "anti_entropy_net_swim_put_backs_total";
 const MEMBERS: &str = "anti_entropy_net_swim_members";
 
 /// What the counters are. docs/operations.md has the same table, and a test compares the two.
@@ -30,7 +31,8 @@ const COUNTERS: &[(&str, Unit, &str)] = &[
     (REFUSED_DATAGRAMS, Unit::Count, "datagrams refused, by cause"),
     (SENT_HELLOS, Unit::Count, "hellos sent"),
     (SESSIONS, Unit::Count, "sessions begun, one with each process of a peer"),
-    (REJOINS, Unit::Count, "times that this node came back after it was declared down"),
+    (REJOINS, Unit::Count, "times that this node came back: it was declared down or put back, or heard nobody"),
+    (PUT_BACKS, Unit::Count, "times that this node noticed that it was put back to an earlier state, or runs twice"),
 ];
 
 fn counts(stats: &SwimStats) -> Vec<Count> {
@@ -44,6 +46,7 @@ fn counts(stats: &SwimStats) -> Vec<Count> {
         (SENT_HELLOS, None, stats.hellos_sent),
         (SESSIONS, None, stats.sessions),
         (REJOINS, None, stats.rejoins),
+        (PUT_BACKS, None, stats.put_backs),
     ];
     let refused = |(cause, count)| (REFUSED_DATAGRAMS, Some(("cause", cause)), count);
     counts.extend(stats.refused.by_cause().into_iter().map(refused));
@@ -60,7 +63,7 @@ fn counts(stats: &SwimStats) -> Vec<Count> {
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let name = anti_entropy::PeerId::from("node-1");
 /// let key = ClusterKey::from_hex(&"5e".repeat(32))?;
-/// let config = SwimConfig::new(name.clone(), "127.0.0.1:0".parse()?, "127.0.0.1:7001".parse()?, key);
+/// let config = SwimConfig::new("orders".parse()?, name.clone(), "127.0.0.1:0".parse()?, "127.0.0.1:7001".parse()?, key);
 /// let membership = Arc::new(Membership::join(config).await?);
 /// let publishing = tokio::spawn(MembershipMetrics::new(&name).run(Arc::clone(&membership)));
 /// // At the end:

@@ -19,11 +19,13 @@
 //! let any_port = "127.0.0.1:0".parse()?;
 //! let (a_transport, b_transport) = ("127.0.0.1:7001".parse()?, "127.0.0.1:7002".parse()?);
 //!
-//! let a = Membership::join(SwimConfig::new("a".into(), any_port, a_transport, key.clone())).await?;
+//! let cluster: anti_entropy_net::ClusterName = "orders".parse()?;
+//! let config = SwimConfig::new(cluster.clone(), "a".into(), any_port, a_transport, key.clone());
+//! let a = Membership::join(config).await?;
 //! let state = StateDigest::from_bytes([0xAA; 32]); // of a replica: its handle knows it
 //! a.announce(1, state)?;
 //! let seeds = vec![format!("localhost:{}", a.local_addr().port())];
-//! let config = SwimConfig::new("b".into(), any_port, b_transport, key).with(|config| config.seeds = seeds);
+//! let config = SwimConfig::new(cluster, "b".into(), any_port, b_transport, key).with(|config| config.seeds = seeds);
 //! let b = Membership::join(config).await?;
 //!
 //! let Some(MembershipEvent::Up { member }) = b.next_event().await else { panic!("a was first") };
@@ -50,12 +52,28 @@
 //! can make members appear down to each other.
 //!
 //! A node that has the key is trusted: it can speak for any other node. Give the key to nobody else. If it leaks,
-//! change it on all nodes; nodes with different keys form separate clusters. Who may read and write data is for the
-//! data transport to decide.
+//! change it on all nodes ([`Membership::set_keys`] does so while they run); nodes with different keys form separate
+//! clusters, and so do nodes whose clusters have different names. Who may read and write data is for the data transport
+//! to decide.
+//!
+//! # Snapshots and clones
+//!
+//! A process whose memory was put back to an earlier state, or runs twice, would count its datagrams from an earlier
+//! number on, and peers would refuse them as repetitions. It notices that
+//!
+//! - as soon as a datagram of a peer says how much that has heard,
+//! - or when a generation file changes or the clocks go apart ([`SnapshotConfig`](crate::SnapshotConfig)),
+//! - or, at the latest, when it has heard nobody for twice the time in which it would be declared down,
+//!
+//! and comes back under a new boot id. [`Membership::put_back`] tells the application, except in the last case, which a
+//! broken network causes as well. Of two copies that run under one name at the same time, each takes the other's place
+//! in turns, as any two processes of one name do.
+//!
+//! No two different datagrams are ever sealed with the same nonce, whatever is put back: see below.
 //!
 //! # On the wire
 //!
-//! All numbers are big-endian. A datagram has 34 to 1,232 bytes: 1,280 bytes, the smallest packet that every IPv6 link
+//! All numbers are big-endian. A datagram has 58 to 1,232 bytes: 1,280 bytes, the smallest packet that every IPv6 link
 //! carries, less the headers of IPv6 and UDP. Text is one byte for its length, then UTF-8. An address is one byte, 4 or
 //! 6, then 4 or 16 bytes of IP address, then 2 bytes of port. An IPv4 address that is written as an IPv6 one is sent as
 //! the IPv4 address. The scope of a link-local address is not sent, since each host numbers its interfaces by itself: the
@@ -63,27 +81,53 @@
 //!
 //! | datagram | bytes | |
 //! |---|---|---|
-//! | version | 1 | 1 |
+//! | version | 1 | 2; in 34 bytes or more it is looked at before the length |
 //! | kind | 1 | 1 hello, 2 reply, 3 confirm, 4 data, 5 lost |
-//! | sender's boot id | 8 | drawn at random when a process joins; never all zero |
-//! | counter | 8 | of the datagrams of this boot id, from 0 |
+//! | sender's boot id | 8 | drawn at random when a process joins, and when it comes back; never all zero |
+//! | counter | 8 | grows with each datagram of this boot id |
+//! | nonce | 24 | never the same in two datagrams that differ |
 //! | contents | depends on the kind | encrypted |
 //! | tag | 16 | |
 //!
-//! The contents are encrypted with ChaCha20-Poly1305. The key is HKDF-SHA256 of the cluster key, with the sender's boot
-//! id as salt and `anti-entropy membership 1` as info. The nonce is four zero bytes and the counter, so no nonce is
-//! used twice with a key although all nodes share the cluster key. (Two of n boot ids are equal with a probability of
-//! n²/2⁶⁵.) The associated data are the 18 bytes before the contents, then the receiver's boot id, which is not sent.
-//! In hello and lost, 8 zero bytes take the place of the receiver's boot id, since the sender does not know it. So a
-//! datagram that was meant for another node, or for an earlier process of the receiver, cannot be decrypted.
+//! The contents are encrypted with ChaCha20-Poly1305, each datagram with a key of its own:
+//!
+//! | | |
+//! |---|---|
+//! | root | HKDF-SHA256-Extract of the cluster key, with the salt `anti-entropy membership 2` |
+//! | key | HKDF-SHA256-Expand of the root to 32 bytes; the info is the length of the cluster's name, 1; that name; the nonce, 24. In a hello the name is left out, and the length is 0 |
+//! | the cipher's nonce | 12 zero bytes |
+//! | associated data | the 42 bytes before the contents, then the receiver's boot id, which is not sent. In hello and lost, 8 zero bytes take its place, since the sender does not know it |
+//!
+//! So a datagram that was meant for another node, or for an earlier process of the receiver, cannot be decrypted, and
+//! one of another cluster that has the same key cannot either, except for its hello. That contains the cluster's name,
+//! and is refused with both names. A receiver tries each key that it accepts, in order.
+//!
+//! Deriving a key from a long nonce is what `XChaCha20` does ([draft-irtf-cfrg-xchacha]), with HKDF ([RFC 5869]) in the place
+//! of `HChaCha20`. How the nonce is made is the sender's affair as long as it repeats none. Here it is the first 24 bytes of
+//! HMAC-SHA256 of 32 bytes that the operating system is asked for each time, the header with zeros for the nonce, the
+//! receiver's boot id, and the contents. The key of the HMAC is drawn from the operating system when the process starts,
+//! when it comes back, and each hour. It follows that
+//!
+//! - two copies of a process make different nonces as soon as the operating systems under them give different bytes; of
+//!   n datagrams, two have one nonce with a probability of n²/2¹⁹³;
+//! - if the system's generator was put back too, and gives both copies the same bytes (Linux mixes a virtual machine's
+//!   generation id into it, where there is one), then two datagrams have one nonce only if they have the same header,
+//!   receiver and contents. Then all of their bytes are equal, and who sees both learns nothing but that;
+//! - if the system has no random bytes, nothing is sent.
 //!
 //! | contents | |
 //! |---|---|
-//! | hello | the sender's identity, then zeros: 478 bytes in all |
-//! | reply | the counter of the hello, 8; the sender's identity; the highest generation that the sender knows of the receiver's name with another boot id, 4, or 0; announcements |
-//! | confirm | the counter of the reply, 8; then the same as in a reply |
-//! | data | announcements; a message |
+//! | hello | the cluster's name as text; the sender's identity, then zeros: 454 bytes in all |
+//! | reply | heard, 8; the counter of the hello, 8; the sender's identity; the highest generation that the sender knows of the receiver's name with another boot id, 4, or 0; announcements |
+//! | confirm | heard, 8; the counter of the reply, 8; then the same as in a reply |
+//! | data | heard, 8; announcements; a message |
 //! | lost | none |
+//!
+//! *Heard* is one more than the highest counter that the sender has accepted of the receiver's boot id, or 0. If it is
+//! more than the receiver's next counter, the receiver was put back, or runs twice.
+//!
+//! [draft-irtf-cfrg-xchacha]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha-03
+//! [RFC 5869]: https://www.rfc-editor.org/rfc/rfc5869
 //!
 //! | identity | bytes | |
 //! |---|---|---|
@@ -137,8 +181,8 @@
 //!
 //! Which of two processes with one name is newer depends on the generation, since clocks cannot be relied on. A process
 //! begins with generation 1. Before it becomes a member, it learns from introductions which generation others know of
-//! its name, and takes the next one. It does the same when it was declared down: at once the first time, and after
-//! waiting twice as long each further time.
+//! its name, and takes the next one. It does the same, and draws a new boot id, when it was declared down or put back, or
+//! has heard nobody for long: at once the first time, and after waiting twice as long each further time.
 
 mod announce;
 mod boot_id;
@@ -146,6 +190,7 @@ mod codec;
 mod config;
 mod contents;
 mod detector;
+mod entropy;
 mod error;
 mod event;
 mod follow;
@@ -175,11 +220,11 @@ mod timers;
 mod timings;
 
 pub use config::SwimConfig;
-pub use error::{AnnounceError, JoinError};
+pub use error::{AnnounceError, JoinError, KeysError};
 pub use event::{Member, MembershipEvent};
 pub use follow::{Routes, SpaceReplica, follow};
 pub use follow_shared::{PlacedSpace, follow_shared};
-pub use key::{ClusterKey, KeyError};
+pub use key::{ClusterKey, ClusterKeys, KeyError};
 pub use limits::SwimLimits;
 pub use membership::Membership;
 #[cfg(feature = "metrics")]

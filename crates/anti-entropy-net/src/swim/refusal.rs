@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -5,13 +6,22 @@ use serde::{Deserialize, Serialize};
 use crate::refusal_reasons::refusal_reasons;
 
 /// A datagram that was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DatagramRefusal {
     /// The sender's address, which may be forged.
     pub from: SocketAddr,
     /// Why it was refused.
     pub reason: DatagramRefusalReason,
+    /// What else is known, for a person to read: both names if it is of another cluster. Empty if there is nothing.
+    pub detail: String,
+}
+
+impl fmt::Display for DatagramRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.from, self.reason)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
+    }
 }
 
 refusal_reasons! {
@@ -28,6 +38,8 @@ refusal_reasons! {
     OtherVersion other_version "it is of another version, or of another protocol";
     /// Its kind is unknown.
     UnknownKind unknown_kind "its kind is not known";
+    /// It is a hello of a cluster of another name that has the same key.
+    OtherCluster other_cluster "it is of another cluster";
     /// It cannot be decrypted: it was encrypted with another cluster key, or for another node or an earlier process of
     /// this one, or it was changed on its way.
     NotOpened not_opened "it was encrypted with another cluster key or for another process of a node, or changed on its way";

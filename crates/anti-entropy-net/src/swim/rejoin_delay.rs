@@ -20,11 +20,6 @@ impl RejoinDelay {
         Self { backoff, forget_after: 4 * timings.rejoin_max, last: None }
     }
 
-    /// Whether a time to come back is set and has not come.
-    pub(super) fn is_planned(&self, now: Duration) -> bool {
-        self.last.is_some_and(|last| now < last)
-    }
-
     /// The delay from now, which counts as used.
     pub(super) fn next(&mut self, now: Duration) -> Duration {
         let delay = if self.last.is_none_or(|last| now >= last + self.forget_after) {

@@ -28,6 +28,11 @@ impl ReplayWindow {
         Self { end: counter.saturating_add(1), taken: [u64::MAX; Self::WORDS] }
     }
 
+    /// One more than the highest counter that was accepted.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Accepts a counter, once.
     pub(super) fn take(&mut self, counter: u64) -> Result<(), Used> {
         self.check(counter)?;

@@ -3,13 +3,12 @@ use std::time::Duration;
 
 use super::announce::{Announced, Announcement};
 use super::boot_id::BootId;
+use super::contents::Heard;
 use super::identity::Identity;
 use super::replay_window::{ReplayWindow, Used};
-use super::seal::BootKey;
 
 /// What this node keeps of one process of a peer whose introduction was fresh.
 pub(super) struct Session {
-    pub(super) key: BootKey,
     pub(super) identity: Identity,
     pub(super) announced: Announced,
     window: ReplayWindow,
@@ -25,6 +24,11 @@ impl Session {
         self.window.take(counter)?;
         self.heard_at = now;
         Ok(())
+    }
+
+    /// What was heard of the peer's process.
+    pub(super) fn heard(&self) -> Heard {
+        Heard(self.window.end())
     }
 
     /// Remembers announcements. Returns `false` if they are older than those that are known.
@@ -56,6 +60,14 @@ impl Sessions {
         self.by_boot.contains_key(&boot)
     }
 
+    pub(super) fn get(&self, boot: BootId) -> Option<&Session> {
+        self.by_boot.get(&boot)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_boot.clear();
+    }
+
     pub(super) fn get_mut(&mut self, boot: BootId) -> Option<&mut Session> {
         self.by_boot.get_mut(&boot)
     }
@@ -76,7 +88,7 @@ impl Sessions {
         &mut self,
         now: Duration,
         counter: u64,
-        (identity, key): (Identity, BootKey),
+        identity: Identity,
         spare: impl Fn(&Session) -> bool,
     ) -> bool {
         if self.by_boot.len() >= self.max {
@@ -85,7 +97,6 @@ impl Sessions {
             self.by_boot.remove(&boot);
         }
         let session = Session {
-            key,
             announced: Announced::new(self.max_spaces),
             window: ReplayWindow::starting_with(counter),
             heard_at: now,

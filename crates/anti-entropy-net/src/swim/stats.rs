@@ -13,7 +13,7 @@ pub struct SwimStats {
     pub datagrams_sent: u64,
     /// Bytes of the datagrams sent.
     pub bytes_sent: u64,
-    /// Datagrams that the operating system refused to send.
+    /// Datagrams that the operating system refused to send, or had no random bytes for.
     pub send_errors: u64,
     /// Datagrams received, including those that were refused.
     pub datagrams_received: u64,
@@ -25,8 +25,10 @@ pub struct SwimStats {
     pub hellos_sent: u64,
     /// Sessions begun. There is one with each process of a peer.
     pub sessions: u64,
-    /// How often this node came back after others had declared it down.
+    /// How often this node came back after others had declared it down, after it was put back, or after it heard nobody.
     pub rejoins: u64,
+    /// How often this node noticed that it was put back to an earlier state, or runs twice.
+    pub put_backs: u64,
     /// Datagrams that were refused, by reason.
     pub refused: RefusedDatagrams,
     /// The datagram that was refused last.

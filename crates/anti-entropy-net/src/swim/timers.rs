@@ -18,8 +18,12 @@ pub(super) enum Timer {
     Seeds { plan: u64 },
     /// Report that a member is up, whether or not its announcements are known.
     Up(PeerId),
-    /// Come back after others have declared this node down.
+    /// Come back after others have declared this node down, or after it was put back.
     Rejoin,
+    /// Look whether nobody was heard for too long.
+    Silence,
+    /// Draw the secret anew that nonces are made with.
+    Renewal,
 }
 
 /// What to do later, ordered by time. Times count from the start of the node.

@@ -92,7 +92,8 @@ pub(super) fn swim(options: &Options) -> SwimConfig {
         timings.seed_interval = Duration::from_secs(5);
         timings.rejoin_max = Duration::from_secs(2);
     });
-    SwimConfig::new(name_of(options.node), options.swim, options.listen, ClusterKey::new(options.key)).with(|config| {
+    let (name, key) = (name_of(options.node), ClusterKey::new(options.key));
+    SwimConfig::new(cluster(), name, options.swim, options.listen, key).with(|config| {
         config.seeds = options.seeds.iter().map(ToString::to_string).collect();
         config.timings = timings;
     })

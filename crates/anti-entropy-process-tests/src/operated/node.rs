@@ -12,7 +12,7 @@ use anti_entropy::transport::{Channels, ChannelsConfig};
 use anti_entropy::{
     Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SystemClock,
 };
-use anti_entropy_net::swim::{ClusterKey, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
+use anti_entropy_net::swim::{ClusterKeys, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{
     PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportLimits, TransportMetrics,
 };
@@ -99,6 +99,7 @@ impl Node {
             }
             Request::ReloadTls => self.transport.reload_tls()?,
             Request::SetTls(config) => self.transport.set_tls(config)?,
+            Request::ReloadKeys => self.membership.set_keys(ClusterKeys::from_file(&self.settings.keys)?).await?,
             Request::Backup(path) => self.file.backup(path)?,
             Request::Shutdown => self.stop().await?,
         }
@@ -161,9 +162,11 @@ fn quic(settings: &Settings) -> QuicConfig {
 }
 
 fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
-    let key = ClusterKey::from_hex(&settings.key)?;
-    Ok(SwimConfig::new(settings.name.clone(), settings.swim, transport, key).with(|config| {
+    let (cluster, name) = (settings.cluster.clone(), settings.name.clone());
+    let keys = ClusterKeys::from_file(&settings.keys)?;
+    Ok(SwimConfig::new(cluster, name, settings.swim, transport, keys).with(|config| {
         config.seeds.clone_from(&settings.seeds);
+        config.snapshots.generation_files = vec![settings.generation.clone()];
         config.timings = settings.timings.clone();
     }))
 }

@@ -27,8 +27,10 @@ pub struct Settings {
     pub markers: PathBuf,
     /// Its certificate and key, and whom it believes.
     pub tls: TlsConfig,
-    /// The cluster's key, in hexadecimal.
-    pub key: String,
+    /// The file of the cluster's keys.
+    pub keys: PathBuf,
+    /// The file that changes when its machine is put back.
+    pub generation: PathBuf,
     /// Where its failure detector listens.
     pub swim: SocketAddr,
     /// Where it may find others.
@@ -55,6 +57,8 @@ pub enum Request {
     ReloadTls,
     /// Use other certificates, or another list of those that are trusted.
     SetTls(TlsConfig),
+    /// Read the file of the cluster's keys again.
+    ReloadKeys,
     /// Copy the database into a new file.
     Backup(PathBuf),
     /// Leave the others, close the store, and end.

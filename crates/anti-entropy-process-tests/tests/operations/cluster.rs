@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the nodes of a cluster have in common, and the directory that has everything.
 pub(crate) struct Cluster {
     authority: TestAuthority,
-    key: String,
+    /// The cluster's key, in hexadecimal.
+    pub(crate) key: String,
     timings: SwimTimings,
     pub(crate) directory: TempDir,
 }
@@ -79,13 +80,16 @@ impl Cluster {
             database: self.subdirectory(&format!("{place}.data")).join("database.redb"),
             markers: self.subdirectory(&format!("{place}.markers")),
             tls,
-            key: self.key.clone(),
+            keys: self.subdirectory(&format!("{place}.tls")).join("cluster.keys"),
+            generation: self.subdirectory(&format!("{place}.tls")).join("vm-generation"),
             swim: "127.0.0.1:0".parse().expect("an address"),
             seeds: Vec::new(),
             timings: self.timings.clone(),
             schema_ids: BTreeMap::new(),
         };
-        Node { settings, running: None }
+        let node = Node { settings, running: None };
+        node.give_keys(&[&self.key]);
+        node
     }
 
     /// Another certificate for a name.
@@ -131,6 +135,11 @@ struct Running {
 impl Node {
     pub(crate) fn name(&self) -> &str {
         self.settings.name.as_str()
+    }
+
+    /// Writes the file of its cluster's keys, of which the first is sent with.
+    pub(crate) fn give_keys(&self, keys: &[&str]) {
+        std::fs::write(&self.settings.keys, keys.join("\n")).expect("there is room");
     }
 
     /// Starts its process, and says under which ids its spaces were opened.

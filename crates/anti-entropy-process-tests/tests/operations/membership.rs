@@ -104,7 +104,7 @@ fn who_has_another_cluster_key_is_no_peer() {
     let [mut a, mut b] = cluster.start(["node-a", "node-b"]);
     a.write(SONGS, "1", "of those who have the key");
     let mut c = cluster.node("node-c");
-    c.settings.key = "5e".repeat(32);
+    c.give_keys(&[&"5e".repeat(32)]);
     c.join(&[&a, &b]);
     for node in [&a, &b] {
         node.until_page("what it sends is refused", |page| {

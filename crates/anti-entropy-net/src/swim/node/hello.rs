@@ -19,7 +19,7 @@ impl Node {
     /// Sends the hello again and plans the next time, or gives up.
     pub(super) fn repeat_hello(&mut self, now: Duration, address: SocketAddr, first: u64) {
         let Some(attempts) = self.hellos.attempt(address, first, self.sealer.next()) else { return };
-        let contents = encode_hello(self.foca.identity());
+        let contents = encode_hello(&self.config.cluster, self.foca.identity());
         self.send(Kind::Hello, BootId::UNKNOWN, address, &contents);
         self.shared.stats.count(|stats| stats.hellos_sent += 1);
         self.timers.push(now + self.config.timings.hello_retry * (1 << attempts), Timer::Hello { address, first });

@@ -20,19 +20,26 @@ use super::announce::{Announced, Announcements};
 use super::boot_id::BootId;
 use super::codec::Codec;
 use super::config::SwimConfig;
-use super::contents::encode_announcements;
+use super::contents::{Heard, encode_announcements};
 use super::detector::{Random, foca_config};
-use super::header::{Kind, MAX_CONTENTS_BYTES};
+use super::entropy::{Entropy, NoEntropy};
+use super::header::{HEARD_BYTES, Kind, MAX_CONTENTS_BYTES};
 use super::hellos::Hellos;
 use super::identity::Identity;
+use super::key::ClusterKeys;
 use super::mailbox::Mailbox;
 use super::rate_limit::RateLimit;
 use super::rejoin_delay::RejoinDelay;
-use super::seal::Sealer;
-use super::sessions::Sessions;
+use super::seal::{Opener, Sealer};
+use super::sessions::{Session, Sessions};
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use crate::backoff::Backoff;
+use crate::monitor::Monitor;
+use crate::snapshot::PutBack;
+
+/// How often the secret is drawn anew that nonces are made with.
+const RENEW_SECRET: Duration = Duration::from_secs(60 * 60);
 
 /// What the node shares with the application's handle.
 #[derive(Debug)]
@@ -40,6 +47,15 @@ pub(super) struct Shared {
     pub(super) announcements: Announcements,
     pub(super) mailbox: Mailbox,
     pub(super) stats: Stats,
+    pub(super) put_back: Monitor<Noticed>,
+}
+
+/// What the application was not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Noticed {
+    /// How the node noticed last that it was put back.
+    pub(super) how: Option<PutBack>,
+    pub(super) closed: bool,
 }
 
 pub(super) struct Node {
@@ -50,6 +66,7 @@ pub(super) struct Node {
     requests: AccumulatingRuntime<Identity>,
     codec: Codec,
     sealer: Sealer,
+    opener: Opener,
     sessions: Sessions,
     hellos: Hellos,
     timers: Timers,
@@ -64,6 +81,10 @@ pub(super) struct Node {
     known: BTreeMap<PeerId, Known>,
     seeds: Seeds,
     rejoin_delay: RejoinDelay,
+    /// Whether a time to come back is planned.
+    coming_back: bool,
+    /// When a peer was heard last. `None` once that has had consequences.
+    heard_at: Option<Duration>,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
     random: fastrand::Rng,
     leaving: bool,
@@ -93,9 +114,10 @@ impl Node {
         config: SwimConfig,
         address: SocketAddr,
         (boot, seed): (BootId, u64),
+        entropy: Box<dyn Entropy>,
         shared: Arc<Shared>,
         now: Duration,
-    ) -> Self {
+    ) -> Result<Self, NoEntropy> {
         let own = Identity {
             name: config.name.clone(),
             generation: 1,
@@ -111,7 +133,8 @@ impl Node {
             foca,
             requests: AccumulatingRuntime::new(),
             codec,
-            sealer: Sealer::new(&config.key, boot),
+            sealer: Sealer::new(&config.keys, config.cluster.clone(), boot, entropy)?,
+            opener: Opener::new(&config.keys, config.cluster.clone()),
             sessions: Sessions::new(limits.max_sessions, limits.max_spaces),
             hellos: Hellos::new(limits),
             timers: Timers::default(),
@@ -127,6 +150,8 @@ impl Node {
                 asked: BTreeSet::new(),
             },
             rejoin_delay: RejoinDelay::new(timings, seed ^ 2),
+            coming_back: false,
+            heard_at: None,
             out: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed ^ 3),
             leaving: false,
@@ -134,7 +159,9 @@ impl Node {
             shared,
         };
         node.plan_seeds(now);
-        node
+        node.plan_renewal(now);
+        node.plan_silence(now);
+        Ok(node)
     }
 
     /// The next datagram to send.
@@ -171,6 +198,12 @@ impl Node {
             }
             Some(Timer::Up(name)) => self.report_up(now, &name),
             Some(Timer::Rejoin) => self.rejoin(now),
+            Some(Timer::Silence) => self.check_silence(now),
+            Some(Timer::Renewal) => {
+                // Without random bytes the secret stays: what it protects against is two of them in a row.
+                let _ = self.sealer.renew_secret();
+                self.plan_renewal(now);
+            }
             Some(Timer::Seeds { .. }) | None => {}
         }
     }
@@ -233,10 +266,7 @@ impl Node {
                 let delay = self.seeds.alone.delay();
                 self.plan_seeds(now + delay);
             }
-            OwnedNotification::Defunct if !self.leaving => {
-                let delay = self.rejoin_delay.next(now);
-                self.timers.push(now + delay, Timer::Rejoin);
-            }
+            OwnedNotification::Defunct if !self.leaving => self.come_back(now),
             _ => {}
         }
     }
@@ -249,16 +279,34 @@ impl Node {
             return;
         }
         let mut contents = Vec::with_capacity(MAX_CONTENTS_BYTES);
-        let room = MAX_CONTENTS_BYTES.saturating_sub(message.len());
+        let room = MAX_CONTENTS_BYTES.saturating_sub(HEARD_BYTES + message.len());
+        self.heard(to.boot).encode(&mut contents);
         encode_announcements(&self.shared.announcements.take(&to.name, room), &mut contents);
         contents.extend_from_slice(&message);
         self.send(Kind::Data, to.boot, to.address, &contents);
     }
 
     fn send(&mut self, kind: Kind, receiver: BootId, to: SocketAddr, contents: &[u8]) {
-        if let Some(datagram) = self.sealer.seal(kind, receiver, contents) {
-            self.out.push_back((to, datagram));
+        match self.sealer.seal(kind, receiver, contents) {
+            Some(datagram) => self.out.push_back((to, datagram)),
+            None => self.shared.stats.count(|stats| stats.send_errors += 1),
         }
+    }
+
+    /// Accepts other keys from now on, and sends with the first of them.
+    pub(super) fn set_keys(&mut self, keys: ClusterKeys) {
+        self.sealer.set_keys(&keys);
+        self.opener = Opener::new(&keys, self.config.cluster.clone());
+        self.config.keys = keys;
+    }
+
+    /// What was heard of a peer's process.
+    fn heard(&self, boot: BootId) -> Heard {
+        self.sessions.get(boot).map_or(Heard(0), Session::heard)
+    }
+
+    fn plan_renewal(&mut self, now: Duration) {
+        self.timers.push(now + RENEW_SECRET, Timer::Renewal);
     }
 
     /// Whether this is the address of a member.

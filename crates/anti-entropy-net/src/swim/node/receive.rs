@@ -6,16 +6,27 @@ use std::time::Duration;
 use super::Node;
 use crate::swim::announce::Announcement;
 use crate::swim::boot_id::BootId;
-use crate::swim::contents::{Introduction, decode_announcements, decode_hello};
+use crate::swim::contents::{Heard, Introduction, decode_announcements, decode_hello};
 use crate::swim::header::{HEADER_BYTES, HELLO_BYTES, Header, HeaderError, Kind, MAX_CONTENTS_BYTES, TAG_BYTES};
 use crate::swim::identity::Identity;
 use crate::swim::reader::Reader;
 use crate::swim::refusal::{DatagramRefusal, DatagramRefusalReason};
 use crate::swim::replay_window::Used;
-use crate::swim::seal::BootKey;
 
 /// Whether a datagram was accepted.
-type Handled = Result<(), DatagramRefusalReason>;
+type Handled = Result<(), Refused>;
+
+/// Why a datagram was refused, and what else is known of it.
+struct Refused {
+    reason: DatagramRefusalReason,
+    detail: String,
+}
+
+impl<R: Into<DatagramRefusalReason>> From<R> for Refused {
+    fn from(reason: R) -> Self {
+        Self { reason: reason.into(), detail: String::new() }
+    }
+}
 
 impl From<HeaderError> for DatagramRefusalReason {
     fn from(error: HeaderError) -> Self {
@@ -37,27 +48,24 @@ impl From<Used> for DatagramRefusalReason {
 }
 
 impl Node {
-    /// Receives a datagram, which is decrypted in place.
-    pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
-        if let Err(reason) = self.take_datagram(now, from, datagram) {
-            self.refuse(now, DatagramRefusal { from, reason });
+    /// Receives a datagram.
+    pub(in crate::swim) fn handle_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &[u8]) {
+        if let Err(Refused { reason, detail }) = self.take_datagram(now, from, datagram) {
+            self.refuse(now, &DatagramRefusal { from, reason, detail });
         }
         self.settle(now);
     }
 
-    fn take_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) -> Handled {
+    fn take_datagram(&mut self, now: Duration, from: SocketAddr, datagram: &[u8]) -> Handled {
         let header = Header::decode(datagram)?;
         let own = self.sealer.boot();
-        let contents = match self.sessions.get_mut(header.sender) {
-            Some(session) => session.key.open(header, datagram, own),
-            None => BootKey::derive(&self.config.key, header.sender).open(header, datagram, own),
-        };
-        let Some(contents) = contents else {
+        let Some(contents) = self.opener.open(&header, datagram, own) else {
             if header.kind.is_bound() {
                 self.notify_lost(now, from, header.sender);
             }
-            return Err(DatagramRefusalReason::NotOpened);
+            return Err(DatagramRefusalReason::NotOpened.into());
         };
+        let contents = &*contents;
         if header.sender == own {
             return self.take_echo(header);
         }
@@ -74,20 +82,24 @@ impl Node {
     /// consequences: a hello to itself costs little, and a reply of another node to the same hello is still accepted.
     fn take_echo(&self, header: Header) -> Handled {
         let is_expected = header.kind == Kind::Hello && self.hellos.answered(header.counter).is_some();
-        if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho) }
+        if is_expected { Ok(()) } else { Err(DatagramRefusalReason::OwnEcho.into()) }
     }
 
     /// Replies to a hello. Nothing in it is believed, since it may be a recording.
     fn take_hello(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
-        let asker = decode_hello(contents).filter(|asker| asker.boot == header.sender);
-        let asker = asker.ok_or(DatagramRefusalReason::Malformed)?;
+        let hello = decode_hello(contents).filter(|(_, asker)| asker.boot == header.sender);
+        let (cluster, asker) = hello.ok_or(DatagramRefusalReason::Malformed)?;
+        if cluster != self.config.cluster {
+            let detail = self.config.cluster.refuses(&cluster);
+            return Err(Refused { reason: DatagramRefusalReason::OtherCluster, detail });
+        }
         if let Some(session) = self.sessions.get_mut(header.sender) {
             session.take(now, header.counter)?;
         } else if !self.hellos.is_unanswered(header.sender, header.counter) {
-            return Err(DatagramRefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed.into());
         }
         if !self.replies.allow(now) {
-            return Err(DatagramRefusalReason::TooMany);
+            return Err(DatagramRefusalReason::TooMany.into());
         }
         self.hellos.note_answered(header.sender, header.counter);
         self.hellos.turn(now, self.sealer.next());
@@ -101,6 +113,7 @@ impl Node {
         let reply = introduction(header, contents)?;
         let address = self.hellos.answered(reply.answers).ok_or(DatagramRefusalReason::Unasked)?;
         self.begin_session(now, header, &reply)?;
+        self.heed(now, reply.heard, &reply.identity.name);
         let waiting = self.hellos.end(address, header.sender);
         self.supersede_earlier(now, reply.known_generation);
         let confirm = self.introduce(header.counter, &reply.identity, MAX_CONTENTS_BYTES);
@@ -120,9 +133,10 @@ impl Node {
     fn take_confirm(&mut self, now: Duration, header: Header, contents: &[u8]) -> Handled {
         let confirm = introduction(header, contents)?;
         if !self.hellos.is_fresh(now, confirm.answers, self.sealer.next()) {
-            return Err(DatagramRefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked.into());
         }
         self.begin_session(now, header, &confirm)?;
+        self.heed(now, confirm.heard, &confirm.identity.name);
         // Both sides may have sent hellos at the same time.
         for (to, message) in self.hellos.end(confirm.identity.address, header.sender) {
             self.send_message(now, &to, message);
@@ -137,11 +151,13 @@ impl Node {
     fn take_data(&mut self, now: Duration, from: SocketAddr, header: Header, contents: &[u8]) -> Handled {
         let Some(session) = self.sessions.get_mut(header.sender) else {
             self.notify_lost(now, from, header.sender);
-            return Err(DatagramRefusalReason::NoSession);
+            return Err(DatagramRefusalReason::NoSession.into());
         };
         session.take(now, header.counter)?;
         let sender = session.identity.clone();
         let mut reader = Reader(contents);
+        let heard = Heard::decode(&mut reader).ok_or(DatagramRefusalReason::Malformed)?;
+        self.heed(now, heard, &sender.name);
         let announcements = decode_announcements(&mut reader).ok_or(DatagramRefusalReason::Malformed)?;
         self.learn_announced(now, header, &announcements);
         self.limit_members(sender);
@@ -154,8 +170,8 @@ impl Node {
             session.identity = sender;
         }
         match handled {
-            Err(_) => Err(DatagramRefusalReason::Malformed),
-            Ok(()) if left_out > 0 => Err(DatagramRefusalReason::NoRoom),
+            Err(_) => Err(DatagramRefusalReason::Malformed.into()),
+            Ok(()) if left_out > 0 => Err(DatagramRefusalReason::NoRoom.into()),
             Ok(()) => Ok(()),
         }
     }
@@ -168,10 +184,10 @@ impl Node {
             session.take(now, header.counter)?;
         }
         if !self.is_peers(from) {
-            return Err(DatagramRefusalReason::Unasked);
+            return Err(DatagramRefusalReason::Unasked.into());
         }
         if !self.hellos.is_unanswered(header.sender, header.counter) {
-            return Err(DatagramRefusalReason::Replayed);
+            return Err(DatagramRefusalReason::Replayed.into());
         }
         self.hellos.note_answered(header.sender, header.counter);
         self.say_hello(now, from);
@@ -193,6 +209,7 @@ impl Node {
         let earlier = self.foca.iter_membership_state().map(foca::Member::id);
         let earlier = earlier.filter(|known| known.name == to.name && known.boot != to.boot);
         let mut introduction = Introduction {
+            heard: self.heard(to.boot),
             answers,
             identity: self.foca.identity().clone(),
             known_generation: earlier.map(|known| known.generation).max().unwrap_or(0),
@@ -219,14 +236,13 @@ impl Node {
         if self.foca.iter_membership_state().len() >= self.config.limits.max_members
             && !self.foca.iter_membership_state().any(|member| member.id().name == *name)
         {
-            return Err(DatagramRefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom.into());
         }
-        let key = BootKey::derive(&self.config.key, header.sender);
         let known = &self.known;
         let spare = |identity: &Identity| known.get(&identity.name).is_none_or(|k| k.identity.boot != identity.boot);
-        let peer = (introduction.identity.clone(), key);
+        let peer = introduction.identity.clone();
         if !self.sessions.begin(now, header.counter, peer, |session| spare(&session.identity)) {
-            return Err(DatagramRefusalReason::NoRoom);
+            return Err(DatagramRefusalReason::NoRoom.into());
         }
         self.shared.stats.count(|stats| stats.sessions += 1);
         Ok(())
@@ -258,11 +274,16 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, now: Duration, refusal: DatagramRefusal) {
-        self.shared.stats.refuse(refusal);
+    fn refuse(&mut self, now: Duration, refusal: &DatagramRefusal) {
+        self.shared.stats.refuse(refusal.clone());
         #[cfg(feature = "tracing")]
         if self.warnings.allow(now) {
-            tracing::warn!(from = %refusal.from, "a membership datagram was refused: {}", refusal.reason);
+            tracing::warn!(
+                from = %refusal.from,
+                detail = %refusal.detail,
+                "a membership datagram was refused: {}",
+                refusal.reason
+            );
         }
         #[cfg(not(feature = "tracing"))]
         let _ = now;

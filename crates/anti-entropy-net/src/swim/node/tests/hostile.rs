@@ -1,18 +1,21 @@
 //! What strangers send, with recordings of what members sent.
 
-use super::{Net, Packet, address, cluster, config, digest, secs};
+use super::{Net, Packet, address, cluster, config, digest, secs, test};
+use crate::cluster_name::ClusterName;
 use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
 use crate::swim::contents::encode_hello;
 use crate::swim::header::{HELLO_BYTES, Kind};
-use crate::swim::key::ClusterKey;
+use crate::swim::key::{ClusterKey, ClusterKeys};
 use crate::swim::refusal::DatagramRefusalReason::{self, *};
 use crate::swim::seal::Sealer;
+use crate::swim::tests::SeededEntropy;
 
-const REASONS: [DatagramRefusalReason; 12] = [
+const REASONS: [DatagramRefusalReason; 13] = [
     Length,
     OtherVersion,
     UnknownKind,
+    OtherCluster,
     NotOpened,
     Replayed,
     TooOld,
@@ -48,12 +51,48 @@ fn is_hello(packet: &Packet) -> bool {
 #[test]
 fn another_cluster_key_stays_out() {
     let mut net = cluster(1, 3);
-    net.start(SwimConfig { key: ClusterKey::new([8; 32]), ..config(4) });
+    net.start(SwimConfig { keys: ClusterKey::new([8; 32]).into(), ..config(4) });
     net.run(secs(120));
     assert!(net.members(address(4)).is_empty());
     assert_eq!(net.members(address(1)), ["node-2", "node-3"]);
     let refused = net.stats(address(1)).refused;
     assert!(refused.not_opened > 0 && refused.length == 0, "{refused:?}");
+}
+
+#[test]
+fn another_cluster_with_the_same_key_stays_out_and_both_names_are_told() {
+    let mut net = cluster(11, 3);
+    let staging = ClusterName::new("staging").unwrap();
+    net.start(SwimConfig { cluster: staging.clone(), ..config(4) });
+    net.start(SwimConfig { cluster: staging, seeds: vec![address(4).to_string()], ..config(5) });
+    net.run(secs(120));
+    assert_eq!(net.members(address(1)), ["node-2", "node-3"]);
+    assert_eq!(net.members(address(4)), ["node-5"]);
+    let stats = net.stats(address(1));
+    let told = stats.last_refusal.unwrap().to_string();
+    assert!(stats.refused.other_cluster > 0 && stats.refused.not_opened == 0, "{:?}", stats.refused);
+    assert!(["test", "staging", "give both one name"].iter().all(|word| told.contains(word)), "{told}");
+}
+
+#[test]
+fn a_key_is_changed_in_three_steps_and_not_in_one() {
+    let keys = |bytes: &[u8]| {
+        let mut keys = bytes.iter().map(|&byte| ClusterKey::new([byte; 32]));
+        ClusterKeys::new(keys.next().unwrap(), keys)
+    };
+    for (steps, stays_whole) in [(&[&[7, 9][..], &[9, 7], &[9]][..], true), (&[&[9]], false)] {
+        let mut net = cluster(12, 3);
+        (1..=3).for_each(|number| drop(net.events(address(number))));
+        for step in steps {
+            for number in 1..=3 {
+                net.node(address(number)).set_keys(keys(step));
+                net.run(secs(30));
+            }
+        }
+        let refused: u64 = (1..=3).map(|number| net.stats(address(number)).refused.not_opened).sum();
+        let events = (1..=3).map(|number| net.events(address(number)).len()).sum::<usize>();
+        assert_eq!((refused == 0, events == 0), (stays_whole, stays_whole), "{steps:?}: {refused} {events}");
+    }
 }
 
 #[test]
@@ -69,13 +108,13 @@ fn what_is_not_whole_is_refused() {
         reason
     };
     for end in 0..data.bytes.len() {
-        let reason = if end < 34 { Length } else { NotOpened };
+        let reason = if end < 58 { Length } else { NotOpened };
         assert_eq!(changed(&|bytes| bytes.truncate(end)), Some(reason), "{end}");
     }
     for bit in 16..data.bytes.len() * 8 {
         assert_eq!(changed(&|bytes| bytes[bit / 8] ^= 1 << (bit % 8)), Some(NotOpened), "{bit}");
     }
-    assert_eq!(changed(&|bytes| bytes[0] = 2), Some(OtherVersion));
+    assert_eq!(changed(&|bytes| bytes[0] = 1), Some(OtherVersion));
     assert_eq!(changed(&|bytes| bytes[1] = 6), Some(UnknownKind));
     for kind in [1, 2, 3, 5] {
         assert_eq!(changed(&|bytes| bytes[1] = kind), Some(NotOpened), "{kind}");
@@ -184,9 +223,10 @@ fn answers_to_strangers_are_no_longer_than_what_they_answer_and_few() {
         let boot = BootId(boot.to_be_bytes());
         let mut asker = asker.clone();
         asker.boot = boot;
-        let sealed =
-            Sealer::new(&ClusterKey::new([7; 32]), boot).seal(Kind::Hello, BootId::UNKNOWN, &encode_hello(&asker));
-        Packet { bytes: sealed.unwrap(), ..hello.clone() }
+        let entropy = Box::new(SeededEntropy::new(1));
+        let mut sealer = Sealer::new(&ClusterKey::new([7; 32]).into(), test(), boot, entropy).unwrap();
+        let bytes = sealer.seal(Kind::Hello, BootId::UNKNOWN, &encode_hello(&test(), &asker)).unwrap();
+        Packet { bytes, ..hello.clone() }
     });
     for (packets, limit, full) in [(hellos.collect(), 10, TooMany), (vec![data; 100], 5, NotOpened)] {
         let answers: Vec<_> = packets.iter().map(|packet| hand_over(&mut net, packet)).collect();
@@ -211,7 +251,7 @@ fn a_notice_makes_nobody_say_hello_to_strangers() {
     let sent = net.sent.len();
     net.run_until(|net| net.sent[sent..].iter().any(|packet| packet.bytes[1] == Kind::Lost as u8));
     let notice = net.sent.last().unwrap().clone();
-    assert_eq!(notice.bytes.len(), 34);
+    assert_eq!(notice.bytes.len(), 58);
     let moved = Packet { from: address(77), ..notice };
     assert_eq!(hand_over(&mut net, &moved), (Some(Unasked), 0));
     net.run(secs(1));
@@ -278,7 +318,7 @@ fn garbage_from_strangers_does_not_use_up_what_peers_are_told() {
         let mut lost = 0;
         while net.members(address(2)).is_empty() {
             if garbage {
-                let mut bytes = vec![1; 34];
+                let mut bytes = vec![2; 58];
                 bytes[1] = Kind::Data as u8;
                 let strangers = Packet { from: address(77), to: address(2), bytes };
                 (0..20).for_each(|_| net.deliver(strangers.clone()));

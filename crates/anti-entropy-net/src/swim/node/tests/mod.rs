@@ -4,6 +4,7 @@ mod announcing;
 mod hostile;
 mod joining;
 mod limits;
+mod put_back;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use anti_entropy::engine::StateDigest;
 
 use super::{Node, Shared};
+use crate::cluster_name::ClusterName;
+use crate::monitor::Monitor;
 use crate::swim::announce::Announcements;
 use crate::swim::boot_id::BootId;
 use crate::swim::config::SwimConfig;
@@ -22,6 +25,7 @@ use crate::swim::header::MAX_DATAGRAM_BYTES;
 use crate::swim::key::ClusterKey;
 use crate::swim::mailbox::Mailbox;
 use crate::swim::stats::{Stats, SwimStats};
+use crate::swim::tests::SeededEntropy;
 
 /// A datagram on its way, or recorded.
 #[derive(Clone, Debug)]
@@ -29,6 +33,52 @@ struct Packet {
     from: SocketAddr,
     to: SocketAddr,
     bytes: Vec<u8>,
+}
+
+/// What a node was told, with its own time.
+#[derive(Clone)]
+enum Input {
+    Datagram { now: Duration, from: SocketAddr, bytes: Vec<u8> },
+    Timeout { now: Duration },
+    Seeds { now: Duration, seeds: Vec<SocketAddr> },
+}
+
+/// All that a node was told since it was started. Nodes are deterministic, so this is an image of its memory, with the
+/// generator of its random numbers.
+#[derive(Clone)]
+struct Image {
+    config: SwimConfig,
+    boot: BootId,
+    seed: u64,
+    began: Duration,
+    inputs: Vec<Input>,
+}
+
+impl Image {
+    fn node(&self) -> Node {
+        let config = self.config.clone();
+        let shared = Arc::new(Shared {
+            announcements: Announcements::new(config.limits.max_spaces),
+            mailbox: Mailbox::new(config.limits.max_spaces),
+            stats: Stats::default(),
+            put_back: Monitor::default(),
+        });
+        let address = config.listen;
+        let entropy = Box::new(SeededEntropy::new(self.seed));
+        let mut node = Node::new(config, address, (self.boot, self.seed), entropy, shared, self.began).unwrap();
+        for input in &self.inputs {
+            match input.clone() {
+                Input::Datagram { now, from, bytes } => node.handle_datagram(now, from, &bytes),
+                Input::Timeout { now } => node.handle_timeout(now),
+                Input::Seeds { now, seeds } => {
+                    node.take_seeds_wanted();
+                    node.handle_seeds(now, seeds);
+                }
+            }
+            while node.poll_transmit().is_some() {}
+        }
+        node
+    }
 }
 
 /// What stands between the nodes.
@@ -45,6 +95,9 @@ struct Net {
     /// Everything that was sent.
     sent: Vec<Packet>,
     boots: u64,
+    images: BTreeMap<SocketAddr, Image>,
+    /// How far behind the clocks of nodes are that were put back.
+    behind: BTreeMap<SocketAddr, Duration>,
 }
 
 impl Net {
@@ -58,22 +111,37 @@ impl Net {
             flying: BTreeMap::new(),
             sent: Vec::new(),
             boots: 0,
+            images: BTreeMap::new(),
+            behind: BTreeMap::new(),
         }
     }
 
     /// Starts a node, in place of the one that has its address.
     fn start(&mut self, config: SwimConfig) -> SocketAddr {
         self.boots += 1;
-        let shared = Arc::new(Shared {
-            announcements: Announcements::new(config.limits.max_spaces),
-            mailbox: Mailbox::new(config.limits.max_spaces),
-            stats: Stats::default(),
-        });
-        let boot = BootId(self.boots.to_be_bytes());
         let address = config.listen;
-        let node = Node::new(config, address, (boot, self.random.u64(..)), shared, self.now);
-        self.nodes.insert(address, node);
+        let boot = BootId(self.boots.to_be_bytes());
+        let image = Image { config, boot, seed: self.random.u64(..), began: self.now, inputs: Vec::new() };
+        self.nodes.insert(address, image.node());
+        self.behind.remove(&address);
+        self.images.insert(address, image);
         address
+    }
+
+    /// Puts a node back to an image that was taken at this time of its clock, which goes on from there.
+    fn put_back(&mut self, address: SocketAddr, image: Image, taken: Duration) {
+        self.nodes.insert(address, image.node());
+        self.images.insert(address, image);
+        self.behind.insert(address, self.now.checked_sub(taken).unwrap());
+    }
+
+    /// What a node's clock shows.
+    fn local(&self, address: SocketAddr) -> Duration {
+        self.now.saturating_sub(self.behind.get(&address).copied().unwrap_or_default())
+    }
+
+    fn note(&mut self, address: SocketAddr, input: Input) {
+        self.images.get_mut(&address).unwrap().inputs.push(input);
     }
 
     /// Lets time pass.
@@ -94,7 +162,11 @@ impl Net {
     /// Does the next thing before the end.
     fn step(&mut self, end: Duration) -> bool {
         let arrival = self.flying.keys().next().map(|(at, _)| *at);
-        let timeout = self.nodes.iter().filter_map(|(&address, node)| Some((node.next_timeout()?, address))).min();
+        let timeout = self.nodes.iter().filter_map(|(&address, node)| {
+            let behind = self.behind.get(&address).copied().unwrap_or_default();
+            Some((node.next_timeout()? + behind, address))
+        });
+        let timeout = timeout.min();
         let next = arrival.into_iter().chain(timeout.map(|(at, _)| at)).min();
         let Some(next) = next.filter(|next| *next <= end) else { return false };
         self.now = self.now.max(next);
@@ -102,11 +174,14 @@ impl Net {
             let (_, packet) = self.flying.pop_first().unwrap();
             self.deliver(packet);
         } else if let Some((_, address)) = timeout {
-            let (now, node) = (self.now, self.nodes.get_mut(&address).unwrap());
+            let now = self.local(address);
+            self.note(address, Input::Timeout { now });
+            let node = self.nodes.get_mut(&address).unwrap();
             node.handle_timeout(now);
             if node.take_seeds_wanted() {
                 let seeds = node.config.seeds.iter().map(|seed| seed.parse().unwrap()).collect::<Vec<_>>();
-                node.handle_seeds(now, seeds);
+                node.handle_seeds(now, seeds.clone());
+                self.note(address, Input::Seeds { now, seeds });
             }
             self.collect(address);
         }
@@ -115,9 +190,11 @@ impl Net {
 
     /// Hands a datagram to the node that has the address, if any.
     fn deliver(&mut self, packet: Packet) {
-        let Packet { from, to, mut bytes } = packet;
-        if let Some(node) = self.nodes.get_mut(&to) {
-            node.handle_datagram(self.now, from, &mut bytes);
+        let Packet { from, to, bytes } = packet;
+        let now = self.local(to);
+        if self.nodes.contains_key(&to) {
+            self.note(to, Input::Datagram { now, from, bytes: bytes.clone() });
+            self.node(to).handle_datagram(now, from, &bytes);
             self.collect(to);
         }
     }
@@ -140,7 +217,8 @@ impl Net {
     }
 
     fn leave(&mut self, address: SocketAddr) {
-        self.nodes.get_mut(&address).unwrap().leave(self.now);
+        let now = self.local(address);
+        self.node(address).leave(now);
         self.collect(address);
         self.nodes.remove(&address);
     }
@@ -173,8 +251,13 @@ fn address(number: u16) -> SocketAddr {
 /// The node of this number, which knows the first as its seed.
 fn config(number: u16) -> SwimConfig {
     let transport = SocketAddr::from(([10, 0, 0, 1], 8_000 + number));
-    let config = SwimConfig::new(name(number).as_str().into(), address(number), transport, ClusterKey::new([7; 32]));
+    let (name, key) = (name(number).as_str().into(), ClusterKey::new([7; 32]));
+    let config = SwimConfig::new(test(), name, address(number), transport, key);
     SwimConfig { seeds: vec![address(1).to_string()], ..config }
+}
+
+fn test() -> ClusterName {
+    ClusterName::new("test").unwrap()
 }
 
 fn name(number: u16) -> String {
