@@ -3,8 +3,9 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn,
-    ForgedFrames, PoisonedSketches, StaleDeletes, UnnoticedRestore,
+    Announced, BadDisks, Budgets, Bulk, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues,
+    DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, StaleDeletes, Trees,
+    UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -58,6 +59,12 @@ const PLANTED: &[Planted] = &[
     core(M::ForeignReadsAccepted, Dense, &[("S7", 20), ("S3", 40)]),
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
+    core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
+    core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
+    core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),
+    core(M::PiecesBeyondTheLimitDropped, FewPieces, &[("S7", 80)]),
+    core(M::AnswersFromThePresent, Trees, &[("alarms", 40)]),
+    core(M::BudgetNeverRefillsFromZero, Budgets, &[("L1", 5)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
     core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),

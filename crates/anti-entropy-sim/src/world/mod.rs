@@ -12,6 +12,7 @@ mod poison;
 mod power;
 mod queue;
 mod replies;
+mod resolving;
 mod sabotage;
 mod steps;
 mod tongue;
@@ -286,7 +287,8 @@ impl<S: Subject> World<S> {
             What::Ends(step) => self.finish(step),
             What::Flap { step, apart } => self.flap(step, apart),
             What::Crash(node) if self.nodes[node as usize].held_down => self.crash(node),
-            What::Crash(_) => {}
+            What::Restart { node, life } if self.nodes[node as usize].life == life => self.restart_soon(node),
+            What::Crash(_) | What::Restart { .. } => {}
             What::Start { node, life } => self.start_again(node, life),
             What::Heal => self.heal(),
             What::Tick => self.tick(),
@@ -382,7 +384,7 @@ impl<S: Subject> World<S> {
         self.take_time(at);
         // A replica that stopped is not what its store is: only the next one knows what was kept.
         if self.nodes[at as usize].disk.take_failed() {
-            self.restart_soon(at);
+            self.lose_the_store(at);
         } else {
             self.observe(at, from);
         }

@@ -17,6 +17,7 @@ use crate::subject::Subject;
 /// How many frames wait at a paused node. More are lost, as in a socket's buffer.
 pub(super) const INBOX_FRAMES: usize = 1000;
 
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Node<S: Subject> {
     pub(super) name: PeerId,
     pub(super) disk: Disk<S::Store>,
@@ -63,6 +64,8 @@ pub(crate) struct Node<S: Subject> {
     pub(super) opens_as: Opened,
     /// Whether a step of the scenario keeps it down.
     pub(super) held_down: bool,
+    /// Whether its replica has stopped because a commit may have been kept or not, and its process lives on.
+    pub(super) is_doubtful: bool,
     /// Up to which counter the writes with its own id are in the history.
     pub(super) accounted: u64,
     /// The seed with which the current replica was opened.

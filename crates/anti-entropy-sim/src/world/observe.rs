@@ -18,12 +18,13 @@ use crate::history::{
     Acknowledged, End, EndedSession, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, State, Traffic,
     Usage, ValueHash, WriteName, alarm_of, outcome_text,
 };
+use crate::scenario::Sketches;
 use crate::subject::Subject;
 
 impl<S: Subject> World<S> {
     /// Observes a node after an event, and records what changed.
     pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
-        if self.is_forging(at) {
+        if self.is_forging(at) || self.nodes[at as usize].is_doubtful {
             return;
         }
         let node = &mut self.nodes[at as usize];
@@ -252,6 +253,10 @@ impl<S: Subject> World<S> {
         self.counts.sketches_failed += u64::from(stats.sketches_failed);
         self.counts.uncertified += u64::from(stats.uncertified);
         self.counts.bulk_sessions += u64::from(stats.whole_batches > 0);
+        // Where cells are poisoned on their way, differences are hidden or made up, and batches show it.
+        if stats.uncertified > 0 && self.scenario.gossip.sketches != Sketches::Failing {
+            self.alarm(at, "uncertified", format!("{} batches of a session with n{peer}", stats.uncertified));
+        }
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
         self.records.push(Record::Session(EndedSession {
             at: self.now,
@@ -334,7 +339,7 @@ impl<S: Subject> World<S> {
             config.continuity = Continuity::Vouched;
             config.config = self.replica_config();
         });
-        let afresh = Replica::open(copy, self.subject.resolver(), opening);
+        let afresh = Replica::open(copy, self.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();
         let core = !self.scenario.never_back.contains(&at);

@@ -10,6 +10,7 @@ use super::clock::NodeClock;
 use super::node::{Node, Seen};
 use super::queue::What;
 use super::replies::Replies;
+use super::resolving::Resolving;
 use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
 use crate::random::stream;
@@ -18,6 +19,8 @@ use crate::subject::Subject;
 
 /// How long it takes until a node whose store failed is started again.
 const RESTART_US: u64 = 100_000;
+/// How long a process at most lives on after a commit that may have been kept or not.
+const LIVES_ON_US: u64 = 2_000_000;
 
 impl<S: Subject> World<S> {
     pub(super) fn build(&mut self) {
@@ -105,6 +108,7 @@ impl<S: Subject> World<S> {
             up_since: 0,
             opens_as: Opened::Restarted,
             held_down: false,
+            is_doubtful: false,
             accounted: 0,
             seed: None,
         }
@@ -113,7 +117,12 @@ impl<S: Subject> World<S> {
     pub(super) fn replica_config(&self) -> ReplicaConfig {
         let default = ReplicaConfig::default();
         let pieces = self.scenario.gossip.context_pieces.unwrap_or(default.max_context_pieces);
-        default.with(|config| config.max_context_pieces = pieces)
+        let replicas = self.scenario.gossip.clock_replicas.unwrap_or(default.max_clock_replicas);
+        default.with(|config| (config.max_context_pieces, config.max_clock_replicas) = (pieces, replicas))
+    }
+
+    pub(super) fn resolver(&self) -> Resolving<S::Resolver> {
+        Resolving { inner: self.subject.resolver(), compacts: self.scenario.compacts }
     }
 
     pub(super) fn fresh_seed(&mut self) -> Seed {
@@ -134,6 +143,7 @@ impl<S: Subject> World<S> {
         node.life += 1;
         node.timer_at = u64::MAX;
         node.busy_until = self.now;
+        node.is_doubtful = false;
         node.up_since = self.now;
         node.value_bytes_counted = 0;
         node.disk.sync();
@@ -153,7 +163,7 @@ impl<S: Subject> World<S> {
         });
         let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
-        let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
+        let replica = Replica::open(node.disk.handle(), self.resolver(), opening).ok()?;
         let now = node.clock.now(self.now);
         let engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, now);
         let mut engine = engine.expect("the settings of a scenario are checked before it runs");
@@ -204,6 +214,20 @@ impl<S: Subject> World<S> {
         node.life += 1;
         node.inbox.clear();
         node.replies.clear();
+        self.agreement.set(at, None);
+    }
+
+    /// What follows a commit that may have been kept or not: the process ends, or lives on for a while with a replica that has
+    /// stopped. Nobody can say what such a replica has seen until it is opened again.
+    pub(super) fn lose_the_store(&mut self, at: NodeIndex) {
+        if self.random.bool() {
+            return self.restart_soon(at);
+        }
+        let wait = self.random.u64(0..LIVES_ON_US);
+        let node = &mut self.nodes[at as usize];
+        if !core::mem::replace(&mut node.is_doubtful, true) {
+            self.queue.push(self.now + wait, What::Restart { node: at, life: node.life });
+        }
         self.agreement.set(at, None);
     }
 

@@ -100,11 +100,9 @@ impl<S: Subject> World<S> {
     fn finish_at(&mut self, at: NodeIndex, fault: &Fault, stays: bool) {
         match fault {
             Fault::Crash { in_order, vouched } => {
-                let marker = self.nodes[at as usize].marker.take();
-                let continuity = match marker {
-                    Some(marker) if *in_order => Continuity::Marker(marker),
-                    _ if *vouched => Continuity::Vouched,
-                    _ => Continuity::Unproven,
+                let continuity = match self.found_marker(at) {
+                    _ if *vouched && !*in_order => Continuity::Vouched,
+                    found => found,
                 };
                 self.come_back(at, Opened::Restarted, continuity);
             }
@@ -120,12 +118,21 @@ impl<S: Subject> World<S> {
             }
             Fault::Leave => {
                 self.admit(at);
-                let marker = self.nodes[at as usize].marker.take();
-                self.come_back(at, Opened::Restarted, marker.map_or(Continuity::Unproven, Continuity::Marker));
+                let continuity = self.found_marker(at);
+                self.come_back(at, Opened::Restarted, continuity);
             }
             Fault::Lie { .. } => self.end_lying(at),
             _ => {}
         }
+    }
+
+    /// The proof that an operator finds where the last orderly shutdown has left it. Some operators take it away, as they should,
+    /// and others leave it there for all later openings.
+    fn found_marker(&mut self, at: NodeIndex) -> Continuity {
+        let stays = self.random.bool();
+        let marker = &mut self.nodes[at as usize].marker;
+        let found = if stays { *marker } else { marker.take() };
+        found.map_or(Continuity::Unproven, Continuity::Marker)
     }
 
     fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
@@ -310,7 +317,7 @@ impl<S: Subject> World<S> {
         });
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
-        let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;
+        let replica = Replica::open(node.disk.copy(), self.resolver(), opening).ok()?;
         let now = node.clock.now(self.now);
         let engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, now);
         let mut engine = engine.expect("the settings of a scenario are checked before it runs");

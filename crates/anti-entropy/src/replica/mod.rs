@@ -256,7 +256,11 @@ impl<V: Replicated> Replica<V> {
             return Err(Error::Stopped);
         }
         let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
+        self.store.commit(commit).inspect_err(|error| {
+            let stops = error.may_have_changed();
+            plant!(let stops = stops_after_a_commit(stops));
+            self.stopped = stops;
+        })?;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
