@@ -22,7 +22,7 @@ mod text;
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
-pub use fault::{Fault, Lie, Step};
+pub use fault::{DiskAge, Fault, Lie, Step};
 pub use settings::{Gossip, Links, Mix, Preset, Sketches, Workload};
 pub use shipped::shipped;
 #[cfg(feature = "mutants")]
@@ -121,4 +121,7 @@ pub enum Profile {
     Byzantine,
     /// Few nodes, few keys, and many operations within seconds.
     Dense,
+    /// Machines that are put back or cloned, constant seeds, and lies about the counters of others: names of writes are used
+    /// twice.
+    Twice,
 }

@@ -14,6 +14,7 @@ mod queue;
 mod replies;
 mod resolving;
 mod sabotage;
+mod snapshots;
 mod steps;
 mod tongue;
 
@@ -36,7 +37,7 @@ pub use self::sabotage::Sabotage;
 use crate::history::{Alarm, Converged, Delivery, NodeIndex, NodeLimits, Record, Start, Traffic, ValueHash};
 use crate::random::stream;
 use crate::scenario::{Lie, Operation, Scenario};
-use crate::subject::Subject;
+use crate::subject::{Subject, set_release};
 
 /// How much of a run is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct World<S: Subject> {
     operations_done: u64,
     /// The steps that have begun and not ended.
     under_way: BTreeSet<usize>,
+    /// The clones that answer to another node's name, by that node.
+    clones: BTreeMap<NodeIndex, NodeIndex>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -177,6 +180,7 @@ impl<S: Subject> World<S> {
             writes: 0,
             operations_done: 0,
             under_way: BTreeSet::new(),
+            clones: BTreeMap::new(),
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,
@@ -374,6 +378,7 @@ impl<S: Subject> World<S> {
         let now = node.clock.now(self.now);
         let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
         let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
+        set_release(node.release);
         act(engine, now);
         let mut events = Vec::new();
         let deadline = self.pump(at, is_twin, &mut events);
@@ -414,7 +419,7 @@ impl<S: Subject> World<S> {
     }
 
     fn send(&mut self, from: NodeIndex, to: &PeerId, frame: Vec<u8>) {
-        let to = index_of(to);
+        let to = self.answers_to(index_of(to), from);
         self.counts.frames += 1;
         self.counts.bytes += frame.len() as u64;
         self.traffic.frames += 1;

@@ -19,7 +19,7 @@ use crate::history::{
     Usage, ValueHash, WriteName, alarm_of, outcome_text,
 };
 use crate::scenario::Sketches;
-use crate::subject::Subject;
+use crate::subject::{Subject, set_release};
 
 impl<S: Subject> World<S> {
     /// Observes a node after an event, and records what changed.
@@ -115,6 +115,7 @@ impl<S: Subject> World<S> {
     pub(super) fn held(&self, at: NodeIndex, key: usize) -> Vec<Held> {
         let node = &self.nodes[at as usize];
         let Some(engine) = &node.engine else { return Vec::new() };
+        set_release(node.release);
         node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
     }
 
@@ -339,6 +340,7 @@ impl<S: Subject> World<S> {
             config.continuity = Continuity::Vouched;
             config.config = self.replica_config();
         });
+        set_release(self.nodes[at as usize].release);
         let afresh = Replica::open(copy, self.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();

@@ -7,7 +7,7 @@ use super::node::dots;
 use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
 use crate::scenario::Operation;
-use crate::subject::Subject;
+use crate::subject::{Subject, set_release};
 
 /// A change of one key that is about to be made.
 struct Change<V> {
@@ -139,6 +139,7 @@ impl<S: Subject> World<S> {
     ) {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
+        set_release(node.release);
         if let Some(engine) = node.engine.as_mut() {
             *result = engine.commit(transaction, now);
         }
@@ -156,7 +157,8 @@ impl<S: Subject> World<S> {
             let value = match operation.op {
                 OpKind::Write | OpKind::WriteSeen => {
                     self.writes += 1;
-                    Some(self.subject.value(key, self.writes))
+                    let release = self.nodes[operation.node as usize].release;
+                    Some(self.subject.value_of(release, key, self.writes))
                 }
                 _ => None,
             };

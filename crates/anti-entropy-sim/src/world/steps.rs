@@ -6,6 +6,7 @@ use anti_entropy::{Continuity, Opening, Replica};
 
 use super::network::Cut;
 use super::queue::What;
+use super::tongue::CLAIMS;
 use super::{Sabotage, World};
 use crate::history::{self, Healed, NodeIndex, Opened, Record};
 use crate::scenario::{Fault, Lie, Step};
@@ -44,6 +45,7 @@ impl<S: Subject> World<S> {
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(*by_ms)),
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
+            Fault::Clone { running, one_name } => self.clone_node(nodes[0], nodes[1], *running, *one_name),
             other => nodes.into_iter().for_each(|node| self.begin_at(node, other)),
         }
     }
@@ -57,6 +59,9 @@ impl<S: Subject> World<S> {
                 let node = &mut self.nodes[at as usize];
                 node.backup = Some(node.disk.copy());
             }
+            Fault::RestoreMarker => self.back_up_with_marker(at),
+            Fault::RestoreMemory { .. } => self.take_memory(at),
+            Fault::SameSeed { .. } => self.crash(at),
             Fault::Join => self.join(at),
             Fault::Leave => {
                 self.close(at);
@@ -66,7 +71,7 @@ impl<S: Subject> World<S> {
             _ => {}
         }
         self.nodes[at as usize].held_down |=
-            matches!(fault, Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::Leave);
+            matches!(fault, Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::Leave | Fault::SameSeed { .. });
     }
 
     pub(super) fn finish(&mut self, index: usize) {
@@ -82,6 +87,7 @@ impl<S: Subject> World<S> {
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
             Fault::Swap => self.swap(&nodes),
+            Fault::Clone { .. } => self.end_clone(nodes[0], nodes[1], step.end_ms >= self.scenario.duration_ms),
             Fault::Cascade { .. } => {
                 for node in nodes {
                     self.crash(node);
@@ -112,6 +118,19 @@ impl<S: Subject> World<S> {
                 self.come_back(at, Opened::Wiped, Continuity::Unproven);
             }
             Fault::Restore { vouched } => self.restore(at, *vouched),
+            Fault::RestoreMarker => self.put_back_with_marker(at),
+            Fault::RestoreMemory { disk } => self.put_back_memory(at, *disk),
+            Fault::SameSeed { wiped } => {
+                let store = self.subject.store();
+                let node = &mut self.nodes[at as usize];
+                node.repeats_seed = true;
+                let opened = if *wiped { Opened::Wiped } else { Opened::Restarted };
+                if *wiped {
+                    node.disk.replace(store);
+                }
+                self.come_back(at, opened, Continuity::Unproven);
+            }
+            Fault::OldRelease => self.upgrade(at),
             Fault::Join if !stays => {
                 self.close(at);
                 self.dismiss(at);
@@ -135,7 +154,7 @@ impl<S: Subject> World<S> {
         found.map_or(Continuity::Unproven, Continuity::Marker)
     }
 
-    fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
+    pub(super) fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
         let node = &mut self.nodes[at as usize];
         node.held_down = false;
         if !node.member || node.is_up() {
@@ -304,6 +323,9 @@ impl<S: Subject> World<S> {
         }
         self.nodes[at as usize].lie = Some(lie);
         self.nodes[at as usize].has_forged |= matches!(lie, Lie::Forge | Lie::Twin | Lie::Impersonate);
+        if lie == Lie::Counter {
+            self.nodes[at as usize].claims = CLAIMS;
+        }
         self.agreement.set(at, None);
         self.drive(at, None, |_, _| {});
     }
@@ -350,7 +372,15 @@ impl<S: Subject> World<S> {
         );
         let crashes = matches!(
             step.fault,
-            Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore { .. } | Fault::Swap
+            Fault::Crash { .. }
+                | Fault::Cascade { .. }
+                | Fault::Wipe
+                | Fault::Restore { .. }
+                | Fault::RestoreMarker
+                | Fault::RestoreMemory { .. }
+                | Fault::SameSeed { .. }
+                | Fault::OldRelease
+                | Fault::Swap
         );
         if partitions && !begins {
             self.counts.partitions_healed += 1;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::config::GossipConfig;
 
 /// A token bucket of bytes. One frame may take it below zero; then nothing is sent until it has filled up again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TokenBucket {
     tokens: i64,
     filled_at: Duration,

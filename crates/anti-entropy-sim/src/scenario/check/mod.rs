@@ -10,7 +10,7 @@ pub(super) use absence::{Absence, absences, clashes};
 pub(super) use refuse::invalid;
 use refuse::{Checked, MAX_MS, MAX_NUMBER, require};
 
-use super::{Fault, Gossip, Links, Mix, Operation, Scenario, ScenarioError};
+use super::{Gossip, Links, Mix, Operation, Scenario, ScenarioError};
 use crate::history::{NodeIndex, OpKind};
 
 impl Scenario {
@@ -61,8 +61,8 @@ impl Scenario {
         self.check_nodes("never_back", &self.never_back)?;
         let mut outside = self.never_back.iter().copied().collect::<BTreeSet<_>>();
         let mut later = BTreeSet::new();
-        for step in self.steps.iter().filter(|step| step.fault == Fault::Join) {
-            let nodes = step.nodes.iter().copied();
+        for step in &self.steps {
+            let nodes = step.joining().iter().copied();
             if step.end_ms < self.duration_ms {
                 outside.extend(nodes.clone());
             }

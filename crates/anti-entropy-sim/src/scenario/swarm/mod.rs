@@ -60,6 +60,7 @@ impl Profile {
             Self::Clock => swarm.only(&[Class::Clock], true),
             Self::Byzantine => swarm.byzantine(),
             Self::Dense => {}
+            Self::Twice => swarm.twice(),
         }
         // Drawn last, so that all other draws of a seed stay the same.
         settings::announcements(&mut swarm.random, &mut swarm.scenario.gossip);
@@ -84,6 +85,7 @@ impl Profile {
             Self::Clock => "clock",
             Self::Byzantine => "byzantine",
             Self::Dense => "dense",
+            Self::Twice => "twice",
         }
     }
 }
@@ -156,6 +158,19 @@ impl Swarm {
             });
         }
         if self.random.permille(500) {
+            self.steps(&[Class::Partition], 1);
+        }
+    }
+
+    /// Up to four nodes whose names of writes are used twice, on a good network.
+    fn twice(&mut self) {
+        self.scenario.links = settings::mild_links(&mut self.random);
+        self.scenario.gossip = settings::gossip(&mut self.random);
+        for _ in 0..self.random.between(1, 4) {
+            let step = self.used_twice();
+            self.push(step);
+        }
+        if self.random.permille(300) {
             self.steps(&[Class::Partition], 1);
         }
     }
