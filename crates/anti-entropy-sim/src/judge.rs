@@ -48,7 +48,7 @@ pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         if has_forger {
             matches!(name, "S6" | "S9")
         } else if reuses_names {
-            matches!(name, "S6" | "S9" | "S11" | "L1" | "L2" | "L4" | "L5")
+            matches!(name, "S6" | "S9" | "S12" | "L1" | "L2" | "L4" | "L5")
         } else {
             !((lies || upgrades) && name == "alarms")
         }

@@ -17,7 +17,7 @@ use crate::check::{Checker, Violation, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
     DURATION_MS, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets, with_bulk,
-    with_crashes, with_few_pieces, with_left_markers, with_poison, with_queues, with_trees, without_pushes,
+    with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees, without_pushes,
 };
 use crate::scenario::{Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
@@ -79,6 +79,8 @@ pub enum Hunt {
     Bulk,
     /// Dense without pushes, with pings that announce what a node holds several times in each round.
     Announced,
+    /// Dense, with nodes that are restarted while their wall clocks have jumped by up to an hour, either way.
+    ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -216,6 +218,7 @@ impl Hunt {
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
+            Self::ClocksThatJump => with_jumps(dense(seed), seed),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)

@@ -1,4 +1,4 @@
-//! S11: what was acknowledged is everywhere in the end.
+//! S12: what was acknowledged is everywhere in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::history::{Acknowledged, End, KeyIndex, NodeIndex, Op, OpKind, Opened,
 /// A value at a key, which tells writes apart even where two have one name.
 type Content = (KeyIndex, u64);
 
-/// S11: every value that a core node has acknowledged, or has held in its present life, is held by every core node in the end,
+/// S12: every value that a core node has acknowledged, or has held in its present life, is held by every core node in the end,
 /// unless somebody has replaced or deleted it.
 ///
 /// It goes by values and not by the names of writes, so that it also judges what becomes of names that are used twice: what was
@@ -27,7 +27,7 @@ pub struct Everywhere {
 
 impl Checker for Everywhere {
     fn name(&self) -> &'static str {
-        "S11"
+        "S12"
     }
 
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {

@@ -34,6 +34,7 @@ mod storm;
 mod suite;
 #[cfg(test)]
 mod testing;
+mod timestamps;
 
 pub use alarms::Alarms;
 pub use causal_gap::CausalGap;
@@ -58,6 +59,7 @@ pub use roots::EqualRoots;
 pub use staleness::Staleness;
 pub use storm::Storm;
 pub use suite::Suite;
+pub use timestamps::Timestamps;
 
 /// One checker of each kind.
 pub fn all() -> Vec<Box<dyn Checker>> {
@@ -71,6 +73,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(CausalGap),
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
+        Box::new(Timestamps::default()),
         Box::new(Everywhere::default()),
         Box::new(Convergence::default()),
         Box::new(QuietWhenEqual),

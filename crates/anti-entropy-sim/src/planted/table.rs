@@ -3,9 +3,9 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Budgets, Bulk, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues,
-    DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, StaleDeletes, Trees,
-    UnnoticedRestore,
+    Announced, BadDisks, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes,
+    DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, StaleDeletes,
+    Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -65,6 +65,7 @@ const PLANTED: &[Planted] = &[
     core(M::PiecesBeyondTheLimitDropped, FewPieces, &[("S7", 80)]),
     core(M::AnswersFromThePresent, Trees, &[("alarms", 40)]),
     core(M::BudgetNeverRefillsFromZero, Budgets, &[("L1", 5)]),
+    core(M::ClockNotCarriedOver, ClocksThatJump, &[("S11", 20)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
     core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),

@@ -208,8 +208,11 @@ impl<S: Subject> World<S> {
                 self.nodes[operation.node as usize].unknown.push(index);
             }
         }
+        let is_looked_at = ok == Acknowledged::Yes && value.is_some() && self.detail != Detail::Roots;
+        let timestamp =
+            dot.filter(|_| is_looked_at).and_then(|dot| self.timestamp_of(operation.node, change.key as usize, dot));
         let op = self.answer(operation, change.key, ok);
-        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, ..op });
+        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, timestamp, ..op });
     }
 
     fn note_failure(&mut self, at: u32, error: &Error) {
@@ -236,6 +239,7 @@ impl<S: Subject> World<S> {
             value: None::<ValueHash>,
             dot: None,
             seen: Vec::new(),
+            timestamp: None,
         }
     }
 

@@ -49,6 +49,31 @@ pub enum Error {
         /// [`ReplicaConfig::max_key_bytes`](super::ReplicaConfig::max_key_bytes).
         limit: usize,
     },
+    /// The first write under this replica's id would add the id to all clocks, and these name as many as they may:
+    /// peers would refuse the write. Nothing was changed.
+    #[error(
+        "clocks would name {replicas} replicas and the limit is {limit}; nothing was changed; raise max_clock_replicas on all replicas"
+    )]
+    TooManyReplicas {
+        /// The number of replicas that clocks would name.
+        replicas: usize,
+        /// [`ReplicaConfig::max_clock_replicas`](super::ReplicaConfig::max_clock_replicas), without the places that
+        /// are [kept](super::ReplicaConfig::reserved_clock_percent).
+        limit: usize,
+    },
+    /// With this write, the versions at its key would be longer together than a message may be, so that no peer could
+    /// be sent them. Nothing was changed.
+    #[error(
+        "the versions at {key} would take {bytes} bytes and a message has room for {limit}; nothing was changed; replace some of them, or raise max_message_bytes on all replicas"
+    )]
+    EntryTooLong {
+        /// The hash of the key.
+        key: KeyHash,
+        /// Length of the encodings of all versions, and of the key.
+        bytes: usize,
+        /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes), without the room for clocks.
+        limit: usize,
+    },
     /// The value's encoding does not decode to the same value. The value contains an unordered map, for example, or its
     /// `decode` does not match its `encode`. Nothing was changed.
     #[error("the value does not decode to what it was; nothing was changed; check its type with the conformance kit")]

@@ -43,7 +43,7 @@ mod write;
 pub(crate) mod tests;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use core::cell::OnceCell;
 
@@ -64,15 +64,16 @@ pub use open::{Continuity, Marker, Opening};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
 pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::KeyHash;
 use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
+use crate::{ConfigError, KeyHash};
 
 /// A replica of a keyed store, which reads, writes and deletes at once, and is made equal to other replicas later.
 ///
@@ -81,6 +82,8 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     resolver: Box<dyn Resolver<V>>,
     pub(crate) config: ReplicaConfig,
+    /// The most bytes of an entry for which a message has room, if an engine has said so.
+    max_entry_bytes: Option<usize>,
     pub(crate) tree: MerkleTree,
     /// Of the same entries as the tree, always.
     sketch: Sketch,
@@ -98,8 +101,10 @@ pub struct Replica<V: Replicated> {
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
-    /// Whether rule 8's alarm has gone off since opening.
-    pub(crate) alarmed: bool,
+    /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
+    confirmed: u64,
+    /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
+    disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
     pub(crate) stats: ReplicaStats,
 }
@@ -118,7 +123,7 @@ pub struct ReplicaStats {
     pub histories_differ: u64,
     /// Remote timestamps too far ahead for the local clock to follow.
     pub clock_skews: u64,
-    /// How often a peer knew more of this replica's own writes than it had made, so that it changed its id.
+    /// How often this replica took a new id: a peer knew more of its own writes than it had made, or had its id.
     pub renamings: u64,
 }
 
@@ -147,6 +152,7 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             resolver: Box::new(resolver),
             config: self.config.clone(),
+            max_entry_bytes: self.max_entry_bytes,
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
@@ -159,7 +165,8 @@ impl<V: Replicated> Replica<V> {
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
-            alarmed: self.alarmed,
+            confirmed: self.confirmed,
+            disputed: self.disputed.clone(),
             stopped: self.stopped,
             stats: self.stats,
         }
@@ -210,6 +217,44 @@ impl<V: Replicated> Replica<V> {
     /// The settings of this replica.
     pub fn config(&self) -> &ReplicaConfig {
         &self.config
+    }
+
+    /// Changes the settings of a replica that is in use. Everything from the next call on goes by them.
+    ///
+    /// Where an engine runs the replica, call [`Engine::set_limits`](crate::engine::Engine::set_limits) instead, which
+    /// checks these settings against the engine's. A limit that is lowered takes nothing away that is there: clocks
+    /// keep the ids that they name, and values stay as long as they are. O(n) if the sketch's settings change.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::Seed;
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
+    /// # type Item = Keyed<u32, String>;
+    /// # let seed = Seed::from_bytes([7; 32]);
+    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed)?;
+    /// replica.set_config(replica.config().clone().with(|config| config.max_clock_replicas = 4096))?;
+    /// # Ok::<(), anti_entropy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first field that is out of its range. Nothing is changed then.
+    pub fn set_config(&mut self, config: ReplicaConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        if config.sketch != self.config.sketch {
+            self.sketch = Sketch::from_entries(&self.tree.snapshot(), config.sketch.clone())?;
+        }
+        self.clock.set_max_ahead(config.max_clock_skew);
+        self.changes.set_limit(config.max_pending_changes);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Limits entries to what fits into a message of this length, besides the clock of a single piece.
+    pub(crate) fn fit_messages(&mut self, max_message_bytes: usize) {
+        // An id and a counter; what a batch has besides: range, digest, and the state at its end.
+        const COUNTER: usize = 26;
+        const BATCH: usize = 256;
+        let clocks = self.config.max_clock_replicas.saturating_mul(COUNTER).saturating_add(BATCH);
+        self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
     }
 
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
@@ -300,7 +345,7 @@ impl<V: Replicated> Replica<V> {
             id: staged.context.own_id(),
             counter: staged.context.own_counter(),
             marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.last(),
+            last_timestamp: self.clock.greatest(),
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {

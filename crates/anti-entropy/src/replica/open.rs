@@ -1,7 +1,7 @@
 //! Opening a store: the replica's identity, and its summary.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
@@ -108,6 +108,7 @@ impl<V: Replicated> Replica<V> {
         let marker = Marker(seed.replica_id(u64::MAX).to_bytes());
         plant!(let marker = marker_while_open(marker, identity.as_ref().map(|identity| identity.marker)));
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
+        plant!(let last_timestamp = last_timestamp(last_timestamp));
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
@@ -124,7 +125,11 @@ impl<V: Replicated> Replica<V> {
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
             config,
-            alarmed: false,
+            max_entry_bytes: None,
+            // What was made before this opening is in the store that was opened, whichever that is: it has these names
+            // alone.
+            confirmed: context.own_counter(),
+            disputed: VecDeque::new(),
             stopped: false,
             stats: ReplicaStats::default(),
             context: context.clone(),
@@ -155,13 +160,15 @@ impl<V: Replicated> Replica<V> {
         Ok(self.marker)
     }
 
-    /// Gives `context` a new own id, from this opening's randomness.
-    pub(super) fn fresh_id(&mut self, context: &mut Context) -> ReplicaId {
-        self.ids_made = rename(context, &self.seed, self.ids_made);
+    /// Gives `context` a new own id, from this opening's randomness. Of the writes under the old one, those up to `kept`
+    /// count as seen.
+    pub(super) fn fresh_id(&mut self, context: &mut Context, kept: u64) -> ReplicaId {
+        self.ids_made = rename(context, &self.seed, self.ids_made, kept);
         context.own_id()
     }
 
-    /// The timestamp of the last local write. At least as late as every accepted timestamp that was not too far ahead.
+    /// The timestamp that the next local write goes on from. At least as late as every timestamp that was accepted since
+    /// the wall clock was last put right.
     pub fn last_timestamp(&self) -> Timestamp {
         self.clock.last()
     }
@@ -194,14 +201,15 @@ fn open_context(
         Continuity::Marker(marker) => marker.0 == identity.marker,
         Continuity::Vouched => true,
     };
-    let ids_made = if proven { 0 } else { rename(&mut context, seed, 0) };
+    let made = context.own_counter();
+    let ids_made = if proven { 0 } else { rename(&mut context, seed, 0, made) };
     Ok((context, ids_made))
 }
 
 /// Gives the context the seed's next id that it does not know yet; returns how many ids the seed has given then.
-fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64) -> u64 {
+fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64, kept: u64) -> u64 {
     loop {
-        let renamed = context.rename(seed.replica_id(ids_made));
+        let renamed = context.renounce(seed.replica_id(ids_made), kept);
         ids_made += 1;
         // A seed that was used before gives ids that are known already: the next one is not.
         if renamed.is_ok() {

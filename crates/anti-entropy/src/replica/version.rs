@@ -135,6 +135,17 @@ impl<V: Replicated> Record<V> {
         fingerprint(&self.key_bytes, siblings.iter().map(|sibling| (sibling.dot(), sibling.content)))
     }
 
+    /// At least as many bytes as the record takes in a message with all its content.
+    pub(crate) fn max_len_bytes(&self) -> usize {
+        // Lengths, and of each version dot, timestamp and kind.
+        const ENTRY: usize = 32;
+        const VERSION: usize = 64;
+        const PART: usize = 16;
+        let of_version =
+            |sibling: &Sibling<V>| VERSION + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len();
+        ENTRY + self.key_bytes.len() + self.siblings.iter().map(of_version).sum::<usize>()
+    }
+
     pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
         self.siblings.iter().map(Sibling::dot)
     }

@@ -179,3 +179,16 @@ pub(crate) fn with_crashes(mut scenario: Scenario, seed: u64) -> Scenario {
     }
     scenario
 }
+
+/// Wall clocks that jump by up to an hour either way, and processes that end while they are wrong.
+pub(crate) fn with_jumps(mut scenario: Scenario, seed: u64) -> Scenario {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut random = stream(seed, &[9]);
+    for turn in 0..6 {
+        let (start, node) = (500 + turn * 1_200, random.u32(0..scenario.nodes));
+        let jump = Fault::ClockJump { by_ms: random.i64(-HOUR_MS..=HOUR_MS) };
+        let crash = Fault::Crash { in_order: random.bool(), vouched: random.bool() };
+        scenario = scenario.step(start, start + 600, [node], jump).step(start + 300, start + 900, [node], crash);
+    }
+    scenario
+}

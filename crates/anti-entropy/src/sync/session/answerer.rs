@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
 use super::{Outcome, PartialReason, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
-use crate::refusal::Refusal;
+use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
 use crate::summary::{Difference, Root, Width};
@@ -114,7 +114,7 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         match request {
-            Request::Open(open) => Ok(self.handle_open(&open, turn)),
+            Request::Open(open) => self.handle_open(&open, turn),
             Request::Close(theirs) => Ok(Step::end(self.end(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
@@ -126,29 +126,36 @@ impl Answerer {
         }
     }
 
-    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
+    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
         if open.schema_id != turn.config.schema_id {
-            return Step::send_and_end(Reply::Refused(RefusalCode::Agreement), Outcome::Refused(Refusal::SchemaId));
+            let refusal = Outcome::Refused(Refusal::SchemaId);
+            return Ok(Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal));
         }
         let opening = match &self.stage {
             Stage::Unopened => Opening::First,
             // Once more, and with whole digests, since short ones did not add up.
             Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
-            Stage::Answering(_) | Stage::Closed { .. } => return out_of_turn(),
+            Stage::Answering(_) | Stage::Closed { .. } => return Ok(out_of_turn()),
         };
         let state = state_of(turn.replica);
         let is_equal = state == open.state;
         plant!(let is_equal = is_equal(is_equal, state.root, open.state.root));
         if is_equal {
+            turn.replica.confirm_all();
             self.stage = Stage::Closed { certified: Some(state.root) };
-            return Step::send_and_end(Reply::Equal, Outcome::Converged);
+            return Ok(Step::send_and_end(Reply::Equal, Outcome::Converged));
         }
-        if !turn.may_transfer {
-            return Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
+        // A copy of this replica, which has written something else since. One of the two has to give way.
+        let is_clone = open.own == turn.replica.id().first_eight();
+        if is_clone {
+            turn.replica.take_new_id()?;
+        }
+        if is_clone || !turn.may_transfer {
+            return Ok(Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy)));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
-        Step::send(Reply::Differs(differs))
+        Ok(Step::send(Reply::Differs(differs)))
     }
 
     fn handle_batch<V: Replicated>(
@@ -157,6 +164,12 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
+        if let Err(refused) = turn.replica.notice_claim(request.knows) {
+            return match refused {
+                NotTaken::Refused(refusal) => Ok(rejected(refusal, turn.stats)),
+                NotTaken::Failed(error) => Err(error),
+            };
+        }
         let state = request.state;
         let mut step = answering.handle_batch(request.batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
@@ -198,7 +211,8 @@ impl Answering {
         } else {
             answering.first_step(open, turn)
         };
-        (answering, Differs { nonce, cuts, seen, first })
+        let (own, knows) = (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_short(open.own));
+        (answering, Differs { nonce, cuts, seen, own, knows, first })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name

@@ -43,5 +43,9 @@ pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V
     let mine = state_of(turn.replica);
     let is_equal = mine == theirs;
     plant!(let is_equal = has_converged(is_equal));
-    if is_equal { (Outcome::Converged, Some(mine.root)) } else { (Outcome::Progress, None) }
+    if !is_equal {
+        return (Outcome::Progress, None);
+    }
+    turn.replica.confirm_all();
+    (Outcome::Converged, Some(mine.root))
 }

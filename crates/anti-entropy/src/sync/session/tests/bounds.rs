@@ -102,7 +102,7 @@ impl Asked {
 fn any_open() -> Open {
     let state = State { root: Root::from_bytes([9; 32]), context: 0 };
     let (width, tally) = (Width::Short, Tally::default());
-    Open { schema_id: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16 }
+    Open { schema_id: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16, own: 9 }
 }
 
 fn open(entries: u64) -> Request {
@@ -110,7 +110,7 @@ fn open(entries: u64) -> Request {
 }
 
 fn differs(first: First) -> Reply {
-    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first })
+    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, first })
 }
 
 fn bulk(entries: u64) -> Reply {
@@ -126,7 +126,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0 })
 }
 
 #[test]
@@ -180,7 +180,9 @@ fn whole_batches_are_sent_to_who_holds_four_times_as_much() {
 fn the_first_whole_batch_is_as_short_as_the_answerer_claims_to_hold_much() {
     for (entries, bits) in [(1 << 20, 120), (1 << 62, 78), (u64::MAX, 76)] {
         let mut opened = Opened::new(filled(1, 100));
-        let Some(Request::Batch(BatchRequest { batch, state: None })) = opened.hears(&bulk(entries)) else { panic!() };
+        let Some(Request::Batch(BatchRequest { batch, state: None, .. })) = opened.hears(&bulk(entries)) else {
+            panic!()
+        };
         assert_eq!(batch.base, BatchBase::Nothing);
         let end = batch.range().hi().unwrap().to_u128();
         assert!(end.abs_diff(1 << bits) < 1 << (bits - 10), "{end:x}");

@@ -2,6 +2,7 @@
 
 mod adversary;
 mod bounds;
+mod copies;
 mod history;
 mod mixed;
 mod parts;
@@ -409,12 +410,12 @@ fn another_protocol_version_is_refused_with_a_reason() {
         .unwrap();
     assert!(matches!(opener.poll_output(), SessionOutput::Wait(_)));
     let header = Header { kind: FrameKind::Refusal, session: 9, exchange: 0 };
-    let mut refusal = header.encode(0, 1, &[2, 3], false);
+    let mut refusal = header.encode(0, 1, &[3, 4], false);
     refusal[0] = 3;
     let unchecked = SessionConfig { checksum: false, ..SessionConfig::default() };
     opener.handle_frame(Frame::decode(&refusal, &unchecked).unwrap(), &mut replica::<Item>(1), now()).unwrap();
     let SessionOutput::Done(finished) = opener.poll_output() else { panic!("a refused session ends") };
-    assert_eq!(finished.outcome, Outcome::Refused(Refusal::Version { min: 2, max: 3 }));
+    assert_eq!(finished.outcome, Outcome::Refused(Refusal::Version { min: 3, max: 4 }));
 }
 
 #[test]

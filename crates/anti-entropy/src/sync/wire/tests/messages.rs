@@ -104,24 +104,29 @@ fn requests() -> Vec<(Request, &'static str)> {
     let tally = tallied.tally();
     let open = |schema_id, width, cuts| {
         let (state, entries, max_cells) = (state(), 300, 1 << 14);
-        Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells })
+        let own = 9;
+        Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
-    let (whole, lower) =
-        (BatchRequest { batch: empty_batch(), state: Some(state()) }, BatchRequest { batch: batch(), state: None });
+    let (whole, lower) = (
+        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300 },
+        BatchRequest { batch: batch(), state: None, knows: 0 },
+    );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
         (
             open(300, Width::Short, None),
             "\
          00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000\
-         ac02000000000000012c0000000000000000808001",
+         ac02000000000000012c0000000000000000808001\
+         0000000000000009",
         ),
         (
             open(0, Width::Full, Some(vec![MIDDLE])),
             "\
          0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080101018000000000\
          0000000000000000000000\
-         ac02000000000000012c0000000000000000808001",
+         ac02000000000000012c0000000000000000808001\
+         0000000000000009",
         ),
         (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
         (
@@ -134,14 +139,14 @@ fn requests() -> Vec<(Request, &'static str)> {
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274027f0000000000000000",
+         dddddddddddd010470617274027f000000000000000000",
         ),
         (
             Request::Batch(whole),
             "\
          020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
          bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
-         0102030405060708",
+         0102030405060708ac02",
         ),
         (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
         (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
@@ -153,7 +158,8 @@ fn requests() -> Vec<(Request, &'static str)> {
 }
 
 fn replies() -> Vec<(Reply, &'static str)> {
-    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first });
+    let (own, knows) = (9, 300);
+    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, first });
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
@@ -161,18 +167,24 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
+         01010203040506070800000000000000000009ac02\
+         0102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
          eeeeeeeeeeeeeeee",
         ),
-        (differs(Some(vec![MIDDLE]), First::Nothing), "0101020304050607080101800000000000000000000000000000000000"),
+        (
+            differs(Some(vec![MIDDLE]), First::Nothing),
+            "010102030405060708010180000000000000000000000000000000000000000000000009ac0200",
+        ),
         (
             Reply::Differs(Differs {
                 nonce: SESSION,
                 cuts: None,
                 seen: Some(empty_batch().clocks),
+                own,
+                knows,
                 first: First::Nothing,
             }),
-            "01010203040506070800010000000000000000000000000000000000000000",
+            "0101020304050607080001000000000000000000000000000000000000000000000000000009ac0200",
         ),
         (
             Reply::Inventory(
@@ -184,9 +196,9 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (
             differs(None, First::Cells(chunk.clone())),
-            "010102030405060708000002ac021307070707070707070707070707070707070707",
+            "01010203040506070800000000000000000009ac0202ac021307070707070707070707070707070707070707",
         ),
-        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac02"),
+        (differs(None, First::Bulk { entries: 300 }), "01010203040506070800000000000000000009ac0203ac02"),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (
@@ -237,10 +249,10 @@ fn pushes() -> Vec<(Push, &'static str)> {
 fn frames() -> Vec<(Header, u32, u32, &'static [u8], &'static str)> {
     let header = |kind, exchange| Header { kind, session: SESSION, exchange };
     vec![
-        (header(FrameKind::Request, 0), 0, 1, b"abc", "0180010203040506070800000161626324d177ad540eeb7a"),
-        (header(FrameKind::Reply, 300), 1, 2, b"abc", "01810102030405060708ac020102616263e528d78febc727ea"),
-        (header(FrameKind::Push, 0), 0, 1, b"abc", "01820102030405060708000001616263ca0b0791dc5f9adb"),
-        (header(FrameKind::Refusal, 0), 0, 1, &[1, 1], "018301020304050607080000010101d1c4c40792764375"),
+        (header(FrameKind::Request, 0), 0, 1, b"abc", "0280010203040506070800000161626388d28c7fb8fe794e"),
+        (header(FrameKind::Reply, 300), 1, 2, b"abc", "02810102030405060708ac020102616263694e8f27b2d3483b"),
+        (header(FrameKind::Push, 0), 0, 1, b"abc", "028201020304050607080000016162638edad47a27dec033"),
+        (header(FrameKind::Refusal, 0), 0, 1, &[2, 2], "028301020304050607080000010202d74839551473d739"),
     ]
 }
 
@@ -269,7 +281,7 @@ fn several_pushes_of_a_frame_stand_one_behind_the_other() {
     let goldens: Vec<&str> = pushes().into_iter().map(|(_, golden)| golden).collect();
     let payload = goldens.concat();
     let frame = encode_push_frame(&bytes(&payload), &SessionConfig { schema_id: SESSION, ..SessionConfig::default() });
-    assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
+    assert_eq!(hex(&frame[..frame.len() - 8]), ["0282", "0102030405060708", "000001", &payload].concat());
     let mut rest = Frame::decode(&frame, &SessionConfig::default()).unwrap().payload;
     for (push, _) in pushes() {
         let (read, behind) = postcard::take_from_bytes::<Push>(rest).unwrap();
