@@ -19,7 +19,7 @@ use crate::scenario::dense::{
     DURATION_MS, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets, with_bulk,
     with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees, without_pushes,
 };
-use crate::scenario::{Fault, Lie, Links, Operation, Profile, Scenario};
+use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
 use crate::world::Sabotage;
 
@@ -83,6 +83,8 @@ pub enum Hunt {
     ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
+    /// A machine is put back to the memory and the disk of two seconds ago.
+    PutBack,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -219,6 +221,10 @@ impl Hunt {
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
+            Self::PutBack => {
+                let fault = Fault::RestoreMemory { disk: DiskAge::Then };
+                dense(seed).links(Links::default()).step(2_000, 4_000, [0], fault)
+            }
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)

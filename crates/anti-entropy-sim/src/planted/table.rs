@@ -4,8 +4,8 @@ use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
     Announced, BadDisks, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes,
-    DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, StaleDeletes,
-    Trees, UnnoticedRestore,
+    DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, PutBack,
+    StaleDeletes, Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -27,7 +27,7 @@ const fn around(sabotage: S, hunt: Hunt, killers: &'static [(&'static str, u64)]
 /// The first are the broken variants that the data model was tested with, then come digests, gossip, and what is around the
 /// core.
 const PLANTED: &[Planted] = &[
-    core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5)]),
+    core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5), ("S12", 20)]),
     core(M::ReplyWithOldEntriesAndNewClock, Dense, &[("S1", 5), ("S7", 5)]),
     core(M::WholeClockJoinedOutsideTheRange, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::PiecesNotSplit, Dense, &[("S7", 5), ("S3", 5)]),
@@ -59,6 +59,7 @@ const PLANTED: &[Planted] = &[
     core(M::ForeignReadsAccepted, Dense, &[("S7", 20), ("S3", 40)]),
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
+    core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
     core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),

@@ -19,13 +19,14 @@ pub(super) fn any(seed: u64) -> Scenario {
     if random.u8(0..3) == 0 {
         scenario = without_pushes(scenario);
     }
-    scenario = match random.u8(0..13) {
+    scenario = match random.u8(0..14) {
         0 => compacting(scenario),
         7 => with_few_pieces(scenario),
         8 => with_budgets(scenario),
         9 => with_bad_disks(scenario),
         10 => with_trees(scenario),
         11 => return with_left_markers(scenario),
+        12 => return with_jumps(scenario, seed),
         1 => with_queues(scenario),
         2 => with_bulk(scenario),
         3 => with_announcements(scenario),

@@ -109,9 +109,11 @@ impl Swarm {
         groups
     }
 
-    /// Of ten restarts, three are with a wiped store, one from a backup, and one with another node's store.
+    /// Of eleven restarts, three are with a wiped store, one from a backup, one with another node's store, and one with the seed
+    /// of the last start.
     fn restart(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
-        let (nodes, fault) = match self.random.between(0, 9) {
+        let (nodes, fault) = match self.random.between(0, 10) {
+            10 => (self.some(), Fault::SameSeed { wiped: false }),
             0 => (self.random.distinct(2, self.scenario.nodes), Fault::Swap),
             1 => (self.few(), Fault::Restore { vouched: false }),
             // Not all nodes, since without any store nothing would be left to lose.

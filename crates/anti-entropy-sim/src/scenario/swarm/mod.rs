@@ -67,6 +67,9 @@ impl Profile {
         if self == Self::Swarm {
             settings::budgets(&mut swarm.random, &mut swarm.scenario.gossip);
             swarm.scenario.compacts = swarm.random.permille(200);
+            if swarm.random.permille(100) {
+                swarm.upgrade();
+            }
         }
         swarm.scenario.steps.sort_by_key(|step| (step.start_ms, step.end_ms));
         let mut scenario = swarm.scenario.expanded(seed);
@@ -172,6 +175,15 @@ impl Swarm {
         }
         if self.random.permille(300) {
             self.steps(&[Class::Partition], 1);
+        }
+    }
+
+    /// A release in which values have another schema is rolled out node by node.
+    fn upgrade(&mut self) {
+        let count = self.random.between_u32(1, self.scenario.nodes);
+        for node in self.random.distinct(count, self.scenario.nodes) {
+            let end_ms = self.random.strength(1_000..=self.scenario.duration_ms);
+            self.push(Step { start_ms: 0, end_ms, nodes: vec![node], fault: Fault::OldRelease });
         }
     }
 

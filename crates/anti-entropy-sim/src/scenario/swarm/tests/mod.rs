@@ -7,8 +7,15 @@ use crate::scenario::Gossip;
 
 const SEEDS: u64 = 10_000;
 
-const PROFILES: [Profile; 6] =
-    [Profile::Swarm, Profile::Partition, Profile::Crash, Profile::Clock, Profile::Byzantine, Profile::Dense];
+const PROFILES: [Profile; 7] = [
+    Profile::Swarm,
+    Profile::Partition,
+    Profile::Crash,
+    Profile::Clock,
+    Profile::Byzantine,
+    Profile::Dense,
+    Profile::Twice,
+];
 
 /// The least and the most of everything that was drawn.
 #[derive(Default)]
@@ -146,6 +153,8 @@ fn a_swarm_reaches_every_end() {
         ("wipe nodes", (1, 6)),
         ("restore nodes", (1, 6)),
         ("swap nodes", (2, 2)),
+        ("same_seed wiped", (0, 0)),
+        ("old_release length", (1_000, 35_000)),
         ("pause length", (10, 35_000)),
         ("slow_disk commit_ms", (1, 2_000)),
         ("disk_errors reads_permille", (0, 50)),
@@ -172,7 +181,7 @@ fn faults(seen: &Seen) -> BTreeSet<&str> {
 #[test]
 fn crashes_come_alone() {
     let seen = drawn(Profile::Crash);
-    let all = ["cascade", "crash", "disk_errors", "full_disk", "restore", "slow_disk", "swap", "wipe"];
+    let all = ["cascade", "crash", "disk_errors", "full_disk", "restore", "same_seed", "slow_disk", "swap", "wipe"];
     assert_eq!(faults(&seen), BTreeSet::from(all));
     assert_eq!(seen.ends("loss_permille"), (0, 0));
 }
