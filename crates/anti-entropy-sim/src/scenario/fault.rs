@@ -1,5 +1,7 @@
 //! Faults, when they happen, and to which nodes.
 
+use core::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use super::Links;
@@ -113,6 +115,15 @@ pub enum Fault {
     /// `nodes` run an old release from the start of the scenario, and are restarted with the new one at the end. The old release
     /// cannot read some of the values that nodes with the new one write.
     OldRelease,
+    /// Running `nodes` get lower limits at the beginning, and those of the scenario back at the end.
+    Limits {
+        /// The most pieces of a context.
+        context_pieces: NonZeroUsize,
+        /// The most pushes that wait to be sent.
+        max_queued_pushes: usize,
+        /// The most entries of a batch.
+        batch_entries: NonZeroUsize,
+    },
     /// The first two of `nodes` are down, and start with each other's stores at the end.
     Swap,
     /// `nodes` are paused. Frames that arrive wait until the end.
@@ -177,6 +188,7 @@ impl Fault {
             Self::Clone { .. } => "clone",
             Self::SameSeed { .. } => "same_seed",
             Self::OldRelease => "old_release",
+            Self::Limits { .. } => "limits",
             Self::Swap => "swap",
             Self::Pause => "pause",
             Self::SlowDisk { .. } => "slow_disk",

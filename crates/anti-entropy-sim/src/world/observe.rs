@@ -5,6 +5,7 @@
 
 use core::hash::Hasher;
 
+use anti_entropy::clock::ReplicaId;
 use anti_entropy::clock::{Dot, Timestamp};
 use anti_entropy::engine::Engine;
 use anti_entropy::session::Finished;
@@ -47,7 +48,9 @@ impl<S: Subject> World<S> {
         self.changed.insert(at);
         if self.detail != Detail::Roots {
             if wrote {
-                self.record_compactions(at);
+                let own = self.nodes[at as usize].seen.context.own_id();
+                self.record_compactions(at, own);
+                self.nodes[at as usize].accounted = self.nodes[at as usize].seen.context.own_counter();
             }
             self.record_state(at, from, same_entries, grown);
         }
@@ -134,15 +137,21 @@ impl<S: Subject> World<S> {
         let Some(engine) = node.engine.as_mut() else { return };
         let replica = engine.replica_mut();
         let before = core::mem::take(&mut node.seen.open);
+        let own_before = node.seen.context.own_id();
         node.seen.root = replica.root();
         node.seen.context = replica.context().clone();
         node.seen.context_hash = replica.context_hash();
-        node.accounted = node.seen.context.own_counter();
         self.agreement.set(at, Some((node.seen.root, node.seen.context_hash)));
         self.changed.insert(at);
         if self.detail == Detail::Roots {
             return;
         }
+        // The last commit of the life before may have been the resolver's, and may have been kept although it failed.
+        if opened == Opened::Restarted && node.unknown.is_empty() && self.scenario.compacts {
+            self.record_compactions(at, own_before);
+        }
+        let node = &mut self.nodes[at as usize];
+        node.accounted = node.seen.context.own_counter();
         let kept = self.settle_unknown(at);
         let node = &mut self.nodes[at as usize];
         let context = &node.seen.context;
@@ -210,11 +219,10 @@ impl<S: Subject> World<S> {
         states
     }
 
-    /// Records the writes of the node itself: the decisions of its resolver.
-    fn record_compactions(&mut self, at: NodeIndex) {
+    /// Records the writes of the node itself, under this id: the decisions of its resolver.
+    fn record_compactions(&mut self, at: NodeIndex, own: ReplicaId) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
-            let own = node.seen.context.own_id();
             let (before, now) = (&node.seen.held[key], self.held(at, key));
             let is_new = |held: &&Held| held.dot.replica == own.to_u128() && held.dot.counter > node.accounted;
             let Some(new) = now.iter().find(is_new).copied() else { continue };
@@ -238,8 +246,6 @@ impl<S: Subject> World<S> {
                 timestamp: self.timestamp_of(at, key, dot),
             }));
         }
-        let node = &mut self.nodes[at as usize];
-        node.accounted = node.seen.context.own_counter();
     }
 
     pub(super) fn add_event(&mut self, key: usize, dot: Dot) -> usize {

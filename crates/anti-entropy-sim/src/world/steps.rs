@@ -41,6 +41,7 @@ impl<S: Subject> World<S> {
                 }
             }
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
+            Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => self.each(&nodes, |node| node.pauses += 1),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(*by_ms)),
             Fault::ClockDrift { .. } => self.drift(&nodes),
@@ -82,6 +83,7 @@ impl<S: Subject> World<S> {
         self.under_way.remove(&index);
         match &step.fault {
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
+            Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => nodes.into_iter().for_each(|node| self.resume(node)),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(-by_ms)),
             Fault::ClockDrift { .. } => self.drift(&nodes),
@@ -249,6 +251,27 @@ impl<S: Subject> World<S> {
             node.commit_us = commit_us;
             node.disk.fail(|faults| {
                 *faults = super::disk::DiskFaults { promises_too_much: faults.promises_too_much, ..worst };
+            });
+        }
+    }
+
+    /// Gives running nodes the limits of the last step that has begun and not ended, or those of the scenario.
+    fn set_limits(&mut self, nodes: &[NodeIndex]) {
+        for at in nodes {
+            let (mut replica, mut gossip) = (self.replica_config(), self.scenario.gossip.config_of(*at));
+            let lower = self.faults_at(*at).filter_map(|fault| match fault {
+                Fault::Limits { context_pieces, max_queued_pushes, batch_entries } => {
+                    Some((*context_pieces, *max_queued_pushes, *batch_entries))
+                }
+                _ => None,
+            });
+            if let Some((pieces, pushes, entries)) = lower.last() {
+                replica.max_context_pieces = pieces.min(replica.max_context_pieces);
+                gossip.max_queued_pushes = pushes.min(gossip.max_queued_pushes);
+                gossip.session.batch_entries = entries.min(gossip.session.batch_entries);
+            }
+            self.drive(*at, None, |engine, _| {
+                engine.set_limits(replica, gossip).expect("lower limits are valid where higher ones are");
             });
         }
     }

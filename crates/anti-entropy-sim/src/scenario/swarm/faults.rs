@@ -1,5 +1,6 @@
 //! Drawing faults, their times and their nodes.
 
+use core::num::NonZeroUsize;
 use std::collections::BTreeSet;
 
 use super::class::Class;
@@ -23,6 +24,7 @@ impl Swarm {
                     step(nodes, Fault::Degrade { links: settings::links(&mut self.random) })
                 }
                 Class::Process => self.restart(start_ms, end_ms),
+                Class::Pause if self.random.permille(200) => step(self.some(), self.limits()),
                 Class::Pause => step(self.some(), Fault::Pause),
                 Class::Disk => step(self.some(), self.disk()),
                 Class::Clock => step(self.some(), self.clock()),
@@ -109,11 +111,9 @@ impl Swarm {
         groups
     }
 
-    /// Of eleven restarts, three are with a wiped store, one from a backup, one with another node's store, and one with the seed
-    /// of the last start.
+    /// Of ten restarts, three are with a wiped store, one from a backup, and one with another node's store.
     fn restart(&mut self, start_ms: u64, end_ms: u64) -> Option<Step> {
-        let (nodes, fault) = match self.random.between(0, 10) {
-            10 => (self.some(), Fault::SameSeed { wiped: false }),
+        let (nodes, fault) = match self.random.between(0, 9) {
             0 => (self.random.distinct(2, self.scenario.nodes), Fault::Swap),
             1 => (self.few(), Fault::Restore { vouched: false }),
             // Not all nodes, since without any store nothing would be left to lose.
@@ -143,7 +143,7 @@ impl Swarm {
             1 => (one, Fault::RestoreMarker),
             2 | 3 => (one, Fault::RestoreMemory { disk: DiskAge::Then }),
             4 => (one, Fault::RestoreMemory { disk: DiskAge::Now }),
-            5 | 6 => (one, Fault::SameSeed { wiped: true }),
+            5 | 6 => (one, Fault::SameSeed { wiped: self.random.permille(500) }),
             number if self.scenario.nodes > 3 && self.scenario.steps.iter().all(|step| step.joining().is_empty()) => {
                 // It joins after all others, and its place is that of no other fault.
                 let clone = self.scenario.nodes - 1;
@@ -161,6 +161,14 @@ impl Swarm {
             _ => (one, Fault::RestoreMarker),
         };
         Step { start_ms, end_ms, nodes, fault }
+    }
+
+    /// Limits that are changed while a node runs.
+    fn limits(&mut self) -> Fault {
+        let mut some = |most: u64| usize::try_from(self.random.strength(0..=most)).unwrap_or(0);
+        let (pieces, max_queued_pushes, entries) = (some(8), some(100), some(20));
+        let at_least_one = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+        Fault::Limits { context_pieces: at_least_one(pieces), max_queued_pushes, batch_entries: at_least_one(entries) }
     }
 
     fn disk(&mut self) -> Fault {

@@ -153,7 +153,9 @@ fn a_swarm_reaches_every_end() {
         ("wipe nodes", (1, 6)),
         ("restore nodes", (1, 6)),
         ("swap nodes", (2, 2)),
-        ("same_seed wiped", (0, 0)),
+        ("limits context_pieces", (1, 8)),
+        ("limits max_queued_pushes", (0, 100)),
+        ("limits batch_entries", (1, 20)),
         ("old_release length", (1_000, 35_000)),
         ("pause length", (10, 35_000)),
         ("slow_disk commit_ms", (1, 2_000)),
@@ -181,7 +183,7 @@ fn faults(seen: &Seen) -> BTreeSet<&str> {
 #[test]
 fn crashes_come_alone() {
     let seen = drawn(Profile::Crash);
-    let all = ["cascade", "crash", "disk_errors", "full_disk", "restore", "same_seed", "slow_disk", "swap", "wipe"];
+    let all = ["cascade", "crash", "disk_errors", "full_disk", "restore", "slow_disk", "swap", "wipe"];
     assert_eq!(faults(&seen), BTreeSet::from(all));
     assert_eq!(seen.ends("loss_permille"), (0, 0));
 }
