@@ -41,9 +41,17 @@ pub struct Judging {
 pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     let forges = |fault: &Fault| matches!(fault, Fault::Lie { lie: Lie::Forge | Lie::Twin | Lie::Impersonate });
     let has_forger = scenario.steps.iter().any(|step| forges(&step.fault));
+    let reuses_names = scenario.steps.iter().any(|step| step.fault.reuses_names());
+    let upgrades = scenario.steps.iter().any(|step| step.fault == Fault::OldRelease);
     let lies = scenario.steps.iter().any(|step| matches!(step.fault, Fault::Lie { .. }));
     let applies = |name: &str| {
-        if has_forger { matches!(name, "S6" | "S9") } else { !(lies && name == "alarms") }
+        if has_forger {
+            matches!(name, "S6" | "S9")
+        } else if reuses_names {
+            matches!(name, "S6" | "S9" | "S12" | "L1" | "L2" | "L4" | "L5")
+        } else {
+            !((lies || upgrades) && name == "alarms")
+        }
     };
     all().into_iter().filter(|checker| applies(checker.name())).collect()
 }

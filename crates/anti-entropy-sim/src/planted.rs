@@ -5,7 +5,6 @@
 
 mod table;
 
-use core::num::NonZeroUsize;
 use core::ops::Range;
 use std::collections::BTreeMap;
 
@@ -16,7 +15,11 @@ pub use table::planted;
 
 use crate::check::{Checker, Violation, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
-use crate::scenario::{Fault, Gossip, Lie, Links, Mix, Operation, Profile, Scenario, Sketches};
+use crate::scenario::dense::{
+    DURATION_MS, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets, with_bulk,
+    with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees, without_pushes,
+};
+use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
 use crate::world::Sabotage;
 
@@ -51,6 +54,18 @@ pub enum Hunt {
     DenseWithCrashes,
     /// Dense, with pushes that wait for each other in short queues.
     DenseWithQueues,
+    /// Dense, with a resolver that writes back what it decides.
+    Compacting,
+    /// Dense without pushes, over many keys and nodes, with room for next to no pieces of contexts.
+    FewPieces,
+    /// Dense without pushes, over many keys, with trees that take many steps to compare.
+    Trees,
+    /// Dense, with nodes that are closed in order and put back afterwards.
+    LeftMarkers,
+    /// Dense, with next to nothing that may be sent at once.
+    Budgets,
+    /// Dense, with disks of which every tenth sync fails.
+    BadDisks,
     /// Dense, with clients that delete some of several concurrent versions, as they read them long ago.
     StaleDeletes,
     /// The same with more operations over slower links: what is deleted is on its way in batches.
@@ -68,6 +83,8 @@ pub enum Hunt {
     ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
+    /// A machine is put back to the memory and the disk of two seconds ago.
+    PutBack,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -188,6 +205,12 @@ impl Hunt {
             Self::DenseWithoutPushes => without_pushes(dense(seed)),
             Self::DenseWithCrashes => with_crashes(dense(seed), seed),
             Self::DenseWithQueues => with_queues(dense(seed)),
+            Self::Compacting => compacting(dense(seed)),
+            Self::FewPieces => with_few_pieces(without_pushes(dense(seed))),
+            Self::Trees => with_trees(without_pushes(dense(seed))),
+            Self::LeftMarkers => with_left_markers(dense(seed)),
+            Self::Budgets => with_budgets(dense(seed)),
+            Self::BadDisks => with_bad_disks(dense(seed)),
             Self::StaleDeletes => stale_deletes(dense(seed)),
             Self::DeletesDuringBatches => busier(stale_deletes(dense(seed))),
             Self::ForgedFrames => {
@@ -198,6 +221,10 @@ impl Hunt {
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
+            Self::PutBack => {
+                let fault = Fault::RestoreMemory { disk: DiskAge::Then };
+                dense(seed).links(Links::default()).step(2_000, 4_000, [0], fault)
+            }
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -219,107 +246,6 @@ impl Hunt {
 
 fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
     names.iter().filter_map(|name| by_name(name)).collect()
-}
-
-const DURATION_MS: u64 = 8_000;
-
-fn dense(seed: u64) -> Scenario {
-    let mut random = crate::random::stream(seed, &[7]);
-    let nodes = random.u32(3..=5);
-    let links = Links {
-        loss_permille: random.u16(0..150),
-        duplicate_permille: random.u16(0..300),
-        replay_permille: random.u16(0..100),
-        reorder_permille: random.u16(0..200),
-        delay_min_us: random.u64(0..20_000),
-        delay_mean_us: random.u64(1_000..60_000),
-        ..Links::default()
-    };
-    let scenario = Scenario::new("dense", nodes).keys(random.u32(1..=8)).duration_ms(DURATION_MS);
-    scenario.operations(150).links(links).gossip(Gossip {
-        push_fanout: Some(random.u8(1..4).into()),
-        interval_ms: Some(1_000),
-        min_interval_ms: Some(100),
-        backoff_min_ms: Some(100),
-        backoff_max_ms: Some(500),
-        resend_after_ms: Some(150),
-        idle_timeout_ms: Some(1_000),
-        batch_entries: NonZeroUsize::new(random.u8(1..3).into()),
-        ..Gossip::default()
-    })
-}
-
-fn without_pushes(mut scenario: Scenario) -> Scenario {
-    scenario.gossip.push = Some(false);
-    scenario
-}
-
-fn with_poison(mut scenario: Scenario) -> Scenario {
-    scenario.gossip.sketches = Sketches::Failing;
-    scenario.keys(40)
-}
-
-fn with_announcements(mut scenario: Scenario) -> Scenario {
-    scenario.gossip.announce_ms = Some(50);
-    (scenario.gossip.interval_ms, scenario.gossip.min_interval_ms) = (Some(3_000), Some(1_000));
-    // What was written and deleted between two comparisons leaves nothing but that it is known.
-    scenario.workload.mix = Mix { write: 40, delete: 80, read: 0, ..Mix::default() };
-    scenario.workload.operations = 400;
-    scenario.keys(40)
-}
-
-fn with_bulk(mut scenario: Scenario) -> Scenario {
-    scenario.gossip.bulk_after = Some(0);
-    scenario.workload.mix = Mix { write: 40, delete: 80, read: 0, ..Mix::default() };
-    scenario.workload.operations = 400;
-    scenario.keys(12)
-}
-
-fn with_queues(mut scenario: Scenario) -> Scenario {
-    scenario.gossip.push_delay_ms = Some(2_500);
-    scenario.gossip.push_fanout = Some(4);
-    scenario.gossip.max_queued_pushes = Some(2);
-    scenario
-}
-
-fn stale_deletes(mut scenario: Scenario) -> Scenario {
-    scenario.workload.mix = Mix { write: 30, delete: 0, read: 35, write_seen: 10, delete_seen: 25, transaction: 0 };
-    scenario.workload.operations = 250;
-    scenario
-}
-
-fn busier(mut scenario: Scenario) -> Scenario {
-    scenario.workload.operations = 700;
-    scenario.links.delay_mean_us = 100_000;
-    scenario
-}
-
-fn with_crashes(mut scenario: Scenario, seed: u64) -> Scenario {
-    let mut random = crate::random::stream(seed, &[8]);
-    for turn in 0..6 {
-        let start = 500 + turn * 1_200;
-        let fault = match random.u8(0..4) {
-            0 => Fault::Wipe,
-            1 => Fault::Restore { vouched: false },
-            2 => Fault::Crash { in_order: true, vouched: false },
-            _ => Fault::Crash { in_order: false, vouched: random.bool() },
-        };
-        let node = random.u32(0..scenario.nodes);
-        scenario = scenario.step(start, start + 900, [node], fault);
-    }
-    scenario
-}
-
-fn with_jumps(mut scenario: Scenario, seed: u64) -> Scenario {
-    const HOUR_MS: i64 = 3_600_000;
-    let mut random = crate::random::stream(seed, &[9]);
-    for turn in 0..6 {
-        let (start, node) = (500 + turn * 1_200, random.u32(0..scenario.nodes));
-        let jump = Fault::ClockJump { by_ms: random.i64(-HOUR_MS..=HOUR_MS) };
-        let crash = Fault::Crash { in_order: random.bool(), vouched: random.bool() };
-        scenario = scenario.step(start, start + 600, [node], jump).step(start + 300, start + 900, [node], crash);
-    }
-    scenario
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

@@ -1,6 +1,7 @@
 //! What a simulated cluster replicates: values, resolver and store.
 
 use core::fmt;
+use std::cell::Cell;
 
 use anti_entropy::value::{DecodeError, Encoded, Part};
 use anti_entropy::{Digest, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Store};
@@ -32,6 +33,12 @@ pub trait Subject {
     /// The value that a write stores at a key. Keys count from 0; writes count from 0 over the whole run.
     fn value(&self, key: u32, write: u64) -> Self::Value;
 
+    /// The value that a node of this release writes. By default all releases write the same.
+    fn value_of(&self, release: Release, key: u32, write: u64) -> Self::Value {
+        let _ = release;
+        self.value(key, write)
+    }
+
     /// Checks properties that only the subject knows, over the replicas of the core, when a run that has converged ends. The
     /// stores are read without faults. If members forge frames, replicas may hold values that no client wrote. By default it
     /// checks nothing.
@@ -61,9 +68,33 @@ impl<T: Subject + ?Sized> Subject for &T {
         (**self).value(key, write)
     }
 
+    fn value_of(&self, release: Release, key: u32, write: u64) -> Self::Value {
+        (**self).value_of(release, key, write)
+    }
+
     fn inspect(&self, core: &[&Replica<Self::Value>]) -> Result<(), String> {
         (**self).inspect(core)
     }
+}
+
+/// A release of the application whose values are replicated. In a rolling upgrade, some nodes run the old one still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// It cannot read some of the values that the new one writes.
+    Old,
+    /// It reads everything.
+    #[default]
+    New,
+}
+
+std::thread_local! {
+    /// The release of the node that runs on this thread at present: decoding a value has no other way to know.
+    static RUNNING: Cell<Release> = const { Cell::new(Release::New) };
+}
+
+/// Says which release the node runs that comes next on this thread.
+pub(crate) fn set_release(release: Release) {
+    RUNNING.set(release);
 }
 
 /// A subject made of three functions, which return an empty store, a resolver, and the value of a write; see [`Subject`].
@@ -151,6 +182,15 @@ impl Subject for Items {
         LastWriterWins
     }
 
+    /// Every fourth value has the new schema, in whose place the old release has nothing.
+    fn value_of(&self, release: Release, key: u32, write: u64) -> Item {
+        let mut value = self.value(key, write);
+        if release == Release::New && write.is_multiple_of(4) {
+            value.body.push(NEW_SCHEMA);
+        }
+        value
+    }
+
     fn value(&self, key: u32, write: u64) -> Item {
         let mut body = write.to_be_bytes().to_vec();
         body.resize(self.body_bytes.max(8), 0x5a);
@@ -159,6 +199,9 @@ impl Subject for Items {
         Item { key, body, part: Part::from(vec![part; 40]) }
     }
 }
+
+/// What a value of the new schema ends with.
+const NEW_SCHEMA: u8 = 0xa5;
 
 /// A value of [`Items`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +231,9 @@ impl Replicated for Item {
     }
 
     fn decode(key: &u32, encoded: &Encoded) -> Result<Self, DecodeError> {
+        if encoded.body.last() == Some(&NEW_SCHEMA) && RUNNING.get() == Release::Old {
+            return Err(DecodeError::new("this release does not know that schema"));
+        }
         match encoded.parts.as_slice() {
             [part] => Ok(Self { key: *key, body: encoded.body.clone(), part: part.clone() }),
             _ => Err(DecodeError::new("an item has one part")),

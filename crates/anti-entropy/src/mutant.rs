@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::gossip::{Engine, StateDigest};
-use crate::replica::{Continuity, Error, Replica, Replicated, Written};
+use crate::replica::{Continuity, Error, Marker, Replica, Replicated, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
 use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan};
 use crate::sync::wire::{Batch, BatchBase, Inventory, Push};
@@ -60,6 +60,12 @@ pub enum Mutant {
     RenamedWritesAllMadeAnew,
     RenamedDeletesLeaveNoTrace,
     LivesNotCompared,
+    MarkerGoodForTwoOpenings,
+    GoesOnAfterAnUnknownCommit,
+    EveryReplicaCompacts,
+    PiecesBeyondTheLimitDropped,
+    AnswersFromThePresent,
+    BudgetNeverRefillsFromZero,
     ContextForgets,
     FingerprintBlindToVersions,
     DigestBlindToDeletions,
@@ -142,6 +148,18 @@ fn pointwise_minimum(a: &VectorClock, b: &VectorClock) -> VectorClock {
 
 pub(crate) fn open_context(continuity: Continuity) -> Continuity {
     if active(Mutant::RolledBackStoreKeepsItsId) { Continuity::Vouched } else { continuity }
+}
+
+pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]>) -> Marker {
+    left_at_closing.filter(|_| active(Mutant::MarkerGoodForTwoOpenings)).map_or(marker, Marker::from_bytes)
+}
+
+pub(crate) fn stops_after_a_commit(may_have_changed: bool) -> bool {
+    may_have_changed && !active(Mutant::GoesOnAfterAnUnknownCommit)
+}
+
+pub(crate) fn compacts_here(greatest: Option<ReplicaId>, own: ReplicaId) -> Option<ReplicaId> {
+    if active(Mutant::EveryReplicaCompacts) { Some(own) } else { greatest }
 }
 
 pub(crate) fn fingerprint<T>(siblings: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
@@ -275,6 +293,21 @@ pub(crate) fn joined_context<E>(before: &Context, batch: &Batch) -> Option<Resul
     held_back.then(|| Ok(before.clone()))
 }
 
+pub(crate) fn joined_within<E>(before: &Context, batch: &Batch, limit: usize) -> Option<Result<Context, E>> {
+    if !active(Mutant::PiecesBeyondTheLimitDropped) {
+        return None;
+    }
+    let mut context = before.clone();
+    for (range, clock) in batch.clocks.iter() {
+        let mut next = context.clone();
+        next.join_range(&range, clock);
+        if next.pieces_len() <= limit {
+            context = next;
+        }
+    }
+    Some(Ok(context))
+}
+
 pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
     active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
 }
@@ -325,6 +358,13 @@ pub(crate) fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Option<Res
 }
 
 // Sessions.
+
+pub(crate) fn answer_from_the_present<V: Replicated, T>(
+    replica: &mut Replica<V>,
+    answer: impl FnOnce(&Snapshot) -> T,
+) -> Option<T> {
+    active(Mutant::AnswersFromThePresent).then(|| answer(&replica.summary()))
+}
 
 pub(crate) fn is_overdue(opened_here: bool) -> Option<bool> {
     let patient = active(Mutant::SessionsNeverTimeOut) || active(Mutant::RoundWaitsForEverySession) && opened_here;
@@ -383,6 +423,10 @@ pub(crate) fn reply_stale<T>(stale: Option<Batch>, reply: impl FnOnce(Option<Bat
 
 pub(crate) fn announcement(without_clocks: &Sha256) -> Option<StateDigest> {
     active(Mutant::AnnouncementBlindToClocks).then(|| StateDigest::from_bytes(without_clocks.clone().finalize().into()))
+}
+
+pub(crate) fn refill(tokens: i64) -> Option<bool> {
+    (active(Mutant::BudgetNeverRefillsFromZero) && tokens <= 0).then_some(false)
 }
 
 pub(crate) fn queue_is_full(is_full: bool) -> bool {

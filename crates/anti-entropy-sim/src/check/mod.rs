@@ -18,6 +18,7 @@ mod dead_peers;
 mod determinism;
 mod durable;
 mod events;
+mod everywhere;
 mod growth;
 mod knowledge;
 mod lost_write;
@@ -42,7 +43,9 @@ pub use convergence::Convergence;
 pub use dead_peers::DeadPeers;
 pub use determinism::same_trace;
 pub use durable::DurablePrefix;
+
 pub use events::{Attempt, EventId, EventSet, Events, Fate, Reused, WriteEvent};
+pub use everywhere::Everywhere;
 pub use growth::ContextGrowth;
 pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
@@ -71,6 +74,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
         Box::new(Timestamps::default()),
+        Box::new(Everywhere::default()),
         Box::new(Convergence::default()),
         Box::new(QuietWhenEqual),
         Box::new(Progress::default()),

@@ -180,6 +180,8 @@ pub enum Opened {
     Restored,
     /// Exchanged for another node's store.
     Swapped,
+    /// A copy of another node's store, which goes on as well.
+    Cloned,
 }
 
 /// A node's store was opened.

@@ -45,6 +45,7 @@ fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
         at_least_ms: 0,
         peers: 0,
         never_back: Vec::new(),
+        compacts: false,
         gossip,
         healed_links: links.clone(),
         links,

@@ -3,8 +3,9 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, Bulk, ClocksThatJump, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues,
-    DenseWithoutPushes, Drawn, ForgedFrames, PoisonedSketches, StaleDeletes, UnnoticedRestore,
+    Announced, BadDisks, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes,
+    DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, PutBack,
+    StaleDeletes, Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -26,7 +27,7 @@ const fn around(sabotage: S, hunt: Hunt, killers: &'static [(&'static str, u64)]
 /// The first are the broken variants that the data model was tested with, then come digests, gossip, and what is around the
 /// core.
 const PLANTED: &[Planted] = &[
-    core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5)]),
+    core(M::LiveOverwrittenInsteadOfJoined, Dense, &[("S1", 5), ("S5", 5), ("S7", 5), ("S12", 20)]),
     core(M::ReplyWithOldEntriesAndNewClock, Dense, &[("S1", 5), ("S7", 5)]),
     core(M::WholeClockJoinedOutsideTheRange, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::PiecesNotSplit, Dense, &[("S7", 5), ("S3", 5)]),
@@ -58,6 +59,13 @@ const PLANTED: &[Planted] = &[
     core(M::ForeignReadsAccepted, Dense, &[("S7", 20), ("S3", 40)]),
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
+    core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
+    core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
+    core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
+    core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),
+    core(M::PiecesBeyondTheLimitDropped, FewPieces, &[("S7", 80)]),
+    core(M::AnswersFromThePresent, Trees, &[("alarms", 40)]),
+    core(M::BudgetNeverRefillsFromZero, Budgets, &[("L1", 5)]),
     core(M::ClockNotCarriedOver, ClocksThatJump, &[("S11", 20)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),

@@ -23,6 +23,7 @@ impl Scenario {
             at_least_ms: 0,
             peers: 0,
             never_back: Vec::new(),
+            compacts: false,
             gossip: Gossip::default(),
             links: Links::default(),
             healed_links: Links::default(),

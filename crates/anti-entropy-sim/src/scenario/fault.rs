@@ -1,5 +1,7 @@
 //! Faults, when they happen, and to which nodes.
 
+use core::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use super::Links;
@@ -18,6 +20,17 @@ pub struct Step {
     /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
+}
+
+impl Step {
+    /// The nodes that are not there before it.
+    pub(crate) fn joining(&self) -> &[NodeIndex] {
+        match self.fault {
+            Fault::Join => &self.nodes,
+            Fault::Clone { .. } => self.nodes.get(1..).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
 }
 
 /// A fault. In TOML, the field `fault` is its name, and its own fields stand beside that one.
@@ -72,6 +85,44 @@ pub enum Fault {
         /// from the first peer that has seen later writes of it.
         #[serde(default)]
         vouched: bool,
+    },
+    /// `nodes` are closed in order at the beginning, backed up together with their markers, and start again at once. At the end
+    /// they crash, and start from the backup with the marker that lies in it, as a machine does whose disk is put back.
+    RestoreMarker,
+    /// `nodes` are put back at the end to the memory that they had at the beginning, as a virtual machine is.
+    RestoreMemory {
+        /// Whether the disk is put back as well.
+        disk: DiskAge,
+    },
+    /// The second of two `nodes` is not there at first. At the beginning it becomes a clone of the first one, which goes on. It
+    /// is gone from the end on if that is before the end of the scenario.
+    Clone {
+        /// Whether it is a copy of the running process. Otherwise the first node is closed in order, and both start with copies
+        /// of its store and its marker.
+        #[serde(default)]
+        running: bool,
+        /// Whether both answer to the name of the first node, so that each hears from half of all peers. The clone is then gone
+        /// before the end of the scenario.
+        #[serde(default)]
+        one_name: bool,
+    },
+    /// `nodes` crash at the beginning, and start again at the end with the seed of their last start.
+    SameSeed {
+        /// Whether their stores are lost, as those of nodes that keep everything in memory are.
+        #[serde(default)]
+        wiped: bool,
+    },
+    /// `nodes` run an old release from the start of the scenario, and are restarted with the new one at the end. The old release
+    /// cannot read some of the values that nodes with the new one write.
+    OldRelease,
+    /// Running `nodes` get lower limits at the beginning, and those of the scenario back at the end.
+    Limits {
+        /// The most pieces of a context.
+        context_pieces: NonZeroUsize,
+        /// The most pushes that wait to be sent.
+        max_queued_pushes: usize,
+        /// The most entries of a batch.
+        batch_entries: NonZeroUsize,
     },
     /// The first two of `nodes` are down, and start with each other's stores at the end.
     Swap,
@@ -132,6 +183,12 @@ impl Fault {
             Self::Cascade { .. } => "cascade",
             Self::Wipe => "wipe",
             Self::Restore { .. } => "restore",
+            Self::RestoreMarker => "restore_marker",
+            Self::RestoreMemory { .. } => "restore_memory",
+            Self::Clone { .. } => "clone",
+            Self::SameSeed { .. } => "same_seed",
+            Self::OldRelease => "old_release",
+            Self::Limits { .. } => "limits",
             Self::Swap => "swap",
             Self::Pause => "pause",
             Self::SlowDisk { .. } => "slow_disk",
@@ -145,6 +202,30 @@ impl Fault {
             Self::Lie { .. } => "lie",
         }
     }
+}
+
+impl Fault {
+    /// Whether it gives names of writes a second time, so that what is known of a name says nothing of a write any more.
+    pub(crate) fn reuses_names(&self) -> bool {
+        match self {
+            Self::RestoreMarker | Self::RestoreMemory { .. } | Self::Clone { .. } | Self::SameSeed { wiped: true } => {
+                true
+            }
+            Self::Restore { vouched } => *vouched,
+            Self::Lie { lie } => *lie == Lie::Counter,
+            _ => false,
+        }
+    }
+}
+
+/// Which disk a node has that is put back to an earlier memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskAge {
+    /// That of the time of the memory.
+    Then,
+    /// Its last one, as where the disk is elsewhere on the network.
+    Now,
 }
 
 /// What a lying member does.
@@ -167,9 +248,12 @@ pub enum Lie {
     /// It poisons the cells of its sketches: they cannot be decoded, hide differences, or invent some. Everything else that it
     /// sends is true.
     Poison,
+    /// It tells others of a write that another member has not made yet, under the name of that member's next one.
+    Counter,
 }
 
 impl Lie {
+    /// All that a core survives, which is not yet so of [`Counter`](Self::Counter).
     pub(crate) const ALL: [Self; 7] =
         [Self::Stall, Self::Garbage, Self::Forge, Self::Replay, Self::Twin, Self::Impersonate, Self::Poison];
 }

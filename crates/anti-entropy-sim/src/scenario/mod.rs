@@ -22,9 +22,11 @@ mod text;
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
-pub use fault::{Fault, Lie, Step};
+pub use fault::{DiskAge, Fault, Lie, Step};
 pub use settings::{Gossip, Links, Mix, Preset, Sketches, Workload};
 pub use shipped::shipped;
+#[cfg(feature = "mutants")]
+pub(crate) use swarm::dense;
 
 use crate::history::{KeyIndex, NodeIndex, OpKind};
 
@@ -52,6 +54,10 @@ pub struct Scenario {
     /// them. At least two others have to be left.
     #[serde(default)]
     pub never_back: Vec<NodeIndex>,
+    /// Whether nodes write back what their resolver makes of concurrent versions; by default that is left to the subject's
+    /// resolver.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compacts: bool,
     /// The gossip settings of all nodes.
     #[serde(default)]
     pub gossip: Gossip,
@@ -70,6 +76,11 @@ pub struct Scenario {
     /// The operations of clients one by one, in the order of time.
     #[serde(default, rename = "operation")]
     pub operations: Vec<Operation>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn default_keys() -> KeyIndex {
@@ -108,4 +119,9 @@ pub enum Profile {
     Clock,
     /// Lying members.
     Byzantine,
+    /// Few nodes, few keys, and many operations within seconds.
+    Dense,
+    /// Machines that are put back or cloned, constant seeds, and lies about the counters of others: names of writes are used
+    /// twice.
+    Twice,
 }

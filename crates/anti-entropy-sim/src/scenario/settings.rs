@@ -1,6 +1,6 @@
 //! The settings of a scenario that hold for all of its time: links, gossip, workload.
 
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 
 use anti_entropy::{GossipConfig, PushRoute};
@@ -79,6 +79,16 @@ pub struct Gossip {
     pub push_delay_ms: Option<u64>,
     /// [`GossipConfig::max_queued_pushes`].
     pub max_queued_pushes: Option<usize>,
+    /// [`GossipConfig::max_buffered_pushes`].
+    pub max_buffered_pushes: Option<usize>,
+    /// [`GossipConfig::max_buffered_bytes`].
+    pub max_buffered_bytes: Option<usize>,
+    /// [`GossipConfig::bytes_per_second`].
+    pub bytes_per_second: Option<NonZeroU64>,
+    /// [`GossipConfig::burst_bytes`].
+    pub burst_bytes: Option<NonZeroU64>,
+    /// [`GossipConfig::max_transfers`], at most `max_sessions`.
+    pub max_transfers: Option<NonZeroUsize>,
     /// [`GossipConfig::max_sessions`].
     pub max_sessions: Option<NonZeroUsize>,
     /// [`GossipConfig::busy_retry`].
@@ -107,6 +117,8 @@ pub struct Gossip {
     pub idle_timeout_ms: Option<u64>,
     /// `max_context_pieces` of replicas.
     pub context_pieces: Option<NonZeroUsize>,
+    /// `max_clock_replicas` of replicas; at least 1.
+    pub clock_replicas: Option<usize>,
     /// Whether sessions use sketches.
     pub sketches: Sketches,
     /// `max_sketch_cells` of sessions. With [`Sketches::Mixed`], only at the nodes that would otherwise make no sketches.
@@ -183,6 +195,11 @@ impl Gossip {
         config.push_fanout = self.push_fanout.unwrap_or(config.push_fanout);
         config.push_delay = ms(self.push_delay_ms, config.push_delay);
         config.max_queued_pushes = self.max_queued_pushes.unwrap_or(config.max_queued_pushes);
+        config.max_buffered_pushes = self.max_buffered_pushes.unwrap_or(config.max_buffered_pushes);
+        config.max_buffered_bytes = self.max_buffered_bytes.unwrap_or(config.max_buffered_bytes);
+        config.bytes_per_second = self.bytes_per_second.unwrap_or(config.bytes_per_second);
+        config.burst_bytes = self.burst_bytes.unwrap_or(config.burst_bytes);
+        config.max_transfers = self.max_transfers.unwrap_or(config.max_transfers);
         config.max_sessions = self.max_sessions.unwrap_or(config.max_sessions);
         config.busy_retry = ms(self.busy_retry_ms, config.busy_retry);
         config.backoff_min = ms(self.backoff_min_ms, config.backoff_min);

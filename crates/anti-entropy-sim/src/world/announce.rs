@@ -34,7 +34,7 @@ impl<S: Subject> World<S> {
             None => engine.announcement(),
             Some(_) => StateDigest::from_bytes(core::array::from_fn(|_| self.random.u8(..))),
         };
-        let Some(to) = to else { return };
+        let Some(to) = to.map(|to| self.answers_to(to, from)) else { return };
         if let Some(at) = self.network.ping(self.now, from, to) {
             self.queue.push(at, What::Announcement { to, from, state });
         }

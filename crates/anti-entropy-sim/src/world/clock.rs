@@ -44,6 +44,14 @@ impl NodeClock {
         self.ppm = ppm;
     }
 
+    /// Puts the monotonic clock back, as a snapshot of a machine's memory does. The wall clock is right again at once.
+    pub(crate) fn put_back(&mut self, at_us: u64, elapsed_us: u64) {
+        let wall_ms = self.wall_ms(self.elapsed_us(at_us));
+        (self.base_us, self.since_us) = (elapsed_us, at_us);
+        let behind = wall_ms.saturating_sub(self.wall_ms(elapsed_us));
+        self.jump(i64::try_from(behind).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn jump(&mut self, by_ms: i64) {
         self.wall_offset_ms = self.wall_offset_ms.saturating_add(by_ms);
     }

@@ -12,7 +12,9 @@ mod poison;
 mod power;
 mod queue;
 mod replies;
+mod resolving;
 mod sabotage;
+mod snapshots;
 mod steps;
 mod tongue;
 
@@ -35,7 +37,7 @@ pub use self::sabotage::Sabotage;
 use crate::history::{Alarm, Converged, Delivery, NodeIndex, NodeLimits, Record, Start, Traffic, ValueHash};
 use crate::random::stream;
 use crate::scenario::{Lie, Operation, Scenario};
-use crate::subject::Subject;
+use crate::subject::{Subject, set_release};
 
 /// How much of a run is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,8 @@ pub struct World<S: Subject> {
     operations_done: u64,
     /// The steps that have begun and not ended.
     under_way: BTreeSet<usize>,
+    /// The clones that answer to another node's name, by that node.
+    clones: BTreeMap<NodeIndex, NodeIndex>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -176,6 +180,7 @@ impl<S: Subject> World<S> {
             writes: 0,
             operations_done: 0,
             under_way: BTreeSet::new(),
+            clones: BTreeMap::new(),
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,
@@ -286,7 +291,8 @@ impl<S: Subject> World<S> {
             What::Ends(step) => self.finish(step),
             What::Flap { step, apart } => self.flap(step, apart),
             What::Crash(node) if self.nodes[node as usize].held_down => self.crash(node),
-            What::Crash(_) => {}
+            What::Restart { node, life } if self.nodes[node as usize].life == life => self.restart_soon(node),
+            What::Crash(_) | What::Restart { .. } => {}
             What::Start { node, life } => self.start_again(node, life),
             What::Heal => self.heal(),
             What::Tick => self.tick(),
@@ -372,6 +378,7 @@ impl<S: Subject> World<S> {
         let now = node.clock.now(self.now);
         let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
         let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
+        set_release(node.release);
         act(engine, now);
         let mut events = Vec::new();
         let deadline = self.pump(at, is_twin, &mut events);
@@ -382,7 +389,7 @@ impl<S: Subject> World<S> {
         self.take_time(at);
         // A replica that stopped is not what its store is: only the next one knows what was kept.
         if self.nodes[at as usize].disk.take_failed() {
-            self.restart_soon(at);
+            self.lose_the_store(at);
         } else {
             self.observe(at, from);
         }
@@ -412,7 +419,7 @@ impl<S: Subject> World<S> {
     }
 
     fn send(&mut self, from: NodeIndex, to: &PeerId, frame: Vec<u8>) {
-        let to = index_of(to);
+        let to = self.answers_to(index_of(to), from);
         self.counts.frames += 1;
         self.counts.bytes += frame.len() as u64;
         self.traffic.frames += 1;

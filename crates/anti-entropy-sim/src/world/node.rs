@@ -12,11 +12,12 @@ use super::disk::Disk;
 use super::replies::Replies;
 use crate::history::{Held, NodeIndex, Opened, WriteName};
 use crate::scenario::Lie;
-use crate::subject::Subject;
+use crate::subject::{Release, Subject};
 
 /// How many frames wait at a paused node. More are lost, as in a socket's buffer.
 pub(super) const INBOX_FRAMES: usize = 1000;
 
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Node<S: Subject> {
     pub(super) name: PeerId,
     pub(super) disk: Disk<S::Store>,
@@ -52,6 +53,8 @@ pub(crate) struct Node<S: Subject> {
     pub(super) twin: Option<Engine<S::Value>>,
     /// The frames that a liar has sent and may repeat.
     pub(super) said: Vec<(NodeIndex, Vec<u8>)>,
+    /// How often a liar will still claim another member's next write.
+    pub(super) claims: u32,
     /// Fragments of replies that wait until their cells can be poisoned.
     pub(super) replies: Replies,
     /// The longest frame that it has sent.
@@ -63,10 +66,30 @@ pub(crate) struct Node<S: Subject> {
     pub(super) opens_as: Opened,
     /// Whether a step of the scenario keeps it down.
     pub(super) held_down: bool,
+    /// Whether its replica has stopped because a commit may have been kept or not, and its process lives on.
+    pub(super) is_doubtful: bool,
     /// Up to which counter the writes with its own id are in the history.
     pub(super) accounted: u64,
     /// The seed with which the current replica was opened.
     pub(super) seed: Option<Seed>,
+    /// The seed with which the current engine was made.
+    pub(super) engine_seed: u64,
+    /// Whether the next opening has both seeds of the last one.
+    pub(super) repeats_seed: bool,
+    /// Which release its process runs.
+    pub(super) release: Release,
+    /// What a snapshot of it has kept.
+    pub(super) memory: Option<Memory<S>>,
+}
+
+/// A snapshot of a machine.
+pub(super) struct Memory<S: Subject> {
+    /// The process; nothing if it was down.
+    pub(super) engine: Option<Engine<S::Value>>,
+    pub(super) store: S::Store,
+    /// What its monotonic clock showed.
+    pub(super) elapsed_us: u64,
+    pub(super) marker: Option<Marker>,
 }
 
 /// What the simulator has observed of a node's replica.

@@ -5,6 +5,7 @@
 
 use core::hash::Hasher;
 
+use anti_entropy::clock::ReplicaId;
 use anti_entropy::clock::{Dot, Timestamp};
 use anti_entropy::engine::Engine;
 use anti_entropy::session::Finished;
@@ -19,12 +20,13 @@ use crate::history::{
     Acknowledged, End, EndedSession, Held, KeyState, Life, NodeIndex, Op, OpKind, Opened, Record, State, Traffic,
     Usage, ValueHash, WriteName, alarm_of, outcome_text,
 };
-use crate::subject::Subject;
+use crate::scenario::Sketches;
+use crate::subject::{Subject, set_release};
 
 impl<S: Subject> World<S> {
     /// Observes a node after an event, and records what changed.
     pub(super) fn observe(&mut self, at: NodeIndex, from: Option<NodeIndex>) {
-        if self.is_forging(at) {
+        if self.is_forging(at) || self.nodes[at as usize].is_doubtful {
             return;
         }
         let node = &mut self.nodes[at as usize];
@@ -51,7 +53,9 @@ impl<S: Subject> World<S> {
         self.changed.insert(at);
         if self.detail != Detail::Roots {
             if wrote {
-                self.record_compactions(at);
+                let own = self.nodes[at as usize].seen.context.own_id();
+                self.record_compactions(at, own);
+                self.nodes[at as usize].accounted = self.nodes[at as usize].seen.context.own_counter();
             }
             self.record_state(at, from, same_entries, grown);
         }
@@ -120,6 +124,7 @@ impl<S: Subject> World<S> {
     pub(super) fn held(&self, at: NodeIndex, key: usize) -> Vec<Held> {
         let node = &self.nodes[at as usize];
         let Some(engine) = &node.engine else { return Vec::new() };
+        set_release(node.release);
         node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
     }
 
@@ -137,15 +142,21 @@ impl<S: Subject> World<S> {
         let Some(engine) = node.engine.as_mut() else { return };
         let replica = engine.replica_mut();
         let before = core::mem::take(&mut node.seen.open);
+        let own_before = node.seen.context.own_id();
         node.seen.root = replica.root();
         node.seen.context = replica.context().clone();
         node.seen.context_hash = replica.context_hash();
-        node.accounted = node.seen.context.own_counter();
         self.agreement.set(at, Some((node.seen.root, node.seen.context_hash)));
         self.changed.insert(at);
         if self.detail == Detail::Roots {
             return;
         }
+        // The last commit of the life before may have been the resolver's, and may have been kept although it failed.
+        if opened == Opened::Restarted && node.unknown.is_empty() && self.scenario.compacts {
+            self.record_compactions(at, own_before);
+        }
+        let node = &mut self.nodes[at as usize];
+        node.accounted = node.seen.context.own_counter();
         let kept = self.settle_unknown(at);
         let node = &mut self.nodes[at as usize];
         let context = &node.seen.context;
@@ -213,25 +224,23 @@ impl<S: Subject> World<S> {
         states
     }
 
-    /// Records the writes of the node itself: the decisions of its resolver, and what it writes anew under a new id.
-    fn record_compactions(&mut self, at: NodeIndex) {
+    /// Records the writes of the node itself, under this id: the decisions of its resolver, and what it writes anew under
+    /// a new id.
+    fn record_compactions(&mut self, at: NodeIndex, own: ReplicaId) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
-            let own = node.seen.context.own_id();
             let (before, now) = (&node.seen.held[key], self.held(at, key));
             let is_new = |held: &&Held| held.dot.replica == own.to_u128() && held.dot.counter > node.accounted;
             let new: Vec<Held> = now.iter().filter(is_new).copied().collect();
             let seen: Vec<WriteName> = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
             for new in new {
-                self.record_own_write(at, key, new, seen.clone());
+                self.record_own_write(at, own, key, new, seen.clone());
             }
         }
-        let node = &mut self.nodes[at as usize];
-        node.accounted = node.seen.context.own_counter();
     }
 
-    fn record_own_write(&mut self, at: NodeIndex, key: usize, new: Held, seen: Vec<WriteName>) {
-        let dot = Dot { replica: self.nodes[at as usize].seen.context.own_id(), counter: new.dot.counter };
+    fn record_own_write(&mut self, at: NodeIndex, own: ReplicaId, key: usize, new: Held, seen: Vec<WriteName>) {
+        let dot = Dot { replica: own, counter: new.dot.counter };
         self.add_event(key, dot);
         let op_id = self.operations_done;
         self.operations_done += 1;
@@ -273,6 +282,10 @@ impl<S: Subject> World<S> {
         self.counts.sketches_failed += u64::from(stats.sketches_failed);
         self.counts.uncertified += u64::from(stats.uncertified);
         self.counts.bulk_sessions += u64::from(stats.whole_batches > 0);
+        // Where cells are poisoned on their way, differences are hidden or made up, and batches show it.
+        if stats.uncertified > 0 && self.scenario.gossip.sketches != Sketches::Failing {
+            self.alarm(at, "uncertified", format!("{} batches of a session with n{peer}", stats.uncertified));
+        }
         let root = finished.root.filter(|_| !self.nodes[peer as usize].has_forged);
         self.records.push(Record::Session(EndedSession {
             at: self.now,
@@ -355,7 +368,8 @@ impl<S: Subject> World<S> {
             config.continuity = Continuity::Vouched;
             config.config = self.replica_config();
         });
-        let afresh = Replica::open(copy, self.subject.resolver(), opening);
+        set_release(self.nodes[at as usize].release);
+        let afresh = Replica::open(copy, self.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();
         let core = !self.scenario.never_back.contains(&at);

@@ -10,14 +10,17 @@ use super::clock::NodeClock;
 use super::node::{Node, Seen};
 use super::queue::What;
 use super::replies::Replies;
+use super::resolving::Resolving;
 use super::{Disk, Sabotage, World, name_of};
 use crate::history::{NodeIndex, Opened};
 use crate::random::stream;
-use crate::scenario::Fault;
-use crate::subject::Subject;
+use crate::scenario::{Fault, Step};
+use crate::subject::{Release, Subject, set_release};
 
 /// How long it takes until a node whose store failed is started again.
 const RESTART_US: u64 = 100_000;
+/// How long a process at most lives on after a commit that may have been kept or not.
+const LIVES_ON_US: u64 = 2_000_000;
 
 impl<S: Subject> World<S> {
     pub(super) fn build(&mut self) {
@@ -30,8 +33,8 @@ impl<S: Subject> World<S> {
             .scenario
             .steps
             .iter()
-            .filter(|step| step.fault == Fault::Join && step.start_ms > 0)
-            .flat_map(|step| step.nodes.iter().copied())
+            .filter(|step| step.start_ms > 0)
+            .flat_map(|step| step.joining().iter().copied())
             .collect();
         for node in &mut self.nodes {
             node.member = !joins_later.contains(&super::index_of(&node.name));
@@ -99,21 +102,39 @@ impl<S: Subject> World<S> {
             has_forged: false,
             twin: None,
             said: Vec::new(),
+            claims: 0,
             replies: Replies::default(),
             longest_frame: 0,
             value_bytes_counted: 0,
             up_since: 0,
             opens_as: Opened::Restarted,
             held_down: false,
+            is_doubtful: false,
             accounted: 0,
             seed: None,
+            engine_seed: 0,
+            repeats_seed: false,
+            release: self.release_at_first(at),
+            memory: None,
         }
+    }
+
+    /// The release that a node runs from the start.
+    fn release_at_first(&self, at: NodeIndex) -> Release {
+        let is_old =
+            |step: &Step| step.fault == Fault::OldRelease && (step.nodes.is_empty() || step.nodes.contains(&at));
+        if self.scenario.steps.iter().any(is_old) { Release::Old } else { Release::New }
     }
 
     pub(super) fn replica_config(&self) -> ReplicaConfig {
         let default = ReplicaConfig::default();
         let pieces = self.scenario.gossip.context_pieces.unwrap_or(default.max_context_pieces);
-        default.with(|config| config.max_context_pieces = pieces)
+        let replicas = self.scenario.gossip.clock_replicas.unwrap_or(default.max_clock_replicas);
+        default.with(|config| (config.max_context_pieces, config.max_clock_replicas) = (pieces, replicas))
+    }
+
+    pub(super) fn resolver(&self) -> Resolving<S::Resolver> {
+        Resolving { inner: self.subject.resolver(), compacts: self.scenario.compacts }
     }
 
     pub(super) fn fresh_seed(&mut self) -> Seed {
@@ -134,6 +155,7 @@ impl<S: Subject> World<S> {
         node.life += 1;
         node.timer_at = u64::MAX;
         node.busy_until = self.now;
+        (node.is_doubtful, node.repeats_seed) = (false, false);
         node.up_since = self.now;
         node.value_bytes_counted = 0;
         node.disk.sync();
@@ -143,17 +165,23 @@ impl<S: Subject> World<S> {
 
     fn open(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) -> Option<Engine<S::Value>> {
         let mut replica_seed = self.fresh_seed();
+        let mut seed = self.random.u64(..);
+        if self.nodes[at as usize].repeats_seed {
+            let node = &self.nodes[at as usize];
+            (replica_seed, seed) = (node.seed.clone().unwrap_or(replica_seed), node.engine_seed);
+        }
         if opened == Opened::Wiped && self.sabotage == Some(Sabotage::WipedStoreKeepsItsId) {
             replica_seed = self.nodes[at as usize].seed.clone().unwrap_or(replica_seed);
         }
-        self.nodes[at as usize].seed = Some(replica_seed.clone());
+        let node = &mut self.nodes[at as usize];
+        (node.seed, node.engine_seed) = (Some(replica_seed.clone()), seed);
+        set_release(node.release);
         let opening = Opening::from(replica_seed).with(|config| {
             config.continuity = continuity;
             config.config = self.replica_config();
         });
-        let seed = self.random.u64(..);
         let node = &self.nodes[at as usize];
-        let replica = Replica::open(node.disk.handle(), self.subject.resolver(), opening).ok()?;
+        let replica = Replica::open(node.disk.handle(), self.resolver(), opening).ok()?;
         let now = node.clock.now(self.now);
         let engine = Engine::new(replica, self.scenario.gossip.config_of(at), seed, now);
         let mut engine = engine.expect("the settings of a scenario are checked before it runs");
@@ -204,6 +232,20 @@ impl<S: Subject> World<S> {
         node.life += 1;
         node.inbox.clear();
         node.replies.clear();
+        self.agreement.set(at, None);
+    }
+
+    /// What follows a commit that may have been kept or not: the process ends, or lives on for a while with a replica that has
+    /// stopped. Nobody can say what such a replica has seen until it is opened again.
+    pub(super) fn lose_the_store(&mut self, at: NodeIndex) {
+        if self.random.bool() {
+            return self.restart_soon(at);
+        }
+        let wait = self.random.u64(0..LIVES_ON_US);
+        let node = &mut self.nodes[at as usize];
+        if !core::mem::replace(&mut node.is_doubtful, true) {
+            self.queue.push(self.now + wait, What::Restart { node: at, life: node.life });
+        }
         self.agreement.set(at, None);
     }
 

@@ -28,6 +28,8 @@ pub(super) enum What {
     Flap { step: usize, apart: bool },
     /// A node of a cascade crashes.
     Crash(NodeIndex),
+    /// A node whose replica has stopped ends, and is started again.
+    Restart { node: NodeIndex, life: u32 },
     /// A node that stopped itself is started again.
     Start { node: NodeIndex, life: u32 },
     /// All faults end.

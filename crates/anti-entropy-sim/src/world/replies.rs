@@ -90,6 +90,16 @@ pub(super) fn begins_a_sketch(frame: &[u8]) -> bool {
 /// The length of version, kind and session.
 const HEADER: usize = 10;
 
+/// A frame of one push (docs/protocol.md, "Frames").
+pub(super) fn push_frame(schema_id: u64, push: &[u8]) -> Vec<u8> {
+    const CHECKED_PUSH: u8 = 0x82;
+    let numbers = postcard::to_allocvec(&(0_u32, 0_u32, 1_u32)).expect("numbers can be encoded");
+    let mut frame = [&[*PROTOCOL_VERSIONS.end(), CHECKED_PUSH][..], &schema_id.to_be_bytes(), &numbers, push].concat();
+    let checksum = Sha256::digest(&frame);
+    frame.extend_from_slice(&checksum[..CHECKSUM]);
+    frame
+}
+
 /// The fields that all frames of a reply have in common.
 pub(super) struct Header {
     pub(super) session: u64,

@@ -6,6 +6,7 @@ use anti_entropy::{Continuity, Opening, Replica};
 
 use super::network::Cut;
 use super::queue::What;
+use super::tongue::CLAIMS;
 use super::{Sabotage, World};
 use crate::history::{self, Healed, NodeIndex, Opened, Record};
 use crate::scenario::{Fault, Lie, Step};
@@ -40,10 +41,12 @@ impl<S: Subject> World<S> {
                 }
             }
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
+            Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => self.each(&nodes, |node| node.pauses += 1),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(*by_ms)),
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
+            Fault::Clone { running, one_name } => self.clone_node(nodes[0], nodes[1], *running, *one_name),
             other => nodes.into_iter().for_each(|node| self.begin_at(node, other)),
         }
     }
@@ -52,11 +55,13 @@ impl<S: Subject> World<S> {
     fn begin_at(&mut self, at: NodeIndex, fault: &Fault) {
         match fault {
             Fault::Crash { in_order: true, .. } => self.close(at),
-            Fault::Crash { .. } | Fault::Wipe | Fault::Swap => self.crash(at),
+            Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::SameSeed { .. } => self.crash(at),
             Fault::Restore { .. } => {
                 let node = &mut self.nodes[at as usize];
                 node.backup = Some(node.disk.copy());
             }
+            Fault::RestoreMarker => self.back_up_with_marker(at),
+            Fault::RestoreMemory { .. } => self.take_memory(at),
             Fault::Join => self.join(at),
             Fault::Leave => {
                 self.close(at);
@@ -66,7 +71,7 @@ impl<S: Subject> World<S> {
             _ => {}
         }
         self.nodes[at as usize].held_down |=
-            matches!(fault, Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::Leave);
+            matches!(fault, Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::Leave | Fault::SameSeed { .. });
     }
 
     pub(super) fn finish(&mut self, index: usize) {
@@ -77,11 +82,13 @@ impl<S: Subject> World<S> {
         self.under_way.remove(&index);
         match &step.fault {
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
+            Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => nodes.into_iter().for_each(|node| self.resume(node)),
             Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(-by_ms)),
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
             Fault::Swap => self.swap(&nodes),
+            Fault::Clone { .. } => self.end_clone(nodes[0], nodes[1], step.end_ms >= self.scenario.duration_ms),
             Fault::Cascade { .. } => {
                 for node in nodes {
                     self.crash(node);
@@ -100,11 +107,9 @@ impl<S: Subject> World<S> {
     fn finish_at(&mut self, at: NodeIndex, fault: &Fault, stays: bool) {
         match fault {
             Fault::Crash { in_order, vouched } => {
-                let marker = self.nodes[at as usize].marker.take();
-                let continuity = match marker {
-                    Some(marker) if *in_order => Continuity::Marker(marker),
-                    _ if *vouched => Continuity::Vouched,
-                    _ => Continuity::Unproven,
+                let continuity = match self.found_marker(at) {
+                    _ if *vouched && !*in_order => Continuity::Vouched,
+                    found => found,
                 };
                 self.come_back(at, Opened::Restarted, continuity);
             }
@@ -114,21 +119,43 @@ impl<S: Subject> World<S> {
                 self.come_back(at, Opened::Wiped, Continuity::Unproven);
             }
             Fault::Restore { vouched } => self.restore(at, *vouched),
+            Fault::RestoreMarker => self.put_back_with_marker(at),
+            Fault::RestoreMemory { disk } => self.put_back_memory(at, *disk),
+            Fault::SameSeed { wiped } => {
+                let store = self.subject.store();
+                let node = &mut self.nodes[at as usize];
+                node.repeats_seed = true;
+                let opened = if *wiped { Opened::Wiped } else { Opened::Restarted };
+                if *wiped {
+                    node.disk.replace(store);
+                }
+                self.come_back(at, opened, Continuity::Unproven);
+            }
+            Fault::OldRelease => self.upgrade(at),
             Fault::Join if !stays => {
                 self.close(at);
                 self.dismiss(at);
             }
             Fault::Leave => {
                 self.admit(at);
-                let marker = self.nodes[at as usize].marker.take();
-                self.come_back(at, Opened::Restarted, marker.map_or(Continuity::Unproven, Continuity::Marker));
+                let continuity = self.found_marker(at);
+                self.come_back(at, Opened::Restarted, continuity);
             }
             Fault::Lie { .. } => self.end_lying(at),
             _ => {}
         }
     }
 
-    fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
+    /// The proof that an operator finds where the last orderly shutdown has left it. Some operators take it away, as they should,
+    /// and others leave it there for all later openings.
+    fn found_marker(&mut self, at: NodeIndex) -> Continuity {
+        let stays = self.random.bool();
+        let marker = &mut self.nodes[at as usize].marker;
+        let found = if stays { *marker } else { marker.take() };
+        found.map_or(Continuity::Unproven, Continuity::Marker)
+    }
+
+    pub(super) fn come_back(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
         let node = &mut self.nodes[at as usize];
         node.held_down = false;
         if !node.member || node.is_up() {
@@ -227,6 +254,27 @@ impl<S: Subject> World<S> {
         }
     }
 
+    /// Gives running nodes the limits of the last step that has begun and not ended, or those of the scenario.
+    fn set_limits(&mut self, nodes: &[NodeIndex]) {
+        for at in nodes {
+            let (mut replica, mut gossip) = (self.replica_config(), self.scenario.gossip.config_of(*at));
+            let lower = self.faults_at(*at).filter_map(|fault| match fault {
+                Fault::Limits { context_pieces, max_queued_pushes, batch_entries } => {
+                    Some((*context_pieces, *max_queued_pushes, *batch_entries))
+                }
+                _ => None,
+            });
+            if let Some((pieces, pushes, entries)) = lower.last() {
+                replica.max_context_pieces = pieces.min(replica.max_context_pieces);
+                gossip.max_queued_pushes = pushes.min(gossip.max_queued_pushes);
+                gossip.session.batch_entries = entries.min(gossip.session.batch_entries);
+            }
+            self.drive(*at, None, |engine, _| {
+                engine.set_limits(replica, gossip).expect("lower limits are valid where higher ones are");
+            });
+        }
+    }
+
     /// Sets the drift of clocks to that of the last step that has begun and not ended.
     fn drift(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
@@ -297,6 +345,9 @@ impl<S: Subject> World<S> {
         }
         self.nodes[at as usize].lie = Some(lie);
         self.nodes[at as usize].has_forged |= matches!(lie, Lie::Forge | Lie::Twin | Lie::Impersonate);
+        if lie == Lie::Counter {
+            self.nodes[at as usize].claims = CLAIMS;
+        }
         self.agreement.set(at, None);
         self.drive(at, None, |_, _| {});
     }
@@ -310,7 +361,7 @@ impl<S: Subject> World<S> {
         });
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];
-        let replica = Replica::open(node.disk.copy(), self.subject.resolver(), opening).ok()?;
+        let replica = Replica::open(node.disk.copy(), self.resolver(), opening).ok()?;
         let now = node.clock.now(self.now);
         let engine = Engine::new(replica, self.scenario.gossip.config_of(at), number, now);
         let mut engine = engine.expect("the settings of a scenario are checked before it runs");
@@ -343,7 +394,15 @@ impl<S: Subject> World<S> {
         );
         let crashes = matches!(
             step.fault,
-            Fault::Crash { .. } | Fault::Cascade { .. } | Fault::Wipe | Fault::Restore { .. } | Fault::Swap
+            Fault::Crash { .. }
+                | Fault::Cascade { .. }
+                | Fault::Wipe
+                | Fault::Restore { .. }
+                | Fault::RestoreMarker
+                | Fault::RestoreMemory { .. }
+                | Fault::SameSeed { .. }
+                | Fault::OldRelease
+                | Fault::Swap
         );
         if partitions && !begins {
             self.counts.partitions_healed += 1;

@@ -1,13 +1,19 @@
 //! What a lying member sends.
 
+use anti_entropy::KeyHash;
+use anti_entropy::clock::Dot;
 use anti_entropy::engine::Engine;
 use sha2::{Digest, Sha256};
 
 use super::World;
+use super::replies::push_frame;
 use crate::history::NodeIndex;
 use crate::random::{permille, place};
 use crate::scenario::Lie;
 use crate::subject::Subject;
+
+/// How often a liar claims another member's next write.
+pub(super) const CLAIMS: u32 = 4;
 
 /// How many frames a liar remembers.
 const REMEMBERED: usize = 256;
@@ -26,6 +32,10 @@ impl<S: Subject> World<S> {
                 self.transmit(from, to, forged);
             }
             Some(Lie::Replay) => self.repeat(from, to, frame),
+            Some(Lie::Counter) => {
+                self.transmit(from, to, frame);
+                self.claim_the_next_write(from, to);
+            }
             Some(Lie::Twin | Lie::Impersonate | Lie::Poison) | None => self.transmit(from, to, frame),
         }
     }
@@ -39,6 +49,25 @@ impl<S: Subject> World<S> {
         let checksum = Sha256::digest(&frame[..end]);
         frame[end..].copy_from_slice(&checksum[..CHECKSUM]);
         frame
+    }
+
+    /// Tells a peer that the member after the liar has deleted something, under the name of that member's next write.
+    fn claim_the_next_write(&mut self, from: NodeIndex, to: NodeIndex) {
+        let victim = (from + 1) % self.scenario.nodes;
+        let node = &self.nodes[from as usize];
+        let own = self.nodes[victim as usize].engine.as_ref().map(|engine| engine.replica().id());
+        let (Some(engine), Some(own)) = (&node.engine, own.filter(|_| to != victim && node.claims > 0)) else { return };
+        let counter = engine.replica().context().max_counter(own);
+        // It has to know of the last one, or nobody would take it for the next.
+        if !permille(&mut self.random, 100) {
+            return;
+        }
+        let dot = Dot { replica: own, counter: counter + 1 };
+        let config = &self.config.session;
+        let payload = postcard::to_allocvec(&(KeyHash::MIN, dot, Vec::<Dot>::new(), None::<()>));
+        let frame = push_frame(config.schema_id, &payload.expect("numbers can be encoded"));
+        self.nodes[from as usize].claims -= 1;
+        self.transmit(from, to, frame);
     }
 
     /// Sends the frame, and two of its earlier frames to random peers.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::config::GossipConfig;
 
 /// A token bucket of bytes. One frame may take it below zero; then nothing is sent until it has filled up again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TokenBucket {
     tokens: i64,
     filled_at: Duration,
@@ -24,6 +24,7 @@ impl TokenBucket {
         if self.tokens > 0 && span < Duration::from_micros(1) {
             return true;
         }
+        plant!(refill(self.tokens));
         let earned = span.as_nanos().saturating_mul(u128::from(config.bytes_per_second.get())) / 1_000_000_000;
         if earned > 0 {
             let burst = i64::try_from(config.burst_bytes.get()).unwrap_or(i64::MAX);

@@ -47,7 +47,7 @@ impl Arrived {
 }
 
 /// Pushes that wait for the writes that they depend on, in the order of their arrival.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CausalBuffer {
     waiting: VecDeque<Arrived>,
     bytes: usize,

@@ -69,7 +69,7 @@ pub enum Event<K> {
 }
 
 /// Events that nobody has polled yet, up to a limit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct EventQueue<K> {
     pending: VecDeque<Event<K>>,
     limit: usize,

@@ -22,7 +22,7 @@ pub(super) struct QueuedPush {
 }
 
 /// Pushes in the order in which they came. All wait equally long, so the first one leaves first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PushQueue {
     waiting: VecDeque<QueuedPush>,
 }

@@ -20,7 +20,7 @@ use crate::sync::wire::Push;
 type Peers = BTreeMap<PeerId, Peer>;
 
 /// The state that pushing needs beside the peers. The engine says what has happened; this decides who is told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pushing {
     /// The name by which peers know this replica: its place in the tree.
     own_name: Option<PeerId>,
@@ -37,7 +37,7 @@ pub(super) struct Pushing {
 }
 
 /// What has been counted of sending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sent {
     pushes: u64,
     relayed: u64,

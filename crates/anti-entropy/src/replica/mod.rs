@@ -316,8 +316,10 @@ impl<V: Replicated> Replica<V> {
         }
         let commit = self.encode_commit(&staged);
         self.store.commit(commit).inspect_err(|error| {
-            self.stopped = error.may_have_changed();
-            self.stop_cause = self.stopped.then(|| error.with_causes());
+            let stops = error.may_have_changed();
+            plant!(let stops = stops_after_a_commit(stops));
+            self.stopped = stops;
+            self.stop_cause = stops.then(|| error.with_causes());
         })?;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));

@@ -106,6 +106,9 @@ impl<V: Replicated> Replica<V> {
         config.validate()?;
         let identity = read_identity(&store)?;
         let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
+        // Nobody is told this one: a backup of the open store must not pass for the closed one.
+        let marker = Marker(seed.replica_id(u64::MAX).to_bytes());
+        plant!(let marker = marker_while_open(marker, identity.as_ref().map(|identity| identity.marker)));
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
         plant!(let last_timestamp = last_timestamp(last_timestamp));
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
@@ -118,8 +121,7 @@ impl<V: Replicated> Replica<V> {
             tree,
             sketch,
             clock,
-            // Nobody is told this one: a backup of the open store must not pass for the closed one.
-            marker: Marker(seed.replica_id(u64::MAX).to_bytes()),
+            marker,
             seed,
             ids_made,
             conflicts,

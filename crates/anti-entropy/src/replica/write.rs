@@ -283,6 +283,7 @@ impl<V: Replicated> Replica<V> {
         }
         let read: Read<V> = self.read(key)?;
         let greatest = read.siblings().last().map(|version| version.dot.replica);
+        plant!(let greatest = compacts_here(greatest, self.id()));
         if read.siblings().len() < 2 || greatest != Some(self.id()) {
             return Ok(None);
         }

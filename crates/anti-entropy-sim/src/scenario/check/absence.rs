@@ -24,12 +24,21 @@ impl Absence {
 /// [`Fault::Restore`] takes a backup at the beginning and restores it at the end. The time in between counts as absence too.
 pub(in crate::scenario) fn absences(scenario: &Scenario, step: &Step) -> Vec<Absence> {
     let step_time = step.start_ms..step.end_ms;
+    if let (Fault::Clone { .. }, [source, clone]) = (&step.fault, step.nodes.as_slice()) {
+        let gone = [0..step.start_ms, step.end_ms..scenario.duration_ms].map(|time| Absence { node: *clone, time });
+        let source = Absence { node: *source, time: step_time };
+        return gone.into_iter().chain([source]).filter(|absence| !absence.time.is_empty()).collect();
+    }
     let times = match step.fault {
         Fault::Join => vec![0..step.start_ms, step.end_ms..scenario.duration_ms],
         Fault::Crash { .. }
         | Fault::Cascade { .. }
         | Fault::Wipe
         | Fault::Restore { .. }
+        | Fault::RestoreMarker
+        | Fault::RestoreMemory { .. }
+        | Fault::SameSeed { .. }
+        | Fault::OldRelease
         | Fault::Swap
         | Fault::Leave => {
             vec![step_time]

@@ -10,7 +10,7 @@ pub(super) use absence::{Absence, absences, clashes};
 pub(super) use refuse::invalid;
 use refuse::{Checked, MAX_MS, MAX_NUMBER, require};
 
-use super::{Fault, Gossip, Links, Mix, Operation, Scenario, ScenarioError};
+use super::{Gossip, Links, Mix, Operation, Scenario, ScenarioError};
 use crate::history::{NodeIndex, OpKind};
 
 impl Scenario {
@@ -61,8 +61,8 @@ impl Scenario {
         self.check_nodes("never_back", &self.never_back)?;
         let mut outside = self.never_back.iter().copied().collect::<BTreeSet<_>>();
         let mut later = BTreeSet::new();
-        for step in self.steps.iter().filter(|step| step.fault == Fault::Join) {
-            let nodes = step.nodes.iter().copied();
+        for step in &self.steps {
+            let nodes = step.joining().iter().copied();
             if step.end_ms < self.duration_ms {
                 outside.extend(nodes.clone());
             }
@@ -186,6 +186,11 @@ impl Gossip {
             ("fanout", number(self.fanout), 1),
             ("push_fanout", number(self.push_fanout), 1),
             ("max_queued_pushes", number(self.max_queued_pushes), 0),
+            ("max_buffered_pushes", number(self.max_buffered_pushes), 0),
+            ("max_buffered_bytes", number(self.max_buffered_bytes), 0),
+            ("bytes_per_second", self.bytes_per_second.map(Into::into), 1),
+            ("burst_bytes", self.burst_bytes.map(Into::into), 1),
+            ("max_transfers", number(self.max_transfers.map(Into::into)), 1),
             ("max_sessions", number(self.max_sessions.map(Into::into)), 2),
             ("frame_bytes", number(self.frame_bytes), 512),
             ("batch_entries", number(self.batch_entries.map(Into::into)), 1),
@@ -195,6 +200,7 @@ impl Gossip {
             ("sketch_cells", number(self.sketch_cells), 0),
             ("first_cells", number(self.first_cells), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
+            ("clock_replicas", number(self.clock_replicas), 1),
         ];
         for (name, size, least) in sizes.into_iter().filter_map(|(name, size, least)| Some((name, size?, least))) {
             require((least..=MAX_NUMBER).contains(&size), "gossip", || {

@@ -16,12 +16,10 @@ pub(super) fn check(scenario: &Scenario) -> Checked {
         check_time(scenario, &place, step)?;
         scenario.check_nodes(&place, &step.nodes)?;
         check_fault(scenario, &place, step)?;
-        if step.fault == Fault::Join {
-            let twice = step.nodes.iter().find(|node| !joined.insert(**node));
-            require(twice.is_none(), &place, || {
-                format!("node {} joins in an earlier step; one that comes back leaves by `leave`", twice.unwrap_or(&0))
-            })?;
-        }
+        let twice = step.joining().iter().find(|node| !joined.insert(**node));
+        require(twice.is_none(), &place, || {
+            format!("node {} joins in an earlier step; one that comes back leaves by `leave`", twice.unwrap_or(&0))
+        })?;
         let new = absences(scenario, step);
         if let Some((new, old)) = clashes(&absent, &new) {
             return require(false, &place, || {
@@ -90,6 +88,15 @@ fn check_fault(scenario: &Scenario, place: &str, step: &Step) -> Checked {
             let some = (1..scenario.nodes as usize).contains(&step.nodes.len());
             require(some, place, || "it is between some nodes and the others; name some, and not all".into())
         }
+        Fault::Clone { one_name, .. } => {
+            require(step.nodes.len() == 2, place, || "name the node that is cloned, and the clone".into())?;
+            require(!one_name || step.end_ms < scenario.duration_ms, place, || {
+                "two nodes under one name cannot become equal; let the clone end before the scenario".into()
+            })
+        }
+        Fault::OldRelease => require(step.start_ms == 0, place, || {
+            "a store cannot be read by an older release than it was written by; let it begin at 0".into()
+        }),
         Fault::Join | Fault::Lie { .. } => {
             require(!step.nodes.is_empty(), place, || "it cannot happen to all nodes; name some".into())
         }

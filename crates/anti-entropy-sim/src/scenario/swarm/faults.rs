@@ -1,11 +1,12 @@
 //! Drawing faults, their times and their nodes.
 
+use core::num::NonZeroUsize;
 use std::collections::BTreeSet;
 
 use super::class::Class;
 use super::{SHORTEST_MS, Swarm, settings};
 use crate::history::NodeIndex;
-use crate::scenario::{Fault, Step};
+use crate::scenario::{DiskAge, Fault, Step};
 
 /// Ten years in milliseconds.
 pub(super) const TEN_YEARS: u64 = 10 * 365 * 24 * 3_600_000;
@@ -23,6 +24,7 @@ impl Swarm {
                     step(nodes, Fault::Degrade { links: settings::links(&mut self.random) })
                 }
                 Class::Process => self.restart(start_ms, end_ms),
+                Class::Pause if self.random.permille(200) => step(self.some(), self.limits()),
                 Class::Pause => step(self.some(), Fault::Pause),
                 Class::Disk => step(self.some(), self.disk()),
                 Class::Clock => step(self.some(), self.clock()),
@@ -130,6 +132,43 @@ impl Swarm {
             }
         };
         Some(Step { start_ms, end_ms, nodes, fault })
+    }
+
+    /// A machine that is put back or cloned, a seed that is used again, or a lie about another member's counter.
+    pub(super) fn used_twice(&mut self) -> Step {
+        let (start_ms, mut end_ms) = self.time();
+        let one = self.random.distinct(1, self.scenario.nodes);
+        let (nodes, fault) = match self.random.between(0, 9) {
+            0 => (one, Fault::Restore { vouched: true }),
+            1 => (one, Fault::RestoreMarker),
+            2 | 3 => (one, Fault::RestoreMemory { disk: DiskAge::Then }),
+            4 => (one, Fault::RestoreMemory { disk: DiskAge::Now }),
+            5 | 6 => (one, Fault::SameSeed { wiped: self.random.permille(500) }),
+            number if self.scenario.nodes > 3 && self.scenario.steps.iter().all(|step| step.joining().is_empty()) => {
+                // It joins after all others, and its place is that of no other fault.
+                let clone = self.scenario.nodes - 1;
+                let source = self.random.between_u32(0, clone - 1);
+                let one_name = self.random.permille(300);
+                let fault = Fault::Clone { running: number > 7, one_name };
+                if one_name {
+                    self.scenario.never_back = vec![clone];
+                    end_ms = end_ms.min(self.scenario.duration_ms - 1).max(start_ms + 1);
+                } else {
+                    end_ms = self.scenario.duration_ms;
+                }
+                (vec![source, clone], fault)
+            }
+            _ => (one, Fault::RestoreMarker),
+        };
+        Step { start_ms, end_ms, nodes, fault }
+    }
+
+    /// Limits that are changed while a node runs.
+    fn limits(&mut self) -> Fault {
+        let mut some = |most: u64| usize::try_from(self.random.strength(0..=most)).unwrap_or(0);
+        let (pieces, max_queued_pushes, entries) = (some(8), some(100), some(20));
+        let at_least_one = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+        Fault::Limits { context_pieces: at_least_one(pieces), max_queued_pushes, batch_entries: at_least_one(entries) }
     }
 
     fn disk(&mut self) -> Fault {

@@ -4,6 +4,7 @@
 //! have many faults of a kind and others none, so that faults that would hide each other's bugs often occur alone.
 
 mod class;
+pub(crate) mod dense;
 mod faults;
 mod settings;
 #[cfg(test)]
@@ -28,7 +29,8 @@ impl Profile {
     /// Draws a scenario, with its number of nodes from a range, and with its operations one by one.
     ///
     /// A number of nodes below 2 counts as 2, and one above [`Scenario::MAX_NODES`] as that. [`Partition`](Self::Partition) always
-    /// has five nodes. [`Byzantine`](Self::Byzantine) has four to ten, one of which lies and is outside of the core.
+    /// has five nodes, [`Dense`](Self::Dense) three to five. [`Byzantine`](Self::Byzantine) has four to ten, one of which lies
+    /// and is outside of the core.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::Profile;
@@ -39,6 +41,9 @@ impl Profile {
     /// # Ok::<(), anti_entropy_sim::scenario::ScenarioError>(())
     /// ```
     pub fn draw(self, seed: u64, nodes: RangeInclusive<u32>) -> Scenario {
+        if self == Self::Dense {
+            return Scenario { name: format!("dense-{seed}"), ..dense::any(seed) }.expanded(seed);
+        }
         let mut random = Random::new(seed, STREAM);
         let (fewest, most) = match self {
             Self::Partition => (5, 5),
@@ -54,9 +59,18 @@ impl Profile {
             Self::Crash => swarm.only(&[Class::Process, Class::Disk], false),
             Self::Clock => swarm.only(&[Class::Clock], true),
             Self::Byzantine => swarm.byzantine(),
+            Self::Dense => {}
+            Self::Twice => swarm.twice(),
         }
         // Drawn last, so that all other draws of a seed stay the same.
         settings::announcements(&mut swarm.random, &mut swarm.scenario.gossip);
+        if self == Self::Swarm {
+            settings::budgets(&mut swarm.random, &mut swarm.scenario.gossip);
+            swarm.scenario.compacts = swarm.random.permille(200);
+            if swarm.random.permille(100) {
+                swarm.upgrade();
+            }
+        }
         swarm.scenario.steps.sort_by_key(|step| (step.start_ms, step.end_ms));
         let mut scenario = swarm.scenario.expanded(seed);
         if self == Self::Partition {
@@ -73,6 +87,8 @@ impl Profile {
             Self::Crash => "crash",
             Self::Clock => "clock",
             Self::Byzantine => "byzantine",
+            Self::Dense => "dense",
+            Self::Twice => "twice",
         }
     }
 }
@@ -146,6 +162,28 @@ impl Swarm {
         }
         if self.random.permille(500) {
             self.steps(&[Class::Partition], 1);
+        }
+    }
+
+    /// Up to four nodes whose names of writes are used twice, on a good network.
+    fn twice(&mut self) {
+        self.scenario.links = settings::mild_links(&mut self.random);
+        self.scenario.gossip = settings::gossip(&mut self.random);
+        for _ in 0..self.random.between(1, 4) {
+            let step = self.used_twice();
+            self.push(step);
+        }
+        if self.random.permille(300) {
+            self.steps(&[Class::Partition], 1);
+        }
+    }
+
+    /// A release in which values have another schema is rolled out node by node.
+    fn upgrade(&mut self) {
+        let count = self.random.between_u32(1, self.scenario.nodes);
+        for node in self.random.distinct(count, self.scenario.nodes) {
+            let end_ms = self.random.strength(1_000..=self.scenario.duration_ms);
+            self.push(Step { start_ms: 0, end_ms, nodes: vec![node], fault: Fault::OldRelease });
         }
     }
 

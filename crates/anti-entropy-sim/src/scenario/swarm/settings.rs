@@ -1,6 +1,6 @@
 //! Drawing the settings that hold for the whole scenario.
 
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::RangeInclusive;
 
 use anti_entropy::{GossipConfig, ReplicaConfig};
@@ -123,6 +123,22 @@ pub(super) fn announcements(random: &mut Random, gossip: &mut Gossip) {
     gossip.announcement_lifetime_ms = random.one_of(&[None, Some(interval), Some(5 * interval)]);
 }
 
+/// What may be sent a second, how many sessions exchange entries at a time, and how many early pushes wait: the preset's, or
+/// so little that it is used up.
+pub(super) fn budgets(random: &mut Random, gossip: &mut Gossip) {
+    if random.permille(250) {
+        gossip.bytes_per_second = NonZeroU64::new(random.strength(50_000..=1_000_000));
+        // One frame takes it below zero.
+        gossip.burst_bytes = NonZeroU64::new(random.strength(1..=10_000));
+    }
+    if random.permille(250) {
+        let most = gossip.max_sessions.map_or(8, |sessions| sessions.get().min(8));
+        gossip.max_transfers = NonZeroUsize::new(random.one_of(&[2, most.div_ceil(2), most]));
+    }
+    gossip.max_buffered_pushes = random.one_of(&[None, None, Some(0), Some(1), Some(4)]);
+    gossip.max_buffered_bytes = random.one_of(&[None, None, None, Some(0), Some(500)]);
+}
+
 /// Limits down to a 600th of the preset's, so that rare events happen often.
 pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
     let usual = GossipConfig::lan();
@@ -135,7 +151,7 @@ pub(super) fn limits(random: &mut Random, gossip: &mut Gossip) {
     gossip.batch_entries = shrunk(random, 1..=session.batch_entries.get()).and_then(NonZeroUsize::new);
     gossip.batch_bytes = shrunk(random, 1..=session.batch_bytes);
     gossip.answer_bytes = shrunk(random, 1..=session.answer_bytes);
-    gossip.context_pieces = shrunk(random, 4..=pieces.get()).and_then(NonZeroUsize::new);
+    gossip.context_pieces = shrunk(random, 1..=pieces.get()).and_then(NonZeroUsize::new);
 }
 
 /// A limit from the least that is possible to the preset's; `None` for the preset's.

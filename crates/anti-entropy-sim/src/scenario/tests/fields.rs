@@ -1,6 +1,6 @@
 //! Every field that has a range refuses what is outside of it, by name.
 
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU64, NonZeroUsize};
 
 use anti_entropy::PushRoute;
 
@@ -23,6 +23,11 @@ fn full_gossip() -> Gossip {
         push_fanout: Some(1),
         push_delay_ms: Some(1),
         max_queued_pushes: Some(1),
+        max_buffered_pushes: Some(1),
+        max_buffered_bytes: Some(1),
+        bytes_per_second: Some(NonZeroU64::MIN),
+        burst_bytes: Some(NonZeroU64::MIN),
+        max_transfers: Some(NonZeroUsize::MIN),
         max_sessions: NonZeroUsize::new(2),
         busy_retry_ms: Some(1),
         backoff_min_ms: Some(1),
@@ -37,6 +42,7 @@ fn full_gossip() -> Gossip {
         resend_after_ms: Some(1),
         idle_timeout_ms: Some(1),
         context_pieces: Some(NonZeroUsize::MIN),
+        clock_replicas: Some(1),
         sketches: Sketches::On,
         sketch_cells: Some(1),
         first_cells: Some(1),
@@ -97,6 +103,11 @@ fn every_setting_of_gossip_has_its_range() {
         ("push_fanout", |gossip| gossip.push_fanout = Some(usize::MAX)),
         ("push_delay_ms", |gossip| gossip.push_delay_ms = Some(TOO_MUCH)),
         ("max_queued_pushes", |gossip| gossip.max_queued_pushes = Some(usize::MAX)),
+        ("max_buffered_pushes", |gossip| gossip.max_buffered_pushes = Some(usize::MAX)),
+        ("max_buffered_bytes", |gossip| gossip.max_buffered_bytes = Some(usize::MAX)),
+        ("bytes_per_second", |gossip| gossip.bytes_per_second = Some(NonZeroU64::MAX)),
+        ("burst_bytes", |gossip| gossip.burst_bytes = Some(NonZeroU64::MAX)),
+        ("max_transfers", |gossip| gossip.max_transfers = Some(ALL_BITS)),
         ("max_sessions", |gossip| gossip.max_sessions = Some(ALL_BITS)),
         ("busy_retry_ms", |gossip| gossip.busy_retry_ms = Some(0)),
         ("backoff_min_ms", |gossip| gossip.backoff_min_ms = Some(0)),
@@ -112,6 +123,7 @@ fn every_setting_of_gossip_has_its_range() {
         ("resend_after_ms", |gossip| gossip.resend_after_ms = Some(0)),
         ("idle_timeout_ms", |gossip| gossip.idle_timeout_ms = Some(0)),
         ("context_pieces", |gossip| gossip.context_pieces = Some(ALL_BITS)),
+        ("clock_replicas", |gossip| gossip.clock_replicas = Some(0)),
         ("sketch_cells", |gossip| gossip.sketch_cells = Some(usize::MAX)),
         ("first_cells", |gossip| gossip.first_cells = Some(usize::MAX)),
     ];

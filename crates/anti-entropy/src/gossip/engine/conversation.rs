@@ -19,7 +19,7 @@ pub(super) enum OpenedBy {
 }
 
 /// A session with one peer. After its end it may stay for a while, to repeat its last reply.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conversation {
     pub(super) peer: PeerId,
     pub(super) session: Session,

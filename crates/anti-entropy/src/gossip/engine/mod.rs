@@ -2,6 +2,7 @@
 
 mod announce;
 mod conversation;
+mod fork;
 mod output;
 mod receive;
 mod rounds;

@@ -23,7 +23,7 @@ impl SessionSpan {
 }
 
 /// Does nothing: the feature `tracing` is off.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::gossip) struct Reporter;
 
 impl Reporter {

@@ -58,7 +58,7 @@ impl SessionSpan {
 }
 
 /// Reports events, so many of each reason in a second.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::gossip) struct Reporter {
     rate: LineRate,
 }

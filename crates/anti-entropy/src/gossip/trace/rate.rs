@@ -14,13 +14,13 @@ const SECOND: Duration = Duration::from_secs(1);
 type Reason = (&'static str, Option<Discriminant<Refusal>>);
 
 /// The lines of each reason in its present second.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LineRate {
     per_second: u32,
     reasons: Vec<(Reason, Lines)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lines {
     since: Duration,
     logged: u32,

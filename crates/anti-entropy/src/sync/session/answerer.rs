@@ -256,7 +256,11 @@ impl Answering {
         self.resume();
         match request {
             Request::Ask(ask) => {
-                let answer = answer(&self.compared.summary, &ask, turn.config.answer_bytes);
+                let bytes = turn.config.answer_bytes;
+                plant!(answer_from_the_present(turn.replica, |live| Ok(Step::send(Reply::Answer(answer(
+                    live, &ask, bytes
+                ))))));
+                let answer = answer(&self.compared.summary, &ask, bytes);
                 Ok(Step::send(Reply::Answer(answer)))
             }
             Request::Cells { start, count } => Ok(self.handle_cells(start, count, turn)),

@@ -84,6 +84,7 @@ impl<V: Replicated> Replica<V> {
         }
         let (pieces, limit) = (context.pieces_len(), self.max_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
+            plant!(joined_within(&self.context, batch, limit));
             return Err(Refusal::TooManyPieces { pieces, limit });
         }
         Ok(context)

@@ -7,7 +7,15 @@ use crate::scenario::Gossip;
 
 const SEEDS: u64 = 10_000;
 
-const PROFILES: [Profile; 5] = [Profile::Swarm, Profile::Partition, Profile::Crash, Profile::Clock, Profile::Byzantine];
+const PROFILES: [Profile; 7] = [
+    Profile::Swarm,
+    Profile::Partition,
+    Profile::Crash,
+    Profile::Clock,
+    Profile::Byzantine,
+    Profile::Dense,
+    Profile::Twice,
+];
 
 /// The least and the most of everything that was drawn.
 #[derive(Default)]
@@ -30,6 +38,7 @@ impl Seen {
         self.number("duration_ms", scenario.duration_ms);
         self.number("steps", u64::try_from(scenario.steps.len()).unwrap());
         self.number("operations", u64::try_from(scenario.operations.len()).unwrap());
+        self.number("compacts", i64::from(scenario.compacts));
         self.number("never_back", u64::try_from(scenario.never_back.len()).unwrap());
         for (name, permille) in scenario.links.permilles() {
             self.number(name, permille);
@@ -115,11 +124,17 @@ fn a_swarm_reaches_every_end() {
         ("gossip frame_bytes", (512, 32 << 10)),
         ("gossip batch_entries", (1, 50)),
         ("gossip batch_bytes", ((256 << 10) / 600, 128 << 10)),
+        ("gossip bytes_per_second", (50_000, 1_000_000)),
+        ("gossip burst_bytes", (1, 10_000)),
+        ("gossip max_transfers", (2, 8)),
+        ("gossip max_buffered_pushes", (0, 4)),
+        ("gossip max_buffered_bytes", (0, 500)),
+        ("compacts", (0, 1)),
         ("gossip bulk_after", (0, 20)),
         ("gossip sketch_cells", (8, 40)),
         ("gossip first_cells", (1, 20)),
         ("gossip answer_bytes", ((32 << 10) / 600, 16 << 10)),
-        ("gossip context_pieces", (4, 128)),
+        ("gossip context_pieces", (1, 128)),
         ("gossip on", (1, 1)),
         ("gossip off", (1, 1)),
         ("gossip mixed", (1, 1)),
@@ -138,6 +153,10 @@ fn a_swarm_reaches_every_end() {
         ("wipe nodes", (1, 6)),
         ("restore nodes", (1, 6)),
         ("swap nodes", (2, 2)),
+        ("limits context_pieces", (1, 8)),
+        ("limits max_queued_pushes", (0, 100)),
+        ("limits batch_entries", (1, 20)),
+        ("old_release length", (1_000, 35_000)),
         ("pause length", (10, 35_000)),
         ("slow_disk commit_ms", (1, 2_000)),
         ("disk_errors reads_permille", (0, 50)),
