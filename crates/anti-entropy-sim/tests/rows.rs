@@ -66,7 +66,7 @@ fn rows() -> Vec<Scenario> {
 
 /// The first violation of a row, with its seed.
 fn violated(row: &Scenario) -> Option<String> {
-    row.check().unwrap();
+    row.check().expect("the row is a valid scenario");
     (0..SEEDS).find_map(|seed| {
         let scenario = row.clone().expanded(seed);
         let judging = Judging::default();
