@@ -1,0 +1,98 @@
+//! Holes: single key hashes at which less has been seen than around them.
+//!
+//! A hole means the same as a piece for one hash. It is kept apart because it says nothing about where transfers may end,
+//! and because each would take up two of the few cuts that a context may have. What changes a context unfolds the holes
+//! into pieces, changes these, and folds them again: so there is one form for each meaning.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use super::{Context, Piece};
+use crate::KeyHash;
+
+impl Context {
+    /// The number of holes.
+    pub fn holes_len(&self) -> usize {
+        self.holes.len()
+    }
+
+    /// The key hashes at which less has been seen than around them, in ascending order.
+    pub fn holes(&self) -> impl ExactSizeIterator<Item = KeyHash> + '_ {
+        self.holes.iter().map(|hole| hole.start)
+    }
+
+    /// Whether there is a hole at this hash. Logarithmic.
+    pub fn is_hole(&self, at: KeyHash) -> bool {
+        self.hole(at).is_some()
+    }
+
+    /// What would have been seen if the holes were none for which `is_filled` says so.
+    pub(crate) fn with_filled(&self, is_filled: impl Fn(KeyHash) -> bool) -> Self {
+        let mut filled = self.clone();
+        filled.holes.retain(|hole| !is_filled(hole.start));
+        filled
+    }
+
+    /// The piece or the hole that holds `at`.
+    pub(super) fn piece_at(&self, at: KeyHash) -> &Piece {
+        self.hole(at).unwrap_or_else(|| &self.pieces[super::holding(&self.pieces, at)])
+    }
+
+    fn hole(&self, at: KeyHash) -> Option<&Piece> {
+        let found = self.holes.binary_search_by_key(&at, |hole| hole.start);
+        found.ok().map(|index| &self.holes[index])
+    }
+
+    /// The pieces, with each hole as one, and neighbours unequal.
+    pub(super) fn unfolded(&self) -> Cow<'_, [Piece]> {
+        if self.holes.is_empty() {
+            return Cow::Borrowed(&self.pieces);
+        }
+        let mut unfolded = self.clone();
+        unfolded.unfold();
+        unfolded.pieces.dedup_by(|next, kept| next.clock == kept.clock);
+        Cow::Owned(unfolded.pieces)
+    }
+
+    /// Makes a piece of each hole. May leave equal neighbours.
+    pub(super) fn unfold(&mut self) {
+        for hole in core::mem::take(&mut self.holes) {
+            let at = self.cut(hole.start);
+            if let Some(next) = next_hash(hole.start) {
+                self.cut(next);
+            }
+            self.pieces[at].clock = hole.clock;
+        }
+    }
+
+    /// Merges equal neighbours, and makes a hole of each piece for one hash that has seen less than a neighbour.
+    pub(super) fn fold(&mut self) {
+        self.coalesce();
+        let is_single = |pair: &[Piece]| next_hash(pair[0].start) == Some(pair[1].start);
+        let ends_in_single = self.pieces.last().is_some_and(|last| last.start == KeyHash::MAX);
+        if !ends_in_single && !self.pieces.windows(2).any(is_single) {
+            return;
+        }
+        let mut folded: Vec<Piece> = Vec::with_capacity(self.pieces.len());
+        let mut unfolded = core::mem::take(&mut self.pieces).into_iter().peekable();
+        while let Some(piece) = unfolded.next() {
+            let is_single = next_hash(piece.start) == unfolded.peek().map(|next| next.start);
+            match (folded.last(), unfolded.peek_mut()) {
+                // A hole was between the two.
+                (Some(before), _) if before.clock == piece.clock => {}
+                (Some(before), _) if is_single && before.clock.includes(&piece.clock) => self.holes.push(piece),
+                (_, Some(behind)) if is_single && behind.clock.includes(&piece.clock) => {
+                    behind.start = piece.start;
+                    self.holes.push(piece);
+                }
+                _ => folded.push(piece),
+            }
+        }
+        self.pieces = folded;
+    }
+}
+
+/// The hash above this one; `None` at the top.
+fn next_hash(at: KeyHash) -> Option<KeyHash> {
+    at.to_u128().checked_add(1).map(KeyHash::from_u128)
+}
