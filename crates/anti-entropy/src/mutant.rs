@@ -15,7 +15,8 @@ use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, VectorClock};
 use crate::gossip::{Engine, StateDigest};
 use crate::replica::{Continuity, Error, Replica, Replicated, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
-use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan};
+use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan, Unreadable};
+use crate::sync::wire::message::Equality;
 use crate::sync::wire::{Batch, BatchBase, Inventory, Push};
 use crate::{KeyHash, KeyRange};
 
@@ -307,8 +308,12 @@ pub(crate) fn is_equal(states_are_equal: bool, mine: Root, theirs: Root) -> bool
     states_are_equal || active(Mutant::EqualRootsSkipContexts) && mine == theirs
 }
 
-pub(crate) fn has_converged(states_are_equal: bool) -> bool {
-    states_are_equal || active(Mutant::SessionConvergesUnchecked)
+pub(crate) fn equality(found: Option<Equality>, mine: Root, theirs: Root) -> Option<Equality> {
+    found.or(is_equal(false, mine, theirs).then_some(Equality { root: mine, keys: 0 }))
+}
+
+pub(crate) fn has_converged(found: Option<Equality>, mine: Root) -> Option<Equality> {
+    found.or(active(Mutant::SessionConvergesUnchecked).then_some(Equality { root: mine, keys: 0 }))
 }
 
 /// The reply to a batch as it is before that is taken in, under the clocks after.
@@ -335,7 +340,8 @@ pub(crate) fn stale_reply<V: Replicated>(
         seen: None,
         inline: true,
         cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
     };
     let stale = replica.make_batch(&plan)?;
     let mut after = replica.context().clone();

@@ -26,6 +26,7 @@ mod changes_since;
 mod config;
 mod error;
 mod format;
+mod holes;
 mod item;
 mod join;
 mod notices;
@@ -54,6 +55,8 @@ use change_log::ChangeLog;
 pub use changes_since::ChangedEntries;
 pub use config::ReplicaConfig;
 pub use error::Error;
+pub(crate) use holes::Filled;
+use holes::Holes;
 pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use item::{bytes, canonical_from_bytes};
 pub use item::{serde_decode, serde_encode};
@@ -98,6 +101,8 @@ pub struct Replica<V: Replicated> {
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
+    /// What is known of the entries that this replica could not take in.
+    holes: Holes<V::Key>,
     /// Whether rule 8's alarm has gone off since opening.
     pub(crate) alarmed: bool,
     pub(crate) stopped: bool,
@@ -159,6 +164,7 @@ impl<V: Replicated> Replica<V> {
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
+            holes: self.holes.clone(),
             alarmed: self.alarmed,
             stopped: self.stopped,
             stats: self.stats,
@@ -268,6 +274,7 @@ impl<V: Replicated> Replica<V> {
         self.context = staged.context;
         self.context_hash.take();
         self.tally.take();
+        self.forget_filled();
         Ok(())
     }
 

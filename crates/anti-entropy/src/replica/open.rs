@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
 use super::format::{self, Identity};
+use super::holes::Holes;
 use super::notices::Notices;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
@@ -121,6 +122,7 @@ impl<V: Replicated> Replica<V> {
             conflicts,
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
+            holes: Holes::default(),
             config,
             alarmed: false,
             stopped: false,

@@ -9,6 +9,14 @@ use alloc::vec::Vec;
 
 use super::{Context, Piece};
 use crate::KeyHash;
+use crate::clock::VectorClock;
+
+/// A neighbour of a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbour {
+    Before,
+    Behind,
+}
 
 impl Context {
     /// The number of holes.
@@ -26,11 +34,37 @@ impl Context {
         self.hole(at).is_some()
     }
 
-    /// What would have been seen if the holes were none for which `is_filled` says so.
-    pub(crate) fn with_filled(&self, is_filled: impl Fn(KeyHash) -> bool) -> Self {
+    /// What would have been seen if the holes were none for which `fill` says so: each with the clock of a neighbour.
+    pub(crate) fn with_filled(&self, fill: impl Fn(KeyHash) -> Option<Neighbour>) -> Self {
         let mut filled = self.clone();
-        filled.holes.retain(|hole| !is_filled(hole.start));
+        filled.unfold();
+        for hole in &self.holes {
+            let Some(neighbour) = fill(hole.start) else { continue };
+            let at = super::holding(&filled.pieces, hole.start);
+            let (before, behind) = (at.checked_sub(1), at + 1);
+            let from = match neighbour {
+                Neighbour::Before => before.unwrap_or(behind),
+                Neighbour::Behind if behind < filled.pieces.len() => behind,
+                Neighbour::Behind => before.unwrap_or(at),
+            };
+            if let Some(clock) = filled.pieces.get(from).map(|piece| piece.clock.clone()) {
+                filled.pieces[at].clock = clock;
+            }
+        }
+        filled.fold();
         filled
+    }
+
+    /// The neighbour of a hole that has seen exactly what `clock` and the hole together have, if only one of them has:
+    /// what is between the two pieces was in the piece of that one at whoever filled it.
+    pub(crate) fn neighbour_with(&self, hole: KeyHash, clock: &VectorClock) -> Neighbour {
+        let mut expected = self.clock_at(hole);
+        expected.join(clock);
+        expected.set(self.own, self.counter);
+        let behind = next_hash(hole).filter(|next| self.clock_at(*next) == expected);
+        let before = hole.to_u128().checked_sub(1).map(KeyHash::from_u128);
+        let is_before = before.is_none_or(|before| self.clock_at(before) == expected);
+        if behind.is_some() && !is_before { Neighbour::Behind } else { Neighbour::Before }
     }
 
     /// The piece or the hole that holds `at`.

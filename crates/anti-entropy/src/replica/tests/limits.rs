@@ -118,7 +118,7 @@ fn forged_pushes_are_refused_and_change_nothing() {
     };
     let dot = |replica, counter| Dot { replica, counter };
     let other_hash = Refusal::Malformed("a key has another hash than is said");
-    let no_value = Refusal::Malformed("a value does not decode, or not to a value of its key");
+    let no_value = Refusal::Unreadable(honest.key);
     for (what, push, outcome) in [
         (
             "another place",

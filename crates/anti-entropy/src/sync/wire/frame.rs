@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::sync::SessionConfig;
 
 /// The protocol versions that this release supports.
-pub const PROTOCOL_VERSIONS: RangeInclusive<u8> = 1..=1;
+pub const PROTOCOL_VERSIONS: RangeInclusive<u8> = 2..=2;
 
 const CHECKSUM_BIT: u8 = 0x80;
 const CHECKSUM_BYTES: usize = 8;

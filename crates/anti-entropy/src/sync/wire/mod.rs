@@ -1,4 +1,4 @@
-//! Wire: every byte of protocol version 1 (docs/protocol.md).
+//! Wire: every byte of protocol version 2 (docs/protocol.md).
 //!
 //! A [`frame`] carries a [`message`], a fragment of one, or [`push`]es. A [`batch`] has the entries of a message.
 //! Digests and cells are encoded by the crate `anti-entropy-summary`, clocks by [`crate::clock`]. The golden vectors of
@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use batch::{
     Batch, BatchBase, Inventory, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Withheld, WithheldFor, len_on_wire,
 };
 pub use frame::{Frame, FrameKind, PROTOCOL_VERSIONS};
 pub(crate) use frame::{Header, encode_version_refusal};

@@ -8,6 +8,7 @@ use core::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::takes;
 use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
@@ -16,9 +17,9 @@ use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
 use crate::sync::session::exchange::{TAG_BYTES, frames};
 use crate::sync::session::*;
-use crate::sync::transfer::{BatchLimits, BatchPlan};
+use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
-use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, State, Verdict};
+use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
 use crate::sync::wire::{Batch, BatchBase, Inventory, KeyState, WireContent, WirePart};
 use crate::{KeyHash, KeyRange};
 
@@ -80,14 +81,14 @@ const NONCE: u64 = 5;
 
 /// An opening whose sender wants no sketch.
 fn any_open() -> Open {
-    let state = State { root: Root::from_bytes([9; 32]), context: 0 };
+    let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let tally = Tally::default();
     Open { schema_id: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0 }
 }
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None })
+    Request::Batch(BatchRequest { batch, state: None, takes: takes() })
 }
 
 impl Liar {
@@ -122,7 +123,8 @@ fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> 
         inventory: &Inventory::new(),
         inline: true,
         cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
     };
     sender.make_batch(&plan).unwrap()
 }
@@ -158,6 +160,13 @@ fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Re
     refused(victim, forged, &verdict, Some(&end));
 }
 
+/// What cannot be read is to be left out, and changes nothing until it is.
+fn unreadable<V: Replicated>(victim: &mut Replica<V>, forged: Batch) {
+    let mut present = forged.changes.iter().filter(|change| matches!(change, KeyState::Present(_)));
+    let verdict = Verdict::Unreadable(present.next().map(KeyState::key).into_iter().collect());
+    refused(victim, forged, &verdict, None);
+}
+
 /// A sender, a receiver with other entries, and the honest batch between them.
 fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
     let (mut sender, mut victim) = (replica(1, ReplicaConfig::default()), replica(2, config));
@@ -170,7 +179,7 @@ fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
 fn first_dot(batch: &Batch) -> Dot {
     let present = batch.changes.iter().find_map(|change| match change {
         KeyState::Present(entry) => Some(entry.versions[0].dot),
-        KeyState::Absent(_) | KeyState::AbsentUnder(_) => None,
+        KeyState::Absent(_) | KeyState::AbsentUnder(_) | KeyState::Withheld(_) => None,
     });
     present.unwrap()
 }
@@ -258,7 +267,8 @@ fn a_clock_in_too_many_pieces_is_refused() {
     let piece = |number: u128| {
         let mut clock = own.clone();
         clock.set(ReplicaId::from_u128(77), 1 + u64::try_from(number % 2).unwrap());
-        (KeyHash::from_u128(number), clock)
+        // Not neighbours: a piece for a single hash may be a hole.
+        (KeyHash::from_u128(2 * number), clock)
     };
     let forged = Batch { clocks: clocks((0..1025).map(piece).collect()), ..batch.clone() };
     rejected(&mut victim, forged, Refusal::TooManyPieces { pieces: 1025, limit: 1024 });
@@ -336,8 +346,7 @@ fn a_value_of_another_key_is_refused() {
     sender.write(Note { id: "mine".to_string(), text: "text".to_string() }, now()).unwrap();
     let mut batch = honest(&mut sender, &mut victim);
     sent_value(&mut batch).body = Note { id: "other".to_string(), text: "text".to_string() }.encode().body;
-    let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
-    rejected(&mut victim, batch, malformed);
+    unreadable(&mut victim, batch);
 }
 
 #[test]
@@ -357,7 +366,7 @@ fn entries_without_versions_and_keys_in_other_forms_are_refused() {
         *entry.key.last_mut().unwrap() |= 0x80;
         entry.key.push(0);
     });
-    rejected(&mut victim, longer, Refusal::Malformed("a key is not in canonical form"));
+    unreadable(&mut victim, longer);
 }
 
 fn pattern(confidence: u8, embedding: &[u8]) -> Pattern {
@@ -387,7 +396,7 @@ fn a_part_that_does_not_match_is_refused() {
     let batch = honest(&mut sender, &mut victim);
     let mut often = batch.clone();
     sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000];
-    rejected(&mut victim, often, Refusal::Malformed("a value does not decode, or not to a value of its key"));
+    unreadable(&mut victim, often);
 }
 
 /// The answering side, which lies: replies to the victim's requests.
@@ -409,7 +418,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
         let first = First::Tree(first_answer(&theirs, width, 10_000));
-        let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first });
+        let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first, takes: takes() });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
@@ -433,10 +442,17 @@ fn replies_that_answer_nothing_end_the_session() {
     let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
-    let differs =
-        || Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first: First::Tree(answer.clone()) });
+    let differs = || {
+        Reply::Differs(Differs {
+            nonce: NONCE,
+            cuts: None,
+            seen: None,
+            first: First::Tree(answer.clone()),
+            takes: takes(),
+        })
+    };
     for (reply, reason) in [
-        (Reply::Equal, opening),
+        (Reply::Equal { keys: 0 }, opening),
         (Reply::Busy, opening),
         (differs(), opening),
         (Reply::Answer(answer.clone()), "an answer that does not fit the question"),
@@ -459,9 +475,10 @@ fn replies_that_answer_nothing_end_the_session() {
 fn requests_out_of_turn_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let range = batch.range();
-    for request in
-        [Request::More { from: range.lo(), inline: false }, Request::More { from: KeyHash::MAX, inline: true }]
-    {
+    for request in [
+        Request::More { from: range.lo(), inline: false, unreadable: vec![] },
+        Request::More { from: KeyHash::MAX, inline: true, unreadable: vec![] },
+    ] {
         let mut liar = Liar::open(&mut victim);
         assert_eq!(liar.say(&request, &mut victim), Some(Reply::Refused(RefusalCode::OutOfTurn)));
         let reason = Refusal::Malformed("a request out of turn");

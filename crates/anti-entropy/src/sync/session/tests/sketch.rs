@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::{Item, Link, Pair, now, replica, write};
+use super::{Item, Link, Pair, now, replica, takes, write};
 use crate::clock::Seed;
 use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::Fingerprint;
@@ -253,7 +253,7 @@ fn request_of(session: &mut Session) -> Request {
 
 fn differs(chunk: Chunk) -> Reply {
     let first = First::Cells(chunk);
-    Reply::Differs(message::Differs { nonce: 5, cuts: None, seen: None, first })
+    Reply::Differs(message::Differs { nonce: 5, cuts: None, seen: None, first, takes: takes() })
 }
 
 #[test]

@@ -18,11 +18,12 @@ use crate::summary::sketch::{Cell, Chunk};
 use crate::summary::{Fingerprint, MerkleTree, Root, Snapshot};
 use crate::sync::session::{Session, SessionConfig, SessionOutput, encode_push_frame};
 use crate::sync::wire::message::{
-    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
+    BatchReply, BatchRequest, Differs, Filled, First, Open, RefusalCode, Reply, Request, Seen, State, Takes, Verdict,
 };
 use crate::sync::wire::*;
 use crate::sync::wire::{
     Batch, BatchBase, KeyPrefix, KeyState, Push, PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Withheld, WithheldFor,
 };
 use crate::{KeyHash, KeyRange};
 
@@ -50,7 +51,19 @@ fn clock(entries: &[(u128, u64)]) -> VectorClock {
 }
 
 fn state() -> State {
-    State { root: Root::from_bytes([0xaa; 32]), context: SESSION }
+    State { seen: Seen { root: Root::from_bytes([0xaa; 32]), context: SESSION }, filled: None }
+}
+
+/// Of a side with holes.
+fn filled_state() -> State {
+    let seen = Seen { root: Root::from_bytes([0xab; 32]), context: 0x1112_1314_1516_1718 };
+    State { filled: Some(Filled { seen, keys: 300, peer_limit: Some(1 << 16) }), ..state() }
+}
+
+/// With nothing that could not be read, or with something.
+fn takes(unreadable: bool) -> Takes {
+    let entry = (MIDDLE, Fingerprint::from_bytes([0xee; 32]));
+    Takes { max_message_bytes: 64 << 20, unreadable: Some(entry).filter(|_| unreadable).into_iter().collect() }
 }
 
 fn timestamp() -> Timestamp {
@@ -88,6 +101,11 @@ fn batch() -> Batch {
             KeyState::Absent(KeyHash::from_u128(5)),
             KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
             KeyState::AbsentUnder(KeyPrefix(0x7f << 56)),
+            KeyState::Withheld(Withheld {
+                key: KeyHash::from_u128(0x7f80 << 112),
+                fingerprint: Fingerprint::from_bytes([0xee; 32]),
+                reason: WithheldFor::TooLong,
+            }),
         ],
     }
 }
@@ -106,22 +124,23 @@ fn requests() -> Vec<(Request, &'static str)> {
         let (state, entries, max_cells) = (state(), 300, 1 << 14);
         Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells })
     };
-    let (whole, lower) =
-        (BatchRequest { batch: empty_batch(), state: Some(state()) }, BatchRequest { batch: batch(), state: None });
+    let (whole, lower) = (
+        BatchRequest { batch: empty_batch(), state: Some(state()), takes: takes(true) },
+        BatchRequest { batch: batch(), state: None, takes: takes(false) },
+    );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
         (
             open(300, Width::Short, None),
             "\
-         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000\
-         ac02000000000000012c0000000000000000808001",
+         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708000000ac020000\
+         00000000012c0000000000000000808001",
         ),
         (
             open(0, Width::Full, Some(vec![MIDDLE])),
             "\
-         0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080101018000000000\
-         0000000000000000000000\
-         ac02000000000000012c0000000000000000808001",
+         0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080001010180000000\
+         000000000000000000000000ac02000000000000012c0000000000000000808001",
         ),
         (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
         (
@@ -130,21 +149,32 @@ fn requests() -> Vec<(Request, &'static str)> {
          0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
          01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
          0000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
+         bbbbbbbbbb040000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274027f0000000000000000",
+         dddddddddddd010470617274027f00000000000000\
+         037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01\
+         008080802000",
         ),
         (
             Request::Batch(whole),
             "\
-         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
-         0102030405060708",
+         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
-        (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
-        (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
+        (
+            Request::More { from: MIDDLE, inline: true, unreadable: vec![MIDDLE] },
+            "0380000000000000000000000000000000010180000000000000000000000000000000",
+        ),
+        (
+            Request::Close(state()),
+            "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800",
+        ),
+        (
+            Request::Close(filled_state()),
+            "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070801abababababababababababababababababababababababababababababababab1112131415161718ac0201808004",
+        ),
         (Request::Abort, "05"),
         (Request::Busy, "07"),
         (Request::Cells { start: 300, count: 44 }, "08ac022c"),
@@ -153,26 +183,32 @@ fn requests() -> Vec<(Request, &'static str)> {
 }
 
 fn replies() -> Vec<(Reply, &'static str)> {
-    let differs = |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first });
+    let differs =
+        |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first, takes: takes(false) });
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
-        (Reply::Equal, "00"),
+        (Reply::Equal { keys: 0 }, "0000"),
+        (Reply::Equal { keys: 300 }, "00ac02"),
         (
             differs(None, First::Tree(entries_answer())),
             "\
          01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
-         eeeeeeeeeeeeeeee",
+         eeeeeeeeeeeeeeee8080802000",
         ),
-        (differs(Some(vec![MIDDLE]), First::Nothing), "0101020304050607080101800000000000000000000000000000000000"),
+        (
+            differs(Some(vec![MIDDLE]), First::Nothing),
+            "01010203040506070801018000000000000000000000000000000000008080802000",
+        ),
         (
             Reply::Differs(Differs {
                 nonce: SESSION,
                 cuts: None,
                 seen: Some(empty_batch().clocks),
                 first: First::Nothing,
+                takes: takes(true),
             }),
-            "01010203040506070800010000000000000000000000000000000000000000",
+            "01010203040506070800010000000000000000000000000000000000000000808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
         (
             Reply::Inventory(
@@ -184,9 +220,9 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (
             differs(None, First::Cells(chunk.clone())),
-            "010102030405060708000002ac021307070707070707070707070707070707070707",
+            "010102030405060708000002ac0213070707070707070707070707070707070707078080802000",
         ),
-        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac02"),
+        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac028080802000"),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (
@@ -196,7 +232,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (reply(Verdict::Joined, None), "04000000"),
         (
             Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None, state: Some(state()) }),
-            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708",
+            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800",
         ),
         (
             reply(Verdict::Joined, Some(empty_batch())),
@@ -206,6 +242,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),
+        (reply(Verdict::Unreadable(vec![MIDDLE]), None), "040401800000000000000000000000000000000000"),
         (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
         (Reply::Refused(RefusalCode::Agreement), "0600"),
         (Reply::Refused(RefusalCode::OutOfTurn), "0601"),
@@ -237,10 +274,10 @@ fn pushes() -> Vec<(Push, &'static str)> {
 fn frames() -> Vec<(Header, u32, u32, &'static [u8], &'static str)> {
     let header = |kind, exchange| Header { kind, session: SESSION, exchange };
     vec![
-        (header(FrameKind::Request, 0), 0, 1, b"abc", "0180010203040506070800000161626324d177ad540eeb7a"),
-        (header(FrameKind::Reply, 300), 1, 2, b"abc", "01810102030405060708ac020102616263e528d78febc727ea"),
-        (header(FrameKind::Push, 0), 0, 1, b"abc", "01820102030405060708000001616263ca0b0791dc5f9adb"),
-        (header(FrameKind::Refusal, 0), 0, 1, &[1, 1], "018301020304050607080000010101d1c4c40792764375"),
+        (header(FrameKind::Request, 0), 0, 1, b"abc", "0280010203040506070800000161626388d28c7fb8fe794e"),
+        (header(FrameKind::Reply, 300), 1, 2, b"abc", "02810102030405060708ac020102616263694e8f27b2d3483b"),
+        (header(FrameKind::Push, 0), 0, 1, b"abc", "028201020304050607080000016162638edad47a27dec033"),
+        (header(FrameKind::Refusal, 0), 0, 1, &[2, 2], "028301020304050607080000010202d74839551473d739"),
     ]
 }
 
@@ -269,7 +306,7 @@ fn several_pushes_of_a_frame_stand_one_behind_the_other() {
     let goldens: Vec<&str> = pushes().into_iter().map(|(_, golden)| golden).collect();
     let payload = goldens.concat();
     let frame = encode_push_frame(&bytes(&payload), &SessionConfig { schema_id: SESSION, ..SessionConfig::default() });
-    assert_eq!(hex(&frame[..frame.len() - 8]), ["0182", "0102030405060708", "000001", &payload].concat());
+    assert_eq!(hex(&frame[..frame.len() - 8]), ["0282", "0102030405060708", "000001", &payload].concat());
     let mut rest = Frame::decode(&frame, &SessionConfig::default()).unwrap().payload;
     for (push, _) in pushes() {
         let (read, behind) = postcard::take_from_bytes::<Push>(rest).unwrap();
