@@ -45,7 +45,7 @@ mod timestamp;
 mod vector;
 
 pub use context::{Context, ContextHash};
-pub(crate) use context::{Neighbour, Tally};
+pub(crate) use context::{Fill, Tally};
 pub use dot::Dot;
 #[cfg(feature = "std")]
 pub use error::RandomnessUnavailable;

@@ -10,6 +10,7 @@ use super::session::{BatchMessage, JoinedBatch, Message};
 use super::world::World;
 use crate::refusal::Refusal;
 use crate::sync::transfer::Applied;
+use crate::sync::wire::message::Takes;
 use crate::sync::wire::{BatchBase, KeyState};
 use crate::{KeyHash, KeyRange};
 
@@ -91,6 +92,8 @@ impl World {
             }
         }
         if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
+            let takes = Takes { max_message_bytes: u64::MAX, unreadable: session.unreadable[sender].before.clone() };
+            node.replica.note_range(&range, &joined.withheld, usize::MAX, &takes);
             let (sequence, next) = (message.sequence, range.lo());
             session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
         }

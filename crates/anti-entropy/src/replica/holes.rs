@@ -8,10 +8,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Notice, Replica, Replicated};
-use crate::KeyHash;
-use crate::clock::{ContextHash, Neighbour, RangeClocks};
+use crate::clock::{ContextHash, Fill, RangeClocks};
 use crate::summary::{Fingerprint, Root};
+use crate::sync::wire::message::Takes;
 use crate::sync::wire::{Withheld, WithheldFor};
+use crate::{KeyHash, KeyRange};
 
 /// Why an entry was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +24,16 @@ enum Cause {
 }
 
 /// An entry of a peer's that was not taken in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct NotTakenIn {
     /// What the peer says that the entry's fingerprint is. It counts for digests, and for nothing else.
     fingerprint: Fingerprint,
-    /// Which of the hole's neighbours has seen what the peer has seen there.
-    neighbour: Neighbour,
+    /// What the peer has seen there.
+    fill: Fill,
     cause: Cause,
+    /// Whether it is to be sent once more: the last peer that said what it has here did not have it, and may have been
+    /// told of it by nobody, or the application wants it.
+    is_wanted: bool,
 }
 
 /// What is known of the entries behind the holes.
@@ -83,7 +87,7 @@ impl<V: Replicated> Replica<V> {
     /// Tries again, in the next sessions, to take in what is missing at the [holes](Self::holes). Sessions try by
     /// themselves when a peer holds something else there, when limits were raised, and after an opening.
     pub fn retry_holes(&mut self) {
-        self.holes.entries.clear();
+        self.holes.entries.values_mut().for_each(|entry| entry.is_wanted = true);
         self.holes.outdate();
     }
 
@@ -108,9 +112,9 @@ impl<V: Replicated> Replica<V> {
                 WithheldFor::TooLong => Cause::TooLong { mine: usize::MAX, theirs: usize::MAX },
             };
             self.holes.outdate();
-            let seen = clocks.clock_at(hash);
-            let neighbour = seen.map_or(Neighbour::Before, |seen| self.context.neighbour_with(hash, seen));
-            if self.holes.entries.insert(hash, NotTakenIn { fingerprint, neighbour, cause }).is_some() {
+            let Some(seen) = clocks.clock_at(hash) else { continue };
+            let fill = self.context.fill(hash, seen);
+            if self.holes.entries.insert(hash, NotTakenIn { fingerprint, fill, cause, is_wanted: false }).is_some() {
                 continue;
             }
             let key = refused.or_else(|| self.load(hash).ok().flatten().map(|record| record.key));
@@ -121,11 +125,18 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    /// Notes by which limits a peer withheld these entries.
-    pub(crate) fn note_limits(&mut self, withheld: &[Withheld], mine: usize, theirs: usize) {
-        for Withheld { key, .. } in withheld.iter().filter(|withheld| withheld.reason == WithheldFor::TooLong) {
-            if let Some(entry) = self.holes.entries.get_mut(key) {
-                entry.cause = Cause::TooLong { mine, theirs };
+    /// Notes what a peer that takes in `theirs` said of the holes in a range: what it withheld is missing here by these
+    /// limits, and elsewhere it does not have what others said that they have. If it lacks that for the same reason, it
+    /// may well be there; otherwise it may be lost, and is asked for again.
+    pub(crate) fn note_range(&mut self, range: &KeyRange, withheld: &[Withheld], mine: usize, theirs: &Takes) {
+        let their_limit = usize::try_from(theirs.max_message_bytes).unwrap_or(usize::MAX);
+        for (hash, entry) in self.holes.entries.range_mut(range.bounds()) {
+            match withheld.iter().find(|withheld| withheld.key == *hash) {
+                Some(withheld) if withheld.reason == WithheldFor::TooLong => {
+                    entry.cause = Cause::TooLong { mine, theirs: their_limit };
+                }
+                Some(_) => {}
+                None => entry.is_wanted |= theirs.unreadable.get(hash) != Some(&entry.fingerprint),
             }
         }
         self.holes.outdate();
@@ -147,7 +158,8 @@ impl<V: Replicated> Replica<V> {
 
     /// The fingerprints of entries that this replica could not read, and need not be sent again.
     pub(crate) fn unreadable(&self) -> BTreeMap<KeyHash, Fingerprint> {
-        let unreadable = self.holes.entries.iter().filter(|(_, entry)| entry.cause == Cause::Unreadable);
+        let unreadable =
+            self.holes.entries.iter().filter(|(_, entry)| entry.cause == Cause::Unreadable && !entry.is_wanted);
         unreadable.map(|(hash, entry)| (*hash, entry.fingerprint)).collect()
     }
 
@@ -167,16 +179,16 @@ impl<V: Replicated> Replica<V> {
             Cause::Unreadable => true,
             Cause::TooLong { mine, theirs } => mine > theirs || limit <= mine,
         };
-        let entries = self.holes.entries.iter().filter(|(_, entry)| stands(entry));
-        let entries: BTreeMap<KeyHash, NotTakenIn> = entries.map(|(hash, entry)| (*hash, *entry)).collect();
+        let entries: BTreeMap<&KeyHash, &NotTakenIn> =
+            self.holes.entries.iter().filter(|(_, entry)| !entry.is_wanted && stands(entry)).collect();
         if entries.is_empty() {
             return None;
         }
         let mut tree = self.tree.snapshot().to_tree();
         for (hash, entry) in &entries {
-            tree.insert(*hash, entry.fingerprint);
+            tree.insert(**hash, entry.fingerprint);
         }
-        let context = self.context.with_filled(|hash| entries.get(&hash).map(|entry| entry.neighbour));
+        let context = self.context.with_filled(|hash| entries.get(&hash).map(|entry| &entry.fill));
         let peer_limits = entries.values().filter_map(|entry| match entry.cause {
             Cause::TooLong { mine, theirs } if theirs < mine => Some(theirs),
             _ => None,

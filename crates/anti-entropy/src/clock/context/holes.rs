@@ -5,15 +5,24 @@
 //! into pieces, changes these, and folds them again: so there is one form for each meaning.
 
 use alloc::borrow::Cow;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Context, Piece};
 use crate::KeyHash;
-use crate::clock::VectorClock;
+use crate::clock::sparse::difference;
+use crate::clock::{ReplicaId, VectorClock};
+
+/// How a hole would be filled: with the clock of a neighbour, but for some counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fill {
+    side: Side,
+    but: Vec<(ReplicaId, u64)>,
+}
 
 /// A neighbour of a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Neighbour {
+enum Side {
     Before,
     Behind,
 }
@@ -34,37 +43,44 @@ impl Context {
         self.hole(at).is_some()
     }
 
-    /// What would have been seen if the holes were none for which `fill` says so: each with the clock of a neighbour.
-    pub(crate) fn with_filled(&self, fill: impl Fn(KeyHash) -> Option<Neighbour>) -> Self {
+    /// How a hole would be filled by somebody with this clock there: it would have the clock of a neighbour then, or one
+    /// that differs from it in the few counters that this one has in a hole of its own.
+    pub(crate) fn fill(&self, hole: KeyHash, clock: &VectorClock) -> Fill {
+        let mut filled = self.piece_at(hole).clock.as_ref().clone();
+        filled.join(clock);
+        filled.set(self.own, 0);
+        let before = hole.to_u128().checked_sub(1).map(KeyHash::from_u128);
+        let neighbours = [(Side::Before, before), (Side::Behind, next_hash(hole))];
+        let fills = neighbours.into_iter().filter_map(|(side, at)| {
+            let but = difference(&self.piece_at(at?).clock, &filled);
+            Some(Fill { side, but })
+        });
+        fills.min_by_key(|fill| fill.but.len()).unwrap_or(Fill { side: Side::Before, but: Vec::new() })
+    }
+
+    /// What would have been seen if holes were filled, as far as `fill` says how.
+    pub(crate) fn with_filled<'a>(&self, fill: impl Fn(KeyHash) -> Option<&'a Fill>) -> Self {
         let mut filled = self.clone();
         filled.unfold();
         for hole in &self.holes {
-            let Some(neighbour) = fill(hole.start) else { continue };
+            let Some(fill) = fill(hole.start) else { continue };
             let at = super::holding(&filled.pieces, hole.start);
-            let (before, behind) = (at.checked_sub(1), at + 1);
-            let from = match neighbour {
-                Neighbour::Before => before.unwrap_or(behind),
-                Neighbour::Behind if behind < filled.pieces.len() => behind,
-                Neighbour::Behind => before.unwrap_or(at),
+            let neighbour = match fill.side {
+                Side::Before => at.checked_sub(1),
+                Side::Behind => at.checked_add(1),
             };
-            if let Some(clock) = filled.pieces.get(from).map(|piece| piece.clock.clone()) {
-                filled.pieces[at].clock = clock;
+            let Some(neighbour) = neighbour.and_then(|index| filled.pieces.get(index)) else { continue };
+            let mut clock = Arc::clone(&neighbour.clock);
+            for (replica, counter) in &fill.but {
+                Arc::make_mut(&mut clock).set(*replica, *counter);
             }
+            if !clock.includes(&hole.clock) {
+                Arc::make_mut(&mut clock).join(&hole.clock);
+            }
+            filled.pieces[at].clock = clock;
         }
         filled.fold();
         filled
-    }
-
-    /// The neighbour of a hole that has seen exactly what `clock` and the hole together have, if only one of them has:
-    /// what is between the two pieces was in the piece of that one at whoever filled it.
-    pub(crate) fn neighbour_with(&self, hole: KeyHash, clock: &VectorClock) -> Neighbour {
-        let mut expected = self.clock_at(hole);
-        expected.join(clock);
-        expected.set(self.own, self.counter);
-        let behind = next_hash(hole).filter(|next| self.clock_at(*next) == expected);
-        let before = hole.to_u128().checked_sub(1).map(KeyHash::from_u128);
-        let is_before = before.is_none_or(|before| self.clock_at(before) == expected);
-        if behind.is_some() && !is_before { Neighbour::Behind } else { Neighbour::Before }
     }
 
     /// The piece or the hole that holds `at`.

@@ -13,7 +13,7 @@ use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken
 use crate::{KeyHash, KeyRange};
 
 pub use digest::ContextHash;
-pub(crate) use holes::Neighbour;
+pub(crate) use holes::Fill;
 pub(crate) use tally::Tally;
 
 /// The writes that a replica has seen: a [`VectorClock`] for each range of key hashes.

@@ -384,8 +384,10 @@ fn a_hole_is_a_piece_of_what_is_sent_hashed_and_stored() {
     let starts: Vec<u128> = sent.iter().map(|(piece, _)| piece.lo().to_u128()).collect();
     assert_eq!(starts, [0, 7, 8]);
     assert_eq!(sent.clock_at(at(7)), Some(&clock(&[(2, 4)])));
+    let whole = context.fill(at(7), &clock(&[(2, 9)]));
+    assert_eq!(context.with_filled(|_| Some(&whole)).whole_clock(), Some(clock(&[(2, 9)])));
     assert_ne!(context.hash(), with_hole(6).hash());
-    assert_ne!(context.hash(), context.with_filled(|_| Some(Neighbour::Before)).hash());
+    assert_ne!(context.hash(), context.with_filled(|_| Some(&whole)).hash());
     let stored = postcard::to_allocvec(&context).unwrap();
     assert_eq!(postcard::from_bytes::<Context>(&stored).unwrap(), context);
     let mut peer = Context::new(id(3));
@@ -411,6 +413,21 @@ fn pushes_elsewhere_raise_no_hole_that_lacks_more() {
     assert_eq!(context.counter(at(7), id(3)), 1, "it lacked just this one, whose key lies elsewhere");
     context.rename(id(9)).unwrap();
     assert_eq!((context.holes_len(), context.counter(at(7), id(2))), (1, 4));
+}
+
+#[test]
+fn a_hole_is_filled_as_it_is_at_the_peer_which_may_have_one_too() {
+    // Counter 9 of replica 2 is nowhere to be had at the hash of the hole.
+    let context = with_hole(7);
+    let partly = context.fill(at(7), &clock(&[(2, 6), (3, 1)]));
+    assert_eq!(context.with_filled(|_| Some(&partly)).clock_at(at(7)), clock(&[(2, 6), (3, 1)]));
+    // Between two pieces it depends on whose the hash is at the peer.
+    let mut context = with_hole(7);
+    context.join_range(&KeyRange::new(at(8), None).unwrap(), &clock(&[(3, 5)]));
+    for (filled, cut) in [(clock(&[(2, 9)]), 8), (clock(&[(2, 9), (3, 5)]), 7)] {
+        let fill = context.fill(at(7), &filled);
+        assert_eq!(cuts(&context.with_filled(|_| Some(&fill))), [cut]);
+    }
 }
 
 #[test]

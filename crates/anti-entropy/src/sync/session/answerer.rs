@@ -1,7 +1,7 @@
 //! The side that answers: it answers from a snapshot, takes in batches, and sends its own in return.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -56,8 +56,8 @@ struct Answering {
     cuts: Option<Vec<KeyHash>>,
     /// The last batch that was taken in.
     joined: Option<JoinedBatch>,
-    /// The most bytes of a message that the opener takes.
-    their_limit: u64,
+    /// What the opener takes in.
+    takes: Takes,
     /// What the opener could not read.
     unreadable: Unreadable,
     transfer: Transfer,
@@ -196,7 +196,7 @@ impl Answering {
             cells: None,
             cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
             joined: None,
-            their_limit: u64::MAX,
+            takes: Takes { max_message_bytes: u64::MAX, unreadable: BTreeMap::new() },
             unreadable: Unreadable::default(),
             transfer: Transfer::Open,
             look_ahead: BULK_DIFFERENCES,
@@ -272,8 +272,8 @@ impl Answering {
 
     /// Notes what the opener can take in.
     fn note_takes(&mut self, takes: Takes) {
-        self.their_limit = takes.max_message_bytes;
-        self.unreadable.before = takes.unreadable;
+        self.unreadable.before.clone_from(&takes.unreadable);
+        self.takes = takes;
     }
 
     /// Notes that the opener continues.
@@ -304,8 +304,7 @@ impl Answering {
             Applied::Rejected(refusal) => return Ok(rejected(refusal, turn.stats)),
             Applied::Unreadable(keys) => return Ok(Step::send(verdict(Verdict::Unreadable(keys)))),
         };
-        let theirs = usize::try_from(self.their_limit).unwrap_or(usize::MAX);
-        turn.replica.note_limits(&joined.withheld, turn.config.max_message_bytes, theirs);
+        turn.replica.note_range(&range, &joined.withheld, turn.config.max_message_bytes, &self.takes);
         turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some(JoinedBatch { joined, range, clocks });
         plant!(reply_stale(stale, |batch| self.reply_joined(batch, range.hi(), turn)));
@@ -339,7 +338,7 @@ impl Answering {
         let plan = BatchPlan {
             range: rest,
             base: BatchBase::Snapshot,
-            limits: limits(turn.config, found as u64, joint_limit(turn.config, self.their_limit), 0),
+            limits: limits(turn.config, found as u64, joint_limit(turn.config, &self.takes), 0),
             unreadable: &self.unreadable,
             differences,
             compared: None,

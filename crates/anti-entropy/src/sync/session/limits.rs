@@ -54,8 +54,8 @@ pub(super) fn takes_of<V: Replicated>(replica: &Replica<V>, config: &SessionConf
 }
 
 /// The longest message that both sides can handle.
-pub(super) fn joint_limit(config: &SessionConfig, theirs: u64) -> usize {
-    usize::try_from(theirs).unwrap_or(usize::MAX).min(config.max_message_bytes)
+pub(super) fn joint_limit(config: &SessionConfig, theirs: &Takes) -> usize {
+    usize::try_from(theirs.max_message_bytes).unwrap_or(usize::MAX).min(config.max_message_bytes)
 }
 
 /// Where batches may end so that neither side's context gets more pieces than it has room for.

@@ -16,7 +16,7 @@ use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little, max_sketch_cells};
-use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, Joined, Unreadable, is_held_by_both};
+use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};
 use crate::sync::wire::message::{
     BatchReply, BatchRequest, Differs, Equality, First, Open, RefusalCode, Reply, Request, State, Takes, Verdict,
 };
@@ -80,8 +80,8 @@ struct Exchanging {
     /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
-    /// The most bytes of a message that the answerer takes.
-    their_limit: u64,
+    /// What the answerer takes in.
+    takes: Takes,
     /// What the answerer could not read.
     unreadable: Unreadable,
     /// What this side could not read, and has asked to be left out.
@@ -213,8 +213,8 @@ impl Opener {
             seen: differs.seen,
             inventory: Inventory::new(),
             content: Content::Named,
-            their_limit: differs.takes.max_message_bytes,
-            unreadable: Unreadable { before: differs.takes.unreadable, ..Unreadable::default() },
+            unreadable: Unreadable { before: differs.takes.unreadable.clone(), ..Unreadable::default() },
+            takes: differs.takes,
             refused: BTreeSet::new(),
             waiting: Waiting::Discovery,
         });
@@ -428,7 +428,7 @@ impl Exchange<'_> {
     fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
         let found = turn.stats.differences.saturating_add(self.at.search.waiting());
         let beside = len_on_wire(&takes_of(turn.replica, turn.config));
-        limits(turn.config, found, joint_limit(turn.config, self.at.their_limit), beside)
+        limits(turn.config, found, joint_limit(turn.config, &self.at.takes), beside)
     }
 
     /// The range of the next batch; `None` if no cut allows the batch to end where differences are known.
@@ -577,7 +577,7 @@ impl Exchange<'_> {
         match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
                 turn.stats.changed += joined.changed.len() as u64;
-                self.note_limits(&joined, turn);
+                turn.replica.note_range(&got, &joined.withheld, turn.config.max_message_bytes, &self.at.takes);
                 match got.hi().filter(|_| got.hi() != range.hi()) {
                     Some(hi) => {
                         self.at.cursor = hi;
@@ -606,11 +606,6 @@ impl Exchange<'_> {
             Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
             Applied::Rejected(other) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(other)).into()),
         }
-    }
-
-    fn note_limits<V: Replicated>(&self, joined: &Joined, turn: &mut Turn<'_, V>) {
-        let theirs = usize::try_from(self.at.their_limit).unwrap_or(usize::MAX);
-        turn.replica.note_limits(&joined.withheld, turn.config.max_message_bytes, theirs);
     }
 
     /// Goes on after a range is exchanged: to the next one, or to the end.
