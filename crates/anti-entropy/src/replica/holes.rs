@@ -112,6 +112,7 @@ impl<V: Replicated> Replica<V> {
                 WithheldFor::TooLong => Cause::TooLong { mine: usize::MAX, theirs: usize::MAX },
             };
             self.holes.outdate();
+            plant!(note_hole(self, hash, fingerprint));
             let Some(seen) = clocks.clock_at(hash) else { continue };
             let fill = self.context.fill(hash, seen);
             if self.holes.entries.insert(hash, NotTakenIn { fingerprint, fill, cause, is_wanted: false }).is_some() {
@@ -194,7 +195,9 @@ impl<V: Replicated> Replica<V> {
             _ => None,
         });
         let peer_limit = peer_limits.min();
-        let filled = Filled { root: tree.root(), context: context.hash(), keys: self.context.holes_len(), peer_limit };
+        let keys = self.context.holes_len();
+        plant!(let keys = hole_keys(keys));
+        let filled = Filled { root: tree.root(), context: context.hash(), keys, peer_limit };
         self.holes.filled = Some((limit, filled));
         Some(filled)
     }

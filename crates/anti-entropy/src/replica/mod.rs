@@ -307,7 +307,9 @@ impl<V: Replicated> Replica<V> {
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {
-            commit.meta.insert(MetaSlot::Context, format::encode_context(&staged.context));
+            let context = format::encode_context(&staged.context);
+            plant!(let context = stored_context(context, &staged.context, format::encode_context));
+            commit.meta.insert(MetaSlot::Context, context);
         }
         commit
     }

@@ -20,6 +20,12 @@ pub(crate) struct Fill {
     but: Vec<(ReplicaId, u64)>,
 }
 
+#[cfg(any(test, feature = "mutants"))]
+impl Fill {
+    /// As what is around the hole.
+    pub(crate) const WHOLE: &'static Self = &Self { side: Side::Before, but: Vec::new() };
+}
+
 /// A neighbour of a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {

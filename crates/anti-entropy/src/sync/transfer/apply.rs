@@ -64,6 +64,7 @@ impl<V: Replicated> Replica<V> {
         self.admit_clocks(&batch)?;
         self.check_histories(&batch, &received)?;
         let withheld: Vec<Withheld> = received.iter().filter_map(|received| received.withheld).collect();
+        plant!(let withheld = left_out(withheld));
         let context = self.joined_context(&batch, &withheld)?;
         let inventory = inventory_of_sender(&received);
         let (records, clashes) = self.join_range(&batch, base, received, now)?;

@@ -47,7 +47,7 @@ impl<V: Replicated> Replica<V> {
         }
         let (clocks, digest) = (self.context.pieces(&range), live.range_digest(&range));
         let batch = Batch { clocks, base: plan.base, digest, changes };
-        plant!(let batch = make_batch(batch, plan, &live, self.id()));
+        plant!(let batch = make_batch(batch, plan, &live, &self.context));
         Ok(batch)
     }
 
