@@ -275,7 +275,7 @@ impl World {
         }
         self.messages.clear();
         self.forget_sessions();
-        self.synchronise_all(|world, a, b| world.difference_but_for_holes(a, b))?;
+        self.synchronise_all(Self::difference_but_for_holes)?;
         self.upgrade_all()?;
         self.synchronise_all(Self::difference)?;
         self.check_end()

@@ -27,10 +27,10 @@ pub(super) const MAX_UNREADABLE: usize = 4096;
 pub(super) fn limits(config: &SessionConfig, found: u64, max_message_bytes: usize, beside: usize) -> BatchLimits {
     let bulk = found > config.bulk_after;
     let max_entries = if bulk { usize::MAX - 1 } else { config.batch_entries.get() };
-    let max_message_bytes = max_message_bytes.saturating_sub(beside);
+    let message_bytes = max_message_bytes.saturating_sub(beside);
     // The bytes of entries are estimated, and there are clocks in the message too.
-    let max_bytes = config.batch_bytes.min(max_message_bytes / 2);
-    BatchLimits { max_entries, max_bytes, max_message_bytes }
+    let max_bytes = config.batch_bytes.min(message_bytes / 2);
+    BatchLimits { max_entries, max_bytes, message_bytes }
 }
 
 /// A summary of what a replica holds and has seen.
@@ -71,7 +71,7 @@ pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V
     let mine = state_of(turn.replica, turn.config);
     let equality = mine.equality(&theirs);
     plant!(let equality = has_converged(equality, mine.seen.root));
-    equality.map_or((Outcome::Progress, None), |equality| outcome_of(equality))
+    equality.map_or((Outcome::Progress, None), outcome_of)
 }
 
 /// The outcome of a session that ends with both sides equal, and its certified root.

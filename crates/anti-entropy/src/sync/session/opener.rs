@@ -100,6 +100,7 @@ enum Content {
 
 /// What the open request asked for.
 #[derive(Clone, Debug, Hash)]
+#[expect(clippy::large_enum_variant, reason = "a session has one")]
 enum Waiting {
     /// More differences.
     Discovery,

@@ -103,7 +103,7 @@ impl<V: Replicated> Replica<V> {
         // What a message has beside clocks and entries: a digest, states, and lengths.
         const BESIDE: usize = 256;
         let Some(fingerprint) = fingerprint else { return state };
-        let max = plan.limits.max_message_bytes;
+        let max = plan.limits.message_bytes;
         if state.len_bytes() < max / 8 {
             return state;
         }

@@ -32,13 +32,12 @@ pub(crate) struct BatchLimits {
     /// A single entry may exceed this.
     pub(crate) max_bytes: usize,
     /// The most bytes of the message that the batch goes in. An entry that is too long for it is withheld.
-    pub(crate) max_message_bytes: usize,
+    pub(crate) message_bytes: usize,
 }
 
 #[cfg(any(test, feature = "mutants"))]
 impl BatchLimits {
-    pub(crate) const NONE: Self =
-        Self { max_entries: usize::MAX, max_bytes: usize::MAX, max_message_bytes: usize::MAX };
+    pub(crate) const NONE: Self = Self { max_entries: usize::MAX, max_bytes: usize::MAX, message_bytes: usize::MAX };
 }
 
 /// What the receiver could not read, and is not sent.

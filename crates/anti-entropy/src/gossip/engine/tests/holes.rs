@@ -53,7 +53,9 @@ struct Node<V: Replicated> {
 
 impl<V: Replicated> Side for Node<V> {
     fn step(&mut self, frames: Vec<Vec<u8>>, now: Now) -> (Vec<Vec<u8>>, Duration) {
-        frames.iter().for_each(|frame| self.engine.handle_frame(&self.peer, frame, now));
+        for frame in frames {
+            self.engine.handle_frame(&self.peer, &frame, now);
+        }
         self.engine.handle_timeout(now);
         let mut sent = Vec::new();
         loop {
