@@ -74,7 +74,7 @@ impl<V: Replicated> Replica<V> {
     /// could not be decoded, is too long, or has the hash of another key, here or at a peer in between.
     ///
     /// At such a key this replica goes on to hold what it held before, and tells nobody that it has seen more. A
-    /// [`Notice`] named the key.
+    /// [`Notice`] named the key, if this replica itself could not take in what is there.
     pub fn holes_len(&self) -> usize {
         self.context.holes_len()
     }
