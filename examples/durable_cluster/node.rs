@@ -19,6 +19,9 @@ use crate::wire::{Answer, Request, Settings, Status};
 
 type Item = Keyed<String, String>;
 
+/// The name of the cluster: nodes of another one are refused.
+const CLUSTER: &str = "durable-cluster";
+
 /// The number of the only space, by which announcements name it.
 const SPACE: u64 = 1;
 
@@ -62,7 +65,7 @@ impl Node {
         let replica: Replica<Item> = Replica::open(file.space("items")?, KeepAll, opening)?;
 
         let loopback = "127.0.0.1:0".parse()?;
-        let quic = QuicConfig::new(settings.name.clone(), loopback, settings.tls);
+        let quic = QuicConfig::new(CLUSTER.parse()?, settings.name.clone(), loopback, settings.tls);
         let transport = Arc::new(QuicTransport::bind(quic).await?);
 
         let clock = SystemClock::new();

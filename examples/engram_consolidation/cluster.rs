@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::drive;
 use anti_entropy::{Clock, DriverConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock, Version};
-use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, Rebuilt};
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern};
+use anti_entropy_engram::{ConsolidationSnapshot, Input, MemorySpace, Pattern};
 use futures::future::try_join_all;
 
 use crate::shared::five::{self, Failure};
@@ -43,14 +43,15 @@ impl State {
 
 impl Cluster {
     /// Starts five empty nodes that know each other.
-    pub(crate) fn start(space: &MemorySpace) -> Result<Self, Failure> {
+    pub(crate) fn start(space: &MemorySpace, input: Input) -> Result<Self, Failure> {
         let network = MemoryNetwork::new(1);
         let names = five::names();
         let start = |name: &PeerId| {
             let clock = SystemClock::new();
             let (store, seed) = (MemoryStore::new(), Seed::from_os()?);
+            let config = GossiperConfig::from(five::config()).with(|config| config.input = input);
             let mut gossiper =
-                ConsolidationGossiper::open(space.clone(), name.clone(), store, seed, five::config(), clock.now())?;
+                ConsolidationGossiper::open(space.clone(), name.clone(), store, seed, config, clock.now())?;
             for peer in names.iter().filter(|peer| *peer != name) {
                 gossiper.engine_mut().add_peer(peer.clone(), None);
             }

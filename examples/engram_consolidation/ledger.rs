@@ -1,6 +1,6 @@
 //! What each node has said, beside the replicas, to judge them by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anti_entropy_engram::gossiper::Rebuilt;
 use anti_entropy_engram::{ConsolidationSnapshot, SemanticPattern};
@@ -12,16 +12,20 @@ use crate::cluster::State;
 pub(crate) struct Ledger {
     /// By node and id.
     said: BTreeMap<(String, String), SemanticPattern>,
-    /// What was left out, since it was not valid.
+    /// By node and id: what was left out, since it was not valid.
+    left_out: BTreeSet<(String, String)>,
+    /// What was told of that.
     pub(crate) refused: Vec<String>,
 }
 
 impl Ledger {
     /// Notes what a node said, less what was refused. What it says no more still counts: it was not taken back.
     pub(crate) fn record(&mut self, node: &str, snapshot: &ConsolidationSnapshot, rebuilt: &Rebuilt) {
+        self.left_out.extend(rebuilt.refused.iter().map(|refused| (node.to_owned(), refused.id.clone())));
         for pattern in &snapshot.patterns {
-            if !rebuilt.refused.iter().any(|refused| refused.id == pattern.id) {
-                self.said.insert((node.to_owned(), pattern.id.clone()), pattern.clone());
+            let key = (node.to_owned(), pattern.id.clone());
+            if !self.left_out.contains(&key) {
+                self.said.insert(key, in_order(pattern));
             }
         }
         self.refused.extend(rebuilt.refused.iter().map(|refused| format!("{node}: {refused}")));
@@ -42,4 +46,15 @@ impl Ledger {
         };
         self.said.iter().filter(|said| !is_held(said)).count()
     }
+}
+
+/// The pattern as it is held.
+fn in_order(pattern: &SemanticPattern) -> SemanticPattern {
+    let mut pattern = pattern.clone();
+    pattern.source_episodes.sort();
+    pattern.source_episodes.dedup();
+    for number in [&mut pattern.strength, &mut pattern.schema_confidence] {
+        *number = number.clamp(0.0, 1.0);
+    }
+    pattern
 }

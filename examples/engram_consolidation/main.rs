@@ -5,12 +5,17 @@
 //! cargo run --release --example engram_consolidation
 //! cargo run --release --example engram_consolidation -- --data DIR   # other files nodeN-genM.jsonl, N 1 to 5, M 1 to 2
 //! cargo run --release --example engram_consolidation -- --json       # the result as one JSON object in the last line
+//! cargo run --release --example engram_consolidation -- --strict     # patterns are refused unless they are in order
 //! ```
+//!
+//! What they consolidate is as engram hands it over: every pattern names its episodes twice.
 //!
 //! Where to start reading: `cluster.rs` is how a node is started and talked to; `story.rs` is what happens, stage by stage.
 
 mod cluster;
 mod data;
+#[path = "../engram_core/mod.rs"]
+mod engram_core;
 mod ledger;
 mod report;
 #[path = "../shared/mod.rs"]
@@ -21,5 +26,5 @@ mod story;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shared::program::run("engram_consolidation", data::load, story::tell)
+    shared::program::run("engram_consolidation", &[data::STRICT], data::load, story::tell)
 }

@@ -25,7 +25,10 @@ pub(crate) struct Report {
     pub(crate) conflicts: ConflictCounts,
     /// Versions that a node gave last, and that some node does not hold.
     pub(crate) lost: usize,
+    /// What the nodes told of patterns that they left out; of each once.
     pub(crate) refused: Vec<String>,
+    /// How many patterns of the nodes' last snapshots are left out.
+    pub(crate) standing: usize,
     /// Bytes of all frames sent since the first generation was everywhere.
     pub(crate) bytes_sent: u64,
     pub(crate) full_state_bytes: u64,
@@ -58,6 +61,7 @@ impl Report {
             conflicts: views[0].counts(),
             lost: ledger.lost(after),
             refused: ledger.refused.clone(),
+            standing: after.iter().map(|state| state.status.refused_patterns).sum(),
             bytes_sent: sent(after) - sent(before),
             full_state_bytes: after[0].full_bytes(),
             lacking: lacking(before, after),
@@ -96,7 +100,8 @@ impl program::Report for Report {
             "conflicts_type4": self.conflicts.type4,
             "unresolved": self.conflicts.unresolved,
             "lost_patterns": self.lost,
-            "refused_patterns": self.refused.len(),
+            "refused": self.standing,
+            "refused_told": self.refused.len(),
             "bytes_sent": self.bytes_sent,
             "full_state_bytes": self.full_state_bytes,
             "bytes_ratio": ratio,

@@ -8,6 +8,9 @@ use crate::shared::program::Report as _;
 use crate::shared::terminal::{Terminal, bytes};
 use crate::story::roots;
 
+/// How many patterns that were left out are listed.
+const SHOWN: usize = 5;
+
 /// A line for every node. Equal roots have the same colour.
 pub(crate) fn table(terminal: &mut Terminal, states: &[State]) {
     let colours = ["32", "33", "35", "34", "31"];
@@ -120,7 +123,10 @@ pub(crate) fn report(terminal: &mut Terminal, report: &Report) {
         bytes(report.resent),
         report.view_time.as_secs_f64() * 1000.0
     ));
-    for refused in &report.refused {
+    for refused in report.refused.iter().take(SHOWN) {
         terminal.line(&format!("Left out: {refused}"));
+    }
+    if report.refused.len() > SHOWN {
+        terminal.line(&format!("Left out: {} more.", report.refused.len() - SHOWN));
     }
 }

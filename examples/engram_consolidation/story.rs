@@ -24,7 +24,7 @@ const NODE_4: usize = 3;
 
 /// Runs it all and reports.
 pub(crate) async fn tell(data: Data, terminal: &mut Terminal) -> Result<Report, Failure> {
-    let mut cluster = Cluster::start(&data.space)?;
+    let mut cluster = Cluster::start(&data.space, data.input)?;
     let mut ledger = Ledger::default();
     let [first, second] = data.generations;
     terminal.title("Five nodes of a semantic memory, each with what it consolidated from the episodes that it saw");

@@ -12,7 +12,7 @@ use anti_entropy::transport::SendError;
 use anti_entropy::{
     Clock, DriverConfig, LastWriterWins, MemoryStore, PeerId, Replica, Status, SystemClock, Transport, Version,
 };
-use anti_entropy_net::{TcpConfig, TcpTransport};
+use anti_entropy_net::{ClusterName, TcpConfig, TcpTransport};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 
@@ -49,7 +49,8 @@ impl Cluster {
     pub(crate) async fn start() -> Result<Self, Failure> {
         let names = five::names();
         let any_port = ([127, 0, 0, 1], 0).into();
-        let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), any_port));
+        let cluster = ClusterName::new("quickstart")?;
+        let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(cluster.clone(), name.clone(), any_port));
         let transports = try_join_all(names.iter().map(bind)).await?;
         let addresses: Vec<_> = transports.iter().map(TcpTransport::local_addr).collect();
         let cut = Arc::new(AtomicBool::new(false));

@@ -22,5 +22,5 @@ mod story;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shared::program::run("quickstart", data::load, story::tell)
+    shared::program::run("quickstart", &[], |arguments| data::load(&arguments.data), story::tell)
 }

@@ -1,9 +1,8 @@
 //! How an example of five nodes runs, from the command line to its exit code.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use super::arguments;
+use super::arguments::{self, Arguments};
 use super::five::Failure;
 use super::lines::DataError;
 use super::terminal::Terminal;
@@ -20,18 +19,19 @@ pub(crate) trait Report {
     fn to_json(&self) -> String;
 }
 
-/// Loads the data, runs the example in a runtime, and shows its report.
+/// Loads the data, runs the example in a runtime, and shows its report. The example has these flags of its own.
 pub(crate) fn run<D, R: Report>(
     name: &str,
-    load: impl FnOnce(&Path) -> Result<D, DataError>,
+    flags: &[&'static str],
+    load: impl FnOnce(&Arguments) -> Result<D, DataError>,
     tell: impl AsyncFnOnce(D, &mut Terminal) -> Result<R, Failure>,
 ) -> ExitCode {
-    let arguments = match arguments::read(name) {
+    let arguments = match arguments::read(name, flags) {
         Ok(arguments) => arguments,
         Err(end) => return end,
     };
     // All files are read and checked before anything is started.
-    let data = match load(&arguments.data) {
+    let data = match load(&arguments) {
         Ok(data) => data,
         Err(error) => {
             eprintln!("error: {error}");

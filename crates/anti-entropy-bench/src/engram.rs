@@ -1,9 +1,11 @@
 //! The cost of patterns and of the semantic view.
 
+mod reported;
 mod traffic;
 
 use std::error::Error;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 
 use anti_entropy::clock::{Dot, ReplicaId, Seed, Timestamp};
 use anti_entropy::{GossipConfig, MemoryStore, Replica, Transaction, Version};
@@ -65,6 +67,7 @@ pub(crate) fn measure(count: u64, progress: &Progress, mut each: impl FnMut(Row)
         each(measure_vote(siblings, goal, &mut unit));
     }
     measure_rebuilds(count, progress, &mut each)?;
+    reported::measure(count, progress, &mut each)?;
     measure_view(count, progress, &mut each)?;
     traffic::measure(count, progress, &mut each)?;
     each(Row::new("SHA-256 of 64 bytes, for comparison", "ns", None, unit.samples()));
@@ -122,8 +125,11 @@ fn measure_rebuilds(count: u64, progress: &Progress, each: &mut impl FnMut(Row))
         assert_eq!(rebuild(&snapshot, &mut unchanged)?, 0);
     }
     each(Row::new(format!("rebuild of {count}, all new"), "ms", None, &mut first));
-    each(Row::new(format!("rebuild of {count}, unchanged"), "ms", Some(15.0), &mut unchanged));
+    each(Row::new(format!("rebuild of {count}, unchanged"), "ms", Some(25.0), &mut unchanged));
     each(Row::new(format!("rebuild of {count}, 1 % changed"), "ms", Some(25.0), &mut changed));
+    let mut ratio = Samples::default();
+    ratio.add(unchanged.median() / first.median() * 100.0);
+    each(Row::new("unchanged, of all new", "%", None, &mut ratio));
     Ok(())
 }
 
@@ -132,11 +138,18 @@ fn measure_view(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> 
     const CHANGES: u64 = 200;
     progress.show(&format!("{count} patterns: building the view"));
     let mut replica = with_siblings(count)?;
-    let [mut built, mut changed] = [(); 2].map(|()| Samples::default());
-    let mut view = SemanticView::new(MemorySpace::new("default"), ViewConfig::default())?;
+    let [mut built, mut built_alone, mut changed] = [(); 3].map(|()| Samples::default());
+    let alone = ViewConfig::default().with(|config| config.search_threads = NonZeroUsize::MIN);
+    let mut view = SemanticView::new(MemorySpace::new("default"), alone)?;
     let (time, followed) = processor_time(|| view.follow(&mut replica));
     followed?;
-    built.add(time / SECOND);
+    built_alone.add(time / SECOND);
+    let hash = view.hash();
+    let mut view = SemanticView::new(MemorySpace::new("default"), ViewConfig::default())?;
+    let (elapsed, followed) = crate::measure::time(|| view.follow(&mut replica));
+    followed?;
+    assert_eq!(view.hash(), hash, "bit for bit, on any number of threads");
+    built.add(elapsed / SECOND);
     let counts = view.counts();
     let mut random = fastrand::Rng::with_seed(1);
     for round in 1..=CHANGES {
@@ -147,7 +160,8 @@ fn measure_view(count: u64, progress: &Progress, each: &mut impl FnMut(Row)) -> 
         assert!(followed?, "the change is new");
         changed.add(time / MILLISECOND);
     }
-    each(Row::new(format!("view of {count}, from nothing"), "s", Some(20.0), &mut built));
+    each(Row::new(format!("view of {count}, from nothing, elapsed"), "s", Some(3.0), &mut built));
+    each(Row::new("on one thread, processor time", "s", None, &mut built_alone));
     each(Row::new(format!("view of {count}, a pattern changed"), "ms", Some(5.0), &mut changed));
     let types = [counts.type1, counts.type2, counts.type3, counts.type4];
     for (conflicts, kind) in types.into_iter().zip(1..) {

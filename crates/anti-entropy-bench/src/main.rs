@@ -12,6 +12,7 @@ mod membership;
 mod peers;
 mod reconcile;
 mod sketch;
+mod spaces;
 mod table;
 mod transport;
 mod whole;
@@ -19,6 +20,7 @@ mod whole;
 use std::alloc::System;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use instructions::Scenario;
@@ -130,6 +132,24 @@ enum Report {
         #[arg(long)]
         json: bool,
     },
+    /// What an idle cluster with many spaces sends, and how many threads it takes.
+    Spaces {
+        /// How many nodes there are; each space is on three.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..=20))]
+        nodes: u16,
+        /// How many spaces there are.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        spaces: u64,
+        /// For how many seconds to wait after all are equal.
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(0..=3_600))]
+        settle: u64,
+        /// For how many seconds to count.
+        #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
+        /// Print one JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Frames over QUIC: the latency of a write and the throughput of filling a replica, compared with a bare stream.
     Transport {
         /// How many entries the replica has.
@@ -175,6 +195,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Report::Compression { data, json } => report_compression(&data, json)?,
         Report::Membership { nodes, spaces, intervals, json } => {
             report_membership(nodes.into(), spaces, intervals, json)?;
+        }
+        Report::Spaces { nodes, spaces, settle, seconds, json } => {
+            report_spaces(nodes.into(), spaces, Duration::from_secs(settle), seconds, json)?;
         }
         Report::Transport { entries, json } => report_transport(entries, json)?,
         Report::Engram { patterns, json } => report_engram(patterns, json)?,
@@ -364,6 +387,18 @@ fn report_membership(nodes: usize, spaces: u64, intervals: u64, json: bool) -> R
         let mut rows = vec![membership::Row::GOALS.map(String::from).to_vec()];
         rows.extend(measured.iter().map(membership::Row::cells));
         print!("{}", table::format(&membership::Row::HEADERS, &rows));
+    }
+    Ok(())
+}
+
+fn report_spaces(nodes: usize, spaces: u64, settle: Duration, seconds: u64, json: bool) -> Result<(), Box<dyn Error>> {
+    let measured = spaces::measure(nodes, spaces, settle, seconds)?;
+    if json {
+        measured.iter().for_each(print_json);
+    } else {
+        let mut rows = vec![spaces::Row::GOALS.map(String::from).to_vec()];
+        rows.extend(measured.iter().map(spaces::Row::cells));
+        print!("{}", table::format(&spaces::Row::HEADERS, &rows));
     }
     Ok(())
 }

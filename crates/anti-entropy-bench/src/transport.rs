@@ -138,7 +138,8 @@ async fn nodes(replicas: [Replica<Item>; 2], push: bool) -> Result<[Node; 2], Bo
     let authority = TestAuthority::new()?;
     let names = ["ours", "theirs"];
     let bind = async |name: &str| -> Result<QuicTransport, Box<dyn Error>> {
-        Ok(QuicTransport::bind(QuicConfig::new(name.into(), loopback(), authority.issue(name)?.config())).await?)
+        let tls = authority.issue(name)?.config();
+        Ok(QuicTransport::bind(QuicConfig::new("bench".parse()?, name.into(), loopback(), tls)).await?)
     };
     let transports = [bind(names[0]).await?, bind(names[1]).await?];
     let addresses = [transports[0].local_addr(), transports[1].local_addr()];
@@ -221,7 +222,8 @@ fn in_memory(entries: u64) -> Result<f64, Box<dyn Error>> {
 async fn carry(bytes: u64) -> Result<f64, Box<dyn Error>> {
     let authority = TestAuthority::new()?;
     let node = async |name: &str| -> Result<QuicTransport, Box<dyn Error>> {
-        Ok(QuicTransport::bind(QuicConfig::new(name.into(), loopback(), authority.issue(name)?.config())).await?)
+        let tls = authority.issue(name)?.config();
+        Ok(QuicTransport::bind(QuicConfig::new("bench".parse()?, name.into(), loopback(), tls)).await?)
     };
     let (ours, theirs) = (node("ours").await?, node("theirs").await?);
     ours.set_peer("theirs".into(), theirs.local_addr())?;

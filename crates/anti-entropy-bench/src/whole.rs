@@ -8,7 +8,7 @@ use anti_entropy::engine::{Engine, drive};
 use anti_entropy::session::{Finished, Outcome};
 use anti_entropy::{Clock, DriverConfig, Event, GossipConfig, Handle, Keyed, PeerId, Replica, SystemClock};
 use anti_entropy_bench::{Key, equal, key, now, synchronise};
-use anti_entropy_net::{TcpConfig, TcpTransport};
+use anti_entropy_net::{ClusterName, TcpConfig, TcpTransport};
 use futures::{Stream, StreamExt};
 use serde::Serialize;
 
@@ -147,7 +147,9 @@ async fn over_tcp(
     mut each: impl FnMut(Row),
 ) -> Result<(), Box<dyn Error>> {
     let names = ["ours", "theirs"].map(PeerId::from);
-    let bind = |name: &PeerId| TcpTransport::bind(TcpConfig::new(name.clone(), ([127, 0, 0, 1], 0).into()));
+    let cluster = ClusterName::new("bench")?;
+    let bind =
+        |name: &PeerId| TcpTransport::bind(TcpConfig::new(cluster.clone(), name.clone(), ([127, 0, 0, 1], 0).into()));
     let transports = [bind(&names[0]).await?, bind(&names[1]).await?];
     let addresses = [transports[0].local_addr(), transports[1].local_addr()];
     let config = GossipConfig::default().with(|config| {

@@ -3,12 +3,14 @@
 /// The laws by name, to compare with [`Violation::law`].
 pub mod law;
 mod mutations;
+mod nesting;
 
 use std::collections::BTreeMap;
 use std::format;
 use std::vec::Vec;
 
 use self::mutations::each_mutation;
+pub use self::nesting::check_nesting;
 use super::Violation;
 use anti_entropy::Replicated;
 use anti_entropy::clock::Timestamp;
@@ -25,6 +27,8 @@ const CLOSELY: usize = 64;
 ///
 /// Good samples are few and different: empty and long ones, extreme numbers, several values of one key that differ in one
 /// field each, text shifted from one field to the next. The laws, by the names in [`law`]:
+///
+/// A type that contains itself goes through [`check_nesting`] too.
 ///
 /// - [`law::SAMPLES`]: there is a sample.
 /// - [`law::NO_PANIC`]: nothing panics, whatever `decode` gets. (Without the feature `std` a panic is not caught.)

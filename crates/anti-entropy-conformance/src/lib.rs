@@ -8,7 +8,7 @@ pub mod store;
 pub mod transport;
 
 pub use exchange::exchange;
-pub use item::{check_items, check_items_by};
+pub use item::{check_items, check_items_by, check_nesting};
 pub use resolver::check_resolver;
 pub use semilattice::check_semilattice;
 pub use store::{check_failed_commits, check_store};

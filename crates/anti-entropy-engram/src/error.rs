@@ -112,6 +112,15 @@ pub enum PatternProblem {
         /// The field of [`ReplicaConfig`](anti_entropy::ReplicaConfig) that limits it.
         setting: &'static str,
     },
+    /// It came out of a view: it would confirm what the cluster says with itself. See
+    /// [`VIEW_MARK`](crate::VIEW_MARK).
+    #[error(
+        "has {id:?}, which came out of the cluster's view; keep what recall takes from the view out of consolidation"
+    )]
+    FromView {
+        /// The id that says so, of the pattern or of an episode.
+        id: String,
+    },
     /// The time is a leap second at a moment that has none.
     #[error("is {0:?}, a leap second in the middle of a minute; give a time that exists")]
     NoSuchTime(DateTime<Utc>),

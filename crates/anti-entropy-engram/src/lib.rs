@@ -3,10 +3,12 @@
 
 mod encoding;
 mod error;
+mod from_view;
 pub mod gossiper;
 mod pattern;
 mod resolve;
 mod space;
+pub mod swim;
 pub mod view;
 
 // Its `DateTime` stands in public signatures.
@@ -14,6 +16,9 @@ pub use chrono;
 
 pub use encoding::Encoding;
 pub use error::{InvalidPattern, OpenError, PatternField, PatternProblem};
-pub use pattern::{ConsolidationSnapshot, Embedding, Episodes, Pattern, SemanticPattern};
+pub use from_view::{VIEW_MARK, is_from_view};
+pub use pattern::{
+    ConsolidationSnapshot, Embedding, Episodes, Input, Pattern, PatternRef, SemanticPattern, SnapshotSource,
+};
 pub use resolve::{ConfidenceVoting, LastConsolidated, Vote, vote};
 pub use space::{MemorySpace, Resolution, Thresholds};

@@ -46,6 +46,15 @@ fn where_all_say_the_same_nothing_is_lowered() {
 }
 
 #[test]
+fn what_all_say_alike_is_that_bit_for_bit_in_its_encoding() {
+    let space = encoded_space(2, Encoding::I8);
+    let value = Pattern::new(&semantic("a", &[0.3, 0.1], &["e1"], 0.7), "n", &space).unwrap();
+    let versions: Vec<_> = (1..=3).map(|writer| version(writer, value.clone())).collect();
+    let vote = voted(&versions);
+    assert_eq!((vote.pattern, vote.agreement, vote.winner), (value, 1.0, versions[2].dot));
+}
+
+#[test]
 fn the_surest_wins_and_disagreement_lowers_its_confidence() {
     let vote = voted(&siblings(&[(&[1.0, 0.0], 0.9), (&[1.0, 0.0], 0.3)]));
     // The confidences deviate by 0.3.

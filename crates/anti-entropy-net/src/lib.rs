@@ -13,7 +13,9 @@
 //! | hello | bytes | |
 //! |---|---|---|
 //! | magic | 4 | `41 45 4E 54`, "AENT" |
-//! | version | 1 | 1 |
+//! | version | 1 | 2 |
+//! | length of the cluster's name | 1 | 1 to 64; anything else is malformed |
+//! | cluster's name | as said | visible ASCII: `21` to `7E` |
 //! | length of the sender's name | 1 | 1 to 255; 0 is malformed |
 //! | sender's name | as said | UTF-8 |
 //! | length of the receiver's name | 1 | 1 to 255; 0 is malformed |
@@ -26,6 +28,7 @@
 //! | version | 1 | the version that the accepting side speaks |
 //! | status | 1 | see below |
 //! | incarnation | 8 | over QUIC only, and only after status 0: the accepting side's |
+//! | cluster's name | 1 + n | only after status 7: the length and the name of the accepting side's cluster |
 //!
 //! | status | |
 //! |---|---|
@@ -36,15 +39,17 @@
 //! | 4 | too many connections |
 //! | 5 | over TLS and QUIC: the certificate does not prove the sender's name |
 //! | 6 | over QUIC: there is another connection between the two nodes, or about to be |
+//! | 7 | the sender is of another cluster |
 //!
 //! After any status but 0 the accepting side closes the connection. It closes the connection without an answer if the
 //! hello is malformed or late, or if there are too many handshakes. A hello of another version is answered as soon as
-//! its first five bytes have arrived.
+//! its first five bytes have arrived. The name of the cluster is compared before anything else in the hello.
 //!
 //! ## TLS
 //!
 //! QUIC always uses TLS; TCP uses it if it is configured. The version is 1.3, the protocol name (ALPN) is
-//! `anti-entropy/1`, and there is no server name, no resumption and no early data. Each side shows a certificate. The
+//! `anti-entropy/1` (it stays when the version of the hello changes, so that a node of another version is told which one
+//! this is), and there is no server name, no resumption and no early data. Each side shows a certificate. The
 //! configuration says which certificates are trusted. The side that opens the connection checks the other side's name
 //! before it sends its hello; the accepting side checks the sender's name before it answers. So nothing but the hello
 //! is read from a node that has not proven its name, and nothing at all from a node whose certificate is not trusted.
@@ -97,6 +102,7 @@
 mod address;
 mod backoff;
 mod checks;
+mod cluster_name;
 #[cfg(feature = "metrics")]
 mod describe;
 mod error;
@@ -129,6 +135,7 @@ mod test_ca;
 mod tls;
 
 pub use address::{Address, AddressError};
+pub use cluster_name::ClusterName;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use describe::describe_metrics;

@@ -61,6 +61,8 @@ refusal_reasons! {
     Malformed malformed "no hello";
     /// The other side speaks another version.
     Version version "another version";
+    /// The other side is of a cluster of another name.
+    OtherCluster other_cluster "another cluster";
     /// The other side is not one of the peers.
     UnknownPeer unknown_peer "not one of the peers";
     /// The other side wanted to reach a node of another name.

@@ -123,10 +123,10 @@ async fn a_hello_for_another_node_or_of_another_version_is_refused_with_the_reas
     let (_a, b) = pair().await;
     assert_eq!(connect(&b, "a", "c").await.1, 3);
     let mut newer = TcpStream::connect(b.local_addr()).await.unwrap();
-    newer.write_all(b"AENT\x02").await.unwrap();
+    newer.write_all(b"AENT\x03").await.unwrap();
     let mut answer = Vec::new();
     in_time(newer.read_to_end(&mut answer)).await.unwrap();
-    assert_eq!(answer, b"AENT\x01\x01");
+    assert_eq!(answer, b"AENT\x02\x01");
     assert_eq!((b.stats().refused.wrong_receiver, b.stats().refused.version), (1, 1));
 }
 
@@ -138,8 +138,8 @@ async fn garbage_is_refused_and_does_no_harm() {
     for round in 0..200 {
         let mut hello = golden.clone();
         if round % 2 == 0 {
-            // Any byte of the magic, both names and their lengths; the version has an answer of its own.
-            let at = [0, 1, 2, 3, 5, 6, 7, 8][random.usize(0..8)];
+            // Any byte of the magic, the names and their lengths; the version has an answer of its own.
+            let at = [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13][random.usize(0..13)];
             hello[at] ^= 1 << random.u32(0..8);
         } else {
             hello = vec![0; random.usize(0..600)];
@@ -151,7 +151,8 @@ async fn garbage_is_refused_and_does_no_harm() {
         let _ = in_time(stream.read_to_end(&mut Vec::new())).await;
     }
     let refused = b.stats().refused;
-    assert_eq!(refused.malformed + refused.version + refused.unknown_peer + refused.wrong_receiver, 200, "{refused:?}");
+    let named = refused.other_cluster + refused.unknown_peer + refused.wrong_receiver;
+    assert_eq!(refused.malformed + refused.version + named, 200, "{refused:?}");
     deliver(&a, "b", &b, b"all is well").await;
 }
 
@@ -176,7 +177,7 @@ async fn a_peer_that_says_more_than_its_answer_is_dropped_and_called_again() {
 async fn other_machines_are_refused_unless_allowed() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let elsewhere: std::net::SocketAddr = "192.0.2.1:7000".parse().unwrap();
-    let refused = TcpTransport::bind(TcpConfig::new(peer("a"), everywhere)).await.unwrap_err();
+    let refused = TcpTransport::bind(TcpConfig::new(common::cluster(), peer("a"), everywhere)).await.unwrap_err();
     assert!(matches!(&refused, BindError::Config(error) if error.field == "listen"));
     assert!(refused.to_string().contains("allow_non_loopback"), "{refused}");
     let with_peer = with_peer("a", "b", elsewhere);

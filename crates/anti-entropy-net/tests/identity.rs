@@ -13,7 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 async fn quic_node(name: &str, tls: TlsConfig) -> QuicTransport {
-    bind_quic(QuicConfig::new(peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)).await
+    bind_quic(
+        QuicConfig::new(common::cluster(), peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits),
+    )
+    .await
 }
 
 async fn tcp_node(name: &str, tls: TlsConfig) -> TcpTransport {
@@ -279,13 +282,14 @@ async fn certificates_that_cannot_work_are_refused_with_advice() {
         ("b", good.config_with(Trust::Authorities(text("x"))), "no authority's certificate"),
     ];
     for (name, tls, advice) in cases {
-        let refused = QuicTransport::bind(QuicConfig::new(peer(name), loopback(), tls)).await.unwrap_err();
+        let refused =
+            QuicTransport::bind(QuicConfig::new(common::cluster(), peer(name), loopback(), tls)).await.unwrap_err();
         assert!(matches!(refused, BindError::Tls(_)), "{refused:?}");
         assert!(refused.to_string().contains(advice), "{refused} lacks {advice:?}");
     }
     // A list of fingerprints asks for no names.
     let listed = good.config_with(Trust::Fingerprints(BTreeMap::new()));
-    assert!(QuicTransport::bind(QuicConfig::new(peer("b b"), loopback(), listed)).await.is_ok());
+    assert!(QuicTransport::bind(QuicConfig::new(common::cluster(), peer("b b"), loopback(), listed)).await.is_ok());
     let plain = bind(config("a")).await;
     assert!(matches!(plain.reload_tls(), Err(TlsError::NoTls)));
     let everywhere = config("b").with(|config| {

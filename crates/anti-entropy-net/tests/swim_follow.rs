@@ -10,7 +10,9 @@ use anti_entropy::engine::{Engine, drive};
 use anti_entropy::{
     Clock, DriverConfig, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId, Replica, SystemClock,
 };
-use anti_entropy_net::swim::{AnnounceError, ClusterKey, Membership, SpaceReplica, SwimConfig, SwimTimings, follow};
+use anti_entropy_net::swim::{
+    AnnounceError, ClusterKey, Membership, MembershipEvent, SpaceReplica, SwimConfig, SwimTimings, follow,
+};
 use anti_entropy_net::{TcpConfig, TcpTransport};
 
 type Value = Keyed<u32, String>;
@@ -30,7 +32,11 @@ fn loopback() -> SocketAddr {
 }
 
 async fn start(name: &str, seeds: Vec<String>) -> Node {
-    let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.into(), loopback())).await.expect("loopback"));
+    let transport = Arc::new(
+        TcpTransport::bind(TcpConfig::new("test".parse().expect("a short name"), name.into(), loopback()))
+            .await
+            .expect("loopback"),
+    );
     let (clock, seed) = (SystemClock::new(), name.as_bytes()[0]);
     let replica =
         Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).expect("an empty store");
@@ -83,6 +89,32 @@ async fn replicas_find_each_other_become_equal_and_part() {
     tokio::time::timeout(DEADLINE, b.following).await.unwrap().unwrap().unwrap();
     a.until(async |a| a.peers().await.is_empty()).await;
     assert!(!a.transport.remove_peer(&"b".into()), "the transport has forgotten it, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_busy_engine_holds_is_announced_without_waiting_for_it() {
+    let a = start("a", Vec::new()).await;
+    a.handle.write(Keyed::new(1, "one".to_owned())).await.unwrap();
+    let state = a.handle.announcement().await.unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    a.handle
+        .post(move |_, _| {
+            began.send(()).unwrap();
+            assert!(released.recv().is_err(), "the sender is dropped");
+        })
+        .unwrap();
+    has_begun.await.unwrap();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 7_001));
+    let config = SwimConfig::new("b".into(), loopback(), nowhere, ClusterKey::new([7; 32]));
+    let seeds = vec![a.membership.local_addr().to_string()];
+    let b = Membership::join(config.with(|config| config.seeds = seeds)).await.expect("loopback");
+    // If it waited for the engine, this would not come before the deadline.
+    let announced = async {
+        while b.next_event().await != Some(MembershipEvent::Announced { peer: "a".into(), space: 1, state }) {}
+    };
+    tokio::time::timeout(DEADLINE, announced).await.expect("it must not take that long");
+    drop(release);
 }
 
 #[tokio::test]

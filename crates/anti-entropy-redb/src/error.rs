@@ -80,7 +80,7 @@ pub enum FileError {
     #[error("a scan or a backup is under way; nothing was changed; compact when it has ended")]
     Busy,
     /// The database failed in another way.
-    #[error("the database failed; nothing that was committed is lost; open the file again")]
+    #[error("the database failed: {0}; nothing that was committed is lost; open the file again")]
     Database(#[source] Box<dyn Error + Send + Sync>),
 }
 

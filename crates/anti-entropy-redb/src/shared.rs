@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, TransactionError, WriteTransaction};
 
@@ -17,7 +16,8 @@ pub(crate) struct Shared {
     pub(crate) backend: DeferredBackend,
     pub(crate) config: RedbConfig,
     open_spaces: Mutex<BTreeSet<String>>,
-    failed: AtomicBool,
+    /// Why the file failed, once it has.
+    failure: OnceLock<String>,
 }
 
 impl Shared {
@@ -27,7 +27,7 @@ impl Shared {
             backend,
             config,
             open_spaces: Mutex::default(),
-            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
         }
     }
 
@@ -57,12 +57,14 @@ impl Shared {
         self.open_spaces().remove(name);
     }
 
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+    /// Refuses commits from now on, for the first cause that was given.
+    pub(crate) fn fail(&self, cause: String) {
+        let _ = self.failure.set(cause);
     }
 
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+    /// Why the file failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     pub(crate) fn open_spaces(&self) -> MutexGuard<'_, BTreeSet<String>> {

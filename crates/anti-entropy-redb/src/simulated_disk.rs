@@ -166,7 +166,9 @@ impl State {
                 self.cut();
                 Err(io::Error::other("the power was cut"))
             }
-            Some(Fault::Fail { operations: 0 }) => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Fail { operations: 0 }) => {
+                Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
+            }
             Some(Fault::Cut { operations } | Fault::Fail { operations }) => {
                 *operations -= 1;
                 Ok(())

@@ -61,7 +61,8 @@ impl RedbStore {
 
     /// The error of a commit after which the content of the file is unknown until it is opened again.
     fn unknown(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-        self.file.fail();
+        let error = error.into();
+        self.file.fail(error.to_string());
         StoreError::unknown("the file failed while it was written; drop all its handles").with_source(error)
     }
 }
@@ -120,8 +121,8 @@ impl Store for RedbStore {
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        if self.file.failed() {
-            return Err(refused());
+        if let Some(cause) = self.file.failure() {
+            return Err(refused().with_source(cause));
         }
         if commit.records.is_empty() && commit.meta.is_empty() {
             return Ok(());

@@ -30,11 +30,12 @@ fn whatever_operation_fails_nothing_is_lost() {
         // Large enough for the file to grow.
         let Err(error) = store.commit(commit(2, 4 << 20)) else { break };
         failed += 1;
-        assert!(error.may_have_changed());
+        assert!(error.may_have_changed() && error.to_string().contains("no space left on device"), "{error}");
         // Refused for certain, by this space and by its neighbour, with the way out in the message.
         for refused in [store.commit(commit(3, 10)), other.commit(commit(3, 10))] {
             let error = refused.unwrap_err();
             assert!(!error.may_have_changed() && error.to_string().contains("open it again"), "{error}");
+            assert!(error.to_string().contains("no space left on device"), "{error}");
         }
         drop((store, other, file));
         let file = RedbFile::with_backend(disk.backend(), config()).unwrap();
@@ -66,6 +67,7 @@ fn a_file_that_cannot_be_written_when_it_is_opened_stays_usable() {
         disk.fail_after(point);
         let Err(error) = RedbFile::with_backend(backend, config()) else { break };
         assert!(error.to_string().contains("nothing that was committed is lost"), "{error}");
+        assert!(error.to_string().contains("no space left on device"), "{error}");
         refused += 1;
     }
     assert!(refused > 2);

@@ -64,6 +64,8 @@ pub enum Hunt {
     Bulk,
     /// Dense without pushes, with pings that announce what a node holds several times in each round.
     Announced,
+    /// Dense, with nodes that are restarted while their wall clocks have jumped by up to an hour, either way.
+    ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -195,6 +197,7 @@ impl Hunt {
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
+            Self::ClocksThatJump => with_jumps(dense(seed), seed),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -303,6 +306,18 @@ fn with_crashes(mut scenario: Scenario, seed: u64) -> Scenario {
         };
         let node = random.u32(0..scenario.nodes);
         scenario = scenario.step(start, start + 900, [node], fault);
+    }
+    scenario
+}
+
+fn with_jumps(mut scenario: Scenario, seed: u64) -> Scenario {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut random = crate::random::stream(seed, &[9]);
+    for turn in 0..6 {
+        let (start, node) = (500 + turn * 1_200, random.u32(0..scenario.nodes));
+        let jump = Fault::ClockJump { by_ms: random.i64(-HOUR_MS..=HOUR_MS) };
+        let crash = Fault::Crash { in_order: random.bool(), vouched: random.bool() };
+        scenario = scenario.step(start, start + 600, [node], jump).step(start + 300, start + 900, [node], crash);
     }
     scenario
 }

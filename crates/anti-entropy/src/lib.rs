@@ -61,7 +61,10 @@ pub use sync::SessionConfig;
 pub mod value {
     pub use digest;
 
-    pub use crate::replica::{ContentHash, DecodeError, Encoded, Part, PartHash, serde_decode, serde_encode};
+    pub use crate::replica::{
+        ContentHash, DecodeError, EncodeError, Encoded, MAX_EMPTY_ELEMENTS, MAX_NESTING, Part, PartHash, serde_decode,
+        serde_encode, try_serde_encode,
+    };
 }
 
 /// For those who implement [`Store`]: what it is handed, and how it fails.
@@ -80,8 +83,10 @@ pub mod transport {
 /// For those who drive a replica and its peers from an event loop of their own, without threads or on virtual time.
 pub mod engine {
     #[cfg(feature = "std")]
-    pub use crate::driver::drive;
-    pub use crate::gossip::{Announced, Engine, EngineOutput, EngineStats, StateDigest};
+    pub use crate::driver::{Announcement, Pool, PoolConfig, drive};
+    pub use crate::gossip::{
+        Announced, Engine, EngineOutput, EngineStats, SharedSpaces, SharedSpacesConfig, SpacesOutput, StateDigest,
+    };
 }
 
 /// For those who synchronise two replicas over some link, without gossip.
@@ -112,6 +117,8 @@ pub mod guide {
 #[doc(hidden)]
 pub mod __private {
     pub use digest::Update;
+
+    pub use crate::replica::encode_for_write;
 
     #[cfg(any(test, feature = "mutants"))]
     pub use crate::mutant::{Mutant, plant, with};

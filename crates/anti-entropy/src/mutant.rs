@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::{Context, Dot, Fill, Now, RangeClocks, ReplicaId, VectorClock};
+use crate::clock::{Context, Dot, Fill, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::gossip::{Engine, StateDigest};
 use crate::replica::{Continuity, Error, Replica, Replicated, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
@@ -53,8 +53,13 @@ pub enum Mutant {
     PushJudgedByTheWholeContext,
     PushCarriesOnlyWhatItRemoved,
     ForeignReadsAccepted,
+    OwnIdsBeyondTheLimit,
+    ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
     OwnWritesUnknownToThePeerNotNoticed,
+    RenamedWritesKeepTheirNames,
+    RenamedWritesAllMadeAnew,
+    RenamedDeletesLeaveNoTrace,
     ContextForgets,
     FingerprintBlindToVersions,
     DigestBlindToDeletions,
@@ -156,6 +161,14 @@ pub(crate) fn what_was_seen(seen: &[Dot]) -> Option<Result<Vec<Dot>, Error>> {
     active(Mutant::ForeignReadsAccepted).then(|| Ok(seen.to_vec()))
 }
 
+pub(crate) fn last_timestamp(kept: Timestamp) -> Timestamp {
+    if active(Mutant::ClockNotCarriedOver) { Timestamp::MIN } else { kept }
+}
+
+pub(crate) fn check_room_for_own_id() -> Option<Result<(), Error>> {
+    active(Mutant::OwnIdsBeyondTheLimit).then_some(Ok(()))
+}
+
 pub(crate) fn seen_by_write(seen: Vec<Dot>, held: impl Iterator<Item = Dot>) -> Vec<Dot> {
     let removed_only = active(Mutant::PushCarriesOnlyWhatItRemoved);
     if removed_only { held.filter(|dot| seen.contains(dot)).collect() } else { seen }
@@ -245,6 +258,20 @@ pub(crate) fn certify<E>() -> Option<Result<(), E>> {
 
 pub(crate) fn notice_claim<E>() -> Option<Result<(), E>> {
     active(Mutant::OwnWritesUnknownToThePeerNotNoticed).then_some(Ok(()))
+}
+
+pub(crate) fn kept_names(kept: u64, made: u64) -> u64 {
+    if active(Mutant::RenamedWritesKeepTheirNames) {
+        made
+    } else if active(Mutant::RenamedWritesAllMadeAnew) {
+        0
+    } else {
+        kept
+    }
+}
+
+pub(crate) fn mint_for_deletes<E>() -> Option<Result<(), E>> {
+    active(Mutant::RenamedDeletesLeaveNoTrace).then_some(Ok(()))
 }
 
 pub(crate) fn joined_context<E>(before: &Context, batch: &Batch) -> Option<Result<Context, E>> {

@@ -121,10 +121,11 @@ pub enum Refusal {
     /// The numbers in the frame's header contradict each other.
     #[error("the frame's header is malformed")]
     FrameHeader,
-    /// For the second time since this replica was opened, a peer claims to have seen more of this replica's writes than
-    /// it made.
+    /// A peer has seen more of this replica's writes than it made: this replica was put back to an earlier state, or the
+    /// peer lies. The replica has taken a new id ([`Notice::Renamed`](crate::Notice::Renamed)), and the next session
+    /// succeeds. A peer that goes on claiming such writes is left alone, longer each time.
     #[error(
-        "the peer claims to have seen {claimed} writes of this replica, which made {made}; refuse or inspect the peer"
+        "the peer has seen {claimed} writes of this replica, which made {made} and goes on under a new id; inspect the peer if it claims that again"
     )]
     ClaimsMyWrites {
         /// The number of writes that the peer claims to have seen.

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
-use anti_entropy::engine::Engine;
+use anti_entropy::engine::{Engine, SharedSpaces, SharedSpacesConfig};
 use anti_entropy::session::{Frame, Session, SessionOutput};
 use anti_entropy::transport::{Channels, ChannelsConfig, LinkFaults};
 use anti_entropy::{
@@ -56,6 +56,9 @@ const GOSSIP_AT_ITS_BOUNDS: &[fn(&mut GossipConfig)] = &[
 
 const CHANNELS: &[Case<ChannelsConfig>] = &[("queue_bytes", |config| config.queue_bytes = 0, "at least 1")];
 
+const SHARED_SPACES: &[Case<SharedSpacesConfig>] =
+    &[("max_frame_bytes", |config| config.max_frame_bytes = 255, "at least 256")];
+
 const FAULTS: &[Case<LinkFaults>] = &[
     ("loss_per_mille", |faults| faults.loss_per_mille = 1_001, "at most 1000"),
     ("duplicate_per_mille", |faults| faults.duplicate_per_mille = 1_001, "at most 1000"),
@@ -75,6 +78,8 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ("max_value_bytes", |config| config.max_value_bytes = 0, "at least 1"),
     ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
+    ("max_clock_replicas", |config| config.max_clock_replicas = (1 << 20) + 1, "at most 1048576"),
+    ("reserved_clock_percent", |config| config.reserved_clock_percent = 100, "at most 99"),
     ("sketch.max_cells", |config| config.sketch.max_cells = NonZeroU32::MAX, "at most 1048576"),
     (
         "sketch.min_cells",
@@ -93,6 +98,7 @@ const SESSION_AT_ITS_BOUNDS: &[fn(&mut SessionConfig)] = &[
 
 const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
     |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
+    |config| (config.max_clock_replicas, config.reserved_clock_percent) = (1 << 20, 99),
     |config| config.sketch.min_cells = config.sketch.max_cells,
 ];
 
@@ -178,6 +184,13 @@ fn settings_of_channels_are_refused_by_name() {
     let take = |config| Channels::new(MemoryNetwork::new(1).join("a".into()), config).map(drop);
     check("", CHANNELS, take);
     take(ChannelsConfig::default().with(|config| (config.queue_bytes, config.queue_frames) = (1, ONE))).unwrap();
+}
+
+#[test]
+fn settings_of_shared_spaces_are_refused_by_name() {
+    let take = |config| SharedSpaces::new(config, 1).map(drop);
+    check("", SHARED_SPACES, take);
+    take(SharedSpacesConfig::default().with(|config| config.max_frame_bytes = 256)).unwrap();
 }
 
 #[test]

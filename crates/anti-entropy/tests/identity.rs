@@ -123,7 +123,7 @@ fn a_commit_that_may_have_been_kept_stops_the_replica_and_its_dot_is_never_used_
     disk.fail(Some(Failure::SyncFailedButKept));
     assert!(replica.write(item(1, "one"), Now::default()).is_err());
     disk.fail(None);
-    assert!(matches!(replica.write(item(2, "two"), Now::default()), Err(Error::Stopped)));
+    assert!(matches!(replica.write(item(2, "two"), Now::default()), Err(Error::Stopped { .. })));
     let mut replica = disk.open(2, Continuity::Vouched);
     assert_eq!(replica.read(&1).unwrap().value().unwrap().value, "one");
     assert_eq!(replica.write(item(2, "two"), Now::default()).unwrap().dot.counter, 2);

@@ -8,7 +8,8 @@ use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
 
-use crate::engram_core::{BeliefUpdateRecord, ConsolidationSnapshot};
+use crate::completion::ConsolidationSnapshot;
+use crate::consolidation::BeliefUpdateRecord;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -43,7 +44,7 @@ impl SpaceReplica {
         snapshot: &ConsolidationSnapshot,
         updates: &[BeliefUpdateRecord],
     ) -> Result<Rebuilt, BoxError> {
-        let snapshot = snapshot.into();
+        let snapshot = snapshot.clone();
         let updates: Vec<_> = updates.iter().map(Into::into).collect();
         let on_engine_thread = self.gossiper.with(move |gossiper, now| {
             gossiper.hint(&updates);

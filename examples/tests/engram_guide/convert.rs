@@ -1,40 +1,30 @@
-use anti_entropy_engram as replicated;
-use anti_entropy_engram::gossiper::BeliefUpdate;
+use anti_entropy_engram::gossiper::{BeliefUpdate, UpdateSource};
+use anti_entropy_engram::{PatternRef, SnapshotSource};
+use chrono::{DateTime, Utc};
 
-use crate::engram_core::{BeliefUpdateRecord, Confidence, ConsolidationSnapshot, SemanticPattern};
+use crate::completion::{ConsolidationSnapshot, SemanticPattern};
+use crate::consolidation::{BeliefUpdateRecord, ConsolidationCacheSource};
 
-impl From<&SemanticPattern> for replicated::SemanticPattern {
-    fn from(pattern: &SemanticPattern) -> Self {
+impl SnapshotSource for ConsolidationSnapshot {
+    fn generated_at(&self) -> DateTime<Utc> {
+        self.generated_at
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = PatternRef<'_>> {
+        self.patterns.iter().map(PatternRef::from)
+    }
+}
+
+impl<'a> From<&'a SemanticPattern> for PatternRef<'a> {
+    fn from(pattern: &'a SemanticPattern) -> Self {
         Self {
-            id: pattern.id.clone(),
-            embedding: pattern.embedding.to_vec(),
-            source_episodes: pattern.source_episodes.clone(),
+            id: &pattern.id,
+            embedding: &pattern.embedding,
+            source_episodes: &pattern.source_episodes,
             strength: pattern.strength,
             schema_confidence: pattern.schema_confidence.raw(),
             last_consolidated: pattern.last_consolidated,
         }
-    }
-}
-
-impl TryFrom<replicated::SemanticPattern> for SemanticPattern {
-    type Error = Vec<f32>;
-
-    /// Fails, and gives the embedding back, if that has not engram's 768 dimensions: never for a pattern of a space that has.
-    fn try_from(pattern: replicated::SemanticPattern) -> Result<Self, Vec<f32>> {
-        Ok(Self {
-            id: pattern.id,
-            embedding: pattern.embedding.try_into()?,
-            source_episodes: pattern.source_episodes,
-            strength: pattern.strength,
-            schema_confidence: Confidence::exact(pattern.schema_confidence),
-            last_consolidated: pattern.last_consolidated,
-        })
-    }
-}
-
-impl From<&ConsolidationSnapshot> for replicated::ConsolidationSnapshot {
-    fn from(snapshot: &ConsolidationSnapshot) -> Self {
-        Self { generated_at: snapshot.generated_at, patterns: snapshot.patterns.iter().map(Into::into).collect() }
     }
 }
 
@@ -47,7 +37,10 @@ impl From<&BeliefUpdateRecord> for BeliefUpdate {
             novelty: record.novelty,
             generated_at: record.generated_at,
             snapshot_generated_at: record.snapshot_generated_at,
-            source: record.source.clone(),
+            source: match record.source {
+                ConsolidationCacheSource::Scheduler => UpdateSource::Scheduler,
+                ConsolidationCacheSource::OnDemand => UpdateSource::OnDemand,
+            },
         }
     }
 }

@@ -18,3 +18,5 @@ pub const ONE_FORM: &str = "decode refuses what encode would not have made";
 pub const DIGEST_REPEATS: &str = "equal values have equal digests";
 /// Values that differ have different digests.
 pub const DIGEST_TELLS: &str = "the digest changes with the content";
+/// A value that nests too deep is refused when it is written, and what was written is read.
+pub const NESTING: &str = "a value that is encoded at its depth is decoded too";

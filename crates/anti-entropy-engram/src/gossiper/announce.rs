@@ -43,7 +43,7 @@ impl ConsolidationGossiper {
     /// 49 bytes.
     pub fn root_announcement(&mut self) -> RootAnnouncement {
         let root = self.engine.replica_mut().root();
-        RootAnnouncement::new(&self.space, root, self.generation)
+        RootAnnouncement::new(&self.rules.space, root, self.generation)
     }
 
     /// Handles an announcement from this peer: begins a comparison with the peer if the roots differ.

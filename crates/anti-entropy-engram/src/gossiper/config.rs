@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use anti_entropy::{ConfigError, GossipConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::MemorySpace;
+use crate::{Input, MemorySpace};
 
 /// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Every node may have its own.
 ///
@@ -23,15 +23,31 @@ pub struct GossiperConfig {
     /// The engine's settings. `session.schema_id` is set from the space when the gossiper opens; until then it has to be 0,
     /// the default, or the space's [`schema_id`](MemorySpace::schema_id).
     pub gossip: GossipConfig,
+    /// What happens to patterns of a snapshot that are not in the form that a space holds: [`Input::Normalise`] by default.
+    pub input: Input,
     /// How many patterns the gossiper remembers from [hints](super::ConsolidationGossiper::hint) until the next rebuild; at
     /// least 1. Of more it forgets the least important. 4,096 by default, far more than the
     /// [`max_pushes`](GossipConfig::max_pushes) that are pushed at once.
     pub max_hints: NonZeroUsize,
+    /// Of how many ids the gossiper remembers that it told of their refusal; at least 1. 4,096 by default, less than a megabyte
+    /// with ids of usual length. Refusals of further ids are counted and not told, until there is room.
+    pub max_refusals: NonZeroUsize,
+    /// How many changed patterns a step of a rebuild reads and writes; at least 1. 256 by default: some 5 ms over a store in
+    /// memory, so that whoever waits for the engine meanwhile, a ping for example, does not notice. A step looks at up to 16
+    /// times as many patterns that have not changed.
+    pub max_step: NonZeroUsize,
 }
 
 impl Default for GossiperConfig {
     fn default() -> Self {
-        Self { gossip: GossipConfig::default(), max_hints: NonZeroUsize::new(4096).expect("4096 is not zero") }
+        let count = |count| NonZeroUsize::new(count).expect("no default is zero");
+        Self {
+            gossip: GossipConfig::default(),
+            input: Input::default(),
+            max_hints: count(4096),
+            max_refusals: count(4096),
+            max_step: count(256),
+        }
     }
 }
 

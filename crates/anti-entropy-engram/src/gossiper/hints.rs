@@ -14,15 +14,26 @@ pub struct BeliefUpdate {
     /// By how much its confidence changed.
     pub confidence_delta: f32,
     /// By how much the number of its citations changed.
-    pub citation_delta: i64,
+    pub citation_delta: i32,
     /// By how much its strength changed.
     pub novelty: f32,
     /// When the update was made.
     pub generated_at: DateTime<Utc>,
     /// When the snapshot was made from which it comes.
     pub snapshot_generated_at: DateTime<Utc>,
-    /// What caused the snapshot: a scheduler or a call, for example.
-    pub source: String,
+    /// What caused the snapshot.
+    pub source: UpdateSource,
+}
+
+/// What caused a snapshot, with the names of engram's `ConsolidationCacheSource`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum UpdateSource {
+    /// The scheduler, in the background.
+    Scheduler,
+    /// Somebody asked for it.
+    OnDemand,
 }
 
 impl BeliefUpdate {
@@ -30,8 +41,7 @@ impl BeliefUpdate {
     /// each, and of *c / (c + 1)* for a change by *c* citations. A number that is not finite counts as 0.
     pub fn importance(&self) -> f64 {
         let magnitude = |delta: f32| if delta.is_finite() { f64::from(delta.abs().min(1.0)) } else { 0.0 };
-        #[expect(clippy::cast_precision_loss, reason = "of so many citations a few do not matter")]
-        let citations = self.citation_delta.unsigned_abs() as f64;
+        let citations = f64::from(self.citation_delta.unsigned_abs());
         magnitude(self.confidence_delta) + magnitude(self.novelty) + citations / (citations + 1.0)
     }
 }
@@ -50,7 +60,7 @@ impl Hints {
 
     /// Adds updates. Of several updates of a pattern the most important one counts, so that neither their order nor repeated
     /// ones make a difference.
-    pub(super) fn add(&mut self, updates: &[BeliefUpdate]) {
+    pub(super) fn add<'a>(&mut self, updates: impl IntoIterator<Item = &'a BeliefUpdate>) {
         for update in updates {
             let importance = update.importance();
             match self.importance.get_mut(&update.pattern_id) {
@@ -80,17 +90,13 @@ impl Hints {
         // Numbers that are not negative have the same order as their bits.
         self.importance.get(id).map_or(0, |importance| importance.to_bits())
     }
-
-    pub(super) fn clear(&mut self) {
-        self.importance.clear();
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn update(id: &str, confidence_delta: f32, citation_delta: i64, novelty: f32) -> BeliefUpdate {
+    fn update(id: &str, confidence_delta: f32, citation_delta: i32, novelty: f32) -> BeliefUpdate {
         BeliefUpdate {
             pattern_id: id.to_string(),
             confidence_delta,
@@ -98,7 +104,7 @@ mod tests {
             novelty,
             generated_at: DateTime::UNIX_EPOCH,
             snapshot_generated_at: DateTime::UNIX_EPOCH,
-            source: "scheduler".to_string(),
+            source: UpdateSource::Scheduler,
         }
     }
 
@@ -109,7 +115,7 @@ mod tests {
         for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(update("a", number, 0, number).importance().to_bits(), 0f64.to_bits());
         }
-        let greatest = update("a", f32::MAX, i64::MIN, f32::MIN).importance();
+        let greatest = update("a", f32::MAX, i32::MIN, f32::MIN).importance();
         assert!((2.9..=3.0).contains(&greatest), "{greatest}");
     }
 
@@ -122,7 +128,7 @@ mod tests {
             (Hints::new(NonZeroUsize::new(5).unwrap()), Hints::new(NonZeroUsize::new(5).unwrap()));
         hints.add(&updates);
         for update in &reversed {
-            others.add(std::slice::from_ref(update));
+            others.add([update]);
         }
         hints.add(&reversed);
         assert_eq!(hints.importance, others.importance);

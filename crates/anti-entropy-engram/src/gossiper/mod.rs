@@ -46,17 +46,27 @@
 
 mod announce;
 mod announcement;
+mod cluster_toml;
 mod config;
 mod consolidation_gossiper;
 mod hints;
+mod metrics;
 mod own;
+mod prepare;
 mod rebuild;
+mod refusals;
+mod reporter;
 mod status;
+mod versions;
 
 pub use self::announce::AnnouncementOutcome;
 pub use self::announcement::{MalformedAnnouncement, RootAnnouncement};
+pub use self::cluster_toml::{ClusterToml, GossipSection, IgnoredSetting, MerkleTreeSection};
 pub use self::config::GossiperConfig;
 pub use self::consolidation_gossiper::ConsolidationGossiper;
-pub use self::hints::BeliefUpdate;
-pub use self::rebuild::{Rebuilt, Vanished};
+pub use self::hints::{BeliefUpdate, UpdateSource};
+pub use self::metrics::{EngramMetrics, Sample};
+pub use self::prepare::{PreparedSnapshot, SnapshotPreparer};
+pub use self::rebuild::{RebuildProgress, Rebuilt, Vanished};
+pub use self::reporter::{ReportError, Reported, SnapshotReporter, Work, background};
 pub use self::status::{ConflictStatus, ConsolidationStatus, PeerConsolidationStatus};

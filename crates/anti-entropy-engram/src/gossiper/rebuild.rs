@@ -1,22 +1,19 @@
 //! Writing a snapshot of a node's consolidation into the space.
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
-
 use anti_entropy::clock::Now;
-use anti_entropy::{Error, ReplicaConfig, Replicated, Transaction};
-use postcard::experimental::serialized_size;
+use anti_entropy::{Error, KeyHash, Transaction};
 
 use super::consolidation_gossiper::ConsolidationGossiper;
-use super::own::{OwnPattern, OwnPatterns, Stored};
-use crate::{
-    ConsolidationSnapshot, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, SemanticPattern,
-};
+use super::hints::Hints;
+use super::own::{OwnPattern, Stored};
+use super::prepare::{PreparedSnapshot, Refused};
+use crate::{InvalidPattern, Pattern, SnapshotSource};
 
 /// What a rebuild does with this node's patterns that the snapshot no longer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vanished {
-    /// They stay: consolidation sees a window of episodes, and patterns from outside of it are not wrong.
+    /// They stay. The default: engram keeps its patterns in memory and has none after a restart, and consolidation sees a
+    /// window of episodes, so that a pattern which is missing from a snapshot is rarely wrong.
     #[default]
     Keep,
     /// This node's versions are deleted. Versions of other nodes stay.
@@ -35,10 +32,29 @@ pub struct Rebuilt {
     pub deleted: usize,
     /// How many patterns are no longer in the snapshot and stay.
     pub kept: usize,
-    /// The patterns that were refused. Versions of them that are stored already stay.
+    /// How many patterns of the snapshot named episodes out of order or more than once, and were taken all the same; see
+    /// [`Input::Normalise`](crate::Input::Normalise).
+    pub normalised: usize,
+    /// How many patterns of the snapshot had a confidence or strength out of 0 to 1, and were taken all the same.
+    pub clamped: usize,
+    /// The patterns that were refused and of which this was not told yet: not by an earlier rebuild, or with another problem or
+    /// other contents. Versions of them that are stored already stay. The
+    /// [status](super::ConsolidationStatus::refused_patterns) counts all that stand.
     pub refused: Vec<InvalidPattern>,
     /// How many rebuilds have changed something since the gossiper was opened, this one included.
     pub generation: u64,
+}
+
+/// How far a rebuild has come.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum RebuildProgress {
+    /// It is not finished. Go on when other work has had its turn.
+    Ongoing,
+    /// It is finished.
+    Finished(Rebuilt),
+    /// There is no rebuild to go on with.
+    Idle,
 }
 
 impl ConsolidationGossiper {
@@ -47,7 +63,7 @@ impl ConsolidationGossiper {
     ///
     /// # Errors
     /// As for [`rebuild_with`](Self::rebuild_with).
-    pub fn rebuild_from_snapshot(&mut self, snapshot: &ConsolidationSnapshot, now: Now) -> Result<Rebuilt, Error> {
+    pub fn rebuild_from_snapshot(&mut self, snapshot: &impl SnapshotSource, now: Now) -> Result<Rebuilt, Error> {
         self.rebuild_with(snapshot, Vanished::Keep, now)
     }
 
@@ -60,14 +76,18 @@ impl ConsolidationGossiper {
     /// - A pattern that was deleted, and that is unchanged in the snapshot, is not written again until the gossiper is opened
     ///   anew. A pattern that was deleted and has changed is written.
     /// - Where the store has several versions by this node, as after a backup was restored, one write replaces them.
-    /// - A pattern that is not valid is refused, and the others are written. Of two patterns with one id the first counts.
+    /// - [`GossiperConfig::input`](super::GossiperConfig::input) says what is normalised. A pattern that is not valid is
+    ///   refused, and the others are written. Of two patterns with one id the first counts.
+    /// - What came out of a [view](crate::view) is refused; see [`VIEW_MARK`](crate::VIEW_MARK).
     ///
-    /// All changes are one transaction, ordered by the importance of their [hints](Self::hint) and then by id. The engine
-    /// pushes the first [`max_pushes`](anti_entropy::GossipConfig::max_pushes) at once and leaves the others to the
-    /// rounds.
+    /// All changes are one transaction, ordered by the importance of their [hints](Self::hint) and then by id, deletes last.
+    /// The engine pushes the first [`max_pushes`](anti_entropy::GossipConfig::max_pushes) at once and leaves the others to
+    /// the rounds.
     ///
     /// O(size of the snapshot) to compare bytes. It hashes, encodes and writes only what changed since the last rebuild,
-    /// here or at a peer.
+    /// here or at a peer. All of it is done in this call: where others wait for the engine, as on the engine's thread, a large
+    /// snapshot is better written in steps, by a [`SnapshotReporter`](super::SnapshotReporter) or by
+    /// [`begin_rebuild`](Self::begin_rebuild).
     ///
     /// # Errors
     /// As for [`Replica::commit`](anti_entropy::Replica::commit), above all if the store fails or a record is
@@ -75,181 +95,273 @@ impl ConsolidationGossiper {
     /// from the same previous snapshot and the same hints.
     pub fn rebuild_with(
         &mut self,
-        snapshot: &ConsolidationSnapshot,
+        snapshot: &impl SnapshotSource,
         vanished: Vanished,
         now: Now,
     ) -> Result<Rebuilt, Error> {
-        self.own.follow(self.engine.replica_mut())?;
-        self.rebuilds += 1;
-        let rebuild = self.rebuilds;
-        let mut plan = Plan::new(&self.space, self.node.as_str(), self.engine.replica().config());
-        plan.take(snapshot, &mut self.own, rebuild);
-        plan.take_vanished(vanished, &self.own, rebuild);
-        let Plan { mut changes, mut rebuilt, .. } = plan;
-        changes.sort_by_cached_key(|change| (Reverse(self.hints.rank_of(change.id())), change.id().to_owned()));
-        let transaction = self.transaction(&changes)?;
-        let written = self.engine.commit(transaction, now)?;
-        for change in changes {
-            match change {
-                Change::Write(pattern) => self.own.wrote(pattern, rebuild),
-                Change::Delete(id) => self.own.deleted(&id),
+        while !self.own.follow(self.engine.replica_mut(), usize::MAX)? {}
+        let known = |key| self.own.patterns.get(&key).map(|own| &own.pattern);
+        let prepared = self.rules.prepare(snapshot, known);
+        self.begin_rebuild(prepared, vanished);
+        loop {
+            match self.step(usize::MAX, now) {
+                Ok(RebuildProgress::Finished(rebuilt)) => return Ok(rebuilt),
+                Ok(RebuildProgress::Ongoing) => {}
+                Ok(RebuildProgress::Idle) => return Ok(Rebuilt::default()),
+                Err(error) => {
+                    self.hints =
+                        self.ongoing.take().map_or_else(|| Hints::new(self.max_hints), |ongoing| ongoing.hints);
+                    return Err(error);
+                }
             }
         }
-        self.own.rebuilt(rebuild, self.engine.replica_mut());
-        self.hints.clear();
-        self.generation += u64::from(!written.is_empty());
-        self.last_snapshot = Some(snapshot.generated_at);
-        self.refused_patterns = rebuilt.refused.len();
-        rebuilt.generation = self.generation;
-        Ok(rebuilt)
     }
 
-    /// The changes, each of which replaces this node's versions only.
-    fn transaction(&self, changes: &[Change]) -> Result<Transaction<Pattern>, Error> {
+    /// Begins a rebuild in steps, each of which [`continue_rebuild`](Self::continue_rebuild) makes. A rebuild that has begun
+    /// earlier and is not finished is dropped: what it has written stays, and this one makes up for the rest.
+    ///
+    /// For [`rebuild_with`](Self::rebuild_with) the snapshot is one transaction. Here each step is one, so that a reader, or a
+    /// peer, may see some patterns of the new snapshot beside some of the old one. That is what a replica sees of other nodes
+    /// anyway: patterns do not depend on each other, and each is whole.
+    pub fn begin_rebuild(&mut self, snapshot: PreparedSnapshot, vanished: Vanished) {
+        self.rebuilds += 1;
+        let hints = std::mem::replace(&mut self.hints, Hints::new(self.max_hints));
+        self.ongoing = Some(Ongoing::new(self.rebuilds, snapshot, vanished, hints));
+    }
+
+    /// Makes the next step of the rebuild that [`begin_rebuild`](Self::begin_rebuild) has begun: reads, compares and writes at
+    /// most [`max_step`](super::GossiperConfig::max_step) changed patterns.
+    ///
+    /// # Errors
+    /// As for [`rebuild_with`](Self::rebuild_with). What earlier steps have written stays; this step wrote nothing, unless the
+    /// error says that the store may have kept the change. Go on to try the step again, or begin anew.
+    pub fn continue_rebuild(&mut self, now: Now) -> Result<RebuildProgress, Error> {
+        self.step(self.max_step.get(), now)
+    }
+
+    fn step(&mut self, limit: usize, now: Now) -> Result<RebuildProgress, Error> {
+        let Some(mut ongoing) = self.ongoing.take() else { return Ok(RebuildProgress::Idle) };
+        match self.advance(&mut ongoing, limit, now) {
+            Ok(true) => Ok(RebuildProgress::Finished(self.finish(ongoing))),
+            Ok(false) => {
+                self.ongoing = Some(ongoing);
+                Ok(RebuildProgress::Ongoing)
+            }
+            Err(error) => {
+                self.ongoing = Some(ongoing);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns whether nothing is left to do.
+    fn advance(&mut self, ongoing: &mut Ongoing, limit: usize, now: Now) -> Result<bool, Error> {
+        if !ongoing.followed {
+            ongoing.followed = self.own.follow(self.engine.replica_mut(), limit)?;
+            if ongoing.followed {
+                self.compare(ongoing);
+            }
+        } else if ongoing.next < ongoing.work.len() {
+            self.write_some(ongoing, limit, now)?;
+        } else {
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Compares the ids of the snapshot with those before: notes which patterns it has, and adds what has to be done with
+    /// those that were refused or are gone.
+    fn compare(&mut self, ongoing: &mut Ongoing) {
+        for (key, _) in &ongoing.snapshot.patterns {
+            if let Some(known) = self.own.patterns.get_mut(key) {
+                known.rebuild = ongoing.number;
+            }
+        }
+        for refused in &ongoing.snapshot.refused {
+            // Of two patterns with one id the first counts, and this may be the second.
+            let known = self.own.patterns.get_mut(&refused.key).filter(|known| known.rebuild != ongoing.number);
+            if let Some(known) = known {
+                known.rebuild = ongoing.number;
+                // The limits may be lower than when it was written. Then the versions stay.
+                if known.stored == Stored::Often && self.rules.allow(&known.pattern) {
+                    ongoing.work.push(Work::Unite(refused.key));
+                }
+            }
+        }
+        self.list_vanished(ongoing);
+    }
+
+    fn list_vanished(&self, ongoing: &mut Ongoing) {
+        let vanished = self.own.patterns.iter().filter(|(_, own)| own.rebuild != ongoing.number);
+        let mut listed: Vec<(&str, Work)> = Vec::new();
+        for (key, own) in vanished.filter(|(_, own)| own.stored != Stored::Gone) {
+            match ongoing.vanished {
+                Vanished::Keep => {
+                    ongoing.rebuilt.kept += 1;
+                    if own.stored == Stored::Often && self.rules.allow(&own.pattern) {
+                        listed.push((own.pattern.id(), Work::Unite(*key)));
+                    }
+                }
+                Vanished::Delete => match self.rules.check_id(own.pattern.id()) {
+                    Ok(()) => listed.push((own.pattern.id(), Work::Delete(*key))),
+                    Err(invalid) => ongoing.snapshot.refused.push(Refused { key: *key, invalid, mark: 0 }),
+                },
+            }
+        }
+        listed.sort_unstable_by_key(|(id, _)| *id);
+        ongoing.work.extend(listed.into_iter().map(|(_, work)| work));
+        ongoing.snapshot.refused.sort_by(|a, b| a.invalid.id.cmp(&b.invalid.id));
+    }
+
+    /// Decides about the next patterns, and writes those of them that changed.
+    fn write_some(&mut self, ongoing: &mut Ongoing, limit: usize, now: Now) -> Result<(), Error> {
+        let (mut changes, mut unchanged, mut next) = (Vec::new(), 0, ongoing.next);
+        let examined = next.saturating_add(limit.saturating_mul(EXAMINED_FOR_EACH_WRITTEN));
+        while next < ongoing.work.len().min(examined) && changes.len() < limit {
+            match self.decide(ongoing, ongoing.work[next]) {
+                Some(change) => changes.push(change),
+                None => unchanged += usize::from(matches!(ongoing.work[next], Work::Pattern(_))),
+            }
+            next += 1;
+        }
+        self.commit(ongoing, changes, now)?;
+        ongoing.rebuilt.unchanged += unchanged;
+        ongoing.next = next;
+        Ok(())
+    }
+
+    fn decide(&mut self, ongoing: &Ongoing, work: Work) -> Option<Change> {
+        match work {
+            Work::Pattern(index) => {
+                let (key, pattern) = &ongoing.snapshot.patterns[index];
+                let unchanged = self.own.patterns.get_mut(key).is_some_and(|known| known.is_unchanged(pattern));
+                (!unchanged).then(|| Change { key: *key, id: pattern.id.clone(), pattern: Some(pattern.clone()) })
+            }
+            Work::Unite(key) => {
+                let known = &self.own.patterns.get(&key)?.pattern;
+                Some(Change { key, id: known.id.clone(), pattern: Some(known.clone()) })
+            }
+            Work::Delete(key) => {
+                let known = &self.own.patterns.get(&key)?.pattern;
+                Some(Change { key, id: known.id.clone(), pattern: None })
+            }
+        }
+    }
+
+    /// Makes these changes together. Each replaces this node's versions only.
+    fn commit(&mut self, ongoing: &mut Ongoing, changes: Vec<Change>, now: Now) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let mut transaction = Transaction::new();
-        for change in changes {
-            let id = change.id().to_owned();
-            let read = self.engine.replica().read(&id)?;
+        let mut others: Vec<Vec<Pattern>> = Vec::new();
+        for change in &changes {
+            let read = self.engine.replica().read(&change.id)?;
             let own = read.seen_where(|version| version.value.origin() == self.node.as_str());
-            transaction = match change {
-                Change::Write(pattern) => transaction.write_seen(pattern.clone(), &own),
-                Change::Delete(_) => transaction.delete_seen(id, &own),
+            let versions = read.siblings().iter().map(|version| &version.value);
+            others.push(versions.filter(|value| value.origin() != self.node.as_str()).cloned().collect());
+            transaction = match &change.pattern {
+                Some(pattern) => transaction.write_seen(pattern.clone(), &own),
+                None => transaction.delete_seen(change.id.clone(), &own),
             };
         }
-        Ok(transaction)
+        let before = self.engine.replica_mut().summary();
+        // What is pushed first is what matters most; the rest of a rebuild is left to the rounds.
+        let written = if ongoing.written < self.max_pushes {
+            self.engine.commit(transaction, now)?
+        } else {
+            self.engine.replica_mut().commit(transaction, now)?
+        };
+        ongoing.written += written.len();
+        let after = self.engine.replica_mut().summary();
+        let keys: Vec<KeyHash> = changes.iter().map(|change| change.key).collect();
+        for (change, others) in changes.into_iter().zip(&others) {
+            match change.pattern {
+                Some(pattern) => {
+                    ongoing.rebuilt.written += 1;
+                    self.own.wrote(change.key, pattern, others, ongoing.number);
+                }
+                None => {
+                    ongoing.rebuilt.deleted += 1;
+                    self.own.deleted(change.key, others);
+                }
+            }
+        }
+        self.own.stored(keys, &before, after);
+        Ok(())
+    }
+
+    fn finish(&mut self, ongoing: Ongoing) -> Rebuilt {
+        let Ongoing { number, snapshot, mut rebuilt, written, .. } = ongoing;
+        self.own.rebuilt(number);
+        self.generation += u64::from(written > 0);
+        self.last_snapshot = Some(snapshot.generated_at);
+        (rebuilt.normalised, rebuilt.clamped) = (snapshot.normalised, snapshot.clamped);
+        rebuilt.refused = self.refusals.replace(snapshot.refused);
+        rebuilt.generation = self.generation;
+        rebuilt
+    }
+}
+
+/// To look at a pattern that has not changed costs far less than to write one that has: some 0.3 us against 20 us.
+const EXAMINED_FOR_EACH_WRITTEN: usize = 16;
+
+/// A rebuild that is not finished.
+pub(super) struct Ongoing {
+    number: u64,
+    snapshot: PreparedSnapshot,
+    vanished: Vanished,
+    pub(super) hints: Hints,
+    /// Whether all changes of the store have been read.
+    followed: bool,
+    work: Vec<Work>,
+    /// Where in `work` to continue.
+    next: usize,
+    /// How many writes and deletes were committed.
+    written: usize,
+    rebuilt: Rebuilt,
+}
+
+/// What is to be looked at.
+#[derive(Clone, Copy)]
+enum Work {
+    /// A pattern of the snapshot, by its index.
+    Pattern(usize),
+    /// A pattern that stays as it is, but of which the store has several versions by this node.
+    Unite(KeyHash),
+    /// A pattern that is to be deleted.
+    Delete(KeyHash),
+}
+
+impl Ongoing {
+    fn new(number: u64, snapshot: PreparedSnapshot, vanished: Vanished, hints: Hints) -> Self {
+        let mut patterns: Vec<(u64, usize)> =
+            snapshot.patterns.iter().map(|(_, pattern)| hints.rank_of(pattern.id())).zip(0..).collect();
+        // Those without a hint stay in the order of their ids.
+        patterns.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        let work = patterns.into_iter().map(|(_, index)| Work::Pattern(index)).collect();
+        let rebuilt = Rebuilt::default();
+        Self { number, snapshot, vanished, hints, followed: false, work, next: 0, written: 0, rebuilt }
+    }
+}
+
+impl OwnPattern {
+    /// Whether a rebuild has nothing to write, since the snapshot has the pattern as the previous one had it.
+    fn is_unchanged(&mut self, pattern: &Pattern) -> bool {
+        let unchanged = self.stored != Stored::Often && self.pattern == *pattern;
+        let share = |a: &[u8], b: &[u8]| std::ptr::eq(a, b);
+        if unchanged && !share(self.pattern.embedding.part().as_bytes(), pattern.embedding.part().as_bytes()) {
+            // From the store, after a restart: from here on the two share one embedding, which is fast to compare.
+            self.pattern.clone_from(pattern);
+        }
+        unchanged
     }
 }
 
 /// A change of one of this node's patterns.
-enum Change {
-    Write(Pattern),
-    Delete(String),
-}
-
-impl Change {
-    fn id(&self) -> &str {
-        match self {
-            Self::Write(pattern) => pattern.id(),
-            Self::Delete(id) => id,
-        }
-    }
-}
-
-/// The changes that bring a snapshot into the space.
-struct Plan<'a> {
-    space: &'a MemorySpace,
-    node: &'a str,
-    limits: &'a ReplicaConfig,
-    changes: Vec<Change>,
-    rebuilt: Rebuilt,
-}
-
-impl<'a> Plan<'a> {
-    fn new(space: &'a MemorySpace, node: &'a str, limits: &'a ReplicaConfig) -> Self {
-        Self { space, node, limits, changes: Vec::new(), rebuilt: Rebuilt::default() }
-    }
-
-    fn take(&mut self, snapshot: &ConsolidationSnapshot, own: &mut OwnPatterns, rebuild: u64) {
-        let mut new = HashSet::new();
-        for pattern in &snapshot.patterns {
-            let known = own.patterns.get_mut(&pattern.id);
-            let repeated = match &known {
-                Some(known) => known.rebuild == rebuild,
-                None => !new.insert(pattern.id.as_str()),
-            };
-            if repeated {
-                let problem = PatternProblem::Repeated { value: pattern.id.clone() };
-                self.rebuilt.refused.push(InvalidPattern { id: pattern.id.clone(), field: PatternField::Id, problem });
-            } else {
-                self.take_pattern(pattern, known, rebuild);
-            }
-        }
-    }
-
-    fn take_pattern(&mut self, pattern: &SemanticPattern, known: Option<&mut OwnPattern>, rebuild: u64) {
-        let mut several = None;
-        if let Some(known) = known {
-            known.rebuild = rebuild;
-            if known.stored == Stored::Often {
-                several = Some(known);
-            } else if known.says(pattern, self.space) {
-                self.rebuilt.unchanged += 1;
-                return;
-            }
-        }
-        match (self.check(pattern), several) {
-            (Ok(pattern), _) => self.write(pattern),
-            (Err(invalid), several) => {
-                self.rebuilt.refused.push(invalid);
-                if let Some(several) = several {
-                    self.unite(&several.pattern);
-                }
-            }
-        }
-    }
-
-    /// The pattern in its replicated form, if it is valid and short enough.
-    fn check(&self, pattern: &SemanticPattern) -> Result<Pattern, InvalidPattern> {
-        self.check_id(&pattern.id)?;
-        let checked = Pattern::new(pattern, self.node, self.space)?;
-        self.check_len(&checked)?;
-        Ok(checked)
-    }
-
-    /// Refuses an id that is too long. In a transaction it would make all changes fail, even if it is deleted.
-    fn check_id(&self, id: &str) -> Result<(), InvalidPattern> {
-        let (bytes, limit) = (serialized_size(id).expect("a string serialises"), self.limits.max_key_bytes);
-        if bytes <= limit {
-            return Ok(());
-        }
-        let problem = PatternProblem::TooLong { bytes, limit, setting: "max_key_bytes" };
-        Err(InvalidPattern { id: id.to_owned(), field: PatternField::Id, problem })
-    }
-
-    /// Refuses a pattern that is too long. In a transaction it would make all changes fail.
-    fn check_len(&self, pattern: &Pattern) -> Result<(), InvalidPattern> {
-        let (bytes, limit) = (pattern.encode().len_bytes(), self.limits.max_value_bytes);
-        if bytes <= limit {
-            return Ok(());
-        }
-        let [embedding, episodes] =
-            [pattern.embedding.part(), pattern.episodes.part()].map(|part| part.as_bytes().len());
-        let field = if episodes > embedding { PatternField::SourceEpisodes } else { PatternField::Embedding };
-        let problem = PatternProblem::TooLong { bytes, limit, setting: "max_value_bytes" };
-        Err(InvalidPattern { id: pattern.id.clone(), field, problem })
-    }
-
-    /// Replaces several versions by this node by the latest of them.
-    fn unite(&mut self, last: &Pattern) {
-        // The limits may be lower than when it was written. Then the versions stay.
-        if self.check_id(last.id()).and_then(|()| self.check_len(last)).is_ok() {
-            self.write(last.clone());
-        }
-    }
-
-    fn write(&mut self, pattern: Pattern) {
-        self.rebuilt.written += 1;
-        self.changes.push(Change::Write(pattern));
-    }
-
-    fn take_vanished(&mut self, vanished: Vanished, own: &OwnPatterns, rebuild: u64) {
-        let vanished_now = |own: &&OwnPattern| own.rebuild != rebuild && own.stored != Stored::Gone;
-        for own in own.patterns.values().filter(vanished_now) {
-            match vanished {
-                Vanished::Keep => {
-                    self.rebuilt.kept += 1;
-                    if own.stored == Stored::Often {
-                        self.unite(&own.pattern);
-                    }
-                }
-                Vanished::Delete => match self.check_id(own.pattern.id()) {
-                    Ok(()) => {
-                        self.rebuilt.deleted += 1;
-                        self.changes.push(Change::Delete(own.pattern.id.clone()));
-                    }
-                    Err(invalid) => self.rebuilt.refused.push(invalid),
-                },
-            }
-        }
-    }
+struct Change {
+    key: KeyHash,
+    id: String,
+    /// `None` deletes.
+    pattern: Option<Pattern>,
 }

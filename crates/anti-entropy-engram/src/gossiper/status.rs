@@ -26,7 +26,7 @@ pub struct ConsolidationStatus {
     pub snapshot_generated_at: Option<DateTime<Utc>>,
     /// How many patterns the node holds, those of all nodes counted.
     pub patterns: u64,
-    /// How many patterns of the last snapshot were refused.
+    /// How many patterns of the last snapshot were refused, whether this was told or not.
     pub refused_patterns: usize,
     /// Conflicts between patterns.
     pub conflicts: ConflictStatus,
@@ -46,8 +46,11 @@ pub struct ConsolidationStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ConflictStatus {
-    /// How many patterns have several versions now (conflicts of type 3).
+    /// How many patterns have several versions that say different things (conflicts of type 3).
     pub type3: usize,
+    /// How many patterns have several versions that all [say the same](crate::Pattern::says_same): several nodes consolidated
+    /// them from the same episodes. They are no conflicts.
+    pub replicated: usize,
     /// The counts of the last view that was [noted](ConsolidationGossiper::note_view); `None` if there was none.
     pub view: Option<ConflictCounts>,
 }
@@ -74,17 +77,25 @@ pub struct PeerConsolidationStatus {
 
 impl ConsolidationGossiper {
     /// The node's state. O(peers), plus hashing of what changed since the last call.
+    ///
+    /// To tell conflicts from patterns that are merely replicated, it reads what has changed since the last rebuild or call: at
+    /// most [`max_step`](super::GossiperConfig::max_step) patterns a call, so that it does not hold up the engine. After more
+    /// changes, such as the first synchronisation, `type3` and `replicated` are behind for a few calls; also if the store fails.
     pub fn status(&mut self, now: Now) -> ConsolidationStatus {
+        // Whatever does not work here fails the next rebuild, which reports it.
+        let _ = self.own.follow(self.engine.replica_mut(), self.max_step.get());
+        let versions = &self.own.versions;
+        let (type3, replicated) = (versions.differing(), versions.replicated());
         let status = self.engine.status(now);
         ConsolidationStatus {
-            space: self.space.id.clone(),
+            space: self.rules.space.id.clone(),
             node: self.node.clone(),
             root: status.root.to_string(),
             generation: self.generation,
             snapshot_generated_at: self.last_snapshot,
             patterns: status.entries,
-            refused_patterns: self.refused_patterns,
-            conflicts: ConflictStatus { type3: status.conflicts, view: self.view },
+            refused_patterns: self.refusals.standing(),
+            conflicts: ConflictStatus { type3, replicated, view: self.view },
             last_merge: status.last_joined.and_then(|ago| wall_clock(now, ago)),
             bytes_sent: status.engine.bytes_sent,
             bytes_received: status.engine.bytes_received,

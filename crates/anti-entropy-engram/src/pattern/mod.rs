@@ -2,15 +2,20 @@
 
 mod embedding;
 mod episodes;
+mod input;
 mod semantic;
+mod source;
 mod wire;
 
 use chrono::{DateTime, Utc};
 
 pub use self::embedding::Embedding;
 pub use self::episodes::Episodes;
+pub use self::input::Input;
+pub(crate) use self::input::Mended;
 pub use self::semantic::{ConsolidationSnapshot, SemanticPattern};
-use crate::{InvalidPattern, MemorySpace, PatternField, PatternProblem};
+pub use self::source::{PatternRef, SnapshotSource};
+use crate::{InvalidPattern, MemorySpace, PatternProblem};
 
 /// A semantic pattern as one node consolidated it: the replicated form of [`SemanticPattern`].
 ///
@@ -45,44 +50,31 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern that the node `origin` consolidated. O(size)
+    /// The pattern that the node `origin` consolidated, exactly as it is given: [`Input::Strict`]. O(size)
     ///
     /// # Errors
-    /// If a field is not valid in this space; the error names the field and says what is wrong with it.
-    pub fn new(pattern: &SemanticPattern, origin: &str, space: &MemorySpace) -> Result<Self, InvalidPattern> {
-        let invalid = |field, problem| InvalidPattern { id: pattern.id.clone(), field, problem };
-        if pattern.id.is_empty() {
-            return Err(invalid(PatternField::Id, PatternProblem::Empty));
-        }
-        let (found, expected) = (pattern.embedding.len(), space.dimension.get());
-        if found != expected {
-            return Err(invalid(PatternField::Embedding, PatternProblem::WrongDimension { found, expected }));
-        }
-        let embedding = Embedding::new(&pattern.embedding, space.encoding);
-        Ok(Self {
-            id: pattern.id.clone(),
-            origin: origin.to_owned(),
-            embedding: embedding.map_err(|problem| invalid(PatternField::Embedding, problem))?,
-            episodes: Episodes::new(&pattern.source_episodes)
-                .map_err(|problem| invalid(PatternField::SourceEpisodes, problem))?,
-            strength: check_strength(pattern.strength).map_err(|problem| invalid(PatternField::Strength, problem))?,
-            confidence: check_confidence(pattern.schema_confidence)
-                .map_err(|problem| invalid(PatternField::SchemaConfidence, problem))?,
-            last_consolidated: check_time(pattern.last_consolidated)
-                .map_err(|problem| invalid(PatternField::LastConsolidated, problem))?,
-        })
+    /// If a field is not valid in this space; the error names the field and says what is wrong with it. An item of a view is
+    /// no pattern of a node: [`PatternProblem::FromView`].
+    pub fn new<'a>(
+        pattern: impl Into<PatternRef<'a>>,
+        origin: &str,
+        space: &MemorySpace,
+    ) -> Result<Self, InvalidPattern> {
+        Self::from_input(pattern.into(), origin, space, Input::Strict).map(|(pattern, _)| pattern)
     }
 
-    /// Whether [`new`](Self::new) would make this pattern of the same fields, whatever the origin. It only compares bytes,
-    /// since fields that are equal to those of a valid pattern are valid. O(size)
-    #[expect(clippy::float_cmp, reason = "the same number is meant")]
-    pub(crate) fn is_of(&self, pattern: &SemanticPattern) -> bool {
-        self.id == pattern.id
-            && self.strength == pattern.strength
-            && self.confidence == pattern.schema_confidence
-            && self.last_consolidated == pattern.last_consolidated
-            && self.episodes.are(&pattern.source_episodes)
-            && self.embedding.is_of(&pattern.embedding)
+    /// Whether another version says the same: whether all fields but the origin are equal. Nodes that have the same episodes
+    /// consolidate them into versions that do.
+    ///
+    /// [`last_consolidated`](Self::last_consolidated) counts, since engram puts the time of the latest episode into it, not
+    /// that of the run: nodes with the same episodes have the same.
+    pub fn says_same(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.strength.to_bits() == other.strength.to_bits()
+            && self.confidence.to_bits() == other.confidence.to_bits()
+            && self.last_consolidated == other.last_consolidated
+            && self.episodes == other.episodes
+            && self.embedding == other.embedding
     }
 
     /// The pattern's id, which is its key.

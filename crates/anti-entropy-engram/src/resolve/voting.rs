@@ -32,7 +32,8 @@ impl Resolver<Pattern> for ConfidenceVoting {
 pub struct Vote {
     /// The version that decided.
     pub winner: Dot,
-    /// The merged pattern. Its embedding has the encoding [`Encoding::F32`] if several versions voted.
+    /// The merged pattern. Its embedding has the encoding [`Encoding::F32`], unless all versions say the same: then it is that,
+    /// bit for bit.
     pub pattern: Pattern,
     /// How much the versions agree, 0 to 1: the product of
     ///
@@ -50,6 +51,9 @@ pub fn vote(siblings: &[Version<Pattern>]) -> Option<Vote> {
     let winner = siblings.iter().max_by(|a, b| by_certainty(&a.value, &b.value).then(a.dot.cmp(&b.dot)))?;
     if let [only] = siblings {
         return Some(Vote { winner: only.dot, pattern: only.value.clone(), agreement: 1.0 });
+    }
+    if siblings.iter().all(|sibling| sibling.value.says_same(&winner.value)) {
+        return Some(Vote { winner: winner.dot, pattern: winner.value.clone(), agreement: 1.0 });
     }
     let voters = siblings.iter().map(|sibling| &sibling.value);
     let mean = Mean::of(voters.clone(), &winner.value);

@@ -24,6 +24,10 @@ struct Work {
     touched: BTreeSet<Slot>,
 }
 
+/// How many blocks of patterns each thread searches for before what they found is related. Blocks further on are compared
+/// with more rows, so that few blocks a wave share the work most evenly.
+const BLOCKS_OF_A_WAVE: usize = 4;
+
 /// Working memory while patterns are related one after the other.
 struct Pass {
     /// Patterns that are not related to others yet.
@@ -106,16 +110,25 @@ impl SemanticView {
     /// Replaces a base pattern by one with the same relations.
     fn replace(&mut self, slot: Slot, base: Base, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
-        let held = self.patterns.get_mut(slot);
-        self.counts.type3 -= usize::from(held.base.siblings > 1);
-        self.counts.type3 += usize::from(base.siblings > 1);
-        held.base = base;
+        self.count(&base);
+        let before = std::mem::replace(&mut self.patterns.get_mut(slot).base, base);
+        self.uncount(&before);
+    }
+
+    fn count(&mut self, base: &Base) {
+        self.counts.type3 += usize::from(base.is_conflict());
+        self.counts.replicated += usize::from(base.is_replicated());
+    }
+
+    fn uncount(&mut self, base: &Base) {
+        self.counts.type3 -= usize::from(base.is_conflict());
+        self.counts.replicated -= usize::from(base.is_replicated());
     }
 
     fn remove(&mut self, slot: Slot, work: &mut Work) {
         self.dissolve(slot, &mut work.unplaced);
         let held = self.patterns.remove(slot);
-        self.counts.type3 -= usize::from(held.base.siblings > 1);
+        self.uncount(&held.base);
         for relation in &held.relations {
             *self.pairs_of(relation.kind) -= 1;
             let relations = &mut self.patterns.get_mut(relation.other).relations;
@@ -135,7 +148,7 @@ impl SemanticView {
 
     fn insert(&mut self, key: KeyHash, base: Base, work: &mut Work) {
         let components = base.pattern.embedding.to_vec();
-        self.counts.type3 += usize::from(base.siblings > 1);
+        self.count(&base);
         let held = HeldPattern::new(key, base, &components);
         let length = held.squared.sqrt();
         let slot = self.patterns.insert(held);
@@ -152,13 +165,42 @@ impl SemanticView {
         let dimension = |slot: Slot| self.patterns.get(slot).base.pattern.embedding.dimension();
         let of_one_dimension = unrelated.chunk_by(|a, b| dimension(*a) == dimension(*b));
         let blocks: Vec<&[Slot]> = of_one_dimension.flat_map(|slots| slots.chunks(QUERIES)).collect();
-        for block in blocks {
-            for (slot, near) in block.iter().zip(self.near(block)) {
+        let threads = self.config.search_threads.get();
+        // Not all blocks at once: what is found takes memory until it is related.
+        for wave in blocks.chunks(threads.saturating_mul(BLOCKS_OF_A_WAVE)) {
+            let found = self.near_all(wave, threads);
+            for (slot, near) in wave.iter().copied().flatten().zip(found) {
                 pass.pending.remove(slot);
                 self.relate_one(*slot, near, &mut pass, work)?;
             }
         }
         Ok(())
+    }
+
+    /// What [`near`](Self::near) finds for all of these blocks, in their order. All embeddings have their rows before, so that
+    /// the search changes nothing, and any number of threads finds the same.
+    fn near_all(&self, blocks: &[&[Slot]], threads: usize) -> Vec<Vec<Slot>> {
+        let threads = threads.min(blocks.len());
+        let search =
+            |blocks: &[&[Slot]]| -> Vec<Vec<Slot>> { blocks.iter().flat_map(|block| self.near(block)).collect() };
+        if threads <= 1 {
+            return search(blocks);
+        }
+        let shares: Vec<&[&[Slot]]> = blocks.chunks(blocks.len().div_ceil(threads)).collect();
+        let (own, others) = shares.split_first().expect("there are blocks");
+        std::thread::scope(|scope| {
+            let search = &search;
+            let builder = || std::thread::Builder::new().name("view".to_owned());
+            let started: Vec<_> =
+                others.iter().map(|share| (*share, builder().spawn_scoped(scope, move || search(share)))).collect();
+            let mut found = search(own);
+            for (share, thread) in started {
+                // Where no thread could be started, or it ended without a result, this one does its share.
+                let share_found = thread.ok().and_then(|thread| thread.join().ok());
+                found.extend(share_found.unwrap_or_else(|| search(share)));
+            }
+            found
+        })
     }
 
     /// For each of these patterns, which are in consecutive rows: the patterns in earlier rows that may be close enough to be

@@ -1,5 +1,7 @@
 //! The limits of a view, and its errors.
 
+use std::num::NonZeroUsize;
+
 use anti_entropy::ConfigError;
 
 /// Limits of a [`SemanticView`](super::SemanticView).
@@ -12,13 +14,22 @@ pub struct ViewConfig {
     /// relations of each of 10,000 patterns; the patterns in `examples/data` have five each. A space with more usually has
     /// thresholds under which everything resembles everything, or an episode that all patterns claim.
     pub max_pairs: usize,
+    /// On how many threads the view searches for neighbours of many new patterns at once, as when it is built; at least 1. The
+    /// result is the same with any number, bit for bit. By default as many as the machine has processors, at most 4: a view is
+    /// built beside other work. With 1 it starts no thread.
+    pub search_threads: NonZeroUsize,
 }
 
 impl Default for ViewConfig {
     fn default() -> Self {
-        Self { max_pairs: 4_000_000 }
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let search_threads = NonZeroUsize::new(processors.min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN);
+        Self { max_pairs: 4_000_000, search_threads }
     }
 }
+
+/// How many threads search by default at most.
+const MOST_THREADS: usize = 4;
 
 impl ViewConfig {
     /// These limits with some of them changed.

@@ -32,11 +32,11 @@ pub enum Conflict {
         /// The cosine similarity of the embeddings.
         cosine: f64,
     },
-    /// Type 3: concurrent versions of one id.
+    /// Type 3: concurrent versions of one id that do not all [say the same](crate::Pattern::says_same).
     Siblings {
         /// The id.
         id: String,
-        /// How many versions there are.
+        /// How many versions there are, equal ones included.
         siblings: usize,
         /// How much they [agree](crate::Vote::agreement), 0 to 1.
         agreement: f64,
@@ -68,15 +68,17 @@ impl Conflict {
     }
 }
 
-/// How many conflicts there are, by type.
+/// How many conflicts there are, by type, and what is made of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConflictCounts {
     /// Pairs with the same core.
     pub type1: usize,
     /// Pairs with similar meanings.
     pub type2: usize,
-    /// Patterns with several versions.
+    /// Patterns with several versions that say different things.
     pub type3: usize,
+    /// Patterns with several versions that all say the same: replicas of one pattern, and no conflicts.
+    pub replicated: usize,
     /// Pairs that contest episodes.
     pub type4: usize,
     /// Components of type 1 that are merged into one item each.

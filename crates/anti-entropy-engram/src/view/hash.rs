@@ -30,7 +30,7 @@ impl SemanticView {
     /// allocates no strings.
     fn hash_conflicts(&self, slot: usize, bytes: &mut Canonical) {
         let held = self.patterns.get(slot);
-        if held.base.siblings > 1 {
+        if held.base.is_conflict() {
             bytes.0.update([3]);
             bytes.string(&held.id);
             bytes.count(held.base.siblings);

@@ -4,7 +4,7 @@ use anti_entropy::value::PartHash;
 use chrono::{DateTime, Utc};
 
 use crate::resolve::{Mean, by_certainty, lowered};
-use crate::{Embedding, Episodes, Pattern, SemanticPattern};
+use crate::{Embedding, Episodes, Pattern, SemanticPattern, VIEW_MARK};
 
 /// An item of a view: a pattern, or several patterns that are merged.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,16 @@ impl ViewItem {
         &self.patterns
     }
 
+    /// The item's name: the first of [`patterns`](Self::patterns).
+    pub fn name(&self) -> &str {
+        &self.patterns[0]
+    }
+
+    /// The id under which recall keeps the item: [`VIEW_MARK`](crate::VIEW_MARK) and the [name](Self::name).
+    pub fn recall_id(&self) -> String {
+        recall_id(self.name())
+    }
+
     /// The embedding: that of its pattern, or the mean of those that are merged, weighted by confidence.
     pub fn embedding(&self) -> &Embedding {
         &self.embedding
@@ -91,11 +101,17 @@ impl ViewItem {
     }
 }
 
-/// An item as a pattern of engram, with the item's name as its id.
+/// The id under which recall keeps the item of this name.
+pub(super) fn recall_id(name: &str) -> String {
+    format!("{VIEW_MARK}{name}")
+}
+
+/// An item as a pattern of engram, for recall. Its id is the [`recall_id`](ViewItem::recall_id), by which it is recognised and
+/// refused if it comes back in a snapshot.
 impl From<&ViewItem> for SemanticPattern {
     fn from(item: &ViewItem) -> Self {
         Self {
-            id: item.patterns[0].clone(),
+            id: item.recall_id(),
             embedding: item.embedding.to_vec(),
             source_episodes: item.episodes.iter().map(str::to_owned).collect(),
             strength: item.strength,

@@ -12,7 +12,13 @@ const ROWS: usize = 4;
 /// How many queries share one pass over the rows: those of 768 dimensions fit into a cache of 256 KiB.
 pub(super) const QUERIES: usize = 64;
 
+/// In how many stages a dot product is taken. After each but the last one it may be clear that it stays below the floor.
+const STAGES: usize = 4;
+
 type Chunk = [f32; LANES];
+
+/// The lengths of what is left of a row after each stage but the last one, rounded up.
+type Tails = [f32; STAGES - 1];
 
 /// The unit vectors of the embeddings of one dimension, a row each, without gaps.
 ///
@@ -23,16 +29,21 @@ type Chunk = [f32; LANES];
 /// unit vectors (Cauchy-Schwarz). All in all that is little more than (n + 2)u. The [`margin`] is 4 (n + 8)u: room for what
 /// underflows, for the rounding of the floor itself, and for the exact cosine's own rounding of some 2⁻⁴⁴. (Near
 /// n = 2²⁴ too: no term goes through more than n / 8 + 8 additions, a lane and the sum of lanes, and the bound is of these.)
+///
+/// Most rows are left out after a part of the terms. What the terms left can add is at most the product of the lengths of the two
+/// vectors' ends (Cauchy-Schwarz again). These lengths are rounded up by more than their error, and the sum of the first terms
+/// is off by no more than the whole, so that the same margin covers it.
 #[derive(Clone, Debug)]
 pub(super) struct Matrix {
     chunks_per_row: usize,
     chunks: Vec<Chunk>,
+    tails: Vec<Tails>,
     owners: Vec<Slot>,
 }
 
 impl Matrix {
     fn new(dimension: usize) -> Self {
-        Self { chunks_per_row: dimension.div_ceil(LANES), chunks: Vec::new(), owners: Vec::new() }
+        Self { chunks_per_row: dimension.div_ceil(LANES), chunks: Vec::new(), tails: Vec::new(), owners: Vec::new() }
     }
 
     /// Appends a row for a vector of this length. Returns the row's number.
@@ -49,7 +60,13 @@ impl Matrix {
             self.chunks.push(chunk);
         }
         self.owners.push(owner);
-        self.owners.len() - 1
+        let row = self.owners.len() - 1;
+        self.tails.push(tails(self.row(row), self.chunks_per_stage()));
+        row
+    }
+
+    fn chunks_per_stage(&self) -> usize {
+        self.chunks_per_row.div_ceil(STAGES).max(1)
     }
 
     /// Removes a row. The last row takes its place; returns the owner of that row, unless the removed row was the last.
@@ -57,6 +74,7 @@ impl Matrix {
         let (width, last) = (self.chunks_per_row, self.owners.len() - 1);
         self.chunks.copy_within(last * width.., row * width);
         self.chunks.truncate(last * width);
+        self.tails.swap_remove(row);
         self.owners.swap_remove(row);
         self.owners.get(row).copied()
     }
@@ -72,9 +90,10 @@ impl Matrix {
         let Some(last) = queries.clone().last() else { return found };
         for first in (0..last).step_by(ROWS) {
             let rows: [usize; ROWS] = std::array::from_fn(|i| (first + i).min(last));
-            let vectors = rows.map(|row| self.row(row));
+            let vectors = rows.map(|row| Row { chunks: self.row(row), tails: &self.tails[row] });
             for (query, found) in queries.clone().zip(&mut found).filter(|(query, _)| *query > first) {
-                let dots = dots(vectors, self.row(query));
+                let asked = Row { chunks: self.row(query), tails: &self.tails[query] };
+                let Some(dots) = dots(vectors, asked, self.chunks_per_stage(), floor) else { continue };
                 let near = rows.into_iter().zip(dots).filter(|(row, dot)| *row < query && *dot >= floor);
                 found.extend(near.map(|(row, _)| self.owners[row]));
             }
@@ -83,19 +102,53 @@ impl Matrix {
     }
 }
 
-/// The dot products of four vectors with one.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    chunks: &'a [Chunk],
+    tails: &'a Tails,
+}
+
+/// The dot products of four vectors with one; `None` if it is clear early that all of them are below the floor.
 #[inline]
-fn dots(rows: [&[Chunk]; ROWS], query: &[Chunk]) -> [f32; ROWS] {
+fn dots(rows: [Row<'_>; ROWS], query: Row<'_>, chunks_per_stage: usize, floor: f32) -> Option<[f32; ROWS]> {
     let mut sums = [[0.0; LANES]; ROWS];
+    let mut left = rows.map(|row| row.chunks);
+    for (stage, query_part) in query.chunks.chunks(chunks_per_stage).enumerate() {
+        add_products(&mut sums, left, query_part);
+        left = left.map(|row| &row[query_part.len()..]);
+        let Some(tail) = query.tails.get(stage).filter(|_| !left[0].is_empty()) else { continue };
+        let may_be_near = |(sums, row): (&Chunk, &Row<'_>)| total(sums) + row.tails[stage] * tail >= floor;
+        if !sums.iter().zip(&rows).any(may_be_near) {
+            return None;
+        }
+    }
+    Some(sums.map(|sums| total(&sums)))
+}
+
+/// Adds the products of a part of four vectors with a part of one.
+#[inline]
+fn add_products(sums: &mut [Chunk; ROWS], rows: [&[Chunk]; ROWS], query: &[Chunk]) {
     let [a, b, c, d] = rows;
+    let mut local = *sums;
     for ((((query, a), b), c), d) in query.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (sums, row) in sums.iter_mut().zip([a, b, c, d]) {
+        for (sums, row) in local.iter_mut().zip([a, b, c, d]) {
             for lane in 0..LANES {
                 sums[lane] += row[lane] * query[lane];
             }
         }
     }
-    sums.map(|sums| total(&sums))
+    *sums = local;
+}
+
+/// The lengths of what is left of a row after each stage.
+fn tails(row: &[Chunk], chunks_per_stage: usize) -> Tails {
+    std::array::from_fn(|stage| {
+        let left = row.get((stage + 1) * chunks_per_stage..).unwrap_or_default();
+        let square: f64 = left.iter().flatten().map(|component| f64::from(*component) * f64::from(*component)).sum();
+        #[expect(clippy::cast_possible_truncation, reason = "it is rounded up right after")]
+        let length = square.sqrt() as f32;
+        length * (1.0 + 4.0 * f32::EPSILON)
+    })
 }
 
 /// The sum of all lanes. Not inlined: seeing it, the compiler would keep sums of four rows in one register, and shuffle each

@@ -37,7 +37,8 @@
 //! # Definition
 //!
 //! **Base patterns.** Each id has one base pattern. If the id has a single version, that is the base pattern. Several versions
-//! are a conflict of **type 3**, and the space's [`Resolution`](crate::Resolution) makes the base pattern of them; with
+//! that do not all [say the same](crate::Pattern::says_same) are a conflict of **type 3**. Those that do are *replicated*: several
+//! nodes consolidated the same episodes. The space's [`Resolution`](crate::Resolution) makes the base pattern of them; with
 //! [`KeepAll`](crate::Resolution::KeepAll), which resolves nothing, [`vote`](crate::vote) does. The agreement that the conflict
 //! reports is always that of the vote.
 //!
@@ -100,6 +101,7 @@ mod matrix;
 mod merging;
 mod numbers;
 mod patterns;
+mod recall;
 mod relation;
 mod semantic_view;
 
@@ -107,4 +109,5 @@ pub use self::config::{FollowError, ViewConfig, ViewError};
 pub use self::conflict::{Conflict, ConflictCounts};
 pub use self::hash::ViewHash;
 pub use self::item::ViewItem;
+pub use self::recall::{RecallChanges, RecallFeed};
 pub use self::semantic_view::SemanticView;

@@ -15,6 +15,8 @@ use crate::{Pattern, Resolution, vote};
 pub(super) struct Base {
     pub(super) pattern: Pattern,
     pub(super) siblings: usize,
+    /// Whether all versions say the same.
+    pub(super) same: bool,
     /// The [agreement](crate::Vote::agreement) of the versions; 1 if there is only one.
     pub(super) agreement: f64,
 }
@@ -27,8 +29,20 @@ impl Base {
             [_] => None,
             several => resolution.resolve(&entry.key, several),
         };
+        let first = &entry.siblings.first()?.value;
+        let same = entry.siblings.iter().all(|sibling| sibling.value.says_same(first));
         let pattern = Pattern { id: entry.key.clone(), ..resolved.unwrap_or(voted.pattern) };
-        Some(Self { pattern, siblings: entry.siblings.len(), agreement: voted.agreement })
+        Some(Self { pattern, siblings: entry.siblings.len(), same, agreement: voted.agreement })
+    }
+
+    /// Whether it is a conflict of type 3.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.siblings > 1 && !self.same
+    }
+
+    /// Whether several nodes say the same.
+    pub(super) fn is_replicated(&self) -> bool {
+        self.siblings > 1 && self.same
     }
 
     /// Whether it has the same relations to other patterns.

@@ -120,6 +120,13 @@ impl SemanticView {
         behind
     }
 
+    /// The patterns that several nodes hold and all say the same of, each with the number of these versions, in ascending order
+    /// of their ids. They are no conflicts, and their confidence is what each node says.
+    pub fn replicated(&self) -> impl Iterator<Item = (&str, usize)> {
+        let held = self.patterns.iter().map(|slot| self.patterns.get(slot));
+        held.filter(|held| held.base.is_replicated()).map(|held| (&*held.id, held.base.siblings))
+    }
+
     /// How many conflicts there are, by type. O(1)
     pub fn counts(&self) -> ConflictCounts {
         self.counts
@@ -134,7 +141,7 @@ impl SemanticView {
 }
 
 fn siblings_conflict(held: &HeldPattern) -> Option<Conflict> {
-    (held.base.siblings > 1).then(|| Conflict::Siblings {
+    held.base.is_conflict().then(|| Conflict::Siblings {
         id: held.id.to_string(),
         siblings: held.base.siblings,
         agreement: held.base.agreement,

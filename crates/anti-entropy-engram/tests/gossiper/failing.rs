@@ -1,5 +1,6 @@
 //! Rebuilds over stores that fail.
 
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{Error, GossipConfig, KeyHash, KeyRange, MemoryStore, Store};
 use anti_entropy_engram::Pattern;
-use anti_entropy_engram::gossiper::Vanished;
+use anti_entropy_engram::gossiper::{GossiperConfig, RebuildProgress, Vanished};
 
 use crate::cluster::{counts, held, open, pattern, seed, snapshot, space, start, versions};
 
@@ -89,4 +90,33 @@ fn a_rebuild_that_fails_changes_nothing_and_the_next_makes_up_for_it() {
     let operations = (1..1000).find(|fails_at| !rebuild_twice(*fails_at)).unwrap();
     // Two to follow the store, two for each of four changes, a commit; then those of pushes, whose failures are events.
     assert!(operations > 2 + 2 * 4, "{operations}");
+}
+
+/// The same in steps of one pattern: what a failed step did not do, it does when it is tried again.
+#[test]
+fn a_step_that_fails_is_tried_again() {
+    for fails_at in 1..40 {
+        let fuse = Fuse::default();
+        let store = Failing { store: MemoryStore::new(), fuse: fuse.clone() };
+        let config = GossiperConfig::default().with(|config| config.max_step = NonZeroUsize::MIN);
+        let mut node = open(0, 1, space(), store, seed(1), config, start());
+        node.rebuild_from_snapshot(&snapshot(["a", "b", "c", "e"].map(|id| pattern(id, 10))), start()).unwrap();
+        node.engine_mut().delete(&"e".to_string(), start()).unwrap();
+        let next = snapshot([pattern("a", 11), pattern("b", 10), pattern("d", 10), pattern("e", 10)]);
+        let prepared = node.preparer().prepare(&next);
+        node.begin_rebuild(prepared, Vanished::Delete);
+        fuse.0.store(fails_at, Ordering::Relaxed);
+        let mut failures = 0;
+        let rebuilt = loop {
+            match node.continue_rebuild(start()) {
+                Ok(RebuildProgress::Finished(rebuilt)) => break rebuilt,
+                Ok(progress) => assert_eq!(progress, RebuildProgress::Ongoing),
+                Err(_) => failures += 1,
+            }
+        };
+        assert!(failures <= 1);
+        assert!(fails_at > 3 || failures == 1, "operation {fails_at}");
+        assert_eq!((counts(&rebuilt), rebuilt.generation), ([2, 2, 1, 0, 0], 2), "operation {fails_at}");
+        assert_eq!(held(&node), versions(&[("a", 0, 11), ("b", 0, 10), ("d", 0, 10)]));
+    }
 }

@@ -1,10 +1,12 @@
 //! Arbitrary histories of rebuilds, deletes, crashes and restored backups end with one version a node.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use anti_entropy::GossipConfig;
 use anti_entropy_engram::ConsolidationSnapshot;
-use anti_entropy_engram::gossiper::Vanished;
+use anti_entropy_engram::gossiper::{GossiperConfig, RebuildProgress, Vanished};
 use proptest::prelude::*;
 
 use crate::cluster::{Cluster, Disk, MINUTE, counts, held, name, pattern, snapshot};
@@ -57,7 +59,12 @@ impl History {
                 let patterns = IDS.iter().zip(ids).filter_map(|(id, percent)| Some(pattern(id, percent?)));
                 self.snapshots[node] = snapshot(patterns);
                 let vanished = if delete { Vanished::Delete } else { Vanished::Keep };
-                cluster.nodes[node].rebuild_with(&self.snapshots[node], vanished, now).unwrap();
+                // One of the nodes writes its snapshots a pattern at a time.
+                if node == 0 {
+                    rebuild_in_steps(cluster, &self.snapshots[node], vanished);
+                } else {
+                    cluster.nodes[node].rebuild_with(&self.snapshots[node], vanished, now).unwrap();
+                }
             }
             Step::Delete(node, id) => {
                 drop(cluster.nodes[node].engine_mut().delete(&IDS[id].to_string(), now).unwrap());
@@ -68,6 +75,15 @@ impl History {
             Step::Wipe(node) => restart(cluster, node, Disk::default()),
             Step::Pass(seconds) => drop(cluster.run(MINUTE * u32::from(seconds) / 60, |_| false)),
         }
+    }
+}
+
+/// Time passes between the steps, in which things arrive.
+fn rebuild_in_steps(cluster: &mut Cluster, snapshot: &ConsolidationSnapshot, vanished: Vanished) {
+    let prepared = cluster.nodes[0].preparer().prepare(snapshot);
+    cluster.nodes[0].begin_rebuild(prepared, vanished);
+    while cluster.nodes[0].continue_rebuild(cluster.now).unwrap() == RebuildProgress::Ongoing {
+        cluster.run(Duration::from_millis(3), |_| false);
     }
 }
 
@@ -98,7 +114,8 @@ proptest! {
 
     #[test]
     fn every_history_ends_with_one_version_a_node(steps in prop::collection::vec(step(), 1..40)) {
-        let mut cluster = Cluster::new(NODES, GossipConfig::lan());
+        let config = GossiperConfig::from(GossipConfig::lan()).with(|config| config.max_step = NonZeroUsize::MIN);
+        let mut cluster = Cluster::new(NODES, config);
         cluster.lost_percent = 10;
         let backups = vec![Disk::default(); NODES];
         let mut history = History { cluster, snapshots: vec![snapshot([]); NODES], backups };

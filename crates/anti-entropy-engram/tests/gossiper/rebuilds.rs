@@ -1,9 +1,10 @@
 //! What a rebuild writes, keeps, deletes and refuses, at one node and beside others.
 
 use anti_entropy::{GossipConfig, MemoryStore, Opening, ReplicaConfig};
-use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, Vanished};
+use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, GossiperConfig, UpdateSource, Vanished};
 use anti_entropy_engram::{
-    ConsolidationSnapshot, Encoding, MemorySpace, OpenError, Pattern, PatternField, PatternProblem, SemanticPattern,
+    ConsolidationSnapshot, Encoding, Input, MemorySpace, OpenError, Pattern, PatternField, PatternProblem,
+    SemanticPattern,
 };
 use chrono::DateTime;
 
@@ -166,14 +167,15 @@ fn invalid() -> Vec<(SemanticPattern, PatternField, PatternProblem)> {
     ]
 }
 
-/// A gossiper with short limits for keys and values.
+/// A strict gossiper with short limits for keys and values.
 fn narrow() -> ConsolidationGossiper {
     let config = ReplicaConfig::default().with(|config| {
         config.max_key_bytes = 50;
         config.max_value_bytes = 1000;
     });
     let opening = Opening::from(seed(1)).with(|changed| changed.config = config);
-    open(0, 1, space(), MemoryStore::new(), opening, GossipConfig::default(), start())
+    let strict = GossiperConfig::default().with(|config| config.input = Input::Strict);
+    open(0, 1, space(), MemoryStore::new(), opening, strict, start())
 }
 
 #[test]
@@ -221,11 +223,15 @@ fn what_is_no_number_is_refused_also_where_the_encoding_held_a_zero() {
 fn of_two_patterns_with_one_id_the_first_counts() {
     let mut node = alone();
     let twice = snapshot([pattern("a", 10), pattern("b", 10), pattern("a", 11)]);
-    for (written, unchanged) in [(2, 0), (0, 2)] {
+    // It is told once.
+    for (written, unchanged, told) in [(2, 0, 1), (0, 2, 0)] {
         let rebuilt = node.rebuild_from_snapshot(&twice, start()).unwrap();
-        assert_eq!(counts(&rebuilt), [written, unchanged, 0, 0, 1]);
-        let problem = PatternProblem::Repeated { value: "a".to_string() };
-        assert_eq!((rebuilt.refused[0].field, &rebuilt.refused[0].problem), (PatternField::Id, &problem));
+        assert_eq!(counts(&rebuilt), [written, unchanged, 0, 0, told]);
+        for refused in &rebuilt.refused {
+            let problem = PatternProblem::Repeated { value: "a".to_string() };
+            assert_eq!((refused.field, &refused.problem), (PatternField::Id, &problem));
+        }
+        assert_eq!(node.status(start()).refused_patterns, 1);
         assert_eq!(held(&node), versions(&[("a", 0, 10), ("b", 0, 10)]));
     }
 }
@@ -239,7 +245,7 @@ fn hints_say_what_is_pushed_first_and_are_used_up() {
         novelty: 0.0,
         generated_at: DateTime::UNIX_EPOCH,
         snapshot_generated_at: DateTime::UNIX_EPOCH,
-        source: "scheduler".to_string(),
+        source: UpdateSource::Scheduler,
     };
     let never = std::time::Duration::from_secs(1_000_000);
     let config = GossipConfig::default().with(|config| {

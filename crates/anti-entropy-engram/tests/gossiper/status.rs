@@ -1,10 +1,12 @@
 //! What an operator sees.
 
 use anti_entropy::GossipConfig;
-use anti_entropy_engram::view::ConflictCounts;
+use anti_entropy_engram::SemanticPattern;
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, Vanished};
+use anti_entropy_engram::view::{ConflictCounts, SemanticView, ViewConfig};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, MINUTE, name, pattern, snapshot};
+use crate::cluster::{Cluster, MINUTE, name, pattern, snapshot, space};
 
 #[test]
 fn a_status_is_json_for_an_endpoint() {
@@ -12,7 +14,7 @@ fn a_status_is_json_for_an_endpoint() {
     let now = cluster.now;
     let fresh = serde_json::to_value(cluster.nodes[0].status(now)).unwrap();
     assert_eq!(fresh["last_merge"], Value::Null);
-    assert_eq!(fresh["conflicts"], json!({"type3": 0, "view": null}));
+    assert_eq!(fresh["conflicts"], json!({"type3": 0, "replicated": 0, "view": null}));
     assert_eq!(fresh["peers"][0]["lag_seconds"], Value::Null);
     assert_eq!(fresh["snapshot_generated_at"], Value::Null);
 
@@ -40,7 +42,7 @@ fn a_status_is_json_for_an_endpoint() {
         "snapshot_generated_at": "1970-01-01T00:00:00Z",
         "patterns": 1,
         "refused_patterns": 1,
-        "conflicts": {"type3": 1, "view": status.conflicts.view},
+        "conflicts": {"type3": 1, "replicated": 0, "view": status.conflicts.view},
         "last_merge": shown["last_merge"],
         "bytes_sent": status.bytes_sent,
         "bytes_received": status.bytes_received,
@@ -57,4 +59,60 @@ fn a_status_is_json_for_an_endpoint() {
     });
     assert_eq!(shown, expected);
     assert_eq!(shown["conflicts"]["view"]["type1"], 4);
+}
+
+/// Replicas of the same episodes make the same patterns on each node.
+#[test]
+fn what_several_nodes_say_alike_is_replicated_and_no_conflict() {
+    let mut cluster = Cluster::new(3, GossipConfig::lan());
+    let alike = ["a", "b", "c"].map(|id| pattern(id, 50));
+    for node in 0..3 {
+        cluster.rebuild(node, &snapshot(alike.clone()));
+    }
+    cluster.converge();
+    let conflicts = |cluster: &mut Cluster| -> Vec<[usize; 2]> {
+        let now = cluster.now;
+        let status = |node: &mut ConsolidationGossiper| node.status(now).conflicts;
+        cluster.nodes.iter_mut().map(status).map(|conflicts| [conflicts.type3, conflicts.replicated]).collect()
+    };
+    assert_eq!(conflicts(&mut cluster), [[0, 3]; 3]);
+    let mut view = SemanticView::new(space(), ViewConfig::default()).unwrap();
+    view.follow(cluster.nodes[0].engine_mut().replica_mut()).unwrap();
+    assert_eq!((view.counts().type3, view.counts().replicated), (0, 3));
+    assert_eq!(view.replicated().collect::<Vec<_>>(), [("a", 3), ("b", 3), ("c", 3)]);
+    assert!(view.items().all(|item| item.base_confidence() == 0.5), "nothing is lowered");
+
+    // One node differs in one pattern, by one field each time; then agrees again; then deletes its version.
+    let changes: [fn(&mut SemanticPattern); 5] = [
+        |pattern| pattern.embedding[3] = 9.0,
+        |pattern| drop(pattern.source_episodes.pop()),
+        |pattern| pattern.strength = 0.25,
+        |pattern| pattern.schema_confidence = 0.25,
+        |pattern| pattern.last_consolidated = chrono::DateTime::from_timestamp(1, 1).unwrap(),
+    ];
+    for change in changes {
+        let mut differing = alike.clone();
+        change(&mut differing[1]);
+        cluster.rebuild(1, &snapshot(differing));
+        // The node that wrote it knows at once.
+        let now = cluster.now;
+        assert_eq!(cluster.nodes[1].status(now).conflicts.type3, 1);
+        cluster.converge();
+        assert_eq!(conflicts(&mut cluster), [[1, 2]; 3]);
+        view.follow(cluster.nodes[0].engine_mut().replica_mut()).unwrap();
+        assert_eq!((view.counts().type3, view.counts().replicated), (1, 2));
+        cluster.rebuild(1, &snapshot(alike.clone()));
+        cluster.converge();
+        assert_eq!(conflicts(&mut cluster), [[0, 3]; 3]);
+    }
+    let now = cluster.now;
+    for node in [1, 2] {
+        cluster.nodes[node].rebuild_with(&snapshot(alike[1..].to_vec()), Vanished::Delete, now).unwrap();
+    }
+    cluster.converge();
+    assert_eq!(conflicts(&mut cluster), [[0, 2]; 3]);
+    // After a restart it is known as before.
+    let (disk, opening) = (cluster.disks[0].clone(), cluster.fresh_seed());
+    cluster.restart(0, disk, opening);
+    assert_eq!(conflicts(&mut cluster)[0], [0, 2]);
 }

@@ -40,7 +40,10 @@ fn type_1_is_merged_and_the_surest_decides() {
     assert_eq!((item.strength(), item.last_consolidated()), (0.9, time));
     assert_eq!((item.confidence(), item.base_confidence()), (0.75, 0.75));
     let engram = SemanticPattern::from(item);
-    assert_eq!((engram.id.as_str(), engram.embedding, engram.schema_confidence), ("a", vec![0.25, 1.0, 1.0], 0.75));
+    assert_eq!(
+        (engram.id.as_str(), engram.embedding, engram.schema_confidence),
+        ("cluster-view:a", vec![0.25, 1.0, 1.0], 0.75)
+    );
     let [Conflict::SameCore { a, b, overlap, cosine, resolved: true }] = &view.conflicts().collect::<Vec<_>>()[..]
     else {
         panic!("one conflict of type 1: {:?}", view.conflicts().collect::<Vec<_>>());

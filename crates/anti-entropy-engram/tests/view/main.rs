@@ -13,7 +13,9 @@ mod examples;
 mod incremental;
 mod limits;
 mod real;
+mod recall;
 mod reference;
+mod search;
 mod speed;
 
 use std::collections::BTreeMap;

@@ -19,7 +19,8 @@ pub(crate) fn all() -> (MemorySpace, Set) {
 fn the_conflicts_of_five_nodes_are_what_was_measured() {
     let (space, set) = all();
     let view = view_of(&space, &set);
-    let expected = ConflictCounts { type1: 92, type2: 233, type3: 0, type4: 117, merged: 22, unresolved: 11 };
+    let expected =
+        ConflictCounts { type1: 92, type2: 233, type3: 0, replicated: 0, type4: 117, merged: 22, unresolved: 11 };
     assert_eq!((set.len(), view.counts()), (169, expected));
     assert_defined(&view, &space, &set);
 }
@@ -47,7 +48,8 @@ fn the_view_has_the_same_bits_in_every_build() {
 fn the_conflicts_of_each_pattern_are_all_conflicts() {
     let (space, mut set) = all();
     let (first, versions) = set.iter().next().map(|(id, all)| (id.clone(), all.clone())).unwrap();
-    set.insert(first, vec![versions[0].clone(), version(2, versions[0].value.clone())]);
+    let surer = SemanticPattern { schema_confidence: 1.0, ..SemanticPattern::from(&versions[0].value) };
+    set.insert(first, vec![versions[0].clone(), version(2, Pattern::new(&surer, "other", &space).unwrap())]);
     let view = view_of(&space, &set);
     let names = |conflict: &Conflict| match conflict {
         Conflict::Siblings { id, .. } => vec![id.clone()],

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anti_entropy::{Replicated, Resolver};
+use anti_entropy::{Replicated, Resolver, Version};
 use anti_entropy_engram::view::{Conflict, SemanticView, ViewItem};
 use anti_entropy_engram::{Encoding, MemorySpace, Pattern, SemanticPattern, Thresholds, vote};
 use sha2::{Digest, Sha256};
@@ -45,6 +45,12 @@ pub(crate) fn assert_defined(view: &SemanticView, space: &MemorySpace, set: &Set
     let of_kind = |kind| conflicts.iter().filter(|conflict| conflict.kind() == kind).count();
     let counts = view.counts();
     assert_eq!([counts.type1, counts.type2, counts.type3, counts.type4], [1, 2, 3, 4].map(of_kind));
+    let replicated: Vec<(&str, usize)> = set
+        .iter()
+        .filter(|(_, siblings)| siblings.len() > 1 && say_the_same(siblings))
+        .map(|(id, siblings)| (id.as_str(), siblings.len()))
+        .collect();
+    assert_eq!((view.replicated().collect::<Vec<_>>(), counts.replicated), (replicated.clone(), replicated.len()));
     let merged = items.iter().filter(|item| item.members.len() > 1).count();
     assert_eq!((counts.merged, counts.unresolved), (merged, unresolved.len()));
     assert_eq!(view.hash().to_bytes(), hash(&items, &conflicts), "hash");
@@ -55,7 +61,8 @@ fn fields(item: &ViewItem) -> (Vec<String>, SemanticPattern, Encoding, f32) {
 }
 
 fn expected_fields(item: &Item) -> (Vec<String>, SemanticPattern, Encoding, f32) {
-    let pattern = SemanticPattern { schema_confidence: item.confidence, ..SemanticPattern::from(&item.pattern) };
+    let id = format!("cluster-view:{}", item.members[0]);
+    let pattern = SemanticPattern { id, schema_confidence: item.confidence, ..SemanticPattern::from(&item.pattern) };
     (item.members.clone(), pattern, item.pattern.embedding().encoding(), item.pattern.confidence())
 }
 
@@ -206,7 +213,7 @@ fn factor(
 fn conflicts(set: &Set, pairs: &BTreeMap<(&String, &String), Pair>, items: &[Item]) -> Vec<Conflict> {
     let mut all = Vec::new();
     for (id, siblings) in set {
-        if siblings.len() > 1 {
+        if siblings.len() > 1 && !say_the_same(siblings) {
             let agreement = vote(siblings).unwrap().agreement;
             all.push(Conflict::Siblings { id: id.clone(), siblings: siblings.len(), agreement });
         }
@@ -221,6 +228,17 @@ fn conflicts(set: &Set, pairs: &BTreeMap<(&String, &String), Pair>, items: &[Ite
         }
     }
     all
+}
+
+/// Whether versions differ in nothing but their origins.
+fn say_the_same(siblings: &[Version<Pattern>]) -> bool {
+    let contents = |sibling: &Version<Pattern>| {
+        let value = &sibling.value;
+        let parts: Vec<Vec<u8>> = value.encode().parts.iter().map(|part| part.as_bytes().to_vec()).collect();
+        let numbers = (value.strength().to_bits(), value.confidence().to_bits());
+        (parts, value.embedding().encoding(), numbers, value.last_consolidated())
+    };
+    siblings.windows(2).all(|pair| contents(&pair[0]) == contents(&pair[1]))
 }
 
 /// As docs/protocol.md has it.

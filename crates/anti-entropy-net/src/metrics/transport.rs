@@ -75,7 +75,7 @@ fn counts(stats: &TransportStats) -> Vec<Count> {
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let name = anti_entropy::PeerId::from("node-1");
-/// let transport = Arc::new(TcpTransport::bind(TcpConfig::new(name.clone(), "127.0.0.1:0".parse()?)).await?);
+/// let transport = Arc::new(TcpTransport::bind(TcpConfig::new("test".parse()?, name.clone(), "127.0.0.1:0".parse()?)).await?);
 /// let counters = Arc::clone(&transport);
 /// let publishing = tokio::spawn(TransportMetrics::new("tcp", &name).run(move || counters.stats()));
 /// // Drive a replica over `transport`; at the end:

@@ -98,9 +98,13 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) ->
         Err(HelloError::OtherVersion) => Err(Status::OtherVersion),
         Err(HelloError::Malformed) => return Err(Malformed),
     };
-    let mut named = String::new();
+    let mut detail = String::new();
     let admitted = hello.and_then(|(incarnation, hello)| {
-        named = hello.from.to_string();
+        if hello.cluster != hub.config.cluster {
+            detail = hub.config.cluster.refuses(&hello.cluster);
+            return Err(Status::OtherCluster);
+        }
+        detail = hello.from.to_string();
         if hello.to != hub.config.name {
             return Err(Status::WrongReceiver);
         }
@@ -111,10 +115,10 @@ async fn greeted(hub: &Arc<Hub>, connection: &Connection, remote: SocketAddr) ->
     });
     let status = admitted.as_ref().err().copied().unwrap_or(Status::Accepted);
     if let Some(reason) = status.refusal() {
-        hub.stats.refuse(reason, remote, named);
+        hub.stats.refuse(reason, remote, detail);
     }
     // If the answer cannot be sent, the connection is broken, and the task that uses it notices.
-    let _ = answer(&mut writer, status).await;
+    let _ = answer(&mut writer, status, &hub.config.cluster).await;
     if admitted.is_ok() {
         hub.stats.count(|stats| stats.accepted += 1);
         let incarnation: Incarnation = hub.incarnation;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::checks::{name_fits, peers_fit};
+use crate::cluster_name::ClusterName;
 use crate::limits::TransportLimits;
 use crate::tls::TlsConfig;
 
@@ -17,6 +18,7 @@ use crate::tls::TlsConfig;
 /// use anti_entropy_net::{QuicConfig, TlsConfig, Trust};
 ///
 /// let written = r#"{
+///     "cluster": "production",
 ///     "name": "node-1",
 ///     "listen": "0.0.0.0:7001",
 ///     "peers": { "node-2": "node-2.example.net:7001", "node-3": "192.0.2.3:7001" },
@@ -30,17 +32,21 @@ use crate::tls::TlsConfig;
 ///
 /// let trust = Trust::Authorities("certificates/authority.pem".into());
 /// let tls = TlsConfig::new("certificates/node-1.pem", "certificates/node-1.key", trust);
-/// let config = QuicConfig::new("node-1".into(), "0.0.0.0:7001".parse().unwrap(), tls).with(|config| {
+/// let config = QuicConfig::new("production".parse()?, "node-1".into(), "0.0.0.0:7001".parse()?, tls).with(|config| {
 ///     config.peers.insert("node-2".into(), "node-2.example.net:7001".parse().unwrap());
 ///     config.peers.insert("node-3".into(), "192.0.2.3:7001".parse().unwrap());
 /// });
 /// assert_eq!(read, config);
 /// assert!(config.validate().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QuicConfig {
+    /// The name of the cluster. Connections between nodes of clusters with different names are refused, whatever
+    /// certificates they show.
+    pub cluster: ClusterName,
     /// This node's name, by which its peers know it: 1 to 255 bytes. With authorities, a DNS name.
     pub name: PeerId,
     /// The address to listen on. Port 0 takes any that is free; see [`local_addr`](crate::QuicTransport::local_addr).
@@ -67,8 +73,9 @@ pub struct QuicConfig {
 
 impl QuicConfig {
     /// A node without peers, with the default limits.
-    pub fn new(name: PeerId, listen: SocketAddr, tls: TlsConfig) -> Self {
+    pub fn new(cluster: ClusterName, name: PeerId, listen: SocketAddr, tls: TlsConfig) -> Self {
         Self {
+            cluster,
             name,
             listen,
             peers: BTreeMap::new(),
@@ -102,6 +109,10 @@ mod tests {
     use super::*;
     use crate::tls::Trust;
 
+    fn cluster() -> ClusterName {
+        ClusterName::new("test").unwrap()
+    }
+
     #[test]
     fn settings_that_make_no_sense_are_refused_by_name() {
         type Spoil = fn(&mut QuicConfig);
@@ -116,7 +127,7 @@ mod tests {
             ("peers", |config| drop(config.peers.insert("a".into(), config.listen.into()))),
         ];
         let tls = TlsConfig::new("a.pem", "a.key", Trust::Authorities("authority.pem".into()));
-        let good = QuicConfig::new("a".into(), ([0, 0, 0, 0], 0).into(), tls).with(|config| {
+        let good = QuicConfig::new(cluster(), "a".into(), ([0, 0, 0, 0], 0).into(), tls).with(|config| {
             config.peers = ["b", "c"].map(|name| (name.into(), config.listen.into())).into();
         });
         assert_eq!(good.validate(), Ok(()));

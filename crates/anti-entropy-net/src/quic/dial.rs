@@ -14,7 +14,7 @@ use super::refusal::refusal_reason;
 use super::streams::{FrameStream, WriteEnd, Writer, in_time};
 use crate::address::in_turn;
 use crate::backoff::Backoff;
-use crate::handshake::{Answer, Hello, greet_as};
+use crate::handshake::{Answer, Hello, Incarnation, greet_as, read_incarnation};
 use crate::peers::Destination;
 use crate::refusal::ConnectionRefusalReason;
 use crate::send_queue::Lane;
@@ -123,14 +123,19 @@ impl Link {
             return Err(io::Error::other("the certificate is not the peer's"));
         }
         match self.greet(&connection).await {
-            Ok(Answer::Accepted(incarnation)) => {
+            Ok((Answer::Accepted, incarnation)) => {
                 let registered = hub.register(self.to.peer.clone(), connection, incarnation, Opener::ThisNode);
                 let live = registered.map_err(|status| io::Error::other(format!("{status:?}")))?;
                 hub.stats.count(|stats| stats.connected += 1);
                 Ok(Some(live))
             }
-            Ok(Answer::Crossed) => Ok(None),
-            Ok(Answer::Refused(status)) => Err(io::Error::other(format!("the peer refused with status {status}"))),
+            Ok((Answer::Crossed, _)) => Ok(None),
+            Ok((Answer::OtherCluster(theirs), _)) => {
+                let detail = hub.config.cluster.refuses(&theirs);
+                hub.stats.refuse(ConnectionRefusalReason::OtherCluster, address, detail);
+                Err(io::Error::other("the peer is of another cluster"))
+            }
+            Ok((Answer::Refused(status), _)) => Err(io::Error::other(format!("the peer refused with status {status}"))),
             Err(error) => Err(match connection.close_reason() {
                 Some(reason) => self.failed(address, reason),
                 None => error,
@@ -138,10 +143,15 @@ impl Link {
         }
     }
 
-    async fn greet(&self, connection: &Connection) -> io::Result<Answer> {
-        let hello = Hello { from: self.hub.config.name.clone(), to: self.to.peer.clone() };
+    /// The answer of the peer, and its incarnation if it accepts.
+    async fn greet(&self, connection: &Connection) -> io::Result<(Answer, Incarnation)> {
+        let config = &self.hub.config;
+        let hello = Hello { cluster: config.cluster.clone(), from: config.name.clone(), to: self.to.peer.clone() };
         let (mut writer, mut reader) = connection.open_bi().await?;
-        greet_as((&mut writer, &mut reader), &hello, self.hub.incarnation).await
+        let answer = greet_as((&mut writer, &mut reader), &hello, self.hub.incarnation).await?;
+        let accepted = answer == Answer::Accepted;
+        let incarnation = if accepted { read_incarnation(&mut reader).await? } else { Incarnation::default() };
+        Ok((answer, incarnation))
     }
 
     fn failed(&self, address: SocketAddr, error: ConnectionError) -> io::Error {

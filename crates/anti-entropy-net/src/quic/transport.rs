@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_is_dialled_until_the_last_who_does_has_stopped() {
         let tls = TestAuthority::new().unwrap().issue("a").unwrap().config();
-        let config = QuicConfig::new("a".into(), ([127, 0, 0, 1], 0).into(), tls);
+        let config = QuicConfig::new("test".parse().unwrap(), "a".into(), ([127, 0, 0, 1], 0).into(), tls);
         let transport = QuicTransport::bind(config).await.unwrap();
         let (hub, peer) = (&transport.hub, PeerId::from("b"));
         let (older, newer) = (hub.dialling(&peer), hub.dialling(&peer));

@@ -33,4 +33,10 @@ pub enum AnnounceError {
         /// [`SwimLimits::max_spaces`](super::SwimLimits::max_spaces).
         max: usize,
     },
+    /// The number stands for all shared spaces.
+    #[error("the space {space} was refused: the number stands for all shared spaces; give the space another")]
+    Reserved {
+        /// [`Membership::ALL_SHARED`](super::Membership::ALL_SHARED).
+        space: u64,
+    },
 }

@@ -72,11 +72,24 @@ pub trait SpaceReplica: Send + Sync {
     /// [`HandleError`] if the engine does not take it. It is tried again later.
     async fn remove_peer(&self, peer: PeerId) -> Result<(), HandleError>;
 
-    /// The state that this replica announces.
+    /// The state that this replica announces, at once: it must not wait for an engine that is busy.
     ///
     /// # Errors
-    /// [`HandleError`] if the engine does not answer. The state that was announced before stays announced.
-    async fn announcement(&self) -> Result<StateDigest, HandleError>;
+    /// [`HandleError::Stopped`] once the engine has stopped; the space is not announced any more. After another error
+    /// the state that was announced before stays announced.
+    fn announced(&self) -> Result<StateDigest, HandleError>;
+
+    /// Makes these the peers, each with its zone, without waiting for an engine that is busy.
+    ///
+    /// # Errors
+    /// [`HandleError`] if that was not queued. It is tried again later.
+    fn post_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError>;
+
+    /// Passes on what a peer announces, without waiting for an engine that is busy.
+    ///
+    /// # Errors
+    /// [`HandleError`] if that was not queued. A later announcement makes up for it.
+    fn post_announced(&self, peer: PeerId, state: StateDigest) -> Result<(), HandleError>;
 }
 
 #[async_trait]
@@ -102,8 +115,18 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E>
         self.remove_peer(peer).await
     }
 
-    async fn announcement(&self) -> Result<StateDigest, HandleError> {
-        self.announcement().await
+    fn announced(&self) -> Result<StateDigest, HandleError> {
+        Ok(self.announced()?.state)
+    }
+
+    fn post_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError> {
+        self.post(move |driven, _| driven.as_mut().set_members(&members))
+    }
+
+    fn post_announced(&self, peer: PeerId, state: StateDigest) -> Result<(), HandleError> {
+        self.post(move |driven, now| {
+            driven.as_mut().handle_announcement(&peer, state, now);
+        })
     }
 }
 
@@ -140,7 +163,7 @@ pub async fn follow(
         views.insert(id, publish);
         tasks.spawn(Follower { id, space, membership: Arc::clone(&membership), done: View::default() }.run(view));
     }
-    let mut table = Table { routes, members: BTreeMap::new() };
+    let mut table = Table::new(routes);
     loop {
         let waited = timeout(membership.probe_interval(), membership.next_event()).await;
         if let Ok(None) = waited {
@@ -183,7 +206,7 @@ fn announced(views: &Views, peer: &PeerId, space: u64, state: StateDigest) {
 }
 
 /// The members, and which of them the transport has taken.
-struct Table {
+pub(super) struct Table {
     routes: Arc<dyn Routes>,
     members: BTreeMap<PeerId, Row>,
 }
@@ -203,7 +226,11 @@ impl Row {
 }
 
 impl Table {
-    fn set(&mut self, member: Member) {
+    pub(super) fn new(routes: Arc<dyn Routes>) -> Self {
+        Self { routes, members: BTreeMap::new() }
+    }
+
+    pub(super) fn set(&mut self, member: Member) {
         match self.members.get_mut(&member.name) {
             Some(row) => row.member = member,
             None => drop(self.members.insert(member.name.clone(), Row { member, taken: None, refused: None })),
@@ -211,16 +238,20 @@ impl Table {
     }
 
     fn remove(&mut self, peer: &PeerId, views: &Views) {
-        if self.members.remove(peer).is_some_and(|row| row.taken.is_some()) {
-            self.routes.remove_peer(peer);
-        }
+        self.forget(peer);
         for view in views.values() {
             view.send_if_modified(|view| view.announced.remove(peer).is_some());
         }
     }
 
-    /// Gives the transport the members that it does not have yet, and then the spaces those that it has.
-    fn publish(&mut self, views: &Views) {
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        if self.members.remove(peer).is_some_and(|row| row.taken.is_some()) {
+            self.routes.remove_peer(peer);
+        }
+    }
+
+    /// Gives the transport the members that it does not have yet.
+    pub(super) fn route(&mut self) {
         for (peer, row) in self.members.iter_mut().filter(|(_, row)| !row.is_routed()) {
             let address = row.member.transport;
             match self.routes.set_peer(peer.clone(), address) {
@@ -235,8 +266,18 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// The members that the transport has, each with its zone.
+    pub(super) fn zones(&self) -> BTreeMap<PeerId, Option<String>> {
         let routed = self.members.values().filter(|row| row.is_routed()).map(|row| &row.member);
-        let zones: BTreeMap<_, _> = routed.map(|member| (member.name.clone(), member.zone.clone())).collect();
+        routed.map(|member| (member.name.clone(), member.zone.clone())).collect()
+    }
+
+    /// Gives the transport the members that it does not have yet, and then the spaces those that it has.
+    fn publish(&mut self, views: &Views) {
+        self.route();
+        let zones = self.zones();
         for view in views.values() {
             view.send_if_modified(|view| {
                 let changed = view.zones != zones;
@@ -272,7 +313,7 @@ impl Follower {
 
     /// Brings the replica and its announcement up to date, until something fails.
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
-        let state = self.space.announcement().await?;
+        let state = self.space.announced()?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
         let _ = self.membership.announce(self.id, state);
         let gone = self.done.zones.keys().filter(|peer| !view.zones.contains_key(*peer)).cloned();

@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anti_entropy::PeerId;
 use anti_entropy::engine::StateDigest;
+use anti_entropy::summary::Root;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::runtime::Handle;
@@ -11,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::announce::Announcements;
+use super::announce::{ALL_SHARED, Announcements};
 use super::boot_id::BootId;
 use super::config::SwimConfig;
 use super::error::{AnnounceError, JoinError};
@@ -86,6 +89,10 @@ impl Membership {
         Ok(Self { local_addr, shared, orders, running, probe_interval, max_spaces })
     }
 
+    /// The number that no space has. What a member announces under it is its digest over all spaces that it shares with
+    /// this node.
+    pub const ALL_SHARED: u64 = ALL_SHARED;
+
     /// The address that this node listens on, with the port that was taken if the configuration left it open.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -112,9 +119,17 @@ impl Membership {
     /// Announces the state of this node's replica of a space, with all datagrams from now on.
     ///
     /// # Errors
-    /// [`AnnounceError::TooManySpaces`].
+    /// [`AnnounceError::TooManySpaces`] and [`AnnounceError::Reserved`].
     pub fn announce(&self, space: u64, state: StateDigest) -> Result<(), AnnounceError> {
         self.shared.announcements.set(space, state)
+    }
+
+    /// Announces to each of these nodes a digest over all spaces that are shared with it, in place of what was announced
+    /// so before; see [`SharedSpaces::digest`](anti_entropy::engine::SharedSpaces::digest). It comes first in each
+    /// datagram to the node, which is told it as [`Announced`](MembershipEvent::Announced) under
+    /// [`ALL_SHARED`](Self::ALL_SHARED).
+    pub fn announce_shared(&self, digests: BTreeMap<PeerId, Root>) {
+        self.shared.announcements.set_shared(digests);
     }
 
     /// Stops announcing the state of a space. Returns `false` if it was not announced.

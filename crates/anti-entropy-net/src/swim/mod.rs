@@ -38,6 +38,9 @@
 //! [`follow`] keeps the peers of a transport and of replicas equal to the members, so that applications need not handle
 //! the events.
 //!
+//! [`follow_shared`] does so for many replicas, each with an assignment of its own to some of the nodes, and announces one
+//! digest over all spaces that two nodes share.
+//!
 //! # What is protected, and what is not
 //!
 //! Datagrams are encrypted and authenticated with the cluster's key. Strangers learn only which nodes send how much to
@@ -92,7 +95,7 @@
 //! | announcements | bytes | |
 //! |---|---|---|
 //! | count | 1 | |
-//! | each: space | 8 | |
+//! | each: space | 8 | all ones: all spaces that the two share; protocol.md, "Spaces that two nodes share" |
 //! | each: state | 32 | |
 //!
 //! | message | bytes | |
@@ -144,6 +147,7 @@ mod detector;
 mod error;
 mod event;
 mod follow;
+mod follow_shared;
 mod header;
 mod hellos;
 mod identity;
@@ -171,6 +175,7 @@ pub use config::SwimConfig;
 pub use error::{AnnounceError, JoinError};
 pub use event::{Member, MembershipEvent};
 pub use follow::{Routes, SpaceReplica, follow};
+pub use follow_shared::{PlacedSpace, follow_shared};
 pub use key::{ClusterKey, KeyError};
 pub use limits::SwimLimits;
 pub use membership::Membership;

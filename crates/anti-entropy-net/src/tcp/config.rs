@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::checks::{is_loopback, name_fits, peers_fit};
+use crate::cluster_name::ClusterName;
 use crate::error::PeerError;
 use crate::limits::TransportLimits;
 #[cfg(feature = "tls")]
@@ -17,19 +18,23 @@ use crate::tls::TlsConfig;
 /// ```
 /// use anti_entropy_net::TcpConfig;
 ///
-/// let listen = "127.0.0.1:7001".parse().unwrap();
-/// let config = TcpConfig::new("node-1".into(), listen).with(|config| {
+/// let listen = "127.0.0.1:7001".parse()?;
+/// let config = TcpConfig::new("production".parse()?, "node-1".into(), listen).with(|config| {
 ///     config.peers = [("node-2".into(), "127.0.0.1:7002".parse().unwrap())].into();
 ///     config.limits.max_frame_bytes = 256 << 10;
 /// });
 /// assert!(config.validate().is_ok());
 /// let same: TcpConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
 /// assert_eq!(same, config);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TcpConfig {
+    /// The name of the cluster. Connections between nodes of clusters with different names are refused, whatever
+    /// certificates they show.
+    pub cluster: ClusterName,
     /// This node's name, by which its peers know it: 1 to 255 bytes. With TLS and authorities, a DNS name.
     pub name: PeerId,
     /// The address to listen on: a loopback address, unless `tls` or `allow_non_loopback` is set. Port 0 takes any that
@@ -64,8 +69,9 @@ pub struct TcpConfig {
 
 impl TcpConfig {
     /// A node without peers, with the default limits.
-    pub fn new(name: PeerId, listen: SocketAddr) -> Self {
+    pub fn new(cluster: ClusterName, name: PeerId, listen: SocketAddr) -> Self {
         Self {
+            cluster,
             name,
             listen,
             peers: BTreeMap::new(),
@@ -139,14 +145,20 @@ impl TcpConfig {
 mod tests {
     use super::*;
 
+    fn cluster() -> ClusterName {
+        ClusterName::new("test").unwrap()
+    }
+
     #[test]
     fn the_defaults_are_valid_and_fill_a_short_file() {
-        let written = r#"{ "name": "a", "listen": "127.0.0.1:0", "limits": { "max_peers": 7 } }"#;
+        let written = r#"{ "cluster": "test", "name": "a", "listen": "127.0.0.1:0", "limits": { "max_peers": 7 } }"#;
         let config: TcpConfig = serde_json::from_str(written).unwrap();
         assert!(config.validate().is_ok());
         assert_eq!(config.limits, TransportLimits { max_peers: 7, ..TransportLimits::default() });
         assert!(!config.allow_non_loopback && !config.accept_unknown_peers && config.peers.is_empty());
-        assert!(serde_json::from_str::<TcpConfig>(&written.replace("max_peers", "max_piers")).is_err());
+        for (what, instead) in [("max_peers", "max_piers"), (r#""cluster": "test", "#, ""), ("test", "a cluster")] {
+            assert!(serde_json::from_str::<TcpConfig>(&written.replace(what, instead)).is_err(), "{what}");
+        }
     }
 
     #[test]
@@ -164,7 +176,7 @@ mod tests {
             ("peers.b", |config| drop(config.peers.insert("b".into(), "192.0.2.1:1".parse().unwrap()))),
         ];
         let peers: BTreeMap<_, _> = ["b", "c"].map(|name| (name.into(), loopback.into())).into();
-        let good = TcpConfig::new("a".into(), loopback).with(|config| config.peers = peers);
+        let good = TcpConfig::new(cluster(), "a".into(), loopback).with(|config| config.peers = peers);
         assert_eq!(good.validate(), Ok(()));
         for (field, spoil) in spoils {
             assert_eq!(good.clone().with(spoil).validate().unwrap_err().field, field);
@@ -182,7 +194,7 @@ mod tests {
     #[test]
     fn with_tls_any_address_will_do_but_the_settings_of_tls_count() {
         let tls = TlsConfig::new("a.pem", "a.key", crate::tls::Trust::Authorities("authority.pem".into()));
-        let everywhere = TcpConfig::new("a".into(), ([0, 0, 0, 0], 0).into());
+        let everywhere = TcpConfig::new(cluster(), "a".into(), ([0, 0, 0, 0], 0).into());
         let config = everywhere.with(|config| config.tls = Some(tls.clone()));
         assert_eq!(config.validate(), Ok(()));
         let config = config.with(|config| config.tls = Some(tls.with(|tls| tls.key = "".into())));

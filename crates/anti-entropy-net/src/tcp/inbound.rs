@@ -115,10 +115,14 @@ impl Inbound {
                 return None;
             }
         };
-        let mut named = String::new();
+        let mut detail = String::new();
         let admitted = match read_hello(&mut channel.stream).await {
+            Ok(hello) if hello.cluster != self.config.cluster => {
+                detail = self.config.cluster.refuses(&hello.cluster);
+                Err(Status::OtherCluster)
+            }
             Ok(hello) => {
-                named = hello.from.to_string();
+                detail = hello.from.to_string();
                 self.check(&channel, hello.from, &hello.to)
             }
             Err(HelloError::OtherVersion) => Err(Status::OtherVersion),
@@ -130,9 +134,9 @@ impl Inbound {
         let status = admitted.as_ref().err().copied().unwrap_or(Status::Accepted);
         match status.refusal() {
             None => self.stats.count(|stats| stats.accepted += 1),
-            Some(reason) => self.stats.refuse(reason, remote, named),
+            Some(reason) => self.stats.refuse(reason, remote, detail),
         }
-        answer(&mut channel.stream, status).await.ok()?;
+        answer(&mut channel.stream, status, &self.config.cluster).await.ok()?;
         Some((admitted.ok()?, channel))
     }
 

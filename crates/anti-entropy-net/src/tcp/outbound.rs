@@ -13,7 +13,7 @@ use super::config::TcpConfig;
 use crate::address::in_turn;
 use crate::backoff::Backoff;
 use crate::frame::write_frame;
-use crate::handshake::greet;
+use crate::handshake::{Answer, Hello, greet};
 use crate::peers::Destination;
 use crate::refusal::ConnectionRefusalReason;
 use crate::send_queue::Lane;
@@ -103,8 +103,17 @@ impl Link {
             self.stats.refuse(ConnectionRefusalReason::WrongName, remote, self.to.peer.as_str());
             return Err(io::Error::other("the peer has another name"));
         }
-        greet(&mut channel.stream, &self.config.name, &self.to.peer).await.map_err(refuse)?;
-        Ok(channel)
+        let (cluster, from) = (self.config.cluster.clone(), self.config.name.clone());
+        let hello = Hello { cluster, from, to: self.to.peer.clone() };
+        match greet(&mut channel.stream, &hello).await.map_err(refuse)? {
+            Answer::Accepted => return Ok(channel),
+            Answer::OtherCluster(theirs) => {
+                let detail = self.config.cluster.refuses(&theirs);
+                self.stats.refuse(ConnectionRefusalReason::OtherCluster, remote, detail);
+            }
+            Answer::Crossed | Answer::Refused(_) => {}
+        }
+        Err(io::Error::other("the peer refused the connection"))
     }
 
     /// Drops the frames that wait, since they would be stale after the pause. Then waits for the next attempt.
@@ -179,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {
-        let mut config = TcpConfig::new("a".into(), ([127, 0, 0, 1], 0).into());
+        let mut config = TcpConfig::new("test".parse().unwrap(), "a".into(), ([127, 0, 0, 1], 0).into());
         config.limits.handshake_timeout = std::time::Duration::from_secs(2);
         let [silent, good] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
         let (silent, good) = (silent.await.unwrap(), good.await.unwrap());
@@ -194,7 +203,7 @@ mod tests {
         let answering = async {
             let (mut stream, _) = good.accept().await.unwrap();
             assert!(read_hello(&mut stream).await.is_ok());
-            answer(&mut stream, Status::Accepted).await.unwrap();
+            answer(&mut stream, Status::Accepted, &"test".parse().unwrap()).await.unwrap();
             stream
         };
         let dialling = timeout(link.config.limits.handshake_timeout, link.try_all(addresses, Instant::now()));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anti_entropy::{PeerId, Transport};
 use anti_entropy_net::{
-    ConnectionRefusal, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority, TlsConfig, TlsError,
-    TransportLimits, TransportStats,
+    ClusterName, ConnectionRefusal, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TestAuthority, TlsConfig,
+    TlsError, TransportLimits, TransportStats,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+pub(crate) fn cluster() -> ClusterName {
+    "test".parse().expect("a short name")
 }
 
 pub(crate) fn peer(name: &str) -> PeerId {
@@ -31,7 +35,7 @@ pub(crate) fn config(name: &str) -> TcpConfig {
         limits.reconnect_min = Duration::from_millis(5);
         limits.reconnect_max = Duration::from_millis(50);
     });
-    TcpConfig::new(peer(name), loopback()).with(|config| config.limits = limits)
+    TcpConfig::new(cluster(), peer(name), loopback()).with(|config| config.limits = limits)
 }
 
 pub(crate) async fn bind(config: TcpConfig) -> TcpTransport {
@@ -45,7 +49,7 @@ pub(crate) fn tls_config(authority: &TestAuthority, name: &str) -> TcpConfig {
 
 pub(crate) fn quic_config(authority: &TestAuthority, name: &str) -> QuicConfig {
     let tls = authority.issue(name).expect("a DNS name").config();
-    QuicConfig::new(peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)
+    QuicConfig::new(cluster(), peer(name), loopback(), tls).with(|quic| quic.limits = config(name).limits)
 }
 
 pub(crate) async fn bind_quic(config: QuicConfig) -> QuicTransport {
@@ -149,8 +153,8 @@ pub(crate) async fn deliver<T: Node>(from: &T, to_name: &str, to: &T, frame: &[u
 }
 
 pub(crate) fn hello(from: &str, to: &str) -> Vec<u8> {
-    let mut hello = b"AENT\x01".to_vec();
-    for name in [from, to] {
+    let mut hello = b"AENT\x02".to_vec();
+    for name in ["test", from, to] {
         hello.push(u8::try_from(name.len()).expect("a short name"));
         hello.extend_from_slice(name.as_bytes());
     }
@@ -164,7 +168,7 @@ pub(crate) async fn connect(to: &TcpTransport, from: &str, to_name: &str) -> (Tc
         stream.write_all(&hello(from, to_name)).await.expect("a hello fits any buffer");
         let mut answer = [0; 6];
         stream.read_exact(&mut answer).await.expect("an answer");
-        assert_eq!(answer[..5], *b"AENT\x01");
+        assert_eq!(answer[..5], *b"AENT\x02");
         (stream, answer[5])
     })
     .await
@@ -190,7 +194,7 @@ pub(crate) async fn let_in(listener: &TcpListener) -> TcpStream {
         let mut said = vec![0; hello("a", "b").len()];
         stream.read_exact(&mut said).await.expect("a hello");
         assert_eq!(said, hello("a", "b"));
-        stream.write_all(b"AENT\x01\x00").await.expect("the connection is open");
+        stream.write_all(b"AENT\x02\x00").await.expect("the connection is open");
         stream
     })
     .await

@@ -105,7 +105,7 @@ pub(crate) async fn greet_quic(connection: &Connection, from: &str, to: &str, in
     writer.write_all(&[incarnation; 8]).await.ok()?;
     let mut answer = [0; 6];
     in_time(reader.read_exact(&mut answer)).await.ok()?;
-    assert_eq!(answer[..5], *b"AENT\x01");
+    assert_eq!(answer[..5], *b"AENT\x02");
     if answer[5] == 0 {
         in_time(reader.read_exact(&mut [0; 8])).await.expect("the incarnation");
     }
@@ -123,7 +123,7 @@ pub(crate) async fn greet_tls(stream: &mut TlsStream<TcpStream>, from: &str, to:
     stream.flush().await.ok()?;
     let mut answer = [0; 6];
     in_time(stream.read_exact(&mut answer)).await.ok()?;
-    assert_eq!(answer[..5], *b"AENT\x01");
+    assert_eq!(answer[..5], *b"AENT\x02");
     Some(answer[5])
 }
 

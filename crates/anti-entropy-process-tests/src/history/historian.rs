@@ -138,7 +138,9 @@ impl Historian {
         }
         let Attempt { op_id, process, op, key, value, seen, .. } = attempt;
         let start = self.now;
-        self.records.push(Record::Op(Op { op_id, process, node: at, op, key, start, end, ok, value, dot, seen }));
+        let (node, timestamp) = (at, None);
+        let op = Op { op_id, process, node, op, key, start, end, ok, value, dot, seen, timestamp };
+        self.records.push(Record::Op(op));
     }
 
     /// Writes and deletes are in the history since they were attempted.
@@ -158,6 +160,7 @@ impl Historian {
                 value,
                 dot,
                 seen,
+                timestamp: None,
             }));
         }
     }

@@ -157,7 +157,8 @@ impl Driven {
     }
 
     fn refuse(&mut self, request: &Request, error: &Error) {
-        let alarm = if matches!(error, Error::Store(_) | Error::Stopped) { "store_failed" } else { "operation_failed" };
+        let alarm =
+            if matches!(error, Error::Store(_) | Error::Stopped { .. }) { "store_failed" } else { "operation_failed" };
         self.voice.say(Report::Alarm { alarm: alarm.to_owned(), detail: error.to_string() });
         self.done(request, Acknowledged::No, None, Vec::new());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anti_entropy::clock::{RandomnessUnavailable, Seed};
 use anti_entropy::{Continuity, Handle, Marker, MemoryStore, Opening, ReplicaConfig, Store, Transport};
 use anti_entropy_net::swim::{ClusterKey, Routes, SwimConfig, SwimTimings};
-use anti_entropy_net::{BindError, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TransportLimits};
+use anti_entropy_net::{BindError, ClusterName, QuicConfig, QuicTransport, TcpConfig, TcpTransport, TransportLimits};
 use anti_entropy_redb::{FileError, MarkerFile, RedbConfig, RedbFile, Schema};
 
 use super::driven::Driven;
@@ -50,6 +50,11 @@ pub(super) fn engine_seed() -> Result<u64, RandomnessUnavailable> {
     Ok(Seed::from_os()?.derive_u64("engine"))
 }
 
+/// The cluster of all nodes of a run.
+fn cluster() -> ClusterName {
+    ClusterName::new("process-tests").expect("a short name")
+}
+
 /// The transport, and what tells it who its peers are: the membership does.
 pub(super) async fn bind(options: &Options) -> Result<(Arc<dyn Transport>, Arc<dyn Routes>), BindError> {
     let (name, tls) = (name_of(options.node), options.tls.clone());
@@ -62,12 +67,12 @@ pub(super) async fn bind(options: &Options) -> Result<(Arc<dyn Transport>, Arc<d
     });
     Ok(match options.carrier {
         Carrier::Quic => {
-            let config = QuicConfig::new(name, options.listen, tls).with(|config| config.limits = limits);
+            let config = QuicConfig::new(cluster(), name, options.listen, tls).with(|config| config.limits = limits);
             let transport = Arc::new(QuicTransport::bind(config).await?);
             (Arc::clone(&transport) as _, transport)
         }
         Carrier::Tcp => {
-            let config = TcpConfig::new(name, options.listen).with(|config| {
+            let config = TcpConfig::new(cluster(), name, options.listen).with(|config| {
                 config.limits = limits;
                 config.tls = Some(tls);
             });

@@ -156,7 +156,8 @@ fn marker(settings: &Settings, space: &str) -> MarkerFile {
 /// Peers that were refused are tried again soon, since tests wait for it.
 fn quic(settings: &Settings) -> QuicConfig {
     let limits = TransportLimits::default().with(|limits| limits.reconnect_max = Duration::from_millis(500));
-    QuicConfig::new(settings.name.clone(), LOOPBACK, settings.tls.clone()).with(|config| config.limits = limits)
+    let (cluster, name) = (settings.cluster.clone(), settings.name.clone());
+    QuicConfig::new(cluster, name, LOOPBACK, settings.tls.clone()).with(|config| config.limits = limits)
 }
 
 fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anti_entropy::PeerId;
-use anti_entropy_net::TlsConfig;
 use anti_entropy_net::swim::SwimTimings;
+use anti_entropy_net::{ClusterName, TlsConfig};
 use serde::{Deserialize, Serialize};
 
 /// The space of texts.
@@ -17,6 +17,8 @@ pub const PLAYS: &str = "plays";
 /// What a node is told first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
+    /// The name of its cluster.
+    pub cluster: ClusterName,
     /// Its name.
     pub name: PeerId,
     /// Its database.

@@ -74,6 +74,7 @@ impl Cluster {
     /// A node with this certificate, and files of its own under `place`.
     pub(crate) fn node_with(&self, name: &str, place: &str, tls: TlsConfig) -> Node {
         let settings = Settings {
+            cluster: "runbook".parse().expect("a short name"),
             name: PeerId::from(name),
             database: self.subdirectory(&format!("{place}.data")).join("database.redb"),
             markers: self.subdirectory(&format!("{place}.markers")),

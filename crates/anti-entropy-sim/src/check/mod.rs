@@ -33,6 +33,7 @@ mod storm;
 mod suite;
 #[cfg(test)]
 mod testing;
+mod timestamps;
 
 pub use alarms::Alarms;
 pub use causal_gap::CausalGap;
@@ -55,6 +56,7 @@ pub use roots::EqualRoots;
 pub use staleness::Staleness;
 pub use storm::Storm;
 pub use suite::Suite;
+pub use timestamps::Timestamps;
 
 /// One checker of each kind.
 pub fn all() -> Vec<Box<dyn Checker>> {
@@ -68,6 +70,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(CausalGap),
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
+        Box::new(Timestamps::default()),
         Box::new(Convergence::default()),
         Box::new(QuietWhenEqual),
         Box::new(Progress::default()),

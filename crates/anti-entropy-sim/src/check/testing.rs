@@ -28,7 +28,7 @@ pub(super) fn key(holds: &[WriteName], covers: &[WriteName]) -> KeyState {
 pub(super) fn op(node: NodeIndex, op: OpKind, dot: Option<WriteName>, seen: &[WriteName]) -> Op {
     let value = dot.filter(|_| matches!(op, OpKind::Write | OpKind::WriteSeen | OpKind::Compact)).map(value);
     let (op_id, process, key, start, end, ok) = (0, 0, 0, 0, 0, Acknowledged::Yes);
-    Op { op_id, process, node, op, key, start, end, ok, value, dot, seen: seen.to_vec() }
+    Op { op_id, process, node, op, key, start, end, ok, value, dot, seen: seen.to_vec(), timestamp: None }
 }
 
 /// The first violation that a checker finds in a history.

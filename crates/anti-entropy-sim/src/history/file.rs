@@ -108,6 +108,8 @@ impl<R: BufRead> Iterator for Records<R> {
 
 #[cfg(test)]
 mod tests {
+    use anti_entropy::clock::Timestamp;
+
     use super::super::*;
     use super::*;
 
@@ -118,8 +120,9 @@ mod tests {
         let (op, ok) = (OpKind::WriteSeen, Acknowledged::Unknown);
         let (op_id, process, node, key, start, end) = (1, 2, 3, 4, 5, 6);
         let (value, seen, root) = (Some(ValueHash::from_u64(7)), vec![dot], ValueHash::from_u64(8));
+        let timestamp = Some(Timestamp { wall_ms: u64::MAX, logical: 1 });
         vec![
-            Record::Op(Op { op_id, process, node, op, key, start, end, ok, value, dot: Some(dot), seen }),
+            Record::Op(Op { op_id, process, node, op, key, start, end, ok, value, dot: Some(dot), seen, timestamp }),
             Record::State(State { at: 7, node: 1, from: Some(2), keys: keys.clone(), grown: true, root }),
             Record::Life(Life { at: 8, node: 1, opened: Opened::Swapped, keys, kept: vec![dot], lost: vec![], root }),
             Record::Traffic(Traffic { from: 1, to: 2, ..Traffic::default() }),

@@ -1,5 +1,6 @@
 //! The records of a history: everything that checkers see of a run.
 
+use anti_entropy::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ValueHash, WriteName};
@@ -138,6 +139,9 @@ pub struct Op {
     pub dot: Option<WriteName>,
     /// The versions that a write or delete replaces, or that a read returned.
     pub seen: Vec<WriteName>,
+    /// When a write was made, by its node's clock. `None` for other operations, and where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Timestamp>,
 }
 
 /// A version that a node holds.

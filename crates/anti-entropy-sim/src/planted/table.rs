@@ -3,8 +3,8 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, Bulk, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn,
-    ForgedFrames, PoisonedSketches, StaleDeletes, UnnoticedRestore,
+    Announced, Bulk, ClocksThatJump, DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues,
+    DenseWithoutPushes, Drawn, ForgedFrames, PoisonedSketches, StaleDeletes, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -58,6 +58,7 @@ const PLANTED: &[Planted] = &[
     core(M::ForeignReadsAccepted, Dense, &[("S7", 20), ("S3", 40)]),
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
+    core(M::ClockNotCarriedOver, ClocksThatJump, &[("S11", 20)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
     core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),

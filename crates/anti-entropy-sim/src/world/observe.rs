@@ -5,6 +5,7 @@
 
 use core::hash::Hasher;
 
+use anti_entropy::clock::{Dot, Timestamp};
 use anti_entropy::engine::Engine;
 use anti_entropy::session::Finished;
 use anti_entropy::value::ContentHash;
@@ -117,6 +118,14 @@ impl<S: Subject> World<S> {
         node.disk.look(|| held_by(engine.replica(), &self.keys[key].0))
     }
 
+    /// When a version that a node holds was written, by its writer's clock.
+    pub(super) fn timestamp_of(&self, at: NodeIndex, key: usize, dot: Dot) -> Option<Timestamp> {
+        let node = &self.nodes[at as usize];
+        let replica = node.engine.as_ref()?.replica();
+        let read = node.disk.look(|| replica.read(&self.keys[key].0)).ok()?;
+        read.siblings().iter().find(|version| version.dot == dot).map(|version| version.timestamp)
+    }
+
     /// Records the opening of a node's store, and its state.
     pub(super) fn observe_life(&mut self, at: NodeIndex, opened: Opened) {
         let node = &mut self.nodes[at as usize];
@@ -208,7 +217,7 @@ impl<S: Subject> World<S> {
             let is_new = |held: &&Held| held.dot.replica == own.to_u128() && held.dot.counter > node.accounted;
             let Some(new) = now.iter().find(is_new).copied() else { continue };
             let seen = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
-            let dot = anti_entropy::clock::Dot { replica: own, counter: new.dot.counter };
+            let dot = Dot { replica: own, counter: new.dot.counter };
             self.add_event(key, dot);
             let op_id = self.operations_done;
             self.operations_done += 1;
@@ -224,13 +233,14 @@ impl<S: Subject> World<S> {
                 value: Some(new.value),
                 dot: Some(new.dot),
                 seen,
+                timestamp: self.timestamp_of(at, key, dot),
             }));
         }
         let node = &mut self.nodes[at as usize];
         node.accounted = node.seen.context.own_counter();
     }
 
-    pub(super) fn add_event(&mut self, key: usize, dot: anti_entropy::clock::Dot) -> usize {
+    pub(super) fn add_event(&mut self, key: usize, dot: Dot) -> usize {
         let index = self.ledger.len();
         self.ledger.push(Event { key, dot, void: false });
         for node in &mut self.nodes {

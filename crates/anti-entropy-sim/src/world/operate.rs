@@ -87,7 +87,11 @@ impl<S: Subject> World<S> {
         self.commit(at, transaction, &mut result);
         match &result {
             Ok(written) => done.extend(written.iter().map(|written| (written.key, written.dot))),
-            Err(error) => self.note_failure(at, error),
+            Err(error) => {
+                // Nothing was counted: whatever dots the node's own resolver takes next are others.
+                self.nodes[at as usize].accounted = counter;
+                self.note_failure(at, error);
+            }
         }
         let unknown = matches!(&result, Err(Error::Store(error)) if error.may_have_changed());
         let mut next = counter;
@@ -202,14 +206,17 @@ impl<S: Subject> World<S> {
                 self.nodes[operation.node as usize].unknown.push(index);
             }
         }
+        let is_looked_at = ok == Acknowledged::Yes && value.is_some() && self.detail != Detail::Roots;
+        let timestamp =
+            dot.filter(|_| is_looked_at).and_then(|dot| self.timestamp_of(operation.node, change.key as usize, dot));
         let op = self.answer(operation, change.key, ok);
-        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, ..op });
+        self.push_op(Op { value, dot: dot.map(WriteName::from), seen: change.seen, timestamp, ..op });
     }
 
     fn note_failure(&mut self, at: u32, error: &Error) {
         match error {
             // The store's faults are the scenario's, and reads from elsewhere may run ahead.
-            Error::Store(_) | Error::Stopped | Error::NotYetSeen(_) => {}
+            Error::Store(_) | Error::Stopped { .. } | Error::NotYetSeen(_) => {}
             other => self.alarm(at, "operation_failed", other.to_string()),
         }
     }
@@ -230,6 +237,7 @@ impl<S: Subject> World<S> {
             value: None::<ValueHash>,
             dot: None,
             seen: Vec::new(),
+            timestamp: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anti_entropy::KeyHash;
 use anti_entropy::clock::RangeClocks;
-use anti_entropy::session::Frame;
+use anti_entropy::session::{Frame, PROTOCOL_VERSIONS};
 use anti_entropy::summary::sketch::Chunk;
 use sha2::{Digest, Sha256};
 
@@ -64,9 +64,10 @@ fn cells_in(message: &[u8]) -> Option<&[u8]> {
     let (kind, rest) = message.split_first()?;
     match *kind {
         DIFFERS => {
-            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, u8);
+            type Claims = ([u8; 8], u64);
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, Claims, u8);
             let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
-            (fields.3 == FIRST_IS_CELLS).then_some(cells)
+            (fields.4 == FIRST_IS_CELLS).then_some(cells)
         }
         CELLS => Some(rest),
         _ => None,
@@ -111,7 +112,7 @@ impl Header {
     }
 
     fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
-        const VERSION: u8 = 1;
+        const VERSION: u8 = *PROTOCOL_VERSIONS.end();
         const CHECKED_REPLY: u8 = 0x81;
         let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
         let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();

@@ -2,12 +2,16 @@ use core::time::Duration;
 
 use crate::clock::{ClockSkew, Timestamp};
 
-/// Makes timestamps that follow the wall clock and never decrease.
+/// Makes timestamps that follow the wall clock, and do not decrease while the wall clock is about right.
 ///
-/// The caller passes in the wall clock's time. If the wall clock stands still or jumps back, the logical counter
-/// increases. The clock also follows timestamps that arrive, so that a write which saw another one gets a later
+/// The caller passes in the wall clock's time. If the wall clock stands still or jumps back a little, the logical
+/// counter increases. The clock also follows timestamps that arrive, so that a write which saw another one gets a later
 /// timestamp. It refuses timestamps too far ahead of the local wall clock: otherwise one host whose clock is a year
 /// ahead would win every conflict on all hosts for a year.
+///
+/// For the same reason it follows a wall clock that jumps back by more than that: it was ahead, and was put right. What
+/// was written meanwhile keeps its timestamps, and a write that replaces it is later all the same; see
+/// [`later_than`](Self::later_than).
 ///
 /// Hybrid logical clocks are from Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks" (2014).
 ///
@@ -25,7 +29,10 @@ use crate::clock::{ClockSkew, Timestamp};
 /// ```
 #[derive(Clone, Debug)]
 pub struct HybridClock {
+    /// What the clock goes on from.
     last: Timestamp,
+    /// The greatest timestamp made or accepted; after the wall clock was put right, `last` is earlier.
+    greatest: Timestamp,
     max_ahead: Duration,
     refused: u64,
 }
@@ -45,20 +52,49 @@ impl HybridClock {
 
     /// A clock that continues after `last`, the greatest timestamp in the replica's own store.
     ///
-    /// `last` may be ahead by any amount, since the replica accepted it before.
+    /// `last` may be ahead by any amount. If it is too far ahead of the wall clock, the clock follows the wall clock,
+    /// and still knows `last` for [`later_than`](Self::later_than).
     pub const fn resume(max_ahead: Duration, last: Timestamp) -> Self {
-        Self { last, max_ahead, refused: 0 }
+        Self { last, greatest: last, max_ahead, refused: 0 }
     }
 
-    /// A timestamp for a write, greater than all that this clock has made or accepted before.
+    /// A timestamp for a write. It is greater than all that this clock has made or accepted before, but for those too
+    /// far ahead of the wall clock as it is now.
     ///
     /// `unix_ms` is the time of the local wall clock. If 2<sup>32</sup> timestamps fall into one millisecond, the next
     /// one has the following millisecond. [`Timestamp::MAX`] has no successor and is returned again, so that the dot
     /// decides conflicts; this takes 584 million years, or a wall clock that is wrong by as much.
     pub fn now(&mut self, unix_ms: u64) -> Timestamp {
         let by_wall = Timestamp { wall_ms: unix_ms, logical: 0 };
-        self.last = if by_wall > self.last { by_wall } else { self.last.next().unwrap_or(Timestamp::MAX) };
+        let follows = by_wall > self.last || self.is_too_far_ahead(self.last, unix_ms);
+        self.last = if follows { by_wall } else { self.last.next().unwrap_or(Timestamp::MAX) };
+        self.greatest = self.greatest.max(self.last);
         self.last
+    }
+
+    /// The timestamp of a write that this clock has made `made` for and that replaces a version of the time `replaced`:
+    /// later than the version if this clock made or accepted that time, whatever the wall clock has done since.
+    ///
+    /// A time that the clock refused is not followed here either. The version is replaced all the same: causality
+    /// decides that.
+    ///
+    /// ```
+    /// use anti_entropy::clock::HybridClock;
+    ///
+    /// let mut clock = HybridClock::default();
+    /// let ahead = clock.now(1_000_000_000_000);
+    /// let right = clock.now(1_000); // the wall clock was put right
+    /// assert!(right < ahead);
+    /// assert!(clock.later_than(right, ahead) > ahead);
+    /// assert!(clock.now(1_001) < ahead, "other writes go by the wall clock");
+    /// ```
+    pub fn later_than(&mut self, made: Timestamp, replaced: Timestamp) -> Timestamp {
+        if replaced < made || replaced > self.greatest {
+            return made;
+        }
+        let later = replaced.next().unwrap_or(Timestamp::MAX);
+        self.greatest = self.greatest.max(later);
+        later
     }
 
     /// Follows a timestamp of another replica: all timestamps made from now on are greater.
@@ -67,24 +103,42 @@ impl HybridClock {
     /// [`ClockSkew`] if the timestamp is more than the accepted time ahead of `unix_ms`, the time of the local wall
     /// clock. The clock then does not move, and the refusal is counted.
     pub fn observe(&mut self, remote: Timestamp, unix_ms: u64) -> Result<(), ClockSkew> {
-        let ahead_ms = remote.wall_ms.saturating_sub(unix_ms);
-        if Duration::from_millis(ahead_ms) > self.max_ahead {
+        if self.is_too_far_ahead(remote, unix_ms) {
             self.refused = self.refused.saturating_add(1);
+            let ahead_ms = remote.wall_ms.saturating_sub(unix_ms);
             let max_ahead_ms = u64::try_from(self.max_ahead.as_millis()).unwrap_or(u64::MAX);
             return Err(ClockSkew { remote, ahead_ms, max_ahead_ms });
         }
-        self.last = self.last.max(remote);
+        // What the wall clock has been put right from must not hide this one.
+        let is_stale = self.is_too_far_ahead(self.last, unix_ms);
+        self.last = if is_stale { remote } else { self.last.max(remote) };
+        self.greatest = self.greatest.max(remote);
         Ok(())
     }
 
-    /// The greatest timestamp made or accepted so far, or [`Timestamp::MIN`].
+    /// The timestamp that the clock goes on from: the greatest one made or accepted since the wall clock was last put
+    /// right, or [`Timestamp::MIN`].
     pub const fn last(&self) -> Timestamp {
         self.last
+    }
+
+    /// The greatest timestamp made or accepted so far, which is to be kept for [`resume`](Self::resume).
+    pub const fn greatest(&self) -> Timestamp {
+        self.greatest
+    }
+
+    fn is_too_far_ahead(&self, timestamp: Timestamp, unix_ms: u64) -> bool {
+        Duration::from_millis(timestamp.wall_ms.saturating_sub(unix_ms)) > self.max_ahead
     }
 
     /// The number of timestamps that this clock has refused.
     pub const fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Changes how far ahead of the local wall clock a timestamp may be.
+    pub(crate) const fn set_max_ahead(&mut self, max_ahead: Duration) {
+        self.max_ahead = max_ahead;
     }
 
     /// How far ahead of the local wall clock a timestamp may be.
@@ -145,18 +199,75 @@ mod tests {
         assert_eq!(clock.last(), Timestamp::MAX);
     }
 
+    const YEARS_MS: u64 = 10 * 365 * 24 * 3_600_000;
+
+    #[test]
+    fn a_wall_clock_that_was_ahead_and_is_put_right_is_followed_again() {
+        let mut clock = HybridClock::default();
+        clock.now(YEARS_MS);
+        let ahead = clock.now(2 * YEARS_MS);
+        assert_eq!(clock.now(YEARS_MS + 5), at(YEARS_MS + 5, 0));
+        assert_eq!(clock.now(YEARS_MS + 5), at(YEARS_MS + 5, 1));
+        assert_eq!((clock.last(), clock.greatest()), (at(YEARS_MS + 5, 1), ahead));
+        // Over a restart, too, and whichever comes first then: a write, or a version of a peer.
+        for observes in [true, false] {
+            let mut reopened = HybridClock::resume(HybridClock::DEFAULT_MAX_AHEAD, clock.greatest());
+            if observes {
+                reopened.observe(at(YEARS_MS + 9, 3), YEARS_MS + 7).unwrap();
+            }
+            let expected = if observes { at(YEARS_MS + 9, 4) } else { at(YEARS_MS + 7, 0) };
+            assert_eq!(reopened.now(YEARS_MS + 7), expected);
+        }
+    }
+
+    #[test]
+    fn within_the_bound_it_stays_ahead_of_a_wall_clock_that_jumps_back() {
+        let mut clock = HybridClock::new(Duration::from_millis(100));
+        clock.now(1_000);
+        assert_eq!(clock.now(900), at(1_000, 1));
+        assert_eq!(clock.now(899), at(899, 0));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_behind_is_followed_back_and_forth() {
+        let mut clock = HybridClock::default();
+        let before = clock.now(2 * YEARS_MS);
+        let behind = clock.now(YEARS_MS);
+        assert_eq!((behind, clock.now(2 * YEARS_MS + 1)), (at(YEARS_MS, 0), at(2 * YEARS_MS + 1, 0)));
+        assert_eq!(clock.later_than(behind, before), at(2 * YEARS_MS, 1));
+    }
+
+    #[test]
+    fn what_a_write_replaces_is_earlier_unless_the_clock_refused_it() {
+        let mut clock = HybridClock::default();
+        let ahead = clock.now(YEARS_MS);
+        let made = clock.now(1_000);
+        let later = clock.later_than(made, ahead);
+        assert_eq!((later, clock.greatest()), (at(YEARS_MS, 1), later));
+        assert_eq!(clock.later_than(made, at(999, 7)), made);
+        let refused = at(YEARS_MS, 2);
+        assert_eq!(clock.later_than(made, refused), made);
+    }
+
     proptest::proptest! {
         #[test]
-        fn always_later(steps: Vec<(bool, Timestamp, u64)>) {
+        fn later_unless_it_was_too_far_ahead(steps: Vec<(bool, Timestamp, u64)>) {
             let mut clock = HybridClock::new(Duration::from_secs(1 << 40));
             for (observe, remote, wall) in steps {
-                let before = clock.last();
+                let (before, greatest) = (clock.last(), clock.greatest());
+                let was_right = !clock.is_too_far_ahead(before, wall);
                 if observe {
-                    let _ = clock.observe(remote, wall);
-                    proptest::prop_assert!(clock.last() >= before);
+                    let accepted = clock.observe(remote, wall).is_ok();
+                    proptest::prop_assert!(clock.last() >= before || accepted && !was_right);
+                    proptest::prop_assert!(!accepted || clock.last() >= remote);
                 } else {
-                    proptest::prop_assert!(clock.now(wall) > before || before == Timestamp::MAX);
+                    let made = clock.now(wall);
+                    proptest::prop_assert!(made > before || before == Timestamp::MAX || !was_right);
+                    proptest::prop_assert!(!clock.is_too_far_ahead(made, wall) || made.wall_ms == before.wall_ms + 1);
+                    let later = clock.later_than(made, greatest);
+                    proptest::prop_assert!(later > greatest || greatest == Timestamp::MAX);
                 }
+                proptest::prop_assert!(clock.greatest() >= greatest && clock.greatest() >= clock.last());
             }
         }
     }

@@ -36,6 +36,14 @@ impl WriterPolicy {
             Self::AllowList(listed) => listed.contains(&replica),
         }
     }
+
+    /// The list, if there is one.
+    pub(crate) fn listed(&self) -> Option<impl Iterator<Item = ReplicaId> + '_> {
+        match self {
+            Self::AllowAll => None,
+            Self::AllowList(listed) => Some(listed.iter().copied()),
+        }
+    }
 }
 
 #[cfg(test)]

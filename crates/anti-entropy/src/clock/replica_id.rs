@@ -47,6 +47,11 @@ impl ReplicaId {
         self.0
     }
 
+    /// The first eight bytes, as a number.
+    pub(crate) fn first_eight(self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
     /// The first 32 bits: enough to tell the replicas of one store apart in a log line.
     pub(super) const fn short(self) -> u32 {
         let [a, b, c, d, ..] = self.0;

@@ -1,17 +1,9 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
 
-use futures::channel::mpsc;
-use futures::future::{Either, select};
-use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::worker::{Job, Queued, Worker};
-use super::{Clock, Handle, Transport};
-use crate::PeerId;
+use super::{Clock, Handle, Pool, Transport};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
 
@@ -49,7 +41,8 @@ impl Default for DriverConfig {
 /// Runs an engine over a transport, on any async runtime. [`Node`](crate::Node) does this for most applications.
 ///
 /// Returns a [`Handle`] and a future. The future moves frames between engine and transport, and has to be polled: spawn
-/// it. The engine runs on a thread of its own, so that a store that blocks does not stall the runtime.
+/// it. The engine runs on a thread of its own, so that a store that blocks does not stall the runtime. A
+/// [`Pool`](crate::engine::Pool) runs many engines on a few threads.
 ///
 /// The future ends when the transport is closed or the engine has stopped. The thread ends when it was
 /// [shut down](Handle::shutdown), or when the future and every handle are dropped.
@@ -79,7 +72,7 @@ impl Default for DriverConfig {
 /// # Errors
 /// The operating system's error if it cannot start a thread; nothing runs then.
 pub fn drive<V, E>(
-    mut driven: E,
+    driven: E,
     transport: impl Transport,
     clock: impl Clock,
     config: DriverConfig,
@@ -88,43 +81,5 @@ where
     V: Replicated,
     E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
 {
-    let engine = driven.as_mut();
-    engine.fit_transport(transport.max_frame_bytes(), transport.authenticated());
-    engine.suggest_name(transport.local_name());
-    let (jobs, inbox) = std::sync::mpsc::channel();
-    let (frames, outgoing) = mpsc::unbounded();
-    let queued = Arc::new(Queued::default());
-    let worker = Worker::new(driven, Box::new(clock), frames, config);
-    let thread_queued = Arc::clone(&queued);
-    std::thread::Builder::new().name("anti-entropy".into()).spawn(move || worker.run(&inbox, &thread_queued))?;
-    let handle = Handle::new(jobs.clone(), Arc::clone(&queued), config);
-    Ok((handle, carry(transport, outgoing, jobs, queued, config.max_queued_frames.get())))
-}
-
-/// Carries frames in both directions until one of them ends.
-async fn carry<V: Replicated, E>(
-    transport: impl Transport,
-    outgoing: mpsc::UnboundedReceiver<(PeerId, Vec<u8>)>,
-    jobs: Sender<Job<V, E>>,
-    queued: Arc<Queued>,
-    max_queued_frames: usize,
-) {
-    let incoming = async {
-        while let Some((from, frame)) = transport.receive().await {
-            if queued.frames.fetch_add(1, Ordering::Relaxed) >= max_queued_frames {
-                queued.frames.fetch_sub(1, Ordering::Relaxed);
-                queued.dropped_frames.fetch_add(1, Ordering::Relaxed);
-            } else if jobs.send(Job::Frame(from, frame)).is_err() {
-                return;
-            }
-        }
-    };
-    // A failed send is a lost frame.
-    let sending = outgoing.for_each(|(to, frame)| {
-        let transport = &transport;
-        async move { drop(transport.send(&to, frame).await) }
-    });
-    match select(Box::pin(incoming), Box::pin(sending)).await {
-        Either::Left(_) | Either::Right(_) => {}
-    }
+    Ok(Pool::of_one()?.drive(driven, transport, clock, config))
 }

@@ -1,13 +1,12 @@
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::stream::Stream;
 
-use super::DriverConfig;
-use super::worker::{Job, Queued, Worker};
+use super::announcing::{Announced as Published, Announcement};
+use super::pool::Jobs;
+use super::worker::Worker;
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
@@ -19,9 +18,8 @@ use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, 
 /// does not undo the call, and a write is durable when its future returns. `E` is what [`drive`](super::drive) runs:
 /// the engine, or a type that contains it.
 pub struct Handle<V: Replicated, E = Engine<V>> {
-    jobs: Sender<Job<V, E>>,
-    queued: Arc<Queued>,
-    config: DriverConfig,
+    jobs: Jobs<V, E>,
+    announced: Published,
 }
 
 /// Why a call of a [`Handle`] failed.
@@ -34,7 +32,7 @@ pub enum HandleError {
     /// Too many calls wait for the engine's thread. Nothing was done; try again later, or call less often.
     #[error("{limit} calls wait for the engine already; nothing was done; try again later")]
     Overloaded {
-        /// [`DriverConfig::max_queued_calls`].
+        /// [`DriverConfig::max_queued_calls`](crate::DriverConfig::max_queued_calls).
         limit: usize,
     },
     /// The engine has no such peer. Nothing was done; add the peer first.
@@ -46,8 +44,8 @@ pub enum HandleError {
 }
 
 impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
-    pub(super) fn new(jobs: Sender<Job<V, E>>, queued: Arc<Queued>, config: DriverConfig) -> Self {
-        Self { jobs, queued, config }
+    pub(super) fn new(jobs: Jobs<V, E>, announced: Published) -> Self {
+        Self { jobs, announced }
     }
 
     /// Runs `call` on the engine's thread, with the engine or with the type that contains it.
@@ -59,6 +57,34 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         call: impl FnOnce(&mut E, Now) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
         self.ask(|worker, now| call(&mut worker.driven, now)).await
+    }
+
+    /// Queues `call` for the engine's thread and returns at once, without waiting for that thread: for callers that must
+    /// not block and are not async.
+    ///
+    /// Calls are carried out in the order in which they were queued, whether they were posted or awaited. Nobody hears
+    /// what becomes of this one unless it says so itself.
+    ///
+    /// ```
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
+    /// # use futures::executor::block_on;
+    /// # let network = MemoryNetwork::new(1);
+    /// let node = Node::<Keyed<u32, String>>::new(MemoryStore::new(), LastWriterWins);
+    /// let alice = node.spawn(network.join("alice".into()))?;
+    /// alice.post(|engine, now| {
+    ///     if let Err(error) = engine.write(Keyed::new(1, "green".to_string()), now) {
+    ///         eprintln!("it was not written: {error}");
+    ///     }
+    /// })?;
+    /// assert_eq!(block_on(alice.read(1))?.value().unwrap().value, "green");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HandleError::Overloaded`] and [`HandleError::Stopped`]; the call was not queued then. A call that was queued is
+    /// dropped if the engine stops before its turn.
+    pub fn post(&self, call: impl FnOnce(&mut E, Now) + Send + 'static) -> Result<(), HandleError> {
+        self.call(|worker, now| call(&mut worker.driven, now))
     }
 
     async fn with_engine<T: Send + 'static>(
@@ -81,15 +107,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     }
 
     fn call(&self, call: impl FnOnce(&mut Worker<V, E>, Now) + Send + 'static) -> Result<(), HandleError> {
-        let limit = self.config.max_queued_calls.get();
-        if self.queued.calls.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.queued.calls.fetch_sub(1, Ordering::Relaxed);
-            return Err(HandleError::Overloaded { limit });
-        }
-        self.jobs.send(Job::Call(Box::new(call))).map_err(|_| {
-            self.queued.calls.fetch_sub(1, Ordering::Relaxed);
-            HandleError::Stopped
-        })
+        self.jobs.call(Box::new(call))
     }
 
     /// Reads the versions at a key.
@@ -187,7 +205,43 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         self.with_engine(move |engine, _| engine.remove_peer(&peer)).await
     }
 
-    /// The digest of this replica's state, to be announced to peers; see [`Engine::announcement`].
+    /// Makes these the peers, each with its zone; see [`Engine::set_members`].
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with).
+    pub async fn set_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError> {
+        self.with_engine(move |engine, _| engine.set_members(&members)).await
+    }
+
+    /// What the engine's thread published last of what it holds, to be announced to peers. Returns at once, also while
+    /// that thread is busy: a failure detector's pings do not wait for a store.
+    ///
+    /// The thread publishes when nothing waits for it, and after every few dozen calls and frames if something always
+    /// does. So a write that has just returned may be missing; [`announcement`](Self::announcement) has it.
+    ///
+    /// ```
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
+    /// # use futures::executor::block_on;
+    /// # let network = MemoryNetwork::new(1);
+    /// let node = Node::<Keyed<u32, String>>::new(MemoryStore::new(), LastWriterWins);
+    /// let alice = node.spawn(network.join("alice".into()))?;
+    /// let (publish, published) = std::sync::mpsc::channel();
+    /// let (release, released) = std::sync::mpsc::channel::<()>();
+    /// alice.post(move |_, _| drop((publish.send(()), released.recv())))?;
+    /// published.recv()?; // From here on the engine's thread is busy.
+    /// let ping = alice.announced()?.state.to_bytes();
+    /// # drop((ping, release));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] once the engine has stopped: it announces nothing any more.
+    pub fn announced(&self) -> Result<Announcement, HandleError> {
+        self.announced.get().ok_or(HandleError::Stopped)
+    }
+
+    /// The digest of this replica's state at its turn among the calls; see [`Engine::announcement`]. For a failure
+    /// detector take [`announced`](Self::announced), which does not wait for the engine's thread.
     ///
     /// # Errors
     /// Those of [`with`](Self::with).
@@ -243,12 +297,12 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
 
 impl<V: Replicated, E> Clone for Handle<V, E> {
     fn clone(&self) -> Self {
-        Self { jobs: self.jobs.clone(), queued: Arc::clone(&self.queued), config: self.config }
+        Self { jobs: self.jobs.clone(), announced: self.announced.clone() }
     }
 }
 
 impl<V: Replicated, E> std::fmt::Debug for Handle<V, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("queued", &self.queued).finish_non_exhaustive()
+        f.debug_struct("Handle").field("queued", &self.jobs.queued()).finish_non_exhaustive()
     }
 }

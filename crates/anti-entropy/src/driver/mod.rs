@@ -4,16 +4,20 @@
 //! counted, and how long frames take; docs/operations.md lists the metrics. With the feature `tracing`, each session
 //! has a span, and refusals and failures are events.
 
+mod announcing;
 mod channels;
 mod clock;
 mod drive;
 mod handle;
+mod inbox;
 mod memory;
 mod metrics;
 mod node;
+mod pool;
 mod transport;
 mod worker;
 
+pub use announcing::Announcement;
 pub use channels::{Channel, ChannelTaken, Channels, ChannelsConfig, ChannelsStats};
 pub use clock::{Clock, SystemClock};
 pub use drive::{DriverConfig, drive};
@@ -23,4 +27,5 @@ pub use memory::{LinkFaults, MemoryNetwork, MemoryTransport};
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::describe_metrics;
 pub use node::{Node, NodeError};
+pub use pool::{Pool, PoolConfig};
 pub use transport::{SendError, Transport};

@@ -5,9 +5,7 @@ use std::future::Future;
 use std::string::String;
 use std::vec::Vec;
 
-use futures::executor::block_on;
-
-use super::{Clock, DriverConfig, Handle, SystemClock, Transport, drive};
+use super::{Clock, DriverConfig, Handle, Pool, SystemClock, Transport};
 use crate::clock::{RandomnessUnavailable, Seed};
 use crate::gossip::{Engine, GossipConfig};
 use crate::replica::{Continuity, Error, Marker, Opening, Replica, ReplicaConfig, Replicated, Resolver, Store};
@@ -45,6 +43,7 @@ pub struct Node<V: Replicated> {
     replica: ReplicaConfig,
     gossip: GossipConfig,
     driver: DriverConfig,
+    pool: Option<Pool>,
 }
 
 /// Why a node was not started. Nothing runs, and the store holds what it held.
@@ -80,6 +79,7 @@ impl<V: Replicated> Node<V> {
             replica: ReplicaConfig::default(),
             gossip: GossipConfig::default(),
             driver: DriverConfig::default(),
+            pool: None,
         }
     }
 
@@ -137,6 +137,12 @@ impl<V: Replicated> Node<V> {
         self
     }
 
+    /// Runs the engine on the threads of this pool. Without one it has a thread of its own.
+    pub fn on(mut self, pool: &Pool) -> Self {
+        self.pool = Some(pool.clone());
+        self
+    }
+
     /// Sets another clock than the operating system's, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
@@ -149,14 +155,15 @@ impl<V: Replicated> Node<V> {
         self
     }
 
-    /// Opens the store, starts the engine's thread, and moves frames on another thread; no async runtime is needed.
+    /// Opens the store, starts the engine's thread, and moves frames on another thread; no async runtime is needed. On
+    /// a pool, one thread moves the frames of all nodes that were started by this method.
     ///
     /// # Errors
     /// See [`NodeError`].
-    pub fn spawn(self, transport: impl Transport) -> Result<Handle<V>, NodeError> {
-        let (handle, frames) = self.start(transport)?;
-        let mover = std::thread::Builder::new().name("anti-entropy-frames".into());
-        mover.spawn(|| block_on(frames)).map_err(NodeError::Thread)?;
+    pub fn spawn(mut self, transport: impl Transport) -> Result<Handle<V>, NodeError> {
+        let pool = self.pool.take().map_or_else(Pool::of_one, Ok).map_err(NodeError::Thread)?;
+        let (handle, frames) = self.on(&pool).start(transport)?;
+        pool.carry(frames).map_err(NodeError::Thread)?;
         Ok(handle)
     }
 
@@ -185,7 +192,7 @@ impl<V: Replicated> Node<V> {
     }
 
     /// Starts a type of yours that contains the engine: state that belongs to the replica then lives on the engine's
-    /// thread, and [`Handle::with`] reaches both. See [`drive`].
+    /// thread, and [`Handle::with`] reaches both. See [`drive`](crate::engine::drive).
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -200,6 +207,7 @@ impl<V: Replicated> Node<V> {
         // Before the store is opened: a marker is good for one opening.
         self.replica.validate().map_err(|error| error.within("replica"))?;
         self.gossip.validate_with(&self.replica)?;
+        let pool = self.pool.map_or_else(Pool::of_one, Ok).map_err(NodeError::Thread)?;
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let opening = Opening { seed: seed.clone(), continuity: self.continuity, config: self.replica };
         let replica = Replica::open_boxed(self.store, self.resolver, opening)?;
@@ -209,7 +217,7 @@ impl<V: Replicated> Node<V> {
         for (peer, zone) in self.peers {
             engine.add_peer(peer, zone);
         }
-        drive(wrap(engine), transport, self.clock, self.driver).map_err(NodeError::Thread)
+        Ok(pool.drive(wrap(engine), transport, self.clock, self.driver))
     }
 }
 

@@ -1,36 +1,18 @@
-//! The engine's own thread, which may block on the store while the runtime goes on.
+//! An engine at work: it handles jobs and deadlines, delivers what comes of them, and may block on the store.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 
+use super::announcing::{Announced, Announcing};
+use super::inbox::{Inbox, Job, Queued};
 use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Engine, EngineOutput, Event};
 use crate::replica::{Change, Error, Marker, Replicated};
-
-/// What the engine's thread is to do next.
-pub(super) enum Job<V: Replicated, E> {
-    Frame(PeerId, Vec<u8>),
-    Call(Call<V, E>),
-}
-
-/// Something to be done with the engine, on its thread.
-pub(super) type Call<V, E> = Box<dyn FnOnce(&mut Worker<V, E>, Now) + Send>;
-
-/// How many jobs of each kind wait for the thread, and how many did not get that far.
-#[derive(Debug, Default)]
-pub(super) struct Queued {
-    pub(super) frames: AtomicUsize,
-    pub(super) calls: AtomicUsize,
-    pub(super) dropped_frames: AtomicU64,
-}
 
 pub(super) struct Worker<V: Replicated, E> {
     /// The engine, or what contains it.
@@ -42,6 +24,7 @@ pub(super) struct Worker<V: Replicated, E> {
     waiting: Vec<Waiting>,
     stopping: Option<Stopping>,
     metrics: Metrics,
+    announcing: Announcing,
     config: DriverConfig,
 }
 
@@ -52,9 +35,18 @@ struct Waiting {
     done: oneshot::Sender<()>,
 }
 
-struct Stopping {
+/// A shutdown, and who waits for it.
+pub(super) struct Stopping {
     at: Duration,
     done: oneshot::Sender<Result<Marker, Error>>,
+}
+
+/// How a turn ended.
+pub(super) enum Turn {
+    /// There is nothing to do for so long.
+    Wait(Duration),
+    /// A shutdown has ended.
+    Stopped(Stopping),
 }
 
 impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
@@ -67,6 +59,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let engine = driven.as_mut();
         engine.replica_mut().watch();
         let metrics = Metrics::of(engine);
+        let announcing = Announcing::of(engine);
         Self {
             driven,
             clock,
@@ -76,45 +69,61 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
             waiting: Vec::new(),
             stopping: None,
             metrics,
+            announcing,
             config,
         }
     }
 
-    /// Works until all senders of jobs are dropped, or a shutdown has ended.
-    pub(super) fn run(mut self, jobs: &Receiver<Job<V, E>>, queued: &Arc<Queued>)
+    /// What the engine announces, for handles to read.
+    pub(super) fn announced(&self) -> Announced {
+        self.announcing.reader()
+    }
+
+    /// Does what is due, and at most so many jobs.
+    pub(super) fn turn(&mut self, inbox: &Inbox<V, E>, max_jobs: usize) -> Turn {
+        let mut jobs = 0;
+        loop {
+            let job = inbox.pop();
+            jobs += 1;
+            let is_last = job.is_none() || jobs >= max_jobs;
+            self.work(job, inbox);
+            let deadline = self.deliver_outputs();
+            if let Some(stopping) = self.has_stopped() {
+                return Turn::Stopped(stopping);
+            }
+            if is_last {
+                // Not after each of thousands of jobs that wait: the hashes on their common paths are computed once.
+                self.announcing.publish(self.driven.as_mut());
+                return Turn::Wait(deadline.saturating_sub(self.clock.now().elapsed));
+            }
+        }
+    }
+
+    fn work(&mut self, job: Option<Job<V, E>>, inbox: &Inbox<V, E>) {
+        let began = self.clock.now();
+        match job {
+            Some(Job::Frame(from, frame)) => self.driven.as_mut().handle_frame(&from, &frame, began),
+            Some(Job::Call(call)) => call(self, began),
+            None => {}
+        }
+        let (engine, now) = (self.driven.as_mut(), self.clock.now());
+        self.metrics.handled(engine, now.elapsed.saturating_sub(began.elapsed));
+        // However many frames wait, what is due is done.
+        engine.handle_timeout(now);
+        self.metrics.publish(engine, || inbox.queued(), now);
+    }
+
+    /// Ends a shutdown: closes the replica and tells who waits.
+    pub(super) fn close(mut self, stopping: Stopping, queued: Queued)
     where
         E: Into<Engine<V>>,
     {
-        loop {
-            let deadline = self.deliver_outputs();
-            if let Some(stopping) = self.has_stopped() {
-                self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
-                let engine: Engine<V> = self.driven.into();
-                // The caller may have dropped its future.
-                let _ = stopping.done.send(engine.into_replica().close());
-                return;
-            }
-            let wait = deadline.saturating_sub(self.clock.now().elapsed);
-            let job = jobs.recv_timeout(wait);
-            let began = self.clock.now();
-            match job {
-                Ok(Job::Frame(from, frame)) => {
-                    queued.frames.fetch_sub(1, Ordering::Relaxed);
-                    self.driven.as_mut().handle_frame(&from, &frame, began);
-                }
-                Ok(Job::Call(call)) => {
-                    queued.calls.fetch_sub(1, Ordering::Relaxed);
-                    call(&mut self, began);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            let (engine, now) = (self.driven.as_mut(), self.clock.now());
-            self.metrics.handled(engine, now.elapsed.saturating_sub(began.elapsed));
-            // However many frames wait, what is due is done.
-            engine.handle_timeout(now);
-            self.metrics.publish(engine, queued, now);
-        }
+        self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
+        // Before the caller of `shutdown` hears of it.
+        drop(self.announcing);
+        let engine: Engine<V> = self.driven.into();
+        // The caller may have dropped its future.
+        let _ = stopping.done.send(engine.into_replica().close());
     }
 
     /// Delivers frames, events and changes; returns when to call `handle_timeout`.

@@ -89,6 +89,15 @@ impl<K> EventQueue<K> {
         Self { pending: VecDeque::new(), limit, missed: 0 }
     }
 
+    /// Keeps at most this many from now on.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        while self.pending.len() > limit {
+            self.pending.pop_front();
+            self.missed += 1;
+        }
+    }
+
     pub(super) fn push(&mut self, event: Event<K>) {
         report(&event);
         if self.pending.len() == self.limit {

@@ -7,6 +7,7 @@ use super::announcement::StateDigest;
 use super::config::GossipConfig;
 use super::span::scaled;
 use crate::PeerId;
+use crate::refusal::Refusal;
 use crate::summary::Root;
 use crate::sync::{Finished, Outcome, PartialReason};
 
@@ -30,6 +31,10 @@ pub(super) struct Peer {
     busy: u32,
     /// No session is opened before this time, whatever is scheduled.
     backoff_until: Duration,
+    /// How many sessions ended, since it last converged, because it claimed writes that this replica did not make.
+    claims: u32,
+    /// No session that it opens is answered before this time.
+    shut_out_until: Duration,
     /// Sessions follow one another until the two have converged.
     pursued: bool,
     /// When the next session outside of the rounds is wanted.
@@ -138,6 +143,7 @@ impl Peer {
             Outcome::ConvergedExcept { .. } => self.has_converged(None, opened_at, now),
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
+            Outcome::Refused(Refusal::ClaimsMyWrites { .. }) => self.claimed_too_much(config, now),
             Outcome::Refused(_) => self.failed(config, now),
         }
         if opened_at.is_some() && (self.pursued || self.is_worth_retrying(&finished.outcome)) {
@@ -147,6 +153,7 @@ impl Peer {
 
     fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
         self.succeeded();
+        self.claims = 0;
         self.pursued = false;
         self.converged = Some((now, root));
         if let Some(root) = root {
@@ -178,8 +185,24 @@ impl Peer {
         match outcome {
             Outcome::Partial(PartialReason::Busy) => self.busy <= MAX_BUSY_RETRIES,
             Outcome::Partial(PartialReason::Budget) => true,
+            Outcome::Refused(Refusal::ClaimsMyWrites { .. }) => self.claims == 1,
             _ => false,
         }
+    }
+
+    /// It has seen more writes of this replica than this one made. The first time that is this replica's own trouble,
+    /// which a new id has ended. Whoever goes on is left alone, and not answered either, for longer each time.
+    fn claimed_too_much(&mut self, config: &GossipConfig, now: Duration) {
+        self.claims = self.claims.saturating_add(1);
+        if self.claims > 1 {
+            self.failed(config, now);
+            self.shut_out_until = self.backoff_until;
+        }
+    }
+
+    /// Whether sessions that it opens are refused.
+    pub(super) fn is_shut_out(&self, now: Duration) -> bool {
+        self.shut_out_until > now
     }
 
     fn succeeded(&mut self) {

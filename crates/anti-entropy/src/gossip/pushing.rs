@@ -77,7 +77,6 @@ pub(super) enum Buffered {
 
 /// Who is pushed to.
 impl Pushing {
-    #[cfg(feature = "std")]
     pub(super) fn name(&self) -> Option<&PeerId> {
         self.own_name.as_ref()
     }

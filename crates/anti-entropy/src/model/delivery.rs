@@ -109,6 +109,7 @@ impl World {
         if equality.is_some() {
             return Ok(());
         }
+        self.compare_claims(opener, answerer)?;
         let session = self.open_session(opener, answerer);
         self.compare(session, 1);
         let mut style = Style { miss: 0.0, whole: self.random.bool(), inline: false, base: BatchBase::Snapshot };

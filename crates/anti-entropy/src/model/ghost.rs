@@ -112,6 +112,17 @@ impl History {
         Ok(self.events[key].len() - 1)
     }
 
+    /// Notes a write or delete under a name that another one may have: of a store that was put back without notice.
+    pub(super) fn record_again(&mut self, key: usize, dot: Dot, is_write: bool, replaces: Events) -> usize {
+        self.events[key].push(Event { dot, is_write, replaces });
+        self.events[key].len() - 1
+    }
+
+    /// An event goes on under another name. Nobody but its writer may know it.
+    pub(super) fn rename(&mut self, key: usize, event: usize, dot: Dot) {
+        self.events[key][event].dot = dot;
+    }
+
     /// The versions that a replica holds at a key, as the events that wrote them.
     pub(super) fn held(&self, replica: &Replica<Item>, key: usize) -> Result<Events, Violation> {
         let mut held = 0;

@@ -110,6 +110,9 @@ struct Stats {
     pushes_ignored: u64,
     reads_refused: u64,
     alarms: u64,
+    /// Versions that were written anew after an alarm, and writes and deletes that left nothing but the first new name.
+    named_anew: u64,
+    names_given_up: u64,
     most_pieces: usize,
     cuts_for_good: u64,
     too_many_pieces: u64,
@@ -129,6 +132,8 @@ impl Stats {
         self.pushes_ignored += other.pushes_ignored;
         self.reads_refused += other.reads_refused;
         self.alarms += other.alarms;
+        self.named_anew += other.named_anew;
+        self.names_given_up += other.names_given_up;
         self.most_pieces = self.most_pieces.max(other.most_pieces);
         self.cuts_for_good += other.cuts_for_good;
         self.too_many_pieces += other.too_many_pieces;
@@ -184,6 +189,19 @@ fn the_rules_hold_where_contexts_are_full() {
     for max_pieces in [3, 5] {
         let boost = Boost { max_pieces: Some(max_pieces), ..Boost::NONE };
         run_clean("the_rules_hold_where_contexts_are_full", seeds(0..200), &boost);
+    }
+}
+
+/// Stores are put back without notice and written to before they meet anybody: nothing of either history is lost.
+#[test]
+fn the_rules_hold_where_stores_are_put_back_and_written_to() {
+    const USUAL: Range<u64> = 0..1_000;
+    let weights = &[(Op::Backup, 4.0), (Op::UnnoticedRestore, 4.0), (Op::Full, 3.0)];
+    let boost = Boost { weights, ..Boost::NONE };
+    let seeds = seeds(USUAL);
+    let total = run_clean("the_rules_hold_where_stores_are_put_back_and_written_to", seeds.clone(), &boost);
+    if seeds == USUAL {
+        assert!(total.alarms > 200 && total.named_anew > 100 && total.names_given_up > 50, "{total:?}");
     }
 }
 

@@ -8,8 +8,8 @@ use super::odds::{Bug, Fault};
 use super::session::Message;
 use super::world::{Backup, Token, World, open};
 use super::{Item, PushMessage, reading};
-use crate::clock::Seed;
-use crate::refusal::Refusal;
+use crate::clock::{Dot, Seed};
+use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Continuity, Error, MemoryStore, Notice, Part, Transaction, Written};
 use crate::sync::transfer::PushOutcome;
 
@@ -169,6 +169,8 @@ impl World {
                 Notice::Renamed { .. } if self.bug != Bug::None || self.unnoticed == Some(at) => self.stats.alarms += 1,
                 Notice::Unreadable { .. } | Notice::HoleFilled { .. } if self.odds.old_releases > 0.0 => {}
                 _ if self.bug != Bug::None => {}
+                // What others have under the names that were given up.
+                Notice::NameUsedTwice { .. } if self.rolled_back => {}
                 notice => return Err(Violation::new("false alarm", format!("replica {at}: {notice:?}"))),
             }
         }
@@ -236,23 +238,83 @@ impl World {
         self.put_back(at, backup, continuity)
     }
 
-    /// Puts a backup in place of the store under its old id, and meets all peers before the next write. Rule 8 has to
-    /// notice if one of them knows more of that id's writes; so this is done only where one does, or none were lost.
+    /// Puts a backup in place of the store under its old id, writes a little, and meets all peers. Rule 8 has to notice if
+    /// one of them knows more of that id's writes; so this is done only where one does, or none were lost.
     pub(super) fn restore_unnoticed(&mut self, at: usize) -> Result<(), Violation> {
         let Some(backup) = self.some_backup(at) else { return Ok(()) };
         let (id, counter) = (backup.id, backup.counter);
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
-        let knows_more = |other: &usize| self.nodes[*other].replica.context().max_counter(id) > counter;
-        if self.history.last_counter(id) > counter && !others.iter().any(knows_more) {
+        let mut others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
+        let known = |other: &usize| self.nodes[*other].replica.context().max_counter(id);
+        let most = others.iter().map(known).max().unwrap_or(0);
+        if self.history.last_counter(id) > counter && most <= counter {
             return Ok(());
+        }
+        if most > counter {
+            others.sort_by_key(|other| core::cmp::Reverse(known(other)));
         }
         self.put_back(at, backup, Continuity::Vouched)?;
         self.unnoticed = Some(at);
+        for _ in 1..most.saturating_sub(counter).min(4) {
+            self.write_in_doubt(at)?;
+        }
         for other in others {
             self.synchronise(at, other)?;
         }
         self.unnoticed = None;
+        self.in_doubt.clear();
         Ok(())
+    }
+
+    /// A write or delete under a name that others may know for another one. Nobody hears of it before the alarm.
+    fn write_in_doubt(&mut self, at: usize) -> Result<(), Violation> {
+        let key = self.random_of_copies.usize(0..self.history.keys.len());
+        let is_delete = self.random_of_copies.u8(0..3) == 0;
+        let event = self.history.events_at(key);
+        if event >= MAX_EVENTS {
+            return Ok(());
+        }
+        let part = Part::from(alloc::vec![self.random_of_copies.u8(0..3); 40]);
+        let item = Item { key: self.history.keys[key].0, event: event.try_into().unwrap(), new: false, part };
+        let held = self.history.held(&self.nodes[at].replica, key)?;
+        let now = self.now(at);
+        let replica = &mut self.nodes[at].replica;
+        let written = if is_delete { replica.delete(&item.key, now)? } else { Some(replica.write(item, now)?) };
+        let Some(written) = written else { return Ok(()) };
+        let event = self.history.record_again(key, written.dot, !is_delete, held);
+        self.nodes[at].ghost.known[key] |= 1 << event;
+        self.in_doubt.push((key, event));
+        Ok(())
+    }
+
+    /// Rule 8, before anything is joined: each side hears what the other has seen of its own writes.
+    pub(super) fn compare_claims(&mut self, one: usize, other: usize) -> Result<(), Violation> {
+        for (at, peer) in [(one, other), (other, one)] {
+            let claimed = self.nodes[peer].replica.context().max_counter(self.nodes[at].replica.id());
+            match self.nodes[at].replica.notice_claim(claimed) {
+                Ok(()) => {}
+                Err(NotTaken::Refused(_) | NotTaken::Unreadable(_)) => self.settle_names(at)?,
+                Err(NotTaken::Failed(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// After the alarm, what was written since the store was put back has new names: versions that are alive their own,
+    /// and all else the first one.
+    fn settle_names(&mut self, at: usize) -> Result<(), Violation> {
+        self.hear_alarms(at)?;
+        let node = &mut self.nodes[at];
+        node.context = node.replica.context().clone();
+        node.bases.clear();
+        let first = Dot { replica: node.replica.id(), counter: 1 };
+        for (key, event) in core::mem::take(&mut self.in_doubt) {
+            let read = node.replica.read(&self.history.keys[key].0)?;
+            let held = read.siblings().iter().find(|version| usize::from(version.value.event) == event);
+            self.stats.named_anew += u64::from(held.is_some());
+            self.stats.names_given_up += u64::from(held.is_none());
+            self.history.rename(key, event, held.map_or(first, |version| version.dot));
+        }
+        self.check(at)
     }
 
     pub(super) fn wipe(&mut self, at: usize) -> Result<(), Violation> {

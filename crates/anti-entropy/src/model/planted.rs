@@ -33,6 +33,12 @@ const STALE_PUSHES: Boost = Boost {
 const FOREIGN_READS: Boost = Boost { weights: &[(Op::Read, 6.0), (Op::ForeignRead, 6.0)], ..Boost::NONE };
 const RESTORES: Boost = Boost { weights: &[(Op::Backup, 4.0), (Op::Restore, 4.0)], ..Boost::NONE };
 const UNNOTICED: Boost = Boost { weights: &[(Op::Backup, 4.0), (Op::UnnoticedRestore, 4.0)], ..Boost::NONE };
+const UNNOTICED_DELETES: Boost = Boost {
+    replicas: Some(2),
+    keys: Some(2),
+    weights: &[(Op::Backup, 6.0), (Op::UnnoticedRestore, 6.0), (Op::Delete, 4.0), (Op::Full, 6.0)],
+    ..Boost::NONE
+};
 const CRASHES: Boost = Boost { weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 const WIPES: Boost = Boost { weights: &[(Op::Wipe, 3.0)], ..Boost::NONE };
 
@@ -40,7 +46,7 @@ const OLD_RELEASES: Boost = Boost { old_releases: 0.5, ..Boost::NONE };
 const OLD_RELEASES_CRASH: Boost = Boost { old_releases: 0.8, weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 
 /// Every bug that there is to plant.
-const PLANTED: [Planted; 45] = [
+const PLANTED: [Planted; 48] = [
     core(Mutant::LiveOverwrittenInsteadOfJoined, 50, &Boost::NONE),
     core(Mutant::WholeClockJoinedOutsideTheRange, 50, &Boost::NONE),
     core(Mutant::PiecesNotSplit, 50, &Boost::NONE),
@@ -71,6 +77,9 @@ const PLANTED: [Planted; 45] = [
     core(Mutant::ForeignReadsAccepted, 400, &FOREIGN_READS),
     core(Mutant::RolledBackStoreKeepsItsId, 100, &RESTORES),
     core(Mutant::OwnWritesUnknownToThePeerNotNoticed, 100, &UNNOTICED),
+    core(Mutant::RenamedWritesKeepTheirNames, 200, &UNNOTICED),
+    core(Mutant::RenamedWritesAllMadeAnew, 200, &UNNOTICED),
+    core(Mutant::RenamedDeletesLeaveNoTrace, 1000, &UNNOTICED_DELETES),
     core(Mutant::ContextForgets, 50, &Boost::NONE),
     core(Mutant::FingerprintBlindToVersions, 50, &Boost::NONE),
     core(Mutant::DigestBlindToDeletions, 50, &Boost::NONE),

@@ -66,6 +66,8 @@ pub(super) struct Backup {
 pub(super) struct World {
     pub(super) random: fastrand::Rng,
     pub(super) random_of_bases: fastrand::Rng,
+    /// Draws what a replica writes that was put back without notice, apart from all else as well.
+    pub(super) random_of_copies: fastrand::Rng,
     pub(super) bug: Bug,
     pub(super) odds: Odds,
     pub(super) history: History,
@@ -78,6 +80,8 @@ pub(super) struct World {
     pub(super) rolled_back: bool,
     /// The replica whose store has just been rolled back in a way that it has to find out.
     pub(super) unnoticed: Option<usize>,
+    /// What it has written since, as keys and events.
+    pub(super) in_doubt: Vec<(usize, usize)>,
     pub(super) stats: Stats,
     step: u32,
 }
@@ -115,6 +119,7 @@ impl World {
             odds,
             random,
             random_of_bases,
+            random_of_copies: fastrand::Rng::with_seed(seed.rotate_left(32) ^ 0xc0b1),
             bug,
             nodes: Vec::new(),
             sessions: Vec::new(),
@@ -123,6 +128,7 @@ impl World {
             next_sequence: 0,
             rolled_back: false,
             unnoticed: None,
+            in_doubt: Vec::new(),
             stats: Stats::default(),
             step: 0,
         };

@@ -1,9 +1,10 @@
 //! Checking a replica against its own store.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
+use super::format::FormatError;
 use super::open::check_record;
 use super::{Error, Replica, Replicated};
 use crate::{KeyHash, KeyRange};
@@ -23,6 +24,8 @@ pub struct Audit {
 pub enum Discrepancy {
     /// The record does not decode, or this replica cannot have written it.
     Damaged(String),
+    /// The record is as it was written, and the type of its value does not read it.
+    TypeCannotRead(String),
     /// The record has another hash than the one that was written.
     Changed,
     /// The record was never written.
@@ -49,7 +52,8 @@ impl<V: Replicated> Replica<V> {
             }
             let wanted = expected.next_if(|(next, _)| *next == hash).map(|(_, fingerprint)| fingerprint);
             match (check_record::<V>(hash, bytes, &self.context), wanted) {
-                (Err(reason), _) => report(hash, Discrepancy::Damaged(reason)),
+                (Err(FormatError::Type(reason)), _) => report(hash, Discrepancy::TypeCannotRead(reason.into())),
+                (Err(error), _) => report(hash, Discrepancy::Damaged(error.to_string())),
                 (Ok(_), None) => report(hash, Discrepancy::Surplus),
                 (Ok(record), Some(wanted)) if record.fingerprint() != wanted => report(hash, Discrepancy::Changed),
                 (Ok(_), Some(_)) => {}

@@ -28,6 +28,15 @@ impl<K> ChangeLog<K> {
         Self { pending: VecDeque::new(), missed: 0, limit, watched: false }
     }
 
+    /// Keeps at most this many from now on.
+    pub(crate) fn set_limit(&mut self, limit: NonZeroUsize) {
+        self.limit = limit;
+        while self.pending.len() > limit.get() {
+            self.pending.pop_front();
+            self.missed += 1;
+        }
+    }
+
     pub(crate) fn watch(&mut self) {
         self.watched = true;
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
-use crate::clock::WriterPolicy;
+use crate::clock::{RangeClocks, WriterPolicy};
 use crate::summary::sketch::SketchConfig;
 
 /// Limits and policies of a replica. All replicas of a store should have the same.
@@ -22,8 +22,15 @@ pub struct ReplicaConfig {
     pub max_key_bytes: usize,
     /// The most replica ids that a clock may name. 1,024 by default; at least 1. Every clock that is sent or stored
     /// grows with them. A batch or push that would add one more is refused and reported. Ids are never pruned, since
-    /// that would bring deleted data back.
+    /// that would bring deleted data back. At most
+    /// [`RangeClocks::MAX_COUNTERS`](crate::clock::RangeClocks::MAX_COUNTERS).
     pub max_clock_replicas: usize,
+    /// How many of a hundred places for ids are kept for peers: this replica does not begin to write under a new id
+    /// once fewer than these are free, and its writes fail with [`Error::TooManyReplicas`](super::Error). Otherwise
+    /// several replicas could take the last place at the same moment, and refuse each other's writes from then on. 10
+    /// by default, for a hundred replicas that begin at once; at most 99. An id of the allow-list may take a kept
+    /// place if there is one for each id of the list: then nobody can be left without.
+    pub reserved_clock_percent: u8,
     /// The most pieces into which transfers cut the context. 256 by default. Interrupted transfers leave cuts until the
     /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
     /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
@@ -62,7 +69,14 @@ impl ReplicaConfig {
         ConfigError::at_least("max_value_bytes", self.max_value_bytes, 1)?;
         ConfigError::at_least("max_key_bytes", self.max_key_bytes, 1)?;
         ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
+        ConfigError::at_most("max_clock_replicas", self.max_clock_replicas, RangeClocks::MAX_COUNTERS)?;
+        ConfigError::at_most("reserved_clock_percent", self.reserved_clock_percent, 99)?;
         self.sketch.validate().map_err(|error| error.within("sketch"))
+    }
+
+    /// How many replicas a clock may name once this replica has begun to write under a new id.
+    pub(super) fn max_replicas_with_own(&self) -> usize {
+        self.max_clock_replicas - self.max_clock_replicas * usize::from(self.reserved_clock_percent) / 100
     }
 
     /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces), and holes as
@@ -80,6 +94,7 @@ impl Default for ReplicaConfig {
             max_value_bytes: 8 << 20,
             max_key_bytes: 64 << 10,
             max_clock_replicas: 1024,
+            reserved_clock_percent: 10,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
             max_holes: 128,
             max_clock_skew: Duration::from_secs(300),

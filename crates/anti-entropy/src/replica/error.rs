@@ -1,7 +1,9 @@
 //! The errors of local operations.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
+use super::encoding::{DecodeError, EncodeError};
+use super::format::FormatError;
 use super::store::StoreError;
 use crate::clock::{CounterExhausted, Dot};
 use crate::{ConfigError, KeyHash};
@@ -19,8 +21,11 @@ pub enum Error {
     Store(#[from] StoreError),
     /// It is not known whether the store kept an earlier commit, so that the replica has stopped. Nothing was changed
     /// now. Open the replica again: it reads what the store kept.
-    #[error("the replica stopped after a failed commit; nothing was changed; open it again")]
-    Stopped,
+    #[error("the replica stopped earlier: {cause}; nothing was changed; open it again")]
+    Stopped {
+        /// Why it stopped: the failure of the store, with its causes.
+        cause: String,
+    },
     /// The [`Seen`](super::Seen) token names a write that this replica has not seen: it comes from a replica that is
     /// ahead. Nothing was changed. Synchronise first, or read from this replica.
     #[error("the write {0} was seen elsewhere and not here; nothing was changed; synchronise first, or read again")]
@@ -49,6 +54,34 @@ pub enum Error {
         /// [`ReplicaConfig::max_key_bytes`](super::ReplicaConfig::max_key_bytes).
         limit: usize,
     },
+    /// The first write under this replica's id would add the id to all clocks, and these name as many as they may:
+    /// peers would refuse the write. Nothing was changed.
+    #[error(
+        "clocks would name {replicas} replicas and the limit is {limit}; nothing was changed; raise max_clock_replicas on all replicas"
+    )]
+    TooManyReplicas {
+        /// The number of replicas that clocks would name.
+        replicas: usize,
+        /// [`ReplicaConfig::max_clock_replicas`](super::ReplicaConfig::max_clock_replicas), without the places that
+        /// are [kept](super::ReplicaConfig::reserved_clock_percent).
+        limit: usize,
+    },
+    /// With this write, the versions at its key would be longer together than a message may be, so that no peer could
+    /// be sent them. Nothing was changed.
+    #[error(
+        "the versions at {key} would take {bytes} bytes and a message has room for {limit}; nothing was changed; replace some of them, or raise max_message_bytes on all replicas"
+    )]
+    EntryTooLong {
+        /// The hash of the key.
+        key: KeyHash,
+        /// Length of the encodings of all versions, and of the key.
+        bytes: usize,
+        /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes), without the room for clocks.
+        limit: usize,
+    },
+    /// The value or its key has no encoding: it nests too deep, or contains a map without an order. Nothing was changed.
+    #[error(transparent)]
+    NotEncodable(#[from] EncodeError),
     /// The value's encoding does not decode to the same value. The value contains an unordered map, for example, or its
     /// `decode` does not match its `encode`. Nothing was changed.
     #[error("the value does not decode to what it was; nothing was changed; check its type with the conformance kit")]
@@ -64,6 +97,19 @@ pub enum Error {
     /// The replica has used up its 2^64 counters. Nothing was changed.
     #[error(transparent)]
     Counter(#[from] CounterExhausted),
+    /// A record in the store is as it was written, and its type does not read it. Nothing was changed.
+    ///
+    /// Restoring the store does not help, since the bytes are in order. Change the type as the reason says, in all
+    /// replicas, and open the store again.
+    #[error(
+        "the record at {key} is not damaged, but the type of its value does not read it: {reason}; nothing was changed; mend the type and open the store again; restoring the store does not help"
+    )]
+    TypeCannotRead {
+        /// The hash of the record's key.
+        key: KeyHash,
+        /// What the type cannot read.
+        reason: String,
+    },
     /// A record in the store is not the one that was written. Nothing was changed.
     #[error(
         "the record at {key} is damaged: {reason}; nothing was changed; audit the replica, restore the store or wipe it and synchronise"
@@ -86,4 +132,19 @@ pub enum Error {
     /// replica.
     #[error("{0}, which is a bug of the crate anti-entropy; nothing was changed; report it, and audit the replica")]
     BrokenInvariant(&'static str),
+}
+
+impl Error {
+    /// The error for a record of the store that cannot be read.
+    pub(super) fn of_record(key: KeyHash, error: FormatError) -> Self {
+        match error {
+            FormatError::Type(reason) => Self::TypeCannotRead { key, reason: reason.to_string() },
+            error => Self::DamagedRecord { key, reason: error.to_string() },
+        }
+    }
+
+    /// The error of a write whose value does not decode.
+    pub(super) fn of_unreadable(error: &DecodeError) -> Self {
+        error.excess().map_or(Self::NotCanonical, |excess| EncodeError::from(Some(excess)).into())
+    }
 }

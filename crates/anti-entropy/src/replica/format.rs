@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::item::{Encoded, Part, Replicated, bytes, canonical_from_bytes};
+use super::bounded::Excess;
+use super::encoding::{DecodeError, canonical_from_bytes};
+use super::item::{Encoded, Part, Replicated, bytes};
 use super::version::{Record, Sibling};
 use crate::clock::{Context, Dot, ReplicaId, Timestamp};
 
@@ -20,7 +22,17 @@ pub(crate) enum FormatError {
     OtherFormat(u8),
     #[error("it does not parse")]
     Damaged,
+    #[error("it belongs under another key")]
+    OtherKey,
+    #[error("its write {0} is unknown to the store's context")]
+    UnknownWrite(Dot),
+    /// The bytes are those that were written, and the type of the value does not read them.
+    #[error("{0}")]
+    Type(&'static str),
 }
+
+/// How often a value that does not decode is decoded again: a type without an order takes its bytes at times.
+const TRIES: u32 = 8;
 
 /// Who the replica is and how far it has counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +104,9 @@ pub(crate) fn decode_record<V: Replicated>(bytes: &[u8]) -> Result<Record<V>, Fo
     for sibling in stored.siblings {
         let (inherited, parts) = sibling.parts.into_iter().map(|stored| (stored.inherited, stored.part)).unzip();
         let encoded = Encoded { body: sibling.body, parts };
-        let decoded = Sibling::from_bytes(sibling.dot, sibling.timestamp, &key, encoded).ok_or(FormatError::Damaged)?;
+        let value =
+            V::decode(&key, &encoded).map_err(|error| who_is_at_fault(&error, || V::decode(&key, &encoded).is_ok()))?;
+        let decoded = Sibling::of(sibling.dot, sibling.timestamp, value, encoded);
         siblings.push(Sibling { inherited, ..decoded });
     }
     let sorted = siblings.windows(2).all(|pair| pair[0].dot() < pair[1].dot());
@@ -100,6 +114,18 @@ pub(crate) fn decode_record<V: Replicated>(bytes: &[u8]) -> Result<Record<V>, Fo
         return Err(FormatError::Damaged);
     }
     Ok(Record { key, key_bytes: stored.key, siblings })
+}
+
+/// Whether a value does not decode because of its type or because of its bytes.
+fn who_is_at_fault(error: &DecodeError, decodes: impl Fn() -> bool) -> FormatError {
+    match error.excess() {
+        // A length that claims too much is what a flipped bit makes of it.
+        Some(Excess::Nesting | Excess::Unordered) => FormatError::Type(error.reason()),
+        None if (1..TRIES).any(|_| decodes()) => FormatError::Type(
+            "it decodes at times and at times not, so its type has no order; use BTreeMap or BTreeSet",
+        ),
+        Some(Excess::Elements) | None => FormatError::Damaged,
+    }
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {

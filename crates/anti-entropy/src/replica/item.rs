@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use super::encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode};
+
 /// Feeds the content of a value into a hash function.
 ///
 /// Not to be confused with RustCrypto's `digest::Digest`, which is a hash function. *Values* implement this trait, and
@@ -60,6 +62,17 @@ pub trait Replicated: Digest + Clone + Send + Sync + 'static {
     /// # Errors
     /// [`DecodeError`] if the bytes are not an encoding of a value under this key.
     fn decode(key: &Self::Key, encoded: &Encoded) -> Result<Self, DecodeError>;
+
+    /// The canonical encoding of a value that is about to be written locally. Provided: that of [`encode`](Self::encode).
+    ///
+    /// Implement it if some values of the type have no encoding, because they nest too deep for `decode` for example. The
+    /// write then fails with [`Error::NotEncodable`](crate::Error::NotEncodable), and `encode` is not called.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the value has no encoding.
+    fn try_encode(&self) -> Result<Encoded, EncodeError> {
+        Ok(self.encode())
+    }
 }
 
 /// The canonical encoding of a value: a body, and parts that are sent only if the receiver lacks them.
@@ -140,23 +153,10 @@ anti_entropy_summary::__opaque_bytes! {
     pub struct PartHash(32)
 }
 
-/// The error for bytes that are not the encoding of a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes are no encoding of this value: {reason}; nothing was changed")]
-pub struct DecodeError {
-    reason: &'static str,
-}
-
-impl DecodeError {
-    /// An error with this reason.
-    pub const fn new(reason: &'static str) -> Self {
-        Self { reason }
-    }
-}
-
 /// A value of any serde type with a key of any serde type: the item of a plain replicated map.
 ///
-/// For a set, use `Keyed<K, ()>`.
+/// For a set, use `Keyed<K, ()>`. A value that nests deeper than [`MAX_NESTING`](crate::value::MAX_NESTING) levels, or
+/// contains a map or set without an order, is not written.
 ///
 /// ```
 /// use anti_entropy::{Keyed, Replicated};
@@ -206,12 +206,17 @@ where
     fn decode(key: &K, encoded: &Encoded) -> Result<Self, DecodeError> {
         Ok(Self::new(key.clone(), serde_decode(encoded)?))
     }
+
+    fn try_encode(&self) -> Result<Encoded, EncodeError> {
+        encode_for_write(&self.value).map(Encoded::from_body)
+    }
 }
 
 /// Implements [`Digest`] and [`Replicated`] for a serde type in one line, from its name, the type of its key, and how
 /// to get the key of a value.
 ///
-/// The canonical encoding is postcard's. All of it is fed to the digest.
+/// The canonical encoding is postcard's. All of it is fed to the digest. A value that nests deeper than
+/// [`MAX_NESTING`](crate::value::MAX_NESTING) levels, or contains a map or set without an order, is not written.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -255,61 +260,12 @@ macro_rules! replicated {
                     Err($crate::value::DecodeError::new("it belongs under another key"))
                 }
             }
+
+            fn try_encode(&self) -> ::core::result::Result<$crate::value::Encoded, $crate::value::EncodeError> {
+                $crate::__private::encode_for_write(self).map($crate::value::Encoded::from_body)
+            }
         }
     };
-}
-
-/// Encodes a serde value with postcard.
-///
-/// # Panics
-/// If the type's `Serialize` implementation returns an error, or writes a sequence without its length. Such a type has
-/// no canonical encoding, which its first write shows.
-pub fn serde_encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // Room for a small value, so that the bytes do not move again and again while they are written one by one.
-    let bytes = Vec::with_capacity(64);
-    postcard::to_extend(value, bytes).expect("a replicated serde type serialises without failing, with lengths known")
-}
-
-/// Decodes a value that `serde_encode` has encoded. Refuses other bytes.
-///
-/// # Errors
-/// [`DecodeError`] if `serde_encode` would not have returned these bytes.
-pub fn serde_decode<T: Serialize + DeserializeOwned>(encoded: &Encoded) -> Result<T, DecodeError> {
-    if !encoded.parts.is_empty() {
-        return Err(DecodeError::new("it has parts, and values of this type have none"));
-    }
-    canonical_from_bytes(&encoded.body)
-}
-
-/// Reads a postcard value and insists on the canonical form: writing it again gives the same bytes.
-pub(crate) fn canonical_from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let value: T = postcard::from_bytes(bytes).map_err(|_| DecodeError::new("it does not parse"))?;
-    match postcard::serialize_with_flavor(&value, Comparison { expected: bytes }) {
-        Ok(true) => Ok(value),
-        _ => Err(DecodeError::new("it is not in canonical form")),
-    }
-}
-
-/// Compares what is written with what is expected, instead of keeping it: every record is read when a store is opened.
-struct Comparison<'a> {
-    expected: &'a [u8],
-}
-
-impl postcard::ser_flavors::Flavor for Comparison<'_> {
-    type Output = bool;
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.expected = self.expected.strip_prefix(data).ok_or(postcard::Error::SerializeBufferFull)?;
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.try_extend(&[data])
-    }
-
-    fn finalize(self) -> postcard::Result<bool> {
-        Ok(self.expected.is_empty())
-    }
 }
 
 /// The first bytes of everything that is hashed here; the Merkle tree's own are 0x00 and 0x01.
@@ -356,14 +312,6 @@ mod tests {
     use alloc::string::{String, ToString};
 
     use super::*;
-
-    #[test]
-    fn a_longer_form_of_the_same_number_is_refused() {
-        // Postcard writes 1 as one byte; 0x81 0x00 says the same in two.
-        assert_eq!(canonical_from_bytes::<u32>(&[1]), Ok(1));
-        assert_eq!(canonical_from_bytes::<u32>(&[0x81, 0x00]), Err(DecodeError::new("it is not in canonical form")));
-        assert!(canonical_from_bytes::<u32>(&[1, 0]).is_err(), "bytes left over");
-    }
 
     #[test]
     fn parts_are_refused_where_there_are_none() {

@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn sibling(dot: Dot, value: u8) -> Sibling<Keyed<u8, u8>> {
-        Sibling::from_value(dot, Timestamp { wall_ms: 0, logical: 0 }, Keyed::new(0, value))
+        Sibling::from_value(dot, Timestamp { wall_ms: 0, logical: 0 }, Keyed::new(0, value)).expect("it encodes")
     }
 
     /// Any set of seen dots per writer, some of them alive: more than a run can reach, and the laws hold for all.

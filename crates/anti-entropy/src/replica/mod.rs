@@ -21,9 +21,11 @@ mod adopt;
 #[cfg(any(test, feature = "proptest", feature = "quickcheck"))]
 mod arbitrary;
 mod audit;
+mod bounded;
 mod change_log;
 mod changes_since;
 mod config;
+mod encoding;
 mod error;
 mod format;
 mod holes;
@@ -44,22 +46,25 @@ mod write;
 pub(crate) mod tests;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::ToString;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
 pub use audit::{Audit, Discrepancy};
+pub use bounded::{MAX_EMPTY_ELEMENTS, MAX_NESTING};
 pub use change_log::Change;
 use change_log::ChangeLog;
 pub use changes_since::ChangedEntries;
 pub use config::ReplicaConfig;
+pub(crate) use encoding::canonical_from_bytes;
+pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
+use format::FormatError;
 pub(crate) use holes::Filled;
 use holes::Holes;
-pub use item::{DecodeError, Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use item::{bytes, canonical_from_bytes};
-pub use item::{serde_decode, serde_encode};
+pub(crate) use item::bytes;
+pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clock};
 pub use notices::Notice;
 use notices::Notices;
@@ -67,15 +72,16 @@ pub use open::{Continuity, Marker, Opening};
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
+use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
 pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::KeyHash;
 use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
+use crate::{ConfigError, KeyHash};
 
 /// A replica of a keyed store, which reads, writes and deletes at once, and is made equal to other replicas later.
 ///
@@ -84,6 +90,8 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     resolver: Box<dyn Resolver<V>>,
     pub(crate) config: ReplicaConfig,
+    /// The most bytes of an entry for which a message has room, if an engine has said so.
+    max_entry_bytes: Option<usize>,
     pub(crate) tree: MerkleTree,
     /// Of the same entries as the tree, always.
     sketch: Sketch,
@@ -103,9 +111,13 @@ pub struct Replica<V: Replicated> {
     pub(crate) notices: Notices<V::Key>,
     /// What is known of the entries that this replica could not take in.
     holes: Holes<V::Key>,
-    /// Whether rule 8's alarm has gone off since opening.
-    pub(crate) alarmed: bool,
+    /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
+    confirmed: u64,
+    /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
+    disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
+    /// What the store said when the replica stopped, if that is why.
+    stop_cause: Option<String>,
     pub(crate) stats: ReplicaStats,
 }
 
@@ -123,7 +135,7 @@ pub struct ReplicaStats {
     pub histories_differ: u64,
     /// Remote timestamps too far ahead for the local clock to follow.
     pub clock_skews: u64,
-    /// How often a peer knew more of this replica's own writes than it had made, so that it changed its id.
+    /// How often this replica took a new id: a peer knew more of its own writes than it had made, or had its id.
     pub renamings: u64,
 }
 
@@ -152,6 +164,7 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             resolver: Box::new(resolver),
             config: self.config.clone(),
+            max_entry_bytes: self.max_entry_bytes,
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
@@ -165,8 +178,10 @@ impl<V: Replicated> Replica<V> {
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
             holes: self.holes.clone(),
-            alarmed: self.alarmed,
+            confirmed: self.confirmed,
+            disputed: self.disputed.clone(),
             stopped: self.stopped,
+            stop_cause: self.stop_cause.clone(),
             stats: self.stats,
         }
     }
@@ -218,6 +233,44 @@ impl<V: Replicated> Replica<V> {
         &self.config
     }
 
+    /// Changes the settings of a replica that is in use. Everything from the next call on goes by them.
+    ///
+    /// Where an engine runs the replica, call [`Engine::set_limits`](crate::engine::Engine::set_limits) instead, which
+    /// checks these settings against the engine's. A limit that is lowered takes nothing away that is there: clocks
+    /// keep the ids that they name, and values stay as long as they are. O(n) if the sketch's settings change.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::Seed;
+    /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
+    /// # type Item = Keyed<u32, String>;
+    /// # let seed = Seed::from_bytes([7; 32]);
+    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed)?;
+    /// replica.set_config(replica.config().clone().with(|config| config.max_clock_replicas = 4096))?;
+    /// # Ok::<(), anti_entropy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first field that is out of its range. Nothing is changed then.
+    pub fn set_config(&mut self, config: ReplicaConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        if config.sketch != self.config.sketch {
+            self.sketch = Sketch::from_entries(&self.tree.snapshot(), config.sketch.clone())?;
+        }
+        self.clock.set_max_ahead(config.max_clock_skew);
+        self.changes.set_limit(config.max_pending_changes);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Limits entries to what fits into a message of this length, besides the clock of a single piece.
+    pub(crate) fn fit_messages(&mut self, max_message_bytes: usize) {
+        // An id and a counter; what a batch has besides: range, digest, and the state at its end.
+        const COUNTER: usize = 26;
+        const BATCH: usize = 256;
+        let clocks = self.config.max_clock_replicas.saturating_mul(COUNTER).saturating_add(BATCH);
+        self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
+    }
+
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
     pub fn admit(&mut self, writer: ReplicaId) {
         if let crate::clock::WriterPolicy::AllowList(writers) = &mut self.config.writers {
@@ -248,10 +301,9 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
-        let damaged = |reason| Error::DamagedRecord { key: hash, reason };
-        let record: Record<V> = format::decode_record(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let record: Record<V> = format::decode_record(&bytes).map_err(|error| Error::of_record(hash, error))?;
         if record.key_hash() != hash {
-            return Err(damaged("it belongs under another key".to_string()));
+            return Err(Error::of_record(hash, FormatError::OtherKey));
         }
         Ok(Some(record))
     }
@@ -259,10 +311,13 @@ impl<V: Replicated> Replica<V> {
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
         if self.stopped {
-            return Err(Error::Stopped);
+            return Err(self.stopped_error());
         }
         let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| self.stopped = error.may_have_changed())?;
+        self.store.commit(commit).inspect_err(|error| {
+            self.stopped = error.may_have_changed();
+            self.stop_cause = self.stopped.then(|| error.with_causes());
+        })?;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
@@ -287,6 +342,11 @@ impl<V: Replicated> Replica<V> {
         self.summarise(key, None);
     }
 
+    /// The error of everything that is asked of a replica that has stopped.
+    pub(crate) fn stopped_error(&self) -> Error {
+        Error::Stopped { cause: self.stop_cause.as_deref().unwrap_or("it was closed").to_string() }
+    }
+
     /// As after a commit whose end is not known.
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
@@ -303,7 +363,7 @@ impl<V: Replicated> Replica<V> {
             id: staged.context.own_id(),
             counter: staged.context.own_counter(),
             marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.last(),
+            last_timestamp: self.clock.greatest(),
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {

@@ -1,6 +1,7 @@
 //! Notices for the operator of a replica.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::KeyHash;
 use crate::clock::{ClockSkew, Dot, ReplicaId};
@@ -9,16 +10,27 @@ use crate::clock::{ClockSkew, Dot, ReplicaId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice<K> {
-    /// A peer has seen more writes under this replica's id than the replica made: its store was rolled back. The
-    /// replica makes further writes under a new id. Its writes since it was opened may have the same names as lost
-    /// writes, and should be looked at.
+    /// Somebody else makes or has made writes under this replica's id: its store or its memory was put back to an earlier
+    /// state, or copied. The replica makes further writes under a new id, and has written those of its versions anew
+    /// that no peer is known to have seen. Nothing is lost by that. What peers hold under the same names comes in beside
+    /// them, as siblings: look at these keys.
     Renamed {
         /// The old id.
         from: ReplicaId,
         /// The new id.
         to: ReplicaId,
-        /// The number of writes under the old id that the store knew.
+        /// The number of writes that this replica had made under the old id.
         made: u64,
+        /// The keys of the versions that were written anew.
+        reissued: Vec<K>,
+    },
+    /// A version came in under a name that this replica may have used for another write, before it was
+    /// [renamed](Self::Renamed). It is kept, although it may have been replaced here.
+    NameUsedTwice {
+        /// The key.
+        key: K,
+        /// The write.
+        dot: Dot,
     },
     /// A write was found with two different contents: one replica is damaged, or the write's name was used twice. All
     /// replicas keep the same one of the two.
@@ -30,8 +42,7 @@ pub enum Notice<K> {
     },
     /// This replica and a peer have seen the same writes at a key but hold different versions: one of the stores has
     /// lost a version, or kept a deleted one. Nothing was joined. [Audit](super::Replica::audit) both, and wipe the
-    /// damaged one, which is usually the one that lacks a version. If a replica was [renamed](Self::Renamed), its peers
-    /// may lack the writes whose names it has used again.
+    /// damaged one, which is usually the one that lacks a version.
     HistoriesDiffer {
         /// The hash of the key.
         key: KeyHash,

@@ -1,14 +1,14 @@
 //! Opening a store: the replica's identity, and its summary.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
-use super::format::{self, Identity};
+use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
 use super::notices::Notices;
 use super::version::Record;
@@ -87,7 +87,8 @@ impl<V: Replicated> Replica<V> {
     ///
     /// # Errors
     /// [`Error::Config`] if a setting is out of its range, [`Error::Store`] if the store fails,
-    /// [`Error::DamagedRecord`] or [`Error::DamagedMeta`] if the store holds something that the replica did not write.
+    /// [`Error::DamagedRecord`] or [`Error::DamagedMeta`] if the store holds something that the replica did not write,
+    /// [`Error::TypeCannotRead`] if it holds a value that the type does not read.
     pub fn open(
         store: impl Store + 'static,
         resolver: impl Resolver<V> + 'static,
@@ -106,6 +107,7 @@ impl<V: Replicated> Replica<V> {
         let identity = read_identity(&store)?;
         let (context, ids_made) = open_context(&store, identity.as_ref(), continuity, &seed)?;
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
+        plant!(let last_timestamp = last_timestamp(last_timestamp));
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
@@ -124,8 +126,13 @@ impl<V: Replicated> Replica<V> {
             notices: Notices::default(),
             holes: Holes::default(),
             config,
-            alarmed: false,
+            max_entry_bytes: None,
+            // What was made before this opening is in the store that was opened, whichever that is: it has these names
+            // alone.
+            confirmed: context.own_counter(),
+            disputed: VecDeque::new(),
             stopped: false,
+            stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
             context_hash: OnceCell::new(),
@@ -155,13 +162,15 @@ impl<V: Replicated> Replica<V> {
         Ok(self.marker)
     }
 
-    /// Gives `context` a new own id, from this opening's randomness.
-    pub(super) fn fresh_id(&mut self, context: &mut Context) -> ReplicaId {
-        self.ids_made = rename(context, &self.seed, self.ids_made);
+    /// Gives `context` a new own id, from this opening's randomness. Of the writes under the old one, those up to `kept`
+    /// count as seen.
+    pub(super) fn fresh_id(&mut self, context: &mut Context, kept: u64) -> ReplicaId {
+        self.ids_made = rename(context, &self.seed, self.ids_made, kept);
         context.own_id()
     }
 
-    /// The timestamp of the last local write. At least as late as every accepted timestamp that was not too far ahead.
+    /// The timestamp that the next local write goes on from. At least as late as every timestamp that was accepted since
+    /// the wall clock was last put right.
     pub fn last_timestamp(&self) -> Timestamp {
         self.clock.last()
     }
@@ -194,14 +203,15 @@ fn open_context(
         Continuity::Marker(marker) => marker.0 == identity.marker,
         Continuity::Vouched => true,
     };
-    let ids_made = if proven { 0 } else { rename(&mut context, seed, 0) };
+    let made = context.own_counter();
+    let ids_made = if proven { 0 } else { rename(&mut context, seed, 0, made) };
     Ok((context, ids_made))
 }
 
 /// Gives the context the seed's next id that it does not know yet; returns how many ids the seed has given then.
-fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64) -> u64 {
+fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64, kept: u64) -> u64 {
     loop {
-        let renamed = context.rename(seed.replica_id(ids_made));
+        let renamed = context.renounce(seed.replica_id(ids_made), kept);
         ids_made += 1;
         // A seed that was used before gives ids that are known already: the next one is not.
         if renamed.is_ok() {
@@ -223,8 +233,8 @@ fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<(Mer
             }
             ControlFlow::Continue(())
         }
-        Err(reason) => {
-            failure = Some(Error::DamagedRecord { key: hash, reason });
+        Err(error) => {
+            failure = Some(Error::of_record(hash, error));
             ControlFlow::Break(())
         }
     })?;
@@ -239,13 +249,13 @@ pub(super) fn check_record<V: Replicated>(
     hash: KeyHash,
     bytes: &[u8],
     context: &Context,
-) -> Result<Record<V>, alloc::string::String> {
-    let record: Record<V> = format::decode_record(bytes).map_err(|error| error.to_string())?;
+) -> Result<Record<V>, FormatError> {
+    let record: Record<V> = format::decode_record(bytes)?;
     if record.key_hash() != hash {
-        return Err("it belongs under another key".to_string());
+        return Err(FormatError::OtherKey);
     }
     if let Some(dot) = record.dots().find(|dot| !context.covers(hash, *dot)) {
-        return Err(alloc::format!("its write {dot} is unknown to the store's context"));
+        return Err(FormatError::UnknownWrite(dot));
     }
     Ok(record)
 }

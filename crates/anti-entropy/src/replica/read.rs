@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use super::{Entry, Error, Replica, Replicated, Version, format, serde_encode};
+use super::{Entry, Error, Replica, Replicated, Version, format, try_serde_encode};
 use crate::clock::Dot;
 use crate::{KeyHash, KeyRange};
 
@@ -75,7 +75,7 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// If the store fails or its record is damaged.
     pub fn read(&self, key: &V::Key) -> Result<Read<V>, Error> {
-        let hash = KeyHash::of_encoded(&serde_encode(key));
+        let hash = KeyHash::of_encoded(&try_serde_encode(key)?);
         let record = self.load(hash)?.filter(|record| record.key == *key);
         let Some(record) = record else { return Ok(Read { key: hash, value: None, siblings: Vec::new() }) };
         Ok(self.resolve(hash, record.into_entry()))
@@ -125,7 +125,7 @@ impl<V: Replicated> Replica<V> {
                 visit(&key, self.resolve(hash, record.into_entry()))
             }
             Err(error) => {
-                failure = Some(Error::DamagedRecord { key: hash, reason: alloc::string::ToString::to_string(&error) });
+                failure = Some(Error::of_record(hash, error));
                 ControlFlow::Break(())
             }
         })?;

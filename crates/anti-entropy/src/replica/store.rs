@@ -2,9 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::error::Error;
+use core::fmt;
 use core::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
@@ -71,14 +72,29 @@ pub struct Commit {
     pub meta: BTreeMap<MetaSlot, Vec<u8>>,
 }
 
-/// The failure of a store.
-#[derive(Debug, thiserror::Error)]
-#[error("the store failed: {message}; {}", if *.changed { "whether the change was kept is not known, so the replica stops: open it again" } else { "nothing was changed" })]
+/// The failure of a store. Its text ends with what to do, and has the texts of all its causes in it.
+#[derive(Debug)]
 pub struct StoreError {
     message: String,
     changed: bool,
-    #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what_now = if self.changed {
+            "whether the change was kept is not known, so the replica stops: open it again"
+        } else {
+            "nothing was changed"
+        };
+        write!(f, "the store failed: {}; {what_now}", self.with_causes())
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
 }
 
 impl StoreError {
@@ -94,11 +110,25 @@ impl StoreError {
         Self { message: message.into(), changed: true, source: None }
     }
 
-    /// The same failure with the underlying error.
+    /// The same failure with the underlying error, whose text becomes part of this one's.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The message, and the causes that it does not name yet.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            if !text.contains(&next) {
+                text = alloc::format!("{text}: {next}");
+            }
+            cause = error.source();
+        }
+        text
     }
 
     /// Whether the store may have kept the change.

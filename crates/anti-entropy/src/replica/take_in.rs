@@ -3,32 +3,97 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::version::Sibling;
-use super::{Notice, Replica, Replicated, Staged};
-use crate::clock::{Dot, Now};
+use super::version::{Record, Sibling};
+use super::{Change, Error, Notice, Replica, Replicated, Staged};
+use crate::clock::{Context, Dot, Now, ReplicaId};
 use crate::refusal::{NotTaken, Refusal};
+use crate::{KeyHash, KeyRange};
+
+/// The names of an id that this replica gave up, of which it does not know whether somebody else has used them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disputed {
+    id: ReplicaId,
+    /// Up to here, the names are not disputed.
+    kept: u64,
+    made: u64,
+}
+
+impl Disputed {
+    /// How many are remembered, to report what comes in under them.
+    const LIMIT: usize = 16;
+
+    fn has(&self, dot: Dot) -> bool {
+        dot.replica == self.id && self.kept < dot.counter && dot.counter <= self.made
+    }
+}
 
 impl<V: Replicated> Replica<V> {
     /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, its store
-    /// was rolled back without notice, and it takes another id. It does so once after each opening, or peers that lie
-    /// would fill the clocks with ids.
+    /// or its memory was put back without notice. It takes another id then, and what the peer says is refused: by the next
+    /// session, this replica's writes have names that nobody else has used.
     pub(crate) fn notice_claim(&mut self, claimed: u64) -> Result<(), NotTaken> {
         plant!(notice_claim());
         let made = self.context.own_counter();
         if claimed <= made {
+            self.confirmed = self.confirmed.max(claimed);
             return Ok(());
         }
-        if self.alarmed {
-            return Err(Refusal::ClaimsMyWrites { claimed, made }.into());
-        }
-        let from = self.id();
+        self.take_new_id()?;
+        Err(Refusal::ClaimsMyWrites { claimed, made }.into())
+    }
+
+    /// A peer is in the same state: it has seen all writes under the present id.
+    pub(crate) fn confirm_all(&mut self) {
+        self.confirmed = self.context.own_counter();
+    }
+
+    /// Goes on under another id, since somebody else makes or has made writes under the present one.
+    ///
+    /// Versions that were written under it and that no peer is known to have seen get names of the new id: others may know
+    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What a peer
+    /// has seen keeps its name; if the peer holds it no longer, it has been replaced or deleted.
+    pub(crate) fn take_new_id(&mut self) -> Result<(), Error> {
+        let (from, made) = (self.id(), self.context.own_counter());
+        let kept = self.confirmed.min(made);
+        plant!(let kept = kept_names(kept, made));
         let mut context = self.context.clone();
-        let to = self.fresh_id(&mut context);
-        self.persist(Staged { records: BTreeMap::new(), context, context_changed: true })?;
-        self.alarmed = true;
+        let to = self.fresh_id(&mut context, kept);
+        let records = self.reissue(Disputed { id: from, kept, made }, &mut context)?;
+        let reissued: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
+        self.persist(Staged { records, context, context_changed: true })?;
+        for key in &reissued {
+            self.changes.push(Change::Local(key.clone()));
+        }
+        if self.disputed.len() == Disputed::LIMIT {
+            self.disputed.pop_front();
+        }
+        self.disputed.push_back(Disputed { id: from, kept, made });
+        self.confirmed = 0;
         self.stats.renamings += 1;
-        self.notices.push(Notice::Renamed { from, to, made });
+        self.notices.push(Notice::Renamed { from, to, made, reissued });
         Ok(())
+    }
+
+    /// The records with versions of disputed names, under new names. O(n) if there are such names.
+    fn reissue(&self, disputed: Disputed, context: &mut Context) -> Result<BTreeMap<KeyHash, Record<V>>, Error> {
+        let mut records = BTreeMap::new();
+        if disputed.kept == disputed.made {
+            return Ok(records);
+        }
+        mint_for_deletes(context)?;
+        for (hash, _) in self.tree.range(&KeyRange::ALL) {
+            let Some(mut record) = self.load(hash)? else { continue };
+            let mut is_changed = false;
+            for sibling in record.siblings.iter_mut().filter(|sibling| disputed.has(sibling.dot())) {
+                sibling.version.dot = context.mint()?;
+                is_changed = true;
+            }
+            if is_changed {
+                record.siblings.sort_by_key(Sibling::dot);
+                records.insert(hash, record);
+            }
+        }
+        Ok(records)
     }
 
     /// Counts and completes versions that are new here; says whether the siblings changed at all.
@@ -48,6 +113,9 @@ impl<V: Replicated> Replica<V> {
             let new = sibling.new_bytes(earlier);
             self.stats.value_bytes_needed += new.all;
             self.stats.part_bytes_needed += new.parts;
+            if self.disputed.iter().any(|disputed| disputed.has(sibling.dot())) {
+                self.notices.push(Notice::NameUsedTwice { key: sibling.version.value.key(), dot: sibling.dot() });
+            }
             if let Err(skew) = self.clock.observe(sibling.version.timestamp, now.unix_ms) {
                 self.notices.push(Notice::ClockSkew(skew));
             }
@@ -61,4 +129,12 @@ impl<V: Replicated> Replica<V> {
             self.notices.push(Notice::ContentClash { key, dot });
         }
     }
+}
+
+/// Deletes give up their names and leave nothing to be written anew. What they deleted is dead here all the same, and a
+/// peer that has seen as much and holds it would take that for damage: one new name makes the difference.
+fn mint_for_deletes(context: &mut Context) -> Result<(), Error> {
+    plant!(mint_for_deletes());
+    context.mint()?;
+    Ok(())
 }

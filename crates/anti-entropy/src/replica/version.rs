@@ -7,7 +7,8 @@ use digest::Update;
 use sha2::{Digest as _, Sha256};
 
 use super::ValueBytes;
-use super::item::{Digest, Encoded, Part, PartHash, Replicated, serde_encode, tag};
+use super::encoding::{DecodeError, EncodeError, serde_encode};
+use super::item::{Digest, Encoded, Part, PartHash, Replicated, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
 use crate::summary::Fingerprint;
@@ -60,24 +61,28 @@ pub(crate) struct Sibling<V> {
 }
 
 impl<V: Replicated> Sibling<V> {
-    /// A version from its value.
-    pub(crate) fn from_value(dot: Dot, timestamp: Timestamp, value: V) -> Self {
-        let encoded = value.encode();
-        let content = ContentHash::of(timestamp, &value);
-        Self {
-            version: Version { dot, timestamp, value },
-            inherited: alloc::vec![false; encoded.parts.len()],
-            encoded,
-            content,
-        }
+    /// A version from its value, which is about to be written.
+    pub(crate) fn from_value(dot: Dot, timestamp: Timestamp, value: V) -> Result<Self, EncodeError> {
+        let encoded = value.try_encode()?;
+        Ok(Self::of(dot, timestamp, value, encoded))
     }
 
-    /// A version from its bytes, which come from a peer or a file; `None` if they are no canonical encoding.
-    pub(crate) fn from_bytes(dot: Dot, timestamp: Timestamp, key: &V::Key, encoded: Encoded) -> Option<Self> {
-        let value = V::decode(key, &encoded).ok()?;
+    /// A version from its bytes, which come from a peer or a file.
+    pub(crate) fn from_bytes(
+        dot: Dot,
+        timestamp: Timestamp,
+        key: &V::Key,
+        encoded: Encoded,
+    ) -> Result<Self, DecodeError> {
+        let value = V::decode(key, &encoded)?;
+        Ok(Self::of(dot, timestamp, value, encoded))
+    }
+
+    /// A version from its value and what that encodes to.
+    pub(super) fn of(dot: Dot, timestamp: Timestamp, value: V, encoded: Encoded) -> Self {
         let content = ContentHash::of(timestamp, &value);
         let inherited = alloc::vec![false; encoded.parts.len()];
-        Some(Self { version: Version { dot, timestamp, value }, encoded, inherited, content })
+        Self { version: Version { dot, timestamp, value }, encoded, inherited, content }
     }
 }
 
@@ -133,6 +138,17 @@ impl<V: Replicated> Record<V> {
     /// The fingerprint that the record would have with these siblings.
     pub(crate) fn fingerprint_with(&self, siblings: &[Sibling<V>]) -> Fingerprint {
         fingerprint(&self.key_bytes, siblings.iter().map(|sibling| (sibling.dot(), sibling.content)))
+    }
+
+    /// At least as many bytes as the record takes in a message with all its content.
+    pub(crate) fn max_len_bytes(&self) -> usize {
+        // Lengths, and of each version dot, timestamp and kind.
+        const ENTRY: usize = 32;
+        const VERSION: usize = 64;
+        const PART: usize = 16;
+        let of_version =
+            |sibling: &Sibling<V>| VERSION + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len();
+        ENTRY + self.key_bytes.len() + self.siblings.iter().map(of_version).sum::<usize>()
     }
 
     pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::version::{Record, Sibling};
-use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, serde_encode};
+use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, try_serde_encode};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
 
@@ -156,6 +156,7 @@ impl<V: Replicated> Replica<V> {
         if written.is_empty() {
             return Ok(written);
         }
+        self.check_room_for_own_id()?;
         let keys: Vec<V::Key> = records.values().map(|record: &Record<V>| record.key.clone()).collect();
         self.persist(Staged { records, context, context_changed: false })?;
         for key in keys {
@@ -166,12 +167,12 @@ impl<V: Replicated> Replica<V> {
 
     /// What one operation makes of its key; `None` for a delete that finds nothing.
     fn stage(
-        &self,
+        &mut self,
         operation: Operation<V>,
         context: &mut Context,
         timestamp: Timestamp,
     ) -> Result<Option<(Record<V>, Written)>, Error> {
-        let key_bytes = serde_encode(&operation.key);
+        let key_bytes = try_serde_encode(&operation.key)?;
         if key_bytes.len() > self.config.max_key_bytes {
             return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
         }
@@ -187,12 +188,37 @@ impl<V: Replicated> Replica<V> {
             return Ok(None);
         }
         let dot = context.mint()?;
+        // One by one: among versions that are later there may be one that the clock follows and one that it does not.
+        let times = record.siblings.iter().filter(|held| replaces(held)).map(|held| held.version.timestamp);
+        let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
         let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
         let deleted = new.is_none();
         record.siblings.retain(|sibling| !replaces(sibling));
         record.siblings.extend(new);
         record.siblings.sort_by_key(Sibling::dot);
+        if !deleted {
+            self.check_length(hash, &record)?;
+        }
         Ok(Some((record, Written { key: hash, dot, seen, deleted })))
+    }
+
+    /// Whether peers take in a write under the own id: they know it, or their clocks have room for it.
+    fn check_room_for_own_id(&self) -> Result<(), Error> {
+        plant!(check_room_for_own_id());
+        if self.context.own_counter() > 0 {
+            return Ok(());
+        }
+        let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_replicas_with_own());
+        let all_listed = self.config.writers.listed().map(|listed| self.context.replicas_len_with(listed));
+        let is_kept = all_listed.is_some_and(|replicas| replicas <= self.config.max_clock_replicas);
+        if replicas <= limit || is_kept { Ok(()) } else { Err(Error::TooManyReplicas { replicas, limit }) }
+    }
+
+    /// Whether a message has room for an entry.
+    fn check_length(&self, key: KeyHash, record: &Record<V>) -> Result<(), Error> {
+        let Some(limit) = self.max_entry_bytes else { return Ok(()) };
+        let bytes = record.max_len_bytes();
+        if bytes > limit { Err(Error::EntryTooLong { key, bytes, limit }) } else { Ok(()) }
     }
 
     fn what_was_seen(&self, hash: KeyHash, record: &Record<V>, seen: Option<Seen>) -> Result<Vec<Dot>, Error> {
@@ -208,7 +234,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
-        let written = Sibling::from_value(dot, timestamp, value);
+        let written = Sibling::from_value(dot, timestamp, value)?;
         let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });
@@ -216,7 +242,10 @@ impl<V: Replicated> Replica<V> {
         // What does not come back as it went in would make the whole store unreadable: it is read once before.
         let (content, encoded) = (written.content, written.encoded);
         let read = Sibling::from_bytes(dot, timestamp, &held.key, encoded);
-        let mut sibling = read.filter(|read| read.content == content).ok_or(Error::NotCanonical)?;
+        let mut sibling = read.map_err(|error| Error::of_unreadable(&error))?;
+        if sibling.content != content {
+            return Err(Error::NotCanonical);
+        }
         sibling.inherit(&held.siblings);
         Ok(sibling)
     }

@@ -250,7 +250,7 @@ impl Node {
         }
         let mut contents = Vec::with_capacity(MAX_CONTENTS_BYTES);
         let room = MAX_CONTENTS_BYTES.saturating_sub(message.len());
-        encode_announcements(&self.shared.announcements.take(room), &mut contents);
+        encode_announcements(&self.shared.announcements.take(&to.name, room), &mut contents);
         contents.extend_from_slice(&message);
         self.send(Kind::Data, to.boot, to.address, &contents);
     }

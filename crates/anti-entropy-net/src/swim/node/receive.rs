@@ -202,7 +202,7 @@ impl Node {
         introduction.encode(&mut contents);
         // The byte with the number of announcements is in it already.
         let room = (room_bytes + 1).saturating_sub(contents.len());
-        introduction.announcements = self.shared.announcements.take(room);
+        introduction.announcements = self.shared.announcements.take(&to.name, room);
         contents.clear();
         introduction.encode(&mut contents);
         contents

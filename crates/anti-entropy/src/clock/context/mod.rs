@@ -121,6 +121,12 @@ impl Context {
         self.pieces.iter().map(|piece| piece.clock.get(replica)).max().unwrap_or(0)
     }
 
+    /// The same for the replica whose id begins with these eight bytes. Linear in the counters of all pieces.
+    pub(crate) fn max_counter_of_short(&self, short: u64) -> u64 {
+        let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter()).chain([(self.own, self.counter)]);
+        seen.filter(|(replica, _)| replica.first_eight() == short).map(|(_, counter)| counter).max().unwrap_or(0)
+    }
+
     /// The clock at this hash, with the own counter. Copies a clock.
     pub fn clock_at(&self, at: KeyHash) -> VectorClock {
         self.with_own(&self.piece_at(at).clock)
@@ -208,13 +214,20 @@ impl Context {
     /// # Errors
     /// [`ReplicaIdTaken`] if the new id is the present one or has been seen in any piece. Nothing is changed then.
     pub fn rename(&mut self, new: ReplicaId) -> Result<(), ReplicaIdTaken> {
+        self.renounce(new, self.counter)
+    }
+
+    /// Continues under a new id, and keeps of the old one only the writes up to `kept`: the later ones count as never
+    /// seen. The caller must give another name to those of them that it still holds. Not beyond the own counter.
+    pub(crate) fn renounce(&mut self, new: ReplicaId, kept: u64) -> Result<(), ReplicaIdTaken> {
         if new == self.own || self.max_counter(new) > 0 {
             return Err(ReplicaIdTaken { replica: new });
         }
         // The old id is in no piece, so this makes no unequal neighbours equal.
-        if self.counter > 0 {
+        let kept = kept.min(self.counter);
+        if kept > 0 {
             for piece in self.pieces.iter_mut().chain(&mut self.holes) {
-                Arc::make_mut(&mut piece.clock).set(self.own, self.counter);
+                Arc::make_mut(&mut piece.clock).set(self.own, kept);
             }
         }
         (self.own, self.counter) = (new, 0);
@@ -229,6 +242,14 @@ impl Context {
     /// The number of replicas that the context names. Linear in the counters of all pieces, times a logarithm.
     pub fn replicas_len(&self) -> usize {
         self.replicas_with_all(core::iter::empty())
+    }
+
+    /// The number of replicas that the context would name if these, too, had made a write.
+    pub(crate) fn replicas_len_with(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
+        let mut has_own = self.counter > 0;
+        let others = others.inspect(|replica| has_own |= *replica == self.own);
+        let others = self.other_replicas_with(others);
+        others + usize::from(has_own)
     }
 
     /// The number of pieces, at least one. Holes are not counted.
@@ -262,11 +283,16 @@ impl Context {
     }
 
     fn replicas_with_all(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
+        self.other_replicas_with(others) + usize::from(self.counter > 0)
+    }
+
+    /// The number of replicas but for the own one.
+    fn other_replicas_with(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
         let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter().map(|entry| entry.0));
         let mut replicas: Vec<_> = seen.chain(others).filter(|&replica| replica != self.own).collect();
         replicas.sort_unstable();
         replicas.dedup();
-        replicas.len() + usize::from(self.counter > 0)
+        replicas.len()
     }
 
     /// Whether this context has seen everything that `other` has, at every key.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::driver::worker::Queued;
+use crate::driver::inbox::Queued;
 use crate::gossip::{Engine, Event};
 use crate::replica::Replicated;
 
@@ -24,7 +24,13 @@ impl Metrics {
 
     pub(in crate::driver) fn handled<V: Replicated>(&mut self, _engine: &Engine<V>, _took: Duration) {}
 
-    pub(in crate::driver) fn publish<V: Replicated>(&mut self, _engine: &mut Engine<V>, _queued: &Queued, _now: Now) {}
+    pub(in crate::driver) fn publish<V: Replicated>(
+        &mut self,
+        _engine: &mut Engine<V>,
+        _queued: impl FnOnce() -> Queued,
+        _now: Now,
+    ) {
+    }
 
-    pub(in crate::driver) fn end<V: Replicated>(self, _engine: &mut Engine<V>, _queued: &Queued, _now: Now) {}
+    pub(in crate::driver) fn end<V: Replicated>(self, _engine: &mut Engine<V>, _queued: Queued, _now: Now) {}
 }

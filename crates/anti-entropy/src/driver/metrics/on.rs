@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::{Key, Label, Level, Metadata, with_recorder};
@@ -8,7 +7,7 @@ use metrics::{Key, Label, Level, Metadata, with_recorder};
 use super::{counts, names, reasons};
 use crate::PeerId;
 use crate::clock::Now;
-use crate::driver::worker::Queued;
+use crate::driver::inbox::Queued;
 use crate::gossip::{Engine, Event, PeerStatus, Status};
 use crate::replica::Replicated;
 
@@ -96,21 +95,26 @@ impl Metrics {
     }
 
     /// Publishes what the engine has counted, if that is due.
-    pub(in crate::driver) fn publish<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+    pub(in crate::driver) fn publish<V: Replicated>(
+        &mut self,
+        engine: &mut Engine<V>,
+        queued: impl FnOnce() -> Queued,
+        now: Now,
+    ) {
         if now.elapsed >= self.publish_at {
             self.publish_at = now.elapsed.saturating_add(EVERY);
-            self.publish_now(engine, queued, now);
+            self.publish_now(engine, queued(), now);
         }
     }
 
     /// Publishes it for the last time, and drops this, before the caller of `shutdown` hears of it.
-    pub(in crate::driver) fn end<V: Replicated>(mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+    pub(in crate::driver) fn end<V: Replicated>(mut self, engine: &mut Engine<V>, queued: Queued, now: Now) {
         self.publish_now(engine, queued, now);
     }
 
-    fn publish_now<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: &Queued, now: Now) {
+    fn publish_now<V: Replicated>(&mut self, engine: &mut Engine<V>, queued: Queued, now: Now) {
         let status = engine.status(now);
-        let counts = counts::of(&status.engine, &status.replica, queued.dropped_frames.load(Ordering::Relaxed));
+        let counts = counts::of(&status.engine, &status.replica, queued.dropped_frames);
         for (index, (name, label, value)) in counts.into_iter().enumerate() {
             // By difference, so that a replica that is opened again goes on where it was.
             self.count(name, label.as_slice(), value.saturating_sub(self.counted[index]));
@@ -120,8 +124,8 @@ impl Metrics {
         self.set(names::CLOCK_REPLICAS, &[], number(engine.replica().context().replicas_len()));
         self.set(names::OLDEST_SESSION, &[], engine.oldest_session(now).unwrap_or_default().as_secs_f64());
         self.set(names::QUEUED, &[("kind", "sends")], number(engine.queued_len()));
-        self.set(names::QUEUED, &[("kind", "frames")], number(queued.frames.load(Ordering::Relaxed)));
-        self.set(names::QUEUED, &[("kind", "calls")], number(queued.calls.load(Ordering::Relaxed)));
+        self.set(names::QUEUED, &[("kind", "frames")], number(queued.frames));
+        self.set(names::QUEUED, &[("kind", "calls")], number(queued.calls));
         self.publish_peers(&status.peers);
     }
 

@@ -26,7 +26,7 @@ use super::peer::Peer;
 use super::pushing::Pushing;
 use super::span::scaled;
 use crate::clock::Now;
-use crate::replica::{Adopted, Error, Missing, Replica, Replicated, Seen, Transaction, Written};
+use crate::replica::{Adopted, Error, Missing, Replica, ReplicaConfig, Replicated, Seen, Transaction, Written};
 use crate::sync::wire::Push;
 use crate::{ConfigError, PeerId};
 
@@ -71,6 +71,15 @@ pub struct Engine<V: Replicated> {
     /// When a session or a push last changed something here.
     last_joined: Option<Duration>,
     is_shutting_down: bool,
+    /// What the transport carries, if one was said.
+    transport: Option<TransportFit>,
+}
+
+/// What sessions have to respect of the transport, whatever the settings are.
+#[derive(Clone, Copy, Debug)]
+struct TransportFit {
+    max_frame_bytes: usize,
+    authenticated: bool,
 }
 
 impl<V: Replicated> Engine<V> {
@@ -83,8 +92,9 @@ impl<V: Replicated> Engine<V> {
     /// [`ConfigError`] if a setting is out of its range or contradicts another one. The field is named with the prefix
     /// `gossip.`. `replica.max_value_bytes` above `gossip.session.max_message_bytes` is refused too: such a value would
     /// be accepted from the application and could never be sent.
-    pub fn new(replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Result<Self, ConfigError> {
+    pub fn new(mut replica: Replica<V>, config: GossipConfig, seed: u64, now: Now) -> Result<Self, ConfigError> {
         config.validate_with(replica.config())?;
+        replica.fit_messages(config.session.max_message_bytes);
         let mut random = fastrand::Rng::with_seed(seed);
         let first_round = scaled(config.min_interval, random.u32(0..1000));
         Ok(Self {
@@ -102,6 +112,7 @@ impl<V: Replicated> Engine<V> {
             stats: EngineStats::default(),
             last_joined: None,
             is_shutting_down: false,
+            transport: None,
             random,
             config,
         })
@@ -146,6 +157,44 @@ impl<V: Replicated> Engine<V> {
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
+    /// Makes these the peers, each with its zone: adds those that are missing, removes all others, and leaves the
+    /// sessions, pushes and back-off of those that stay as they are. For a replica that is placed on some nodes of a
+    /// cluster, this follows the assignment.
+    ///
+    /// This replica's own [name](Self::set_name) may be among them: it becomes no peer. O(n log n) in the number of peers,
+    /// and as [`remove_peer`](Self::remove_peer) for each that is removed.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::{Now, Seed};
+    /// # use anti_entropy::engine::Engine;
+    /// # use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, Replica};
+    /// use anti_entropy::PeerId;
+    ///
+    /// # let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
+    /// # let replica = Replica::<Keyed<u32, String>>::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+    /// # let mut engine = Engine::new(replica, GossipConfig::default(), 42, now)?;
+    /// engine.set_name(Some(PeerId::from("alice")));
+    /// let assignment = ["alice", "bob", "carol"].map(|name| (PeerId::from(name), None));
+    /// engine.set_members(&assignment.into());
+    /// assert_eq!(engine.status(now).peers.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_members(&mut self, members: &BTreeMap<PeerId, Option<String>>) {
+        let gone: Vec<PeerId> = self.peers.keys().filter(|peer| !members.contains_key(*peer)).cloned().collect();
+        for peer in &gone {
+            self.remove_peer(peer);
+        }
+        for (member, zone) in members {
+            if self.pushing.name() == Some(member) {
+                continue;
+            }
+            let is_as_it_was = self.peers.get(member).is_some_and(|peer| peer.zone() == zone.as_deref());
+            if !is_as_it_was {
+                self.add_peer(member.clone(), zone.clone());
+            }
+        }
+    }
+
     /// The replica, for reading.
     pub fn replica(&self) -> &Replica<V> {
         &self.replica
@@ -187,9 +236,50 @@ impl<V: Replicated> Engine<V> {
         self.is_shutting_down = true;
     }
 
+    /// Changes the settings of the replica and of the engine while they run: to raise a limit that was reached, or the
+    /// budget. Sessions under way go on with the settings that they began with.
+    ///
+    /// ```
+    /// # use anti_entropy::clock::{Now, Seed};
+    /// # use anti_entropy::engine::Engine;
+    /// # use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, Replica};
+    /// # type Item = Keyed<u32, String>;
+    /// # let replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+    /// # let mut engine = Engine::new(replica, GossipConfig::default(), 42, Now::default())?;
+    /// let replica = engine.replica().config().clone().with(|config| config.max_clock_replicas = 4096);
+    /// let gossip = engine.config().clone().with(|config| config.fanout = 4);
+    /// engine.set_limits(replica, gossip)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new). Nothing is changed then.
+    pub fn set_limits(&mut self, replica: ReplicaConfig, gossip: GossipConfig) -> Result<(), ConfigError> {
+        gossip.validate_with(&replica)?;
+        self.replica.set_config(replica)?;
+        self.replica.fit_messages(gossip.session.max_message_bytes);
+        self.events.set_limit(gossip.max_events.get());
+        self.pace = self.pace.clamp(gossip.min_interval, gossip.interval);
+        self.config = gossip;
+        self.respect_transport();
+        self.pushing.peers_changed();
+        Ok(())
+    }
+
+    /// The settings of the engine, with frames as the transport carries them.
+    pub fn config(&self) -> &GossipConfig {
+        &self.config
+    }
+
     /// Limits frames to what the transport carries, and omits the checksum if the transport authenticates frames.
     #[cfg(feature = "std")]
     pub(crate) fn fit_transport(&mut self, max_frame_bytes: usize, authenticated: bool) {
+        self.transport = Some(TransportFit { max_frame_bytes, authenticated });
+        self.respect_transport();
+    }
+
+    fn respect_transport(&mut self) {
+        let Some(TransportFit { max_frame_bytes, authenticated }) = self.transport else { return };
         let session = &mut self.config.session;
         session.max_frame_bytes = session.max_frame_bytes.min(max_frame_bytes);
         session.checksum &= !authenticated;

@@ -115,7 +115,8 @@ impl<V: Replicated> Engine<V> {
         let nonce = self.random.u64(..);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
-        if !self.has_room_to_accept() {
+        let is_shut_out = self.peers.get(from).is_some_and(|peer| peer.is_shut_out(now.elapsed));
+        if is_shut_out || !self.has_room_to_accept() {
             let busy = encode_busy(frame.session, self.config.session.checksum);
             self.refuse(from, busy);
             return None;
@@ -230,7 +231,8 @@ impl<V: Replicated> Engine<V> {
         span.ended(&finished);
         span.within(|| {
             let jitter = self.random.u32(500..1500);
-            if finished.stats.changed > 0 || finished.stats.differences > 0 {
+            let is_renamed = matches!(finished.outcome, Outcome::Refused(Refusal::ClaimsMyWrites { .. }));
+            if finished.stats.changed > 0 || finished.stats.differences > 0 || is_renamed {
                 self.speed_up(now);
             }
             self.stats.count_outcome(&finished.outcome);

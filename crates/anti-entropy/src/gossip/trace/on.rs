@@ -78,8 +78,13 @@ pub(in crate::gossip) fn report<K>(event: &Event<K>) {
 
 fn report_notice<K>(notice: &Notice<K>) {
     match notice {
-        Notice::Renamed { from, to, made } => {
-            warn!(target: "anti_entropy", %from, %to, made, "the store was rolled back; the replica took another id");
+        Notice::Renamed { from, to, made, reissued } => {
+            let reissued = reissued.len();
+            let text = "store or memory was put back or copied; the replica took another id";
+            warn!(target: "anti_entropy", %from, %to, made, reissued, text);
+        }
+        Notice::NameUsedTwice { dot, .. } => {
+            warn!(target: "anti_entropy", %dot, "a version came in under a name that may have been used twice");
         }
         Notice::ContentClash { dot, .. } => {
             warn!(target: "anti_entropy", %dot, "one write was met with two contents");

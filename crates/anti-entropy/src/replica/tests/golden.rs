@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::pattern::Pattern;
 use crate::clock::{Dot, Now, Timestamp, VectorClock};
 use crate::replica::format::{self, Identity};
-use crate::replica::item::serde_encode;
+use crate::replica::serde_encode;
 use crate::replica::version::{Record, Sibling, fingerprint};
 use crate::replica::*;
 use crate::summary::Fingerprint;
@@ -33,7 +33,7 @@ fn colour(value: &str) -> Item {
 
 fn green() -> Record<Item> {
     let mut record = Record::empty("colour".to_string());
-    record.siblings = vec![Sibling::from_value(dot(1, 300), FIRST, colour("green"))];
+    record.siblings = vec![Sibling::from_value(dot(1, 300), FIRST, colour("green")).unwrap()];
     record
 }
 
@@ -130,9 +130,9 @@ fn the_disk_has_these_bytes() {
 
     let pattern = |confidence| Pattern { id: 9, confidence, embedding: Part::from(&b"embedding"[..]) };
     let mut record = Record::empty(9u32);
-    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, pattern(7));
+    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, pattern(7)).unwrap();
     inherits.inherited = vec![true];
-    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, pattern(8))];
+    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, pattern(8)).unwrap()];
     let golden = bytes(
         "0101090200000000000000000000000000000001ac0280d095ffbc31030107010109656d62656464696e67000000000000000000000000000000020181d095ffbc31000108010009656d62656464696e67",
     );

@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
+use crate::KeyRange;
 use crate::clock::{Dot, Now, Timestamp, WriterPolicy};
+use crate::mutant::{Mutant, with};
 use crate::refusal::Refusal;
+use crate::replica::tests::disk::Disk;
 use crate::replica::*;
-use crate::sync::transfer::PushOutcome;
-use crate::sync::wire::Push;
+use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome, Unreadable};
+use crate::sync::wire::{BatchBase, Inventory, Push};
 
 type Item = Keyed<String, Vec<u8>>;
 
@@ -66,6 +69,152 @@ fn pushes_of_one_writer_too_many_are_refused() {
         PushOutcome::Taken,
         "known writers go on"
     );
+}
+
+/// The `life`-th opening of a store, which was not closed before.
+fn reopen(disk: &Disk, life: u32, config: ReplicaConfig) -> Replica<Item> {
+    let mut seed = [9; 32];
+    seed[..4].copy_from_slice(&life.to_be_bytes());
+    let opening = Opening::from(Seed::from_bytes(seed)).with(|opening| opening.config = config);
+    Replica::open(disk.clone(), LastWriterWins, opening).unwrap()
+}
+
+/// Writes once in each life of a store until that is refused. What was acknowledged is pushed to all peers, which take it.
+fn restart_and_write(restarts: u32, peers: &mut [Replica<Item>]) -> (Vec<String>, Option<Error>) {
+    let (disk, mut acknowledged) = (Disk::default(), Vec::new());
+    for life in 0..restarts {
+        let mut writer = reopen(&disk, life, ReplicaConfig::default());
+        let key = alloc::format!("{life}");
+        let before = (writer.root(), writer.context_hash());
+        match writer.write(item(&key, 1), now()) {
+            Ok(written) => {
+                let push = writer.push_of(&written).unwrap().unwrap();
+                for peer in peers.iter_mut() {
+                    assert_eq!(peer.receive_push(push.clone(), now()).unwrap(), PushOutcome::Taken, "{key}");
+                }
+                acknowledged.push(key);
+            }
+            Err(error) => {
+                assert_eq!((writer.root(), writer.context_hash()), before, "nothing is changed");
+                return (acknowledged, Some(error));
+            }
+        }
+    }
+    (acknowledged, None)
+}
+
+#[test]
+fn three_nodes_and_1023_crash_restarts_with_a_write_after_each() {
+    let mut peers = [open(1, ReplicaConfig::default()), open(2, ReplicaConfig::default())];
+    let first = peers[0].write(item("of a peer", 1), now()).unwrap();
+    let push = peers[0].push_of(&first).unwrap().unwrap();
+    assert_eq!(peers[1].receive_push(push, now()).unwrap(), PushOutcome::Taken);
+    let (acknowledged, refused) = restart_and_write(1023, &mut peers);
+    assert!(matches!(refused, Some(Error::TooManyReplicas { replicas: 923, limit: 922 })), "{refused:?}");
+    for peer in &peers {
+        assert!(acknowledged.iter().all(|key| peer.read(key).unwrap().value().is_some()));
+        assert_eq!((acknowledged.len(), peer.len()), (922, 923));
+    }
+    // Who is new and only reads takes in everything.
+    let mut reader = open(3, ReplicaConfig::default());
+    let everything = BatchPlan {
+        range: KeyRange::ALL,
+        base: BatchBase::Nothing,
+        differences: Vec::new(),
+        compared: None,
+        inventory: &Inventory::new(),
+        seen: None,
+        inline: true,
+        cuts: None,
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
+    };
+    let batch = peers[1].make_batch(&everything).unwrap();
+    let base = reader.baseline();
+    assert!(matches!(reader.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
+    assert_eq!(reader.root(), peers[1].root());
+    // Who writes under a known id goes on.
+    let known = peers[0].write(item("again", 1), now()).unwrap();
+    let push = peers[0].push_of(&known).unwrap().unwrap();
+    assert_eq!(peers[1].receive_push(push, now()).unwrap(), PushOutcome::Taken);
+}
+
+#[test]
+fn the_same_restarts_lose_writes_where_the_writer_does_not_look_at_its_limit() {
+    with(Some(Mutant::OwnIdsBeyondTheLimit), || {
+        let mut peer = open(1, ReplicaConfig { max_clock_replicas: 3, ..ReplicaConfig::default() });
+        for seed in 2..=4 {
+            pushed(&mut open(seed, ReplicaConfig::default()), &mut peer, item("k", 1), now());
+        }
+        let mut fifth = open(5, ReplicaConfig { max_clock_replicas: 3, ..ReplicaConfig::default() });
+        let refused = pushed(&mut fifth, &mut peer, item("lost", 1), now());
+        assert!(matches!(refused, PushOutcome::Rejected(Refusal::TooManyReplicas { .. })));
+    });
+}
+
+#[test]
+fn a_limit_is_raised_while_the_replica_runs() {
+    let full = || ReplicaConfig { max_clock_replicas: 2, reserved_clock_percent: 0, ..ReplicaConfig::default() };
+    let mut replica = open(1, full());
+    for seed in 2..=3 {
+        pushed(&mut open(seed, full()), &mut replica, item("of others", 1), now());
+    }
+    replica.watch();
+    let refused = replica.write(item("k", 1), now());
+    assert!(matches!(refused, Err(Error::TooManyReplicas { replicas: 3, limit: 2 })), "{refused:?}");
+    // To delete takes an id as well, unless there is nothing to delete.
+    let refused = replica.delete(&"of others".to_string(), now());
+    assert!(matches!(refused, Err(Error::TooManyReplicas { .. })), "{refused:?}");
+    assert!(replica.delete(&"nothing".to_string(), now()).unwrap().is_none());
+    assert!(replica.poll_change().is_none());
+    let wrong = replica.set_config(full().with(|config| config.max_clock_replicas = 0)).unwrap_err();
+    assert_eq!((wrong.field.as_str(), replica.config()), ("max_clock_replicas", &full()));
+    replica.set_config(full().with(|config| config.max_clock_replicas = 3)).unwrap();
+    replica.write(item("k", 1), now()).unwrap();
+    assert!(replica.poll_change().is_some());
+}
+
+#[test]
+fn places_are_kept_for_others_that_begin_at_the_same_moment() {
+    let config = || ReplicaConfig { max_clock_replicas: 10, reserved_clock_percent: 30, ..ReplicaConfig::default() };
+    let mut replicas: Vec<_> = (1..=9).map(|seed| open(seed, config())).collect();
+    let (known, racing) = replicas.split_at_mut(6);
+    let mut late = open(11, config());
+    for writer in known {
+        let written = writer.write(item("k", 1), now()).unwrap();
+        let push = writer.push_of(&written).unwrap().unwrap();
+        for other in racing.iter_mut().chain([&mut late]) {
+            assert_eq!(other.receive_push(push.clone(), now()).unwrap(), PushOutcome::Taken);
+        }
+    }
+    let written: Vec<_> = racing.iter_mut().map(|writer| writer.write(item("k", 1), now()).unwrap()).collect();
+    let push = |index: usize| racing[index].push_of(&written[index]).unwrap().unwrap();
+    let pushes = [push(0), push(1), push(2)];
+    for (at, replica) in racing.iter_mut().enumerate() {
+        for (from, push) in pushes.iter().enumerate().filter(|(from, _)| *from != at) {
+            assert_eq!(replica.receive_push(push.clone(), now()).unwrap(), PushOutcome::Taken, "{from} at {at}");
+        }
+    }
+    // The next one is told.
+    for push in pushes {
+        assert_eq!(late.receive_push(push, now()).unwrap(), PushOutcome::Taken);
+    }
+    assert!(matches!(late.write(item("k", 1), now()), Err(Error::TooManyReplicas { replicas: 10, limit: 7 })));
+}
+
+#[test]
+fn a_listed_writer_takes_a_kept_place_if_there_is_one_for_each_on_the_list() {
+    let ids: Vec<_> = (1..=4).map(|seed| open(seed, ReplicaConfig::default()).id()).collect();
+    for (most, fits) in [(4, true), (3, false)] {
+        let writers = WriterPolicy::AllowList(ids.iter().copied().collect());
+        let config =
+            ReplicaConfig { max_clock_replicas: most, reserved_clock_percent: 99, writers, ..ReplicaConfig::default() };
+        let mut replica = open(1, config);
+        for seed in 2..=3 {
+            pushed(&mut open(seed, ReplicaConfig::default()), &mut replica, item("k", 1), now());
+        }
+        assert_eq!(replica.write(item("k", 1), now()).is_ok(), fits, "{most}");
+    }
 }
 
 #[test]
@@ -137,14 +286,13 @@ fn forged_pushes_are_refused_and_change_nothing() {
         assert_eq!(victim.receive_push(push, now()).unwrap(), outcome, "{what}");
         assert_eq!((victim.root(), victim.context_hash(), victim.id()), before, "{what}");
     }
-    // A push that names writes of mine that I never made: a new name the first time, then no more.
-    let claims = forge(&|push| push.seen.push(dot(victim.id(), 5)));
-    let mut again = claims.clone();
-    assert_eq!(victim.receive_push(claims, now()).unwrap(), PushOutcome::NotReady);
-    assert_ne!(victim.id(), before.2);
-    again.seen[0].replica = victim.id();
-    let refused = victim.receive_push(again, now()).unwrap();
-    assert_eq!(refused, PushOutcome::Rejected(Refusal::ClaimsMyWrites { claimed: 5, made: 0 }));
+    // A push that names writes of mine that I never made: a session finds out whether that is so.
+    for _ in 0..2 {
+        let claims = forge(&|push| push.seen.push(dot(victim.id(), 5)));
+        let refused = victim.receive_push(claims, now()).unwrap();
+        assert_eq!(refused, PushOutcome::Rejected(Refusal::ClaimsMyWrites { claimed: 5, made: 0 }));
+        assert_eq!((victim.root(), victim.context_hash(), victim.id()), before);
+    }
     assert_eq!(victim.receive_push(honest.clone(), now()).unwrap(), PushOutcome::Taken);
     assert_eq!(victim.receive_push(honest, now()).unwrap(), PushOutcome::Seen);
 }

@@ -1,5 +1,8 @@
 //! What a replica stores, byte for byte, and its limits.
 
+mod clocks;
+pub(crate) mod disk;
 mod golden;
 mod limits;
+mod nesting;
 pub(crate) mod pattern;

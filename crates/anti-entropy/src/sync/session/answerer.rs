@@ -11,7 +11,7 @@ use super::limits::{
 };
 use super::{Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
-use crate::refusal::Refusal;
+use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
 use crate::summary::{Difference, Root, Width};
@@ -121,7 +121,7 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         match request {
-            Request::Open(open) => Ok(self.handle_open(&open, turn)),
+            Request::Open(open) => self.handle_open(&open, turn),
             Request::Close(theirs) => Ok(Step::end(self.end(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
@@ -133,30 +133,37 @@ impl Answerer {
         }
     }
 
-    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
+    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
         if open.schema_id != turn.config.schema_id {
-            return Step::send_and_end(Reply::Refused(RefusalCode::Agreement), Outcome::Refused(Refusal::SchemaId));
+            let refusal = Outcome::Refused(Refusal::SchemaId);
+            return Ok(Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal));
         }
         let opening = match &self.stage {
             Stage::Unopened => Opening::First,
             // Once more, and with whole digests, since short ones did not add up.
             Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
-            Stage::Answering(_) | Stage::Closed { .. } => return out_of_turn(),
+            Stage::Answering(_) | Stage::Closed { .. } => return Ok(out_of_turn()),
         };
         let state = state_of(turn.replica, turn.config);
         let equality = if can_send_more(&open.state, turn.config) { None } else { state.equality(&open.state) };
         plant!(let equality = equality(equality, state.seen.root, open.state.seen.root));
         if let Some(equality) = equality {
+            turn.replica.confirm_all();
             let (outcome, certified) = outcome_of(equality);
             self.stage = Stage::Closed { certified };
-            return Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome);
+            return Ok(Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome));
         }
-        if !turn.may_transfer {
-            return Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
+        // A copy of this replica, which has written something else since. One of the two has to give way.
+        let is_clone = open.own == turn.replica.id().first_eight();
+        if is_clone {
+            turn.replica.take_new_id()?;
+        }
+        if is_clone || !turn.may_transfer {
+            return Ok(Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy)));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
-        Step::send(Reply::Differs(differs))
+        Ok(Step::send(Reply::Differs(differs)))
     }
 
     fn handle_batch<V: Replicated>(
@@ -165,7 +172,14 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
-        let BatchRequest { batch, state, takes } = request;
+        let BatchRequest { batch, state, knows, takes } = request;
+        if let Err(refused) = turn.replica.notice_claim(knows) {
+            return match refused {
+                NotTaken::Refused(refusal) => Ok(rejected(refusal, turn.stats)),
+                NotTaken::Unreadable(keys) => Ok(Step::send(verdict(Verdict::Unreadable(keys)))),
+                NotTaken::Failed(error) => Err(error),
+            };
+        }
         answering.note_takes(takes);
         let mut step = answering.handle_batch(batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
@@ -210,8 +224,9 @@ impl Answering {
         } else {
             answering.first_step(open, turn)
         };
+        let (own, knows) = (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_short(open.own));
         let takes = takes_of(turn.replica, turn.config);
-        (answering, Differs { nonce, cuts, seen, first, takes })
+        (answering, Differs { nonce, cuts, seen, own, knows, first, takes })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name

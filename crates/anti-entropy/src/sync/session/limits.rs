@@ -71,7 +71,9 @@ pub(super) fn compare_states<V: Replicated>(theirs: State, turn: &mut Turn<'_, V
     let mine = state_of(turn.replica, turn.config);
     let equality = mine.equality(&theirs);
     plant!(let equality = has_converged(equality, mine.seen.root));
-    equality.map_or((Outcome::Progress, None), outcome_of)
+    let Some(equality) = equality else { return (Outcome::Progress, None) };
+    turn.replica.confirm_all();
+    outcome_of(equality)
 }
 
 /// The outcome of a session that ends with both sides equal, and its certified root.

@@ -10,7 +10,7 @@ use super::limits::{
 };
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
-use crate::refusal::Refusal;
+use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Error, Replica, Replicated};
 use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
@@ -77,6 +77,8 @@ struct Exchanging {
     cuts: Option<Vec<KeyHash>>,
     /// What the answerer had seen when it took its snapshot, if it said so.
     seen: Option<RangeClocks>,
+    /// Under which id the answerer writes: its first eight bytes.
+    their_id: u64,
     /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
@@ -204,6 +206,14 @@ impl Opener {
         differs: Differs,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
+        if let Err(refused) = turn.replica.notice_claim(differs.knows) {
+            return match refused {
+                NotTaken::Refused(refusal) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
+                // A claim is nothing to be read.
+                NotTaken::Unreadable(_) => Ok(malformed("a claim")),
+                NotTaken::Failed(error) => Err(error),
+            };
+        }
         let mut exchanging = Box::new(Exchanging {
             opened,
             search: Search::nothing(),
@@ -212,6 +222,7 @@ impl Opener {
             cursor: KeyHash::MIN,
             cuts: joint_cuts(turn.replica.cuts_if_full(), differs.cuts),
             seen: differs.seen,
+            their_id: differs.own,
             inventory: Inventory::new(),
             content: Content::Named,
             unreadable: Unreadable { before: differs.takes.unreadable.clone(), ..Unreadable::default() },
@@ -239,6 +250,7 @@ impl Opener {
     /// Ends the session whose answerer has found both sides equal, except at so many keys.
     fn end_equal<V: Replicated>(&mut self, opened: State, keys: u64, turn: &mut Turn<'_, V>) -> Outcome {
         let (outcome, certified) = if keys > 0 && state_of(turn.replica, turn.config) == opened {
+            turn.replica.confirm_all();
             let root = opened.filled.map_or(opened.seen.root, |filled| filled.seen.root);
             outcome_of(Equality { root, keys })
         } else {
@@ -474,7 +486,8 @@ impl Exchange<'_> {
         let state = range.hi().is_none().then(|| state_of(turn.replica, turn.config));
         let takes = takes_in(range, turn);
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, takes })).into())
+        let knows = turn.replica.context().max_counter_of_short(self.at.their_id);
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, takes })).into())
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
@@ -636,9 +649,9 @@ fn open<V: Replicated>(width: Width, replica: &mut Replica<V>, config: &SessionC
     let max = if width == Width::Short { max_sketch_cells(replica, config).min(config.max_first_cells) } else { 0 };
     let max_cells = u32::try_from(max).unwrap_or(u32::MAX);
     let opened = Opened { state: state_of(replica, config), entries: replica.len(), max_cells };
-    let (tally, cuts) = (replica.tally(), replica.cuts_if_full());
+    let (tally, cuts, own) = (replica.tally(), replica.cuts_if_full(), replica.id().first_eight());
     let Opened { state, entries, .. } = opened;
-    (opened, Request::Open(Open { schema_id: config.schema_id, state, width, cuts, entries, tally, max_cells }))
+    (opened, Request::Open(Open { schema_id: config.schema_id, state, width, cuts, entries, tally, max_cells, own }))
 }
 
 /// What this side can take in, as far as it concerns this range.

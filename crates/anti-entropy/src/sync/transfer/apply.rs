@@ -55,6 +55,10 @@ impl<V: Replicated> Replica<V> {
     }
 
     fn join_batch(&mut self, mut batch: Batch, base: &Baseline, now: Now) -> Result<Joined, NotTaken> {
+        // The base is of a life under another id, which has seen other writes.
+        if base.context.own_id() != self.id() {
+            return Err(Refusal::NotCertified.into());
+        }
         self.check_size(&batch)?;
         self.check_unlisted(&batch)?;
         let entries = core::mem::take(&mut batch.changes);

@@ -329,7 +329,7 @@ pub(super) fn rebuild_value<V: Replicated>(
         };
         encoded.parts.push(part);
     }
-    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).ok_or(Refusal::Unreadable(hash))
+    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).map_err(|_| Refusal::Unreadable(hash))
 }
 
 /// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,

@@ -19,7 +19,7 @@ impl<V: Replicated> Replica<V> {
     /// If the store fails, or what it holds is not what was written to it.
     pub(crate) fn make_batch(&mut self, plan: &BatchPlan<'_>) -> Result<Batch, Error> {
         if self.stopped {
-            return Err(Error::Stopped);
+            return Err(self.stopped_error());
         }
         let live = self.tree.snapshot();
         let mut changes: Vec<KeyState> = Vec::new();

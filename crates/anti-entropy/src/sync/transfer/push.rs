@@ -89,7 +89,9 @@ impl<V: Replicated> Replica<V> {
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
-        self.notice_claim(claimed)
+        let made = self.context.own_counter();
+        // Whether it is so, a session finds out, which the peer can be refused for a while if it lies.
+        if claimed > made { Err(Refusal::ClaimsMyWrites { claimed, made }.into()) } else { Ok(()) }
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its

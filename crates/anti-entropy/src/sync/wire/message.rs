@@ -103,6 +103,9 @@ pub(crate) struct Open {
     pub(crate) tally: Tally,
     /// The most cells of a sketch that the opener accepts; 0 for no sketch.
     pub(crate) max_cells: u32,
+    /// Under which id the opener writes: its first eight bytes, since most sessions find nothing.
+    #[serde(with = "postcard::fixint::be")]
+    pub(crate) own: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +114,8 @@ pub(crate) struct BatchRequest {
     /// The opener's state when it made the batch, if the range has no upper end. If the answerer is then in the same
     /// state, both are equal.
     pub(crate) state: Option<State>,
+    /// How many of the answerer's own writes the opener has seen, at any key. Checked before the batch is joined.
+    pub(crate) knows: u64,
     /// What the opener can take in.
     pub(crate) takes: Takes,
 }
@@ -157,6 +162,11 @@ pub(crate) struct Differs {
     pub(crate) cuts: Option<Vec<KeyHash>>,
     /// What the answerer has seen, if that is short, so that it is not sent again.
     pub(crate) seen: Option<RangeClocks>,
+    /// Under which id the answerer writes: its first eight bytes.
+    #[serde(with = "postcard::fixint::be")]
+    pub(crate) own: u64,
+    /// How many of the opener's own writes the answerer has seen, at any key. Checked before anything is joined.
+    pub(crate) knows: u64,
     /// How differences are found.
     pub(crate) first: First,
     /// What the answerer can take in.

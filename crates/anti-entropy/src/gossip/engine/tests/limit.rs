@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::gossip::*;
-use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Transaction};
+use crate::replica::{Error, Keyed, LastWriterWins, MemoryStore, Replica, ReplicaConfig, Transaction};
 use crate::sync::wire::Push;
 use crate::sync::{Frame, FrameKind, Session, SessionConfig};
 
@@ -95,6 +95,53 @@ fn events_that_nobody_polls_give_way_and_are_counted() {
     let events = drain(&mut engine, now()).1;
     assert_eq!(events.len(), 5);
     assert_eq!(events[0], Event::Missed(6));
+}
+
+#[test]
+fn a_write_that_fits_into_no_message_is_refused_and_the_limit_is_raised_while_the_engine_runs() {
+    let small = |bytes| {
+        let session =
+            SessionConfig { max_message_bytes: bytes, batch_bytes: 10, answer_bytes: 10, ..SessionConfig::default() };
+        GossipConfig { session, ..GossipConfig::default() }
+    };
+    let limits = ReplicaConfig { max_value_bytes: 1000, max_clock_replicas: 4, ..ReplicaConfig::default() };
+    let mut engine = Engine::new(replica(1), GossipConfig::default(), 1, now()).unwrap();
+    engine.set_limits(limits.clone(), small(1000)).unwrap();
+    let long = |bytes| Keyed::new(1, "x".repeat(bytes));
+    let nothing_seen = engine.replica().read(&1).unwrap().seen();
+    engine.write(long(400), now()).unwrap();
+    let before = (engine.replica().context_hash(), engine.status(now()).entries);
+    let refused = engine.write(long(900), now());
+    assert!(matches!(refused, Err(Error::EntryTooLong { limit: 640, .. })), "{refused:?}");
+    // A sibling beside what is held: together they are too long.
+    let refused = engine.write_seen(long(400), &nothing_seen, now());
+    assert!(matches!(refused, Err(Error::EntryTooLong { limit: 640, .. })), "{refused:?}");
+    assert_eq!((engine.replica().context_hash(), engine.status(now()).entries), before);
+    // Limits that contradict each other are refused, and nothing is changed.
+    let wrong = engine.set_limits(limits.clone(), small(999)).unwrap_err();
+    assert_eq!((wrong.field.as_str(), engine.config()), ("replica.max_value_bytes", &small(1000)));
+    engine.set_limits(limits, small(2000)).unwrap();
+    engine.write(long(900), now()).unwrap();
+}
+
+#[test]
+fn what_the_transport_carries_stays_the_limit_of_frames() {
+    let mut engine = engine(1, GossipConfig::default());
+    engine.fit_transport(1200, true);
+    engine.set_limits(ReplicaConfig::default(), GossipConfig::default()).unwrap();
+    assert_eq!((engine.config().session.max_frame_bytes, engine.config().session.checksum), (1200, false));
+}
+
+#[test]
+fn events_and_rounds_keep_to_limits_that_were_lowered() {
+    let mut engine = engine(1, GossipConfig::default());
+    (0..10).for_each(|_| engine.handle_frame(&peer(0), b"no frame", now()));
+    let few = NonZeroUsize::new(4).unwrap();
+    let second = Duration::from_secs(1);
+    let lower = GossipConfig { max_events: few, interval: second, min_interval: second, ..GossipConfig::default() };
+    engine.set_limits(ReplicaConfig::default(), lower).unwrap();
+    let events = drain(&mut engine, now()).1;
+    assert_eq!((events.len(), &events[0]), (5, &Event::Missed(6)));
 }
 
 /// The first frame of a session from somebody who holds something else.

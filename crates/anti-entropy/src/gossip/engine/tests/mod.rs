@@ -4,6 +4,7 @@ mod announcement;
 mod causal_buffer;
 mod holes;
 mod limit;
+mod members;
 mod planted;
 mod push;
 mod status;

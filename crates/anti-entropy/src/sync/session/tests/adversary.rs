@@ -83,12 +83,12 @@ const NONCE: u64 = 5;
 fn any_open() -> Open {
     let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let tally = Tally::default();
-    Open { schema_id: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0 }
+    Open { schema_id: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0, own: 9 }
 }
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None, takes: takes() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, takes: takes() })
 }
 
 impl Liar {
@@ -294,25 +294,59 @@ fn the_last_counter_of_another_is_believed_and_harms_nobody_else() {
     assert_eq!(sender.context().max_counter(third), u64::MAX);
 }
 
+/// Row "two lies of 81 bytes about an honest node's counter": each costs the victim an id, and nobody else anything.
 #[test]
-fn who_claims_writes_that_i_never_made_renames_me_once_and_is_refused_then() {
-    let (_, mut victim, batch) = stage(ReplicaConfig::default());
-    let (first_id, made) = (victim.id(), 10);
-    let forged = with_clock(&batch, |clock| clock.set(first_id, made + 1));
-    let mut liar = Liar::open(&mut victim);
-    let reply = liar.say(&batch_request(forged), &mut victim);
-    assert!(matches!(reply, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, .. }))));
-    let to = victim.id();
-    assert_ne!(to, first_id);
-    assert_eq!(victim.poll_notice(), Some(Notice::Renamed { from: first_id, to, made }));
-    assert_eq!(victim.stats().renamings, 1);
-    write(&mut victim, 100, "under the new id");
-    for claimed in [2, u64::MAX] {
-        let (mut sender, _, _) = stage(ReplicaConfig::default());
-        let batch = with_clock(&honest(&mut sender, &mut victim), |clock| clock.set(to, claimed));
-        rejected(&mut victim, batch, Refusal::ClaimsMyWrites { claimed, made: 1 });
+fn who_claims_writes_that_i_never_made_is_refused_and_honest_peers_who_believe_it_are_not() {
+    let (mut sender, mut victim, _) = stage(ReplicaConfig::default());
+    converge(&mut sender, &mut victim);
+    let mut believer = replica(7, ReplicaConfig::default());
+    converge(&mut believer, &mut victim);
+    for (lie, claimed) in [100, 1_000, u64::MAX].into_iter().enumerate() {
+        let (id, made) = (victim.id(), victim.context().own_counter());
+        let confirmed = believer.context().max_counter(id);
+        converge(&mut sender, &mut believer);
+        // The lie reaches an honest peer, which has no reason to doubt it, and from there the victim.
+        let batch = with_clock(&honest(&mut sender, &mut believer), |clock| clock.set(id, claimed));
+        let joined = Liar::open(&mut believer).say(&batch_request(batch), &mut believer);
+        assert!(matches!(joined, Some(Reply::Batch(BatchReply { verdict: Verdict::Joined, .. }))), "{joined:?}");
+        let unconfirmed = 500 + u32::try_from(lie).unwrap();
+        write(&mut victim, unconfirmed, "nobody has seen this");
+        let outcome = converge(&mut believer, &mut victim);
+        assert!(matches!(outcome, Outcome::Refused(Refusal::ByPeer(_))), "{outcome:?}");
+        let reissued = vec![unconfirmed];
+        let to = victim.id();
+        assert_ne!(to, id, "{outcome:?}");
+        assert_eq!(victim.poll_notice(), Some(Notice::Renamed { from: id, to, made: made + 1, reissued }));
+        assert!(confirmed <= made);
+        assert_eq!(converge(&mut believer, &mut victim), Outcome::Converged);
+        for key in (0..=lie).map(|lie| 500 + u32::try_from(lie).unwrap()) {
+            assert_eq!(believer.read(&key).unwrap().value().unwrap().value, "nobody has seen this");
+        }
     }
-    assert_eq!((victim.id(), victim.stats().renamings), (to, 1));
+    assert_eq!(victim.stats().renamings, 3);
+}
+
+/// The alarm goes off by the message and by the clocks of a batch alike, before anything of the batch is joined.
+#[test]
+fn a_batch_that_raises_the_alarm_is_not_joined() {
+    for says in [true, false] {
+        let (_, mut victim, batch) = stage(ReplicaConfig::default());
+        let (id, root) = (victim.id(), victim.len());
+        let mut request = BatchRequest { batch, state: None, knows: 0, takes: takes() };
+        if says {
+            request.knows = 11;
+        } else {
+            request.batch = with_clock(&request.batch, |clock| clock.set(id, 11));
+        }
+        let reply = Liar::open(&mut victim).say(&Request::Batch(request), &mut victim);
+        let Some(Reply::Batch(BatchReply { verdict: Verdict::Rejected(reason), .. })) = reply else {
+            panic!("{reply:?}")
+        };
+        assert!(reason.contains("11 writes of this replica, which made 10"), "{reason}");
+        assert_eq!((victim.len(), victim.context().max_counter(id)), (root, 0));
+        assert_ne!(victim.id(), id);
+        assert!(victim.audit().unwrap().discrepancies.is_empty());
+    }
 }
 
 #[test]
@@ -418,7 +452,8 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
         let first = First::Tree(first_answer(&theirs, width, 10_000));
-        let differs = Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first, takes: takes() });
+        let differs =
+            Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
@@ -447,6 +482,8 @@ fn replies_that_answer_nothing_end_the_session() {
             nonce: NONCE,
             cuts: None,
             seen: None,
+            own: 9,
+            knows: 0,
             first: First::Tree(answer.clone()),
             takes: takes(),
         })
@@ -486,7 +523,7 @@ fn requests_out_of_turn_are_refused() {
     }
 }
 
-fn converge(a: &mut Replica<Item>, b: &mut Replica<Item>) -> Outcome {
+pub(super) fn converge(a: &mut Replica<Item>, b: &mut Replica<Item>) -> Outcome {
     converge_with(a, b, SessionConfig::default(), |_| {})
 }
 

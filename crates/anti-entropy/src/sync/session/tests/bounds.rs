@@ -102,7 +102,7 @@ impl Asked {
 fn any_open() -> Open {
     let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let (width, tally) = (Width::Short, Tally::default());
-    Open { schema_id: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16 }
+    Open { schema_id: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16, own: 9 }
 }
 
 fn open(entries: u64) -> Request {
@@ -110,7 +110,7 @@ fn open(entries: u64) -> Request {
 }
 
 fn differs(first: First) -> Reply {
-    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, first, takes: takes() })
+    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() })
 }
 
 fn bulk(entries: u64) -> Reply {
@@ -126,7 +126,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None, takes: takes() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, takes: takes() })
 }
 
 #[test]

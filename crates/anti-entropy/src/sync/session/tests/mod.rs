@@ -2,6 +2,7 @@
 
 mod adversary;
 mod bounds;
+mod copies;
 mod history;
 mod holes;
 mod mixed;

@@ -253,7 +253,7 @@ fn request_of(session: &mut Session) -> Request {
 
 fn differs(chunk: Chunk) -> Reply {
     let first = First::Cells(chunk);
-    Reply::Differs(message::Differs { nonce: 5, cuts: None, seen: None, first, takes: takes() })
+    Reply::Differs(message::Differs { nonce: 5, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() })
 }
 
 #[test]

@@ -122,11 +122,12 @@ fn requests() -> Vec<(Request, &'static str)> {
     let tally = tallied.tally();
     let open = |schema_id, width, cuts| {
         let (state, entries, max_cells) = (state(), 300, 1 << 14);
-        Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells })
+        let own = 9;
+        Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
     let (whole, lower) = (
-        BatchRequest { batch: empty_batch(), state: Some(state()), takes: takes(true) },
-        BatchRequest { batch: batch(), state: None, takes: takes(false) },
+        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, takes: takes(true) },
+        BatchRequest { batch: batch(), state: None, knows: 0, takes: takes(false) },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
@@ -134,13 +135,13 @@ fn requests() -> Vec<(Request, &'static str)> {
             open(300, Width::Short, None),
             "\
          00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708000000ac020000\
-         00000000012c0000000000000000808001",
+         00000000012c00000000000000008080010000000000000009",
         ),
         (
             open(0, Width::Full, Some(vec![MIDDLE])),
             "\
          0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080001010180000000\
-         000000000000000000000000ac02000000000000012c0000000000000000808001",
+         000000000000000000000000ac02000000000000012c00000000000000008080010000000000000009",
         ),
         (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
         (
@@ -155,13 +156,15 @@ fn requests() -> Vec<(Request, &'static str)> {
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
          dddddddddddd010470617274027f00000000000000\
          037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01\
-         008080802000",
+         00008080802000",
         ),
         (
             Request::Batch(whole),
             "\
          020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac028080\
+         80200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         ee",
         ),
         (
             Request::More { from: MIDDLE, inline: true, unreadable: vec![MIDDLE] },
@@ -173,7 +176,9 @@ fn requests() -> Vec<(Request, &'static str)> {
         ),
         (
             Request::Close(filled_state()),
-            "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070801abababababababababababababababababababababababababababababababab1112131415161718ac0201808004",
+            "\
+         04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070801abababababababab\
+         abababababababababababababababababababababababab1112131415161718ac0201808004",
         ),
         (Request::Abort, "05"),
         (Request::Busy, "07"),
@@ -183,8 +188,10 @@ fn requests() -> Vec<(Request, &'static str)> {
 }
 
 fn replies() -> Vec<(Reply, &'static str)> {
-    let differs =
-        |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, first, takes: takes(false) });
+    let (own, knows) = (9, 300);
+    let differs = |cuts, first| {
+        Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, first, takes: takes(false) })
+    };
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
@@ -193,22 +200,26 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
-         eeeeeeeeeeeeeeee8080802000",
+         01010203040506070800000000000000000009ac020102001800000000000000000000000000000000eeeeeeeeeeeeeeee01\
+         010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee8080802000",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
-            "01010203040506070801018000000000000000000000000000000000008080802000",
+            "010102030405060708010180000000000000000000000000000000000000000000000009ac02008080802000",
         ),
         (
             Reply::Differs(Differs {
                 nonce: SESSION,
                 cuts: None,
                 seen: Some(empty_batch().clocks),
+                own,
+                knows,
                 first: First::Nothing,
                 takes: takes(true),
             }),
-            "01010203040506070800010000000000000000000000000000000000000000808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+            "\
+         0101020304050607080001000000000000000000000000000000000000000000000000000009ac0200808080200180000000\
+         000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
         (
             Reply::Inventory(
@@ -220,9 +231,10 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (
             differs(None, First::Cells(chunk.clone())),
-            "010102030405060708000002ac0213070707070707070707070707070707070707078080802000",
+            "\
+         01010203040506070800000000000000000009ac0202ac0213070707070707070707070707070707070707078080802000",
         ),
-        (differs(None, First::Bulk { entries: 300 }), "010102030405060708000003ac028080802000"),
+        (differs(None, First::Bulk { entries: 300 }), "01010203040506070800000000000000000009ac0203ac028080802000"),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (

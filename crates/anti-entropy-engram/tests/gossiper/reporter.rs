@@ -1,0 +1,204 @@
+//! Snapshots that are reported to an engine that is busy, slow, overloaded or gone.
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anti_entropy::engine::drive;
+use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, MemoryNetwork, MemoryStore, SystemClock};
+use anti_entropy_engram::gossiper::{
+    ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotReporter, Work, background,
+};
+use anti_entropy_engram::{ConsolidationSnapshot, Pattern, SemanticPattern};
+use futures::executor::block_on;
+
+use crate::cluster::{counts, name, open, pattern, seed, snapshot, space};
+
+type Engine = Handle<Pattern, ConsolidationGossiper>;
+type Outcomes = Receiver<Result<Rebuilt, ReportError>>;
+
+/// Work that waits until the test does it.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<Vec<Work>>>);
+
+impl Waiting {
+    fn run(&self) -> impl Fn(Work) + Send + Sync + 'static {
+        let works = self.clone();
+        move |work| works.0.lock().unwrap().push(work)
+    }
+
+    /// Does what waits; returns how much that was.
+    fn do_it(&self) -> usize {
+        let works = std::mem::take(&mut *self.0.lock().unwrap());
+        let count = works.len();
+        works.into_iter().for_each(|work| work());
+        count
+    }
+}
+
+struct Node {
+    engine: Engine,
+    reporter: SnapshotReporter<ConsolidationSnapshot>,
+    outcomes: Outcomes,
+}
+
+fn launch(run: impl Fn(Work) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+    let (network, clock) = (MemoryNetwork::new(1), SystemClock::new());
+    let config = GossiperConfig::from(GossipConfig::test()).with(|config| config.max_step = NonZeroUsize::MIN);
+    let gossiper = open(0, 1, space(), MemoryStore::new(), seed(1), config, clock.now());
+    let preparer = gossiper.preparer();
+    let config =
+        DriverConfig::default().with(|config| config.max_queued_calls = NonZeroUsize::new(max_queued_calls).unwrap());
+    let (engine, driver) = drive(gossiper, network.join(name(0)), clock, config).unwrap();
+    std::thread::spawn(|| block_on(driver));
+    let (told, outcomes) = channel();
+    let reporter = SnapshotReporter::new(engine.clone(), preparer, run, move |outcome| drop(told.send(outcome)));
+    Node { engine, reporter, outcomes }
+}
+
+/// Keeps the engine's thread busy until something is sent, or the sender is dropped.
+fn block(engine: &Engine) -> Sender<()> {
+    let (release, released) = channel::<()>();
+    let (began, begun) = channel();
+    let busy = move |_: &mut ConsolidationGossiper, _| {
+        began.send(()).unwrap();
+        // An error when the sender is dropped, which releases it as well.
+        let _ = released.recv();
+    };
+    engine.post(busy).unwrap();
+    begun.recv().unwrap();
+    release
+}
+
+fn patterns(count: usize, percent: u8) -> Vec<SemanticPattern> {
+    (0..count).map(|number| pattern(&format!("p{number:02}"), percent)).collect()
+}
+
+fn held(engine: &Engine) -> u64 {
+    block_on(engine.with(|gossiper, _| gossiper.engine().replica().len())).unwrap()
+}
+
+#[test]
+fn of_snapshots_that_wait_for_a_busy_engine_only_the_newest_is_kept() {
+    let works = Waiting::default();
+    let node = launch(works.run(), 1000);
+    let release = block(&node.engine);
+    let report = |percent| node.reporter.report(snapshot(patterns(3, percent)), vec![]);
+    assert_eq!([report(1), report(2)], [Reported::Started, Reported::Waiting]);
+    assert!((3..100).all(|percent| report(percent) == Reported::Replaced));
+    // The first is prepared and queued while the engine is busy; the newest waits for it.
+    assert_eq!((works.do_it(), works.do_it()), (1, 0));
+    assert!(node.outcomes.try_recv().is_err());
+    drop(release);
+    assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [3, 0, 0, 0, 0]);
+    while works.do_it() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [3, 0, 0, 0, 0]);
+    let read = block_on(node.engine.read("p00".to_string())).unwrap();
+    assert_eq!(read.value().unwrap().confidence(), 0.99);
+    // Then there is room for the next one.
+    assert!(node.outcomes.try_recv().is_err());
+}
+
+#[test]
+fn other_calls_have_their_turn_between_steps() {
+    let works = Waiting::default();
+    let node = launch(works.run(), 1000);
+    let release = block(&node.engine);
+    node.reporter.report(snapshot(patterns(20, 10)), vec![]);
+    works.do_it();
+    // Behind the beginning of the rebuild, and then behind each step.
+    fn watch(engine: Engine, seen: Sender<u64>) {
+        let again = engine.clone();
+        engine
+            .post(move |gossiper, _| {
+                let held = gossiper.engine().replica().len();
+                seen.send(held).unwrap();
+                if held < 20 {
+                    watch(again, seen);
+                }
+            })
+            .unwrap();
+    }
+    let (seen, lengths) = channel();
+    watch(node.engine.clone(), seen);
+    drop(release);
+    assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [20, 0, 0, 0, 0]);
+    let mut lengths: Vec<u64> = lengths.iter().collect();
+    lengths.dedup();
+    assert_eq!(lengths, (0..=20).collect::<Vec<_>>(), "a pattern a step, and somebody else after each");
+}
+
+#[test]
+fn an_engine_without_room_makes_the_steps_at_once() {
+    let works = Waiting::default();
+    let node = launch(works.run(), 1);
+    let release = block(&node.engine);
+    node.reporter.report(snapshot(patterns(5, 10)), vec![]);
+    works.do_it();
+    // As long as the rebuild is queued, nothing else is; and once it runs, something else may take the only place.
+    let overloaded = node.engine.post(|_, _| ());
+    assert!(matches!(overloaded, Err(HandleError::Overloaded { limit: 1 })));
+    drop(release);
+    assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_snapshot_for_an_engine_that_has_stopped_is_told_of() {
+    let works = Waiting::default();
+    let node = launch(works.run(), 1000);
+    block_on(node.engine.shutdown(Duration::from_secs(1))).unwrap();
+    for _ in 0..2 {
+        assert_eq!(node.reporter.report(snapshot(patterns(5, 10)), vec![]), Reported::Started);
+        works.do_it();
+        let outcome = node.outcomes.recv().unwrap();
+        assert!(matches!(outcome, Err(ReportError::Handle(HandleError::Stopped))), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_stops_in_the_middle_is_told_of() {
+    let works = Waiting::default();
+    let node = launch(works.run(), 1000);
+    let release = block(&node.engine);
+    node.reporter.report(snapshot(patterns(5, 10)), vec![]);
+    works.do_it();
+    let engine = node.engine.clone();
+    let stopping = std::thread::spawn(move || block_on(engine.shutdown(Duration::ZERO)));
+    // The shutdown is queued behind the rebuild's first call and before its steps, or the steps are dropped.
+    drop(release);
+    stopping.join().unwrap().unwrap();
+    match node.outcomes.recv().unwrap() {
+        Ok(rebuilt) => assert_eq!(counts(&rebuilt), [5, 0, 0, 0, 0]),
+        Err(error) => assert!(matches!(error, ReportError::Handle(HandleError::Stopped)), "{error}"),
+    }
+}
+
+#[test]
+fn work_that_nobody_does_leaves_room_for_the_next_snapshot() {
+    let node = launch(drop, 1000);
+    for _ in 0..3 {
+        assert_eq!(node.reporter.report(snapshot(patterns(5, 10)), vec![]), Reported::Started);
+        assert!(matches!(node.outcomes.recv().unwrap(), Err(ReportError::Handle(HandleError::Stopped))));
+    }
+    assert_eq!(held(&node.engine), 0);
+}
+
+#[test]
+fn one_thread_serves_several_reporters() {
+    let run = background("consolidation").unwrap();
+    let nodes = [launch(run.clone(), 1000), launch(run, 1000)];
+    for percent in [10, 11] {
+        for node in &nodes {
+            node.reporter.report(snapshot(patterns(5, percent)), vec![]);
+        }
+        for node in &nodes {
+            assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
+        }
+        for node in &nodes {
+            assert_eq!(held(&node.engine), 5);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What waits for an engine, from wherever it comes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::worker::Worker;
+use super::{DriverConfig, HandleError};
+use crate::PeerId;
+use crate::clock::Now;
+use crate::replica::Replicated;
+
+/// What an engine's thread is to do next.
+pub(super) enum Job<V: Replicated, E> {
+    Frame(PeerId, Vec<u8>),
+    Call(Call<V, E>),
+}
+
+/// Something to be done with the engine, on its thread.
+pub(super) type Call<V, E> = Box<dyn FnOnce(&mut Worker<V, E>, Now) + Send>;
+
+/// How many jobs of each kind wait, and how many did not get that far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Queued {
+    pub(super) frames: usize,
+    pub(super) calls: usize,
+    pub(super) dropped_frames: u64,
+}
+
+/// The jobs of one engine, in order, up to the limits of its driver; and where the engine is among the turns of its
+/// threads. Locked for moments only, never while the engine works.
+pub(super) struct Inbox<V: Replicated, E> {
+    state: Mutex<State<V, E>>,
+    config: DriverConfig,
+}
+
+struct State<V: Replicated, E> {
+    jobs: VecDeque<Job<V, E>>,
+    queued: Queued,
+    place: Place,
+    /// Whether nobody is left who could send a job.
+    closed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing to do before its deadline.
+    Idle,
+    /// Waits for a thread.
+    Ready,
+    /// A thread runs it.
+    Running,
+    /// Takes no further jobs.
+    Ended,
+}
+
+/// The engine has ended; the job was not queued.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+/// What the sender of a job, or of the end of all jobs, has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Wake {
+    /// Hand the engine to a thread.
+    Now,
+    /// Nothing: a thread has it, or will have it.
+    No,
+}
+
+impl<V: Replicated, E> Inbox<V, E> {
+    /// Of an engine that is about to be handed to a thread.
+    pub(super) fn ready(config: DriverConfig) -> Self {
+        let queued = Queued::default();
+        Self { state: Mutex::new(State { jobs: VecDeque::new(), queued, place: Place::Ready, closed: false }), config }
+    }
+
+    /// Queues a frame; drops it, as a lossy network would, if too many wait.
+    pub(super) fn push_frame(&self, from: PeerId, frame: Vec<u8>) -> Result<Wake, Ended> {
+        let mut state = self.lock();
+        if state.place == Place::Ended {
+            return Err(Ended);
+        }
+        if state.queued.frames >= self.config.max_queued_frames.get() {
+            state.queued.dropped_frames += 1;
+            return Ok(Wake::No);
+        }
+        state.queued.frames += 1;
+        state.jobs.push_back(Job::Frame(from, frame));
+        Ok(state.wake())
+    }
+
+    /// Queues a call.
+    pub(super) fn push_call(&self, call: Call<V, E>) -> Result<Wake, HandleError> {
+        let limit = self.config.max_queued_calls.get();
+        let mut state = self.lock();
+        if state.place == Place::Ended {
+            return Err(HandleError::Stopped);
+        }
+        if state.queued.calls >= limit {
+            return Err(HandleError::Overloaded { limit });
+        }
+        state.queued.calls += 1;
+        state.jobs.push_back(Job::Call(call));
+        Ok(state.wake())
+    }
+
+    /// Notes that nobody is left who could send a job.
+    pub(super) fn close(&self) -> Wake {
+        let mut state = self.lock();
+        state.closed = true;
+        state.wake()
+    }
+
+    /// Wakes the engine for its deadline.
+    pub(super) fn wake(&self) -> Wake {
+        self.lock().wake()
+    }
+
+    /// A turn begins. `false` if nothing will ever come again.
+    pub(super) fn begin_turn(&self) -> bool {
+        let mut state = self.lock();
+        state.place = Place::Running;
+        !(state.closed && state.jobs.is_empty())
+    }
+
+    /// A turn has ended.
+    pub(super) fn end_turn(&self) -> Wake {
+        let mut state = self.lock();
+        state.place = Place::Idle;
+        if state.closed || !state.jobs.is_empty() { state.wake() } else { Wake::No }
+    }
+
+    /// The next job.
+    pub(super) fn pop(&self) -> Option<Job<V, E>> {
+        let mut state = self.lock();
+        let job = state.jobs.pop_front()?;
+        match job {
+            Job::Frame(..) => state.queued.frames -= 1,
+            Job::Call(_) => state.queued.calls -= 1,
+        }
+        Some(job)
+    }
+
+    /// Takes no further jobs, and drops those that wait, so that their callers hear of it.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.place = Place::Ended;
+        let dropped = std::mem::take(&mut state.jobs);
+        state.queued = Queued { frames: 0, calls: 0, ..state.queued };
+        drop(state);
+        // What a call holds may call this inbox when it is dropped.
+        drop(dropped);
+    }
+
+    pub(super) fn queued(&self) -> Queued {
+        self.lock().queued
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<V, E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Replicated, E> State<V, E> {
+    fn wake(&mut self) -> Wake {
+        if self.place != Place::Idle {
+            return Wake::No;
+        }
+        self.place = Place::Ready;
+        Wake::Now
+    }
+}

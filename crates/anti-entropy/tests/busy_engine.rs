@@ -1,0 +1,123 @@
+//! What a handle can do while its engine's thread is busy.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::sync::mpsc;
+
+use anti_entropy::{
+    DriverConfig, GossipConfig, Handle, HandleError, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node,
+};
+use futures::executor::block_on;
+
+type Item = Keyed<u32, String>;
+
+fn start(config: DriverConfig) -> Handle<Item> {
+    let node = Node::<Item>::new(MemoryStore::new(), LastWriterWins).gossip(GossipConfig::test()).driver(config);
+    node.spawn(MemoryNetwork::new(1).join("alice".into())).unwrap()
+}
+
+/// Occupies the engine's thread from when this returns until the returned sender is dropped.
+fn occupy(handle: &Handle<Item>) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (began, has_begun) = mpsc::channel();
+    handle
+        .post(move |_, _| {
+            began.send(()).unwrap();
+            // Ends when the sender is dropped.
+            let _ = released.recv();
+        })
+        .unwrap();
+    has_begun.recv().unwrap();
+    release
+}
+
+#[test]
+fn posts_return_while_the_engine_is_busy_and_are_carried_out_in_order() {
+    const POSTS: u32 = 1000;
+    let handle = start(DriverConfig::default());
+    let release = occupy(&handle);
+    let (done, was_done) = mpsc::channel();
+    for number in 0..POSTS {
+        let done = done.clone();
+        // If it waited for the thread, this would never return.
+        handle
+            .post(move |engine, now| {
+                engine.write(Keyed::new(number, "posted".to_string()), now).unwrap();
+                done.send(number).unwrap();
+            })
+            .unwrap();
+    }
+    assert!(was_done.try_recv().is_err(), "the thread is occupied");
+    drop((done, release));
+    assert!(was_done.iter().eq(0..POSTS), "each of them, in order");
+    assert_eq!(block_on(handle.status()).unwrap().entries, u64::from(POSTS));
+}
+
+#[test]
+fn more_posts_than_may_wait_are_refused_and_nothing_is_lost_of_those_before() {
+    let handle = start(DriverConfig::default().with(|config| config.max_queued_calls = 3.try_into().unwrap()));
+    let release = occupy(&handle);
+    let (done, was_done) = mpsc::channel();
+    let post = |number| {
+        let done = done.clone();
+        handle.post(move |_, _| done.send(number).unwrap())
+    };
+    (0..3).for_each(|number| post(number).unwrap());
+    assert!(matches!(post(3), Err(HandleError::Overloaded { limit: 3 })));
+    drop(release);
+    // The three have been carried out when a call after them is, unless there is no room for it yet.
+    while matches!(block_on(handle.status()), Err(HandleError::Overloaded { .. })) {
+        std::thread::yield_now();
+    }
+    assert!(was_done.try_iter().eq(0..3));
+    block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
+    assert!(matches!(post(4), Err(HandleError::Stopped)), "it is not accepted and then lost");
+}
+
+#[test]
+fn what_is_announced_is_read_while_the_engine_is_busy() {
+    let handle = start(DriverConfig::default());
+    let empty = handle.announced().unwrap();
+    block_on(handle.write(Keyed::new(1, "one".to_string()))).unwrap();
+    let written = block_on(handle.announcement()).unwrap();
+    assert_ne!(empty.state, written);
+    // It is published when nothing waits for the thread.
+    let published = until(|| handle.announced().unwrap(), |announced| announced.state == written);
+    assert_eq!((empty.generation, published.generation), (0, 1));
+    assert_eq!(published.root, block_on(handle.status()).unwrap().root);
+
+    let release = occupy(&handle);
+    // If it waited for the thread, this would never return.
+    assert_eq!(handle.announced().unwrap(), published);
+    drop(release);
+    block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
+    assert!(matches!(handle.announced(), Err(HandleError::Stopped)));
+}
+
+#[test]
+fn an_engine_for_which_something_always_waits_announces_what_it_holds() {
+    let handle = start(DriverConfig::default());
+    let before = handle.announced().unwrap();
+    let release = occupy(&handle);
+    handle.post(|engine, now| drop(engine.write(Keyed::new(1, "one".to_string()), now).unwrap())).unwrap();
+    for _ in 0..1000 {
+        handle.post(|_, _| {}).unwrap();
+    }
+    // The last of what waits ends when it is told to: the queue is not empty before.
+    let (end, ended) = mpsc::channel::<()>();
+    handle.post(move |_, _| assert!(ended.recv().is_err())).unwrap();
+    handle.post(|_, _| {}).unwrap();
+    drop(release);
+    until(|| handle.announced().unwrap(), |announced| announced.generation > before.generation);
+    drop(end);
+}
+
+/// Looks until something holds of what is seen.
+fn until<T>(look: impl Fn() -> T, holds: impl Fn(&T) -> bool) -> T {
+    loop {
+        let seen = look();
+        if holds(&seen) {
+            return seen;
+        }
+        std::thread::yield_now();
+    }
+}
