@@ -98,6 +98,7 @@ impl program::Report for Report {
             "conflicts_type2": self.conflicts.type2,
             "conflicts_type3": self.conflicts.type3,
             "conflicts_type4": self.conflicts.type4,
+            "replicated": self.conflicts.replicated,
             "unresolved": self.conflicts.unresolved,
             "lost_patterns": self.lost,
             "refused": self.standing,

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ const MAX_HOST_BYTES: usize = 253;
 /// The address of a peer: an IP address and a port, or a name and a port. A name is resolved at each attempt to
 /// connect.
 ///
+/// An IPv4 address that is written as an IPv6 one becomes the IPv4 address. A link-local IPv6 address has the number of
+/// the interface on this host: `[fe80::1%2]:7000`. Transports refuse what no peer can have: wildcards, port 0,
+/// multicast addresses, and link-local addresses without an interface.
+///
 /// ```
 /// use anti_entropy_net::Address;
 ///
@@ -21,6 +25,8 @@ const MAX_HOST_BYTES: usize = 253;
 /// assert_eq!(fixed.to_string(), "192.0.2.1:7000");
 /// assert!(matches!(named, Address::Name { port: 7000, .. }));
 /// assert!("node-2.example.net".parse::<Address>().is_err(), "the port is missing");
+/// let mapped: Address = "[::ffff:192.0.2.1]:7000".parse().unwrap();
+/// assert_eq!(mapped, fixed);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -41,9 +47,58 @@ impl Address {
     /// The IP addresses that it stands for at this moment.
     pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
-            Self::Socket(address) => Ok(vec![*address]),
-            Self::Name { host, port } => Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect()),
+            Self::Socket(address) => Ok(vec![canonical(*address)]),
+            Self::Name { host, port } => {
+                let found = tokio::net::lookup_host((host.as_str(), *port)).await?.map(canonical);
+                let reachable: Vec<SocketAddr> = found.filter(|found| why_unreachable(*found).is_none()).collect();
+                if reachable.is_empty() {
+                    let message = format!("{host} stands for no address that a peer can have");
+                    return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message));
+                }
+                Ok(reachable)
+            }
         }
+    }
+
+    /// Why no peer can have this address. What a name stands for is checked when it is resolved.
+    pub(crate) fn why_unreachable(&self) -> Option<&'static str> {
+        match self {
+            Self::Socket(address) => why_unreachable(*address),
+            Self::Name { port: 0, .. } => Some(NO_PORT),
+            Self::Name { .. } => None,
+        }
+    }
+}
+
+const NO_PORT: &str = "an address with the port on which the peer listens, and 0 is none";
+
+/// The bound that an address breaks because no other node can be reached at it.
+pub(crate) fn why_unreachable(address: SocketAddr) -> Option<&'static str> {
+    let is_broadcast = |ip| matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    match address {
+        _ if address.port() == 0 => Some(NO_PORT),
+        _ if address.ip().to_canonical().is_unspecified() => {
+            Some("an address that peers reach, and a wildcard is only for listening")
+        }
+        _ if address.ip().to_canonical().is_multicast() || is_broadcast(address.ip().to_canonical()) => {
+            Some("the address of one node, and this one stands for many")
+        }
+        SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0 => {
+            Some("a link-local address with the number of the interface on this host, such as [fe80::1%2]:7000")
+        }
+        _ => None,
+    }
+}
+
+/// The address in the form in which equal ones are equal: an IPv4 address that is written as an IPv6 one becomes the IPv4
+/// address. The scope of a link-local address stays; without it the address says nothing.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match (address, address.ip().to_canonical()) {
+        (SocketAddr::V6(address), IpAddr::V6(ip)) => {
+            let scope = if ip.is_unicast_link_local() { address.scope_id() } else { 0 };
+            SocketAddrV6::new(ip, address.port(), 0, scope).into()
+        }
+        (address, ip) => SocketAddr::new(ip, address.port()),
     }
 }
 
@@ -63,7 +118,13 @@ pub(crate) fn in_turn(
 
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self::Socket(address)
+        Self::Socket(canonical(address))
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for Address {
+    fn from(address: (I, u16)) -> Self {
+        SocketAddr::from(address).into()
     }
 }
 
@@ -71,8 +132,8 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if let Ok(address) = text.parse() {
-            return Ok(Self::Socket(address));
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
         }
         let refused = || AddressError { text: text.to_owned() };
         let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
@@ -110,7 +171,8 @@ impl fmt::Display for Address {
 /// A text that is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not an address; write an IP address or a name, a colon and a port, such as node-2.example.net:7000"
+    "{text:?} is not an address; write an IP address or a name, a colon and a port, such as node-2.example.net:7000, and \
+     the interface of a link-local address by its number, such as [fe80::1%2]:7000"
 )]
 pub struct AddressError {
     /// The text.
@@ -132,9 +194,69 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_one_form_and_keeps_its_scope() {
+        let forms = [
+            ("[::ffff:127.0.0.1]:7000", "127.0.0.1:7000"),
+            ("[::ffff:192.0.2.1]:7000", "192.0.2.1:7000"),
+            ("[fe80::1%2]:7000", "[fe80::1%2]:7000"),
+            ("[2001:db8::1%2]:7000", "[2001:db8::1]:7000"),
+        ];
+        for (written, form) in forms {
+            let (address, expected): (Address, Address) = (written.parse().unwrap(), form.parse().unwrap());
+            assert_eq!((address.to_string().as_str(), &address), (form, &expected));
+            let socket: SocketAddr = written.parse().unwrap();
+            assert_eq!(Address::from(socket), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_was_put_together_by_hand_is_used_in_its_form() {
+        let mapped = Address::Socket("[::ffff:127.0.0.1]:7000".parse().unwrap());
+        assert_eq!(mapped.resolve().await.unwrap(), ["127.0.0.1:7000".parse().unwrap()]);
+        // getaddrinfo takes this for the wildcard; a connection to it would reach this host itself.
+        let zero = Address::Name { host: "0".to_owned(), port: 7_000 };
+        assert!(zero.resolve().await.unwrap_err().to_string().contains("no address that a peer can have"));
+    }
+
+    #[test]
+    fn what_no_peer_can_have_is_named() {
+        let refused = [
+            ("0.0.0.0:7000", "wildcard"),
+            ("[::]:7000", "wildcard"),
+            ("[::ffff:0.0.0.0]:7000", "wildcard"),
+            ("192.0.2.1:0", "port"),
+            ("node-2.example.net:0", "port"),
+            ("224.0.0.1:7000", "stands for many"),
+            ("255.255.255.255:7000", "stands for many"),
+            ("[ff02::1]:7000", "stands for many"),
+            ("[fe80::1]:7000", "number of the interface"),
+        ];
+        for (text, reason) in refused {
+            let address: Address = text.parse().unwrap();
+            assert!(address.why_unreachable().is_some_and(|why| why.contains(reason)), "{text}");
+        }
+        for text in ["192.0.2.1:1", "127.0.0.1:65535", "[fe80::1%2]:7000", "169.254.1.1:7000", "node-2.example.net:1"] {
+            assert_eq!(text.parse::<Address>().unwrap().why_unreachable(), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}:1", "x".repeat(MAX_HOST_BYTES + 1));
-        for text in ["", ":1", "a", "a:", "a:65536", "a:-1", "a b:1", "::1:1", "http://a:1", "\u{e9}:1", &long] {
+        for text in [
+            "",
+            ":1",
+            "a",
+            "a:",
+            "a:65536",
+            "a:-1",
+            "a b:1",
+            "::1:1",
+            "http://a:1",
+            "\u{e9}:1",
+            "[fe80::1%eth0]:1",
+            &long,
+        ] {
             let refused = text.parse::<Address>().unwrap_err();
             assert!(refused.to_string().contains("a colon and a port"), "{text}: {refused}");
         }

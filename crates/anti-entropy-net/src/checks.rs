@@ -48,6 +48,10 @@ pub(crate) fn peers_fit(
         return Err(ConfigError::new("peers", peers.len(), &bound));
     }
     peers.keys().try_for_each(|peer| name_fits("peers", peer))?;
+    let unreachable = peers.iter().find_map(|(peer, address)| Some((peer, address, address.why_unreachable()?)));
+    if let Some((peer, address, bound)) = unreachable {
+        return Err(ConfigError::new(&format!("peers.{peer}"), format_args!("{address}"), bound));
+    }
     if peers.contains_key(own_name) {
         return Err(ConfigError::new(
             "peers",

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use anti_entropy::ConfigError;
 use anti_entropy::PeerId;
 
+use crate::address::Address;
+
 /// Why a transport could not be bound. Nothing is left open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +41,16 @@ pub enum PeerError {
         peer: PeerId,
         /// Its address.
         address: SocketAddr,
+    },
+    /// No peer can have this address.
+    #[error("the address {address} of peer {peer} was refused: it must be {bound}")]
+    Unreachable {
+        /// The peer.
+        peer: PeerId,
+        /// Its address.
+        address: Address,
+        /// What it must be, and why this one is not.
+        bound: &'static str,
     },
     /// The peer has this node's own name. A node does not send to itself.
     #[error("peer {0} was refused: it is this node's own name; remove it from the peers, or rename one of the two")]

@@ -111,6 +111,8 @@ mod handshake;
 mod handshake_slots;
 #[cfg(any(feature = "tls", feature = "swim"))]
 mod hex;
+#[cfg(any(feature = "tls", feature = "swim"))]
+mod key_file;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -67,6 +67,9 @@ impl Peers {
         if peer == self.own_name {
             return Err(PeerError::OwnName(peer));
         }
+        if let Some(bound) = address.why_unreachable() {
+            return Err(PeerError::Unreachable { peer, address, bound });
+        }
         let mut guard = self.lock();
         let peers = guard.as_mut().ok_or(PeerError::Closed)?;
         let (max, count) = (self.limits.max_peers, peers.len());

@@ -6,6 +6,7 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
+use crate::key_file;
 use crate::tls::{CertificateFingerprint, Pem, TlsConfig, Trust};
 
 /// A certificate authority for tests and examples. **Not for production**, where one process must not hold the keys of
@@ -173,7 +174,7 @@ impl TestCertificate {
             authority: directory.join("authority.pem"),
         };
         fs::write(&files.certificate, &self.certificate)?;
-        fs::write(&files.key, &self.key)?;
+        key_file::write(&files.key, self.key.as_bytes())?;
         fs::write(&files.authority, &self.authority)?;
         Ok(files)
     }

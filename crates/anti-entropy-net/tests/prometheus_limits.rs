@@ -99,7 +99,10 @@ async fn idle_timeout() {
 #[tokio::test]
 async fn configurations_that_make_no_sense_are_refused_by_name() {
     type Spoil = fn(&mut PrometheusConfig);
-    let spoils: [(&str, Spoil); 11] = [
+    let spoils: [(&str, Spoil); 14] = [
+        ("hosts", |config| config.hosts = vec![String::new()]),
+        ("hosts", |config| config.hosts = vec!["node-1.example:9464".into()]),
+        ("hosts", |config| config.hosts = vec!["node".into(); 1_025]),
         ("buckets", |config| config.buckets.clear()),
         ("buckets", |config| config.buckets = (1..=101).map(f64::from).collect()),
         ("buckets", |config| config.buckets = vec![1.0, 1.0]),

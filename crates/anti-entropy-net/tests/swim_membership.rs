@@ -198,3 +198,92 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
     let again = Membership::join(config("b", &[]).with(|c| c.listen = taken.local_addr())).await;
     assert!(matches!(again, Err(JoinError::Listen { .. })));
 }
+
+/// An address with a port that is free now: it is advertised before it is listened on.
+fn free_at(address: SocketAddr) -> SocketAddr {
+    std::net::UdpSocket::bind(address).and_then(|socket| socket.local_addr()).expect("a local address")
+}
+
+/// Nodes at these addresses find each other, each by what the other listens on.
+async fn meet(listens: [SocketAddr; 2], advertise: impl Fn(SocketAddr) -> SocketAddr) -> [Membership; 2] {
+    let transport = |config: &mut SwimConfig| config.transport = advertise(config.transport);
+    let listening = |listen| {
+        move |config: &mut SwimConfig| {
+            config.listen = listen;
+            config.timings.probe_interval = Duration::from_millis(200);
+            config.timings.probe_timeout = Duration::from_millis(50);
+        }
+    };
+    let free = free_at(listens[0]);
+    let first = config("a", &[]).with(listening(free)).with(transport);
+    let a = Membership::join(first.with(|c| c.advertise = Some(advertise(free)))).await.expect("the port is free");
+    let free = free_at(listens[1]);
+    let second = config("b", &[advertise(a.local_addr()).to_string()]).with(listening(free)).with(transport);
+    let b = Membership::join(second.with(|c| c.advertise = Some(advertise(free)))).await.expect("the port is free");
+    for node in [&a, &b] {
+        assert!(matches!(next(node).await, Some(MembershipEvent::Up { .. })));
+    }
+    [a, b]
+}
+
+#[tokio::test]
+async fn mapped_addresses_are_advertised_and_met_as_ipv4_addresses() {
+    let v4 = SocketAddr::from(([127, 0, 0, 1], 0));
+    let wildcard = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+    let mapped =
+        |address: SocketAddr| SocketAddr::from((std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), address.port()));
+    for listens in [[v4, v4], [v4, wildcard], [wildcard, v4], [wildcard, wildcard]] {
+        for node in meet(listens, mapped).await {
+            let member = node.members().remove(0);
+            assert!(member.address.is_ipv4() && member.transport.is_ipv4(), "{member:?}");
+            assert_eq!(member.transport, SocketAddr::from(([127, 0, 0, 1], 4_000)));
+        }
+    }
+}
+
+/// On a host with a link-local address; most have one, and containers may have none.
+#[tokio::test]
+async fn link_local_addresses_keep_their_scope() {
+    let listed = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let found = listed.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().map(|field| u128::from_str_radix(field, 16).ok());
+        let (ip, scope) = (std::net::Ipv6Addr::from(fields.next()??), u32::try_from(fields.next()??).ok()?);
+        let address = SocketAddr::from(std::net::SocketAddrV6::new(ip, 0, 0, scope));
+        (ip.is_unicast_link_local() && std::net::UdpSocket::bind(address).is_ok()).then_some(address)
+    });
+    let Some(local) = found else { return };
+    let at = |address: SocketAddr| {
+        let mut local = local;
+        local.set_port(address.port());
+        local
+    };
+    for node in meet([local, local], at).await {
+        let member = node.members().remove(0);
+        assert_eq!((member.address.ip(), at(member.address)), (local.ip(), member.address), "the scope is lost");
+        assert_eq!(member.transport, at(member.transport));
+        assert_eq!(node.stats().send_errors, 0);
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_no_peer_reaches_are_refused_by_name() {
+    type Spoil = fn(&mut SwimConfig);
+    let spoils: [(&str, Spoil); 7] = [
+        ("advertise", |c| c.advertise = Some("[fe80::1]:7946".parse().unwrap())),
+        ("advertise", |c| c.advertise = Some("[::ffff:0.0.0.0]:7946".parse().unwrap())),
+        ("advertise", |c| c.advertise = Some("224.0.0.1:7946".parse().unwrap())),
+        ("transport", |c| c.transport = "[fe80::1]:7001".parse().unwrap()),
+        ("transport", |c| c.transport = "255.255.255.255:7001".parse().unwrap()),
+        ("listen", |c| c.listen = "[fe80::1]:7946".parse().unwrap()),
+        ("transport", |c| {
+            c.advertise = Some("[fe80::1%2]:7946".parse().unwrap());
+            c.transport = "[fe80::1%3]:7001".parse().unwrap();
+        }),
+    ];
+    for (field, spoil) in spoils {
+        let Err(JoinError::Config(error)) = Membership::join(config("a", &[]).with(spoil)).await else {
+            panic!("{field} is not refused")
+        };
+        assert_eq!(error.field, field, "{error}");
+    }
+}

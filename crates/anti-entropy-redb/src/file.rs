@@ -12,7 +12,7 @@ use crate::deferred::DeferredBackend;
 use crate::guard::guarded;
 use crate::shared::Shared;
 use crate::tables::{self, Found};
-use crate::{FileError, RedbConfig, RedbStore, directory};
+use crate::{FileError, RedbConfig, RedbStore, directory, private_file};
 
 /// A file that contains the stores of one or more replicas, each in a space of its own.
 ///
@@ -24,7 +24,7 @@ pub struct RedbFile {
 }
 
 impl RedbFile {
-    /// Opens the file at `path`, and creates it if there is none.
+    /// Opens the file at `path`, and creates it if there is none: on Unix with mode 0600, and not through a link.
     ///
     /// Reads the whole file to verify it: O(n).
     ///
@@ -34,8 +34,7 @@ impl RedbFile {
         let path = path.as_ref();
         // Before a file is created that nobody could open.
         config.validate()?;
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        match opened {
+        match private_file::create_new(path) {
             Ok(file) => {
                 let created = Self::with_file(file, config)?;
                 // The file's name has to survive a power cut too.

@@ -33,6 +33,7 @@ mod file;
 mod guard;
 mod maintenance;
 mod marker;
+mod private_file;
 mod read_ahead;
 mod shared;
 #[cfg(feature = "simulated-disk")]

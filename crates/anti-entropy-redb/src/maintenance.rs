@@ -1,6 +1,5 @@
 //! Compaction and backups of a file that is in use.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
-use crate::{FileError, RedbFile, directory};
+use crate::{FileError, RedbFile, directory, private_file};
 
 /// The result of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,8 @@ impl RedbFile {
         })
     }
 
-    /// Copies a consistent snapshot of all spaces into a new file at `path`. The stores can be used meanwhile. O(n).
+    /// Copies a consistent snapshot of all spaces into a new file at `path`, on Unix with mode 0600. The stores can be used
+    /// meanwhile. O(n).
     ///
     /// A replica that is opened from a backup has to take a new id. It does with
     /// [`Continuity::Unproven`](anti_entropy::Continuity::Unproven), and with any marker too, since the backup of an
@@ -64,13 +64,14 @@ impl RedbFile {
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<(), FileError> {
         let path = path.as_ref();
         let failed = |error| FileError::io("the backup was not created")(error);
-        if path.try_exists().map_err(failed)? {
-            return Err(FileError::Exists(path.display().to_string()));
+        match path.symlink_metadata() {
+            Ok(_) => return Err(FileError::Exists(path.display().to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
         }
         // Under another name until it is complete, so that a crash leaves nothing that looks like a backup.
         let part = part_of(path);
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&part);
-        let file = opened.map_err(|error| match error.kind() {
+        let file = private_file::create_new(&part).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FileError::Exists(part.display().to_string()),
             _ => failed(error),
         })?;

@@ -1,12 +1,12 @@
 //! The file for the marker of a closed replica.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anti_entropy::{Continuity, Marker};
 
-use crate::directory;
+use crate::{directory, private_file};
 
 /// A file that keeps the marker of [`Replica::close`](anti_entropy::Replica::close) until the replica is opened
 /// again. With it, a replica that was closed keeps its id, and one that crashed or comes from a backup takes a new id.
@@ -60,14 +60,14 @@ impl MarkerFile {
         Ok(bytes.try_into().map_or(Continuity::Unproven, |bytes| Continuity::Marker(Marker::from_bytes(bytes))))
     }
 
-    /// Writes the marker of a replica that was closed.
+    /// Writes the marker of a replica that was closed, on Unix with mode 0600. A link at the path is replaced, not followed.
     ///
     /// # Errors
     /// If the file system fails. No data is lost; the replica takes a new id when it is opened.
     pub fn keep(&self, marker: Marker) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
-        let mut file = File::create(&new)?;
+        let mut file = private_file::create_anew(Path::new(&new))?;
         file.write_all(&marker.to_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;

@@ -60,6 +60,7 @@ pub enum Mutant {
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
     RenamedDeletesLeaveNoTrace,
+    LivesNotCompared,
     ContextForgets,
     FingerprintBlindToVersions,
     DigestBlindToDeletions,
@@ -268,6 +269,10 @@ pub(crate) fn kept_names(kept: u64, made: u64) -> u64 {
     } else {
         kept
     }
+}
+
+pub(crate) fn contradicts() -> Option<bool> {
+    active(Mutant::LivesNotCompared).then_some(false)
 }
 
 pub(crate) fn mint_for_deletes<E>() -> Option<Result<(), E>> {

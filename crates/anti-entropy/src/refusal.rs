@@ -121,6 +121,10 @@ pub enum Refusal {
     /// The numbers in the frame's header contradict each other.
     #[error("the frame's header is malformed")]
     FrameHeader,
+    /// The peer has met a copy of this replica, which has made other writes under the same id. This replica has taken a
+    /// new id ([`Notice::Renamed`](crate::Notice::Renamed)), and the next session succeeds. End one of the two.
+    #[error("the peer has met a copy of this replica, which goes on under a new id; end one of the two")]
+    IdInUse,
     /// A peer has seen more of this replica's writes than it made: this replica was put back to an earlier state, or the
     /// peer lies. The replica has taken a new id ([`Notice::Renamed`](crate::Notice::Renamed)), and the next session
     /// succeeds. A peer that goes on claiming such writes is left alone, longer each time.

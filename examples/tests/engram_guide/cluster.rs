@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anti_entropy::engine::drive;
 use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
-use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt};
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt, SnapshotReporter, Work};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
@@ -17,6 +17,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct SpaceReplica {
     pub(crate) gossiper: Handle<Pattern, ConsolidationGossiper>,
+    /// For the consolidation service: see `ReplicatedConsolidation`.
+    pub(crate) reporter: SnapshotReporter<ConsolidationSnapshot>,
     view: Arc<RwLock<Arc<SemanticView>>>,
     refreshing: Arc<Mutex<()>>,
 }
@@ -33,12 +35,19 @@ impl SpaceReplica {
         let clock = SystemClock::new();
         let view = Arc::new(SemanticView::new(space.clone(), ViewConfig::default())?);
         let gossiper = ConsolidationGossiper::open(space, node, store, opening, GossipConfig::lan(), clock.now())?;
-        let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default()).unwrap();
+        let preparer = gossiper.preparer();
+        let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default())?;
         tokio::spawn(driver);
-        Ok(Self { gossiper, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
+        let runtime = tokio::runtime::Handle::current();
+        let run = move |work: Work| drop(runtime.spawn_blocking(work));
+        let reporter = SnapshotReporter::new(gossiper.clone(), preparer, run, |outcome| match outcome {
+            Ok(rebuilt) => rebuilt.refused.iter().for_each(|refused| eprintln!("consolidation: {refused}")),
+            Err(error) => eprintln!("consolidation: {error}"), // or `tracing::warn!`
+        });
+        Ok(Self { gossiper, reporter, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
     }
 
-    /// The scheduler calls this after each run of consolidation, where it updates its cache.
+    /// For callers that are async and want to know what became of a snapshot; others have the `reporter`.
     pub(crate) async fn after_consolidation(
         &self,
         snapshot: &ConsolidationSnapshot,
@@ -47,7 +56,7 @@ impl SpaceReplica {
         let snapshot = snapshot.clone();
         let updates: Vec<_> = updates.iter().map(Into::into).collect();
         let on_engine_thread = self.gossiper.with(move |gossiper, now| {
-            gossiper.hint(&updates);
+            gossiper.hint_for(snapshot.generated_at, &updates);
             gossiper.rebuild_from_snapshot(&snapshot, now)
         });
         let rebuilt = on_engine_thread.await??;

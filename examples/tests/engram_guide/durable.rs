@@ -1,29 +1,26 @@
-use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use anti_entropy::Opening;
 use anti_entropy::clock::Seed;
-use anti_entropy::{Continuity, Marker, Opening};
+use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
 
 use crate::cluster::BoxError;
 
-/// How the store in this directory is to be opened. The marker proves that the store is the one that was closed last. It is
-/// good for one opening, so it goes before that; after a crash there is none, and the replica goes on under a new id.
-pub(crate) fn opening(directory: &Path) -> Result<Opening, BoxError> {
-    let file = directory.join("marker");
-    let continuity = match fs::read(&file) {
-        Ok(marker) => {
-            fs::remove_file(&file)?;
-            fs::File::open(directory)?.sync_all()?;
-            marker.try_into().map_or(Continuity::Unproven, |marker| Continuity::Marker(Marker::from_bytes(marker)))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Continuity::Unproven,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Opening::from(Seed::from_os()?).with(|config| config.continuity = continuity))
+/// The file of a node's spaces.
+pub(crate) fn open(data: &Path) -> Result<RedbFile, BoxError> {
+    Ok(RedbFile::create(data.join("consolidation.redb"), RedbConfig::new(Schema::new("engram-consolidation", 1)))?)
 }
 
-/// Keeps what `SpaceReplica::shut_down` returned. Leave the file out of backups: restored with an old store, it would lie.
-pub(crate) fn keep(marker: Marker, directory: &Path) -> io::Result<()> {
-    fs::write(directory.join("marker"), marker.to_bytes())
+/// A space's store, how it is to be opened, and where `keep` puts what `SpaceReplica::shut_down` returns. `private` is a
+/// directory that is not backed up. After a crash there is no marker, and the replica goes on under a new id.
+pub(crate) fn space(
+    file: &RedbFile,
+    space: &str,
+    private: &Path,
+) -> Result<(RedbStore, Opening, MarkerFile), BoxError> {
+    let marker = MarkerFile::new(private.join(format!("{space}.marker")));
+    let store = file.space(space)?;
+    let continuity = marker.take()?;
+    let opening = Opening::from(Seed::from_os()?).with(|config| config.continuity = continuity);
+    Ok((store, opening, marker))
 }

@@ -9,17 +9,21 @@ mod endpoint;
 mod engram_core;
 mod membership;
 mod pipeline;
+mod recall;
+mod service;
 mod spaces;
+mod swim;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anti_entropy::{Continuity, MemoryStore, PeerId};
+use anti_entropy::{Continuity, PeerId};
 use anti_entropy_engram::MemorySpace;
-use anti_entropy_engram::gossiper::AnnouncementOutcome;
+use anti_entropy_engram::swim::{Pings, PingsConfig};
 use anti_entropy_engram::view::ViewItem;
 use anti_entropy_net::{TcpConfig, TcpTransport};
+use anti_entropy_redb::MarkerFile;
 use chrono::DateTime;
 
 use crate::cluster::SpaceReplica;
@@ -28,6 +32,7 @@ use crate::consolidation::{BeliefUpdateRecord, ConsolidationCacheSource};
 // As at the root of engram-core, so that the guide's code says `crate::completion` and the like, as it does there.
 use crate::engram_core::{Confidence, completion, consolidation};
 use crate::spaces::Spaces;
+use crate::swim::Trailers;
 
 /// Every block of code in the guide is one of the files here, whole.
 #[test]
@@ -35,7 +40,7 @@ fn the_guide_shows_this_code() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guide = std::fs::read_to_string(here.join("../docs/engram.md")).unwrap();
     let blocks: Vec<&str> = guide.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let files = ["convert", "cluster", "spaces", "membership", "durable", "endpoint"];
+    let files = ["convert", "service", "cluster", "recall", "spaces", "swim", "membership", "durable", "endpoint"];
     for (block, file) in blocks.iter().zip(files) {
         let code = std::fs::read_to_string(here.join(format!("tests/engram_guide/{file}.rs"))).unwrap();
         assert!(code == *block, "docs/engram.md shows other code than examples/tests/engram_guide/{file}.rs has");
@@ -72,29 +77,31 @@ fn update(id: &str) -> BeliefUpdateRecord {
 }
 
 /// A node's two spaces, and their transport.
-async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTransport>) {
+async fn start(name: &str, directory: &Path) -> ([SpaceReplica; 2], Arc<TcpTransport>, [MarkerFile; 2]) {
     let loopback = ([127, 0, 0, 1], 0).into();
     let config = TcpConfig::new("engram".parse().unwrap(), PeerId::from(name), loopback);
     let transport = Arc::new(TcpTransport::bind(config).await.unwrap());
     let spaces = Spaces::new(Arc::clone(&transport)).unwrap();
+    let file = durable::open(directory).unwrap();
     let start = |space: &str| {
-        let opening = durable::opening(directory).unwrap();
-        spaces.start(MemorySpace::new(space), name, MemoryStore::new(), opening).unwrap()
+        let (store, opening, marker) = durable::space(&file, space, directory).unwrap();
+        (spaces.start(MemorySpace::new(space), name, store, opening).unwrap(), marker)
     };
-    (["default", "dreams"].map(start), transport)
+    let [(default, first), (dreams, second)] = ["default", "dreams"].map(start);
+    ([default, dreams], transport, [first, second])
 }
 
 fn directory(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).unwrap();
-    let _ = std::fs::remove_file(directory.join("marker"));
     directory
 }
 
 #[tokio::test]
 async fn two_nodes_of_engram_become_equal() {
     let (first, second) = (directory("guide-first"), directory("guide-second"));
-    let (([alice, alices_dreams], alices), ([bob, bobs_dreams], bobs)) =
+    let (([alice, alices_dreams], alices, [marker, _]), ([bob, bobs_dreams], bobs, _)) =
         (start("alice", &first).await, start("bob", &second).await);
     for (alice, bob) in [(&alice, &bob), (&alices_dreams, &bobs_dreams)] {
         alice.member_up(&alices, "bob", bobs.local_addr(), None).await.unwrap();
@@ -110,10 +117,15 @@ async fn two_nodes_of_engram_become_equal() {
     alices_dreams.after_consolidation(&snapshot(&[pattern("pattern_4", 0.5)]), &[]).await.unwrap();
 
     // A ping tells of a root, and the two need not wait for a round.
-    let metadata = alice.ping_metadata().await.unwrap();
-    assert!(metadata.len() <= 64);
-    let announced = bob.on_ping_metadata("alice", metadata).await.unwrap();
-    assert!(matches!(announced, AnnouncementOutcome::Differs | AnnouncementOutcome::Equal), "{announced:?}");
+    let trailers = |name: &str, transport: &TcpTransport, replica: &SpaceReplica| Trailers {
+        pings: Mutex::new(Pings::new(name, transport.local_addr(), PingsConfig::default()).unwrap()),
+        spaces: vec![(MemorySpace::new("default"), replica.clone())],
+    };
+    let (alices_pings, bobs_pings) = (trailers("alice", &alices, &alice), trailers("bob", &bobs, &bob));
+    let mut datagram = b"what SWIM encoded".to_vec();
+    alices_pings.append(&mut datagram);
+    bobs_pings.receive(&datagram, ([127, 0, 0, 1], 7946).into(), &bobs);
+    assert_eq!(bobs_pings.pings.lock().unwrap().stats().received, 1);
     for (node, peer) in [(&alice, "bob"), (&bob, "alice"), (&bobs_dreams, "alice")] {
         tokio::time::timeout(Duration::from_secs(30), node.gossiper.wait_converged([peer.into()]))
             .await
@@ -131,9 +143,14 @@ async fn two_nodes_of_engram_become_equal() {
     assert_eq!((&status["patterns"], &status["conflicts"]["type3"]), (&3.into(), &1.into()), "{status}");
     assert_eq!(status["conflicts"]["view"]["type3"], 1, "{status}");
 
-    durable::keep(alice.shut_down().await.unwrap(), &first).unwrap();
-    assert!(matches!(durable::opening(&first).unwrap().continuity, Continuity::Marker(_)));
-    assert_eq!(durable::opening(&first).unwrap().continuity, Continuity::Unproven, "a marker is good for once");
+    let mut index = recall::ClusterIndex::default();
+    index.follow(&bob.view());
+    // The three are alike in meaning and episodes, so that the view has merged them.
+    assert_eq!(index.closest(&[0.5; 768], 2).len(), 1);
+
+    marker.keep(alice.shut_down().await.unwrap()).unwrap();
+    assert!(matches!(marker.take().unwrap(), Continuity::Marker(_)));
+    assert_eq!(marker.take().unwrap(), Continuity::Unproven, "a marker is good for once");
     bob.member_left(&bobs, "alice").await.unwrap();
     bob.shut_down().await.unwrap();
 }
@@ -141,7 +158,7 @@ async fn two_nodes_of_engram_become_equal() {
 /// Patterns come and go while views are refreshed, several at once, and some of them given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_at_the_same_time_leave_nothing_out_of_date() {
-    let ([node, _], _transport) = start("carol", &directory("guide-third")).await;
+    let ([node, _], _transport, _markers) = start("carol", &directory("guide-third")).await;
     for round in 0..100 {
         let refresh = |after_us| {
             let node = node.clone();

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use anti_entropy::{HandleError, PeerId};
-use anti_entropy_engram::gossiper::{AnnouncementOutcome, ConsolidationGossiper};
+use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_net::{PeerError, TcpTransport};
 
 use crate::cluster::SpaceReplica;
@@ -32,27 +32,6 @@ impl SpaceReplica {
         transport.remove_peer(&peer);
         self.gossiper.with(move |gossiper, _| gossiper.engine_mut().remove_peer(&peer)).await?;
         Ok(())
-    }
-
-    /// What goes into the metadata of a ping or its answer: 49 bytes, the field `consolidation_root`.
-    pub(crate) async fn ping_metadata(&self) -> Result<Vec<u8>, MembershipError> {
-        let announcement = self.gossiper.with(|gossiper, _| gossiper.root_announcement()).await?;
-        Ok(announcement.to_bytes().to_vec())
-    }
-
-    /// What came with a member's ping. Where roots differ, the two compare at once instead of in the next round.
-    pub(crate) async fn on_ping_metadata(
-        &self,
-        node: &str,
-        metadata: Vec<u8>,
-    ) -> Result<AnnouncementOutcome, MembershipError> {
-        let peer = PeerId::from(node);
-        let announced =
-            self.gossiper.with(move |gossiper, now| gossiper.handle_root_announcement(&peer, &metadata, now)).await?;
-        if matches!(announced, AnnouncementOutcome::OtherSettings | AnnouncementOutcome::Malformed(_)) {
-            eprintln!("consolidation: {node}: {announced}");
-        }
-        Ok(announced)
     }
 }
 

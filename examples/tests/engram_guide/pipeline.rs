@@ -1,13 +1,20 @@
 //! What engram's pipeline hands over, and what becomes of it.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use anti_entropy::clock::Seed;
-use anti_entropy::{Clock, GossipConfig, MemoryStore as Records, SystemClock};
-use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig};
-use anti_entropy_engram::{Input, MemorySpace, PatternField};
+use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore as Records, PeerId, SystemClock};
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig};
+use anti_entropy_engram::{Input, MemorySpace, Pattern, PatternField};
 use chrono::{DateTime, Duration, Utc};
 
+use crate::cluster::SpaceReplica;
 use crate::completion::{ConsolidationEngine, ConsolidationSnapshot};
+use crate::consolidation::InMemoryConsolidationService;
 use crate::engram_core::{Confidence, Episode, MemoryStore};
+use crate::service::ReplicatedConsolidation;
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -87,4 +94,97 @@ fn strictly_each_pattern_is_refused_for_its_episodes_and_told_once() {
         assert!(rebuilt.refused.iter().all(|refused| refused.field == PatternField::SourceEpisodes));
         assert_eq!(gossiper.status(SystemClock::new().now()).refused_patterns, all);
     }
+}
+
+/// Five nodes, each with the episodes that it saw, their schedulers, a partition: in the end everything is everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_nodes_hold_everything_after_a_partition() {
+    let network = MemoryNetwork::new(1);
+    let names: Vec<PeerId> = (1..=5).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
+    let mut nodes = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
+        let space = MemorySpace::new("default");
+        let transport = network.join(name.clone());
+        let replica = SpaceReplica::start(space, name.as_str(), Records::new(), seed.into(), transport).unwrap();
+        let inner = Arc::new(InMemoryConsolidationService::default());
+        let service = ReplicatedConsolidation::new(inner, replica.reporter.clone());
+        let store = MemoryStore::new(1_000).with_consolidation_service(Arc::new(service));
+        for (topic, number) in (index..index + 4).flat_map(|topic| (0..5).map(move |number| (topic, number))) {
+            if number != index {
+                store.store(episode(topic, number));
+            }
+        }
+        nodes.push((replica, store));
+    }
+    network.partition(&[&names[..2], &names[2..]]);
+    for (replica, _) in &nodes {
+        let peers = names.clone();
+        replica
+            .gossiper
+            .with(move |gossiper, now| {
+                for peer in peers.into_iter().filter(|peer| peer != gossiper.node()).collect::<Vec<_>>() {
+                    gossiper.engine_mut().add_peer(peer.clone(), None);
+                    gossiper.engine_mut().sync_now(&peer, now);
+                }
+            })
+            .await
+            .unwrap();
+    }
+
+    let mut said = BTreeSet::new();
+    for (name, (replica, store)) in names.iter().zip(&nodes) {
+        let snapshot = consolidated(store, 8);
+        assert!(snapshot.patterns.len() >= 3, "{}", snapshot.patterns.len());
+        said.extend(snapshot.patterns.iter().map(|pattern| (name.to_string(), pattern.id.clone())));
+        // The service has returned; the snapshot is written a moment later.
+        while status(replica).await.snapshot_generated_at != Some(snapshot.generated_at) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(status(replica).await.refused_patterns, 0);
+    }
+    network.heal();
+    for (replica, _) in &nodes {
+        let peers = names.clone();
+        let sync = move |gossiper: &mut ConsolidationGossiper, now| {
+            for peer in peers.iter().filter(|peer| *peer != gossiper.node()).cloned().collect::<Vec<_>>() {
+                gossiper.engine_mut().sync_now(&peer, now);
+            }
+        };
+        replica.gossiper.with(sync).await.unwrap();
+    }
+    let deadline = std::time::Duration::from_secs(120);
+    tokio::time::timeout(deadline, async {
+        for (replica, _) in &nodes {
+            while held(replica).await != said {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    let mut roots = BTreeSet::new();
+    for (replica, _) in &nodes {
+        roots.insert(status(replica).await.root);
+        replica.shut_down().await.unwrap();
+    }
+    assert_eq!(roots.len(), 1);
+}
+
+async fn status(replica: &SpaceReplica) -> ConsolidationStatus {
+    replica.gossiper.with(ConsolidationGossiper::status).await.unwrap()
+}
+
+/// Node and id of each version.
+async fn held(replica: &SpaceReplica) -> BTreeSet<(String, String)> {
+    let read = |gossiper: &mut ConsolidationGossiper, _| {
+        let mut held = BTreeSet::new();
+        let each = |id: &String, read: anti_entropy::Read<Pattern>| {
+            held.extend(read.siblings().iter().map(|version| (version.value.origin().to_owned(), id.clone())));
+            ControlFlow::Continue(())
+        };
+        gossiper.engine().replica().for_each(each).unwrap();
+        held
+    };
+    replica.gossiper.with(read).await.unwrap()
 }

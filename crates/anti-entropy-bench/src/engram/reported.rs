@@ -72,7 +72,7 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
     const REPORTS: usize = 20;
     progress.show(&format!("{count} patterns: reporting"));
     let made = |number| OwnPattern::from(made_up_pattern(number, Revision::default()));
-    let snapshot = OwnSnapshot((0..count).map(made).collect());
+    let given = OwnSnapshot((0..count).map(made).collect());
     let (store, seed) = (MemoryStore::new(), Seed::from_bytes([1; 32]));
     let mut gossiper =
         ConsolidationGossiper::open(MemorySpace::new("default"), "node", store, seed, GossipConfig::default(), now())?;
@@ -81,10 +81,10 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
     for round in 0..=REPORTS {
         let report = if round == 0 { &mut first } else { &mut again };
         // A copy, as a decorator makes it, which gets it by reference.
-        let (prepared_in, prepared) = processor_time(|| preparer.prepare(&snapshot.clone()));
-        let (steps, written) = in_steps(&mut gossiper, prepared)?;
+        let (preparing, snapshot) = processor_time(|| preparer.prepare(&given.clone()));
+        let (steps, written) = in_steps(&mut gossiper, snapshot)?;
         assert_eq!(written as u64, if round == 0 { count } else { 0 });
-        report.whole.add((prepared_in + steps.iter().sum::<f64>()) / MILLISECOND);
+        report.whole.add((preparing + steps.iter().sum::<f64>()) / MILLISECOND);
         report.longest_step.add(steps.iter().copied().fold(0.0, f64::max) / MILLISECOND);
     }
     each(Row::new(format!("report of {count}, all new, in all"), "ms", None, &mut first.whole));

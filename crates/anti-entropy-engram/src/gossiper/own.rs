@@ -100,17 +100,13 @@ impl OwnPatterns {
             }
         }
         let behind = keys.last().and_then(|last| last.to_u128().checked_add(1)).map(KeyHash::from_u128);
-        match behind.filter(|_| keys.len() == limit) {
-            Some(next) => {
-                following.next = next;
-                self.following = Some(following);
-                Ok(false)
-            }
-            None => {
-                self.until = following.until;
-                Ok(true)
-            }
+        if let Some(next) = behind.filter(|_| keys.len() == limit) {
+            following.next = next;
+            self.following = Some(following);
+            return Ok(false);
         }
+        self.until = following.until;
+        Ok(true)
     }
 
     fn read_key(&mut self, key: KeyHash, until: &Snapshot, replica: &mut Replica<Pattern>) -> Result<(), Error> {

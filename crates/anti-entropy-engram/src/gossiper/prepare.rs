@@ -29,7 +29,7 @@ impl SnapshotPreparer {
     /// Prepares a snapshot. O(size of the snapshot) to compare bytes; it encodes only what changed since the last call, and
     /// copies no embedding that did not.
     pub fn prepare(&mut self, snapshot: &impl SnapshotSource) -> PreparedSnapshot {
-        let prepared = self.rules.prepare(snapshot, |key| self.known.get(&key));
+        let prepared = self.rules.prepare(snapshot, |key| self.known.get(&key).map(Known::Once));
         self.known = prepared.patterns.iter().map(|(key, pattern)| (*key, pattern.clone())).collect();
         prepared
     }
@@ -43,6 +43,8 @@ pub struct PreparedSnapshot {
     pub(super) generated_at: DateTime<Utc>,
     /// In ascending order of the ids, each once.
     pub(super) patterns: Vec<(KeyHash, Pattern)>,
+    /// Those that are known to be as the gossiper holds them; see [`Known::Held`].
+    pub(super) unchanged: Vec<KeyHash>,
     /// In ascending order of the ids.
     pub(super) refused: Vec<Refused>,
     pub(super) normalised: usize,
@@ -75,6 +77,15 @@ pub(super) struct Refused {
     pub(super) mark: u64,
 }
 
+/// What was held of a pattern before a snapshot.
+#[derive(Clone, Copy)]
+pub(super) enum Known<'a> {
+    /// The gossiper holds it: if the snapshot says the same, there is nothing more to look at.
+    Held(&'a Pattern),
+    /// It was held once, or has to be written again in any case: if the snapshot says the same, this spares the encoding.
+    Once(&'a Pattern),
+}
+
 /// What decides about a pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
@@ -90,11 +101,12 @@ impl Rules {
     pub(super) fn prepare<'k>(
         &self,
         snapshot: &impl SnapshotSource,
-        known: impl Fn(KeyHash) -> Option<&'k Pattern>,
+        known: impl Fn(KeyHash) -> Option<Known<'k>>,
     ) -> PreparedSnapshot {
         let mut prepared = PreparedSnapshot {
             generated_at: snapshot.generated_at(),
             patterns: Vec::new(),
+            unchanged: Vec::new(),
             refused: Vec::new(),
             normalised: 0,
             clamped: 0,
@@ -107,7 +119,10 @@ impl Rules {
                 Ok((pattern, mended)) => {
                     prepared.normalised += usize::from(mended.episodes);
                     prepared.clamped += usize::from(mended.numbers);
-                    prepared.patterns.push((key, pattern));
+                    match pattern {
+                        Some(pattern) => prepared.patterns.push((key, pattern)),
+                        None => prepared.unchanged.push(key),
+                    }
                 }
                 Err(invalid) => {
                     let mark = mark(&invalid, given);
@@ -120,16 +135,30 @@ impl Rules {
         prepared
     }
 
-    /// The pattern in its replicated form, if it is valid and short enough.
-    fn check(&self, given: PatternRef<'_>, known: Option<&Pattern>) -> Result<(Pattern, Mended), InvalidPattern> {
-        let unchanged = known.and_then(|known| Some((known, known.says(given, &self.space, self.input)?)));
-        if let Some((known, mended)) = unchanged {
-            return Ok((known.clone(), mended));
+    /// The pattern in its replicated form, if it is valid and short enough; `None` if the gossiper holds it unchanged.
+    fn check(
+        &self,
+        given: PatternRef<'_>,
+        known: Option<Known<'_>>,
+    ) -> Result<(Option<Pattern>, Mended), InvalidPattern> {
+        let says = |pattern: &Pattern| pattern.says(given, &self.space, self.input);
+        match known {
+            Some(Known::Held(held)) => {
+                if let Some(mended) = says(held) {
+                    return Ok((None, mended));
+                }
+            }
+            Some(Known::Once(once)) => {
+                if let Some(mended) = says(once) {
+                    return Ok((Some(once.clone()), mended));
+                }
+            }
+            None => {}
         }
         self.check_id(given.id)?;
         let (pattern, mended) = Pattern::from_input(given, &self.node, &self.space, self.input)?;
         self.check_len(&pattern)?;
-        Ok((pattern, mended))
+        Ok((Some(pattern), mended))
     }
 
     /// Whether a replica takes a write of this pattern.

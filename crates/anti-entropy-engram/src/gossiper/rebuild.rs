@@ -6,7 +6,7 @@ use anti_entropy::{Error, KeyHash, Transaction};
 use super::consolidation_gossiper::ConsolidationGossiper;
 use super::hints::Hints;
 use super::own::{OwnPattern, Stored};
-use super::prepare::{PreparedSnapshot, Refused};
+use super::prepare::{Known, PreparedSnapshot, Refused};
 use crate::{InvalidPattern, Pattern, SnapshotSource};
 
 /// What a rebuild does with this node's patterns that the snapshot no longer has.
@@ -100,7 +100,12 @@ impl ConsolidationGossiper {
         now: Now,
     ) -> Result<Rebuilt, Error> {
         while !self.own.follow(self.engine.replica_mut(), usize::MAX)? {}
-        let known = |key| self.own.patterns.get(&key).map(|own| &own.pattern);
+        let known = |key| {
+            self.own.patterns.get(&key).map(|own| match own.stored {
+                Stored::Often => Known::Once(&own.pattern),
+                Stored::Once | Stored::Gone => Known::Held(&own.pattern),
+            })
+        };
         let prepared = self.rules.prepare(snapshot, known);
         self.begin_rebuild(prepared, vanished);
         loop {
@@ -172,7 +177,9 @@ impl ConsolidationGossiper {
     /// Compares the ids of the snapshot with those before: notes which patterns it has, and adds what has to be done with
     /// those that were refused or are gone.
     fn compare(&mut self, ongoing: &mut Ongoing) {
-        for (key, _) in &ongoing.snapshot.patterns {
+        ongoing.rebuilt.unchanged += ongoing.snapshot.unchanged.len();
+        let changed = ongoing.snapshot.patterns.iter().map(|(key, _)| key);
+        for key in changed.chain(&ongoing.snapshot.unchanged) {
             if let Some(known) = self.own.patterns.get_mut(key) {
                 known.rebuild = ongoing.number;
             }
@@ -276,15 +283,12 @@ impl ConsolidationGossiper {
         let after = self.engine.replica_mut().summary();
         let keys: Vec<KeyHash> = changes.iter().map(|change| change.key).collect();
         for (change, others) in changes.into_iter().zip(&others) {
-            match change.pattern {
-                Some(pattern) => {
-                    ongoing.rebuilt.written += 1;
-                    self.own.wrote(change.key, pattern, others, ongoing.number);
-                }
-                None => {
-                    ongoing.rebuilt.deleted += 1;
-                    self.own.deleted(change.key, others);
-                }
+            if let Some(pattern) = change.pattern {
+                ongoing.rebuilt.written += 1;
+                self.own.wrote(change.key, pattern, others, ongoing.number);
+            } else {
+                ongoing.rebuilt.deleted += 1;
+                self.own.deleted(change.key, others);
             }
         }
         self.own.stored(keys, &before, after);
@@ -297,7 +301,7 @@ impl ConsolidationGossiper {
         self.generation += u64::from(written > 0);
         self.last_snapshot = Some(snapshot.generated_at);
         (rebuilt.normalised, rebuilt.clamped) = (snapshot.normalised, snapshot.clamped);
-        rebuilt.refused = self.refusals.replace(snapshot.refused);
+        rebuilt.refused = self.refusals.replace(&snapshot.refused);
         rebuilt.generation = self.generation;
         rebuilt
     }

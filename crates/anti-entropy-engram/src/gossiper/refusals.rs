@@ -28,7 +28,7 @@ impl Refusals {
 
     /// Takes the refusals of a snapshot, ordered by id, in place of those before. Returns those that were not told yet, or
     /// that have changed; of ids beyond the limit none, until there is room.
-    pub(super) fn replace(&mut self, refused: Vec<Refused>) -> Vec<InvalidPattern> {
+    pub(super) fn replace(&mut self, refused: &[Refused]) -> Vec<InvalidPattern> {
         self.standing = refused.len();
         let before = std::mem::take(&mut self.told);
         let mut news = Vec::new();

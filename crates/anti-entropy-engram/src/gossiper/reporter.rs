@@ -153,7 +153,7 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
         }
         state.turn = TurnState::UnderWay;
         drop(state);
-        Turn::begin(Arc::clone(&self.0), report);
+        Turn::begin(&self.0, report);
         Reported::Started
     }
 }
@@ -162,6 +162,10 @@ impl<S> Shared<S> {
     fn state(&self) -> MutexGuard<'_, State<S>> {
         // Nothing that may panic is done under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_preparer(&self) -> Option<SnapshotPreparer> {
+        self.state().preparer.take()
     }
 }
 
@@ -177,26 +181,25 @@ struct Turn<S: SnapshotSource + Send + 'static> {
 const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
 impl<S: SnapshotSource + Send + 'static> Turn<S> {
-    fn begin(shared: Arc<Shared<S>>, report: Report<S>) {
-        let turn = Self { shared: Arc::clone(&shared), outcome: Err(HandleError::Stopped.into()) };
+    fn begin(shared: &Arc<Shared<S>>, report: Report<S>) {
+        let turn = Self { shared: Arc::clone(shared), outcome: Err(HandleError::Stopped.into()) };
         (shared.run)(Box::new(move || turn.prepare(report)));
     }
 
     /// On a thread for work.
     fn prepare(self, report: Report<S>) {
-        let preparer = self.shared.state().preparer.take();
-        let Some(mut preparer) = preparer else { return };
-        let prepared = preparer.prepare(&report.snapshot);
+        let Some(mut preparer) = self.shared.take_preparer() else { return };
+        let snapshot = preparer.prepare(&report.snapshot);
         self.shared.state().preparer = Some(preparer);
-        let (mut turn, mut rest) = (self, (prepared, report.updates));
+        let (mut turn, mut rest) = (self, (snapshot, report.updates));
         let mut pause = RETRY[0];
         loop {
             turn.outcome = Err(HandleError::Stopped.into());
             let posted = post(turn, rest, |turn, (prepared, updates), gossiper, now| {
                 turn.start(prepared, &updates, gossiper, now);
             });
-            let Err((error, back)) = posted else { return };
-            let Some(back) = back else { return };
+            let Err(refused) = posted else { return };
+            let (error, Some(back)) = *refused else { return };
             (turn, rest) = back;
             turn.outcome = Err(error.into());
             if !matches!(turn.outcome, Err(ReportError::Handle(HandleError::Overloaded { .. }))) || pause > RETRY[1] {
@@ -224,8 +227,9 @@ impl<S: SnapshotSource + Send + 'static> Turn<S> {
     fn go_on(self, gossiper: &mut ConsolidationGossiper, now: Now) {
         let mut turn = self;
         loop {
-            let Err((error, back)) = post(turn, (), |turn, (), gossiper, now| turn.step(gossiper, now)) else { return };
-            let Some((mut back, ())) = back else { return };
+            let posted = post(turn, (), |turn, (), gossiper, now| turn.step(gossiper, now));
+            let Err(refused) = posted else { return };
+            let (error, Some((mut back, ()))) = *refused else { return };
             if let HandleError::Stopped = error {
                 back.outcome = Err(error.into());
                 return;
@@ -256,39 +260,41 @@ impl<S: SnapshotSource + Send + 'static> Turn<S> {
     }
 }
 
-type Returned<S, T> = Option<(Turn<S>, T)>;
+/// A call that was refused: why, and what it was given, unless it was begun all the same.
+type RefusedCall<S, T> = Box<(HandleError, Option<(Turn<S>, T)>)>;
 
 /// Posts a call with a turn and something else to the engine. Returns both if the engine does not take it.
 fn post<S: SnapshotSource + Send + 'static, T: Send + 'static>(
     turn: Turn<S>,
     rest: T,
     call: impl FnOnce(Turn<S>, T, &mut ConsolidationGossiper, Now) + Send + 'static,
-) -> Result<(), (HandleError, Returned<S, T>)> {
+) -> Result<(), RefusedCall<S, T>> {
     let engine = turn.shared.engine.clone();
     // What a refused call owns is dropped with it, so that it must not own them.
     let kept = Arc::new(Mutex::new(Some((turn, rest))));
-    let take = |kept: &Mutex<Returned<S, T>>| kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let take = |kept: &Mutex<Option<(Turn<S>, T)>>| kept.lock().unwrap_or_else(PoisonError::into_inner).take();
     let taken = Arc::clone(&kept);
     let posted = engine.post(move |gossiper, now| {
         if let Some((turn, rest)) = take(&taken) {
             call(turn, rest, gossiper, now);
         }
     });
-    posted.map_err(|error| (error, take(&kept)))
+    posted.map_err(|error| Box::new((error, take(&kept))))
 }
 
 impl<S: SnapshotSource + Send + 'static> Drop for Turn<S> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Err(ReportError::Superseded));
-        (self.shared.tell)(outcome);
         let mut state = self.shared.state();
         let next = state.waiting.take();
         if next.is_none() {
             state.turn = TurnState::Idle;
         }
         drop(state);
+        // Whoever hears of it finds the next turn free, or begun.
+        (self.shared.tell)(outcome);
         if let Some(next) = next {
-            Self::begin(Arc::clone(&self.shared), next);
+            Self::begin(&self.shared, next);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::GossipConfig;
-use anti_entropy_engram::view::{RecallFeed, SemanticView, ViewConfig};
+use anti_entropy_engram::view::{RecallFeed, SemanticView, ViewConfig, ViewItem};
 use anti_entropy_engram::{PatternProblem, SemanticPattern, is_from_view};
 use chrono::DateTime;
 
@@ -76,7 +76,7 @@ impl Nodes {
         }
         assert_eq!(self.views[0].hash(), self.views[1].hash());
         let view = &self.views[0];
-        (view.items().map(|item| item.confidence()).sum::<f32>() / view.len() as f32, problems)
+        (view.items().map(ViewItem::confidence).sum::<f32>() / view.len() as f32, problems)
     }
 }
 

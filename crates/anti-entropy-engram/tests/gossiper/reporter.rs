@@ -32,7 +32,9 @@ impl Waiting {
     fn do_it(&self) -> usize {
         let works = std::mem::take(&mut *self.0.lock().unwrap());
         let count = works.len();
-        works.into_iter().for_each(|work| work());
+        for work in works {
+            work();
+        }
         count
     }
 }
@@ -60,14 +62,14 @@ fn launch(run: impl Fn(Work) + Send + Sync + 'static, max_queued_calls: usize) -
 /// Keeps the engine's thread busy until something is sent, or the sender is dropped.
 fn block(engine: &Engine) -> Sender<()> {
     let (release, released) = channel::<()>();
-    let (began, begun) = channel();
+    let (started, running) = channel();
     let busy = move |_: &mut ConsolidationGossiper, _| {
-        began.send(()).unwrap();
+        started.send(()).unwrap();
         // An error when the sender is dropped, which releases it as well.
         let _ = released.recv();
     };
     engine.post(busy).unwrap();
-    begun.recv().unwrap();
+    running.recv().unwrap();
     release
 }
 
@@ -102,6 +104,19 @@ fn of_snapshots_that_wait_for_a_busy_engine_only_the_newest_is_kept() {
     assert!(node.outcomes.try_recv().is_err());
 }
 
+/// Tells again and again how many patterns there are, in turn with others, until there are 20.
+fn watch(engine: &Engine, seen: Sender<u64>) {
+    let again = engine.clone();
+    let look = move |gossiper: &mut ConsolidationGossiper, _| {
+        let held = gossiper.engine().replica().len();
+        seen.send(held).unwrap();
+        if held < 20 {
+            watch(&again, seen);
+        }
+    };
+    engine.post(look).unwrap();
+}
+
 #[test]
 fn other_calls_have_their_turn_between_steps() {
     let works = Waiting::default();
@@ -110,20 +125,8 @@ fn other_calls_have_their_turn_between_steps() {
     node.reporter.report(snapshot(patterns(20, 10)), vec![]);
     works.do_it();
     // Behind the beginning of the rebuild, and then behind each step.
-    fn watch(engine: Engine, seen: Sender<u64>) {
-        let again = engine.clone();
-        engine
-            .post(move |gossiper, _| {
-                let held = gossiper.engine().replica().len();
-                seen.send(held).unwrap();
-                if held < 20 {
-                    watch(again, seen);
-                }
-            })
-            .unwrap();
-    }
     let (seen, lengths) = channel();
-    watch(node.engine.clone(), seen);
+    watch(&node.engine, seen);
     drop(release);
     assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [20, 0, 0, 0, 0]);
     let mut lengths: Vec<u64> = lengths.iter().collect();

@@ -94,7 +94,8 @@ fn a_step_reads_and_writes_no_more_than_the_limit() {
     let mut most_loads = 0;
     begin(&mut node, &snapshot(many(30, 10)), Vanished::Keep);
     // Of the opening.
-    (store.loads(), store.commits());
+    store.loads();
+    store.commits();
     let rebuilt = finish(&mut node, |_| most_loads = most_loads.max(store.loads()));
     assert_eq!((counts(&rebuilt), rebuilt.generation), ([30, 0, 0, 0, 0], 1));
     assert_eq!(store.commits(), [4, 4, 4, 4, 4, 4, 4, 2]);

@@ -29,6 +29,10 @@ pub struct PrometheusConfig {
     /// Whether addresses other than loopback are allowed. Off by default, because anybody who reaches the endpoint reads
     /// the names of peers and how much they exchange. Turn it on only where the network itself keeps strangers out.
     pub allow_non_loopback: bool,
+    /// The names by which this endpoint is asked for its metrics, without ports, besides IP addresses and `localhost`. None
+    /// by default. A request for another host is refused: otherwise a page in the browser of somebody who reaches the
+    /// endpoint could read it, with a name of its own that is made to stand for the endpoint's address. At most 1,024.
+    pub hosts: Vec<String>,
     /// The upper bounds of the buckets of this framework's histograms, in seconds: 1 to 100 positive, finite numbers in
     /// ascending order. A bucket for all that is greater is added. Each costs a time series for every histogram.
     ///
@@ -59,6 +63,7 @@ impl Default for PrometheusConfig {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 9464).into(),
             allow_non_loopback: false,
+            hosts: Vec::new(),
             buckets: vec![0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0],
             idle_timeout: Duration::from_secs(300),
             max_connections: 16,
@@ -72,6 +77,7 @@ impl PrometheusConfig {
     /// Far beyond any reasonable use.
     const MOST_BUCKETS: usize = 100;
     const MOST: usize = 1 << 20;
+    const MOST_HOSTS: usize = 1 << 10;
 
     /// The same configuration with some fields changed: `config.with(|config| config.max_connections = 4)`.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -89,6 +95,7 @@ impl PrometheusConfig {
                          allow_non_loopback if the network itself keeps strangers out";
             return Err(ConfigError::new("listen", self.listen, bound));
         }
+        self.validate_hosts()?;
         self.validate_buckets()?;
         not_zero("idle_timeout", self.idle_timeout)?;
         not_zero("request_timeout", self.request_timeout)?;
@@ -98,6 +105,14 @@ impl PrometheusConfig {
             ConfigError::at_most(field, limit, Self::MOST)?;
         }
         Ok(())
+    }
+
+    fn validate_hosts(&self) -> Result<(), ConfigError> {
+        let is_name = |host: &&String| !host.is_empty() && !host.contains([':', '/', ' ']);
+        if let Some(host) = self.hosts.iter().find(|host| !is_name(host)) {
+            return Err(ConfigError::new("hosts", host, "names such as node-1.example.net, without ports"));
+        }
+        ConfigError::at_most("hosts", self.hosts.len(), Self::MOST_HOSTS)
     }
 
     fn validate_buckets(&self) -> Result<(), ConfigError> {

@@ -109,6 +109,10 @@ mod tests {
     use super::*;
     use crate::tls::Trust;
 
+    fn address() -> Address {
+        ([192, 0, 2, 1], 7_000).into()
+    }
+
     fn cluster() -> ClusterName {
         ClusterName::new("test").unwrap()
     }
@@ -116,19 +120,22 @@ mod tests {
     #[test]
     fn settings_that_make_no_sense_are_refused_by_name() {
         type Spoil = fn(&mut QuicConfig);
-        let spoils: [(&str, Spoil); 8] = [
+        let spoils: [(&str, Spoil); 11] = [
             ("limits.window_bytes", |config| config.limits.window_bytes = 0),
             ("tls.certificates", |config| config.tls.certificates = "".into()),
             ("name", |config| config.name = "".into()),
             ("name", |config| config.name = "x".repeat(256).as_str().into()),
             ("peers", |config| config.limits.max_peers = 1),
-            ("peers", |config| drop(config.peers.insert("".into(), config.listen.into()))),
-            ("peers", |config| drop(config.peers.insert("x".repeat(256).as_str().into(), config.listen.into()))),
-            ("peers", |config| drop(config.peers.insert("a".into(), config.listen.into()))),
+            ("peers", |config| drop(config.peers.insert("".into(), address()))),
+            ("peers", |config| drop(config.peers.insert("x".repeat(256).as_str().into(), address()))),
+            ("peers", |config| drop(config.peers.insert("a".into(), address()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), ([192, 0, 2, 1], 0).into()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), "0.0.0.0:7000".parse().unwrap()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), "[fe80::1]:7000".parse().unwrap()))),
         ];
         let tls = TlsConfig::new("a.pem", "a.key", Trust::Authorities("authority.pem".into()));
         let good = QuicConfig::new(cluster(), "a".into(), ([0, 0, 0, 0], 0).into(), tls).with(|config| {
-            config.peers = ["b", "c"].map(|name| (name.into(), config.listen.into())).into();
+            config.peers = ["b", "c"].map(|name| (name.into(), address())).into();
         });
         assert_eq!(good.validate(), Ok(()));
         for (field, spoil) in spoils {

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use super::identity::MAX_ZONE_BYTES;
 use super::key::ClusterKey;
 use super::limits::SwimLimits;
+use super::link::Link;
 use super::timings::SwimTimings;
+use crate::address::why_unreachable;
 use crate::checks::name_fits;
 
 /// The configuration of a [`Membership`](super::Membership): this node's name and addresses, where it finds others, and
@@ -42,10 +44,12 @@ pub struct SwimConfig {
     /// The address to listen on for datagrams. Port 0 takes any that is free.
     pub listen: SocketAddr,
     /// The address to which peers send their datagrams: an IP address and a port that they reach, so neither a wildcard
-    /// nor port 0. May be left out unless `listen` is a wildcard; then peers send to where this node listens.
+    /// nor port 0. May be left out unless `listen` is a wildcard; then peers send to where this node listens. If it is
+    /// link-local, all nodes have to be on that link, and it has the number of this host's interface: `[fe80::1%2]:7946`.
     #[serde(default)]
     pub advertise: Option<SocketAddr>,
-    /// The address to which peers connect with the data transport: neither a wildcard nor port 0.
+    /// The address to which peers connect with the data transport: neither a wildcard nor port 0. If it is link-local, it
+    /// is on the link of `advertise`.
     pub transport: SocketAddr,
     /// The zone in which this node is, if any: 1 to 32 bytes.
     #[serde(default)]
@@ -103,12 +107,19 @@ impl SwimConfig {
                 let bound = "an address that peers reach, because listen is a wildcard";
                 return Err(ConfigError::new("advertise", self.advertise, bound));
             }
-            None => {}
+            None => self.can_listen()?,
         }
         is_reachable("transport", self.transport)?;
         self.validate_seeds()?;
         self.timings.validate().map_err(|error| error.within("timings"))?;
         self.limits.validate().map_err(|error| error.within("limits"))
+    }
+
+    /// Checks the address to listen on, whose port may be left open, as one that is advertised.
+    fn can_listen(&self) -> Result<(), ConfigError> {
+        let mut address = self.listen;
+        address.set_port(1);
+        why_unreachable(address).map_or(Ok(()), |bound| Err(ConfigError::new("listen", self.listen, bound)))
     }
 
     fn validate_seeds(&self) -> Result<(), ConfigError> {
@@ -128,9 +139,22 @@ impl SwimConfig {
     }
 }
 
-fn is_reachable(field: &str, address: SocketAddr) -> Result<(), ConfigError> {
-    if address.ip().is_unspecified() || address.port() == 0 {
-        return Err(ConfigError::new(field, address, "an address and a port that peers reach"));
+impl SwimConfig {
+    /// Brings this node's own addresses into the form that is sent, now that the one that it listens on is known. Returns
+    /// the link that it is on.
+    pub(super) fn settle_addresses(&mut self, local: SocketAddr) -> Result<Link, ConfigError> {
+        let address = self.advertise.unwrap_or(local);
+        let link = Link::of([address, self.transport]);
+        let bare = |field, address| {
+            let bound = "on the same link as the address for datagrams, or not link-local";
+            link.bare(address).ok_or_else(|| ConfigError::new(field, address, bound))
+        };
+        self.transport = bare("transport", self.transport)?;
+        self.advertise = Some(bare("advertise", address)?);
+        Ok(link)
     }
-    Ok(())
+}
+
+fn is_reachable(field: &str, address: SocketAddr) -> Result<(), ConfigError> {
+    why_unreachable(address).map_or(Ok(()), |bound| Err(ConfigError::new(field, address, bound)))
 }

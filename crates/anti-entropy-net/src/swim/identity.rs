@@ -5,7 +5,9 @@ use anti_entropy::PeerId;
 
 use super::boot_id::BootId;
 use super::event::Member;
+use super::link::Link;
 use super::reader::Reader;
+use crate::address::why_unreachable;
 use crate::handshake::MAX_NAME_BYTES;
 
 /// The longest name of a zone.
@@ -89,8 +91,9 @@ fn decode_text<'a>(reader: &mut Reader<'a>, max_bytes: usize) -> Option<&'a str>
     std::str::from_utf8(reader.take(length)?).ok()
 }
 
+/// Encodes an address without its scope, which means nothing on another host.
 fn encode_address(address: SocketAddr, bytes: &mut Vec<u8>) {
-    match address.ip() {
+    match address.ip().to_canonical() {
         IpAddr::V4(ip) => {
             bytes.push(4);
             bytes.extend_from_slice(&ip.octets());
@@ -109,5 +112,38 @@ fn decode_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
         6 => IpAddr::from(reader.array::<16>()?),
         _ => return None,
     };
-    Some(SocketAddr::new(ip, reader.u16()?))
+    let address = SocketAddr::new(ip.to_canonical(), reader.u16()?);
+    // A node that nobody can reach would be suspected again and again.
+    why_unreachable(Link::any().scoped(address)).is_none().then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_address(text.parse().unwrap(), &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn an_address_has_one_encoding_and_no_scope() {
+        let v4 = [4, 192, 0, 2, 1, 0x1f, 0x0a];
+        assert_eq!(encoded("192.0.2.1:7946"), v4);
+        assert_eq!(encoded("[::ffff:192.0.2.1]:7946"), v4);
+        let link_local = encoded("[fe80::1%7]:7946");
+        assert_eq!(link_local, encoded("[fe80::1]:7946"));
+        assert_eq!(decode_address(&mut Reader(&link_local)), Some("[fe80::1]:7946".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_address_of_no_node_is_malformed() {
+        for text in ["0.0.0.0:7946", "[::]:7946", "192.0.2.1:0", "224.0.0.1:7946", "[ff02::1]:7946"] {
+            assert_eq!(decode_address(&mut Reader(&encoded(text))), None, "{text}");
+        }
+        // A node of another release may send the longer form.
+        let mapped = [&[6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0x1f, 0x0a]].concat();
+        assert_eq!(decode_address(&mut Reader(&mapped)), Some("192.0.2.1:7946".parse().unwrap()));
+    }
 }

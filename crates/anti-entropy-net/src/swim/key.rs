@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use crate::hex::{self, NoDigit};
+use crate::key_file::warn_if_loose;
 
 /// The secret key that the nodes of a cluster share: 32 random bytes. Every datagram is encrypted with keys derived
 /// from it.
@@ -49,6 +50,7 @@ impl ClusterKey {
     /// [`KeyError`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
+        warn_if_loose(path);
         let text = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
         Self::from_hex(&text)
     }

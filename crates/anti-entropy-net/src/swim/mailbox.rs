@@ -5,6 +5,7 @@ use anti_entropy::PeerId;
 use anti_entropy::engine::StateDigest;
 
 use super::event::{Member, MembershipEvent};
+use super::link::Link;
 use crate::monitor::Monitor;
 
 /// The events that the application has not taken yet. It keeps the present state and the state that the application
@@ -14,6 +15,7 @@ use crate::monitor::Monitor;
 pub(super) struct Mailbox {
     state: Monitor<State>,
     max_spaces: usize,
+    link: Link,
 }
 
 #[derive(Debug, Default)]
@@ -31,10 +33,16 @@ struct State {
 
 impl Mailbox {
     pub(super) fn new(max_spaces: usize) -> Self {
-        Self { state: Monitor::default(), max_spaces }
+        Self { state: Monitor::default(), max_spaces, link: Link::of([]) }
+    }
+
+    /// The same mailbox of a node on this link.
+    pub(super) fn on(self, link: Link) -> Self {
+        Self { link, ..self }
     }
 
     pub(super) fn up(&self, member: Member) {
+        let member = self.link.scoped_member(member);
         let mut state = self.state.lock();
         let name = member.name.clone();
         state.members.insert(name.clone(), member);

@@ -20,6 +20,7 @@ use super::config::SwimConfig;
 use super::error::{AnnounceError, JoinError};
 use super::event::{Member, MembershipEvent};
 use super::header::MAX_DATAGRAM_BYTES;
+use super::link::Link;
 use super::mailbox::Mailbox;
 use super::node::{Node, Shared};
 use super::stats::{Stats, SwimStats};
@@ -61,15 +62,16 @@ impl Membership {
     ///
     /// # Panics
     /// Outside of a tokio runtime with its I/O and time drivers enabled.
-    pub async fn join(config: SwimConfig) -> Result<Self, JoinError> {
+    pub async fn join(mut config: SwimConfig) -> Result<Self, JoinError> {
         config.validate()?;
         let drawn = draw()?;
         let failed = |source| JoinError::Listen { address: config.listen, source };
         let socket = UdpSocket::bind(config.listen).await.map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
+        let link = config.settle_addresses(local_addr)?;
         let shared = Arc::new(Shared {
             announcements: Announcements::new(config.limits.max_spaces),
-            mailbox: Mailbox::new(config.limits.max_spaces),
+            mailbox: Mailbox::new(config.limits.max_spaces).on(link),
             stats: Stats::default(),
         });
         let (orders, given) = mpsc::channel(1);
@@ -80,6 +82,7 @@ impl Membership {
             node,
             socket,
             takes_ipv6: local_addr.is_ipv6(),
+            link,
             shared: Arc::clone(&shared),
             began: Instant::now(),
             orders: orders.downgrade(),
@@ -179,6 +182,7 @@ struct Run {
     node: Node,
     socket: UdpSocket,
     takes_ipv6: bool,
+    link: Link,
     shared: Arc<Shared>,
     began: Instant,
     orders: mpsc::WeakSender<Order>,
@@ -220,8 +224,11 @@ impl Run {
         for _ in 0..BURST {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
-                    // Members know each other by their IPv4 addresses, if they have any.
-                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                    // Nobody on another link could be answered.
+                    let Some(from) = self.link.bare(from) else {
+                        self.shared.stats.count(|stats| stats.receive_errors += 1);
+                        continue;
+                    };
                     self.shared.stats.count(|stats| {
                         stats.datagrams_received += 1;
                         stats.bytes_received += length as u64;
@@ -239,7 +246,7 @@ impl Run {
     /// lost.
     fn transmit(&mut self) {
         while let Some((to, datagram)) = self.node.poll_transmit() {
-            let to = match to {
+            let to = match self.link.scoped(to) {
                 SocketAddr::V4(to) if self.takes_ipv6 => SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port()),
                 to => to,
             };
@@ -264,7 +271,7 @@ impl Run {
         }
         let within = self.node.config.timings.resolve_timeout;
         for seed in self.node.config.seeds.clone() {
-            let orders = self.orders.clone();
+            let (orders, link) = (self.orders.clone(), self.link);
             self.resolving.spawn(async move {
                 // What cannot be resolved may be so the next time.
                 let Ok(Ok(found)) = timeout(within, lookup_host(&seed)).await else {
@@ -272,8 +279,13 @@ impl Run {
                     tracing::warn!(seed, "a seed cannot be resolved now");
                     return;
                 };
+                let found: Vec<SocketAddr> = found.filter_map(|address| link.bare(address)).collect();
+                #[cfg(feature = "tracing")]
+                if found.is_empty() {
+                    tracing::warn!(seed, "a seed is on another link than this node; advertise an address on its link");
+                }
                 if let Some(orders) = orders.upgrade() {
-                    let _ = orders.send(Order::Seeds(found.collect())).await;
+                    let _ = orders.send(Order::Seeds(found)).await;
                 }
             });
         }

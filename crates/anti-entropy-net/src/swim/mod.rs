@@ -57,7 +57,9 @@
 //!
 //! All numbers are big-endian. A datagram has 34 to 1,232 bytes: 1,280 bytes, the smallest packet that every IPv6 link
 //! carries, less the headers of IPv6 and UDP. Text is one byte for its length, then UTF-8. An address is one byte, 4 or
-//! 6, then 4 or 16 bytes of IP address, then 2 bytes of port.
+//! 6, then 4 or 16 bytes of IP address, then 2 bytes of port. An IPv4 address that is written as an IPv6 one is sent as
+//! the IPv4 address. The scope of a link-local address is not sent, since each host numbers its interfaces by itself: the
+//! receiver puts in the scope of its own address. So a cluster on link-local addresses is on one link.
 //!
 //! | datagram | bytes | |
 //! |---|---|---|
@@ -153,6 +155,7 @@ mod hellos;
 mod identity;
 mod key;
 mod limits;
+mod link;
 mod mailbox;
 mod membership;
 #[cfg(feature = "metrics")]

@@ -165,17 +165,20 @@ mod tests {
     fn settings_that_make_no_sense_are_refused_by_name() {
         type Spoil = fn(&mut TcpConfig);
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let spoils: [(&str, Spoil); 8] = [
+        let spoils: [(&str, Spoil); 11] = [
             ("limits.max_frame_bytes", |config| config.limits.max_frame_bytes = 0),
             ("name", |config| config.name = "".into()),
             ("name", |config| config.name = "x".repeat(256).as_str().into()),
             ("listen", |config| config.listen = ([0, 0, 0, 0], 0).into()),
             ("peers", |config| config.limits.max_peers = 1),
-            ("peers", |config| drop(config.peers.insert("".into(), config.listen.into()))),
-            ("peers", |config| drop(config.peers.insert("a".into(), config.listen.into()))),
+            ("peers", |config| drop(config.peers.insert("".into(), ([127, 0, 0, 1], 7_000).into()))),
+            ("peers", |config| drop(config.peers.insert("a".into(), ([127, 0, 0, 1], 7_000).into()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), ([127, 0, 0, 1], 0).into()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), "[::]:7000".parse().unwrap()))),
+            ("peers.d", |config| drop(config.peers.insert("d".into(), "[fe80::1]:7000".parse().unwrap()))),
             ("peers.b", |config| drop(config.peers.insert("b".into(), "192.0.2.1:1".parse().unwrap()))),
         ];
-        let peers: BTreeMap<_, _> = ["b", "c"].map(|name| (name.into(), loopback.into())).into();
+        let peers: BTreeMap<_, _> = ["b", "c"].map(|name| (name.into(), ([127, 0, 0, 1], 7_000).into())).into();
         let good = TcpConfig::new(cluster(), "a".into(), loopback).with(|config| config.peers = peers);
         assert_eq!(good.validate(), Ok(()));
         for (field, spoil) in spoils {

@@ -17,6 +17,7 @@ use super::config::{TlsConfig, Trust};
 use super::error::TlsError;
 use super::pem::Pem;
 use super::verifier::{Role, Trusted, Verifier, dns_name, webpki_error};
+use crate::key_file::warn_if_loose;
 
 /// The name of the protocol in TLS (ALPN), so that a connection for another protocol is refused.
 pub(crate) const ALPN: &[u8] = b"anti-entropy/1";
@@ -231,6 +232,9 @@ fn certificates(pem: &Pem, what: &'static str) -> Result<Vec<CertificateDer<'sta
 
 fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
     let what = "private key";
+    if let Pem::File(path) = pem {
+        warn_if_loose(path);
+    }
     let content = pem.read().map_err(|source| TlsError::Read { what, file: pem.to_string(), source })?;
     PrivateKeyDer::from_pem_slice(&content).map_err(|_| missing(pem, what, "PRIVATE KEY"))
 }

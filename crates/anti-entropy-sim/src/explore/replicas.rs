@@ -73,7 +73,9 @@ impl Replicas {
                 changed.continuity = Continuity::Unproven;
                 changed.config = config;
             });
-            let replica = Replica::open(disk.handle(), LastWriterWins, opening)?;
+            let mut replica = Replica::open(disk.handle(), LastWriterWins, opening)?;
+            // A life begins at the time of the first step: at the same one on every path, since states do not show it.
+            replica.commit(Transaction::new(), Now::default())?;
             replicas.ids.push(replica.id());
             opened.push((node, replica, disk));
         }

@@ -37,8 +37,13 @@ impl<S: Subject> World<S> {
         let same_entries = root == node.seen.root;
         let context = replica.context().clone();
         let grown = context.includes(&node.seen.context);
-        let wrote = context.own_id() == node.seen.context.own_id()
-            && context.own_counter() > node.seen.context.own_counter().max(node.accounted);
+        // Under a new id, a replica first writes anew what it wrote under the old one and nobody had seen.
+        let is_renamed = context.own_id() != node.seen.context.own_id();
+        if is_renamed {
+            node.accounted = 0;
+        }
+        let counted = if is_renamed { 0 } else { node.seen.context.own_counter() };
+        let wrote = context.own_counter() > counted.max(node.accounted);
         node.seen.root = root;
         node.seen.context_hash = context.hash();
         node.seen.context = context;
@@ -208,36 +213,42 @@ impl<S: Subject> World<S> {
         states
     }
 
-    /// Records the writes of the node itself: the decisions of its resolver.
+    /// Records the writes of the node itself: the decisions of its resolver, and what it writes anew under a new id.
     fn record_compactions(&mut self, at: NodeIndex) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
             let own = node.seen.context.own_id();
             let (before, now) = (&node.seen.held[key], self.held(at, key));
             let is_new = |held: &&Held| held.dot.replica == own.to_u128() && held.dot.counter > node.accounted;
-            let Some(new) = now.iter().find(is_new).copied() else { continue };
-            let seen = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
-            let dot = Dot { replica: own, counter: new.dot.counter };
-            self.add_event(key, dot);
-            let op_id = self.operations_done;
-            self.operations_done += 1;
-            self.records.push(Record::Op(Op {
-                op_id,
-                process: at,
-                node: at,
-                op: OpKind::Compact,
-                key: number(key),
-                start: self.now,
-                end: self.now,
-                ok: Acknowledged::Yes,
-                value: Some(new.value),
-                dot: Some(new.dot),
-                seen,
-                timestamp: self.timestamp_of(at, key, dot),
-            }));
+            let new: Vec<Held> = now.iter().filter(is_new).copied().collect();
+            let seen: Vec<WriteName> = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
+            for new in new {
+                self.record_own_write(at, key, new, seen.clone());
+            }
         }
         let node = &mut self.nodes[at as usize];
         node.accounted = node.seen.context.own_counter();
+    }
+
+    fn record_own_write(&mut self, at: NodeIndex, key: usize, new: Held, seen: Vec<WriteName>) {
+        let dot = Dot { replica: self.nodes[at as usize].seen.context.own_id(), counter: new.dot.counter };
+        self.add_event(key, dot);
+        let op_id = self.operations_done;
+        self.operations_done += 1;
+        self.records.push(Record::Op(Op {
+            op_id,
+            process: at,
+            node: at,
+            op: OpKind::Compact,
+            key: number(key),
+            start: self.now,
+            end: self.now,
+            ok: Acknowledged::Yes,
+            value: Some(new.value),
+            dot: Some(new.dot),
+            seen,
+            timestamp: self.timestamp_of(at, key, dot),
+        }));
     }
 
     pub(super) fn add_event(&mut self, key: usize, dot: Dot) -> usize {

@@ -18,7 +18,7 @@ const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
 /// ```
 /// use anti_entropy::clock::Seed;
 ///
-/// let seed = Seed::from_bytes([7; 32]);
+/// let seed = Seed::from_bytes([7; 32]); // in tests; a program uses `Seed::from_os`
 /// assert_ne!(seed.replica_id(0), seed.replica_id(1));
 /// assert_ne!(seed.derive_u64("jitter"), seed.derive_u64("sketch"));
 /// assert_eq!(format!("{seed:?}"), "Seed(..)");
@@ -30,7 +30,11 @@ impl Seed {
     /// The length in bytes.
     pub const LEN: usize = 32;
 
-    /// The seed with these bytes. Except in tests, they must be random and used for nothing else.
+    /// The seed with these bytes, **for tests**. A program uses `Seed::from_os`.
+    ///
+    /// A constant here loses data: a replica in memory that is restarted with the seed it had before takes the id that it
+    /// had before, and makes its dots again for other writes. Its peers believe that they have seen these, and delete
+    /// them. Where there is no `std`, pass 32 bytes from the hardware's generator, new ones at each opening.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }

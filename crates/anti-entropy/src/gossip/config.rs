@@ -106,6 +106,10 @@ pub struct GossipConfig {
     /// How many events are kept for a caller that does not poll them; then the oldest are dropped, and counted. At
     /// least 1; 1,024 by default.
     pub max_events: NonZeroUsize,
+    /// How many lines of one reason are logged per second, with the feature `tracing`. Any number; 0 logs none. 10 by
+    /// default: enough to see what is going on, and a peer that does something wrong all the time fills no disk. The first
+    /// line of a later second says how many were left out. All are counted.
+    pub lines_logged_per_second: u32,
     /// Limits of each session. Its `max_message_bytes` must be at least
     /// [`ReplicaConfig::max_value_bytes`](crate::ReplicaConfig::max_value_bytes).
     pub session: SessionConfig,
@@ -138,6 +142,7 @@ impl Default for GossipConfig {
             announcement_pause: Duration::from_secs(1),
             announcement_lifetime: Duration::from_secs(60),
             max_events: NonZeroUsize::new(1024).expect("not zero"),
+            lines_logged_per_second: 10,
             session: SessionConfig::default(),
         }
     }

@@ -3,8 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::num::NonZeroU64;
+use core::time::Duration;
 
-use super::trace::report;
+use super::config::GossipConfig;
+use super::trace::Reporter;
 use crate::PeerId;
 use crate::refusal::Refusal;
 use crate::replica::{Notice, ValueBytes};
@@ -82,24 +84,39 @@ pub(super) struct EventQueue<K> {
     pending: VecDeque<Event<K>>,
     limit: usize,
     missed: u64,
+    reporter: Reporter,
+    /// The time of the last call from outside.
+    now: Duration,
 }
 
 impl<K> EventQueue<K> {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { pending: VecDeque::new(), limit, missed: 0 }
+    pub(super) fn new(config: &GossipConfig) -> Self {
+        Self {
+            pending: VecDeque::new(),
+            limit: config.max_events.get(),
+            missed: 0,
+            reporter: Reporter::new(config.lines_logged_per_second),
+            now: Duration::ZERO,
+        }
     }
 
-    /// Keeps at most this many from now on.
-    pub(super) fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
-        while self.pending.len() > limit {
+    /// Tells the time of what is pushed from now on.
+    pub(super) fn set_now(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Keeps and logs at most as many as this from now on.
+    pub(super) fn set_limits(&mut self, config: &GossipConfig) {
+        self.reporter.set(config.lines_logged_per_second);
+        self.limit = config.max_events.get();
+        while self.pending.len() > self.limit {
             self.pending.pop_front();
             self.missed += 1;
         }
     }
 
     pub(super) fn push(&mut self, event: Event<K>) {
-        report(&event);
+        self.reporter.report(&event, self.now);
         if self.pending.len() == self.limit {
             self.pending.pop_front();
             self.missed += 1;

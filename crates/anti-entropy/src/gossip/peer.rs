@@ -143,7 +143,7 @@ impl Peer {
             Outcome::ConvergedExcept { .. } => self.has_converged(None, opened_at, now),
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
-            Outcome::Refused(Refusal::ClaimsMyWrites { .. }) => self.claimed_too_much(config, now),
+            Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claimed_too_much(config, now),
             Outcome::Refused(_) => self.failed(config, now),
         }
         if opened_at.is_some() && (self.pursued || self.is_worth_retrying(&finished.outcome)) {
@@ -185,7 +185,7 @@ impl Peer {
         match outcome {
             Outcome::Partial(PartialReason::Busy) => self.busy <= MAX_BUSY_RETRIES,
             Outcome::Partial(PartialReason::Budget) => true,
-            Outcome::Refused(Refusal::ClaimsMyWrites { .. }) => self.claims == 1,
+            Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claims == 1,
             _ => false,
         }
     }

@@ -31,14 +31,14 @@ impl<V: Replicated> Replica<V> {
     /// use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
     /// use anti_entropy::summary::Snapshot;
     ///
-    /// let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+    /// let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
     /// replica.write(Keyed::new(1, "one".to_string()), Now::default())?;
     /// let all = replica.changed_since(&Snapshot::default())?;
     /// replica.write(Keyed::new(2, "two".to_string()), Now::default())?;
     /// let news = replica.changed_since(&all.until)?;
     /// let entries: Vec<_> = news.entries.into_values().flatten().collect();
     /// assert_eq!((entries.len(), entries[0].key), (1, 2));
-    /// # Ok::<(), anti_entropy::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

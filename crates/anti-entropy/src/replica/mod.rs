@@ -7,14 +7,14 @@
 //! use anti_entropy::clock::{Now, Seed};
 //! use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
 //!
-//! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([7; 32]))?;
+//! let mut replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
 //! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
 //! replica.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 //! let read = replica.read(&"colour".to_string())?;
 //! assert_eq!(read.value().unwrap().value, "green");
 //! replica.delete(&"colour".to_string(), now)?;
 //! assert!(replica.read(&"colour".to_string())?.value().is_none());
-//! # Ok::<(), anti_entropy::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod adopt;
@@ -31,6 +31,7 @@ mod format;
 mod holes;
 mod item;
 mod join;
+mod lives;
 mod notices;
 mod open;
 mod read;
@@ -66,6 +67,8 @@ use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clock};
+pub(crate) use lives::Life;
+use lives::Lives;
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
@@ -113,6 +116,9 @@ pub struct Replica<V: Replicated> {
     holes: Holes<V::Key>,
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
+    life: Life,
+    /// Of peers.
+    lives: Lives,
     /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
     disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
@@ -179,6 +185,8 @@ impl<V: Replicated> Replica<V> {
             notices: Notices::default(),
             holes: self.holes.clone(),
             confirmed: self.confirmed,
+            life: self.life,
+            lives: self.lives.clone(),
             disputed: self.disputed.clone(),
             stopped: self.stopped,
             stop_cause: self.stop_cause.clone(),
@@ -243,10 +251,9 @@ impl<V: Replicated> Replica<V> {
     /// # use anti_entropy::clock::Seed;
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryStore, Replica};
     /// # type Item = Keyed<u32, String>;
-    /// # let seed = Seed::from_bytes([7; 32]);
-    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, seed)?;
+    /// # let mut replica = Replica::<Item>::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
     /// replica.set_config(replica.config().clone().with(|config| config.max_clock_replicas = 4096))?;
-    /// # Ok::<(), anti_entropy::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use core::ops::ControlFlow;
 use super::change_log::ChangeLog;
 use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
+use super::lives::{Life, Lives};
 use super::notices::Notices;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
@@ -111,6 +112,7 @@ impl<V: Replicated> Replica<V> {
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
         let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
+        let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
             resolver,
@@ -130,6 +132,8 @@ impl<V: Replicated> Replica<V> {
             // What was made before this opening is in the store that was opened, whichever that is: it has these names
             // alone.
             confirmed: context.own_counter(),
+            life,
+            lives: Lives::default(),
             disputed: VecDeque::new(),
             stopped: false,
             stop_cause: None,

@@ -34,12 +34,24 @@ impl<V: Replicated> Replica<V> {
     pub(crate) fn notice_claim(&mut self, claimed: u64) -> Result<(), NotTaken> {
         plant!(notice_claim());
         let made = self.context.own_counter();
+        if claimed == Self::ID_IN_USE {
+            self.take_new_id()?;
+            return Err(Refusal::IdInUse.into());
+        }
         if claimed <= made {
-            self.confirmed = self.confirmed.max(claimed);
             return Ok(());
         }
         self.take_new_id()?;
         Err(Refusal::ClaimsMyWrites { claimed, made }.into())
+    }
+
+    /// What a peer claims if it has met another life of this id. Nobody has made so many writes.
+    pub(crate) const ID_IN_USE: u64 = u64::MAX;
+
+    /// A peer has seen so many writes under the present id, and they are this replica's: the two have compared what there
+    /// is to tell copies by.
+    pub(crate) fn confirm(&mut self, seen: u64) {
+        self.confirmed = self.confirmed.max(seen.min(self.context.own_counter()));
     }
 
     /// A peer is in the same state: it has seen all writes under the present id.
@@ -69,6 +81,7 @@ impl<V: Replicated> Replica<V> {
         }
         self.disputed.push_back(Disputed { id: from, kept, made });
         self.confirmed = 0;
+        self.life.began_at = 0;
         self.stats.renamings += 1;
         self.notices.push(Notice::Renamed { from, to, made, reissued });
         Ok(())

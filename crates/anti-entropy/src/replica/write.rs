@@ -141,6 +141,7 @@ impl<V: Replicated> Replica<V> {
         if !self.config.writers.allows(self.id()) {
             return Err(Error::NotAdmitted);
         }
+        self.begin_life(now);
         let timestamp = self.clock.now(now.unix_ms);
         let mut context = self.context.clone();
         let mut records = BTreeMap::new();

@@ -122,9 +122,9 @@ impl Context {
     }
 
     /// The same for the replica whose id begins with these eight bytes. Linear in the counters of all pieces.
-    pub(crate) fn max_counter_of_short(&self, short: u64) -> u64 {
+    pub(crate) fn max_counter_of_first_eight(&self, first_eight: u64) -> u64 {
         let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter()).chain([(self.own, self.counter)]);
-        seen.filter(|(replica, _)| replica.first_eight() == short).map(|(_, counter)| counter).max().unwrap_or(0)
+        seen.filter(|(replica, _)| replica.first_eight() == first_eight).map(|(_, counter)| counter).max().unwrap_or(0)
     }
 
     /// The clock at this hash, with the own counter. Copies a clock.

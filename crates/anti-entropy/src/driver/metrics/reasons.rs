@@ -75,6 +75,7 @@ pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
         Refusal::TooManyPieces { .. } => "too_many_pieces",
         Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
+        Refusal::IdInUse => "id_in_use",
         Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
         Refusal::Unreadable(_) => "unreadable",
         Refusal::TooManyHoles { .. } => "too_many_holes",

@@ -41,10 +41,11 @@ use crate::{ConfigError, PeerId};
 /// use anti_entropy::engine::{Engine, EngineOutput};
 /// use anti_entropy::{GossipConfig, Keyed, LastWriterWins, MemoryStore, PeerId, Replica};
 ///
-/// let seed = Seed::from_bytes([7; 32]);
+/// let seed = Seed::from_os()?;
+/// let number = seed.derive_u64("engine");
 /// let replica = Replica::open(MemoryStore::new(), LastWriterWins, seed)?;
 /// let mut now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
-/// let mut engine = Engine::new(replica, GossipConfig::default(), 42, now)?;
+/// let mut engine = Engine::new(replica, GossipConfig::default(), number, now)?;
 /// engine.add_peer(PeerId::from("node-2"), None);
 /// engine.write(Keyed::new(1u32, "one".to_string()), now)?;
 /// let EngineOutput::Send { to, .. } = engine.poll_output(now) else { panic!("the write is pushed") };
@@ -106,7 +107,7 @@ impl<V: Replicated> Engine<V> {
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
-            events: EventQueue::new(config.max_events.get()),
+            events: EventQueue::new(&config),
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
@@ -258,7 +259,7 @@ impl<V: Replicated> Engine<V> {
         gossip.validate_with(&replica)?;
         self.replica.set_config(replica)?;
         self.replica.fit_messages(gossip.session.max_message_bytes);
-        self.events.set_limit(gossip.max_events.get());
+        self.events.set_limits(&gossip);
         self.pace = self.pace.clamp(gossip.min_interval, gossip.interval);
         self.config = gossip;
         self.respect_transport();

@@ -32,6 +32,7 @@ impl<V: Replicated> Engine<V> {
     ///
     /// O(sessions + peers), and a round resolves conflicts if the resolver asks for that.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.events.set_now(now.elapsed);
         for conversation in &mut self.sessions {
             conversation.session.handle_timeout(now);
         }

@@ -20,6 +20,7 @@ impl<V: Replicated> Engine<V> {
     /// Handles a frame that the transport received from this peer. A frame that does not parse, or whose peer is
     /// unknown, is counted and dropped.
     pub fn handle_frame(&mut self, from: &PeerId, bytes: &[u8], now: Now) {
+        self.events.set_now(now.elapsed);
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
         let Some(peer) = self.peers.get_mut(from) else {
@@ -231,7 +232,8 @@ impl<V: Replicated> Engine<V> {
         span.ended(&finished);
         span.within(|| {
             let jitter = self.random.u32(500..1500);
-            let is_renamed = matches!(finished.outcome, Outcome::Refused(Refusal::ClaimsMyWrites { .. }));
+            let is_renamed =
+                matches!(finished.outcome, Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse));
             if finished.stats.changed > 0 || finished.stats.differences > 0 || is_renamed {
                 self.speed_up(now);
             }

@@ -5,11 +5,15 @@
 mod off;
 #[cfg(feature = "tracing")]
 mod on;
+#[cfg(feature = "tracing")]
+mod rate;
 
 #[cfg(not(feature = "tracing"))]
-pub(super) use off::{SessionSpan, report};
+pub(super) use off::{Reporter, SessionSpan};
+#[cfg(all(test, feature = "tracing"))]
+use on::report;
 #[cfg(feature = "tracing")]
-pub(super) use on::{SessionSpan, report};
+pub(super) use on::{Reporter, SessionSpan};
 
 #[cfg(test)]
 #[cfg(feature = "tracing")]

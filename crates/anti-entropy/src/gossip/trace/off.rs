@@ -1,5 +1,7 @@
 #![allow(clippy::unused_self, reason = "the other module of this name uses it")]
 
+use core::time::Duration;
+
 use crate::PeerId;
 use crate::gossip::event::Event;
 use crate::sync::Finished;
@@ -20,4 +22,16 @@ impl SessionSpan {
     pub(in crate::gossip) fn ended(&self, _finished: &Finished) {}
 }
 
-pub(in crate::gossip) fn report<K>(_event: &Event<K>) {}
+/// Does nothing: the feature `tracing` is off.
+#[derive(Debug)]
+pub(in crate::gossip) struct Reporter;
+
+impl Reporter {
+    pub(in crate::gossip) fn new(_lines_per_second: u32) -> Self {
+        Self
+    }
+
+    pub(in crate::gossip) fn set(&mut self, _lines_per_second: u32) {}
+
+    pub(in crate::gossip) fn report<K>(&mut self, _event: &Event<K>, _now: Duration) {}
+}

@@ -1,6 +1,9 @@
+use core::time::Duration;
+
 use tracing::field::Empty;
 use tracing::{Span, debug, debug_span, error, info, warn};
 
+use super::rate::{LineRate, Verdict, reason_of};
 use crate::PeerId;
 use crate::gossip::event::Event;
 use crate::replica::Notice;
@@ -54,8 +57,33 @@ impl SessionSpan {
     }
 }
 
+/// Reports events, so many of each reason in a second.
+#[derive(Debug)]
+pub(in crate::gossip) struct Reporter {
+    rate: LineRate,
+}
+
+impl Reporter {
+    pub(in crate::gossip) fn new(lines_per_second: u32) -> Self {
+        Self { rate: LineRate::new(lines_per_second) }
+    }
+
+    pub(in crate::gossip) fn set(&mut self, lines_per_second: u32) {
+        self.rate.set(lines_per_second);
+    }
+
+    pub(in crate::gossip) fn report<K>(&mut self, event: &Event<K>, now: Duration) {
+        let Some(reason) = reason_of(event) else { return };
+        let Verdict::Logged { left_out } = self.rate.judge(reason, now) else { return };
+        if left_out > 0 {
+            warn!(target: "anti_entropy", reason = reason.0, left_out, "lines like the next one were left out");
+        }
+        report(event);
+    }
+}
+
 /// Reports what an operator would want to know. Keys are left out, since they may be confidential.
-pub(in crate::gossip) fn report<K>(event: &Event<K>) {
+pub(super) fn report<K>(event: &Event<K>) {
     match event {
         Event::Refused { peer, reason } => {
             warn!(target: "anti_entropy", peer = peer.as_str(), %reason, "session or push refused");

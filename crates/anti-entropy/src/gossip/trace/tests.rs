@@ -214,3 +214,42 @@ fn what_should_not_happen_is_told_at_its_level() {
     assert_eq!(report(rejected), Some((Level::WARN, "push rejected".to_string())));
     assert_eq!(report(Event::Diverged { peer }), None);
 }
+
+/// What an engine logs that is handed so many frames that are none, in each of these seconds.
+fn logged_of(frames: [usize; 3], config: &GossipConfig) -> Vec<Fields> {
+    let collector = Collector::of(|| {
+        let mut cluster: Cluster<Item> = Cluster::new(2, &LastWriterWins, config, 1);
+        for (second, frames) in (1..).zip(frames) {
+            let now = crate::clock::Now { elapsed: Duration::from_secs(second), unix_ms: 0 };
+            (0..frames).for_each(|_| cluster.engine(0).handle_frame(&name(1), b"no frame", now));
+        }
+        assert_eq!(cluster.engine(0).stats().frames_refused, frames.iter().sum::<usize>() as u64);
+    });
+    let log = collector.log();
+    log.events.iter().map(|(_, _, fields)| fields.clone()).collect()
+}
+
+#[test]
+fn of_one_reason_so_many_lines_are_logged_in_a_second_and_then_how_many_were_left_out() {
+    let config = GossipConfig { lines_logged_per_second: 7, ..GossipConfig::lan() };
+    let logged = logged_of([1_800, 1, 3], &config);
+    assert_eq!(logged.len(), 7 + 2 + 3, "{logged:?}");
+    assert_eq!(logged[7]["left_out"], "1793");
+    assert_eq!(logged.iter().filter(|fields| fields["message"] == "frame refused").count(), 11);
+    assert!(logged_of([1_800, 1, 3], &GossipConfig { lines_logged_per_second: 0, ..config }).is_empty());
+    assert_eq!(logged_of([1_800, 0, 0], &GossipConfig::lan()).len(), 10);
+}
+
+#[test]
+fn one_reason_leaves_room_for_another() {
+    let event = |rejection| Event::<u32>::PushRejected { peer: name(1), rejection };
+    let collector = Collector::of(|| {
+        let mut reporter = super::Reporter::new(2);
+        for _ in 0..100 {
+            reporter.report(&event(Refusal::SchemaId), Duration::ZERO);
+            reporter.report(&event(Refusal::Malformed("for a test")), Duration::ZERO);
+            reporter.report(&Event::<u32>::StoreFailed { message: "disk full".to_string() }, Duration::ZERO);
+        }
+    });
+    assert_eq!(collector.log().events.len(), 6);
+}

@@ -50,6 +50,8 @@ struct Answering {
     /// The snapshot that the opener compares with.
     compared: Baseline,
     opening: Opening,
+    /// Under which id the opener writes: its first eight bytes.
+    their_id: u64,
     /// The snapshot's cells, once some were asked for.
     cells: Option<OwnCells>,
     /// The only places where a batch may end, if either side's context has no room for more.
@@ -172,7 +174,7 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
-        let BatchRequest { batch, state, knows, takes } = request;
+        let BatchRequest { batch, state, knows, life, takes } = request;
         if let Err(refused) = turn.replica.notice_claim(knows) {
             return match refused {
                 NotTaken::Refused(refusal) => Ok(rejected(refusal, turn.stats)),
@@ -180,10 +182,18 @@ impl Answerer {
                 NotTaken::Failed(error) => Err(error),
             };
         }
+        if turn.replica.is_copy(answering.their_id, life) {
+            let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
+            return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
+        }
         answering.note_takes(takes);
         let mut step = answering.handle_batch(batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
         let is_joined = matches!(&step.message, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
+        if is_joined {
+            turn.replica.has_met(answering.their_id, life);
+            turn.replica.confirm(knows);
+        }
         let mut is_equal = |theirs: &State| state_of(turn.replica, turn.config).equality(theirs).is_some();
         if let Some(theirs) = state.filter(|theirs| is_joined && is_equal(theirs)) {
             step.end = Some(self.end(theirs, turn));
@@ -207,6 +217,7 @@ impl Answering {
         let mut answering = Self {
             compared: turn.replica.baseline(),
             opening,
+            their_id: open.own,
             cells: None,
             cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
             joined: None,
@@ -224,9 +235,10 @@ impl Answering {
         } else {
             answering.first_step(open, turn)
         };
-        let (own, knows) = (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_short(open.own));
-        let takes = takes_of(turn.replica, turn.config);
-        (answering, Differs { nonce, cuts, seen, own, knows, first, takes })
+        let (own, knows) =
+            (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
+        let (life, takes) = (turn.replica.life(turn.now), takes_of(turn.replica, turn.config));
+        (answering, Differs { nonce, cuts, seen, own, knows, life, first, takes })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name

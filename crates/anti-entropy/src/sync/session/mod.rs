@@ -18,8 +18,8 @@
 //! use anti_entropy::session::{Frame, Outcome, Session, SessionOutput};
 //!
 //! let now = Now { elapsed: core::time::Duration::ZERO, unix_ms: 1_700_000_000_000 };
-//! let open = |seed| Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32]));
-//! let (mut alice, mut bob) = (open(1)?, open(2)?);
+//! let mut alice = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
+//! let mut bob = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_os()?)?;
 //! alice.write(Keyed::new("colour".to_string(), "green".to_string()), now)?;
 //! bob.write(Keyed::new("shape".to_string(), "round".to_string()), now)?;
 //!

@@ -5,13 +5,13 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::limits::{
-    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
-    state_of, takes_of,
+    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, claim, compare_states, joint_cuts, joint_limit, limits,
+    outcome_of, state_of, takes_of,
 };
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Error, Replica, Replicated};
+use crate::replica::{Error, Life, Replica, Replicated};
 use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
@@ -79,6 +79,9 @@ struct Exchanging {
     seen: Option<RangeClocks>,
     /// Under which id the answerer writes: its first eight bytes.
     their_id: u64,
+    their_life: Life,
+    /// How many of this side's own writes it had seen.
+    knows: u64,
     /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
@@ -207,12 +210,7 @@ impl Opener {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         if let Err(refused) = turn.replica.notice_claim(differs.knows) {
-            return match refused {
-                NotTaken::Refused(refusal) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
-                // A claim is nothing to be read.
-                NotTaken::Unreadable(_) => Ok(malformed("a claim")),
-                NotTaken::Failed(error) => Err(error),
-            };
+            return refused_claim(Err(refused));
         }
         let mut exchanging = Box::new(Exchanging {
             opened,
@@ -223,6 +221,8 @@ impl Opener {
             cuts: joint_cuts(turn.replica.cuts_if_full(), differs.cuts),
             seen: differs.seen,
             their_id: differs.own,
+            their_life: differs.life,
+            knows: differs.knows,
             inventory: Inventory::new(),
             content: Content::Named,
             unreadable: Unreadable { before: differs.takes.unreadable.clone(), ..Unreadable::default() },
@@ -486,8 +486,9 @@ impl Exchange<'_> {
         let state = range.hi().is_none().then(|| state_of(turn.replica, turn.config));
         let takes = takes_in(range, turn);
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
-        let knows = turn.replica.context().max_counter_of_short(self.at.their_id);
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, takes })).into())
+        let (id, life) = (self.at.their_id, self.at.their_life);
+        let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine, takes })).into())
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
@@ -556,6 +557,9 @@ impl Exchange<'_> {
 
     fn handle_batch<V: Replicated>(&mut self, reply: BatchReply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
+        if reply.verdict == Verdict::Joined {
+            turn.replica.confirm(self.at.knows);
+        }
         match (reply.verdict, reply.batch) {
             (Verdict::Joined, Some(batch)) => self.join_reply(batch, reply.state, range, turn),
             (Verdict::Joined, None) => {
@@ -568,6 +572,7 @@ impl Exchange<'_> {
             }
             (Verdict::MissingContent, _) => self.send_again(range, turn),
             (Verdict::Unreadable(keys), _) => self.send_without(keys, range, turn),
+            (Verdict::IdInUse, _) => Ok(refused_claim(turn.replica.notice_claim(Replica::<V>::ID_IN_USE))?.into()),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason))).into()),
         }
     }
@@ -590,6 +595,7 @@ impl Exchange<'_> {
         turn.stats.value_bytes_received += batch.value_bytes().all;
         match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
+                turn.replica.has_met(self.at.their_id, self.at.their_life);
                 turn.stats.changed += joined.changed.len() as u64;
                 turn.replica.note_range(&got, &joined.withheld, turn.config.max_message_bytes, &self.at.takes);
                 match got.hi().filter(|_| got.hi() != range.hi()) {
@@ -640,6 +646,15 @@ impl Exchange<'_> {
         self.at.content = Content::Named;
         self.at.inventory = range.hi().map(|hi| self.at.inventory.split_off(&hi)).unwrap_or_default();
         self.next_step(turn)
+    }
+}
+
+/// Ends the session with a claim that made this replica take a new id.
+fn refused_claim(noticed: Result<(), NotTaken>) -> Result<Step<Request>, Error> {
+    match noticed {
+        Err(NotTaken::Refused(refusal)) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
+        Err(NotTaken::Failed(error)) => Err(error),
+        Err(NotTaken::Unreadable(_)) | Ok(()) => Ok(malformed("a claim that is none")),
     }
 }
 

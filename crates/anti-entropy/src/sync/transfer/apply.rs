@@ -80,6 +80,7 @@ impl<V: Replicated> Replica<V> {
         }
         self.report_clashes(clashes);
         self.note_withheld(&withheld, &batch.clocks);
+        self.confirm(batch.clocks.max_counter(self.id()));
         Ok(Joined { theirs, inventory, changed, withheld })
     }
 

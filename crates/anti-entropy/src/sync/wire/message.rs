@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::{Batch, Inventory};
 use crate::KeyHash;
 use crate::clock::{RangeClocks, Tally};
+use crate::replica::Life;
 use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
 use crate::summary::{Fingerprint, Root, Width};
@@ -116,6 +117,8 @@ pub(crate) struct BatchRequest {
     pub(crate) state: Option<State>,
     /// How many of the answerer's own writes the opener has seen, at any key. Checked before the batch is joined.
     pub(crate) knows: u64,
+    /// The opener's life.
+    pub(crate) life: Life,
     /// What the opener can take in.
     pub(crate) takes: Takes,
 }
@@ -167,6 +170,8 @@ pub(crate) struct Differs {
     pub(crate) own: u64,
     /// How many of the opener's own writes the answerer has seen, at any key. Checked before anything is joined.
     pub(crate) knows: u64,
+    /// The answerer's life.
+    pub(crate) life: Life,
     /// How differences are found.
     pub(crate) first: First,
     /// What the answerer can take in.
@@ -209,6 +214,8 @@ pub(crate) enum Verdict {
     MissingContent,
     /// The batch was refused for good, for this reason.
     Rejected(String),
+    /// The batch was refused, since the answerer has met another life of the opener's id.
+    IdInUse,
     /// The answerer cannot read what the batch holds at these keys. It can take in the rest.
     Unreadable(Vec<KeyHash>),
 }

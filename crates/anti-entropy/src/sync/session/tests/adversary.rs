@@ -12,7 +12,9 @@ use super::takes;
 use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
-use crate::replica::{Keyed, LastWriterWins, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver};
+use crate::replica::{
+    Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
+};
 use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
 use crate::sync::session::exchange::{TAG_BYTES, frames};
@@ -88,7 +90,7 @@ fn any_open() -> Open {
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, takes: takes() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 impl Liar {
@@ -332,7 +334,7 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
     for says in [true, false] {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
-        let mut request = BatchRequest { batch, state: None, knows: 0, takes: takes() };
+        let mut request = BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() };
         if says {
             request.knows = 11;
         } else {
@@ -452,8 +454,16 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
         let first = First::Tree(first_answer(&theirs, width, 10_000));
-        let differs =
-            Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() });
+        let differs = Reply::Differs(Differs {
+            nonce: NONCE,
+            cuts: None,
+            seen: None,
+            own: 9,
+            knows: 0,
+            life: Life::default(),
+            first,
+            takes: takes(),
+        });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
@@ -484,6 +494,7 @@ fn replies_that_answer_nothing_end_the_session() {
             seen: None,
             own: 9,
             knows: 0,
+            life: Life::default(),
             first: First::Tree(answer.clone()),
             takes: takes(),
         })

@@ -13,7 +13,7 @@ use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
-use crate::replica::{LastWriterWins, MemoryStore, Opening, Part, ReplicaConfig};
+use crate::replica::{LastWriterWins, Life, MemoryStore, Opening, Part, ReplicaConfig};
 use crate::summary::Width;
 use crate::summary::sketch::{Cell, Chunk, Encoder, SketchConfig};
 use crate::sync::session::*;
@@ -110,7 +110,16 @@ fn open(entries: u64) -> Request {
 }
 
 fn differs(first: First) -> Reply {
-    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() })
+    Reply::Differs(Differs {
+        nonce: NONCE,
+        cuts: None,
+        seen: None,
+        own: 9,
+        knows: 0,
+        life: Life::default(),
+        first,
+        takes: takes(),
+    })
 }
 
 fn bulk(entries: u64) -> Reply {
@@ -126,7 +135,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, takes: takes() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use super::adversary::converge;
 use crate::clock::{Now, Seed};
@@ -164,6 +165,99 @@ fn of_two_clones_that_meet_nothing_is_lost() {
         assert_eq!((holds(&one), holds(&other)), (all.clone(), all));
         assert_ne!(one.id(), other.id());
         assert_eq!((one.stats().renamings, other.stats().renamings), (0, 1));
+    }
+}
+
+/// What two clones and a peer hold in the end, if each clone meets the peer first.
+fn clones_over_a_peer(writes: [u32; 2], meet: impl Fn(&mut Replica<Item>, &mut Replica<Item>)) -> [Vec<u32>; 3] {
+    let disk = Disk::default();
+    let marker = open(&disk, 1, Continuity::Unproven).close().unwrap();
+    let clone = Disk::of(disk.copy());
+    let mut one = open(&disk, 2, Continuity::Marker(marker));
+    let mut other = open(&clone, 3, Continuity::Marker(marker));
+    let mut peer = new(4);
+    write(&mut one, 0..writes[0]);
+    write(&mut other, 100..100 + writes[1]);
+    for _ in 0..2 {
+        meet(&mut one, &mut peer);
+        meet(&mut other, &mut peer);
+    }
+    meet(&mut one, &mut peer);
+    [holds(&one), holds(&other), holds(&peer)]
+}
+
+/// Row "a stopped node cloned with its marker", also where the one has made no fewer writes than the peer knows.
+#[test]
+fn of_two_clones_that_meet_a_peer_nothing_is_lost() {
+    for writes in [[20, 25], [25, 20], [20, 20], [1, 1]] {
+        for clone_opens in [true, false] {
+            let all: Vec<u32> = (0..writes[0]).chain(100..100 + writes[1]).collect();
+            let held = clones_over_a_peer(writes, |clone, peer| {
+                meet(clone, peer, clone_opens);
+            });
+            assert_eq!(held, [all.clone(), all.clone(), all]);
+        }
+    }
+}
+
+#[test]
+fn of_two_clones_much_is_lost_where_lives_are_not_compared() {
+    with(Some(Mutant::LivesNotCompared), || {
+        let [_, _, peer] = clones_over_a_peer([20, 25], |clone, peer| drop(converge(clone, peer)));
+        assert!(peer.len() < 45, "{peer:?}");
+    });
+}
+
+/// A disk that is put back and vouched for, and has made as many writes again as its peer had seen.
+#[test]
+fn of_a_disk_that_is_put_back_and_written_to_nothing_is_lost() {
+    for after in 1..8 {
+        for it_opens in [true, false] {
+            let (disk, mut b) = (Disk::default(), new(2));
+            let mut a = open(&disk, 1, Continuity::Unproven);
+            write(&mut a, 0..2);
+            meet(&mut a, &mut b, true);
+            let backup = disk.copy();
+            write(&mut a, 10..15);
+            meet(&mut a, &mut b, true);
+            let mut back = open(&Disk::of(backup), 3, Continuity::Vouched);
+            write(&mut back, 20..20 + after);
+            meet(&mut back, &mut b, it_opens);
+            let all: Vec<u32> = (0..2).chain(10..15).chain(20..20 + after).collect();
+            assert_eq!((holds(&back), holds(&b)), (all.clone(), all));
+        }
+    }
+}
+
+/// Row "an in-memory node with a constant seed, restarted": only the time of its first write tells the two lives apart.
+#[test]
+fn of_a_node_in_memory_that_is_restarted_with_the_same_seed_nothing_is_lost() {
+    for after in 1..8 {
+        for it_opens in [true, false] {
+            let (mut a, mut b) = (new(1), new(2));
+            write(&mut a, 0..4);
+            meet(&mut a, &mut b, true);
+            let mut again = new(1);
+            for key in 20..20 + after {
+                again.write(Keyed::new(key, key.to_string()), now().after(Duration::from_secs(5))).unwrap();
+            }
+            meet(&mut again, &mut b, it_opens);
+            let all: Vec<u32> = (0..4).chain(20..20 + after).collect();
+            assert_eq!((holds(&again), holds(&b)), (all.clone(), all));
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_closed_and_opened_again_is_no_copy_of_itself() {
+    let (disk, mut b, mut continuity) = (Disk::default(), new(2), Continuity::Unproven);
+    for life in 0..5 {
+        let mut a = open(&disk, 10 + life, continuity);
+        write(&mut a, 0..u32::from(life) + 1);
+        assert!(meet(&mut a, &mut b, life % 2 == 0) <= 2);
+        write(&mut a, 100..102);
+        assert_eq!((a.stats().renamings, b.stats().renamings), (0, 0));
+        continuity = Continuity::Marker(a.close().unwrap());
     }
 }
 

@@ -6,7 +6,7 @@ use core::num::NonZeroU32;
 
 use super::{Item, Link, Pair, now, replica, takes, write};
 use crate::clock::Seed;
-use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
+use crate::replica::{LastWriterWins, Life, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::Fingerprint;
 use crate::summary::sketch::{Cell, Chunk, Sketch, SketchConfig, Symbol};
 use crate::sync::discovery::{end_of_whole_batch, max_sketch_cells};
@@ -253,7 +253,16 @@ fn request_of(session: &mut Session) -> Request {
 
 fn differs(chunk: Chunk) -> Reply {
     let first = First::Cells(chunk);
-    Reply::Differs(message::Differs { nonce: 5, cuts: None, seen: None, own: 9, knows: 0, first, takes: takes() })
+    Reply::Differs(message::Differs {
+        nonce: 5,
+        cuts: None,
+        seen: None,
+        own: 9,
+        knows: 0,
+        life: Life::default(),
+        first,
+        takes: takes(),
+    })
 }
 
 #[test]

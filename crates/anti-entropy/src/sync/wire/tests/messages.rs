@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
 use crate::refusal::Refusal;
-use crate::replica::{ContentHash, Keyed, LastWriterWins, MemoryStore, Part, PartHash, Replica};
+use crate::replica::{ContentHash, Keyed, LastWriterWins, Life, MemoryStore, Part, PartHash, Replica};
 use crate::summary::Width;
 use crate::summary::compare::{Answer, Ask, Prefix, first_answer};
 use crate::summary::sketch::{Cell, Chunk};
@@ -64,6 +64,10 @@ fn filled_state() -> State {
 fn takes(unreadable: bool) -> Takes {
     let entry = (MIDDLE, Fingerprint::from_bytes([0xee; 32]));
     Takes { max_message_bytes: 64 << 20, unreadable: Some(entry).filter(|_| unreadable).into_iter().collect() }
+}
+
+fn life() -> Life {
+    Life { opening: SESSION, began_at: 300 }
 }
 
 fn timestamp() -> Timestamp {
@@ -126,8 +130,8 @@ fn requests() -> Vec<(Request, &'static str)> {
         Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
     let (whole, lower) = (
-        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, takes: takes(true) },
-        BatchRequest { batch: batch(), state: None, knows: 0, takes: takes(false) },
+        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, life: life(), takes: takes(true) },
+        BatchRequest { batch: batch(), state: None, knows: 0, life: Life::default(), takes: takes(false) },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
@@ -156,15 +160,15 @@ fn requests() -> Vec<(Request, &'static str)> {
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
          dddddddddddd010470617274027f00000000000000\
          037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01\
-         00008080802000",
+         00000000000000000000008080802000",
         ),
         (
             Request::Batch(whole),
             "\
          020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac028080\
-         80200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
-         ee",
+         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac020102\
+         030405060708ac02808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         eeeeeeeeeeeeeeeeeeeeee",
         ),
         (
             Request::More { from: MIDDLE, inline: true, unreadable: vec![MIDDLE] },
@@ -190,7 +194,16 @@ fn requests() -> Vec<(Request, &'static str)> {
 fn replies() -> Vec<(Reply, &'static str)> {
     let (own, knows) = (9, 300);
     let differs = |cuts, first| {
-        Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, first, takes: takes(false) })
+        Reply::Differs(Differs {
+            nonce: SESSION,
+            cuts,
+            seen: None,
+            own,
+            knows,
+            life: life(),
+            first,
+            takes: takes(false),
+        })
     };
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
@@ -200,12 +213,14 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000000000000000009ac020102001800000000000000000000000000000000eeeeeeeeeeeeeeee01\
-         010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee8080802000",
+         01010203040506070800000000000000000009ac020102030405060708ac0201020018000000000000000000000000000000\
+         00eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee8080802000",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
-            "010102030405060708010180000000000000000000000000000000000000000000000009ac02008080802000",
+            "\
+         010102030405060708010180000000000000000000000000000000000000000000000009ac020102030405060708ac020080\
+         80802000",
         ),
         (
             Reply::Differs(Differs {
@@ -214,12 +229,14 @@ fn replies() -> Vec<(Reply, &'static str)> {
                 seen: Some(empty_batch().clocks),
                 own,
                 knows,
+                life: life(),
                 first: First::Nothing,
                 takes: takes(true),
             }),
             "\
-         0101020304050607080001000000000000000000000000000000000000000000000000000009ac0200808080200180000000\
-         000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+         0101020304050607080001000000000000000000000000000000000000000000000000000009ac020102030405060708ac02\
+         00808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         eeeeeeee",
         ),
         (
             Reply::Inventory(
@@ -232,9 +249,13 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Cells(chunk.clone())),
             "\
-         01010203040506070800000000000000000009ac0202ac0213070707070707070707070707070707070707078080802000",
+         01010203040506070800000000000000000009ac020102030405060708ac0202ac0213070707070707070707070707070707\
+         070707078080802000",
         ),
-        (differs(None, First::Bulk { entries: 300 }), "01010203040506070800000000000000000009ac0203ac028080802000"),
+        (
+            differs(None, First::Bulk { entries: 300 }),
+            "01010203040506070800000000000000000009ac020102030405060708ac0203ac028080802000",
+        ),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
         (
@@ -254,8 +275,9 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),
-        (reply(Verdict::Unreadable(vec![MIDDLE]), None), "040401800000000000000000000000000000000000"),
+        (reply(Verdict::Unreadable(vec![MIDDLE]), None), "040501800000000000000000000000000000000000"),
         (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
+        (reply(Verdict::IdInUse, None), "04040000"),
         (Reply::Refused(RefusalCode::Agreement), "0600"),
         (Reply::Refused(RefusalCode::OutOfTurn), "0601"),
         (Reply::Refused(RefusalCode::Budget), "0602"),
