@@ -11,12 +11,13 @@ use std::cell::Cell;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
+use crate::clock::{Context, Dot, Fill, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::gossip::{Engine, StateDigest};
 use crate::replica::{Continuity, Error, Marker, Replica, Replicated, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
-use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan};
-use crate::sync::wire::{Batch, BatchBase, Inventory, Push};
+use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan, Unreadable};
+use crate::sync::wire::message::Equality;
+use crate::sync::wire::{Batch, BatchBase, Inventory, Push, Withheld};
 use crate::{KeyHash, KeyRange};
 
 /// A rule of the data model or of gossip, broken in one way. The names say what the broken code does.
@@ -69,6 +70,11 @@ pub enum Mutant {
     ContextForgets,
     FingerprintBlindToVersions,
     DigestBlindToDeletions,
+    HoleCountsAsSeen,
+    HolesAreNotToldToPeers,
+    HolesAreNotStored,
+    HoleHeldByItsHashAlone,
+    HoleDroppedSilently,
     SessionConvergesUnchecked,
     LastRangeExchangedForEver,
     PaceNeverSlowsDown,
@@ -198,8 +204,11 @@ pub(crate) fn with_changes_since(found: &[Difference]) -> Option<Vec<Difference>
     left_out.then(|| found.to_vec())
 }
 
-pub(crate) fn make_batch(mut batch: Batch, plan: &BatchPlan<'_>, live: &Snapshot, sender: ReplicaId) -> Batch {
-    let range = batch.range();
+pub(crate) fn make_batch(mut batch: Batch, plan: &BatchPlan<'_>, live: &Snapshot, context: &Context) -> Batch {
+    let (range, sender) = (batch.range(), context.own_id());
+    if active(Mutant::HolesAreNotToldToPeers) {
+        batch.clocks = context.with_filled(|_| Some(Fill::WHOLE)).pieces(&range);
+    }
     batch.clocks = match plan.compared {
         Some(compared) if active(Mutant::SnapshotClockInsteadOfLive) => compared.context.pieces(&range),
         _ => clocks_of_sender(batch.clocks, sender),
@@ -308,6 +317,28 @@ pub(crate) fn joined_within<E>(before: &Context, batch: &Batch, limit: usize) ->
     Some(Ok(context))
 }
 
+/// The keys of a batch that are left out when its clocks are joined.
+pub(crate) fn left_out(withheld: Vec<Withheld>) -> Vec<Withheld> {
+    if active(Mutant::HoleCountsAsSeen) { Vec::new() } else { withheld }
+}
+
+pub(crate) fn stored_context(stored: Vec<u8>, context: &Context, encode: fn(&Context) -> Vec<u8>) -> Vec<u8> {
+    let is_forgotten = active(Mutant::HolesAreNotStored);
+    if is_forgotten { encode(&context.with_filled(|_| Some(Fill::WHOLE))) } else { stored }
+}
+
+/// Counts what was withheld as held; what is to be done next is done.
+pub(crate) fn note_hole<V: Replicated>(replica: &mut Replica<V>, key: KeyHash, said: Fingerprint) -> Option<()> {
+    if active(Mutant::HoleHeldByItsHashAlone) {
+        replica.summarise(key, Some(said));
+    }
+    None
+}
+
+pub(crate) fn hole_keys(keys: usize) -> usize {
+    if active(Mutant::HoleDroppedSilently) { 0 } else { keys }
+}
+
 pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
     active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
 }
@@ -379,8 +410,12 @@ pub(crate) fn is_equal(states_are_equal: bool, mine: Root, theirs: Root) -> bool
     states_are_equal || active(Mutant::EqualRootsSkipContexts) && mine == theirs
 }
 
-pub(crate) fn has_converged(states_are_equal: bool) -> bool {
-    states_are_equal || active(Mutant::SessionConvergesUnchecked)
+pub(crate) fn equality(found: Option<Equality>, mine: Root, theirs: Root) -> Option<Equality> {
+    found.or(is_equal(false, mine, theirs).then_some(Equality { root: mine, keys: 0 }))
+}
+
+pub(crate) fn has_converged(found: Option<Equality>, mine: Root) -> Option<Equality> {
+    found.or(active(Mutant::SessionConvergesUnchecked).then_some(Equality { root: mine, keys: 0 }))
 }
 
 /// The reply to a batch as it is before that is taken in, under the clocks after.
@@ -407,7 +442,8 @@ pub(crate) fn stale_reply<V: Replicated>(
         seen: None,
         inline: true,
         cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
     };
     let stale = replica.make_batch(&plan)?;
     let mut after = replica.context().clone();

@@ -1,6 +1,7 @@
 //! Why a replica refuses what its peer sends: one list for frames, sessions, batches and pushes.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::KeyHash;
 use crate::clock::{Dot, ReplicaId};
@@ -45,6 +46,18 @@ pub enum Refusal {
     TooManyPieces {
         /// The number of pieces that the context would have.
         pieces: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the
+    /// peer has a newer release, usually. A session leaves this key out and joins all else; a push is left to that.
+    #[error("what was sent at {0} cannot be read here; upgrade this replica if the peer's release is newer")]
+    Unreadable(KeyHash),
+    /// More keys would be left out than [`ReplicaConfig::max_holes`](crate::replica::ReplicaConfig::max_holes) allows.
+    #[error("{holes} keys would be left out and the limit is {limit}; upgrade this replica, or raise max_holes")]
+    TooManyHoles {
+        /// The number of keys that would be left out.
+        holes: usize,
         /// The limit.
         limit: usize,
     },
@@ -130,6 +143,8 @@ pub enum Refusal {
 #[derive(Debug)]
 pub(crate) enum NotTaken {
     Refused(Refusal),
+    /// What was sent at these keys cannot be read here. Without it, the batch can be taken in.
+    Unreadable(Vec<KeyHash>),
     Failed(Error),
 }
 

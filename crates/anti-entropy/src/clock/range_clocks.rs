@@ -99,6 +99,22 @@ impl RangeClocks {
         self.pieces.len()
     }
 
+    /// How many pieces are holes: for a single hash, with less seen than a neighbour has. Linear.
+    pub(crate) fn holes_len(&self) -> usize {
+        let starts = self.pieces.iter().map(|piece| piece.0.to_u128());
+        let ends = starts.skip(1).map(Some).chain([self.range.hi().map(KeyHash::to_u128)]);
+        let is_less = |at: usize, neighbour: Option<usize>| {
+            let neighbour = neighbour.and_then(|neighbour| self.pieces.get(neighbour));
+            neighbour
+                .is_some_and(|neighbour| neighbour.1 != self.pieces[at].1 && neighbour.1.includes(&self.pieces[at].1))
+        };
+        let is_hole = |(at, end): (usize, Option<u128>)| {
+            let is_single = self.pieces[at].0.to_u128().checked_add(1) == end;
+            is_single && (is_less(at, at.checked_sub(1)) || is_less(at, Some(at + 1)))
+        };
+        ends.enumerate().filter(|piece| is_hole(*piece)).count()
+    }
+
     /// The number of counters of all clocks together, which [`MAX_COUNTERS`](Self::MAX_COUNTERS) limits.
     pub fn counters(&self) -> usize {
         self.pieces.iter().map(|piece| piece.1.len()).sum()

@@ -72,7 +72,7 @@ impl Sparse {
 }
 
 /// The counters of `clock` that `base` does not have, and a zero for each replica that only `base` has.
-fn difference(base: &VectorClock, clock: &VectorClock) -> Vec<(ReplicaId, u64)> {
+pub(super) fn difference(base: &VectorClock, clock: &VectorClock) -> Vec<(ReplicaId, u64)> {
     side_by_side(base.entries(), clock.entries())
         .filter(|(_, in_base, counter)| in_base != counter)
         .map(|(id, _, counter)| (id, counter.unwrap_or(0)))

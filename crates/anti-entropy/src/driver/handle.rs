@@ -259,7 +259,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
 
     /// Starts sessions with these peers, and waits until each of them has certified, in a session that began after this
     /// call, the root that this replica has by then. This waits for ever for a peer that never answers or always
-    /// refuses: put a time-out around it.
+    /// refuses, and while this replica or the peer has a [hole](crate::Replica::holes): put a time-out around it.
     ///
     /// # Errors
     /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).

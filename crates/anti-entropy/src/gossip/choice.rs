@@ -49,7 +49,7 @@ mod tests {
             peer.set_zone(Some(if index < 8 { "near" } else { "far" }.into()));
             if index != 5 {
                 let (state, root) = (StateDigest::from_bytes([0; 32]), Root::from_bytes([0; 32]));
-                peer.announced_equal(state, root, Duration::from_secs(100 + index));
+                peer.announced_equal(state, Some(root), Duration::from_secs(100 + index));
             }
             (PeerId::from(alloc::format!("peer-{index}").as_str()), peer)
         };

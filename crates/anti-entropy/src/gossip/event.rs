@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use super::config::GossipConfig;
@@ -22,6 +23,15 @@ pub enum Event<K> {
         peer: PeerId,
         /// The Merkle root that both have.
         root: Root,
+    },
+    /// A session has ended with this replica and the peer certifying that they hold the same and have seen the same,
+    /// except at keys at which one of them has a hole; see [`Outcome::ConvergedExcept`]. A [`Notice`] named those of
+    /// this replica.
+    ConvergedExcept {
+        /// The peer.
+        peer: PeerId,
+        /// At most so many keys.
+        keys: NonZeroU64,
     },
     /// A peer differs from this replica, and a session has begun to exchange entries.
     Diverged {
@@ -134,6 +144,8 @@ pub struct EngineStats {
     pub sessions_accepted: u64,
     /// Sessions, opened by either side, that ended with both sides equal.
     pub converged: u64,
+    /// Sessions, opened by either side, that ended with both sides equal except for holes.
+    pub converged_except: u64,
     /// Sessions that exchanged all entries that they found to differ while further writes were made.
     pub progressed: u64,
     /// Sessions that ended early, or were given up.
@@ -187,6 +199,7 @@ impl EngineStats {
     pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Converged => self.converged += 1,
+            Outcome::ConvergedExcept { .. } => self.converged_except += 1,
             Outcome::Progress => self.progressed += 1,
             Outcome::Partial(_) => self.partial += 1,
             Outcome::Refused(_) => self.refused += 1,

@@ -18,8 +18,9 @@ const MAX_BUSY_RETRIES: u32 = 6;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peer {
     zone: Option<String>,
-    /// When this replica and the peer last certified that they are equal, and with which root.
-    converged: Option<(Duration, Root)>,
+    /// When this replica and the peer last certified that they are equal, and with which root; with none if they were
+    /// equal except for holes.
+    converged: Option<(Duration, Option<Root>)>,
     /// When the session was opened from here that certified a root last, and that root.
     certified: Option<(Duration, Root)>,
     heard_at: Option<Duration>,
@@ -55,9 +56,9 @@ pub struct PeerStatus {
     /// Its zone.
     pub zone: Option<String>,
     /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state;
-    /// `None` if neither has happened.
+    /// `None` if neither has happened. Holes do not count: [`Status::holes`](crate::engine::Status::holes) has these.
     pub lag: Option<Duration>,
-    /// The root that both had then.
+    /// The root that both had then. `None` if they were equal except for holes.
     pub root: Option<Root>,
     /// How long ago the last frame of the peer arrived; `None` if none has.
     pub silent: Option<Duration>,
@@ -139,6 +140,7 @@ impl Peer {
         self.busy = if was_busy { self.busy.saturating_add(1) } else { 0 };
         match &finished.outcome {
             Outcome::Converged => self.has_converged(finished.root, opened_at, now),
+            Outcome::ConvergedExcept { .. } => self.has_converged(None, opened_at, now),
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
             Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claimed_too_much(config, now),
@@ -153,8 +155,8 @@ impl Peer {
         self.succeeded();
         self.claims = 0;
         self.pursued = false;
+        self.converged = Some((now, root));
         if let Some(root) = root {
-            self.converged = Some((now, root));
             // What the peer said in a session that it opened, or that was open before, may be older than it looks.
             self.certified = opened_at.map(|opened_at| (opened_at, root)).or(self.certified);
         }
@@ -217,8 +219,9 @@ impl Peer {
 
 /// What it holds.
 impl Peer {
-    /// The peer has announced that its state is this one, which this replica has too.
-    pub(super) fn announced_equal(&mut self, state: StateDigest, root: Root, now: Duration) {
+    /// The peer has announced that its state is this one, which this replica has too, with no root if that is so except
+    /// for holes.
+    pub(super) fn announced_equal(&mut self, state: StateDigest, root: Option<Root>, now: Duration) {
         self.announced = Some((now, state));
         self.converged = Some((now, root));
         self.differences = 0;
@@ -268,7 +271,7 @@ impl Peer {
             peer: peer.clone(),
             zone: self.zone.clone(),
             lag: self.converged.map(|(at, _)| now.saturating_sub(at)),
-            root: self.converged.map(|(_, root)| root),
+            root: self.converged.and_then(|(_, root)| root),
             silent: self.heard_at.map(|at| now.saturating_sub(at)),
             failures: self.failures,
             backoff: self.backoff_until.saturating_sub(now),

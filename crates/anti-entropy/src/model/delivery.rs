@@ -5,10 +5,12 @@ use alloc::collections::BTreeSet;
 use super::exchange::{Style, frozen};
 use super::ghost::Violation;
 use super::odds::Fault;
+use super::reading;
 use super::session::{BatchMessage, JoinedBatch, Message};
 use super::world::World;
 use crate::refusal::Refusal;
 use crate::sync::transfer::Applied;
+use crate::sync::wire::message::Takes;
 use crate::sync::wire::{BatchBase, KeyState};
 use crate::{KeyHash, KeyRange};
 
@@ -17,6 +19,8 @@ use crate::{KeyHash, KeyRange};
 enum Delivery {
     Joined,
     MissingContent,
+    /// It can be sent again without what could not be read.
+    Unreadable,
     Refused,
 }
 
@@ -57,10 +61,19 @@ impl World {
         let base = node.bases.get(&message.base).cloned().or_else(|| whole.then(|| node.replica.baseline()));
         let Some(base) = base else { return Ok(Delivery::Refused) };
         let frozen = keeps_old.then(|| frozen(node)).transpose()?;
-        let applied = node.replica.apply(batch, &base, now)?;
+        let (replica, reads_new) = (&mut node.replica, !node.is_old);
+        let applied = reading(reads_new, || replica.apply(batch, &base, now))?;
         self.hear_alarms(to)?;
         let joined = match applied {
             Applied::Joined(joined) => joined,
+            Applied::Unreadable(keys) => {
+                self.stats.left_out += keys.len() as u64;
+                if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
+                    session.unreadable[1 - sender].now.extend(keys);
+                }
+                self.check(to)?;
+                return Ok(if reads_new { Delivery::Refused } else { Delivery::Unreadable });
+            }
             Applied::Rejected(rejection) => {
                 self.judge(&rejection)?;
                 self.check(to)?;
@@ -72,10 +85,15 @@ impl World {
         self.stats.joined_whole += u64::from(whole);
         self.stats.died_unlisted += joined.changed.iter().filter(|key| whole && !listed.contains(key)).count() as u64;
         let node = &mut self.nodes[to];
+        let left_out: BTreeSet<KeyHash> = joined.withheld.iter().map(|withheld| withheld.key).collect();
         for key in self.history.keys_in(range) {
-            node.ghost.known[key] |= message.carried[key];
+            if !left_out.contains(&self.history.keys[key].1) {
+                node.ghost.known[key] |= message.carried[key];
+            }
         }
         if let Some(session) = self.sessions.iter_mut().find(|session| session.id == message.session) {
+            let takes = Takes { max_message_bytes: u64::MAX, unreadable: session.unreadable[sender].before.clone() };
+            node.replica.note_range(&range, &joined.withheld, usize::MAX, &takes);
             let (sequence, next) = (message.sequence, range.lo());
             session.joined.push(JoinedBatch { sender, sequence, range, clocks, joined, next, frozen });
         }
@@ -85,13 +103,10 @@ impl World {
 
     /// A complete session, as the session layer runs it.
     pub(super) fn synchronise(&mut self, opener: usize, answerer: usize) -> Result<(), Violation> {
-        let [(mine, my_context), (theirs, their_context)] = [opener, answerer].map(|node| {
-            let replica = &mut self.nodes[node].replica;
-            (replica.root(), replica.context_hash())
-        });
-        let is_equal = mine == theirs && my_context == their_context;
-        plant!(let is_equal = is_equal(is_equal, mine, theirs));
-        if is_equal {
+        let [mine, theirs] = [opener, answerer].map(|node| self.state(node));
+        let equality = mine.equality(&theirs);
+        plant!(let equality = equality(equality, mine.seen.root, theirs.seen.root));
+        if equality.is_some() {
             return Ok(());
         }
         self.compare_claims(opener, answerer)?;
@@ -110,6 +125,7 @@ impl World {
                     self.sessions[session].cursors[0] = Some(cursor);
                     style.inline = true;
                 }
+                Delivery::Unreadable => self.sessions[session].cursors[0] = Some(cursor),
                 _ => return Ok(()),
             }
         }
@@ -126,6 +142,7 @@ impl World {
             match (self.receive_batch(&message)?, message.batch.range().hi()) {
                 (Delivery::Joined, Some(hi)) if Some(hi) != range.hi() => from = hi,
                 (Delivery::MissingContent, _) if !inline => inline = true,
+                (Delivery::Unreadable, _) => {}
                 _ => break,
             }
         }

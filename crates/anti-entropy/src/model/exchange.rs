@@ -10,7 +10,7 @@ use super::world::{Node, World, open_store};
 use crate::clock::Seed;
 use crate::replica::{Continuity, Replica};
 use crate::summary::{Difference, Fingerprint, TruncatedFingerprint, Width};
-use crate::sync::transfer::{BatchLimits, BatchPlan};
+use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::{Batch, BatchBase, Inventory};
 use crate::{KeyHash, KeyRange};
 
@@ -50,6 +50,7 @@ impl World {
             compared: [None, None],
             cuts: None,
             cursors: [Some(KeyHash::MIN); 2],
+            unreadable: [Unreadable::default(), Unreadable::default()],
             joined: Vec::new(),
             frozen: [None, None],
         });
@@ -67,6 +68,7 @@ impl World {
         node.bases.insert((session.id, 0), baseline.clone());
         session.lives[side] = Some(node.life);
         session.compared[side] = Some(baseline);
+        session.unreadable[side].before = node.replica.unreadable();
         session.cuts = match (session.cuts.take(), node.replica.cuts_if_full()) {
             (Some(theirs), Some(mine)) => Some(mine.into_iter().filter(|cut| theirs.contains(cut)).collect()),
             (theirs, mine) => theirs.or(mine),
@@ -151,6 +153,7 @@ impl World {
             inline: style.inline,
             cuts: session.cuts.as_deref(),
             limits,
+            unreadable: &session.unreadable[1 - sender],
         };
         let batch = if let Some(frozen) = &mut session.frozen[sender] {
             plan.differences = frozen.summary().diff_range(&theirs.summary, &range).collect();
@@ -201,6 +204,7 @@ impl World {
             inline: style.inline,
             cuts: session.cuts.as_deref(),
             limits: some_limits(style.whole, &mut self.random),
+            unreadable: &session.unreadable[1 - sender],
         };
         let mut batch = replica.make_batch(&plan)?;
         if answered.frozen.is_some() {
@@ -262,7 +266,7 @@ fn shortened(difference: &Difference) -> Difference {
 fn some_limits(whole: bool, random: &mut fastrand::Rng) -> BatchLimits {
     let max_entries = if whole || random.bool() { usize::MAX } else { random.usize(1..4) };
     let max_bytes = if whole || random.bool() { usize::MAX } else { random.usize(1..400) };
-    BatchLimits { max_entries, max_bytes }
+    BatchLimits { max_entries, max_bytes, ..BatchLimits::NONE }
 }
 
 /// A replica that stays what this one is now.

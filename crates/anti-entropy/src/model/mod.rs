@@ -26,6 +26,7 @@ mod world;
 
 use alloc::format;
 use alloc::string::String;
+use core::cell::Cell;
 use core::ops::Range;
 use std::{env, eprintln, time::Instant};
 
@@ -34,17 +35,32 @@ use self::odds::{Boost, Bug, Op};
 use crate::replica::{DecodeError, Digest, Encoded, Part, Replicated};
 use crate::sync::wire::Push;
 
+std::thread_local! {
+    /// Whether the replica that takes something in now reads values of the new release.
+    static READS_NEW: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Has a replica take something in, as its release reads it.
+fn reading<T>(new: bool, take_in: impl FnOnce() -> T) -> T {
+    let before = READS_NEW.replace(new);
+    let taken = take_in();
+    READS_NEW.set(before);
+    taken
+}
+
 /// A value that says which event wrote it, with a part that others have too.
 #[derive(Clone, Debug, PartialEq)]
 struct Item {
     key: u8,
     event: u8,
+    /// Whether only the new release can read it.
+    new: bool,
     part: Part,
 }
 
 impl Digest for Item {
     fn digest<H: digest::Update>(&self, hash: &mut H) {
-        hash.update(&[self.event]);
+        hash.update(&[self.event, self.new.into()]);
         hash.update(self.part.hash().as_bytes());
     }
 }
@@ -57,12 +73,16 @@ impl Replicated for Item {
     }
 
     fn encode(&self) -> Encoded {
-        Encoded { body: alloc::vec![self.event], parts: alloc::vec![self.part.clone()] }
+        let body = if self.new { alloc::vec![self.event, 1] } else { alloc::vec![self.event] };
+        Encoded { body, parts: alloc::vec![self.part.clone()] }
     }
 
     fn decode(key: &u8, encoded: &Encoded) -> Result<Self, DecodeError> {
         match (encoded.body.as_slice(), encoded.parts.as_slice()) {
-            ([event], [part]) => Ok(Self { key: *key, event: *event, part: part.clone() }),
+            ([event], [part]) => Ok(Self { key: *key, event: *event, new: false, part: part.clone() }),
+            ([event, 1], [part]) if READS_NEW.get() => {
+                Ok(Self { key: *key, event: *event, new: true, part: part.clone() })
+            }
             _ => Err(DecodeError::new("not an item")),
         }
     }
@@ -96,6 +116,9 @@ struct Stats {
     most_pieces: usize,
     cuts_for_good: u64,
     too_many_pieces: u64,
+    /// Keys that were left out since they could not be read, and the most at one replica in the end.
+    left_out: u64,
+    most_holes: usize,
 }
 
 impl Stats {
@@ -114,6 +137,8 @@ impl Stats {
         self.most_pieces = self.most_pieces.max(other.most_pieces);
         self.cuts_for_good += other.cuts_for_good;
         self.too_many_pieces += other.too_many_pieces;
+        self.left_out += other.left_out;
+        self.most_holes = self.most_holes.max(other.most_holes);
     }
 
     fn assert_that_much_happened(&self) {
@@ -185,6 +210,18 @@ fn the_rules_hold_where_stores_are_put_back_and_written_to() {
 fn cuts_that_stay_do_not_keep_full_contexts_apart() {
     let boost = Boost { max_pieces: Some(3), against_nothing: Some(0.0), ..Boost::NONE };
     run_clean("cuts_that_stay_do_not_keep_full_contexts_apart", 5_015_937..5_015_938, &boost);
+}
+
+/// Some replicas are of an older release, and cannot read what others write, until all are upgraded in the end.
+#[test]
+fn the_rules_hold_while_some_replicas_cannot_read_what_others_write() {
+    const USUAL: Range<u64> = 0..600;
+    let seeds = seeds(USUAL);
+    let boost = Boost { old_releases: 0.5, ..Boost::NONE };
+    let total = run_clean("the_rules_hold_while_some_replicas_cannot_read_what_others_write", seeds.clone(), &boost);
+    if seeds == USUAL {
+        assert!(total.left_out > 600 && total.most_holes > 3, "{total:?}");
+    }
 }
 
 fn run_clean(test: &str, seeds: Range<u64>, boost: &Boost) -> Stats {

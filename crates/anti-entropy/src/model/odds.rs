@@ -99,11 +99,20 @@ pub(super) struct Boost {
     pub(super) max_pieces: Option<usize>,
     /// How likely a batch is whole; drawn where nothing is said.
     pub(super) against_nothing: Option<f64>,
+    /// How likely a replica is of an older release, and cannot read some of what others write.
+    pub(super) old_releases: f64,
 }
 
 impl Boost {
-    pub(super) const NONE: Self =
-        Self { weights: &[], replicas: None, keys: None, pushes: false, max_pieces: None, against_nothing: None };
+    pub(super) const NONE: Self = Self {
+        weights: &[],
+        replicas: None,
+        keys: None,
+        pushes: false,
+        max_pieces: None,
+        against_nothing: None,
+        old_releases: 0.0,
+    };
 }
 
 /// What one run draws.
@@ -127,6 +136,7 @@ pub(super) struct Odds {
     pub(super) max_pieces: Option<usize>,
     /// How likely a batch is whole, and not relative to a snapshot.
     pub(super) against_nothing: f64,
+    pub(super) old_releases: f64,
 }
 
 impl Odds {
@@ -157,6 +167,7 @@ impl Odds {
             miss: if boost.pushes { 0.0 } else { one_of(random, &[0.0, 0.0, 0.1, 0.3]) },
             cut_at_pieces: random.f64() < 0.3,
             max_pieces: boost.max_pieces,
+            old_releases: boost.old_releases,
             against_nothing: boost.against_nothing.unwrap_or(one_of(of_bases, &[0.0, 0.0, 0.1, 0.3, 0.8])),
         }
     }

@@ -7,7 +7,7 @@ use super::ghost::{Events, Ghost, MAX_EVENTS, Violation};
 use super::odds::{Bug, Fault};
 use super::session::Message;
 use super::world::{Backup, Token, World, open};
-use super::{Item, PushMessage};
+use super::{Item, PushMessage, reading};
 use crate::clock::{Dot, Seed};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Continuity, Error, MemoryStore, Notice, Part, Transaction, Written};
@@ -17,7 +17,7 @@ impl World {
     pub(super) fn write(&mut self, at: usize, is_delete: bool) -> Result<(), Violation> {
         let key = self.some_key();
         let held = self.history.held(&self.nodes[at].replica, key)?;
-        let (now, item) = (self.now(at), self.item(key));
+        let (now, item) = (self.now(at), self.item(at, key));
         let replica = &mut self.nodes[at].replica;
         let written = match item {
             None => None,
@@ -35,7 +35,7 @@ impl World {
         self.random.shuffle(&mut keys);
         keys.truncate(self.random.usize(2..=3));
         for key in keys {
-            let Some(item) = self.item(key) else { continue };
+            let Some(item) = self.item(at, key) else { continue };
             transaction = if self.random.bool() { transaction.write(item) } else { transaction.delete(item.key) };
         }
         let now = self.now(at);
@@ -62,7 +62,7 @@ impl World {
             return Ok(());
         }
         let Token { key, seen, events } = tokens[self.random.usize(0..tokens.len())].clone();
-        let (now, item) = (self.now(at), self.item(key));
+        let (now, item) = (self.now(at), self.item(at, key));
         let Some(item) = item else { return Ok(()) };
         let replica = &mut self.nodes[at].replica;
         let result = if is_delete {
@@ -84,11 +84,17 @@ impl World {
     }
 
     /// The next value at a key, which says which event writes it; `None` once the key has had its fill of events.
-    fn item(&mut self, key: usize) -> Option<Item> {
+    fn item(&mut self, at: usize, key: usize) -> Option<Item> {
         let event = self.history.events_at(key);
         // Few parts, so that peers hold some already.
         let part = Part::from(alloc::vec![self.random.u8(0..3); 40]);
-        (event < MAX_EVENTS).then(|| Item { key: self.history.keys[key].0, event: event.try_into().unwrap(), part })
+        let new = self.odds.old_releases > 0.0 && !self.nodes[at].is_old && self.random_of_bases.f64() < 0.4;
+        (event < MAX_EVENTS).then(|| Item {
+            key: self.history.keys[key].0,
+            event: event.try_into().unwrap(),
+            new,
+            part,
+        })
     }
 
     fn held_everywhere(&self, at: usize) -> Result<Vec<Events>, Violation> {
@@ -117,7 +123,8 @@ impl World {
     pub(super) fn receive_push(&mut self, message: &PushMessage) -> Result<(), Violation> {
         let now = self.now(message.to);
         let node = &mut self.nodes[message.to];
-        let outcome = node.replica.receive_push(message.push.clone(), now)?;
+        let (replica, push) = (&mut node.replica, message.push.clone());
+        let outcome = reading(!node.is_old, || replica.receive_push(push, now))?;
         if let PushOutcome::Taken = outcome {
             node.ghost.known[message.key] |= 1 << message.event;
             self.stats.pushes_taken += 1;
@@ -146,6 +153,7 @@ impl World {
             Refusal::NotCertified => self.stats.uncertified += 1,
             Refusal::MissingContent => self.stats.content_missing += 1,
             Refusal::TooManyPieces { .. } if self.odds.max_pieces.is_some() => self.stats.too_many_pieces += 1,
+            Refusal::Unreadable(_) if self.odds.old_releases > 0.0 => {}
             // These are alarms that bugs set off; what they spoil is for the other checks to find.
             Refusal::UncoveredWrite(_) | Refusal::ClaimsMyWrites { .. } if self.bug != Bug::None => {}
             other => return Err(Violation::new("an honest peer is refused", format!("{other}"))),
@@ -159,6 +167,7 @@ impl World {
         while let Some(notice) = self.nodes[at].replica.poll_notice() {
             match notice {
                 Notice::Renamed { .. } if self.bug != Bug::None || self.unnoticed == Some(at) => self.stats.alarms += 1,
+                Notice::Unreadable { .. } | Notice::HoleFilled { .. } if self.odds.old_releases > 0.0 => {}
                 _ if self.bug != Bug::None => {}
                 // What others have under the names that were given up.
                 Notice::NameUsedTwice { .. } if self.rolled_back => {}
@@ -265,7 +274,7 @@ impl World {
             return Ok(());
         }
         let part = Part::from(alloc::vec![self.random_of_copies.u8(0..3); 40]);
-        let item = Item { key: self.history.keys[key].0, event: event.try_into().unwrap(), part };
+        let item = Item { key: self.history.keys[key].0, event: event.try_into().unwrap(), new: false, part };
         let held = self.history.held(&self.nodes[at].replica, key)?;
         let now = self.now(at);
         let replica = &mut self.nodes[at].replica;
@@ -283,7 +292,7 @@ impl World {
             let claimed = self.nodes[peer].replica.context().max_counter(self.nodes[at].replica.id());
             match self.nodes[at].replica.notice_claim(claimed) {
                 Ok(()) => {}
-                Err(NotTaken::Refused(_)) => self.settle_names(at)?,
+                Err(NotTaken::Refused(_) | NotTaken::Unreadable(_)) => self.settle_names(at)?,
                 Err(NotTaken::Failed(error)) => return Err(error.into()),
             }
         }
@@ -352,8 +361,16 @@ impl World {
         self.nodes[at].ghost = earlier;
     }
 
-    fn reopen(&mut self, at: usize, seed: Seed, continuity: Continuity, is_rolled_back: bool) -> Result<(), Violation> {
+    pub(super) fn reopen(
+        &mut self,
+        at: usize,
+        seed: Seed,
+        continuity: Continuity,
+        is_rolled_back: bool,
+    ) -> Result<(), Violation> {
+        let is_upgraded = self.nodes[at].is_old && self.random_of_bases.f64() < 0.2;
         let node = &mut self.nodes[at];
+        node.is_old &= !is_upgraded;
         let id = node.replica.id();
         node.replica = open(&node.disk, seed.clone(), continuity, self.odds.max_pieces)?;
         if node.replica.id() != id {

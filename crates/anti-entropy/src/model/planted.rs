@@ -42,8 +42,11 @@ const UNNOTICED_DELETES: Boost = Boost {
 const CRASHES: Boost = Boost { weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
 const WIPES: Boost = Boost { weights: &[(Op::Wipe, 3.0)], ..Boost::NONE };
 
+const OLD_RELEASES: Boost = Boost { old_releases: 0.5, ..Boost::NONE };
+const OLD_RELEASES_CRASH: Boost = Boost { old_releases: 0.8, weights: &[(Op::Crash, 4.0)], ..Boost::NONE };
+
 /// Every bug that there is to plant.
-const PLANTED: [Planted; 43] = [
+const PLANTED: [Planted; 48] = [
     core(Mutant::LiveOverwrittenInsteadOfJoined, 50, &Boost::NONE),
     core(Mutant::WholeClockJoinedOutsideTheRange, 50, &Boost::NONE),
     core(Mutant::PiecesNotSplit, 50, &Boost::NONE),
@@ -80,6 +83,11 @@ const PLANTED: [Planted; 43] = [
     core(Mutant::ContextForgets, 50, &Boost::NONE),
     core(Mutant::FingerprintBlindToVersions, 50, &Boost::NONE),
     core(Mutant::DigestBlindToDeletions, 50, &Boost::NONE),
+    core(Mutant::HoleCountsAsSeen, 100, &OLD_RELEASES),
+    core(Mutant::HolesAreNotToldToPeers, 100, &OLD_RELEASES),
+    core(Mutant::HolesAreNotStored, 100, &OLD_RELEASES_CRASH),
+    core(Mutant::HoleHeldByItsHashAlone, 100, &OLD_RELEASES),
+    core(Mutant::HoleDroppedSilently, 100, &OLD_RELEASES),
     driver(Fault::LateDurability, 200, &CRASHES),
     driver(Fault::WipedStoreKeepsItsId, 100, &WIPES),
     driver(Fault::RestoredStoreIsVouchedFor, 100, &RESTORES),

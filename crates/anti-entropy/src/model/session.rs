@@ -6,7 +6,7 @@ use super::ghost::Events;
 use super::{Item, PushMessage};
 use crate::clock::RangeClocks;
 use crate::replica::Replica;
-use crate::sync::transfer::{Baseline, Joined};
+use crate::sync::transfer::{Baseline, Joined, Unreadable};
 use crate::sync::wire::Batch;
 use crate::{KeyHash, KeyRange};
 
@@ -26,6 +26,8 @@ pub(super) struct Session {
     pub(super) cuts: Option<Vec<KeyHash>>,
     /// Where the next batch of each side starts.
     pub(super) cursors: [Option<KeyHash>; 2],
+    /// What each side could not read.
+    pub(super) unreadable: [Unreadable; 2],
     /// The batches that were taken in, for replies.
     pub(super) joined: Vec<JoinedBatch>,
     /// The sides at the comparison, for the fault that sends that.

@@ -14,7 +14,9 @@ use super::{Item, Stats};
 use crate::clock::{Context, Now, Seed};
 use crate::mutant::with;
 use crate::replica::{Continuity, LastWriterWins, Marker, MemoryStore, Opening, Replica, ReplicaConfig, Seen};
+use crate::sync::session::{SessionConfig, state_of};
 use crate::sync::transfer::Baseline;
+use crate::sync::wire::message::{Equality, State};
 
 /// A replica and what the model keeps beside it.
 pub(super) struct Node {
@@ -35,6 +37,8 @@ pub(super) struct Node {
     pub(super) seed: Seed,
     /// What its last closing in order returned; used up by the opening after it.
     pub(super) closed_with: Option<Marker>,
+    /// Whether it is of an older release, and cannot read values of the new one.
+    pub(super) is_old: bool,
     /// How far its wall clock is off.
     skew_ms: u64,
 }
@@ -139,7 +143,10 @@ impl World {
         let seed = self.fresh_seed();
         let replica = open(&disk, seed.clone(), Continuity::Unproven, self.odds.max_pieces)?;
         disk.sync();
+        let old_releases = self.odds.old_releases;
+        let is_old = old_releases > 0.0 && self.random_of_bases.f64() < old_releases;
         self.nodes.push(Node {
+            is_old,
             context: replica.context().clone(),
             disk,
             replica,
@@ -274,6 +281,17 @@ impl World {
         }
         self.messages.clear();
         self.forget_sessions();
+        self.synchronise_all(Self::difference_but_for_holes)?;
+        self.upgrade_all()?;
+        self.synchronise_all(Self::difference)?;
+        self.check_end()
+    }
+
+    /// Complete sessions between all, until no two differ.
+    fn synchronise_all(
+        &mut self,
+        difference: impl Fn(&mut Self, usize, usize) -> Option<&'static str>,
+    ) -> Result<(), Violation> {
         for _ in 0..2 * self.nodes.len() + 2 {
             for opener in 0..self.nodes.len() {
                 for answerer in 0..self.nodes.len() {
@@ -283,11 +301,52 @@ impl World {
                 }
             }
             self.forget_sessions();
-            if (1..self.nodes.len()).all(|other| self.difference(0, other).is_none()) {
+            if (1..self.nodes.len()).all(|other| difference(self, 0, other).is_none()) {
                 break;
             }
         }
-        self.check_end()
+        Ok(())
+    }
+
+    /// Replicas of an older release are equal to the others by now, but for what they cannot read. Then they are
+    /// upgraded.
+    fn upgrade_all(&mut self) -> Result<(), Violation> {
+        let old: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_old).collect();
+        let holes = self.nodes.iter().map(|node| node.replica.holes_len()).max();
+        self.stats.most_holes = holes.unwrap_or(0);
+        if !old.is_empty() {
+            for other in 1..self.nodes.len() {
+                if let Some(check) = self.difference_but_for_holes(0, other) {
+                    return Err(Violation::new(check, format!("replicas 0 and {other}, before all are upgraded")));
+                }
+            }
+        }
+        for at in old {
+            self.check_store(at)?;
+            self.nodes[at].is_old = false;
+            let seed = self.fresh_seed();
+            self.reopen(at, seed, Continuity::Vouched, false)?;
+            self.check(at)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn state(&mut self, at: usize) -> State {
+        state_of(&mut self.nodes[at].replica, &SessionConfig::default())
+    }
+
+    /// What two replicas differ in beside the keys at which they know of a hole.
+    fn difference_but_for_holes(&mut self, a: usize, b: usize) -> Option<&'static str> {
+        let [mine, theirs] = [a, b].map(|at| self.state(at));
+        let Some(Equality { keys, .. }) = mine.equality(&theirs) else { return Some("diverged beside holes") };
+        let [a, b] = [a, b].map(|at| &self.nodes[at]);
+        let differ = (0..self.history.keys.len()).filter(|key| a.ghost.known[*key] != b.ghost.known[*key]);
+        let differ: Vec<usize> = differ.collect();
+        let is_hole = |key: &usize| {
+            let hash = self.history.keys[*key].1;
+            a.replica.context().is_hole(hash) || b.replica.context().is_hole(hash)
+        };
+        if differ.iter().all(is_hole) && differ.len() as u64 <= keys { None } else { Some("diverged outside of holes") }
     }
 
     fn forget_sessions(&mut self) {

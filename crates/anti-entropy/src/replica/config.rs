@@ -35,6 +35,12 @@ pub struct ReplicaConfig {
     /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
     /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
+    /// The most keys at which this replica may lack what it could not take in from a peer, while it takes in everything
+    /// else: values of a newer release during an upgrade, and entries longer than a message may be. 128 by default, for
+    /// an upgrade that begins to use its new values before the last node has it; each takes some 110 bytes in a session
+    /// that finds differences. A batch that would leave one more is refused, as all were if this is 0. Peers' own may
+    /// add [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many.
+    pub max_holes: usize,
     /// How far a remote timestamp may be ahead of the local wall clock and still move the local hybrid clock. Five
     /// minutes by default, far more than synchronised clocks differ by. Versions with later timestamps are accepted all
     /// the same, since causality does not depend on clocks; the replica counts them.
@@ -73,8 +79,8 @@ impl ReplicaConfig {
         self.max_clock_replicas - self.max_clock_replicas * usize::from(self.reserved_clock_percent) / 100
     }
 
-    /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces) a context may have because of
-    /// peers' cuts.
+    /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces), and holes as
+    /// [`max_holes`](Self::max_holes), a context may have because of peers' cuts and holes.
     pub const PIECES_OF_PEERS: usize = 4;
 
     /// The most keys that are read for one batch which lists all entries of its sender in a range, because the batch
@@ -90,6 +96,7 @@ impl Default for ReplicaConfig {
             max_clock_replicas: 1024,
             reserved_clock_percent: 10,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
+            max_holes: 128,
             max_clock_skew: Duration::from_secs(300),
             writers: WriterPolicy::AllowAll,
             sketch: SketchConfig::default(),

@@ -28,6 +28,7 @@ mod config;
 mod encoding;
 mod error;
 mod format;
+mod holes;
 mod item;
 mod join;
 mod lives;
@@ -61,6 +62,8 @@ pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
 use format::FormatError;
+pub(crate) use holes::Filled;
+use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clock};
@@ -109,6 +112,8 @@ pub struct Replica<V: Replicated> {
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
+    /// What is known of the entries that this replica could not take in.
+    holes: Holes<V::Key>,
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
     life: Life,
@@ -178,6 +183,7 @@ impl<V: Replicated> Replica<V> {
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
+            holes: self.holes.clone(),
             confirmed: self.confirmed,
             life: self.life,
             lives: self.lives.clone(),
@@ -332,6 +338,7 @@ impl<V: Replicated> Replica<V> {
         self.context = staged.context;
         self.context_hash.take();
         self.tally.take();
+        self.forget_filled();
         Ok(())
     }
 
@@ -369,7 +376,9 @@ impl<V: Replicated> Replica<V> {
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {
-            commit.meta.insert(MetaSlot::Context, format::encode_context(&staged.context));
+            let context = format::encode_context(&staged.context);
+            plant!(let context = stored_context(context, &staged.context, format::encode_context));
+            commit.meta.insert(MetaSlot::Context, context);
         }
         commit
     }

@@ -47,6 +47,32 @@ pub enum Notice<K> {
         /// The hash of the key.
         key: KeyHash,
     },
+    /// A peer holds something at this key that this replica cannot decode, or that belongs to another key with the same
+    /// hash: a value of a newer release, usually. Everything else was joined. This replica holds what it held at the
+    /// key, and tells nobody that it has seen more; nothing is lost. It tries again when the peer's entry changes, and
+    /// when it is opened again. Upgrade it.
+    Unreadable {
+        /// The hash of the key.
+        hash: KeyHash,
+        /// The key, if it can be read.
+        key: Option<K>,
+    },
+    /// A peer holds an entry at this key that is longer than [`SessionConfig::max_message_bytes`] is here or there.
+    /// Everything else was joined. It is tried again when the smaller limit is raised. Raise it, or resolve the key's
+    /// versions where they are held.
+    ///
+    /// [`SessionConfig::max_message_bytes`]: crate::SessionConfig::max_message_bytes
+    TooLong {
+        /// The hash of the key.
+        hash: KeyHash,
+        /// The key, if this replica holds an earlier version at it.
+        key: Option<K>,
+    },
+    /// What was missing at this key, as [`Unreadable`](Self::Unreadable) or [`TooLong`](Self::TooLong) said, is here.
+    HoleFilled {
+        /// The hash of the key.
+        hash: KeyHash,
+    },
     /// A version's timestamp is too far ahead for the local clock to follow. The version was accepted all the same.
     ClockSkew(ClockSkew),
 }

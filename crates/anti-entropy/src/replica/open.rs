@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
 use super::format::{self, FormatError, Identity};
+use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
 use super::version::Record;
@@ -127,6 +128,7 @@ impl<V: Replicated> Replica<V> {
             conflicts,
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
+            holes: Holes::default(),
             config,
             max_entry_bytes: None,
             // What was made before this opening is in the store that was opened, whichever that is: it has these names

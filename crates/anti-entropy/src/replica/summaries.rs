@@ -7,7 +7,7 @@ use crate::summary::sketch::Encoder;
 
 impl<V: Replicated> Replica<V> {
     /// Has the summary follow a change at a key: `after` is what is held there now.
-    pub(super) fn summarise(&mut self, key: KeyHash, after: Option<Fingerprint>) {
+    pub(crate) fn summarise(&mut self, key: KeyHash, after: Option<Fingerprint>) {
         // So many entries a change are enough for new cells to be there before the store has doubled again.
         const GROWN_AT_A_TIME: usize = 16;
         plant!(summarise(after));

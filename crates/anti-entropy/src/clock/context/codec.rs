@@ -1,4 +1,5 @@
-//! The encoding of a context on disk: the own id and counter, the first clock, and how the others differ from it.
+//! The encoding of a context on disk: the own id and counter, the first clock, and how the others differ from it. A hole is
+//! written as a piece, and is recognised when it is read.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,7 +15,8 @@ use super::Piece;
 /// For the replica's own store. Peers are sent [`RangeClocks`](crate::clock::RangeClocks).
 impl Serialize for Context {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (first, rest) = self.pieces.split_first().ok_or_else(|| serde::ser::Error::custom("no piece"))?;
+        let pieces = self.unfolded();
+        let (first, rest) = pieces.split_first().ok_or_else(|| serde::ser::Error::custom("no piece"))?;
         let sparse = SparseRef::new(&first.clock, rest.iter().map(|piece| (piece.start, &*piece.clock)));
         (self.own, self.counter, sparse).serialize(serializer)
     }
@@ -35,7 +37,10 @@ impl<'de> Deserialize<'de> for Context {
             return Err(de::Error::custom("pieces must ascend and differ from their neighbours"));
         }
         let piece = |(start, clock): (KeyHash, VectorClock)| Piece { start, clock: Arc::new(clock) };
-        Ok(Self { own, counter, pieces: pieces.into_iter().map(piece).collect::<Vec<_>>() })
+        let pieces = pieces.into_iter().map(piece).collect::<Vec<_>>();
+        let mut context = Self { own, counter, pieces, holes: Vec::new() };
+        context.fold();
+        Ok(context)
     }
 }
 

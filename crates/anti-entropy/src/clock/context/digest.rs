@@ -56,12 +56,14 @@ impl Context {
     /// SHA-256 over: the 20 bytes `anti-entropy context`; the number of pieces, in 4 bytes; for each piece its start, in
     /// 16 bytes, the number of its counters, in 4 bytes, and for each counter above zero, in ascending order of the ids,
     /// the id, in 16 bytes, and the counter, in 8 bytes. Numbers are written most significant byte first. The own counter
-    /// is in every piece, and pieces that are equal to their predecessor are merged into it. Linear in the counters.
+    /// is in every piece, and pieces that are equal to their predecessor are merged into it. A hole is a piece. Linear in
+    /// the counters.
     pub fn hash(&self) -> ContextHash {
         let mut hash = Sha256::new();
         hash.update(TAG);
-        hash.update(count(self.pieces.len()));
-        for piece in &self.pieces {
+        let pieces = self.unfolded();
+        hash.update(count(pieces.len()));
+        for piece in pieces.iter() {
             hash.update(piece.start.as_bytes());
             self.hash_clock(&mut hash, &piece.clock);
         }

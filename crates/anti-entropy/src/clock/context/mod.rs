@@ -1,5 +1,6 @@
 mod codec;
 mod digest;
+mod holes;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken
 use crate::{KeyHash, KeyRange};
 
 pub use digest::ContextHash;
+pub(crate) use holes::Fill;
 pub(crate) use tally::Tally;
 
 /// The writes that a replica has seen: a [`VectorClock`] for each range of key hashes.
@@ -20,6 +22,9 @@ pub(crate) use tally::Tally;
 /// arrived, more has been seen than in the rest. A context only ever grows. Neighbouring pieces are merged if their
 /// clocks are *equal*, and only then. The maximum of two unequal clocks would claim writes that have not been seen,
 /// which then count as deleted. Their minimum would forget deletes, and deleted values would come back.
+///
+/// A *hole* is a single key hash at which less has been seen than in the piece around it: what a peer holds at that key
+/// could not be taken in, and everything else was. Holes are kept beside the pieces, and do not count as such.
 ///
 /// The replica's own counter is kept once, outside the pieces, since a replica has seen all its own writes at every
 /// key. So an own write changes no piece. No piece names the own id.
@@ -55,6 +60,9 @@ pub struct Context {
     counter: u64,
     /// Ascending, the first at the lowest hash, neighbours unequal, without the own id.
     pieces: Vec<Piece>,
+    /// Ascending. Each is a piece of its own for a single hash, with less in its clock than the piece before it has, or
+    /// else the one behind it.
+    holes: Vec<Piece>,
 }
 
 /// What has been seen from `start` to where the next piece starts.
@@ -67,7 +75,7 @@ struct Piece {
 impl Context {
     /// The context of a new replica, which has neither made nor seen any write.
     pub fn new(own: ReplicaId) -> Self {
-        Self { own, counter: 0, pieces: vec![Piece { start: KeyHash::MIN, clock: Arc::default() }] }
+        Self { own, counter: 0, pieces: vec![Piece { start: KeyHash::MIN, clock: Arc::default() }], holes: Vec::new() }
     }
 
     /// The id under which this replica writes.
@@ -97,7 +105,7 @@ impl Context {
 
     /// The highest counter of `replica` that has been seen at this hash, or 0. Logarithmic.
     pub fn counter(&self, at: KeyHash, replica: ReplicaId) -> u64 {
-        if replica == self.own { self.counter } else { self.pieces[self.holding(at)].clock.get(replica) }
+        if replica == self.own { self.counter } else { self.piece_at(at).clock.get(replica) }
     }
 
     /// Whether `dot` is exactly the next one of its writer at the key with this hash, as a pushed write must be.
@@ -121,24 +129,25 @@ impl Context {
 
     /// The clock at this hash, with the own counter. Copies a clock.
     pub fn clock_at(&self, at: KeyHash) -> VectorClock {
-        self.with_own(&self.pieces[self.holding(at)].clock)
+        self.with_own(&self.piece_at(at).clock)
     }
 
-    /// The clock of all keys, with the own counter, if there is a single piece. Copies a clock.
+    /// The clock of all keys, with the own counter, if there is a single piece and no hole. Copies a clock.
     pub fn whole_clock(&self) -> Option<VectorClock> {
         match self.pieces.as_slice() {
-            [piece] => Some(self.with_own(&piece.clock)),
+            [piece] if self.holes.is_empty() => Some(self.with_own(&piece.clock)),
             _ => None,
         }
     }
 
-    /// The clocks of `range`, with the own counter, as a batch of this range has them.
+    /// The clocks of `range`, with the own counter, as a batch of this range has them. Each hole is a piece there.
     ///
     /// Copies the clock of each piece inside the range.
     pub fn pieces(&self, range: &KeyRange) -> RangeClocks {
-        let (first, end) = (self.holding(range.lo()), self.starting_from(range.hi()));
-        let mut pieces = vec![(range.lo(), self.with_own(&self.pieces[first].clock))];
-        let further = self.pieces.iter().take(end).skip(first + 1);
+        let all = self.unfolded();
+        let (first, end) = (holding(&all, range.lo()), starting_from(&all, range.hi()));
+        let mut pieces = vec![(range.lo(), self.with_own(&all[first].clock))];
+        let further = all.iter().take(end).skip(first + 1);
         pieces.extend(further.map(|piece| (piece.start, self.with_own(&piece.clock))));
         RangeClocks::from_valid(*range, pieces)
     }
@@ -150,16 +159,18 @@ impl Context {
     /// must have [renamed](Self::rename) this replica before. Linear in the counters of the pieces inside the range,
     /// and in the number of pieces.
     pub fn join_range(&mut self, range: &KeyRange, clock: &VectorClock) {
+        self.unfold();
         self.raise_range(range, clock);
-        self.coalesce();
+        self.fold();
     }
 
     /// Covers what a peer has seen in a range: each clock inside its piece, as [`join_range`](Self::join_range) does.
     pub fn join(&mut self, clocks: &RangeClocks) {
+        self.unfold();
         for (range, clock) in clocks.iter() {
             self.raise_range(&range, clock);
         }
-        self.coalesce();
+        self.fold();
     }
 
     /// Covers a pushed write or delete at the key with this hash, if it [is the next one](Self::is_next) of its writer
@@ -188,12 +199,13 @@ impl Context {
         if dot.replica == self.own || !self.is_next(at, dot) {
             return false;
         }
+        self.unfold();
         for piece in &mut self.pieces {
             if piece.clock.get(dot.replica) == dot.counter - 1 {
                 Arc::make_mut(&mut piece.clock).observe(dot);
             }
         }
-        self.coalesce();
+        self.fold();
         true
     }
 
@@ -214,7 +226,7 @@ impl Context {
         // The old id is in no piece, so this makes no unequal neighbours equal.
         let kept = kept.min(self.counter);
         if kept > 0 {
-            for piece in &mut self.pieces {
+            for piece in self.pieces.iter_mut().chain(&mut self.holes) {
                 Arc::make_mut(&mut piece.clock).set(self.own, kept);
             }
         }
@@ -240,7 +252,7 @@ impl Context {
         others + usize::from(has_own)
     }
 
-    /// The number of pieces, at least one.
+    /// The number of pieces, at least one. Holes are not counted.
     pub fn pieces_len(&self) -> usize {
         self.pieces.len()
     }
@@ -287,8 +299,9 @@ impl Context {
     ///
     /// Linear in the number of pieces of both, times the number of replicas.
     pub fn includes(&self, other: &Self) -> bool {
-        let starts = self.pieces.iter().chain(&other.pieces).map(|piece| piece.start);
-        starts.into_iter().all(|at| self.clock_at(at).includes(&other.clock_at(at)))
+        let (mine, theirs) = (self.unfolded(), other.unfolded());
+        let mut starts = mine.iter().chain(theirs.iter()).map(|piece| piece.start);
+        starts.all(|at| self.clock_at(at).includes(&other.clock_at(at)))
     }
 
     /// Raises the pieces inside `range`, cutting those that reach out of it. May leave equal neighbours.
@@ -299,7 +312,7 @@ impl Context {
         }
         let mut seen = clock.clone();
         seen.set(self.own, 0);
-        let (first, end) = (self.holding(range.lo()), self.starting_from(range.hi()));
+        let (first, end) = (holding(&self.pieces, range.lo()), starting_from(&self.pieces, range.hi()));
         if self.pieces[first..end].iter().all(|piece| piece.clock.includes(&seen)) {
             return;
         }
@@ -312,7 +325,7 @@ impl Context {
 
     /// Makes a piece start at `at`, and returns its index.
     fn cut(&mut self, at: KeyHash) -> usize {
-        let holding = self.holding(at);
+        let holding = holding(&self.pieces, at);
         if self.pieces[holding].start == at {
             return holding;
         }
@@ -329,16 +342,6 @@ impl Context {
         });
     }
 
-    /// The index of the piece that holds `at`: there is one, since the first starts at the lowest hash.
-    fn holding(&self, at: KeyHash) -> usize {
-        self.pieces.partition_point(|piece| piece.start <= at).saturating_sub(1)
-    }
-
-    /// The index of the first piece that starts at `end` or behind it; `None` is the top.
-    fn starting_from(&self, end: Option<KeyHash>) -> usize {
-        end.map_or(self.pieces.len(), |end| self.pieces.partition_point(|piece| piece.start < end))
-    }
-
     fn is_start(&self, at: KeyHash) -> bool {
         self.pieces.binary_search_by_key(&at, |piece| piece.start).is_ok()
     }
@@ -348,6 +351,16 @@ impl Context {
         clock.set(self.own, self.counter);
         clock
     }
+}
+
+/// The index of the piece that holds `at`: there is one, since the first starts at the lowest hash.
+fn holding(pieces: &[Piece], at: KeyHash) -> usize {
+    pieces.partition_point(|piece| piece.start <= at).saturating_sub(1)
+}
+
+/// The index of the first piece that starts at `end` or behind it; `None` is the top.
+fn starting_from(pieces: &[Piece], end: Option<KeyHash>) -> usize {
+    end.map_or(pieces.len(), |end| pieces.partition_point(|piece| piece.start < end))
 }
 
 impl Piece {

@@ -352,3 +352,125 @@ proptest! {
         prop_assert_eq!(a.hash(), b.hash());
     }
 }
+
+/// The context around a hole: 9 of replica 2 has been seen everywhere, and 4 of it at one hash.
+fn with_hole(hole: u128) -> Context {
+    let mut context = Context::new(id(1));
+    context.join_range(&KeyRange::ALL, &clock(&[(2, 4)]));
+    let below = KeyRange::new(KeyHash::MIN, Some(at(hole)));
+    let above = hole.checked_add(1).and_then(|next| KeyRange::new(at(next), None));
+    for rest in [below, above].into_iter().flatten() {
+        context.join_range(&rest, &clock(&[(2, 9)]));
+    }
+    context
+}
+
+#[test]
+fn a_hole_is_no_piece_and_has_the_clock_from_before() {
+    for hole in [0, 7, u128::MAX] {
+        let context = with_hole(hole);
+        assert_eq!((context.pieces_len(), context.holes().collect::<Vec<_>>()), (1, vec![at(hole)]));
+        assert!(context.is_hole(at(hole)) && !context.is_hole(at(8)));
+        assert_eq!((context.counter(at(hole), id(2)), context.counter(at(8), id(2))), (4, 9));
+        assert_eq!((context.max_counter(id(2)), context.whole_clock()), (9, None));
+        assert_eq!(context.cuts().len(), 0);
+    }
+}
+
+#[test]
+fn a_hole_is_a_piece_of_what_is_sent_hashed_and_stored() {
+    let context = with_hole(7);
+    let sent = context.pieces(&KeyRange::ALL);
+    let starts: Vec<u128> = sent.iter().map(|(piece, _)| piece.lo().to_u128()).collect();
+    assert_eq!(starts, [0, 7, 8]);
+    assert_eq!(sent.clock_at(at(7)), Some(&clock(&[(2, 4)])));
+    let whole = context.fill(at(7), &clock(&[(2, 9)]));
+    assert_eq!(context.with_filled(|_| Some(&whole)).whole_clock(), Some(clock(&[(2, 9)])));
+    assert_ne!(context.hash(), with_hole(6).hash());
+    assert_ne!(context.hash(), context.with_filled(|_| Some(&whole)).hash());
+    let stored = postcard::to_allocvec(&context).unwrap();
+    assert_eq!(postcard::from_bytes::<Context>(&stored).unwrap(), context);
+    let mut peer = Context::new(id(3));
+    peer.join(&sent);
+    assert_eq!((peer.pieces_len(), peer.holes_len()), (1, 1), "it is no cut for those who receive it either");
+}
+
+#[test]
+fn a_hole_is_gone_when_what_was_missing_has_been_seen() {
+    let mut context = with_hole(7);
+    assert!(context.raise(at(7), dot(2, 5)), "the next of its writer at the hole");
+    assert_eq!((context.counter(at(7), id(2)), context.holes_len()), (5, 1));
+    context.join_range(&range(0, 100), &clock(&[(2, 9)]));
+    assert_eq!((context.holes_len(), context.pieces_len(), context.counter(at(7), id(2))), (0, 1, 9));
+}
+
+#[test]
+fn pushes_elsewhere_raise_no_hole_that_lacks_more() {
+    let mut context = with_hole(7);
+    assert!(context.raise(at(50), dot(2, 10)));
+    assert_eq!((context.counter(at(7), id(2)), context.counter(at(8), id(2))), (4, 10));
+    assert!(context.raise(at(50), dot(3, 1)));
+    assert_eq!(context.counter(at(7), id(3)), 1, "it lacked just this one, whose key lies elsewhere");
+    context.rename(id(9)).unwrap();
+    assert_eq!((context.holes_len(), context.counter(at(7), id(2))), (1, 4));
+}
+
+#[test]
+fn a_hole_is_filled_as_it_is_at_the_peer_which_may_have_one_too() {
+    // Counter 9 of replica 2 is nowhere to be had at the hash of the hole.
+    let context = with_hole(7);
+    let partly = context.fill(at(7), &clock(&[(2, 6), (3, 1)]));
+    assert_eq!(context.with_filled(|_| Some(&partly)).clock_at(at(7)), clock(&[(2, 6), (3, 1)]));
+    // Between two pieces it depends on whose the hash is at the peer.
+    let mut context = with_hole(7);
+    context.join_range(&KeyRange::new(at(8), None).unwrap(), &clock(&[(3, 5)]));
+    for (filled, cut) in [(clock(&[(2, 9)]), 8), (clock(&[(2, 9), (3, 5)]), 7)] {
+        let fill = context.fill(at(7), &filled);
+        assert_eq!(cuts(&context.with_filled(|_| Some(&fill))), [cut]);
+    }
+}
+
+#[test]
+fn more_at_a_single_hash_than_around_it_is_a_piece() {
+    let mut context = Context::new(id(1));
+    context.join_range(&range(7, 8), &clock(&[(2, 3)]));
+    assert_eq!((context.pieces_len(), context.holes_len()), (3, 0));
+}
+
+/// What a context means: the clock at each of a few hashes.
+type Meaning = alloc::collections::BTreeMap<u128, VectorClock>;
+
+proptest! {
+    /// Single hashes, neighbouring ones too, are joined and left out; the context stays what joining each hash makes.
+    #[test]
+    fn holes_mean_what_pieces_mean(
+        joins in vec_of((0u128..12, 1u128..12, 2u128..4, 1u64..4), 1..12),
+        base in 0u128..3,
+    ) {
+        // At the bottom, in the middle, and with the highest hash as the last.
+        let base = [0, 1 << 90, u128::MAX - 11][base as usize];
+        let mut context = Context::new(id(1));
+        let mut meaning: Meaning = (0..12).map(|place| (place, VectorClock::new())).collect();
+        for (lo, len, replica, counter) in joins {
+            let hi = lo + if len > 6 { 1 } else { len };
+            let end = base.checked_add(hi).map(at);
+            let joined = clock(&[(replica, counter)]);
+            context.join_range(&KeyRange::new(at(base + lo), end).unwrap(), &joined);
+            meaning.range_mut(lo..hi).for_each(|(_, clock)| clock.join(&joined));
+            for (place, clock) in &meaning {
+                prop_assert_eq!(&context.clock_at(at(base + place)), clock);
+            }
+            let clocks = context.pieces(&KeyRange::ALL);
+            let merged = clocks.iter().map(|(_, clock)| clock).collect::<Vec<_>>();
+            prop_assert!(merged.windows(2).all(|pair| pair[0] != pair[1]));
+            let stored = postcard::to_allocvec(&context).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<Context>(&stored).unwrap(), &context);
+            // One form for each meaning, however it came about.
+            let mut peer = Context::new(id(1));
+            peer.join(&clocks);
+            prop_assert_eq!(&peer, &context);
+            prop_assert!(context.includes(&peer) && peer.includes(&context));
+            prop_assert_eq!(peer.hash(), context.hash());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::replica::ReplicaStats;
 type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
 
 /// The number of counters.
-pub(super) const LEN: usize = 33;
+pub(super) const LEN: usize = 34;
 
 /// All of them, always in the same order.
 pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u64) -> [Count; LEN] {
@@ -23,6 +23,7 @@ pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u
         (names::SESSIONS_STARTED, Some(("by", "opened")), engine.sessions_opened),
         (names::SESSIONS_STARTED, Some(("by", "accepted")), engine.sessions_accepted),
         (names::SESSIONS_ENDED, Some(("outcome", "converged")), engine.converged),
+        (names::SESSIONS_ENDED, Some(("outcome", "converged_except")), engine.converged_except),
         (names::SESSIONS_ENDED, Some(("outcome", "progress")), engine.progressed),
         (names::SESSIONS_ENDED, Some(("outcome", "partial")), engine.partial),
         (names::SESSIONS_ENDED, Some(("outcome", "refused")), engine.refused),

@@ -55,6 +55,7 @@ metrics! {
         "events dropped, and so missing in what is counted from events";
     ENTRIES = Gauge "anti_entropy_entries" Count "keys that hold something";
     CONFLICTS = Gauge "anti_entropy_conflicts" Count "keys that hold concurrent versions";
+    HOLES = Gauge "anti_entropy_holes" Count "keys at which something could not be taken in";
     CLOCK_REPLICAS = Gauge "anti_entropy_clock_replicas" Count "replica ids in the clock";
     SESSIONS = Gauge "anti_entropy_open_sessions" Count "sessions open";
     OLDEST_SESSION = Gauge "anti_entropy_oldest_session_seconds" Seconds

@@ -133,6 +133,7 @@ impl Metrics {
     fn publish_state(&self, status: &Status) {
         self.set(names::ENTRIES, &[], status.entries as f64);
         self.set(names::CONFLICTS, &[], number(status.conflicts));
+        self.set(names::HOLES, &[], number(status.holes));
         self.set(names::SESSIONS, &[], number(status.sessions));
         self.set(names::LAST_JOINED, &[], since(status.last_joined));
         self.set(names::PEERS, &[], number(status.peers.len()));
@@ -190,6 +191,7 @@ impl Drop for Metrics {
         for name in [
             names::ENTRIES,
             names::CONFLICTS,
+            names::HOLES,
             names::CLOCK_REPLICAS,
             names::SESSIONS,
             names::LAST_JOINED,

@@ -25,7 +25,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
 /// The reason for which a session failed; `None` if it did not.
 pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Converged | Outcome::Progress => None,
+        Outcome::Converged | Outcome::ConvergedExcept { .. } | Outcome::Progress => None,
         Outcome::Partial(reason) => Some(match reason {
             PartialReason::TimedOut => "timed_out",
             PartialReason::Busy => "busy",
@@ -60,6 +60,8 @@ pub(super) const REJECTIONS: &[&str] = &[
     "too_many_unlisted",
     "equal_clocks_differ",
     "claims_my_writes",
+    "unreadable",
+    "too_many_holes",
 ];
 
 /// The reason for which a push or a session was refused.
@@ -75,6 +77,8 @@ pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
         Refusal::IdInUse => "id_in_use",
         Refusal::ClaimsMyWrites { .. } => "claims_my_writes",
+        Refusal::Unreadable(_) => "unreadable",
+        Refusal::TooManyHoles { .. } => "too_many_holes",
         Refusal::Malformed(_) => "malformed",
         // A session or a frame was refused, and not what it brought.
         _ => return None,

@@ -6,10 +6,10 @@ use super::Engine;
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::announcement::{Announced, StateDigest};
-use crate::replica::Replicated;
+use crate::replica::{Filled, Replicated};
 
 impl<V: Replicated> Engine<V> {
-    /// The digest of this replica's state, to be announced to peers.
+    /// The digest of this replica's state, to be announced to peers. Holes count as filled.
     ///
     /// ```
     /// # use anti_entropy::clock::{Now, Seed};
@@ -33,12 +33,16 @@ impl<V: Replicated> Engine<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn announcement(&mut self) -> StateDigest {
+        let (root, context) = match self.filled() {
+            Some(filled) => (filled.root, filled.context),
+            None => (self.replica.root(), self.replica.context_hash()),
+        };
         let held = Sha256::new()
             .chain_update(b"anti-entropy state")
             .chain_update(self.config.session.schema_id.to_be_bytes())
-            .chain_update(self.replica.root().as_bytes());
+            .chain_update(root.as_bytes());
         plant!(announcement(&held));
-        StateDigest::from_bytes(held.chain_update(self.replica.context_hash().to_bytes()).finalize().into())
+        StateDigest::from_bytes(held.chain_update(context.to_bytes()).finalize().into())
     }
 
     /// Handles what a peer announces. If the peer holds something else, a session with it is started; if it holds the
@@ -49,7 +53,7 @@ impl<V: Replicated> Engine<V> {
     /// [`announcement_pause`](crate::GossipConfig::announcement_pause), and none during a back-off.
     pub fn handle_announcement(&mut self, from: &PeerId, theirs: StateDigest, now: Now) -> Announced {
         let is_equal = theirs == self.announcement();
-        let root = self.replica.root();
+        let root = self.filled().is_none().then(|| self.replica.root());
         let Some(peer) = self.peers.get_mut(from) else { return Announced::UnknownPeer };
         if is_equal {
             peer.announced_equal(theirs, root, now.elapsed);
@@ -57,6 +61,12 @@ impl<V: Replicated> Engine<V> {
         }
         peer.announced_difference(theirs, now.elapsed);
         self.handle_difference(from, now)
+    }
+
+    /// What is announced instead of the state itself, since the peers that differ from it at holes alone have nothing to
+    /// say. Whether a peer can send by now what was too long for it, only a session tells.
+    fn filled(&mut self) -> Option<Filled> {
+        self.replica.filled(self.config.session.max_message_bytes).filter(|filled| filled.peer_limit.is_none())
     }
 
     /// Handles the news that a peer holds something else, from whatever source, as

@@ -241,6 +241,9 @@ impl<V: Replicated> Engine<V> {
             self.update_peer(&peer, &EndedSession { finished: &finished, opened_at, jitter }, now);
             match (&finished.outcome, finished.root) {
                 (Outcome::Converged, Some(root)) => self.events.push(Event::Converged { peer: peer.clone(), root }),
+                (Outcome::ConvergedExcept { keys }, _) => {
+                    self.events.push(Event::ConvergedExcept { peer: peer.clone(), keys: *keys });
+                }
                 (Outcome::Refused(reason), _) => {
                     self.events.push(Event::Refused { peer: peer.clone(), reason: reason.clone() });
                 }

@@ -21,6 +21,8 @@ pub struct Status {
     pub entries: u64,
     /// How many of them hold concurrent versions.
     pub conflicts: usize,
+    /// At how many keys this replica lacks what it could not take in; see [`Replica::holes`](crate::Replica::holes).
+    pub holes: usize,
     /// How many sessions are open.
     pub sessions: usize,
     /// How long ago a session or a push last changed something here; `None` if neither has since the engine was made.
@@ -40,6 +42,7 @@ impl<V: Replicated> Engine<V> {
             root: self.replica.root(),
             entries: self.replica.len(),
             conflicts: self.replica.conflicts(),
+            holes: self.replica.holes_len(),
             sessions: self.sessions.iter().filter(|conversation| conversation.is_open()).count(),
             last_joined: self.last_joined.map(|at| now.elapsed.saturating_sub(at)),
             peers: self.peers.iter().map(|(id, peer)| peer.status(id, now.elapsed)).collect(),

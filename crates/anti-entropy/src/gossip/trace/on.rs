@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use tracing::field::Empty;
-use tracing::{Span, debug, debug_span, error, warn};
+use tracing::{Span, debug, debug_span, error, info, warn};
 
 use super::rate::{LineRate, Verdict, reason_of};
 use crate::PeerId;
@@ -49,7 +49,7 @@ impl SessionSpan {
         match &finished.outcome {
             Outcome::Partial(reason) => _ = self.0.record("reason", tracing::field::display(reason)),
             Outcome::Refused(reason) => _ = self.0.record("reason", tracing::field::display(reason)),
-            Outcome::Converged | Outcome::Progress => {}
+            Outcome::Converged | Outcome::ConvergedExcept { .. } | Outcome::Progress => {}
         }
         self.0.record("changed", finished.stats.changed);
         self.0.record("bytes_sent", finished.stats.bytes_sent);
@@ -96,7 +96,11 @@ pub(super) fn report<K>(event: &Event<K>) {
         }
         Event::StoreFailed { message } => error!(target: "anti_entropy", message),
         Event::Notice(notice) => report_notice(notice),
-        Event::Converged { .. } | Event::Diverged { .. } | Event::SessionEnded { .. } | Event::Missed(_) => {}
+        Event::Converged { .. }
+        | Event::ConvergedExcept { .. }
+        | Event::Diverged { .. }
+        | Event::SessionEnded { .. }
+        | Event::Missed(_) => {}
     }
 }
 
@@ -115,6 +119,15 @@ fn report_notice<K>(notice: &Notice<K>) {
         }
         Notice::HistoriesDiffer { key } => {
             warn!(target: "anti_entropy", %key, "a peer has seen the same and holds something else; audit both");
+        }
+        Notice::Unreadable { hash, .. } => {
+            warn!(target: "anti_entropy", key = %hash, "a peer's entry cannot be read here, and was left out; upgrade");
+        }
+        Notice::TooLong { hash, .. } => {
+            warn!(target: "anti_entropy", key = %hash, "a peer's entry is longer than max_message_bytes, and was left out");
+        }
+        Notice::HoleFilled { hash } => {
+            info!(target: "anti_entropy", key = %hash, "what had been left out is here");
         }
         Notice::ClockSkew(skew) => warn!(target: "anti_entropy", %skew, "a timestamp is too far ahead"),
     }

@@ -72,6 +72,9 @@ fn kind_of<K>(notice: &Notice<K>) -> &'static str {
         Notice::ContentClash { .. } => "content clash",
         Notice::HistoriesDiffer { .. } => "histories differ",
         Notice::ClockSkew(_) => "clock skew",
+        Notice::Unreadable { .. } => "unreadable",
+        Notice::TooLong { .. } => "too long",
+        Notice::HoleFilled { .. } => "hole filled",
     }
 }
 
@@ -84,6 +87,10 @@ pub(super) fn reason_of<K>(event: &Event<K>) -> Option<Reason> {
         Event::FrameRefused { error, .. } => of("frame refused", error),
         Event::StoreFailed { .. } => Some(("store failed", None)),
         Event::Notice(notice) => Some((kind_of(notice), None)),
-        Event::Converged { .. } | Event::Diverged { .. } | Event::SessionEnded { .. } | Event::Missed(_) => None,
+        Event::Converged { .. }
+        | Event::ConvergedExcept { .. }
+        | Event::Diverged { .. }
+        | Event::SessionEnded { .. }
+        | Event::Missed(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::mutant::{Mutant, with};
 use crate::refusal::Refusal;
 use crate::replica::tests::disk::Disk;
 use crate::replica::*;
-use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome};
+use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome, Unreadable};
 use crate::sync::wire::{BatchBase, Inventory, Push};
 
 type Item = Keyed<String, Vec<u8>>;
@@ -126,7 +126,8 @@ fn three_nodes_and_1023_crash_restarts_with_a_write_after_each() {
         seen: None,
         inline: true,
         cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
     };
     let batch = peers[1].make_batch(&everything).unwrap();
     let base = reader.baseline();
@@ -266,7 +267,7 @@ fn forged_pushes_are_refused_and_change_nothing() {
     };
     let dot = |replica, counter| Dot { replica, counter };
     let other_hash = Refusal::Malformed("a key has another hash than is said");
-    let no_value = Refusal::Malformed("a value does not decode, or not to a value of its key");
+    let no_value = Refusal::Unreadable(honest.key);
     for (what, push, outcome) in [
         (
             "another place",

@@ -1,21 +1,24 @@
 //! The side that answers: it answers from a snapshot, takes in batches, and sends its own in return.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, compare_states, joint_cuts, limits, state_of};
-use super::{Outcome, PartialReason, SessionStats, Step, Turn};
+use super::limits::{
+    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
+    state_of, takes_of,
+};
+use super::{Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{OwnCells, first_cells, holds_little, max_sketch_cells};
-use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined};
+use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined, Unreadable};
 use crate::sync::wire::message::{
-    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
+    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Takes, Verdict,
 };
 use crate::sync::wire::{Batch, BatchBase, Inventory};
 use crate::{KeyHash, KeyRange};
@@ -55,6 +58,10 @@ struct Answering {
     cuts: Option<Vec<KeyHash>>,
     /// The last batch that was taken in.
     joined: Option<JoinedBatch>,
+    /// What the opener takes in.
+    takes: Takes,
+    /// What the opener could not read.
+    unreadable: Unreadable,
     transfer: Transfer,
     /// How many differences are looked up for the next batch: about twice as many as the last one had room for.
     look_ahead: usize,
@@ -139,13 +146,14 @@ impl Answerer {
             Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
             Stage::Answering(_) | Stage::Closed { .. } => return Ok(out_of_turn()),
         };
-        let state = state_of(turn.replica);
-        let is_equal = state == open.state;
-        plant!(let is_equal = is_equal(is_equal, state.root, open.state.root));
-        if is_equal {
+        let state = state_of(turn.replica, turn.config);
+        let equality = if can_send_more(&open.state, turn.config) { None } else { state.equality(&open.state) };
+        plant!(let equality = equality(equality, state.seen.root, open.state.seen.root));
+        if let Some(equality) = equality {
             turn.replica.confirm_all();
-            self.stage = Stage::Closed { certified: Some(state.root) };
-            return Ok(Step::send_and_end(Reply::Equal, Outcome::Converged));
+            let (outcome, certified) = outcome_of(equality);
+            self.stage = Stage::Closed { certified };
+            return Ok(Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome));
         }
         // A copy of this replica, which has written something else since. One of the two has to give way.
         let is_clone = open.own == turn.replica.id().first_eight();
@@ -166,25 +174,28 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
-        if let Err(refused) = turn.replica.notice_claim(request.knows) {
+        let BatchRequest { batch, state, knows, life, takes } = request;
+        if let Err(refused) = turn.replica.notice_claim(knows) {
             return match refused {
                 NotTaken::Refused(refusal) => Ok(rejected(refusal, turn.stats)),
+                NotTaken::Unreadable(keys) => Ok(Step::send(verdict(Verdict::Unreadable(keys)))),
                 NotTaken::Failed(error) => Err(error),
             };
         }
-        if turn.replica.is_copy(answering.their_id, request.life) {
+        if turn.replica.is_copy(answering.their_id, life) {
             let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
             return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
         }
-        let state = request.state;
-        let mut step = answering.handle_batch(request.batch, turn)?;
+        answering.note_takes(takes);
+        let mut step = answering.handle_batch(batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
         let is_joined = matches!(&step.message, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
         if is_joined {
-            turn.replica.has_met(answering.their_id, request.life);
-            turn.replica.confirm(request.knows);
+            turn.replica.has_met(answering.their_id, life);
+            turn.replica.confirm(knows);
         }
-        if let Some(theirs) = state.filter(|theirs| is_joined && *theirs == state_of(turn.replica)) {
+        let mut is_equal = |theirs: &State| state_of(turn.replica, turn.config).equality(theirs).is_some();
+        if let Some(theirs) = state.filter(|theirs| is_joined && is_equal(theirs)) {
             step.end = Some(self.end(theirs, turn));
         }
         Ok(step)
@@ -210,10 +221,12 @@ impl Answering {
             cells: None,
             cuts: joint_cuts(cuts.clone(), open.cuts.clone()),
             joined: None,
+            takes: Takes { max_message_bytes: u64::MAX, unreadable: BTreeMap::new() },
+            unreadable: Unreadable::default(),
             transfer: Transfer::Open,
             look_ahead: BULK_DIFFERENCES,
         };
-        let first = if turn.replica.root() == open.state.root {
+        let first = if turn.replica.root() == open.state.seen.root {
             First::Nothing
         } else if answering.is_bulk(open, seen.is_some(), turn) {
             let entries = turn.replica.len();
@@ -224,8 +237,8 @@ impl Answering {
         };
         let (own, knows) =
             (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
-        let life = turn.replica.life(turn.now);
-        (answering, Differs { nonce, cuts, seen, own, knows, life, first })
+        let (life, takes) = (turn.replica.life(turn.now), takes_of(turn.replica, turn.config));
+        (answering, Differs { nonce, cuts, seen, own, knows, life, first, takes })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name
@@ -269,9 +282,29 @@ impl Answering {
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
                 Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?)))
             }
-            Request::More { from, inline } => self.reply_batch(from, inline, turn),
+            Request::More { from, inline, unreadable } => self.handle_more(from, inline, unreadable, turn),
             _ => Ok(out_of_turn()),
         }
+    }
+
+    fn handle_more<V: Replicated>(
+        &mut self,
+        from: KeyHash,
+        inline: bool,
+        unreadable: Vec<KeyHash>,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Step<Reply>, Error> {
+        self.unreadable.now.extend(unreadable);
+        if self.unreadable.now.len() > MAX_UNREADABLE {
+            return Ok(out_of_turn());
+        }
+        self.reply_batch(from, inline, turn)
+    }
+
+    /// Notes what the opener can take in.
+    fn note_takes(&mut self, takes: Takes) {
+        self.unreadable.before.clone_from(&takes.unreadable);
+        self.takes = takes;
     }
 
     /// Notes that the opener continues.
@@ -300,7 +333,9 @@ impl Answering {
         let joined = match turn.replica.apply(batch, &self.compared, turn.now)? {
             Applied::Joined(joined) => joined,
             Applied::Rejected(refusal) => return Ok(rejected(refusal, turn.stats)),
+            Applied::Unreadable(keys) => return Ok(Step::send(verdict(Verdict::Unreadable(keys)))),
         };
+        turn.replica.note_range(&range, &joined.withheld, turn.config.max_message_bytes, &self.takes);
         turn.stats.changed += joined.changed.len() as u64;
         self.joined = Some(JoinedBatch { joined, range, clocks });
         plant!(reply_stale(stale, |batch| self.reply_joined(batch, range.hi(), turn)));
@@ -334,7 +369,8 @@ impl Answering {
         let plan = BatchPlan {
             range: rest,
             base: BatchBase::Snapshot,
-            limits: limits(turn.config, found as u64),
+            limits: limits(turn.config, found as u64, joint_limit(turn.config, &self.takes), 0),
+            unreadable: &self.unreadable,
             differences,
             compared: None,
             seen: None,
@@ -360,7 +396,7 @@ impl Answering {
         if self.transfer != Transfer::Resumed {
             self.transfer = if is_all { Transfer::Through } else { Transfer::Open };
         }
-        let state = is_all.then(|| state_of(turn.replica));
+        let state = is_all.then(|| state_of(turn.replica, turn.config));
         Step::send(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
 }
@@ -382,19 +418,29 @@ fn out_of_turn() -> Step<Reply> {
     Step::send_and_end(Reply::Refused(RefusalCode::OutOfTurn), Outcome::Refused(reason))
 }
 
+/// Whether a peer that is equal but for holes lacks something which was too long for some peer, and is not for this side.
+fn can_send_more(theirs: &State, config: &SessionConfig) -> bool {
+    let limit = theirs.filled.and_then(|filled| filled.peer_limit);
+    limit.is_some_and(|limit| limit < config.max_message_bytes as u64)
+}
+
+/// The reply to a batch that was not taken in.
+fn verdict(verdict: Verdict) -> Reply {
+    Reply::Batch(BatchReply { verdict, batch: None, state: None })
+}
+
 /// The reply to a batch that was not taken in, and the end of the session if it cannot continue.
 fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
-    let reply = |verdict| Reply::Batch(BatchReply { verdict, batch: None, state: None });
     match rejection {
         Refusal::NotCertified => {
             stats.uncertified += 1;
-            Step::send(reply(Verdict::NotCertified))
+            Step::send(verdict(Verdict::NotCertified))
         }
-        Refusal::MissingContent => Step::send(reply(Verdict::MissingContent)),
+        Refusal::MissingContent => Step::send(verdict(Verdict::MissingContent)),
         Refusal::TooManyPieces { .. } => Step::send_and_end(
-            reply(Verdict::Rejected(rejection.to_string())),
+            verdict(Verdict::Rejected(rejection.to_string())),
             Outcome::Partial(PartialReason::TooManyPieces),
         ),
-        other => Step::send_and_end(reply(Verdict::Rejected(other.to_string())), Outcome::Refused(other)),
+        other => Step::send_and_end(verdict(Verdict::Rejected(other.to_string())), Outcome::Refused(other)),
     }
 }

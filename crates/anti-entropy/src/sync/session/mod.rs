@@ -60,6 +60,8 @@ mod tests;
 pub use config::SessionConfig;
 use exchange::{Exchange, Received};
 pub(crate) use exchange::{encode_push, encode_push_frame, max_push_bytes};
+#[cfg(test)]
+pub(crate) use limits::state_of;
 pub use outcome::{Finished, Outcome, PartialReason, SessionStats};
 
 use alloc::boxed::Box;

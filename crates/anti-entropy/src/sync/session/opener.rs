@@ -1,9 +1,13 @@
 //! The side that opens: it finds the differences, sends its entries there, and takes in the answerer's.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, claim, compare_states, joint_cuts, limits, state_of};
+use super::limits::{
+    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, claim, compare_states, joint_cuts, joint_limit, limits,
+    outcome_of, state_of, takes_of,
+};
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
@@ -12,11 +16,11 @@ use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little, max_sketch_cells};
-use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, is_held_by_both};
+use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};
 use crate::sync::wire::message::{
-    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
+    BatchReply, BatchRequest, Differs, Equality, First, Open, RefusalCode, Reply, Request, State, Takes, Verdict,
 };
-use crate::sync::wire::{Batch, BatchBase, Inventory};
+use crate::sync::wire::{Batch, BatchBase, Inventory, len_on_wire};
 use crate::{KeyHash, KeyRange};
 
 /// The opener of a session.
@@ -81,6 +85,12 @@ struct Exchanging {
     /// What the answerer holds at keys that are not exchanged yet, as far as this side asked.
     inventory: Inventory,
     content: Content,
+    /// What the answerer takes in.
+    takes: Takes,
+    /// What the answerer could not read.
+    unreadable: Unreadable,
+    /// What this side could not read, and has asked to be left out.
+    refused: BTreeSet<KeyHash>,
     waiting: Waiting,
 }
 
@@ -95,6 +105,7 @@ enum Content {
 
 /// What the open request asked for.
 #[derive(Clone, Debug, Hash)]
+#[expect(clippy::large_enum_variant, reason = "a session has one")]
 enum Waiting {
     /// More differences.
     Discovery,
@@ -178,7 +189,7 @@ impl Opener {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
         match reply {
-            Reply::Equal => Ok(Step::end(self.end(opened.state, turn))),
+            Reply::Equal { keys } => Ok(Step::end(self.end_equal(opened.state, keys, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Reply::Differs(_) if !turn.may_transfer => {
                 Ok(Step::send_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
@@ -214,6 +225,9 @@ impl Opener {
             knows: differs.knows,
             inventory: Inventory::new(),
             content: Content::Named,
+            unreadable: Unreadable { before: differs.takes.unreadable.clone(), ..Unreadable::default() },
+            takes: differs.takes,
+            refused: BTreeSet::new(),
             waiting: Waiting::Discovery,
         });
         let mut exchange = Exchange { compared: &self.compared, width: self.width, aim: self.aim, at: &mut exchanging };
@@ -233,6 +247,19 @@ impl Opener {
         outcome
     }
 
+    /// Ends the session whose answerer has found both sides equal, except at so many keys.
+    fn end_equal<V: Replicated>(&mut self, opened: State, keys: u64, turn: &mut Turn<'_, V>) -> Outcome {
+        let (outcome, certified) = if keys > 0 && state_of(turn.replica, turn.config) == opened {
+            turn.replica.confirm_all();
+            let root = opened.filled.map_or(opened.seen.root, |filled| filled.seen.root);
+            outcome_of(Equality { root, keys })
+        } else {
+            compare_states(opened, turn)
+        };
+        self.stage = Stage::Closed { certified };
+        outcome
+    }
+
     /// Ends the session when everything is exchanged. An answerer that has found both sides equal needs no closing
     /// message.
     fn close<V: Replicated>(
@@ -246,7 +273,7 @@ impl Opener {
         if known_there {
             Step::end(outcome)
         } else {
-            Step::send_and_end(Request::Close(state_of(turn.replica)), outcome)
+            Step::send_and_end(Request::Close(state_of(turn.replica, turn.config)), outcome)
         }
     }
 
@@ -265,6 +292,7 @@ impl Opener {
 }
 
 /// What to do after a reply within an exchange.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, for the length of a call")]
 enum Next {
     Step(Step<Request>),
     /// Everything is exchanged. `theirs` is the answerer's state, and `known_there` whether it knows that this side is
@@ -321,7 +349,7 @@ impl Exchange<'_> {
 
     fn handle_reply<V: Replicated>(&mut self, reply: Reply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         match reply {
-            Reply::Equal | Reply::Busy | Reply::Differs(_) => {
+            Reply::Equal { .. } | Reply::Busy | Reply::Differs(_) => {
                 Ok(malformed("a reply to an opening that was not sent").into())
             }
             Reply::Answer(answer) => self.handle_answer(&answer, turn),
@@ -412,7 +440,9 @@ impl Exchange<'_> {
 
     /// The limits of a batch, which depend on how many differences are known by now.
     fn batch_limits<V: Replicated>(&self, turn: &Turn<'_, V>) -> BatchLimits {
-        limits(turn.config, turn.stats.differences.saturating_add(self.at.search.waiting()))
+        let found = turn.stats.differences.saturating_add(self.at.search.waiting());
+        let beside = len_on_wire(&takes_of(turn.replica, turn.config));
+        limits(turn.config, found, joint_limit(turn.config, &self.at.takes), beside)
     }
 
     /// The range of the next batch; `None` if no cut allows the batch to end where differences are known.
@@ -445,6 +475,7 @@ impl Exchange<'_> {
             inline: at.content == Content::Inline,
             cuts: at.cuts.as_deref(),
             limits,
+            unreadable: &at.unreadable,
         };
         let batch = turn.replica.make_batch(&plan)?;
         if at.content == Content::Named && batch.is_worth_asking(&at.differences, &at.inventory) {
@@ -453,11 +484,12 @@ impl Exchange<'_> {
         turn.stats.count_sent(batch.value_bytes());
         turn.stats.whole_batches += u32::from(batch.base == BatchBase::Nothing);
         let (baseline, range) = (turn.replica.baseline(), batch.range());
-        let state = range.hi().is_none().then(|| state_of(turn.replica));
+        let state = range.hi().is_none().then(|| state_of(turn.replica, turn.config));
+        let takes = takes_in(range, turn);
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
         let (id, life) = (self.at.their_id, self.at.their_life);
         let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine })).into())
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine, takes })).into())
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
@@ -508,6 +540,22 @@ impl Exchange<'_> {
         self.send_batch(range, turn)
     }
 
+    /// Sends the batch again without what the answerer cannot read.
+    fn send_without<V: Replicated>(
+        &mut self,
+        keys: Vec<KeyHash>,
+        range: KeyRange,
+        turn: &mut Turn<'_, V>,
+    ) -> Result<Next, Error> {
+        let before = self.at.unreadable.now.len();
+        self.at.unreadable.now.extend(keys.into_iter().filter(|key| range.contains(*key)));
+        // At most once for each key, whatever the answerer says.
+        if self.at.unreadable.now.len() == before || self.at.unreadable.now.len() > MAX_UNREADABLE {
+            return Ok(malformed("the answerer cannot read what it was not sent").into());
+        }
+        self.send_known(range, turn)
+    }
+
     fn handle_batch<V: Replicated>(&mut self, reply: BatchReply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
         if reply.verdict == Verdict::Joined {
@@ -524,6 +572,7 @@ impl Exchange<'_> {
                 Ok(give_up(PartialReason::Uncertified).into())
             }
             (Verdict::MissingContent, _) => self.send_again(range, turn),
+            (Verdict::Unreadable(keys), _) => self.send_without(keys, range, turn),
             (Verdict::IdInUse, _) => Ok(refused_claim(turn.replica.notice_claim(Replica::<V>::ID_IN_USE))?.into()),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason))).into()),
         }
@@ -549,14 +598,22 @@ impl Exchange<'_> {
             Applied::Joined(joined) => {
                 turn.replica.has_met(self.at.their_id, self.at.their_life);
                 turn.stats.changed += joined.changed.len() as u64;
+                turn.replica.note_range(&got, &joined.withheld, turn.config.max_message_bytes, &self.at.takes);
                 match got.hi().filter(|_| got.hi() != range.hi()) {
                     Some(hi) => {
                         self.at.cursor = hi;
                         let inline = self.at.content == Content::Inline;
-                        Ok(Step::send(Request::More { from: hi, inline }).into())
+                        Ok(Step::send(Request::More { from: hi, inline, unreadable: Vec::new() }).into())
                     }
                     None => self.range_done(range, theirs, turn),
                 }
+            }
+            Applied::Unreadable(unreadable) => {
+                if !unreadable.iter().all(|key| self.at.refused.insert(*key)) {
+                    return Ok(malformed("what was to be left out is sent again").into());
+                }
+                let inline = self.at.content == Content::Inline;
+                Ok(Step::send(Request::More { from: got.lo(), inline, unreadable }).into())
             }
             Applied::Rejected(Refusal::NotCertified) => {
                 turn.stats.uncertified += 1;
@@ -564,7 +621,7 @@ impl Exchange<'_> {
             }
             Applied::Rejected(Refusal::MissingContent) if self.at.content == Content::Named => {
                 self.at.content = Content::Inline;
-                Ok(Step::send(Request::More { from: got.lo(), inline: true }).into())
+                Ok(Step::send(Request::More { from: got.lo(), inline: true, unreadable: Vec::new() }).into())
             }
             Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified).into()),
             Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
@@ -582,8 +639,7 @@ impl Exchange<'_> {
         let next = range.hi();
         plant!(let next = next_cursor(next, &range));
         let Some(next) = next else {
-            let known_there =
-                matches!(&self.at.waiting, Waiting::Batch(sent) if theirs.is_some() && sent.state == theirs);
+            let known_there = matches!(&self.at.waiting, Waiting::Batch(sent) if are_equal(sent.state, theirs));
             return Ok(Next::Close { theirs, known_there });
         };
         self.at.cursor = next;
@@ -599,7 +655,7 @@ fn refused_claim(noticed: Result<(), NotTaken>) -> Result<Step<Request>, Error> 
     match noticed {
         Err(NotTaken::Refused(refusal)) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(refusal))),
         Err(NotTaken::Failed(error)) => Err(error),
-        Ok(()) => Ok(malformed("a claim that is none")),
+        Err(NotTaken::Unreadable(_)) | Ok(()) => Ok(malformed("a claim that is none")),
     }
 }
 
@@ -608,10 +664,22 @@ fn refused_claim(noticed: Result<(), NotTaken>) -> Result<Step<Request>, Error> 
 fn open<V: Replicated>(width: Width, replica: &mut Replica<V>, config: &SessionConfig) -> (Opened, Request) {
     let max = if width == Width::Short { max_sketch_cells(replica, config).min(config.max_first_cells) } else { 0 };
     let max_cells = u32::try_from(max).unwrap_or(u32::MAX);
-    let opened = Opened { state: state_of(replica), entries: replica.len(), max_cells };
+    let opened = Opened { state: state_of(replica, config), entries: replica.len(), max_cells };
     let (tally, cuts, own) = (replica.tally(), replica.cuts_if_full(), replica.id().first_eight());
     let Opened { state, entries, .. } = opened;
     (opened, Request::Open(Open { schema_id: config.schema_id, state, width, cuts, entries, tally, max_cells, own }))
+}
+
+/// What this side can take in, as far as it concerns this range.
+fn takes_in<V: Replicated>(range: KeyRange, turn: &Turn<'_, V>) -> Takes {
+    let mut takes = takes_of(turn.replica, turn.config);
+    takes.unreadable.retain(|key, _| range.contains(*key));
+    takes
+}
+
+/// Whether the answerer has found the state that this side was in equal to its own.
+fn are_equal(mine: Option<State>, theirs: Option<State>) -> bool {
+    mine.zip(theirs).is_some_and(|(mine, theirs)| mine.equality(&theirs).is_some())
 }
 
 const MISFIT: &str = "an answer that does not fit the question";

@@ -1,5 +1,6 @@
 //! The outcomes of a session, and its counters.
 
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::refusal::Refusal;
@@ -12,7 +13,8 @@ use crate::summary::Root;
 pub struct Finished {
     /// The outcome.
     pub outcome: Outcome,
-    /// The root that both sides had at the end, if they converged.
+    /// The root that both sides had at the end, if they converged; with
+    /// [`ConvergedExcept`](Outcome::ConvergedExcept), the root that they would have if nothing were missing.
     pub root: Option<Root>,
     /// The counters of this side.
     pub stats: SessionStats,
@@ -25,6 +27,14 @@ pub enum Outcome {
     /// Both replicas hold the same entries and have seen the same writes: they told each other the same Merkle root, in
     /// full, and the same first eight bytes of their context hashes.
     Converged,
+    /// Both replicas hold the same entries and have seen the same writes, except at keys at which one of them has a
+    /// hole: what its peer holds there could not be decoded, is too long, or has the hash of another key. They told each
+    /// other the same Merkle root as they would have if the holes held what the peer says.
+    /// [`Replica::holes`](crate::Replica::holes) has the keys of this side.
+    ConvergedExcept {
+        /// At most so many keys: the holes of both sides together.
+        keys: NonZeroU64,
+    },
     /// Everything that differed at the start was exchanged. Writes during the session have left new differences.
     Progress,
     /// The session ended early. Everything that was joined until then is kept, and the next session continues from
@@ -40,6 +50,7 @@ impl Outcome {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Converged => "converged",
+            Self::ConvergedExcept { .. } => "converged_except",
             Self::Progress => "progress",
             Self::Partial(_) => "partial",
             Self::Refused(_) => "refused",

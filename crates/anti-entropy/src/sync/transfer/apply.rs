@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use super::certify::{Received, certify, inventory_of_sender, state_of_sender};
 use super::plan::Baseline;
-use crate::KeyHash;
 use crate::clock::{Context, Dot, Now};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Change, Error, Record, Replica, Replicated, Staged, join, join_clock};
 use crate::summary::Snapshot;
-use crate::sync::wire::{Batch, BatchBase, Inventory};
+use crate::sync::wire::{Batch, BatchBase, Inventory, Withheld};
+use crate::{KeyHash, KeyRange};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Applied {
     Joined(Joined),
     /// Nothing was changed.
     Rejected(Refusal),
+    /// Nothing was changed. The batch can be taken in without what it holds at these keys.
+    Unreadable(Vec<KeyHash>),
 }
 
 /// What a batch that was taken in says of its sender.
@@ -29,6 +31,8 @@ pub(crate) struct Joined {
     pub(crate) inventory: Inventory,
     /// The keys at which something changed here.
     pub(crate) changed: Vec<KeyHash>,
+    /// What the sender withheld.
+    pub(crate) withheld: Vec<Withheld>,
 }
 
 type Records<V> = BTreeMap<KeyHash, Record<V>>;
@@ -45,6 +49,7 @@ impl<V: Replicated> Replica<V> {
         match self.join_batch(batch, base, now) {
             Ok(joined) => Ok(Applied::Joined(joined)),
             Err(NotTaken::Refused(rejection)) => Ok(Applied::Rejected(rejection)),
+            Err(NotTaken::Unreadable(keys)) => Ok(Applied::Unreadable(keys)),
             Err(NotTaken::Failed(error)) => Err(error),
         }
     }
@@ -62,7 +67,9 @@ impl<V: Replicated> Replica<V> {
         certify(&batch, &theirs)?;
         self.admit_clocks(&batch)?;
         self.check_histories(&batch, &received)?;
-        let context = self.joined_context(&batch)?;
+        let withheld: Vec<Withheld> = received.iter().filter_map(|received| received.withheld).collect();
+        plant!(let withheld = left_out(withheld));
+        let context = self.joined_context(&batch, &withheld)?;
         let inventory = inventory_of_sender(&received);
         let (records, clashes) = self.join_range(&batch, base, received, now)?;
         let changed: Vec<KeyHash> = records.keys().copied().collect();
@@ -72,20 +79,29 @@ impl<V: Replicated> Replica<V> {
             self.changes.push(Change::Remote(key));
         }
         self.report_clashes(clashes);
+        self.note_withheld(&withheld, &batch.clocks);
         self.confirm(batch.clocks.max_counter(self.id()));
-        Ok(Joined { theirs, inventory, changed })
+        Ok(Joined { theirs, inventory, changed, withheld })
     }
 
-    fn joined_context(&self, batch: &Batch) -> Result<Context, Refusal> {
+    /// Covers what the sender has seen, except at keys where what it holds was withheld: there, the clock stays what it
+    /// is, so that nobody takes what is not held here for deleted.
+    fn joined_context(&self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
         plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
         for (range, clock) in batch.clocks.iter() {
-            join_clock(&mut context, &range, clock);
+            for part in range_without(range, withheld.iter().map(|withheld| withheld.key)) {
+                join_clock(&mut context, &part, clock);
+            }
         }
         let (pieces, limit) = (context.pieces_len(), self.max_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
             plant!(joined_within(&self.context, batch, limit));
             return Err(Refusal::TooManyPieces { pieces, limit });
+        }
+        let (holes, limit) = (context.holes_len(), self.max_holes());
+        if holes > limit && holes > self.context.holes_len() {
+            return Err(Refusal::TooManyHoles { holes, limit });
         }
         Ok(context)
     }
@@ -105,8 +121,8 @@ impl<V: Replicated> Replica<V> {
             BatchBase::Nothing => self.join_unlisted(batch, &sent)?,
         };
         let mut clashes = Vec::new();
-        for Received { hash, theirs, mine, .. } in received {
-            let Some(mut record) = mine else { continue };
+        for Received { hash, theirs, mine, withheld, .. } in received {
+            let Some(mut record) = mine.filter(|_| withheld.is_none()) else { continue };
             let old = record.siblings.clone();
             let covers = |dot| self.context.covers(hash, dot);
             let sender_covers = |dot| batch.clocks.covers(hash, dot);
@@ -156,4 +172,15 @@ impl<V: Replicated> Replica<V> {
         }
         Ok(reduced)
     }
+}
+
+/// The parts of a range between these keys, which ascend.
+fn range_without(range: KeyRange, keys: impl Iterator<Item = KeyHash>) -> Vec<KeyRange> {
+    let (mut parts, mut lo) = (Vec::new(), Some(range.lo()));
+    for key in keys.filter(|key| range.contains(*key)) {
+        parts.extend(lo.and_then(|lo| KeyRange::new(lo, Some(key))));
+        lo = key.to_u128().checked_add(1).map(KeyHash::from_u128);
+    }
+    parts.extend(lo.and_then(|lo| KeyRange::new(lo, range.hi())));
+    parts
 }

@@ -12,7 +12,7 @@ use crate::replica::{
 };
 use crate::summary::{Fingerprint, MerkleTree, Snapshot};
 use crate::sync::wire::{
-    Batch, BatchBase, Inventory, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Batch, BatchBase, Inventory, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion, Withheld,
 };
 use crate::{KeyHash, KeyRange};
 
@@ -24,6 +24,8 @@ pub(super) struct Received<V: Replicated> {
     pub(super) dead: Vec<Dead>,
     /// `None` where neither side holds anything now; the snapshot of the comparison did.
     pub(super) mine: Option<Record<V>>,
+    /// The entry of the sender's, if it was not sent. Its hash is believed for the digest, and for nothing else.
+    pub(super) withheld: Option<Withheld>,
 }
 
 /// A version that the sender holds and that is dead here.
@@ -37,6 +39,9 @@ pub(super) struct Dead {
 impl<V: Replicated> Received<V> {
     /// Whether the versions that the sender holds are the ones that are held here.
     fn holds_the_same_dots(&self) -> bool {
+        if let Some(withheld) = &self.withheld {
+            return self.mine.as_ref().map(Record::fingerprint) == Some(withheld.fingerprint);
+        }
         let theirs: BTreeSet<Dot> =
             self.theirs.iter().map(Sibling::dot).chain(self.dead.iter().map(|dead| dead.dot)).collect();
         self.mine.iter().flat_map(Record::dots).collect::<BTreeSet<Dot>>() == theirs
@@ -44,6 +49,9 @@ impl<V: Replicated> Received<V> {
 
     /// The fingerprint of the sender's entry; `None` if it has none.
     fn fingerprint(&self) -> Option<Fingerprint> {
+        if let Some(withheld) = &self.withheld {
+            return Some(withheld.fingerprint);
+        }
         let mine = self.mine.as_ref()?;
         let mut versions: Vec<(Dot, ContentHash)> = self.dead.iter().map(|dead| (dead.dot, dead.content)).collect();
         versions.extend(self.theirs.iter().map(|sibling| (sibling.dot(), sibling.content)));
@@ -56,9 +64,14 @@ impl<V: Replicated> Replica<V> {
     /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
     /// burden.
     pub(super) fn check_size(&self, batch: &Batch) -> Result<(), Refusal> {
-        let (pieces, limit) = (batch.clocks.len(), self.max_pieces());
+        // Each hole of the sender's is a piece there, and what is behind it another.
+        let (holes, most) = (batch.clocks.holes_len(), self.max_holes());
+        let (pieces, limit) = (batch.clocks.len().saturating_sub(2 * holes), self.max_pieces());
         if pieces > limit {
             return Err(Refusal::TooManyPieces { pieces, limit });
+        }
+        if holes > most {
+            return Err(Refusal::TooManyHoles { holes, limit: most });
         }
         let (replicas, limit) = (self.context.replicas_with(&batch.clocks), self.config.max_clock_replicas);
         // A limit that was lowered does not keep out what names nobody new.
@@ -81,17 +94,24 @@ impl<V: Replicated> Replica<V> {
 
     /// Reads the entries of a batch, completed by what is held here, without trusting any of it.
     pub(super) fn rebuild(
-        &self,
+        &mut self,
         batch: &Batch,
         changes: Vec<KeyState>,
         base: &Baseline,
     ) -> Result<Vec<Received<V>>, NotTaken> {
         let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
+        let mut unreadable = Vec::new();
         for change in changes {
-            if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_)) {
+            if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_) | KeyState::Withheld(_)) {
                 return Err(Refusal::Malformed("a whole batch lists a key at which nothing is held").into());
             }
-            let next = self.rebuild_key(change, base, &batch.range())?;
+            let next = match self.rebuild_key(change, base, &batch.range()) {
+                Err(NotTaken::Refused(Refusal::Unreadable(key))) => {
+                    unreadable.push(key);
+                    continue;
+                }
+                next => next?,
+            };
             let in_order = received.last().is_none_or(|last| last.hash < next.hash);
             if !in_order || !batch.range().contains(next.hash) {
                 return Err(Refusal::Malformed("a key is out of order or out of the range").into());
@@ -102,31 +122,57 @@ impl<V: Replicated> Replica<V> {
             }
             received.push(next);
         }
-        Ok(received)
+        let withheld = received.iter().filter_map(|received| received.withheld.map(|withheld| withheld.key));
+        self.check_holes(withheld.chain(unreadable.iter().copied()))?;
+        if unreadable.is_empty() { Ok(received) } else { Err(NotTaken::Unreadable(unreadable)) }
     }
 
-    fn rebuild_key(&self, change: KeyState, base: &Baseline, range: &KeyRange) -> Result<Received<V>, NotTaken> {
+    /// Whether there is room for holes at these keys.
+    fn check_holes(&self, keys: impl Iterator<Item = KeyHash>) -> Result<(), Refusal> {
+        let new = keys.filter(|key| !self.context.is_hole(*key)).count();
+        let (holes, limit) = (self.context.holes_len() + new, self.config.max_holes);
+        if new > 0 && holes > limit { Err(Refusal::TooManyHoles { holes, limit }) } else { Ok(()) }
+    }
+
+    fn rebuild_key(&mut self, change: KeyState, base: &Baseline, range: &KeyRange) -> Result<Received<V>, NotTaken> {
         let absent = match change {
             KeyState::Present(entry) => return self.rebuild_present(entry),
             KeyState::Absent(hash) => Some(hash),
             KeyState::AbsentUnder(prefix) => base.only_key_under(prefix).filter(|key| range.contains(*key)),
+            KeyState::Withheld(withheld) => return self.rebuild_withheld(withheld),
         };
         let Some(hash) = absent else { return Err(Refusal::NotCertified.into()) };
-        Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? })
+        Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)?, withheld: None })
     }
 
-    fn rebuild_present(&self, entry: WireEntry) -> Result<Received<V>, NotTaken> {
+    /// An entry that was not sent: a hole, unless the same is held here.
+    fn rebuild_withheld(&self, withheld: Withheld) -> Result<Received<V>, NotTaken> {
+        let (hash, mine) = (withheld.key, self.load(withheld.key)?);
+        let is_held = mine.as_ref().is_some_and(|mine| mine.fingerprint() == withheld.fingerprint);
+        let theirs = if is_held { mine.iter().flat_map(|mine| mine.siblings.clone()).collect() } else { Vec::new() };
+        Ok(Received { hash, theirs, dead: Vec::new(), mine, withheld: (!is_held).then_some(withheld) })
+    }
+
+    fn rebuild_present(&mut self, entry: WireEntry) -> Result<Received<V>, NotTaken> {
         let hash = KeyHash::of_encoded(&entry.key);
         let Ok(key) = canonical_from_bytes::<V::Key>(&entry.key) else {
-            return Err(Refusal::Malformed("a key is not in canonical form").into());
+            self.note_unreadable(hash, None);
+            return Err(Refusal::Unreadable(hash).into());
         };
-        let mine = self.load(hash)?.unwrap_or_else(|| Record::empty(key));
-        if mine.key_bytes != entry.key {
-            return Err(Refusal::Malformed("a key has the hash of another one that is held here").into());
-        }
+        let mine = self.load(hash)?.unwrap_or_else(|| Record::empty(key.clone()));
         let saw = |dot| self.context.covers(hash, dot);
-        let (theirs, dead) = rebuild_entry(entry.versions, &mine, saw)?;
-        Ok(Received { hash, theirs, dead, mine: Some(mine) })
+        // Another key with the same hash is as little to be read as what does not decode.
+        let is_same_key = mine.key_bytes == entry.key;
+        let rebuilt = if is_same_key { rebuild_entry(hash, entry.versions, &mine, saw) } else { unreadable(hash) };
+        match rebuilt {
+            Ok((theirs, dead)) => Ok(Received { hash, theirs, dead, mine: Some(mine), withheld: None }),
+            Err(refusal) => {
+                if refusal == Refusal::Unreadable(hash) {
+                    self.note_unreadable(hash, Some(key));
+                }
+                Err(refusal.into())
+            }
+        }
     }
 
     /// Whether the writers of a batch's clocks are admitted, and none of the writes that it names as mine is unknown to me.
@@ -143,12 +189,11 @@ impl<V: Replicated> Replica<V> {
     /// Rule 2: a clock determines what is held in its range. Where both sides have seen the same and hold other versions,
     /// one of the stores has lost or kept something that it should not have, and joining would spread that.
     pub(super) fn check_histories(&mut self, batch: &Batch, received: &[Received<V>]) -> Result<(), Refusal> {
-        let equal = |piece: &KeyRange, clock: &VectorClock| {
-            let mine = self.context.pieces(piece);
-            mine.len() == 1 && mine.clock_at(piece.lo()) == Some(clock)
-        };
-        let equal: Vec<KeyRange> =
-            batch.clocks.iter().filter(|(piece, clock)| equal(piece, clock)).map(|(piece, _)| piece).collect();
+        let mut equal: Vec<KeyRange> = Vec::new();
+        for (piece, theirs) in batch.clocks.iter() {
+            let mine = self.context.pieces(&piece);
+            equal.extend(mine.iter().filter(|(_, mine)| *mine == theirs).map(|(piece, _)| piece));
+        }
         let differs = |received: &&Received<V>| {
             equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same_dots()
         };
@@ -174,6 +219,11 @@ impl<V: Replicated> Replica<V> {
     /// replicas with different ones, left by a writer that is lost, could never become equal.
     pub(super) fn max_pieces(&self) -> usize {
         self.config.max_context_pieces.get().saturating_mul(ReplicaConfig::PIECES_OF_PEERS)
+    }
+
+    /// The most holes that there may be because of peers' own. Like cuts, they must fit in.
+    pub(super) fn max_holes(&self) -> usize {
+        self.config.max_holes.saturating_mul(1 + ReplicaConfig::PIECES_OF_PEERS)
     }
 
     /// The parts of a range in which both sides have seen something of the same writer. Anywhere else, nothing that is held
@@ -218,15 +268,20 @@ pub(super) fn inventory_of_sender<V: Replicated>(received: &[Received<V>]) -> In
         let parts = received.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
         (received.hash, (dots, parts))
     };
-    received.iter().map(of_key).collect()
+    received.iter().filter(|received| received.withheld.is_none()).map(of_key).collect()
 }
 
 /// Versions that are alive here or new, and versions that are dead here.
 type Rebuilt<V> = (Vec<Sibling<V>>, Vec<Dead>);
 
+fn unreadable<T>(hash: KeyHash) -> Result<T, Refusal> {
+    Err(Refusal::Unreadable(hash))
+}
+
 /// The versions of an entry as its sender holds them, completed by what is held here. `saw` says of which versions the
 /// clock here knows.
 fn rebuild_entry<V: Replicated>(
+    hash: KeyHash,
     versions: Vec<WireVersion>,
     mine: &Record<V>,
     saw: impl Fn(Dot) -> bool,
@@ -240,7 +295,10 @@ fn rebuild_entry<V: Replicated>(
         }
         last = Some(dot);
         match content {
-            WireContent::Sent(value) => siblings.push(rebuild_value(dot, timestamp, value, &mut inventory, &siblings)?),
+            WireContent::Sent(value) => {
+                let rebuilt = rebuild_value(hash, dot, timestamp, value, &mut inventory, &siblings)?;
+                siblings.push(rebuilt);
+            }
             WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
                 Some(held) if held.content == content && held.version.timestamp == timestamp => {
                     siblings.push(held.clone());
@@ -256,6 +314,7 @@ fn rebuild_entry<V: Replicated>(
 /// A version from what was sent of it, with the parts that were named taken from what is held here, or from what came
 /// with it.
 pub(super) fn rebuild_value<V: Replicated>(
+    hash: KeyHash,
     dot: Dot,
     timestamp: Timestamp,
     value: WireValue,
@@ -270,8 +329,7 @@ pub(super) fn rebuild_value<V: Replicated>(
         };
         encoded.parts.push(part);
     }
-    let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
-    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).map_err(|_| malformed)
+    Sibling::from_bytes(dot, timestamp, &inventory.record.key, encoded).map_err(|_| Refusal::Unreadable(hash))
 }
 
 /// The parts that are held at a key, or came with earlier versions of an entry, by their hashes: each is hashed once,

@@ -7,7 +7,9 @@ use super::plan::{BatchPlan, cut_between, differences_to_base, is_held_by_both, 
 use crate::clock::Dot;
 use crate::replica::{Error, PartHash, Record, Replica, Replicated, Sibling, fingerprint};
 use crate::summary::{Difference, Fingerprint};
-use crate::sync::wire::{Batch, Inventory, KeyState, WireContent, WireEntry, WireValue, WireVersion};
+use crate::sync::wire::{
+    Batch, Inventory, KeyState, WireContent, WireEntry, WireValue, WireVersion, Withheld, WithheldFor, len_on_wire,
+};
 use crate::{KeyHash, KeyRange};
 
 impl<V: Replicated> Replica<V> {
@@ -31,6 +33,7 @@ impl<V: Replicated> Replica<V> {
                 continue;
             }
             let state = self.key_state(&difference, fingerprint, plan)?;
+            let state = self.withhold_if_too_long(state, fingerprint, plan);
             let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
             if full && !changes.is_empty() {
                 let cut = cut_between(before, difference.key, plan.cuts);
@@ -44,7 +47,7 @@ impl<V: Replicated> Replica<V> {
         }
         let (clocks, digest) = (self.context.pieces(&range), live.range_digest(&range));
         let batch = Batch { clocks, base: plan.base, digest, changes };
-        plant!(let batch = make_batch(batch, plan, &live, self.id()));
+        plant!(let batch = make_batch(batch, plan, &live, &self.context));
         Ok(batch)
     }
 
@@ -77,6 +80,10 @@ impl<V: Replicated> Replica<V> {
         plan: &BatchPlan<'_>,
     ) -> Result<KeyState, Error> {
         let Some(fingerprint) = fingerprint else { return Ok(KeyState::absent(difference)) };
+        if plan.unreadable.contains(difference.key, fingerprint) {
+            let reason = WithheldFor::Unreadable;
+            return Ok(KeyState::Withheld(Withheld { key: difference.key, fingerprint, reason }));
+        }
         let record = self.load(difference.key)?.filter(|record| record.fingerprint() == fingerprint);
         let record = record.ok_or_else(|| Error::DamagedRecord {
             key: difference.key,
@@ -84,6 +91,27 @@ impl<V: Replicated> Replica<V> {
         })?;
         let versions = name_what_is_held(&record, difference, plan);
         Ok(KeyState::Present(WireEntry { key: record.key_bytes, versions }))
+    }
+
+    /// An entry that no message has room for would keep everything behind it from being sent.
+    fn withhold_if_too_long(
+        &self,
+        state: KeyState,
+        fingerprint: Option<Fingerprint>,
+        plan: &BatchPlan<'_>,
+    ) -> KeyState {
+        // What a message has beside clocks and entries: a digest, states, and lengths.
+        const BESIDE: usize = 256;
+        let Some(fingerprint) = fingerprint else { return state };
+        let max = plan.limits.message_bytes;
+        if state.len_bytes() < max / 8 {
+            return state;
+        }
+        let clocks = len_on_wire(&self.context.pieces(&plan.range));
+        if len_on_wire(&state).saturating_add(clocks).saturating_add(BESIDE) <= max {
+            return state;
+        }
+        KeyState::Withheld(Withheld { key: state.key(), fingerprint, reason: WithheldFor::TooLong })
     }
 }
 

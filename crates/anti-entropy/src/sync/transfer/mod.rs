@@ -13,5 +13,5 @@ mod push;
 mod tests;
 
 pub(crate) use apply::{Applied, Joined};
-pub(crate) use plan::{Baseline, BatchLimits, BatchPlan, is_held_by_both};
+pub(crate) use plan::{Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};
 pub(crate) use push::PushOutcome;

@@ -1,7 +1,7 @@
 //! Deciding what goes into a batch: the differences, what changed since the comparison, and where the batch may end.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::clock::{Context, RangeClocks};
@@ -31,6 +31,28 @@ pub(crate) struct BatchLimits {
     pub(crate) max_entries: usize,
     /// A single entry may exceed this.
     pub(crate) max_bytes: usize,
+    /// The most bytes of the message that the batch goes in. An entry that is too long for it is withheld.
+    pub(crate) message_bytes: usize,
+}
+
+#[cfg(any(test, feature = "mutants"))]
+impl BatchLimits {
+    pub(crate) const NONE: Self = Self { max_entries: usize::MAX, max_bytes: usize::MAX, message_bytes: usize::MAX };
+}
+
+/// What the receiver could not read, and is not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Unreadable {
+    /// Keys at which it could not read what it was sent in this session.
+    pub(crate) now: BTreeSet<KeyHash>,
+    /// The fingerprints of entries that it could not read before.
+    pub(crate) before: BTreeMap<KeyHash, Fingerprint>,
+}
+
+impl Unreadable {
+    pub(super) fn contains(&self, key: KeyHash, fingerprint: Fingerprint) -> bool {
+        self.now.contains(&key) || self.before.get(&key) == Some(&fingerprint)
+    }
 }
 
 /// How a batch is made.
@@ -53,6 +75,8 @@ pub(crate) struct BatchPlan<'a> {
     /// Where the batch may end before the range does; `None` for anywhere.
     pub(crate) cuts: Option<&'a [KeyHash]>,
     pub(crate) limits: BatchLimits,
+    /// What the receiver could not read.
+    pub(crate) unreadable: &'a Unreadable,
 }
 
 impl Batch {

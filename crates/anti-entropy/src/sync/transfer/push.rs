@@ -47,6 +47,7 @@ impl<V: Replicated> Replica<V> {
         match self.join_push(push, now) {
             Ok(outcome) => Ok(outcome),
             Err(NotTaken::Refused(rejection)) => Ok(PushOutcome::Rejected(rejection)),
+            Err(NotTaken::Unreadable(_)) => Ok(PushOutcome::NotReady),
             Err(NotTaken::Failed(error)) => Err(error),
         }
     }
@@ -113,14 +114,17 @@ impl<V: Replicated> Replica<V> {
             });
             return Ok(removed);
         };
-        let Ok(key) = canonical_from_bytes::<V::Key>(&write.key) else {
-            return Err(Refusal::Malformed("a key is not in canonical form").into());
-        };
-        let mut record = held.unwrap_or_else(|| Record::empty(key));
-        if record.key_bytes != write.key || KeyHash::of_encoded(&write.key) != hash {
+        if KeyHash::of_encoded(&write.key) != hash {
             return Err(Refusal::Malformed("a key has another hash than is said").into());
         }
-        let sibling = rebuild_value(dot, write.timestamp, write.value, &mut PartInventory::of(&record), &[])?;
+        let Ok(key) = canonical_from_bytes::<V::Key>(&write.key) else {
+            return Err(Refusal::Unreadable(hash).into());
+        };
+        let mut record = held.unwrap_or_else(|| Record::empty(key));
+        if record.key_bytes != write.key {
+            return Err(Refusal::Unreadable(hash).into());
+        }
+        let sibling = rebuild_value(hash, dot, write.timestamp, write.value, &mut PartInventory::of(&record), &[])?;
         let old = record.siblings.clone();
         remove_seen(&mut record.siblings, &seen);
         record.siblings.push(sibling);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Dot, RangeClocks, Timestamp};
 use crate::replica::{ContentHash, Part, PartHash, Sibling, ValueBytes, bytes};
-use crate::summary::{Difference, KeyBits, Root};
+use crate::summary::{Difference, Fingerprint, KeyBits, Root};
 use crate::{KeyHash, KeyRange};
 
 /// The sender's state of a range, as the difference to a base. Clocks, digest and entries are of the same instant.
@@ -39,6 +39,26 @@ pub(crate) enum KeyState {
     Present(WireEntry),
     /// The sender holds nothing at the only key of the receiver's snapshot whose hash has this prefix.
     AbsentUnder(KeyPrefix),
+    /// The sender holds an entry at this key that the receiver cannot take in.
+    Withheld(Withheld),
+}
+
+/// An entry that is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Withheld {
+    pub(crate) key: KeyHash,
+    /// What the entry adds to the digest.
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) reason: WithheldFor,
+}
+
+/// Why an entry is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum WithheldFor {
+    /// The receiver said that it cannot read it.
+    Unreadable,
+    /// It is longer than a message may be.
+    TooLong,
 }
 
 /// The first 64 bits of a key hash, which is all that a sketch tells of a key that only the peer holds.
@@ -100,6 +120,11 @@ pub(crate) enum WirePart {
     Sent(Part),
 }
 
+/// How many bytes this takes in a message. Writes them to nowhere.
+pub(crate) fn len_on_wire<T: Serialize>(value: &T) -> usize {
+    postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()).unwrap_or(usize::MAX)
+}
+
 /// The versions and parts that a peer is known to hold, by key.
 pub(crate) type Inventory = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
 
@@ -143,12 +168,13 @@ impl KeyState {
             Self::Absent(key) => *key,
             Self::Present(entry) => KeyHash::of_encoded(&entry.key),
             Self::AbsentUnder(prefix) => prefix.lowest(),
+            Self::Withheld(withheld) => withheld.key,
         }
     }
 
     fn value_bytes(&self) -> ValueBytes {
         match self {
-            Self::Absent(_) | Self::AbsentUnder(_) => ValueBytes::default(),
+            Self::Absent(_) | Self::AbsentUnder(_) | Self::Withheld(_) => ValueBytes::default(),
             Self::Present(entry) => entry.value_bytes(),
         }
     }
@@ -156,7 +182,11 @@ impl KeyState {
     /// About how many bytes this takes in a frame.
     pub(crate) fn len_bytes(&self) -> usize {
         const FIXED: usize = 24;
-        let Self::Present(entry) = self else { return KeyHash::LEN + 1 };
+        let entry = match self {
+            Self::Present(entry) => entry,
+            Self::Withheld(_) => return KeyHash::LEN + Fingerprint::LEN + 2,
+            Self::Absent(_) | Self::AbsentUnder(_) => return KeyHash::LEN + 1,
+        };
         let named = entry.versions.len() * 2 * FIXED;
         FIXED + entry.key.len() + named + usize::try_from(entry.value_bytes().all).unwrap_or(usize::MAX)
     }

@@ -1,5 +1,6 @@
 //! The messages of a session (docs/protocol.md, "Messages").
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,15 +13,54 @@ use crate::clock::{RangeClocks, Tally};
 use crate::replica::Life;
 use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
-use crate::summary::{Root, Width};
+use crate::summary::{Fingerprint, Root, Width};
 
 /// A summary of what a side holds and has seen. A short hash of the context is enough: it only tells whether contexts
 /// have to be joined, and the next write resolves a collision that happens by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct State {
+    pub(crate) seen: Seen,
+    /// What that would be if the side's holes held what peers say, where it has any that it does not want to try again.
+    pub(crate) filled: Option<Filled>,
+}
+
+/// What a side holds and has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Seen {
     pub(crate) root: Root,
     #[serde(with = "postcard::fixint::be")]
     pub(crate) context: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Filled {
+    pub(crate) seen: Seen,
+    /// The number of holes.
+    pub(crate) keys: u64,
+    /// The least limit of a peer that kept an entry from being sent. A peer with a greater one can send it now.
+    pub(crate) peer_limit: Option<u64>,
+}
+
+/// How two sides are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Equality {
+    /// The root that both have, or would have with their holes filled.
+    pub(crate) root: Root,
+    /// The number of keys at which they may differ all the same.
+    pub(crate) keys: u64,
+}
+
+impl State {
+    /// How this side and another are equal; `None` if they are not.
+    pub(crate) fn equality(&self, other: &Self) -> Option<Equality> {
+        if self.seen == other.seen {
+            return Some(Equality { root: self.seen.root, keys: 0 });
+        }
+        let filled = |state: &Self| state.filled.map_or(state.seen, |filled| filled.seen);
+        let keys = |state: &Self| state.filled.map_or(0, |filled| filled.keys);
+        let is_equal = filled(self) == filled(other);
+        is_equal.then(|| Equality { root: filled(self).root, keys: keys(self).saturating_add(keys(other)) })
+    }
 }
 
 /// A message of the opener.
@@ -37,6 +77,8 @@ pub(crate) enum Request {
         from: KeyHash,
         /// Whether all content is to be sent in full, since the opener does not hold something that was named.
         inline: bool,
+        /// Keys at which the opener could not read what it was sent.
+        unreadable: Vec<KeyHash>,
     },
     /// The opener ends the session, and says in which state it is. There is no reply.
     Close(State),
@@ -77,13 +119,28 @@ pub(crate) struct BatchRequest {
     pub(crate) knows: u64,
     /// The opener's life.
     pub(crate) life: Life,
+    /// What the opener can take in.
+    pub(crate) takes: Takes,
+}
+
+/// What a side can take in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Takes {
+    /// The most bytes of a message.
+    pub(crate) max_message_bytes: u64,
+    /// The fingerprints of entries that it could not read in earlier sessions, and need not be sent while they are the
+    /// same.
+    pub(crate) unreadable: BTreeMap<KeyHash, Fingerprint>,
 }
 
 /// A message of the answerer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    /// Root and context are equal.
-    Equal,
+    /// Both sides are equal, but for keys at which one of them has a hole.
+    Equal {
+        /// At how many keys they may differ.
+        keys: u64,
+    },
     /// Root or context differ.
     Differs(Differs),
     /// The answerer exchanges data with another peer.
@@ -117,6 +174,8 @@ pub(crate) struct Differs {
     pub(crate) life: Life,
     /// How differences are found.
     pub(crate) first: First,
+    /// What the answerer can take in.
+    pub(crate) takes: Takes,
 }
 
 /// The first step of discovery.
@@ -157,6 +216,8 @@ pub(crate) enum Verdict {
     Rejected(String),
     /// The batch was refused, since the answerer has met another life of the opener's id.
     IdInUse,
+    /// The answerer cannot read what the batch holds at these keys. It can take in the rest.
+    Unreadable(Vec<KeyHash>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use batch::{
     Batch, BatchBase, Inventory, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Withheld, WithheldFor, len_on_wire,
 };
 pub use frame::{Frame, FrameKind, PROTOCOL_VERSIONS};
 pub(crate) use frame::{Header, encode_version_refusal};

@@ -8,6 +8,7 @@ use core::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::takes;
 use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
@@ -18,9 +19,9 @@ use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
 use crate::sync::session::exchange::{TAG_BYTES, frames};
 use crate::sync::session::*;
-use crate::sync::transfer::{BatchLimits, BatchPlan};
+use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
-use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, State, Verdict};
+use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
 use crate::sync::wire::{Batch, BatchBase, Inventory, KeyState, WireContent, WirePart};
 use crate::{KeyHash, KeyRange};
 
@@ -82,14 +83,14 @@ const NONCE: u64 = 5;
 
 /// An opening whose sender wants no sketch.
 fn any_open() -> Open {
-    let state = State { root: Root::from_bytes([9; 32]), context: 0 };
+    let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let tally = Tally::default();
     Open { schema_id: 0, state, width: Width::Short, cuts: None, entries: 0, tally, max_cells: 0, own: 9 }
 }
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 impl Liar {
@@ -124,7 +125,8 @@ fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> 
         inventory: &Inventory::new(),
         inline: true,
         cuts: None,
-        limits: BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX },
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
     };
     sender.make_batch(&plan).unwrap()
 }
@@ -160,6 +162,13 @@ fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Re
     refused(victim, forged, &verdict, Some(&end));
 }
 
+/// What cannot be read is to be left out, and changes nothing until it is.
+fn unreadable<V: Replicated>(victim: &mut Replica<V>, forged: Batch) {
+    let mut present = forged.changes.iter().filter(|change| matches!(change, KeyState::Present(_)));
+    let verdict = Verdict::Unreadable(present.next().map(KeyState::key).into_iter().collect());
+    refused(victim, forged, &verdict, None);
+}
+
 /// A sender, a receiver with other entries, and the honest batch between them.
 fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
     let (mut sender, mut victim) = (replica(1, ReplicaConfig::default()), replica(2, config));
@@ -172,7 +181,7 @@ fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
 fn first_dot(batch: &Batch) -> Dot {
     let present = batch.changes.iter().find_map(|change| match change {
         KeyState::Present(entry) => Some(entry.versions[0].dot),
-        KeyState::Absent(_) | KeyState::AbsentUnder(_) => None,
+        KeyState::Absent(_) | KeyState::AbsentUnder(_) | KeyState::Withheld(_) => None,
     });
     present.unwrap()
 }
@@ -260,7 +269,8 @@ fn a_clock_in_too_many_pieces_is_refused() {
     let piece = |number: u128| {
         let mut clock = own.clone();
         clock.set(ReplicaId::from_u128(77), 1 + u64::try_from(number % 2).unwrap());
-        (KeyHash::from_u128(number), clock)
+        // Not neighbours: a piece for a single hash may be a hole.
+        (KeyHash::from_u128(2 * number), clock)
     };
     let forged = Batch { clocks: clocks((0..1025).map(piece).collect()), ..batch.clone() };
     rejected(&mut victim, forged, Refusal::TooManyPieces { pieces: 1025, limit: 1024 });
@@ -324,7 +334,7 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
     for says in [true, false] {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
-        let mut request = BatchRequest { batch, state: None, knows: 0, life: Life::default() };
+        let mut request = BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() };
         if says {
             request.knows = 11;
         } else {
@@ -372,8 +382,7 @@ fn a_value_of_another_key_is_refused() {
     sender.write(Note { id: "mine".to_string(), text: "text".to_string() }, now()).unwrap();
     let mut batch = honest(&mut sender, &mut victim);
     sent_value(&mut batch).body = Note { id: "other".to_string(), text: "text".to_string() }.encode().body;
-    let malformed = Refusal::Malformed("a value does not decode, or not to a value of its key");
-    rejected(&mut victim, batch, malformed);
+    unreadable(&mut victim, batch);
 }
 
 #[test]
@@ -393,7 +402,7 @@ fn entries_without_versions_and_keys_in_other_forms_are_refused() {
         *entry.key.last_mut().unwrap() |= 0x80;
         entry.key.push(0);
     });
-    rejected(&mut victim, longer, Refusal::Malformed("a key is not in canonical form"));
+    unreadable(&mut victim, longer);
 }
 
 fn pattern(confidence: u8, embedding: &[u8]) -> Pattern {
@@ -423,7 +432,7 @@ fn a_part_that_does_not_match_is_refused() {
     let batch = honest(&mut sender, &mut victim);
     let mut often = batch.clone();
     sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000];
-    rejected(&mut victim, often, Refusal::Malformed("a value does not decode, or not to a value of its key"));
+    unreadable(&mut victim, often);
 }
 
 /// The answering side, which lies: replies to the victim's requests.
@@ -453,6 +462,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
             knows: 0,
             life: Life::default(),
             first,
+            takes: takes(),
         });
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
@@ -486,10 +496,11 @@ fn replies_that_answer_nothing_end_the_session() {
             knows: 0,
             life: Life::default(),
             first: First::Tree(answer.clone()),
+            takes: takes(),
         })
     };
     for (reply, reason) in [
-        (Reply::Equal, opening),
+        (Reply::Equal { keys: 0 }, opening),
         (Reply::Busy, opening),
         (differs(), opening),
         (Reply::Answer(answer.clone()), "an answer that does not fit the question"),
@@ -512,9 +523,10 @@ fn replies_that_answer_nothing_end_the_session() {
 fn requests_out_of_turn_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let range = batch.range();
-    for request in
-        [Request::More { from: range.lo(), inline: false }, Request::More { from: KeyHash::MAX, inline: true }]
-    {
+    for request in [
+        Request::More { from: range.lo(), inline: false, unreadable: vec![] },
+        Request::More { from: KeyHash::MAX, inline: true, unreadable: vec![] },
+    ] {
         let mut liar = Liar::open(&mut victim);
         assert_eq!(liar.say(&request, &mut victim), Some(Reply::Refused(RefusalCode::OutOfTurn)));
         let reason = Refusal::Malformed("a request out of turn");

@@ -8,7 +8,7 @@ use core::num::NonZeroU32;
 use std::hash::DefaultHasher;
 
 use super::adversary::{hand, outcome, said};
-use super::{Item, Link, Pair, now, replica, write};
+use super::{Item, Link, Pair, now, replica, takes, write};
 use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
 use crate::refusal::Refusal;
@@ -18,7 +18,7 @@ use crate::summary::Width;
 use crate::summary::sketch::{Cell, Chunk, Encoder, SketchConfig};
 use crate::sync::session::*;
 use crate::sync::wire::Header;
-use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, State, Verdict};
+use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
 use crate::sync::wire::{Batch, BatchBase};
 
 const NONCE: u64 = 5;
@@ -100,7 +100,7 @@ impl Asked {
 
 /// Of a replica that has nothing in common with the answerer.
 fn any_open() -> Open {
-    let state = State { root: Root::from_bytes([9; 32]), context: 0 };
+    let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let (width, tally) = (Width::Short, Tally::default());
     Open { schema_id: 0, state, width, cuts: None, entries: 300, tally, max_cells: 1 << 16, own: 9 }
 }
@@ -110,7 +110,16 @@ fn open(entries: u64) -> Request {
 }
 
 fn differs(first: First) -> Reply {
-    Reply::Differs(Differs { nonce: NONCE, cuts: None, seen: None, own: 9, knows: 0, life: Life::default(), first })
+    Reply::Differs(Differs {
+        nonce: NONCE,
+        cuts: None,
+        seen: None,
+        own: 9,
+        knows: 0,
+        life: Life::default(),
+        first,
+        takes: takes(),
+    })
 }
 
 fn bulk(entries: u64) -> Reply {
@@ -126,7 +135,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default() })
+    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 #[test]
@@ -289,7 +298,10 @@ fn parts_to_the_top(asked: &mut Asked) -> usize {
     let mut from = Some(KeyHash::MIN);
     let mut parts = 0;
     while let Some(lo) = from {
-        let Some(Reply::Batch(reply)) = asked.hears(&Request::More { from: lo, inline: true }) else { panic!() };
+        let Some(Reply::Batch(reply)) = asked.hears(&Request::More { from: lo, inline: true, unreadable: vec![] })
+        else {
+            panic!()
+        };
         from = reply.batch.unwrap().range().hi();
         parts += 1;
         assert!(asked.session.is_transferring() && !asked.session.is_through(), "part {parts}");

@@ -4,10 +4,12 @@ mod adversary;
 mod bounds;
 mod copies;
 mod history;
+mod holes;
 mod mixed;
 mod parts;
 mod sketch;
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
@@ -26,6 +28,11 @@ where
     LastWriterWins: crate::replica::Resolver<V>,
 {
     Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([seed; 32])).unwrap()
+}
+
+/// What a side with the default limits takes in.
+pub(super) fn takes() -> message::Takes {
+    message::Takes { max_message_bytes: 64 << 20, unreadable: BTreeMap::new() }
 }
 
 pub(super) fn now() -> Now {
@@ -376,24 +383,24 @@ fn a_message_longer_than_the_limit_is_refused_and_nothing_is_lost() {
     a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
     let mut pair = Pair::new(a, b, SessionConfig::default(), Link::default(), 0);
     pair.config.max_message_bytes = 50_000;
-    let finished = pair.run(|_| {});
-    assert!(matches!(finished.outcome, Outcome::Refused(Refusal::ByPeer(_))), "{finished:?}");
-    let answerer = pair.answerer.as_mut().unwrap().poll_output();
-    assert!(matches!(answerer, SessionOutput::Done(done) if done.outcome == Outcome::Refused(Refusal::MessageTooLong)));
-    assert_eq!((pair.a.len(), pair.b.len()), (1, 0));
-}
-
-#[test]
-fn an_entry_that_fits_no_message_is_refused_with_what_to_do() {
-    for swap in [false, true] {
-        let (mut a, b) = (replica::<Item>(1), replica(2));
-        a.write(Keyed::new("large".to_string(), alloc::vec![9; 100_000]), now()).unwrap();
-        let (a, b) = if swap { (b, a) } else { (a, b) };
-        let config = SessionConfig { max_message_bytes: 50_000, ..SessionConfig::default() };
-        let finished = Pair::new(a, b, config, Link::default(), 0).run(|_| {});
-        let Outcome::Refused(reason) = finished.outcome else { panic!("{finished:?}") };
-        assert!(reason.to_string().contains("max_message_bytes"));
+    // An opener that does not care what the answerer takes: it sends the frames of a session with greater limits.
+    let mut opener = Session::open_valid(1, &mut pair.a, SessionConfig::default(), now());
+    let header = Header { kind: FrameKind::Request, session: 1, exchange: 0 };
+    let SessionOutput::Send(opening) = opener.poll_output() else { panic!("an opener opens") };
+    let opening = Frame::decode(&opening, &SessionConfig::default()).unwrap();
+    let mut answerer = Session::accept_valid(&opening, 2, pair.config, now()).unwrap();
+    answerer.handle_frame(opening, &mut pair.b, now()).unwrap();
+    while let SessionOutput::Send(_) = answerer.poll_output() {}
+    let long = alloc::vec![0; 100_000];
+    let header = Header { session: 2, exchange: 1, ..header };
+    for frame in exchange::frames(header, &long, 60_000, true).unwrap() {
+        let frame = Frame::decode(&frame, &SessionConfig::default()).unwrap();
+        answerer.handle_frame(frame, &mut pair.b, now()).unwrap();
     }
+    while let SessionOutput::Send(_) = answerer.poll_output() {}
+    let SessionOutput::Done(done) = answerer.poll_output() else { panic!("it is refused") };
+    assert_eq!(done.outcome, Outcome::Refused(Refusal::MessageTooLong));
+    assert_eq!((pair.a.len(), pair.b.len()), (1, 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::{Item, Link, Pair, now, replica, write};
+use super::{Item, Link, Pair, now, replica, takes, write};
 use crate::clock::Seed;
 use crate::replica::{LastWriterWins, Life, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::Fingerprint;
@@ -261,6 +261,7 @@ fn differs(chunk: Chunk) -> Reply {
         knows: 0,
         life: Life::default(),
         first,
+        takes: takes(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Whole batches: those that list all that their sender holds in a range, whatever the receiver has.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -19,7 +19,8 @@ use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
 
-const NO_LIMITS: BatchLimits = BatchLimits { max_entries: usize::MAX, max_bytes: usize::MAX };
+const NO_UNREADABLE: &Unreadable = &Unreadable { now: BTreeSet::new(), before: BTreeMap::new() };
+const NO_LIMITS: BatchLimits = BatchLimits::NONE;
 
 fn now() -> Now {
     Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
@@ -52,6 +53,7 @@ fn plan(range: KeyRange, inventory: &Inventory, limits: BatchLimits) -> BatchPla
         inline: false,
         cuts: None,
         limits,
+        unreadable: NO_UNREADABLE,
     }
 }
 
@@ -87,7 +89,7 @@ fn apply(receiver: &mut Replica<Item>, batch: Batch) -> Applied {
 fn joined(receiver: &mut Replica<Item>, batch: Batch) -> Joined {
     match apply(receiver, batch) {
         Applied::Joined(joined) => joined,
-        Applied::Rejected(rejection) => panic!("{rejection}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -98,7 +100,7 @@ fn rejected(receiver: &mut Replica<Item>, batch: Batch) -> Refusal {
             assert_eq!((receiver.root(), receiver.context_hash(), receiver.id()), before);
             rejection
         }
-        Applied::Joined(joined) => panic!("{joined:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -161,7 +163,7 @@ fn reads_to_join(receiver: &mut Replica<Item>, reads: &AtomicUsize, batch: Batch
     reads.store(0, Ordering::Relaxed);
     match receiver.apply(batch, &base, now()).unwrap() {
         Applied::Joined(joined) => (reads.load(Ordering::Relaxed), joined),
-        Applied::Rejected(rejection) => panic!("{rejection}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -313,7 +315,7 @@ fn whole_batches_end_at_the_limits_and_at_cuts_and_go_on_behind_them() {
     let in_parts = [
         BatchLimits { max_entries: 7, ..NO_LIMITS },
         BatchLimits { max_bytes: 700, ..NO_LIMITS },
-        BatchLimits { max_entries: 1, max_bytes: 1 },
+        BatchLimits { max_entries: 1, max_bytes: 1, ..NO_LIMITS },
     ];
     for limits in in_parts {
         let (mut sender, mut receiver) = (replica(1), replica(2));

@@ -18,11 +18,12 @@ use crate::summary::sketch::{Cell, Chunk};
 use crate::summary::{Fingerprint, MerkleTree, Root, Snapshot};
 use crate::sync::session::{Session, SessionConfig, SessionOutput, encode_push_frame};
 use crate::sync::wire::message::{
-    BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Verdict,
+    BatchReply, BatchRequest, Differs, Filled, First, Open, RefusalCode, Reply, Request, Seen, State, Takes, Verdict,
 };
 use crate::sync::wire::*;
 use crate::sync::wire::{
     Batch, BatchBase, KeyPrefix, KeyState, Push, PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Withheld, WithheldFor,
 };
 use crate::{KeyHash, KeyRange};
 
@@ -50,7 +51,19 @@ fn clock(entries: &[(u128, u64)]) -> VectorClock {
 }
 
 fn state() -> State {
-    State { root: Root::from_bytes([0xaa; 32]), context: SESSION }
+    State { seen: Seen { root: Root::from_bytes([0xaa; 32]), context: SESSION }, filled: None }
+}
+
+/// Of a side with holes.
+fn filled_state() -> State {
+    let seen = Seen { root: Root::from_bytes([0xab; 32]), context: 0x1112_1314_1516_1718 };
+    State { filled: Some(Filled { seen, keys: 300, peer_limit: Some(1 << 16) }), ..state() }
+}
+
+/// With nothing that could not be read, or with something.
+fn takes(unreadable: bool) -> Takes {
+    let entry = (MIDDLE, Fingerprint::from_bytes([0xee; 32]));
+    Takes { max_message_bytes: 64 << 20, unreadable: Some(entry).filter(|_| unreadable).into_iter().collect() }
 }
 
 fn life() -> Life {
@@ -92,6 +105,11 @@ fn batch() -> Batch {
             KeyState::Absent(KeyHash::from_u128(5)),
             KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
             KeyState::AbsentUnder(KeyPrefix(0x7f << 56)),
+            KeyState::Withheld(Withheld {
+                key: KeyHash::from_u128(0x7f80 << 112),
+                fingerprint: Fingerprint::from_bytes([0xee; 32]),
+                reason: WithheldFor::TooLong,
+            }),
         ],
     }
 }
@@ -112,25 +130,22 @@ fn requests() -> Vec<(Request, &'static str)> {
         Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
     let (whole, lower) = (
-        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, life: life() },
-        BatchRequest { batch: batch(), state: None, knows: 0, life: Life::default() },
+        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, life: life(), takes: takes(true) },
+        BatchRequest { batch: batch(), state: None, knows: 0, life: Life::default(), takes: takes(false) },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
         (
             open(300, Width::Short, None),
             "\
-         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080000\
-         ac02000000000000012c0000000000000000808001\
-         0000000000000009",
+         00ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708000000ac020000\
+         00000000012c00000000000000008080010000000000000009",
         ),
         (
             open(0, Width::Full, Some(vec![MIDDLE])),
             "\
-         0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080101018000000000\
-         0000000000000000000000\
-         ac02000000000000012c0000000000000000808001\
-         0000000000000009",
+         0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080001010180000000\
+         000000000000000000000000ac02000000000000012c00000000000000008080010000000000000009",
         ),
         (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
         (
@@ -139,21 +154,36 @@ fn requests() -> Vec<(Request, &'static str)> {
          0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
          01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
          0000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbb030000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
+         bbbbbbbbbb040000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
          80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
          999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
          0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274027f000000000000000000000000000000000000",
+         dddddddddddd010470617274027f00000000000000\
+         037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01\
+         00000000000000000000008080802000",
         ),
         (
             Request::Batch(whole),
             "\
-         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
-         0102030405060708ac020102030405060708ac02",
+         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac020102\
+         030405060708ac02808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         eeeeeeeeeeeeeeeeeeeeee",
         ),
-        (Request::More { from: MIDDLE, inline: true }, "038000000000000000000000000000000001"),
-        (Request::Close(state()), "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708"),
+        (
+            Request::More { from: MIDDLE, inline: true, unreadable: vec![MIDDLE] },
+            "0380000000000000000000000000000000010180000000000000000000000000000000",
+        ),
+        (
+            Request::Close(state()),
+            "04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800",
+        ),
+        (
+            Request::Close(filled_state()),
+            "\
+         04aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070801abababababababab\
+         abababababababababababababababababababababababab1112131415161718ac0201808004",
+        ),
         (Request::Abort, "05"),
         (Request::Busy, "07"),
         (Request::Cells { start: 300, count: 44 }, "08ac022c"),
@@ -163,22 +193,34 @@ fn requests() -> Vec<(Request, &'static str)> {
 
 fn replies() -> Vec<(Reply, &'static str)> {
     let (own, knows) = (9, 300);
-    let differs =
-        |cuts, first| Reply::Differs(Differs { nonce: SESSION, cuts, seen: None, own, knows, life: life(), first });
+    let differs = |cuts, first| {
+        Reply::Differs(Differs {
+            nonce: SESSION,
+            cuts,
+            seen: None,
+            own,
+            knows,
+            life: life(),
+            first,
+            takes: takes(false),
+        })
+    };
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
     let chunk = Chunk::new(300, vec![Cell::from_bytes([7; Cell::LEN])]).unwrap();
     vec![
-        (Reply::Equal, "00"),
+        (Reply::Equal { keys: 0 }, "0000"),
+        (Reply::Equal { keys: 300 }, "00ac02"),
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000000000000000009ac020102030405060708ac02\
-         0102001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeee\
-         eeeeeeeeeeeeeeee",
+         01010203040506070800000000000000000009ac020102030405060708ac0201020018000000000000000000000000000000\
+         00eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee8080802000",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
-            "010102030405060708010180000000000000000000000000000000000000000000000009ac020102030405060708ac0200",
+            "\
+         010102030405060708010180000000000000000000000000000000000000000000000009ac020102030405060708ac020080\
+         80802000",
         ),
         (
             Reply::Differs(Differs {
@@ -189,8 +231,12 @@ fn replies() -> Vec<(Reply, &'static str)> {
                 knows,
                 life: life(),
                 first: First::Nothing,
+                takes: takes(true),
             }),
-            "0101020304050607080001000000000000000000000000000000000000000000000000000009ac020102030405060708ac0200",
+            "\
+         0101020304050607080001000000000000000000000000000000000000000000000000000009ac020102030405060708ac02\
+         00808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         eeeeeeee",
         ),
         (
             Reply::Inventory(
@@ -202,11 +248,13 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (
             differs(None, First::Cells(chunk.clone())),
-            "01010203040506070800000000000000000009ac020102030405060708ac0202ac021307070707070707070707070707070707070707",
+            "\
+         01010203040506070800000000000000000009ac020102030405060708ac0202ac0213070707070707070707070707070707\
+         070707078080802000",
         ),
         (
             differs(None, First::Bulk { entries: 300 }),
-            "01010203040506070800000000000000000009ac020102030405060708ac0203ac02",
+            "01010203040506070800000000000000000009ac020102030405060708ac0203ac028080802000",
         ),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
@@ -217,7 +265,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (reply(Verdict::Joined, None), "04000000"),
         (
             Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: None, state: Some(state()) }),
-            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102030405060708",
+            "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800",
         ),
         (
             reply(Verdict::Joined, Some(empty_batch())),
@@ -227,6 +275,7 @@ fn replies() -> Vec<(Reply, &'static str)> {
         ),
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),
+        (reply(Verdict::Unreadable(vec![MIDDLE]), None), "040501800000000000000000000000000000000000"),
         (reply(Verdict::Rejected("why".to_string()), None), "0403037768790000"),
         (reply(Verdict::IdInUse, None), "04040000"),
         (Reply::Refused(RefusalCode::Agreement), "0600"),
