@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Knowledge, Violation};
-use crate::history::{Acknowledged, End, KeyIndex, NodeIndex, Op, OpKind, Opened, Record, WriteName};
+use crate::history::{Acknowledged, End, KeyIndex, NodeIndex, Op, OpKind, Opened, Record, ValueHash, WriteName};
 
 /// A value at a key, which tells writes apart even where two have one name.
 type Content = (KeyIndex, u64);
@@ -50,7 +50,7 @@ impl Checker for Everywhere {
 
 impl Everywhere {
     fn follow(&mut self, op: &Op, knowledge: &Knowledge) {
-        let written = op.value.map(|value| value.to_u64());
+        let written = op.value.map(ValueHash::to_u64);
         let at_key = knowledge.node(op.node).and_then(|node| node.keys.get(&op.key));
         for seen in &op.seen {
             let held = at_key.and_then(|at_key| at_key.held.iter().find(|(id, _)| knowledge.dot(*id) == *seen));

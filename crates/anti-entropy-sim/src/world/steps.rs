@@ -55,14 +55,13 @@ impl<S: Subject> World<S> {
     fn begin_at(&mut self, at: NodeIndex, fault: &Fault) {
         match fault {
             Fault::Crash { in_order: true, .. } => self.close(at),
-            Fault::Crash { .. } | Fault::Wipe | Fault::Swap => self.crash(at),
+            Fault::Crash { .. } | Fault::Wipe | Fault::Swap | Fault::SameSeed { .. } => self.crash(at),
             Fault::Restore { .. } => {
                 let node = &mut self.nodes[at as usize];
                 node.backup = Some(node.disk.copy());
             }
             Fault::RestoreMarker => self.back_up_with_marker(at),
             Fault::RestoreMemory { .. } => self.take_memory(at),
-            Fault::SameSeed { .. } => self.crash(at),
             Fault::Join => self.join(at),
             Fault::Leave => {
                 self.close(at);

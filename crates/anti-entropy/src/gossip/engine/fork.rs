@@ -28,7 +28,7 @@ impl<V: Replicated> Engine<V> {
             stats: self.stats,
             last_joined: self.last_joined,
             is_shutting_down: self.is_shutting_down,
-            transport: self.transport.clone(),
+            transport: self.transport,
         }
     }
 }
