@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use table::planted;
 
-use crate::check::{Checker, Violation, by_name, same_trace};
+use crate::check::{Checker, Violation, all, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
     DURATION_MS, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets, with_bulk,
@@ -235,10 +235,8 @@ impl Hunt {
         match self {
             // A forged bit in a batch is found out; what remains of honest writes is only that nothing else is held.
             Self::ForgedFrames => by_names(&["S2"]),
-            // The replica is renamed, which is what has to happen.
-            Self::UnnoticedRestore => {
-                checkers_for(scenario).into_iter().filter(|checker| checker.name() != "alarms").collect()
-            }
+            // The replica is renamed, which is what has to happen; and it is before it writes, so that no name is used twice.
+            Self::UnnoticedRestore => all().into_iter().filter(|checker| checker.name() != "alarms").collect(),
             _ => checkers_for(scenario),
         }
     }

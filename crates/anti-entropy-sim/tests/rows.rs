@@ -4,6 +4,8 @@
 //! A row that the core does not survive yet stands in `KNOWN`. The test fails too when such a row is survived, so that no mark
 //! stays longer than its reason.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use anti_entropy_sim::scenario::{DiskAge, Fault, Gossip, Lie, Scenario};
 use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Judging, checkers_for, judge};
