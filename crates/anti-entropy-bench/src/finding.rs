@@ -129,7 +129,7 @@ mod tests {
                 (found.round_trips, found.bytes)
             })
         };
-        assert_eq!(costs(0), [(1, 107), (1, 106)]);
+        assert_eq!(costs(0), [(1, 117), (1, 116)]);
         assert_eq!(costs(1), [(1, 348), (3, 1389)]);
         assert_eq!(costs(100), [(1, 6008), (4, 20_702)]);
     }

@@ -5,7 +5,7 @@ mod common;
 use anti_entropy::Transport;
 use anti_entropy::transport::SendError;
 use anti_entropy_net::{Address, BindError, PeerError, TcpConfig, TcpTransport};
-use common::{bind, closed, config, connect, deliver, in_time, let_in, loopback, pair, peer, put, until};
+use common::{bind, closed, config, connect, deliver, in_time, let_in, loopback, nowhere, pair, peer, put, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,7 +35,7 @@ async fn a_peer_that_restarts_is_found_again() {
     b.close().await;
     assert_eq!(in_time(b.receive()).await, None);
     assert_eq!(b.send(&peer("a"), Vec::new()).await, Err(SendError::Closed));
-    assert_eq!(b.set_peer(peer("c"), loopback()), Err(PeerError::Closed));
+    assert_eq!(b.set_peer(peer("c"), nowhere()), Err(PeerError::Closed));
     in_time(async {
         while a.stats().connect_failures == 0 {
             let _ = a.send(&peer("b"), b"while it is down".to_vec()).await;
@@ -194,10 +194,10 @@ async fn other_machines_are_refused_unless_allowed() {
 #[tokio::test]
 async fn names_and_addresses_are_checked() {
     let a = bind(config("a")).await;
-    assert_eq!(a.set_peer(peer("a"), loopback()), Err(PeerError::OwnName(peer("a"))));
-    assert_eq!(a.set_peer(peer(""), loopback()), Err(PeerError::NameLength { bytes: 0 }));
-    assert_eq!(a.set_peer(peer(&"x".repeat(256)), loopback()), Err(PeerError::NameLength { bytes: 256 }));
-    assert_eq!(a.set_peer(peer(&"x".repeat(255)), loopback()), Ok(()));
+    assert_eq!(a.set_peer(peer("a"), nowhere()), Err(PeerError::OwnName(peer("a"))));
+    assert_eq!(a.set_peer(peer(""), nowhere()), Err(PeerError::NameLength { bytes: 0 }));
+    assert_eq!(a.set_peer(peer(&"x".repeat(256)), nowhere()), Err(PeerError::NameLength { bytes: 256 }));
+    assert_eq!(a.set_peer(peer(&"x".repeat(255)), nowhere()), Ok(()));
     assert!(matches!(TcpTransport::bind(config("")).await, Err(BindError::Config(error)) if error.field == "name"));
     let taken = config("b").with(|config| config.listen = a.local_addr());
     assert!(matches!(TcpTransport::bind(taken).await, Err(BindError::Listen { .. })));

@@ -8,7 +8,7 @@ use anti_entropy_net::{
     BindError, ConnectionRefusalReason, Pem, QuicConfig, QuicTransport, TcpTransport, TestAuthority, TestCertificate,
     TlsConfig, TlsError, Trust,
 };
-use common::{Node, authority, bind, bind_quic, config, deliver, in_time, loopback, peer, raw, until};
+use common::{Node, authority, bind, bind_quic, config, deliver, in_time, loopback, nowhere, peer, raw, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -52,8 +52,8 @@ async fn refused(node: &impl Node, reason: ConnectionRefusalReason, times: u64) 
 /// "b" over both transports, with "a" as a peer.
 async fn nodes(tls: &TlsConfig) -> (QuicTransport, TcpTransport) {
     let (quic, tcp) = (quic_node("b", tls.clone()).await, tcp_node("b", tls.clone()).await);
-    quic.add_peer("a", loopback());
-    tcp.add_peer("a", loopback());
+    quic.add_peer("a", nowhere());
+    tcp.add_peer("a", nowhere());
     (quic, tcp)
 }
 
@@ -97,8 +97,8 @@ async fn a_certificate_proves_no_name_but_the_one_in_it() {
         ("a.example.net", "a.example.net.", false),
     ] {
         let (quic, tcp) = (quic_node("b", b.clone()).await, tcp_node("b", b.clone()).await);
-        quic.add_peer(name, loopback());
-        tcp.add_peer(name, loopback());
+        quic.add_peer(name, nowhere());
+        tcp.add_peer(name, nowhere());
         let client = raw::client(Some(&authority.issue(issued).unwrap()), raw::ALPN);
         let endpoint = raw::endpoint();
         let connection = raw::quic(&endpoint, quic.local_addr(), client.clone()).await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anti_entropy::Transport;
 use anti_entropy::transport::SendError;
 use anti_entropy_net::{Address, PeerError, QuicTransport, TransportLimits};
-use common::{authority, bind_quic, deliver, in_time, loopback, peer, quic_config, quic_pair, raw, until};
+use common::{authority, bind_quic, deliver, in_time, loopback, nowhere, peer, quic_config, quic_pair, raw, until};
 
 async fn limited_pair(set: impl Fn(&mut TransportLimits)) -> (QuicTransport, QuicTransport) {
     let authority = authority();
@@ -78,7 +78,7 @@ async fn a_long_frame_holds_up_no_short_one() {
             .with(|config| config.limits = TransportLimits::default().with(|limits| limits.window_bytes = 64 << 10)),
     )
     .await;
-    node.set_peer(peer("c"), loopback()).unwrap();
+    node.set_peer(peer("c"), nowhere()).unwrap();
     let endpoint = raw::endpoint();
     let connection = raw::quic(&endpoint, node.local_addr(), raw::client(Some(&certificate), raw::ALPN)).await.unwrap();
     assert_eq!(raw::greet_quic(&connection, "c", "d", 1).await, Some(0));
@@ -172,7 +172,7 @@ async fn a_peer_that_restarts_is_found_again() {
     b.close().await;
     assert_eq!(in_time(b.receive()).await, None);
     assert_eq!(b.send(&peer("a"), Vec::new()).await, Err(SendError::Closed));
-    assert_eq!(b.set_peer(peer("c"), loopback()), Err(PeerError::Closed));
+    assert_eq!(b.set_peer(peer("c"), nowhere()), Err(PeerError::Closed));
     let peers = [(peer("a"), a.local_addr().into())].into();
     let b = bind_quic(b_config.with(|config| {
         config.listen = address;
@@ -222,7 +222,7 @@ async fn the_hello_of_another_process_replaces_a_connection_at_once() {
     let authority = authority();
     let certificate = authority.issue("c").unwrap();
     let b = bind_quic(quic_config(&authority, "b")).await;
-    b.set_peer(peer("c"), loopback()).unwrap();
+    b.set_peer(peer("c"), nowhere()).unwrap();
     let endpoint = raw::endpoint();
     let connect =
         async || raw::quic(&endpoint, b.local_addr(), raw::client(Some(&certificate), raw::ALPN)).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anti_entropy::Transport;
 use anti_entropy::transport::SendError;
 use anti_entropy_net::{QuicTransport, TestAuthority, TransportLimits};
-use common::{authority, bind_quic, in_time, loopback, peer, quic_config, raw, until};
+use common::{authority, bind_quic, in_time, loopback, nowhere, peer, quic_config, raw, until};
 use quinn::{Connection, Endpoint};
 
 /// "b", which takes in whoever has a certificate, and one who can issue them.
@@ -33,7 +33,7 @@ async fn connect(
 #[tokio::test]
 async fn max_frame_bytes() {
     let (b, authority, endpoint) = open_to_all(|limits| limits.max_frame_bytes = 2_000).await;
-    b.set_peer(peer("c"), loopback()).unwrap();
+    b.set_peer(peer("c"), nowhere()).unwrap();
     assert_eq!(b.max_frame_bytes(), 2_000);
     assert_eq!(b.send(&peer("c"), vec![0; 2_001]).await, Err(SendError::TooLong { bytes: 2_001, max: 2_000 }));
     b.remove_peer(&peer("c"));
@@ -258,7 +258,7 @@ async fn write_timeout() {
     let mut config = quic_config(&authority, "b");
     (config.limits.write_timeout, config.limits.window_bytes) = (Duration::from_millis(50), 16 << 10);
     let b = bind_quic(config).await;
-    b.set_peer(peer("c"), loopback()).unwrap();
+    b.set_peer(peer("c"), nowhere()).unwrap();
     let client = raw::client(Some(&authority.issue("c").unwrap()), raw::ALPN);
     let endpoint = raw::endpoint();
     let connection = raw::quic(&endpoint, b.local_addr(), client).await.unwrap();

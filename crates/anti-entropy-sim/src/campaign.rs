@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::scenario::Profile;
-    use crate::subject::{Item, Items};
+    use crate::subject::{Item, Items, Release};
 
     fn threads(threads: usize) -> NonZeroUsize {
         NonZeroUsize::new(threads).unwrap()
@@ -175,6 +175,10 @@ mod tests {
 
         fn value(&self, key: u32, write: u64) -> Item {
             Items::default().value(key, write)
+        }
+
+        fn value_of(&self, release: Release, key: u32, write: u64) -> Item {
+            Items::default().value_of(release, key, write)
         }
 
         fn inspect(&self, core: &[&Replica<Item>]) -> Result<(), String> {

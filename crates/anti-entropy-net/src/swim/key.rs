@@ -259,7 +259,7 @@ mod tests {
 
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all("01".repeat(32).as_bytes()).unwrap();
-        for (mode, warned) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o660, 1), (0o602, 1)] {
+        for (mode, warned) in [(0o600, 0), (0o400, 0), (0o640, 0), (0o604, 1), (0o660, 1), (0o602, 1)] {
             file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
             let warnings = crate::swim::tests::log::warnings(|| drop(ClusterKeys::from_file(file.path()).unwrap()));
             assert_eq!(warnings.len(), warned, "{mode:o}: {warnings:?}");

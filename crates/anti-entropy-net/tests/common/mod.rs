@@ -21,6 +21,11 @@ pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
+/// The address of a peer that only dials.
+pub(crate) fn nowhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 1))
+}
+
 pub(crate) fn cluster() -> ClusterName {
     "test".parse().expect("a short name")
 }

@@ -37,6 +37,8 @@ impl Checker for Everywhere {
             Record::Life(life) if life.opened != Opened::Restarted => {
                 self.owed.remove(&life.node);
             }
+            // A history of real processes has several rounds, each with its end.
+            Record::Healed(_) => self.by_core = None,
             Record::End(end) if end.core => return self.check(end, knowledge),
             _ => {}
         }
@@ -129,6 +131,17 @@ mod tests {
         };
         assert_eq!(judge(Everywhere::default(), &lost(false)), None);
         finds(Everywhere::default(), &lost(true), "which the core had and nobody has replaced");
+    }
+
+    #[test]
+    fn what_is_replaced_after_a_first_end_is_not_owed_at_a_second() {
+        let (a, b) = (dot(1, 1), dot(2, 1));
+        let mut history = History::new();
+        history.write(0, a, &[]).state(0, &[a], &[a]).state(1, &[a], &[a]).healed(&[0, 1]);
+        history.end(0, vec![key(&[a], &[a])]).end(1, vec![key(&[a], &[a])]);
+        history.write(1, b, &[a]).state(1, &[b], &[a, b]).state(0, &[b], &[a, b]).healed(&[0, 1]);
+        history.end(0, vec![key(&[b], &[a, b])]).end(1, vec![key(&[b], &[a, b])]);
+        assert_eq!(judge(Everywhere::default(), &history), None);
     }
 
     #[test]

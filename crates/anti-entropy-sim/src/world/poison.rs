@@ -10,7 +10,7 @@ use anti_entropy::summary::{Fingerprint, MerkleTree, Snapshot};
 use anti_entropy::{KeyHash, KeyRange, SessionConfig};
 
 use super::World;
-use super::replies::{Header, split};
+use super::replies::{Header, Split, split};
 use crate::history::NodeIndex;
 use crate::random::{place, stream};
 use crate::scenario::{Lie, Sketches};
@@ -83,15 +83,15 @@ impl<S: Subject> World<S> {
         message: &[u8],
         poisons: &[Poison],
     ) -> Option<Vec<u8>> {
-        let (before, chunk) = split(message)?;
+        let Split { before, chunk, after } = split(message)?;
         let mut random = stream(self.seed, &[STREAM, session]);
         let poison = poisons[place(&mut random, poisons.len())];
         let cells = self.poisoned_cells(poison, from, to, &chunk, &mut random)?;
-        let mut poisoned = [before, &Chunk::new(chunk.start(), cells)?.to_bytes()].concat();
+        let mut poisoned = Chunk::new(chunk.start(), cells)?.to_bytes();
         if poison == Poison::Cut {
             poisoned.pop();
         }
-        Some(poisoned)
+        Some([before, &poisoned, after].concat())
     }
 
     fn poisoned_cells(

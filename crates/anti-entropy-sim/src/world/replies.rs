@@ -50,14 +50,23 @@ impl Replies {
     }
 }
 
-/// Splits a reply into the bytes before its cells, and the cells; `None` if it has none.
-pub(super) fn split(message: &[u8]) -> Option<(&[u8], Chunk)> {
-    let cells = cells_in(message)?;
-    Some((&message[..message.len() - cells.len()], Chunk::from_bytes(cells).ok()?))
+/// A reply with cells, in three parts.
+pub(super) struct Split<'a> {
+    pub(super) before: &'a [u8],
+    pub(super) chunk: Chunk,
+    pub(super) after: &'a [u8],
 }
 
-/// The part of a reply that is a chunk of cells.
-fn cells_in(message: &[u8]) -> Option<&[u8]> {
+/// Splits a reply at its cells; `None` if it has none.
+pub(super) fn split(message: &[u8]) -> Option<Split<'_>> {
+    let cells = from_cells(message)?;
+    let ((_, _), after) = postcard::take_from_bytes::<(u32, &[u8])>(cells).ok()?;
+    let chunk = Chunk::from_bytes(&cells[..cells.len() - after.len()]).ok()?;
+    Some(Split { before: &message[..message.len() - cells.len()], chunk, after })
+}
+
+/// The part of a reply from its chunk of cells on.
+fn from_cells(message: &[u8]) -> Option<&[u8]> {
     const DIFFERS: u8 = 1;
     const CELLS: u8 = 5;
     const FIRST_IS_CELLS: u8 = 2;
@@ -84,7 +93,7 @@ pub(super) fn begins_a_sketch(frame: &[u8]) -> bool {
         return false;
     };
     let message = &message[..message.len().saturating_sub(CHECKSUM)];
-    fragments == 1 && split(message).is_some_and(|(_, chunk)| chunk.start() == 0)
+    fragments == 1 && split(message).is_some_and(|reply| reply.chunk.start() == 0)
 }
 
 /// The length of version, kind and session.

@@ -95,7 +95,7 @@ fn a_swarm_reaches_every_end() {
         ("nodes", (2, 7)),
         ("keys", (1, 60)),
         ("duration_ms", (20_000, 35_000)),
-        ("steps", (0, 10)),
+        ("steps", (0, 17)),
         ("operations", (20, 150)),
         ("never_back", (0, 3)),
         ("loss_permille", (0, 300)),
