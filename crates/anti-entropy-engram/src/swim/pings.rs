@@ -67,7 +67,7 @@ pub struct Pings {
     turn: usize,
     peers: BTreeMap<PeerId, SocketAddr>,
     /// Which of the peers pings from where; one address each.
-    pings_from: BTreeMap<SocketAddr, PeerId>,
+    origins: BTreeMap<SocketAddr, PeerId>,
     stats: PingStats,
 }
 
@@ -123,8 +123,8 @@ impl Pings {
             return Err(ConfigError::new("listens_at", listens_at, "an address with a port that peers can connect to"));
         }
         config.validate()?;
-        let (peers, pings_from, stats) = (BTreeMap::new(), BTreeMap::new(), PingStats::default());
-        Ok(Self { node, listens_at, config, turn: 0, peers, pings_from, stats })
+        let (peers, origins, stats) = (BTreeMap::new(), BTreeMap::new(), PingStats::default());
+        Ok(Self { node, listens_at, config, turn: 0, peers, origins, stats })
     }
 
     /// Appends a trailer to a message that is about to be sent. Of this many spaces it announces the next few, as far as
@@ -155,7 +155,7 @@ impl Pings {
         digest: impl FnOnce(&PeerId) -> Option<Root>,
     ) {
         let Some(room) = self.room_behind(datagram) else { return };
-        let peer = self.pings_from.get(&canonical(to)).filter(|_| room >= Trailer::SHARED_BYTES);
+        let peer = self.origins.get(&canonical(to)).filter(|_| room >= Trailer::SHARED_BYTES);
         let shared = peer.and_then(digest);
         self.append_trailer(datagram, Vec::new(), shared);
     }
@@ -201,7 +201,7 @@ impl Pings {
     /// A node has left for good. If it pings again it is learnt again.
     pub fn forget(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
-        self.pings_from.retain(|_, known| known != peer);
+        self.origins.retain(|_, known| known != peer);
     }
 
     /// The peers that were learnt, and where they listen.
@@ -236,9 +236,9 @@ impl Pings {
 
     /// Notes where a peer pings from, which is where it is pinged. Of two names at an address, the last one counts.
     fn note_origin(&mut self, peer: &PeerId, from: SocketAddr) {
-        if self.peers.contains_key(peer) && self.pings_from.get(&from) != Some(peer) {
-            self.pings_from.retain(|_, known| known != peer);
-            self.pings_from.insert(from, peer.clone());
+        if self.peers.contains_key(peer) && self.origins.get(&from) != Some(peer) {
+            self.origins.retain(|_, known| known != peer);
+            self.origins.insert(from, peer.clone());
         }
     }
 }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn one_digest_goes_to_the_peer_that_pings_from_the_address() {
+    fn one_digest_goes_to_the_peer_that_origins_the_address() {
         let (mut bob, digest) = (bob(), Some(Root::from_bytes([7; 32])));
         assert_eq!(digest_to(&mut bob, 100, "10.0.0.1:7946"), None, "nobody is known there yet");
         bob.receive(&ping("alice", "10.0.0.1:7947"), at("[::ffff:10.0.0.1]:7946"));
@@ -423,7 +423,7 @@ mod tests {
             assert_eq!(received.new_address, None);
         }
         assert_eq!((bob.peers().count(), bob.stats().too_many_peers), (1, 10));
-        assert_eq!(bob.pings_from.len(), 1);
+        assert_eq!(bob.origins.len(), 1);
         // The one that is known may still move.
         assert!(bob.receive(&ping("alice", "10.0.0.4:7947"), at("10.0.0.4:7946")).new_address.is_some());
     }
