@@ -25,6 +25,14 @@ fn a_file_sets_what_has_a_meaning_here() {
     assert!(error.to_string().contains("visible ASCII"), "{error}");
 }
 
+#[test]
+fn the_file_in_the_guide_is_read() {
+    let guide = include_str!("../../../docs/engram.md");
+    let block = guide.split("```toml\n").find(|block| block.starts_with("[consolidation]")).unwrap();
+    let gossip = read(block.split("```").next().unwrap()).unwrap().gossiper().gossip;
+    assert_eq!((gossip.interval, gossip.fanout), (Duration::from_secs(60), 3));
+}
+
 #[tokio::test]
 async fn an_address_other_than_loopback_needs_certificates() {
     let file = read("[consolidation]\ncluster = \"engram\"\nlisten = \"192.0.2.1:7947\"\n").unwrap();
