@@ -23,18 +23,16 @@ async fn a_busy_engine_does_not_delay_a_ping() {
     let (begun, has_begun) = mpsc::channel();
     let mut busy = Vec::new();
     for replica in [alice.default(), alice.dreams()] {
-        let (release, released) = mpsc::channel::<()>();
+        let ((release, released), (ended, end)) = (mpsc::channel::<()>(), mpsc::channel());
         let begun = begun.clone();
         let work = move || {
             begun.send(()).unwrap();
-            released.recv_timeout(Duration::from_secs(60)).is_ok()
+            ended.send(released.recv_timeout(Duration::from_secs(60)).is_ok()).unwrap();
         };
-        let handle = replica.gossiper.clone();
-        busy.push((release, tokio::spawn(async move { handle.with(move |_, _| work()).await.unwrap() })));
+        replica.gossiper.post(move |_, _| work()).unwrap();
+        has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+        busy.push((release, end));
     }
-    tokio::task::yield_now().await;
-    has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
-    has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
 
     consolidate(bob.default(), &snapshot(&[pattern("pattern_1", 0.5)]), &[]).await;
     let mut datagram = Vec::new();
@@ -45,9 +43,9 @@ async fn a_busy_engine_does_not_delay_a_ping() {
     bob.ping(&alice);
     assert_eq!(received(), before + 1);
 
-    for (release, work) in busy {
-        release.send(()).unwrap();
-        assert!(work.await.unwrap(), "the engine was waited for");
+    for (release, end) in busy {
+        assert!(release.send(()).is_ok(), "the engine was waited for");
+        assert!(end.recv_timeout(Duration::from_secs(60)).unwrap(), "it went on by itself");
     }
     ping_until_equal(&alice, &bob).await;
 }
