@@ -25,17 +25,24 @@ pub(crate) enum NodeState {
     Left,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MembershipUpdate {
     pub(crate) node: NodeInfo,
     pub(crate) state: NodeState,
     pub(crate) incarnation: u64,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SwimMessage {
     Ping { from: NodeInfo, incarnation: u64, rumors: Vec<MembershipUpdate> },
     Ack { from: NodeInfo, incarnation: u64, rumors: Vec<MembershipUpdate> },
     PingReq { from: NodeInfo, target: NodeInfo, incarnation: u64, rumors: Vec<MembershipUpdate> },
     Gossip { rumors: Vec<MembershipUpdate> },
+}
+
+/// Which nodes a space is placed on.
+#[derive(Clone, Debug)]
+pub(crate) struct SpaceAssignment {
+    pub(crate) primary: NodeInfo,
+    pub(crate) replicas: Vec<NodeInfo>,
 }

@@ -5,16 +5,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anti_entropy::clock::Seed;
+use anti_entropy::engine::{Pool, PoolConfig};
 use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore as Records, PeerId, SystemClock};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig};
 use anti_entropy_engram::{Input, MemorySpace, Pattern, PatternField};
 use chrono::{DateTime, Duration, Utc};
 
-use crate::cluster::SpaceReplica;
 use crate::completion::{ConsolidationEngine, ConsolidationSnapshot};
+use crate::consolidated::replica::SpaceReplica;
+use crate::consolidated::service::ReplicatedConsolidation;
 use crate::consolidation::InMemoryConsolidationService;
 use crate::engram_core::{Confidence, Episode, MemoryStore};
-use crate::service::ReplicatedConsolidation;
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -100,13 +101,15 @@ fn strictly_each_pattern_is_refused_for_its_episodes_and_told_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_nodes_hold_everything_after_a_partition() {
     let network = MemoryNetwork::new(1);
+    let pool = Pool::new(PoolConfig::default()).unwrap();
     let names: Vec<PeerId> = (1..=5).map(|node| PeerId::from(format!("node{node}").as_str())).collect();
     let mut nodes = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let seed = Seed::from_bytes([u8::try_from(index).unwrap() + 1; 32]);
         let space = MemorySpace::new("default");
         let transport = network.join(name.clone());
-        let replica = SpaceReplica::start(space, name.as_str(), Records::new(), seed.into(), transport).unwrap();
+        let settings = (space, name.as_str(), GossipConfig::lan().into());
+        let replica = SpaceReplica::start(&pool, settings, (Records::new(), seed.into()), transport).unwrap();
         let inner = Arc::new(InMemoryConsolidationService::default());
         let service = ReplicatedConsolidation::new(inner, replica.reporter.clone());
         let store = MemoryStore::new(1_000).with_consolidation_service(Arc::new(service));

@@ -24,7 +24,7 @@ use super::consolidation_gossiper::ConsolidationGossiper;
 /// # use anti_entropy_engram::MemorySpace;
 /// # use anti_entropy_engram::gossiper::ConsolidationGossiper;
 /// use anti_entropy_engram::gossiper::{EngramMetrics, Sample};
-/// # let (clock, seed) = (SystemClock::new(), Seed::from_bytes([1; 32]));
+/// # let (clock, seed) = (SystemClock::new(), Seed::from_os()?);
 /// # let config = GossipConfig::test();
 /// # let mut gossiper =
 /// #     ConsolidationGossiper::open(MemorySpace::new("default"), "a", MemoryStore::new(), seed, config, clock.now())?;
@@ -37,7 +37,7 @@ use super::consolidation_gossiper::ConsolidationGossiper;
 ///         _ => {}
 ///     }
 /// }
-/// # Ok::<(), anti_entropy_engram::OpenError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct EngramMetrics {

@@ -13,8 +13,8 @@
 //! use futures::executor::block_on;
 //!
 //! let network = MemoryNetwork::new(1);
-//! let start = |node: &str, peer: &str, seed: u8| {
-//!     let (clock, opening) = (SystemClock::new(), Seed::from_bytes([seed; 32])); // or `Seed::from_os()?`
+//! let start = |node: &str, peer: &str| {
+//!     let (clock, opening) = (SystemClock::new(), Seed::from_os()?); // Never the same twice: nodes with equal seeds lose writes.
 //!     let space = MemorySpace::new("default");
 //!     let mut gossiper =
 //!         ConsolidationGossiper::open(space, node, MemoryStore::new(), opening, GossipConfig::test(), clock.now())?;
@@ -23,7 +23,7 @@
 //!     std::thread::spawn(|| block_on(driver)); // or `tokio::spawn(driver)`, for example
 //!     Ok::<_, Box<dyn std::error::Error>>(handle)
 //! };
-//! let (alice, bob) = (start("alice", "bob", 1)?, start("bob", "alice", 2)?);
+//! let (alice, bob) = (start("alice", "bob")?, start("bob", "alice")?);
 //! let consolidated = SemanticPattern {
 //!     id: "pattern_1f".to_string(),
 //!     embedding: vec![0.5; 768],

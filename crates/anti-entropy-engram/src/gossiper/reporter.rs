@@ -33,7 +33,7 @@ pub type Work = Box<dyn FnOnce() + Send>;
 /// use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace};
 /// use chrono::DateTime;
 ///
-/// let (clock, seed, network) = (SystemClock::new(), Seed::from_bytes([1; 32]), MemoryNetwork::new(1));
+/// let (clock, seed, network) = (SystemClock::new(), Seed::from_os()?, MemoryNetwork::new(1));
 /// let (space, store) = (MemorySpace::new("default"), MemoryStore::new());
 /// let gossiper = ConsolidationGossiper::open(space, "node-1", store, seed, GossipConfig::test(), clock.now())?;
 /// let preparer = gossiper.preparer();

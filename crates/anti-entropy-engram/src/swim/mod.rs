@@ -4,6 +4,10 @@
 //! is behind it. So a [`Trailer`] behind the message tells who sends it, where that node listens for comparisons, and what
 //! it holds; nodes that know nothing of trailers go on as before. The bytes are defined in docs/protocol.md, "Trailers".
 //!
+//! A node with a few spaces announces them one by one, in turn ([`Pings::append`]). A node with many sends one digest over all
+//! that it shares with the receiver ([`Pings::append_shared`]); where the digests differ,
+//! [`SharedSpaces`](anti_entropy::engine::SharedSpaces) finds the spaces.
+//!
 //! [`Pings`] is what a node keeps for this: whose turn it is among its spaces, which peers it has learnt of, and what it
 //! counts. Nothing here does IO, waits, or takes the word of a datagram for more than it is worth: a trailer proves nothing,
 //! and the worst that a forged one does is a peer that cannot be reached, or a comparison that finds nothing.

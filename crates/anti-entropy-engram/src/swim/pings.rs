@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 
+use anti_entropy::summary::Root;
 use anti_entropy::{ConfigError, PeerId};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,8 @@ pub struct Pings {
     /// The space that is announced first in the next ping.
     turn: usize,
     peers: BTreeMap<PeerId, SocketAddr>,
+    /// Which of the peers pings from where; one address each.
+    origins: BTreeMap<SocketAddr, PeerId>,
     stats: PingStats,
 }
 
@@ -78,6 +81,9 @@ pub struct Received {
     pub new_address: Option<SocketAddr>,
     /// What the node holds: hand each to the gossiper of its [channel](RootAnnouncement::channel).
     pub announcements: Vec<RootAnnouncement>,
+    /// The digest over all spaces that it shares with this node: hand it to
+    /// [`SharedSpaces::handle_digest`](anti_entropy::engine::SharedSpaces::handle_digest).
+    pub shared: Option<Root>,
 }
 
 /// What [`Pings`] has counted.
@@ -117,7 +123,8 @@ impl Pings {
             return Err(ConfigError::new("listens_at", listens_at, "an address with a port that peers can connect to"));
         }
         config.validate()?;
-        Ok(Self { node, listens_at, config, turn: 0, peers: BTreeMap::new(), stats: PingStats::default() })
+        let (peers, origins, stats) = (BTreeMap::new(), BTreeMap::new(), PingStats::default());
+        Ok(Self { node, listens_at, config, turn: 0, peers, origins, stats })
     }
 
     /// Appends a trailer to a message that is about to be sent. Of this many spaces it announces the next few, as far as
@@ -129,16 +136,39 @@ impl Pings {
         spaces: usize,
         announcement: impl FnMut(usize) -> Option<RootAnnouncement>,
     ) {
-        let room = self.config.max_datagram_bytes.checked_sub(datagram.len() + Trailer::base_bytes(&self.node));
-        let Some(room) = room else {
-            self.stats.no_room += 1;
-            return;
-        };
+        let Some(room) = self.room_behind(datagram) else { return };
         let count = spaces.min(self.config.max_announcements.get()).min(room / Trailer::ANNOUNCEMENT_BYTES);
         let first = self.turn.checked_rem(spaces).unwrap_or(0);
         let announcements = (first..spaces).chain(0..first).take(count).filter_map(announcement).collect();
         self.turn = first + count;
-        let trailer = Trailer { node: self.node.clone(), listens_at: self.listens_at, announcements };
+        self.append_trailer(datagram, announcements, None);
+    }
+
+    /// Appends a trailer to a message that is about to be sent to this address, with one digest over all spaces in place of
+    /// announcements: for nodes that share many. `digest` gives that of a peer, as
+    /// [`SharedSpaces::digest`](anti_entropy::engine::SharedSpaces::digest) does. Where no peer is known to ping from that
+    /// address, or there is no room, the trailer goes without.
+    pub fn append_shared(
+        &mut self,
+        datagram: &mut Vec<u8>,
+        to: SocketAddr,
+        digest: impl FnOnce(&PeerId) -> Option<Root>,
+    ) {
+        let Some(room) = self.room_behind(datagram) else { return };
+        let peer = self.origins.get(&canonical(to)).filter(|_| room >= Trailer::SHARED_BYTES);
+        let shared = peer.and_then(digest);
+        self.append_trailer(datagram, Vec::new(), shared);
+    }
+
+    /// The room for items; `None`, counted, if there is none for a trailer.
+    fn room_behind(&mut self, datagram: &[u8]) -> Option<usize> {
+        let room = self.config.max_datagram_bytes.checked_sub(datagram.len() + Trailer::base_bytes(&self.node));
+        self.stats.no_room += u64::from(room.is_none());
+        room
+    }
+
+    fn append_trailer(&mut self, datagram: &mut Vec<u8>, announcements: Vec<RootAnnouncement>, shared: Option<Root>) {
+        let trailer = Trailer { node: self.node.clone(), listens_at: self.listens_at, announcements, shared };
         self.stats.appended += u64::from(trailer.append_to(datagram));
     }
 
@@ -161,13 +191,17 @@ impl Pings {
             }
         };
         self.stats.received += 1;
-        let new_address = self.learn(&trailer.node, trailer.listens_at, from.ip().to_canonical());
-        Received { peer: Some(trailer.node), new_address, announcements: trailer.announcements }
+        let from = canonical(from);
+        let new_address = self.learn(&trailer.node, trailer.listens_at, from.ip());
+        self.note_origin(&trailer.node, from);
+        let Trailer { node, announcements, shared, .. } = trailer;
+        Received { peer: Some(node), new_address, announcements, shared }
     }
 
     /// A node has left for good. If it pings again it is learnt again.
     pub fn forget(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
+        self.origins.retain(|_, known| known != peer);
     }
 
     /// The peers that were learnt, and where they listen.
@@ -199,6 +233,19 @@ impl Pings {
         self.peers.insert(peer.clone(), address);
         Some(address)
     }
+
+    /// Notes where a peer pings from, which is where it is pinged. Of two names at an address, the last one counts.
+    fn note_origin(&mut self, peer: &PeerId, from: SocketAddr) {
+        if self.peers.contains_key(peer) && self.origins.get(&from) != Some(peer) {
+            self.origins.retain(|_, known| known != peer);
+            self.origins.insert(from, peer.clone());
+        }
+    }
+}
+
+/// An IPv4 address that is mapped into IPv6, as a socket of both kinds shows it, as what it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whether nobody can be reached there, as seen by a receiver of a datagram from `from`.
@@ -211,8 +258,6 @@ fn is_placeholder(address: SocketAddr, from: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use anti_entropy::summary::Root;
-
     use super::*;
     use crate::MemorySpace;
 
@@ -235,7 +280,8 @@ mod tests {
     /// A ping without announcements.
     fn ping(node: &str, listens_at: &str) -> Vec<u8> {
         let mut datagram = vec![1; 100];
-        let trailer = Trailer { node: node.into(), listens_at: at(listens_at), announcements: Vec::new() };
+        let trailer =
+            Trailer { node: node.into(), listens_at: at(listens_at), announcements: Vec::new(), shared: None };
         assert!(trailer.append_to(&mut datagram));
         datagram
     }
@@ -283,6 +329,36 @@ mod tests {
             assert_eq!(found, announcements, "{message}");
             assert_eq!(alice.stats().no_room, u64::from(announcements.is_none()));
         }
+    }
+
+    /// What a ping of bob's to this address has for its receiver.
+    fn digest_to(bob: &mut Pings, message: usize, to: &str) -> Option<Root> {
+        let mut datagram = vec![1; message];
+        bob.append_shared(&mut datagram, at(to), |peer| (peer.as_str() == "alice").then(|| Root::from_bytes([7; 32])));
+        assert!(datagram.len() <= 1_400);
+        let received = pings("alice", "10.0.0.1:7947", PingsConfig::default()).receive(&datagram, at("10.0.0.2:7946"));
+        received.shared
+    }
+
+    #[test]
+    fn one_digest_goes_to_the_peer_that_origins_the_address() {
+        let (mut bob, digest) = (bob(), Some(Root::from_bytes([7; 32])));
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.1:7946"), None, "nobody is known there yet");
+        bob.receive(&ping("alice", "10.0.0.1:7947"), at("[::ffff:10.0.0.1]:7946"));
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.1:7946"), digest);
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.3:7946"), None);
+        let full = 1_400 - Trailer::base_bytes(&"bob".into()) - Trailer::SHARED_BYTES;
+        assert_eq!((digest_to(&mut bob, full, "10.0.0.1:7946"), bob.stats().no_room), (digest, 0));
+        assert_eq!((digest_to(&mut bob, full + 1, "10.0.0.1:7946"), bob.stats().no_room), (None, 0));
+        // Alice moves, carol takes her place, and then leaves.
+        bob.receive(&ping("alice", "10.0.0.9:7947"), at("10.0.0.9:7946"));
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.1:7946"), None);
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.9:7946"), digest);
+        bob.receive(&ping("carol", "10.0.0.9:7947"), at("10.0.0.9:7946"));
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.9:7946"), None);
+        bob.forget(&"carol".into());
+        bob.receive(&ping("alice", "10.0.0.9:7947"), at("10.0.0.9:7946"));
+        assert_eq!(digest_to(&mut bob, 100, "10.0.0.9:7946"), digest);
     }
 
     #[test]
@@ -347,6 +423,7 @@ mod tests {
             assert_eq!(received.new_address, None);
         }
         assert_eq!((bob.peers().count(), bob.stats().too_many_peers), (1, 10));
+        assert_eq!(bob.origins.len(), 1);
         // The one that is known may still move.
         assert!(bob.receive(&ping("alice", "10.0.0.4:7947"), at("10.0.0.4:7946")).new_address.is_some());
     }

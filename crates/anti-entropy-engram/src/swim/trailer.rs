@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use anti_entropy::PeerId;
+use anti_entropy::summary::Root;
 use sha2::{Digest, Sha256};
 
 use crate::gossiper::RootAnnouncement;
@@ -17,6 +18,9 @@ pub struct Trailer {
     pub listens_at: SocketAddr,
     /// What it holds, of some of its spaces.
     pub announcements: Vec<RootAnnouncement>,
+    /// One digest over all spaces that it shares with the receiver, from [`SharedSpaces`](anti_entropy::engine::SharedSpaces),
+    /// in place of announcements. A receiver that it was not made for finds that it differs, and no space that does.
+    pub shared: Option<Root>,
 }
 
 /// Why the end of a datagram is not a trailer, though it says so. Nothing was taken from it.
@@ -41,13 +45,16 @@ pub enum MalformedTrailer {
     /// The name is empty or not UTF-8.
     #[error("the trailer names no node; it was ignored; give the sender a name")]
     Name,
-    /// An announcement is malformed.
-    #[error("an announcement in the trailer is malformed; the trailer was ignored; the next one will do")]
+    /// An announcement or a digest is malformed.
+    #[error("an announcement or a digest in the trailer is malformed; the trailer was ignored; the next one will do")]
     Announcement,
 }
 
 /// The kind of an item that is a root announcement.
 const ROOT: u8 = 1;
+
+/// The kind of an item that is the digest over all spaces that two nodes share.
+const SHARED: u8 = 2;
 
 /// The address and the port.
 const ADDRESS_LEN: usize = 18;
@@ -64,8 +71,10 @@ impl Trailer {
     pub const MAX_NAME_BYTES: usize = 255;
     /// How many bytes each announcement takes.
     pub const ANNOUNCEMENT_BYTES: usize = 2 + RootAnnouncement::LEN;
+    /// How many bytes the digest over all shared spaces takes.
+    pub const SHARED_BYTES: usize = 2 + Root::LEN;
 
-    /// How many bytes a trailer of this node takes without announcements.
+    /// How many bytes a trailer of this node takes without announcements and digest.
     pub fn base_bytes(node: &PeerId) -> usize {
         2 + node.as_str().len() + ADDRESS_LEN + FOOTER_LEN
     }
@@ -75,7 +84,9 @@ impl Trailer {
     pub fn append_to(&self, datagram: &mut Vec<u8>) -> bool {
         let name = self.node.as_str().as_bytes();
         let start = datagram.len();
-        let length = Self::base_bytes(&self.node) - FOOTER_LEN + self.announcements.len() * Self::ANNOUNCEMENT_BYTES;
+        let items = self.announcements.len() * Self::ANNOUNCEMENT_BYTES
+            + usize::from(self.shared.is_some()) * Self::SHARED_BYTES;
+        let length = Self::base_bytes(&self.node) - FOOTER_LEN + items;
         let (Ok(name_length), Ok(length), false) = (u8::try_from(name.len()), u16::try_from(length), name.is_empty())
         else {
             return false;
@@ -88,6 +99,10 @@ impl Trailer {
             let bytes = announcement.to_bytes();
             datagram.extend([ROOT, u8::try_from(bytes.len()).expect("49 fits")]);
             datagram.extend(bytes);
+        }
+        if let Some(digest) = self.shared {
+            datagram.extend([SHARED, u8::try_from(Root::LEN).expect("32 fits")]);
+            datagram.extend(digest.to_bytes());
         }
         datagram.extend(length.to_be_bytes());
         let checksum = checksum(&datagram[start..]);
@@ -127,17 +142,24 @@ impl Trailer {
         let (address, body) = take::<16>(body)?;
         let (port, mut items) = take::<2>(body)?;
         let ip = IpAddr::V6(Ipv6Addr::from(address)).to_canonical();
-        let mut announcements = Vec::new();
+        let (mut announcements, mut shared) = (Vec::new(), None);
         while !items.is_empty() {
             let ([kind, length], rest) = take(items)?;
             let (item, rest) = rest.split_at_checked(length.into()).ok_or(MalformedTrailer::Length)?;
-            if kind == ROOT {
-                announcements.push(RootAnnouncement::from_bytes(item).map_err(|_| MalformedTrailer::Announcement)?);
+            match kind {
+                ROOT => {
+                    announcements.push(RootAnnouncement::from_bytes(item).map_err(|_| MalformedTrailer::Announcement)?);
+                }
+                SHARED => {
+                    let digest = item.try_into().map_err(|_| MalformedTrailer::Announcement)?;
+                    shared = Some(Root::from_bytes(digest));
+                }
+                _ => {}
             }
             items = rest;
         }
         let listens_at = SocketAddr::new(ip, u16::from_be_bytes(port));
-        Ok(Self { node: name.into(), listens_at, announcements })
+        Ok(Self { node: name.into(), listens_at, announcements, shared })
     }
 }
 
@@ -159,18 +181,22 @@ fn checksum(bytes: &[u8]) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use anti_entropy::summary::Root;
-
     use super::*;
     use crate::MemorySpace;
 
+    fn root() -> Root {
+        Root::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()))
+    }
+
     fn trailer(announcements: usize) -> Trailer {
-        let announcement = |number: usize| {
-            let root = Root::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()));
-            RootAnnouncement::new(&MemorySpace::new(format!("space {number}")), root, number as u64)
-        };
-        let listens_at = "10.0.0.1:7947".parse().unwrap();
-        Trailer { node: "alice".into(), listens_at, announcements: (0..announcements).map(announcement).collect() }
+        let announcement =
+            |number: usize| RootAnnouncement::new(&MemorySpace::new(format!("space {number}")), root(), number as u64);
+        let announcements = (0..announcements).map(announcement).collect();
+        Trailer { node: "alice".into(), listens_at: "10.0.0.1:7947".parse().unwrap(), announcements, shared: None }
+    }
+
+    fn with_digest() -> Trailer {
+        Trailer { shared: Some(root()), ..trailer(0) }
     }
 
     fn encoded(trailer: &Trailer) -> Vec<u8> {
@@ -188,15 +214,19 @@ mod tests {
     fn golden_vectors() {
         assert_eq!(hex(&encoded(&trailer(0))), GOLDEN_EMPTY);
         assert_eq!(hex(&encoded(&trailer(1))), GOLDEN_ONE);
-        let v6 =
-            Trailer { node: "é".into(), listens_at: "[fd00::1]:65535".parse().unwrap(), announcements: Vec::new() };
+        let v6 = Trailer { node: "é".into(), listens_at: "[fd00::1]:65535".parse().unwrap(), ..trailer(0) };
         assert_eq!(hex(&encoded(&v6)), GOLDEN_V6);
+        assert_eq!(hex(&encoded(&with_digest())), GOLDEN_SHARED);
     }
 
     const GOLDEN_EMPTY: &str = "0105616c69636500000000000000000000ffff0a0000011f0b001960cc703cf3d5f28961655357";
     const GOLDEN_ONE: &str = concat!(
         "0105616c69636500000000000000000000ffff0a0000011f0b013101f3058e85a88aae9652883bc986b8667600",
         "0102030405060708090a0b0c0d0e0f00000000000000004512d92cfcef1140004c790710557ce2ca0d61655357"
+    );
+    const GOLDEN_SHARED: &str = concat!(
+        "0105616c69636500000000000000000000ffff0a0000011f0b0220000102030405060708090a0b0c0d0e0f1011",
+        "12131415161718191a1b1c1d1e1f003b0176b7fafa9ff6cb61655357"
     );
     const GOLDEN_V6: &str = "0102c3a9fd000000000000000000000000000001ffff00166f09a3a5075ba65661655357";
 
@@ -210,6 +240,16 @@ mod tests {
             assert_eq!(datagram.len(), message + length);
             assert_eq!(Trailer::read(&datagram), Ok(Some(trailer)));
         }
+    }
+
+    #[test]
+    fn the_digest_over_all_shared_spaces_is_read_again() {
+        let bytes = encoded(&with_digest());
+        assert_eq!(bytes.len(), Trailer::base_bytes(&"alice".into()) + Trailer::SHARED_BYTES);
+        assert_eq!(Trailer::read(&bytes), Ok(Some(with_digest())));
+        let body = &bytes[..bytes.len() - FOOTER_LEN];
+        let short = [&body[..body.len() - 33], &[31], &body[body.len() - 31..]].concat();
+        assert_eq!(Trailer::read(&sealed(&short)), Err(MalformedTrailer::Announcement));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!
 //! let two = 2.try_into()?;
 //! let space = MemorySpace::new("default").with(|space| space.dimension = two);
-//! let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_bytes([7; 32]))?;
+//! let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_os()?)?;
 //! for (id, embedding, episode) in [("pattern_1", [1.0, 0.0], "c"), ("pattern_2", [0.9, 0.1], "d")] {
 //!     let pattern = SemanticPattern {
 //!         id: id.to_string(),

@@ -25,7 +25,7 @@ use super::semantic_view::SemanticView;
 /// # use anti_entropy_engram::Pattern;
 /// # use chrono::DateTime;
 /// # let space = MemorySpace::new("default").with(|space| space.dimension = 1.try_into().unwrap());
-/// # let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_bytes([7; 32]))?;
+/// # let mut replica = Replica::open(MemoryStore::new(), KeepAll, Seed::from_os()?)?;
 /// # let consolidated = SemanticPattern {
 /// #     id: "pattern_1f".to_string(),
 /// #     embedding: vec![1.0],

@@ -1,19 +1,18 @@
 use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anti_entropy::engine::drive;
-use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
-use anti_entropy_engram::gossiper::{ConsolidationGossiper, Rebuilt, SnapshotReporter, Work};
+use anti_entropy::engine::Pool;
+use anti_entropy::{Clock, DriverConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, SnapshotReporter, Work};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{MemorySpace, Pattern};
 use tokio::sync::Mutex;
 
 use crate::completion::ConsolidationSnapshot;
-use crate::consolidation::BeliefUpdateRecord;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A memory space's share in the cluster: what the scheduler, the membership and the HTTP server hold. Cheap to clone.
+/// A memory space's share in the cluster: what the consolidation service, recall and the HTTP server hold. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct SpaceReplica {
     pub(crate) gossiper: Handle<Pattern, ConsolidationGossiper>,
@@ -24,19 +23,18 @@ pub(crate) struct SpaceReplica {
 }
 
 impl SpaceReplica {
-    /// Opens the space on this node, and starts to gossip. To be called in a tokio runtime.
+    /// Opens the space on this node, and starts to gossip on the threads of `pool`. To be called in a tokio runtime.
     pub(crate) fn start(
-        space: MemorySpace,
-        node: &str,
-        store: impl Store + 'static,
-        opening: Opening,
+        pool: &Pool,
+        (space, node, config): (MemorySpace, &str, GossiperConfig),
+        (store, opening): (impl Store + 'static, Opening),
         transport: impl Transport,
     ) -> Result<Self, BoxError> {
         let clock = SystemClock::new();
         let view = Arc::new(SemanticView::new(space.clone(), ViewConfig::default())?);
-        let gossiper = ConsolidationGossiper::open(space, node, store, opening, GossipConfig::lan(), clock.now())?;
+        let gossiper = ConsolidationGossiper::open(space, node, store, opening, config, clock.now())?;
         let preparer = gossiper.preparer();
-        let (gossiper, driver) = drive(gossiper, transport, clock, DriverConfig::default())?;
+        let (gossiper, driver) = pool.drive(gossiper, transport, clock, DriverConfig::default());
         tokio::spawn(driver);
         let runtime = tokio::runtime::Handle::current();
         let run = move |work: Work| drop(runtime.spawn_blocking(work));
@@ -45,25 +43,6 @@ impl SpaceReplica {
             Err(error) => eprintln!("consolidation: {error}"), // or `tracing::warn!`
         });
         Ok(Self { gossiper, reporter, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
-    }
-
-    /// For callers that are async and want to know what became of a snapshot; others have the `reporter`.
-    pub(crate) async fn after_consolidation(
-        &self,
-        snapshot: &ConsolidationSnapshot,
-        updates: &[BeliefUpdateRecord],
-    ) -> Result<Rebuilt, BoxError> {
-        let snapshot = snapshot.clone();
-        let updates: Vec<_> = updates.iter().map(Into::into).collect();
-        let on_engine_thread = self.gossiper.with(move |gossiper, now| {
-            gossiper.hint_for(snapshot.generated_at, &updates);
-            gossiper.rebuild_from_snapshot(&snapshot, now)
-        });
-        let rebuilt = on_engine_thread.await??;
-        for refused in &rebuilt.refused {
-            eprintln!("consolidation: {refused}"); // or `tracing::warn!`
-        }
-        Ok(rebuilt)
     }
 
     /// What all nodes together said at the last refresh: for recall. Never waits for one, and stays as it is.

@@ -1,7 +1,7 @@
 use anti_entropy::HandleError;
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 
-use crate::cluster::SpaceReplica;
+use super::replica::SpaceReplica;
 
 /// The body of `GET /cluster/consolidation?space=...`; the content type is `application/json`.
 pub(crate) async fn cluster_consolidation(space: &SpaceReplica) -> Result<String, HandleError> {

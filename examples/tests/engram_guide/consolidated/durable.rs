@@ -4,7 +4,7 @@ use anti_entropy::Opening;
 use anti_entropy::clock::Seed;
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, RedbStore, Schema};
 
-use crate::cluster::BoxError;
+use super::replica::BoxError;
 
 /// The file of a node's spaces.
 pub(crate) fn open(data: &Path) -> Result<RedbFile, BoxError> {
