@@ -102,6 +102,8 @@ async fn what_a_busy_engine_holds_is_announced_without_waiting_for_it() {
     let a = start("a", Vec::new()).await;
     a.handle.write(Keyed::new(1, "one".to_owned())).await.unwrap();
     let state = a.handle.announcement().await.unwrap();
+    // It is published when nothing waits for the engine.
+    a.until(async |a| a.handle.announced().unwrap().state == state).await;
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (began, has_begun) = tokio::sync::oneshot::channel();
     a.handle
