@@ -56,7 +56,7 @@ pub struct PeerStatus {
     /// Its zone.
     pub zone: Option<String>,
     /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state;
-    /// `None` if neither has happened. Holes do not count: [`Status::holes`](crate::engine::Status::holes) has these.
+    /// `None` if neither has happened. Holes do not count: [`Status::holes`](crate::Status::holes) has these.
     pub lag: Option<Duration>,
     /// The root that both had then. `None` if they were equal except for holes.
     pub root: Option<Root>,
