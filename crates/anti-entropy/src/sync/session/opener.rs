@@ -247,14 +247,18 @@ impl Opener {
         outcome
     }
 
-    /// Ends the session whose answerer has found both sides equal, except at so many keys.
+    /// Ends the session whose answerer has found both sides equal, except at so many keys. If there are any, the answerer
+    /// is not in the state that this side opened with: the two are equal as if their holes were filled, and no longer
+    /// known to be so once this side's state is another one.
     fn end_equal<V: Replicated>(&mut self, opened: State, keys: u64, turn: &mut Turn<'_, V>) -> Outcome {
-        let (outcome, certified) = if keys > 0 && state_of(turn.replica, turn.config) == opened {
-            turn.replica.confirm_all();
-            let root = opened.filled.map_or(opened.seen.root, |filled| filled.seen.root);
-            outcome_of(Equality { root, keys })
-        } else {
-            compare_states(opened, turn)
+        let (outcome, certified) = match keys {
+            0 => compare_states(opened, turn),
+            _ if state_of(turn.replica, turn.config) == opened => {
+                turn.replica.confirm_all();
+                let root = opened.filled.map_or(opened.seen.root, |filled| filled.seen.root);
+                outcome_of(Equality { root, keys })
+            }
+            _ => (Outcome::Progress, None),
         };
         self.stage = Stage::Closed { certified };
         outcome
