@@ -10,7 +10,8 @@
 //!
 //! [`Pings`] is what a node keeps for this: whose turn it is among its spaces, which peers it has learnt of, and what it
 //! counts. Nothing here does IO, waits, or takes the word of a datagram for more than it is worth: a trailer proves nothing,
-//! and the worst that a forged one does is a peer that cannot be reached, or a comparison that finds nothing.
+//! and a forged one can add a peer that cannot be reached, begin a comparison that finds nothing, or have rounds leave
+//! differences alone for as long as forged digests go on. Let only nodes reach the port of the failure detector.
 //!
 //! ```
 //! use anti_entropy::summary::Root;

@@ -183,8 +183,7 @@ impl SharedSpaces {
     /// Handles a frame that this node's channel for it has received. One that does not parse, is too long, was not asked
     /// for, or comes from a node that shares nothing, is counted and dropped.
     pub fn handle_frame(&mut self, from: &PeerId, frame: &[u8], now: Duration) {
-        let is_short = frame.len() <= self.config.max_frame_bytes;
-        let decoded = frame::decode(frame).filter(|_| is_short);
+        let decoded = if frame.len() <= self.config.max_frame_bytes { frame::decode(frame) } else { None };
         let handled = decoded.is_some_and(|(number, body)| match body {
             Body::Ask(ask) => self.answer(from, number, &ask, now),
             Body::Answer(answer) => self.handle_answer(from, number, &answer, now),
