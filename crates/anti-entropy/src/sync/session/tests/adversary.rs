@@ -82,6 +82,20 @@ struct Liar {
 const NONCE: u64 = 5;
 
 /// An opening whose sender wants no sketch.
+/// What an answerer says that holds something else: its first step.
+pub(super) fn differs(first: First) -> Reply {
+    Reply::Differs(Differs {
+        nonce: NONCE,
+        cuts: None,
+        seen: None,
+        own: 9,
+        knows: 0,
+        life: Life::default(),
+        first,
+        takes: takes(),
+    })
+}
+
 fn any_open() -> Open {
     let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
     let tally = Tally::default();
@@ -454,16 +468,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
     for (exchange, width) in [(0, Width::Short), (2, Width::Full)] {
         let theirs: Snapshot = sender.summary();
         let first = First::Tree(first_answer(&theirs, width, 10_000));
-        let differs = Reply::Differs(Differs {
-            nonce: NONCE,
-            cuts: None,
-            seen: None,
-            own: 9,
-            knows: 0,
-            life: Life::default(),
-            first,
-            takes: takes(),
-        });
+        let differs = differs(first);
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
@@ -487,18 +492,7 @@ fn replies_that_answer_nothing_end_the_session() {
     let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
-    let differs = || {
-        Reply::Differs(Differs {
-            nonce: NONCE,
-            cuts: None,
-            seen: None,
-            own: 9,
-            knows: 0,
-            life: Life::default(),
-            first: First::Tree(answer.clone()),
-            takes: takes(),
-        })
-    };
+    let differs = || differs(First::Tree(answer.clone()));
     for (reply, reason) in [
         (Reply::Equal { keys: 0 }, opening),
         (Reply::Busy, opening),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use std::hash::DefaultHasher;
 
-use super::adversary::{hand, outcome, said};
+use super::adversary::{differs, hand, outcome, said};
 use super::{Item, Link, Pair, now, replica, takes, write};
 use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
@@ -107,19 +107,6 @@ fn any_open() -> Open {
 
 fn open(entries: u64) -> Request {
     Request::Open(Open { entries, ..any_open() })
-}
-
-fn differs(first: First) -> Reply {
-    Reply::Differs(Differs {
-        nonce: NONCE,
-        cuts: None,
-        seen: None,
-        own: 9,
-        knows: 0,
-        life: Life::default(),
-        first,
-        takes: takes(),
-    })
 }
 
 fn bulk(entries: u64) -> Reply {

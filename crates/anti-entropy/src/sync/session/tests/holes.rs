@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::now;
+use crate::KeyHash;
 use crate::clock::Seed;
 use crate::refusal::Refusal;
+use crate::replica::tests::disk::Disk;
 use crate::replica::{
     Continuity, Keyed, LastWriterWins, MemoryStore, Notice, Opening, ReplicaConfig, Replicated, Resolver, Store,
 };
 use crate::sync::session::*;
-use crate::{KeyHash, KeyRange};
 
 /// A value as the old release knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ fn what_could_not_be_read_is_not_sent_again_while_it_stays_the_same() {
 #[test]
 fn a_hole_survives_a_restart_and_is_filled_by_the_upgrade() {
     let store = MemoryStore::new();
-    let shared = Shared::of(store);
+    let shared = Disk::of(store);
     let (mut new, mut old) = (upgraded(1), open_on::<Old>(shared.clone(), 2, ReplicaConfig::default()));
     assert_eq!(run(&mut old, &mut new).outcome, except(1));
     // The same release again: it tries once more.
@@ -211,7 +212,7 @@ fn third_parties_keep_what_they_have_and_get_what_they_lack_elsewhere() {
 #[test]
 fn a_write_or_delete_at_a_hole_is_concurrent_with_what_is_missing() {
     for delete in [false, true] {
-        let (mut new, shared) = (open::<New>(1), Shared::of(MemoryStore::new()));
+        let (mut new, shared) = (open::<New>(1), Disk::of(MemoryStore::new()));
         let mut old = open_on::<Old>(shared.clone(), 2, ReplicaConfig::default());
         text(&mut new, SPECIAL, "before");
         settle(&mut old, &mut new);
@@ -334,36 +335,4 @@ fn trying_again_is_asked_for_by_the_application_too() {
     let finished = run(&mut old, &mut new);
     assert!(finished.stats.round_trips > 1);
     assert_eq!((finished.outcome, run(&mut old, &mut new).stats.round_trips), (except(1), 1));
-}
-
-/// A store that outlives its replica.
-#[derive(Clone)]
-struct Shared(alloc::sync::Arc<std::sync::Mutex<MemoryStore>>);
-
-impl Shared {
-    fn of(store: MemoryStore) -> Self {
-        Self(alloc::sync::Arc::new(std::sync::Mutex::new(store)))
-    }
-}
-
-impl Store for Shared {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, crate::replica::StoreError> {
-        self.0.lock().unwrap().load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> core::ops::ControlFlow<()>,
-    ) -> Result<(), crate::replica::StoreError> {
-        self.0.lock().unwrap().scan(range, visit)
-    }
-
-    fn meta(&self, slot: crate::replica::MetaSlot) -> Result<Option<Vec<u8>>, crate::replica::StoreError> {
-        self.0.lock().unwrap().meta(slot)
-    }
-
-    fn commit(&mut self, commit: crate::replica::Commit) -> Result<(), crate::replica::StoreError> {
-        self.0.lock().unwrap().commit(commit)
-    }
 }

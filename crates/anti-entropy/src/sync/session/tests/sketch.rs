@@ -4,9 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::{Item, Link, Pair, now, replica, takes, write};
+use super::{Item, Link, Pair, now, replica, write};
 use crate::clock::Seed;
-use crate::replica::{LastWriterWins, Life, MemoryStore, Opening, ReplicaConfig};
+use crate::replica::{LastWriterWins, MemoryStore, Opening, ReplicaConfig};
 use crate::summary::Fingerprint;
 use crate::summary::sketch::{Cell, Chunk, Sketch, SketchConfig, Symbol};
 use crate::sync::discovery::{end_of_whole_batch, max_sketch_cells};
@@ -252,17 +252,7 @@ fn request_of(session: &mut Session) -> Request {
 }
 
 fn differs(chunk: Chunk) -> Reply {
-    let first = First::Cells(chunk);
-    Reply::Differs(message::Differs {
-        nonce: 5,
-        cuts: None,
-        seen: None,
-        own: 9,
-        knows: 0,
-        life: Life::default(),
-        first,
-        takes: takes(),
-    })
+    super::adversary::differs(First::Cells(chunk))
 }
 
 #[test]

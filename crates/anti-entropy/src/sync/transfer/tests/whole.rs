@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use crate::clock::{Now, RangeClocks, ReplicaId, Seed, VectorClock};
 use crate::refusal::Refusal;
+use crate::replica::tests::disk::Disk;
 use crate::replica::*;
 use crate::summary::{Difference, Fingerprint, Snapshot};
 use crate::sync::transfer::*;
@@ -396,7 +397,7 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
     let mut changed = 0;
     for seed in 0..300 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let store = Shared::default();
+        let store = Disk::default();
         let (mut sender, mut receiver) = (replica(1), on(store.clone(), 2));
         for step in 0..random.u32(1..40) {
             let key = random.u32(0..6);
@@ -421,36 +422,4 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         changed += of_whole.changed.len();
     }
     assert!(changed > 300, "{changed}");
-}
-
-/// A store that can be copied while a replica has it.
-#[derive(Clone, Default)]
-struct Shared(Arc<std::sync::Mutex<MemoryStore>>);
-
-impl Shared {
-    fn copy(&self) -> MemoryStore {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Store for Shared {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap().load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.0.lock().unwrap().scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap().meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.0.lock().unwrap().commit(commit)
-    }
 }
