@@ -1,5 +1,6 @@
 //! What is exchanged once the two sides differ: differences are found, batches sent, and replies joined.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
