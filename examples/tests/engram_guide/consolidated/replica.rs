@@ -34,7 +34,7 @@ impl SpaceReplica {
         let view = Arc::new(SemanticView::new(space.clone(), ViewConfig::default())?);
         let gossiper = ConsolidationGossiper::open(space, node, store, opening, config, clock.now())?;
         let preparer = gossiper.preparer();
-        let (gossiper, driver) = pool.drive(gossiper, transport, clock, DriverConfig::default());
+        let (gossiper, driver) = pool.drive(gossiper, transport, clock, DriverConfig::default())?;
         tokio::spawn(driver);
         let runtime = tokio::runtime::Handle::current();
         let run = move |work: Work| drop(runtime.spawn_blocking(work));
