@@ -78,10 +78,15 @@ pub struct GossipConfig {
     pub bytes_per_second: NonZeroU64,
     /// How many bytes may be sent at once after a pause. At least 1; 4 MiB by default.
     pub burst_bytes: NonZeroU64,
-    /// How many sessions may exchange entries at a time; sessions that only compare do not count. At least 1 and at
-    /// most [`max_sessions`](Self::max_sessions); 1 by default, so that a value that is being received from one peer is
-    /// not requested from another.
+    /// How many sessions may exchange entries at a time before others have to wait; sessions that only compare do not
+    /// count, nor do those that do not move or have had their [turn](Self::transfer_turn). At least 1 and at most
+    /// [`max_sessions`](Self::max_sessions); 1 by default, so that a value that is being received from one peer is not
+    /// requested from another.
     pub max_transfers: NonZeroUsize,
+    /// How long a session that exchanges entries may keep other peers waiting. After that, if one waits, the session ends
+    /// with the message that is on its way, and goes on when the others have had their turn. 10 seconds by default: what a
+    /// new comparison takes is then a small part of it.
+    pub transfer_turn: Duration,
     /// How many sessions may be held at a time. Half of them, rounded down, may be opened from here, and the others by
     /// peers, so that replicas whose own sessions wait for each other still answer. A peer for which there is no room
     /// is told so. At least 2; 64 by default. Each session takes at most 64 KiB before it exchanges entries.
@@ -141,6 +146,7 @@ impl Default for GossipConfig {
             bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
             burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
             max_transfers: NonZeroUsize::MIN,
+            transfer_turn: Duration::from_secs(10),
             max_sessions: NonZeroUsize::new(64).expect("not zero"),
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
@@ -176,6 +182,7 @@ impl GossipConfig {
         ConfigError::at_most("random_percent", self.random_percent, 100)?;
         ConfigError::at_most("other_zone_percent", self.other_zone_percent, 100)?;
         ConfigError::at_least("busy_retry", self.busy_retry, SHORTEST)?;
+        ConfigError::at_least("transfer_turn", self.transfer_turn, SHORTEST)?;
         ConfigError::at_least("backoff_min", self.backoff_min, SHORTEST)?;
         ConfigError::at_most_field("backoff_min", self.backoff_min, "backoff_max", self.backoff_max)?;
         ConfigError::at_least("push_fanout", self.push_fanout, 1)?;
@@ -242,6 +249,7 @@ impl GossipConfig {
     pub fn test() -> Self {
         Self {
             interval: Duration::from_millis(200),
+            transfer_turn: Duration::from_secs(1),
             min_interval: Duration::from_millis(50),
             busy_retry: Duration::from_millis(5),
             backoff_min: Duration::from_millis(50),

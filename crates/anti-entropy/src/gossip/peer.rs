@@ -180,6 +180,7 @@ impl Peer {
             // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so
             // is every peer while this replica's store fails, for it would fail again.
             PartialReason::TimedOut
+            | PartialReason::Stalled
             | PartialReason::Uncertified
             | PartialReason::AbortedByPeer
             | PartialReason::TooManyPieces

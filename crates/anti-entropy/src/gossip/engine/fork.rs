@@ -18,6 +18,7 @@ impl<V: Replicated> Engine<V> {
             space: Arc::clone(&self.space),
             peers: self.peers.clone(),
             sessions: self.sessions.clone(),
+            waiting: self.waiting.clone(),
             pushing: self.pushing.clone(),
             random: self.random.clone(),
             bucket: self.bucket.clone(),

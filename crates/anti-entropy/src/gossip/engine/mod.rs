@@ -26,6 +26,7 @@ use super::event::{EngineStats, Event, EventQueue};
 use super::peer::Peer;
 use super::pushing::Pushing;
 use super::span::scaled;
+use super::transfer_queue::TransferQueue;
 use crate::clock::Now;
 use crate::replica::{Adopted, Error, Missing, Replica, ReplicaConfig, Replicated, Seen, Transaction, Written};
 use crate::sync::wire::Push;
@@ -60,6 +61,8 @@ pub struct Engine<V: Replicated> {
     space: Arc<str>,
     peers: BTreeMap<PeerId, Peer>,
     sessions: Vec<Conversation>,
+    /// Who waits for room for a transfer.
+    waiting: TransferQueue,
     pushing: Pushing,
     random: fastrand::Rng,
     bucket: TokenBucket,
@@ -105,6 +108,7 @@ impl<V: Replicated> Engine<V> {
             space: Arc::default(),
             peers: BTreeMap::new(),
             sessions: Vec::new(),
+            waiting: TransferQueue::default(),
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
             refusals: VecDeque::new(),
@@ -156,6 +160,7 @@ impl<V: Replicated> Engine<V> {
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushing.forget(peer);
+        self.waiting.remove(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 

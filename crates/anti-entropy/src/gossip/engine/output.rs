@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Engine;
-use super::conversation::Conversation;
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::Event;
@@ -34,13 +33,14 @@ impl<V: Replicated> Engine<V> {
     pub fn handle_timeout(&mut self, now: Now) {
         self.events.set_now(now.elapsed);
         for conversation in &mut self.sessions {
-            conversation.session.handle_timeout(now);
+            conversation.handle_timeout(&self.config, now);
         }
         self.handle_overdue_pushes(now);
         self.sessions.retain(|conversation| conversation.kept_until.is_none_or(|until| now.elapsed < until));
         if now.elapsed >= self.next_round && !self.is_shutting_down {
             self.start_round(now);
         }
+        self.call_who_waits(now);
         self.open_due_sessions(now);
     }
 
@@ -76,12 +76,12 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn next_deadline(&mut self, now: Now) -> Duration {
-        let sessions = self.sessions.iter().map(Conversation::deadline);
+        let sessions = self.sessions.iter().map(|conversation| conversation.deadline(&self.config));
         // Without room for another session, the end of one is what to wait for.
         let may_open = !self.is_shutting_down && self.has_room_to_open();
         let scheduled = self.peers.values().filter(|_| may_open).filter_map(Peer::next_session_at);
         let round = if self.is_shutting_down { Duration::MAX } else { self.next_round };
-        let overdue = self.pushing.next_overdue_at();
+        let overdue = self.pushing.next_overdue_at().into_iter().chain(self.calls_at(now));
         let mut deadline = sessions.chain(scheduled).chain(overdue).fold(round, Duration::min);
         let may_send = self.bucket.allows(&self.config, now.elapsed);
         if !may_send {

@@ -8,6 +8,7 @@ use super::conversation::{Conversation, Ended, OpenedBy};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::Event;
+use crate::gossip::lease::Lease;
 use crate::gossip::peer::EndedSession;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
@@ -53,11 +54,12 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
-        let may_transfer = self.may_transfer(index, now);
+        let room = self.room_for_transfer(index, now);
+        self.end_turn(index, now);
         let conversation = &mut self.sessions[index];
-        let before = conversation.session.stats();
+        let (before, moved) = (conversation.session.stats(), conversation.moved());
         let compares = conversation.is_open() && !conversation.session.is_transferring();
-        let handled = conversation.session.handle_frame_if(may_transfer, frame, &mut self.replica, now);
+        let handled = conversation.session.handle_frame_if(room == Room::Free, frame, &mut self.replica, now);
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;
@@ -72,8 +74,14 @@ impl<V: Replicated> Engine<V> {
             self.report_store(&error);
         }
         let conversation = &mut self.sessions[index];
-        if conversation.session.is_transferring() && !conversation.divergence_reported {
-            conversation.divergence_reported = true;
+        let is_busy = conversation.session.outcome() == Some(&Outcome::Partial(PartialReason::Busy));
+        conversation.has_to_wait |= is_busy && room == Room::Taken;
+        let moved = conversation.moved() - moved;
+        if let Some(lease) = &mut conversation.lease {
+            lease.pay(moved, &self.config, now.elapsed);
+        } else if conversation.session.is_transferring() {
+            conversation.lease = Some(Lease::begin(&self.config, now.elapsed));
+            self.waiting.remove(&conversation.peer);
             self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
     }
@@ -85,12 +93,18 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a
-    /// greater number was just opened from here. So of several that get in each other's way, one goes on.
-    fn may_transfer(&self, index: usize, now: Now) -> bool {
+    /// Whether a session may go on to move entries: it does already, or there is room for another, it is the peer's turn,
+    /// and no session with a greater number was just opened from here. So of several that get in each other's way, one
+    /// goes on.
+    fn room_for_transfer(&self, index: usize, now: Now) -> Room {
         let this = &self.sessions[index];
+        if this.session.is_transferring() {
+            return Room::Free;
+        }
+        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer, now.elapsed) {
+            return Room::Taken;
+        }
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
-        let transfers = others().filter(|other| other.session.is_transferring()).count();
         // A peer that is slow to answer, or dead, stands in nobody's way.
         let fresh =
             |other: &Conversation| now.elapsed.saturating_sub(other.began_at) < self.config.session.resend_after;
@@ -101,9 +115,57 @@ impl<V: Replicated> Engine<V> {
                 && fresh(other)
                 && other.nonce > this.nonce
         });
-        let has_room = transfers < self.config.max_transfers.get();
-        this.session.is_transferring() || (has_room && (this.is_opened_here() || !gives_way))
+        if this.is_opened_here() || !gives_way { Room::Free } else { Room::GivesWay }
     }
+
+    fn has_room_to_transfer(&self, now: Now) -> bool {
+        let transfers = self.sessions.iter().filter_map(Conversation::transfer);
+        let holding = transfers.filter(|lease| now.elapsed < lease.holds_until(&self.config));
+        holding.count() < self.config.max_transfers.get()
+    }
+
+    /// Has a transfer whose turn is over end with the message that is about to be handled, if another peer waits.
+    fn end_turn(&mut self, index: usize, now: Now) {
+        let conversation = &mut self.sessions[index];
+        let is_over = conversation.transfer().is_some_and(|lease| lease.turn_ends_at(&self.config) <= now.elapsed);
+        if is_over && self.waiting.has_other_than(&conversation.peer) {
+            conversation.session.wind_up();
+            conversation.has_to_wait = true;
+        }
+    }
+
+    /// If there is room for a transfer, opens a session with the peer that has waited longest for it.
+    pub(super) fn call_who_waits(&mut self, now: Now) {
+        if self.waiting.is_empty() || !self.has_room_to_transfer(now) {
+            return;
+        }
+        let answers_until = now.elapsed.saturating_add(self.config.session.resend_after.saturating_mul(2));
+        let comes = |peer: &PeerId| self.peers.get(peer).is_some_and(|peer| !peer.is_backing_off(now.elapsed));
+        let called = self.waiting.call(answers_until, now.elapsed, comes);
+        if let Some(peer) = called.and_then(|called| self.peers.get_mut(&called)) {
+            peer.schedule(now.elapsed);
+        }
+    }
+
+    /// When [`call_who_waits`](Self::call_who_waits) is due next, if nothing happens before.
+    pub(super) fn calls_at(&self, now: Now) -> Option<Duration> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let leases = self.sessions.iter().filter_map(Conversation::transfer);
+        let ends = leases.map(|lease| lease.holds_until(&self.config)).chain(self.waiting.calls_at());
+        ends.filter(|at| *at > now.elapsed).min()
+    }
+}
+
+/// Whether a session may begin to move entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Free,
+    /// Others do, or have waited for longer.
+    Taken,
+    /// A session that was just opened from here goes first.
+    GivesWay,
 }
 
 /// Sessions that begin.
@@ -228,7 +290,13 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn session_ended(&mut self, ended: Ended, now: Now) {
-        let Ended { peer, span, opened_at, finished } = ended;
+        let Ended { peer, span, opened_at, finished, has_to_wait } = ended;
+        let was_put_off = matches!(finished.outcome, Outcome::Partial(PartialReason::Busy | PartialReason::Budget));
+        if has_to_wait && was_put_off {
+            self.waiting.add(&peer);
+        } else {
+            self.waiting.remove(&peer);
+        }
         span.ended(&finished);
         span.within(|| {
             let jitter = self.random.u32(500..1500);

@@ -32,6 +32,8 @@ pub(super) struct Exchange {
     last: Vec<Vec<u8>>,
     outbox: VecDeque<Vec<u8>>,
     incoming: Assembly,
+    /// The bytes of messages that have arrived so far, here or at the peer.
+    moved_bytes: u64,
     resend_at: Option<Duration>,
     resend_after: Duration,
     max_payload: usize,
@@ -88,6 +90,7 @@ impl Exchange {
             last: Vec::new(),
             outbox: VecDeque::new(),
             incoming: Assembly::default(),
+            moved_bytes: 0,
             resend_at: None,
             resend_after: config.resend_after,
             max_payload: config.max_frame_bytes.saturating_sub(Header::MAX_BYTES),
@@ -162,7 +165,7 @@ impl Exchange {
         match (self.side, frame.kind) {
             (Side::Opener, FrameKind::Refusal) => refusal(frame.payload),
             (Side::Opener, _) if frame.exchange == self.number => {
-                let received = self.incoming.add(frame, config);
+                let received = self.take_in(frame, config);
                 if matches!(received, Received::Message(_)) {
                     self.number += 1;
                     self.resend_at = None;
@@ -170,10 +173,29 @@ impl Exchange {
                 }
                 received
             }
-            (Side::Answerer, _) if frame.exchange == self.number => self.incoming.add(frame, config),
+            (Side::Answerer, _) if frame.exchange == self.number => self.take_in(frame, config),
             _ if self.is_repeated(&frame) => Received::Repeated,
             _ => Received::Nothing,
         }
+    }
+
+    /// Adds a frame to the message that it is of. A whole message says that the peer has the one before.
+    fn take_in(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        let held = self.incoming.bytes;
+        let received = self.incoming.add(frame, config);
+        self.moved_bytes += match &received {
+            Received::Message(message) => {
+                let acknowledged: usize = self.last.iter().map(Vec::len).sum();
+                (message.len().saturating_sub(held) + acknowledged) as u64
+            }
+            _ => self.incoming.bytes.saturating_sub(held) as u64,
+        };
+        received
+    }
+
+    /// The bytes of messages that have arrived so far, here or at the peer; what arrives again counts once.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
     }
 
     /// Whether a frame asks for the last reply again.

@@ -229,6 +229,16 @@ impl Session {
             }
     }
 
+    /// The bytes of messages that have arrived so far, here or at the peer.
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        self.exchange.moved_bytes()
+    }
+
+    /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept.
+    pub(crate) fn wind_up(&mut self) {
+        self.config.max_session_bytes = 0;
+    }
+
     /// Handles a frame from the peer.
     ///
     /// # Errors
@@ -365,7 +375,12 @@ impl Session {
         Some(frame)
     }
 
-    /// How the session ended, if it is over. There may still be frames to send.
+    /// How the session ended, if it is over.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.finished.as_ref()
+    }
+
+    /// How the session ended, if it is over, with its counters. There may still be frames to send.
     pub(crate) fn finished(&self) -> Option<Finished> {
         let outcome = self.finished.clone()?;
         Some(Finished { outcome, root: self.certified, stats: self.stats })

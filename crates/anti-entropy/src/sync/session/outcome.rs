@@ -71,9 +71,13 @@ pub enum PartialReason {
     /// The peer ended the session early.
     #[error("the peer gave up")]
     AbortedByPeer,
-    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were sent and received.
-    #[error("the session's budget of bytes is used up")]
+    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were sent and received, or the
+    /// transfer's [turn](crate::GossipConfig::transfer_turn) was over and another peer waited.
+    #[error("the session's budget is used up")]
     Budget,
+    /// The peer answered, and so slowly or with so little that the transfer did not move.
+    #[error("the transfer did not move")]
+    Stalled,
     /// The entries of a side did not match its digest, twice, although the second comparison was made in another way.
     #[error("what was exchanged could not be certified")]
     Uncertified,

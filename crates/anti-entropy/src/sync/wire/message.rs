@@ -245,8 +245,12 @@ pub(crate) trait Message: Serialize {
 }
 
 impl Message for Request {
-    fn give_up(_code: RefusalCode) -> Self {
-        Self::Abort
+    fn give_up(code: RefusalCode) -> Self {
+        match code {
+            // Nothing is wrong, and the peer need not leave this side alone.
+            RefusalCode::Budget => Self::Busy,
+            _ => Self::Abort,
+        }
     }
 }
 
