@@ -54,6 +54,8 @@ pub(crate) async fn start_server(
         build_memory_space_store(space_id, directories, &registry_flags, attaching.as_deref())
     })?);
 
+    registry.create_or_get(&MemorySpaceId::default()).await?;
+
     let mut swim_handle = None;
     if let Some(ctx) = &distributed {
         let trailers = consolidation.as_ref().map(|node| node.trailers());
