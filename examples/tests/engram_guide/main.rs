@@ -16,7 +16,6 @@ use anti_entropy::Continuity;
 use anti_entropy_engram::MemorySpace;
 use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_engram::view::ViewItem;
-use engram_core::cluster::consolidated::recall;
 use engram_core::cluster::consolidated::space::ConsolidatedSpace;
 
 use crate::nodes::{Node, consolidate, pattern, ping_until_equal, snapshot, update};
@@ -47,10 +46,10 @@ async fn two_nodes_of_engram_become_equal() {
     assert_eq!((status.patterns, status.conflicts.type3), (3, 1));
     assert_eq!(status.conflicts.view.unwrap().type3, 1);
 
-    let mut index = recall::ClusterIndex::default();
-    index.follow(&bob.default().view());
     // The three are alike in meaning and episodes, so that the view has merged them.
-    assert_eq!(index.closest(&[0.5; 768], 2).len(), 1);
+    let closest = bob.default().closest(&[0.5; 768], 2).await;
+    assert_eq!(closest.len(), 1);
+    assert!(closest[0].0 > 0.99);
 
     let [marker, _] = &alice.markers;
     marker.keep(alice.default().shut_down().await.unwrap()).unwrap();

@@ -7,9 +7,10 @@ use anti_entropy::engine::Pool;
 use anti_entropy::{Clock, DriverConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, SnapshotReporter, Work};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
-use anti_entropy_engram::{MemorySpace, Pattern};
+use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 use tokio::sync::Mutex;
 
+use super::recall::ClusterIndex;
 use super::warn;
 use crate::completion::ConsolidationSnapshot;
 
@@ -25,6 +26,7 @@ pub struct ConsolidatedSpace {
     pub reporter: SnapshotReporter<ConsolidationSnapshot>,
     view: Arc<RwLock<Arc<SemanticView>>>,
     refreshing: Arc<Mutex<()>>,
+    index: Arc<std::sync::Mutex<ClusterIndex>>,
 }
 
 impl ConsolidatedSpace {
@@ -47,16 +49,27 @@ impl ConsolidatedSpace {
             Ok(rebuilt) => rebuilt.refused.iter().for_each(warn),
             Err(error) => warn(error),
         });
-        Ok(Self { gossiper, reporter, view: Arc::new(RwLock::new(view)), refreshing: Arc::default() })
+        let (view, refreshing, index) = (Arc::new(RwLock::new(view)), Arc::default(), Arc::default());
+        Ok(Self { gossiper, reporter, view, refreshing, index })
     }
 
-    /// What all nodes together said at the last refresh: for recall. Never waits for one, and stays as it is.
+    /// What all nodes together know that is closest in meaning to a cue, the best first, with their cosines. If the view cannot
+    /// be brought up to date, this is what they knew before.
+    pub async fn closest(&self, cue: &[f32], count: usize) -> Vec<(f32, SemanticPattern)> {
+        if let Err(error) = self.refresh_view().await {
+            warn(error);
+        }
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        index.follow(&self.view());
+        index.closest(cue, count).into_iter().map(|(cosine, pattern)| (cosine, pattern.clone())).collect()
+    }
+
+    /// What all nodes together said at the last refresh. Never waits for one, and stays as it is.
     pub fn view(&self) -> Arc<SemanticView> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Brings the view up to date with what all nodes hold by now. To be called every few seconds, and before recall reads
-    /// the view. The first time takes seconds where there are many patterns, and so does not run on the runtime's threads.
+    /// Brings the view up to date with what all nodes hold by now, as far as this one knows. The first time takes seconds where there are many patterns, and so does not run on the runtime's threads.
     pub async fn refresh_view(&self) -> Result<(), BoxError> {
         // One at a time: of two, the one that was asked first could be done last, and put an older view in place.
         let turn = Arc::clone(&self.refreshing).lock_owned().await;
