@@ -42,9 +42,9 @@ pub struct ConsolidationNode {
     stop: watch::Sender<bool>,
 }
 
-/// Why a node did not start. Nothing runs; what was created on disk is used by the next start.
+/// Why a node did not start. What was created on disk is used by the next start.
 #[derive(Debug, thiserror::Error)]
-#[error("consolidation did not start")]
+#[error("consolidation did not start, and nothing of it runs; correct what the cause names, and start again")]
 pub struct StartError(#[source] BoxError);
 
 /// What belongs to a space.
@@ -193,7 +193,7 @@ impl Attached {
 }
 
 /// The primary and the replicas.
-pub fn nodes_of(assignment: &SpaceAssignment) -> Vec<NodeInfo> {
+fn nodes_of(assignment: &SpaceAssignment) -> Vec<NodeInfo> {
     [&assignment.primary].into_iter().chain(&assignment.replicas).cloned().collect()
 }
 
