@@ -66,6 +66,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// Calls are carried out in the order in which they were queued, whether they were posted or awaited. Nobody hears
     /// what becomes of this one unless it says so itself.
     ///
+    /// A call that runs may itself post one call, whatever waits: that takes its place in the queue. So work of many steps
+    /// lets others have their turn after each, and is never left half done because the queue is full.
+    ///
     /// ```
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
     /// # use futures::executor::block_on;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use super::contain::Contained;
 use super::worker::Worker;
@@ -38,6 +39,8 @@ struct State<V: Replicated, E> {
     jobs: VecDeque<Job<V, E>>,
     queued: Queued,
     place: Place,
+    /// The thread that carries out a call, whose place in the queue is kept for a call that continues it.
+    continues: Option<ThreadId>,
     /// Whether nobody is left who could send a job.
     closed: bool,
 }
@@ -71,8 +74,9 @@ pub(super) enum Wake {
 impl<V: Replicated, E> Inbox<V, E> {
     /// Of an engine that is about to be handed to a thread.
     pub(super) fn ready(config: DriverConfig) -> Self {
-        let queued = Queued::default();
-        Self { state: Mutex::new(State { jobs: VecDeque::new(), queued, place: Place::Ready, closed: false }), config }
+        let (jobs, queued) = (VecDeque::new(), Queued::default());
+        let state = State { jobs, queued, place: Place::Ready, continues: None, closed: false };
+        Self { state: Mutex::new(state), config }
     }
 
     /// Queues a frame; drops it, as a lossy network would, if too many wait.
@@ -90,14 +94,15 @@ impl<V: Replicated, E> Inbox<V, E> {
         Ok(state.wake())
     }
 
-    /// Queues a call.
+    /// Queues a call. Work that is done in steps, each of which queues the next, always has room for one: that of the
+    /// call which is being carried out. So at most one more waits than the limit says.
     pub(super) fn push_call(&self, call: Contained<Call<V, E>>) -> Result<Wake, HandleError> {
         let limit = self.config.max_queued_calls.get();
         let mut state = self.lock();
         if state.place == Place::Ended {
             return Err(HandleError::Stopped);
         }
-        if state.queued.calls >= limit {
+        if state.queued.calls >= limit && !state.take_kept_place() {
             return Err(HandleError::Overloaded { limit });
         }
         state.queued.calls += 1;
@@ -134,10 +139,14 @@ impl<V: Replicated, E> Inbox<V, E> {
     /// The next job.
     pub(super) fn pop(&self) -> Option<Job<V, E>> {
         let mut state = self.lock();
+        state.continues = None;
         let job = state.jobs.pop_front()?;
         match job {
             Job::Frame(..) => state.queued.frames -= 1,
-            Job::Call(_) => state.queued.calls -= 1,
+            Job::Call(_) => {
+                state.queued.calls -= 1;
+                state.continues = Some(thread::current().id());
+            }
         }
         Some(job)
     }
@@ -163,6 +172,11 @@ impl<V: Replicated, E> Inbox<V, E> {
 }
 
 impl<V: Replicated, E> State<V, E> {
+    /// Whether this is the thread that carries out a call, and the place of that call is not taken yet.
+    fn take_kept_place(&mut self) -> bool {
+        self.continues.take_if(|thread| *thread == thread::current().id()).is_some()
+    }
+
     fn wake(&mut self) -> Wake {
         if self.place != Place::Idle {
             return Wake::No;
