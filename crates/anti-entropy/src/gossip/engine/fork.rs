@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::Engine;
+use super::group::Group;
 use crate::replica::{Replicated, Resolver, Store};
 
 impl<V: Replicated> Engine<V> {
@@ -18,6 +19,7 @@ impl<V: Replicated> Engine<V> {
             space: Arc::clone(&self.space),
             peers: self.peers.clone(),
             sessions: self.sessions.clone(),
+            group: Group::default(),
             pushing: self.pushing.clone(),
             random: self.random.clone(),
             bucket: self.bucket.clone(),
