@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Handle, Pool, Transport};
+use super::{Clock, Handle, NodeError, Pool, Transport};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
 
@@ -70,16 +70,17 @@ impl Default for DriverConfig {
 /// ```
 ///
 /// # Errors
-/// The operating system's error if it cannot start a thread; nothing runs then.
+/// [`NodeError::Thread`] if the operating system cannot start a thread, and [`NodeError::Config`] if the transport
+/// carries frames of less than [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs then.
 pub fn drive<V, E>(
     driven: E,
     transport: impl Transport,
     clock: impl Clock,
     config: DriverConfig,
-) -> std::io::Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static)>
+) -> Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static), NodeError>
 where
     V: Replicated,
     E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
 {
-    Ok(Pool::of_one()?.drive(driven, transport, clock, config))
+    Ok(Pool::of_one().map_err(NodeError::Thread)?.drive(driven, transport, clock, config)?)
 }

@@ -5,6 +5,7 @@ use futures::channel::oneshot;
 use futures::stream::Stream;
 
 use super::announcing::{Announced as Published, Announcement};
+use super::contain::Contained;
 use super::pool::Jobs;
 use super::worker::Worker;
 use crate::PeerId;
@@ -99,9 +100,10 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         call: impl FnOnce(&mut Worker<V, E>, Now) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
         let (done, result) = oneshot::channel();
+        let (call, done) = (Contained::new(call), Contained::new(done));
         self.call(move |worker, now| {
             // The caller may have dropped its future; the call is carried out all the same.
-            let _ = done.send(call(worker, now));
+            let _ = done.into_inner().send(call.into_inner()(worker, now));
         })?;
         result.await.map_err(|_| HandleError::Stopped)
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::contain::Contained;
 use super::worker::Worker;
 use super::{DriverConfig, HandleError};
 use crate::PeerId;
@@ -12,7 +13,7 @@ use crate::replica::Replicated;
 /// What an engine's thread is to do next.
 pub(super) enum Job<V: Replicated, E> {
     Frame(PeerId, Vec<u8>),
-    Call(Call<V, E>),
+    Call(Contained<Call<V, E>>),
 }
 
 /// Something to be done with the engine, on its thread.
@@ -90,7 +91,7 @@ impl<V: Replicated, E> Inbox<V, E> {
     }
 
     /// Queues a call.
-    pub(super) fn push_call(&self, call: Call<V, E>) -> Result<Wake, HandleError> {
+    pub(super) fn push_call(&self, call: Contained<Call<V, E>>) -> Result<Wake, HandleError> {
         let limit = self.config.max_queued_calls.get();
         let mut state = self.lock();
         if state.place == Place::Ended {

@@ -1,6 +1,6 @@
 //! The settings of the gossip engine.
 
-use core::num::{NonZeroU64, NonZeroUsize};
+use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -107,8 +107,14 @@ pub struct GossipConfig {
     pub announcement_pause: Duration,
     /// How long rounds pass over a peer that has announced the same state as this replica's. One minute by default: in
     /// a cluster of 60, a failure detector that pings once a second hears from everybody within that time, so that an
-    /// idle cluster sends nothing else. When a peer's announcements no longer arrive, the rounds compare with it again.
+    /// idle cluster sends little else. When a peer's announcements no longer arrive, the rounds compare with it again.
     pub announcement_lifetime: Duration,
+    /// After how many announcements of equality rounds compare with a peer all the same, in a session that certifies it;
+    /// they also do before the first such session. At least 1, where announcements spare nothing; 60 by default. Whoever
+    /// forges announcements hides a difference for no longer than these last together: with the default
+    /// [`announcement_lifetime`](Self::announcement_lifetime) an hour at most, and a few minutes where peers announce
+    /// every few seconds. An idle pair has one small session in that time.
+    pub certify_every: NonZeroU32,
     /// How many events are kept for a caller that does not poll them; then the oldest are dropped, and counted. At
     /// least 1; 1,024 by default.
     pub max_events: NonZeroUsize,
@@ -148,6 +154,7 @@ impl Default for GossipConfig {
             backoff_max: Duration::from_secs(300),
             announcement_pause: Duration::from_secs(1),
             announcement_lifetime: Duration::from_secs(60),
+            certify_every: NonZeroU32::new(60).expect("not zero"),
             max_events: NonZeroUsize::new(1024).expect("not zero"),
             lines_logged_per_second: 10,
             session: SessionConfig::default(),

@@ -30,8 +30,8 @@ use crate::{ConfigError, KeyHash, PeerId};
 /// `None`.
 ///
 /// A peer that lies about its states costs bounded work (see [`SharedSpacesConfig`]), and hides no more than if it had
-/// announced the states one by one: what is reported goes to [`Engine::handle_announcement`], and rounds compare with
-/// the peer again after its [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime).
+/// announced the states one by one: what is reported goes to [`Engine::handle_announcement`], and after
+/// [`certify_every`](crate::GossipConfig::certify_every) reports a session has to certify it.
 ///
 /// [`Engine::handle_announcement`]: super::Engine::handle_announcement
 ///
