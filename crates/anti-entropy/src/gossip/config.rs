@@ -94,7 +94,8 @@ pub struct GossipConfig {
     /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. At
     /// least 1 millisecond; 200 milliseconds by default.
     pub busy_retry: Duration,
-    /// How long to leave a peer alone after a failure; doubled with each further one. At least 1 millisecond and at
+    /// How long to leave a peer alone after a failure; doubled with each further one. If the failure was not that it is
+    /// silent, the sessions that it opens are answered as busy meanwhile. At least 1 millisecond and at
     /// most [`backoff_max`](Self::backoff_max); two seconds by default.
     pub backoff_min: Duration,
     /// The longest time for which a failing peer is left alone. Five minutes by default, so that a peer that was away

@@ -15,6 +15,7 @@ mod lease;
 mod peer;
 mod push_queue;
 mod pushing;
+mod round_robin;
 mod spaces;
 mod span;
 mod trace;

@@ -151,7 +151,7 @@ impl Peer {
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
             Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claimed_too_much(config, now),
-            Outcome::Refused(_) => self.failed(config, now),
+            Outcome::Refused(_) => self.misbehaved(config, now),
         }
         if opened_at.is_some() && (self.pursued || self.is_worth_retrying(&finished.outcome)) {
             self.schedule(now.saturating_add(pause));
@@ -177,14 +177,15 @@ impl Peer {
             self.silent = true;
         }
         match reason {
-            // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so
-            // is every peer while this replica's store fails, for it would fail again.
-            PartialReason::TimedOut
-            | PartialReason::Stalled
-            | PartialReason::Uncertified
-            | PartialReason::AbortedByPeer
-            | PartialReason::TooManyPieces
-            | PartialReason::StoreFailed => self.failed(config, now),
+            // A peer that does not answer is left alone for a while, whoever opened; and so is every peer while this
+            // replica's store fails or its context is full, for it would fail again. If it asks, it is answered: it may
+            // be back, and it may be what mends this replica.
+            PartialReason::TimedOut | PartialReason::TooManyPieces | PartialReason::StoreFailed => {
+                self.failed(config, now);
+            }
+            PartialReason::Stalled | PartialReason::Uncertified | PartialReason::AbortedByPeer => {
+                self.misbehaved(config, now);
+            }
             PartialReason::Busy | PartialReason::Budget | PartialReason::Shutdown => {}
         }
     }
@@ -204,9 +205,14 @@ impl Peer {
     fn claimed_too_much(&mut self, config: &GossipConfig, now: Duration) {
         self.claims = self.claims.saturating_add(1);
         if self.claims > 1 {
-            self.failed(config, now);
-            self.shut_out_until = self.backoff_until;
+            self.misbehaved(config, now);
         }
+    }
+
+    /// It answers, and costs more than it is worth: it is not answered for a while either.
+    fn misbehaved(&mut self, config: &GossipConfig, now: Duration) {
+        self.failed(config, now);
+        self.shut_out_until = self.backoff_until;
     }
 
     /// Whether sessions that it opens are refused.
@@ -217,6 +223,7 @@ impl Peer {
     fn succeeded(&mut self) {
         self.failures = 0;
         self.backoff_until = Duration::ZERO;
+        self.shut_out_until = Duration::ZERO;
     }
 
     pub(super) fn failed(&mut self, config: &GossipConfig, now: Duration) {

@@ -21,6 +21,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
     ("refused", "malformed"),
     ("refused", "message_too_long"),
     ("refused", "entry_too_long"),
+    ("refused", "too_many_repeats"),
 ];
 
 /// The reason for which a session failed; `None` if it did not.
@@ -45,6 +46,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
             Refusal::Malformed(_) => "malformed",
             Refusal::MessageTooLong => "message_too_long",
             Refusal::EntryTooLong => "entry_too_long",
+            Refusal::TooManyRepeats { .. } => "too_many_repeats",
             _ => "rejected",
         }),
     }

@@ -117,9 +117,12 @@ impl Conversation {
         Some((frame, more))
     }
 
-    /// Marks an open session whose work is done as ended, and keeps it for `keep`.
+    /// Marks an open session whose work is done, and whose frames have left, as ended, and keeps it for `keep`.
     pub(super) fn take_end(&mut self, keep: Duration, now: Duration) -> Option<Ended> {
-        let finished = if self.is_open() { self.session.finished() } else { None }?;
+        if !self.is_open() || self.session.has_frames() {
+            return None;
+        }
+        let finished = self.session.finished()?;
         self.kept_until = Some(now.saturating_add(keep));
         Some(Ended {
             peer: self.peer.clone(),

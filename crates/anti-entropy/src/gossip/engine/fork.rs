@@ -24,6 +24,8 @@ impl<V: Replicated> Engine<V> {
             pushing: self.pushing.clone(),
             random: self.random.clone(),
             bucket: self.bucket.clone(),
+            turns: self.turns.clone(),
+            pushed_last: self.pushed_last,
             refusals: self.refusals.clone(),
             events: self.events.clone(),
             pace: self.pace,

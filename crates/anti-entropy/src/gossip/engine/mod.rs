@@ -27,6 +27,7 @@ use super::config::GossipConfig;
 use super::event::{EngineStats, Event, EventQueue};
 use super::peer::Peer;
 use super::pushing::Pushing;
+use super::round_robin::RoundRobin;
 use super::span::scaled;
 use super::transfer_queue::TransferQueue;
 use crate::clock::Now;
@@ -69,6 +70,10 @@ pub struct Engine<V: Replicated> {
     pushing: Pushing,
     random: fastrand::Rng,
     bucket: TokenBucket,
+    /// Shares what the bucket allows among the peers.
+    turns: RoundRobin,
+    /// Whether the last frame was one of pushes.
+    pushed_last: bool,
     /// Frames that refuse a session or a version.
     refusals: VecDeque<(PeerId, Vec<u8>)>,
     events: EventQueue<V::Key>,
@@ -115,6 +120,8 @@ impl<V: Replicated> Engine<V> {
             group: Group::default(),
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
+            turns: RoundRobin::default(),
+            pushed_last: false,
             refusals: VecDeque::new(),
             events: EventQueue::new(&config),
             pace: config.interval,

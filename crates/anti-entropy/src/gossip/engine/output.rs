@@ -1,5 +1,6 @@
 //! What the engine wants from its caller: frames to send, events, and until when to wait.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -63,16 +64,32 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
+    /// The next frame, to the peer whose turn it is. Refusals come first: they are short, and one a peer.
     fn next_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
-        let refusal = self.refusals.pop_front();
-        refusal.or_else(|| self.next_push_frame(now)).or_else(|| self.next_session_frame(now))
+        self.end_sessions(now);
+        if let Some(refusal) = self.refusals.pop_front() {
+            return Some(refusal);
+        }
+        let pushes_until = if self.is_shutting_down { Duration::MAX } else { now.elapsed };
+        let in_sessions = self.sessions.iter().filter(|open| open.session.has_frames()).map(|open| &open.peer);
+        let ready: BTreeSet<&PeerId> = in_sessions.chain(self.pushing.due(pushes_until)).collect();
+        let to = self.turns.next(&ready, self.config.session.max_frame_bytes)?;
+        let is_push_due = self.pushing.due(pushes_until).any(|peer| *peer == to);
+        let frame = self.frame_to(&to, is_push_due)?;
+        self.turns.sent(&to, frame.len());
+        Some((to, frame))
     }
 
-    fn next_push_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
-        let until = if self.is_shutting_down { Duration::MAX } else { now.elapsed };
-        let push = self.pushing.take_frame(until, &self.config)?;
+    /// A push and a frame of a session by turns, if both wait, so that neither keeps the other from leaving.
+    fn frame_to(&mut self, to: &PeerId, is_push_due: bool) -> Option<Vec<u8>> {
+        let is_push = is_push_due && !(self.pushed_last && self.has_session_frame(to));
+        self.pushed_last = is_push;
+        if !is_push {
+            return self.session_frame_to(to);
+        }
+        let push = self.pushing.take_frame(to, &self.config)?;
         self.stats.count_sent(push.value_bytes);
-        Some((push.to, push.frame))
+        Some(push.frame)
     }
 
     fn next_deadline(&mut self, now: Now) -> Duration {

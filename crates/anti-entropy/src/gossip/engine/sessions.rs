@@ -259,27 +259,33 @@ impl<V: Replicated> Engine<V> {
 
 /// Sessions that go on, and end.
 impl<V: Replicated> Engine<V> {
-    /// The next frame of any session. Sessions whose work is done end on the way.
-    pub(super) fn next_session_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+    /// Ends the sessions that are over and whose frames have all left.
+    pub(super) fn end_sessions(&mut self, now: Now) {
         let mut index = 0;
         while let Some(conversation) = self.sessions.get_mut(index) {
-            if let Some((frame, values)) = conversation.poll_frame() {
-                // Counted at once, not at the session's end: it may be given up before that.
-                self.stats.count_sent(values);
-                return Some((conversation.peer.clone(), frame));
-            }
             let Some(ended) = conversation.take_end(self.config.session.idle_timeout, now.elapsed) else {
                 index += 1;
                 continue;
             };
-            // Only the answering side may be asked to repeat its last reply. That session has ended now, so that the
-            // next pass looks for what it has left to send, and goes on.
+            // Only the answering side may be asked to repeat its last reply.
             if ended.opened_at.is_some() {
                 self.sessions.remove(index);
             }
             self.session_ended(ended, now);
         }
-        None
+    }
+
+    pub(super) fn has_session_frame(&self, to: &PeerId) -> bool {
+        self.sessions.iter().any(|open| open.peer == *to && open.session.has_frames())
+    }
+
+    /// The next frame of a session with this peer.
+    pub(super) fn session_frame_to(&mut self, to: &PeerId) -> Option<Vec<u8>> {
+        let conversation = self.sessions.iter_mut().find(|open| open.peer == *to && open.session.has_frames())?;
+        let (frame, values) = conversation.poll_frame()?;
+        // Counted at once, not at the session's end: it may be given up before that.
+        self.stats.count_sent(values);
+        Some(frame)
     }
 
     /// Drops sessions; those that were open count as ended early.

@@ -45,6 +45,11 @@ pub struct SessionConfig {
     /// The most bytes that a session sends and receives before it ends. 1 GiB by default. Another session continues
     /// where it ended.
     pub max_session_bytes: u64,
+    /// How often the answerer sends a reply again to a peer that asks again for it; then the session is refused. Asking
+    /// again while the reply is still leaving does not count, and changes nothing. 16 by default: an honest peer waits
+    /// twice as long each time, so that it asks 15 times within 20 seconds even if it began with a millisecond, and 4
+    /// times if it began with a second.
+    pub max_repeats: u32,
     /// How long to wait for a reply before a request is sent again; doubled each time. One second by default. From one
     /// millisecond to `idle_timeout`.
     pub resend_after: Duration,
@@ -95,6 +100,7 @@ impl Default for SessionConfig {
             max_first_cells: 2900,
             max_sketch_pass: 1 << 18,
             max_session_bytes: 1 << 30,
+            max_repeats: 16,
             resend_after: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(20),
             schema_id: 0,

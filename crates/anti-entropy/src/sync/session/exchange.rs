@@ -4,7 +4,7 @@
 //! repeats its last reply when it is asked again. Messages longer than a frame go in fragments; fragments that arrived
 //! are kept while the rest is repeated.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -30,7 +30,10 @@ pub(super) struct Exchange {
     number: u32,
     /// The frames of the last message, to be repeated.
     last: Vec<Vec<u8>>,
-    outbox: VecDeque<Vec<u8>>,
+    /// How many of them have left since it was sent, or repeated.
+    left: usize,
+    /// How often the answerer has repeated it.
+    repeats: u32,
     incoming: Assembly,
     /// The bytes of messages that have arrived so far, here or at the peer.
     moved_bytes: u64,
@@ -40,11 +43,11 @@ pub(super) struct Exchange {
     checksum: bool,
 }
 
-/// Without the times, which say when something happens and not what.
+/// Without times, which say when something happens and not what, and without counters.
 impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { side, request_session, reply_session, number, last, outbox, incoming, .. } = self;
-        (side, request_session, reply_session, number, last, outbox, incoming).hash(state);
+        let Self { side, request_session, reply_session, number, last, left, incoming, .. } = self;
+        (side, request_session, reply_session, number, last, left, incoming).hash(state);
     }
 }
 
@@ -71,6 +74,17 @@ pub(super) enum Received {
     Refused(Refusal),
 }
 
+/// What became of a peer's asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// The reply is sent again.
+    Repeats,
+    /// It has not left yet.
+    StillLeaving,
+    /// It was repeated often enough.
+    TooOften,
+}
+
 impl Exchange {
     pub(super) fn opener(nonce: u64, config: &SessionConfig) -> Self {
         Self::new(Side::Opener, nonce, nonce, config)
@@ -88,7 +102,8 @@ impl Exchange {
             reply_session,
             number: 0,
             last: Vec::new(),
-            outbox: VecDeque::new(),
+            left: 0,
+            repeats: 0,
             incoming: Assembly::default(),
             moved_bytes: 0,
             resend_at: None,
@@ -121,13 +136,25 @@ impl Exchange {
             self.number += 1;
         }
         self.incoming = Assembly::default();
-        self.resend(now);
+        (self.left, self.repeats) = (0, 0);
+        self.wait_for_reply(now);
         true
     }
 
-    /// Repeats the last message.
-    pub(super) fn resend(&mut self, now: Now) {
-        self.outbox = self.last.iter().cloned().collect();
+    /// Repeats the last reply for a peer that asks for it again, unless it is still leaving. Says what it did.
+    pub(super) fn repeat(&mut self, max_repeats: u32) -> Repeat {
+        if self.has_frames() {
+            Repeat::StillLeaving
+        } else if self.repeats >= max_repeats {
+            Repeat::TooOften
+        } else {
+            self.repeats += 1;
+            self.left = 0;
+            Repeat::Repeats
+        }
+    }
+
+    fn wait_for_reply(&mut self, now: Now) {
         if self.side == Side::Opener {
             self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
         }
@@ -140,14 +167,19 @@ impl Exchange {
         }
     }
 
-    /// Repeats a request whose reply is late, and waits twice as long for it. Says whether it did.
+    /// Repeats a request whose reply is late, unless it is still leaving, and waits twice as long for it. Says whether it
+    /// repeats it.
     pub(super) fn handle_timeout(&mut self, now: Now) -> bool {
         let late = self.resend_at.is_some_and(|at| now.elapsed >= at);
+        let repeats = late && !self.has_frames();
         if late {
             self.resend_after = self.resend_after.saturating_mul(2);
-            self.resend(now);
+            self.wait_for_reply(now);
         }
-        late
+        if repeats {
+            self.left = 0;
+        }
+        repeats
     }
 
     pub(super) fn resend_at(&self) -> Option<Duration> {
@@ -155,7 +187,14 @@ impl Exchange {
     }
 
     pub(super) fn poll_frame(&mut self) -> Option<Vec<u8>> {
-        self.outbox.pop_front()
+        let frame = self.last.get(self.left)?.clone();
+        self.left += 1;
+        Some(frame)
+    }
+
+    /// Whether there are frames to be sent.
+    pub(super) fn has_frames(&self) -> bool {
+        self.left < self.last.len()
     }
 
     pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {

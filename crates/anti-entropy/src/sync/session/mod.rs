@@ -58,7 +58,7 @@ mod outcome;
 mod tests;
 
 pub use config::SessionConfig;
-use exchange::{Exchange, Received};
+use exchange::{Exchange, Received, Repeat};
 pub(crate) use exchange::{encode_push, encode_push_frame, max_push_bytes};
 #[cfg(test)]
 pub(crate) use limits::state_of;
@@ -280,10 +280,7 @@ impl Session {
         self.stats.bytes_received += frame.len_bytes() as u64;
         match self.exchange.receive(frame, &self.config) {
             Received::Nothing => return Ok(()),
-            Received::Repeated => {
-                self.exchange.resend(now);
-                self.stats.count_sent(self.last_sent);
-            }
+            Received::Repeated => self.repeat_reply(now),
             Received::Piece => {}
             Received::TooLong => self.refuse_message(now),
             Received::Refused(reason) => self.finish(Outcome::Refused(reason), now),
@@ -296,6 +293,22 @@ impl Session {
         self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
         self.exchange.heard(now);
         Ok(())
+    }
+
+    /// Sends the last reply again, within the session's budget.
+    fn repeat_reply(&mut self, now: Now) {
+        if self.stats.is_over(&self.config) {
+            self.finish(Outcome::Partial(PartialReason::Budget), now);
+            return;
+        }
+        match self.exchange.repeat(self.config.max_repeats) {
+            Repeat::Repeats => self.stats.count_sent(self.last_sent),
+            Repeat::StillLeaving => {}
+            Repeat::TooOften => {
+                let limit = self.config.max_repeats;
+                self.finish(Outcome::Refused(Refusal::TooManyRepeats { limit }), now);
+            }
+        }
     }
 
     fn handle_message<V: Replicated>(
@@ -366,6 +379,11 @@ impl Session {
             Some(finished) => SessionOutput::Done(finished),
             None => SessionOutput::Wait(self.poll_deadline()),
         }
+    }
+
+    /// Whether there are frames to be sent.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.exchange.has_frames()
     }
 
     /// The next frame to be sent, if there is one.
@@ -468,9 +486,8 @@ impl<M: Message> Step<M> {
         now: Now,
         stats: SessionStats,
     ) -> Option<Outcome> {
-        let over_budget = stats.bytes_sent + stats.bytes_received > config.max_session_bytes;
         let Some(message) = self.message else { return self.end };
-        if over_budget && self.end.is_none() {
+        if stats.is_over(config) && self.end.is_none() {
             exchange.send(&M::give_up(RefusalCode::Budget), config, now);
             return Some(Outcome::Partial(PartialReason::Budget));
         }

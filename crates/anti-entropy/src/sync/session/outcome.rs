@@ -3,6 +3,7 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use super::SessionConfig;
 use crate::refusal::Refusal;
 use crate::replica::ValueBytes;
 use crate::summary::Root;
@@ -126,6 +127,11 @@ pub struct SessionStats {
 impl SessionStats {
     pub(crate) fn values_sent(&self) -> ValueBytes {
         ValueBytes { all: self.value_bytes_sent, parts: self.part_bytes_sent }
+    }
+
+    /// Whether a session has sent and received what it may.
+    pub(super) fn is_over(&self, config: &SessionConfig) -> bool {
+        self.bytes_sent.saturating_add(self.bytes_received) > config.max_session_bytes
     }
 
     pub(super) fn count_sent(&mut self, values: ValueBytes) {

@@ -1,6 +1,7 @@
 //! What one member does, slow, broken or hostile, keeps the others from nothing.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use super::{Cluster, Item, name};
@@ -58,8 +59,8 @@ impl Opener {
         Self { victim, own: 1000 * victim as u64, theirs: None, exchange: 0 }
     }
 
-    /// Reads what has come from the victim. Returns whether something has.
-    fn listen(&mut self, cluster: &mut Cluster<Item>) -> bool {
+    /// Reads what has come from the victim. Returns how many bytes have.
+    fn listen(&mut self, cluster: &mut Cluster<Item>) -> usize {
         let heard = cluster.take_heard(&name(MEMBER), &name(self.victim));
         for frame in &heard {
             let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
@@ -72,7 +73,7 @@ impl Opener {
                 _ => {}
             }
         }
-        !heard.is_empty()
+        heard.iter().map(Vec::len).sum()
     }
 
     /// Opens a session, in a state that nobody else is in.
@@ -104,7 +105,7 @@ fn a_transfer_that_does_not_move_keeps_nobody_waiting() {
     let beside = time_to_converge(&by_rounds_alone(), Duration::from_secs(10), |cluster| {
         for opener in &mut openers {
             // It asks as long as it is answered, and opens anew when it is not.
-            if opener.listen(cluster) { opener.ask(cluster) } else { opener.open(cluster) }
+            if opener.listen(cluster) > 0 { opener.ask(cluster) } else { opener.open(cluster) }
         }
     });
     assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
@@ -148,4 +149,60 @@ fn a_transfer_that_does_not_move_ends_and_is_a_failure() {
     let now = cluster.now;
     let status = cluster.engine(0).status(now);
     assert_eq!(status.peers.iter().find(|peer| peer.peer == name(MEMBER)).unwrap().failures, 1);
+}
+
+/// Opens a session at its victim in which the reply to its last request, all cells of a sketch, is a long one.
+fn asks_for_much(opener: &mut Opener, cluster: &mut Cluster<Item>) {
+    opener.own += 1;
+    let state = State { seen: Seen { root: Root::from_bytes([9; 32]), context: 0 }, filled: None };
+    let (width, tally) = (Width::Short, Tally::default());
+    let open = Open { schema_id: 0, state, width, cuts: None, entries: 100, tally, max_cells: 1 << 16, own: 9 };
+    (opener.theirs, opener.exchange) = (None, 0);
+    opener.say(&Request::Open(open), opener.own, cluster);
+}
+
+#[test]
+fn who_asks_again_and_again_is_sent_its_share_and_no_more() {
+    // As much as is sent anyway takes a while.
+    let slow = NonZeroU64::new(100_000).unwrap();
+    let config = GossipConfig { bytes_per_second: slow, burst_bytes: slow, ..by_rounds_alone() };
+    let alone = time_to_converge(&config, Duration::from_secs(1), |_| {});
+    let mut opener = Opener::new(0);
+    let mut sent_to_it = 0;
+    let beside = time_to_converge(&config, Duration::from_millis(10), |cluster| {
+        sent_to_it += opener.listen(cluster);
+        match opener.theirs {
+            _ if cluster.now.elapsed.as_millis() % 60_000 == 0 => asks_for_much(&mut opener, cluster),
+            Some(theirs) => {
+                opener.exchange = 1;
+                opener.say(&Request::Cells { start: 0, count: 1 << 16 }, theirs, cluster);
+            }
+            None => {}
+        }
+    });
+    assert!(sent_to_it > 1 << 18, "it was sent {sent_to_it} bytes");
+    assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
+}
+
+#[test]
+fn who_failed_is_not_answered_either_until_its_back_off_is_over() {
+    let mut cluster = cluster(&by_rounds_alone());
+    let mut opener = Opener::new(0);
+    let mut is_answered = |cluster: &mut Cluster<Item>, after: Duration| {
+        cluster.run(after, |_| false);
+        opener.open(cluster);
+        cluster.run(Duration::from_millis(20), |_| false);
+        opener.listen(cluster);
+        let is_answered = opener.theirs.is_some();
+        if let Some(theirs) = opener.theirs {
+            opener.exchange += 1;
+            opener.say(&Request::Abort, theirs, cluster);
+        }
+        is_answered
+    };
+    let second = Duration::from_secs(1);
+    // Two seconds after the first failure, four after the second, and so on.
+    for (after, expected) in [(1, true), (1, false), (2, true), (3, false), (2, true), (7, false), (2, true)] {
+        assert_eq!(is_answered(&mut cluster, second * after), expected, "after {after} s");
+    }
 }

@@ -7,6 +7,7 @@ mod history;
 mod holes;
 mod mixed;
 mod parts;
+mod repeats;
 mod sketch;
 
 use alloc::collections::BTreeMap;
