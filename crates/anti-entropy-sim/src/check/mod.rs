@@ -19,6 +19,7 @@ mod determinism;
 mod durable;
 mod events;
 mod everywhere;
+mod fairness;
 mod growth;
 mod knowledge;
 mod lost_write;
@@ -46,6 +47,8 @@ pub use durable::DurablePrefix;
 
 pub use events::{Attempt, EventId, EventSet, Events, Fate, Reused, WriteEvent};
 pub use everywhere::Everywhere;
+pub use fairness::Fairness;
+pub(crate) use fairness::TIMES;
 pub use growth::ContextGrowth;
 pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
@@ -80,6 +83,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Progress::default()),
         Box::new(DeadPeers::default()),
         Box::new(Storm::default()),
+        Box::new(Fairness::default()),
         Box::new(Staleness::default()),
         Box::new(Alarms),
     ]

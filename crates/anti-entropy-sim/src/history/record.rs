@@ -27,6 +27,9 @@ pub enum Record {
     Delivery(Delivery),
     /// A fault began or ended.
     Fault(FaultChange),
+    /// All faults are over, but hostile nodes go on. From here on the others have to exchange what they hold all the same. When
+    /// the hostile nodes are gone, [`Healed`](Self::Healed) follows.
+    Besieged(Healed),
     /// All faults are over, except for those of nodes outside the core. From here on the core has to become equal.
     Healed(Healed),
     /// All core nodes hold and have seen the same, for the first time since the network healed or since the last operation.

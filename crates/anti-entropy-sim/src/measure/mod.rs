@@ -46,6 +46,7 @@ fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
         peers: 0,
         never_back: Vec::new(),
         compacts: false,
+        commit_us: 0,
         gossip,
         healed_links: links.clone(),
         links,

@@ -3,6 +3,7 @@
 mod announce;
 mod clock;
 pub(crate) mod disk;
+mod hostile;
 mod measure;
 mod network;
 mod node;
@@ -29,6 +30,7 @@ use twox_hash::XxHash3_64;
 use core::hash::Hasher;
 
 use self::disk::Disk;
+use self::hostile::{Hostile, Siege};
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
 use self::queue::{Queue, What};
@@ -77,6 +79,10 @@ pub struct World<S: Subject> {
     under_way: BTreeSet<usize>,
     /// The clones that answer to another node's name, by that node.
     clones: BTreeMap<NodeIndex, NodeIndex>,
+    /// The nodes that are hostile at present.
+    hostile: BTreeMap<NodeIndex, Hostile>,
+    /// What the others have to exchange while hostile nodes go on.
+    siege: Option<Siege>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -120,10 +126,13 @@ struct Agreement {
     states: BTreeMap<NodeIndex, (Root, ContextHash)>,
     counts: BTreeMap<(Root, ContextHash), usize>,
     members: usize,
+    /// Nodes that never have to be equal, whatever state they have.
+    outside: BTreeSet<NodeIndex>,
 }
 
 impl Agreement {
     fn set(&mut self, node: NodeIndex, state: Option<(Root, ContextHash)>) {
+        let state = state.filter(|_| !self.outside.contains(&node));
         let old = match state {
             Some(state) => self.states.insert(node, state),
             None => self.states.remove(&node),
@@ -181,6 +190,8 @@ impl<S: Subject> World<S> {
             operations_done: 0,
             under_way: BTreeSet::new(),
             clones: BTreeMap::new(),
+            hostile: BTreeMap::new(),
+            siege: None,
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,
@@ -280,6 +291,9 @@ impl<S: Subject> World<S> {
     fn perform(&mut self, what: What) {
         match what {
             What::Arrival { to, from, frame } => self.arrive(to, from, frame),
+            What::Abuse { node, abuse } => self.abuse(node, abuse),
+            What::Late { from, to, frame } if self.hostile.contains_key(&from) => self.transmit(from, to, frame),
+            What::Late { .. } => {}
             What::Ping(node) => self.ping(node),
             What::Announcement { to, from, state } => self.hear(to, from, state),
             What::Timer { node, life } => self.fire(node, life),
@@ -341,7 +355,9 @@ impl<S: Subject> World<S> {
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();
-        self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
+        if !self.overhears(to, from, &frame) {
+            self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
+        }
     }
 
     fn fire(&mut self, node: NodeIndex, life: u32) {
@@ -428,7 +444,9 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[from as usize];
         node.longest_frame = node.longest_frame.max(frame.len() as u64);
         for frame in self.with_poison(from, to, frame) {
-            if self.nodes[from as usize].lie.is_some() {
+            if self.hostile.contains_key(&from) {
+                self.speak(from, to, frame);
+            } else if self.nodes[from as usize].lie.is_some() {
                 self.lie(from, to, frame);
             } else {
                 self.transmit(from, to, frame);

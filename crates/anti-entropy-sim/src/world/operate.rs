@@ -6,7 +6,7 @@ use anti_entropy::{Error, Transaction};
 use super::node::dots;
 use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
-use crate::scenario::Operation;
+use crate::scenario::{Abuse, Operation};
 use crate::subject::{Subject, set_release};
 
 /// A change of one key that is about to be made.
@@ -158,7 +158,11 @@ impl<S: Subject> World<S> {
                 OpKind::Write | OpKind::WriteSeen => {
                     self.writes += 1;
                     let release = self.nodes[operation.node as usize].release;
-                    Some(self.subject.value_of(release, key, self.writes))
+                    Some(if self.does(operation.node, Abuse::LargestValues) {
+                        self.subject.largest(key, self.writes)
+                    } else {
+                        self.subject.value_of(release, key, self.writes)
+                    })
                 }
                 _ => None,
             };

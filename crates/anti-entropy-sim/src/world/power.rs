@@ -86,7 +86,7 @@ impl<S: Subject> World<S> {
             life: 0,
             timer_at: u64::MAX,
             busy_until: 0,
-            commit_us: 0,
+            commit_us: self.scenario.commit_us,
             commits: 0,
             marker: None,
             backup: None,
