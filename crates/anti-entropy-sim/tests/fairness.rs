@@ -13,7 +13,15 @@ use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Judging, checkers_for, judge};
 
 /// The rows that are not survived yet, and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    ("SlowWriter", "a peer that is slow holds the only transfer slot"),
+    ("RepeatsRequests", "what is asked again is answered again, and keeps the session and its transfer slot"),
+    ("RepeatsRequestsWithABudget", "what is asked again is answered again, and uses up what all peers may be sent"),
+    ("HoldsTheSlot", "one question in each time-out holds the only transfer slot"),
+    ("MostPieces", "ids that are made up fill the context with pieces, and others are refused for want of room"),
+    ("SaysEqual", "who is said to be equal is not compared with, whoever says so"),
+    ("TinyPushesOnASlowDisk", "each push is a commit of its own"),
+];
 
 /// How many seeds of each row are tried.
 const SEEDS: u64 = 4;
@@ -67,10 +75,7 @@ fn nobody_is_harmed_by_what_one_member_does() {
     let mut wrong = Vec::new();
     for row in rows() {
         let known = KNOWN.iter().find(|(name, _)| *name == row.name);
-        let began = std::time::Instant::now();
-        let violated = violated(&row);
-        println!("{}: {:?} {violated:?}", row.name, began.elapsed());
-        match (violated, known) {
+        match (violated(&row), known) {
             (Some(violation), None) => wrong.push(format!("{}: {violation}", row.name)),
             (None, Some((_, reason))) => wrong
                 .push(format!("{} is survived now; take it out of KNOWN, where it stands because {reason}", row.name)),
@@ -78,4 +83,14 @@ fn nobody_is_harmed_by_what_one_member_does() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What makes the rows hard is the member, and nothing else.
+#[test]
+fn without_the_member_the_others_are_equal_in_time() {
+    for mut row in rows() {
+        row.steps.retain(|step| !matches!(step.fault, Fault::Hostile { .. }));
+        let row = row.never_back([3]);
+        assert_eq!(violated(&row), None, "{}", row.name);
+    }
 }

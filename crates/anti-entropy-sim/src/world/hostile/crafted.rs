@@ -19,8 +19,6 @@ const BATCH: u8 = 2;
 const MORE: u8 = 3;
 const CLOSE: u8 = 4;
 const ABORT: u8 = 5;
-const INVENTORY: u8 = 6;
-const CELLS: u8 = 8;
 
 /// What a reply says of the session that was opened.
 pub(super) enum Differs {
@@ -81,16 +79,25 @@ pub(super) fn abort() -> Vec<u8> {
 
 /// A batch of somebody who holds nothing, and has seen a write of a made-up id in each of many ranges.
 pub(super) fn pieces(random: &mut fastrand::Rng) -> Vec<u8> {
-    const WHOLE: u8 = 1;
-    const LONGEST_MESSAGE: u64 = 64 << 20;
     let piece = |number: u128| {
         let mut clock = VectorClock::default();
         clock.set(ReplicaId::from_u128(random.u128(..)), 1);
         (KeyHash::from_u128(number * (u128::MAX / PIECES + 1)), clock)
     };
-    let clocks = RangeClocks::new(KeyRange::ALL, (0..PIECES).map(piece).collect()).expect("the starts ascend");
+    batch((0..PIECES).map(piece).collect())
+}
+
+/// A batch of somebody who holds nothing, and has seen nothing.
+pub(super) fn nothing() -> Vec<u8> {
+    batch(vec![(KeyHash::MIN, VectorClock::default())])
+}
+
+fn batch(clocks: Vec<(KeyHash, VectorClock)>) -> Vec<u8> {
+    const WHOLE: u8 = 1;
+    const LONGEST_MESSAGE: u64 = 64 << 20;
+    let clocks = RangeClocks::new(KeyRange::ALL, clocks).expect("the starts ascend");
     let nothing = MerkleTree::<Sha256>::new().root();
-    let life = (random.u64(..).max(1).to_be_bytes(), 0_u64);
+    let life = (1_u64.to_be_bytes(), 0_u64);
     let (state, knows, takes) = (None::<()>, 0_u64, (LONGEST_MESSAGE, [(); 0].as_slice()));
     encoded(&(BATCH, clocks, WHOLE, nothing, [(); 0].as_slice(), state, knows, life, takes))
 }
@@ -114,10 +121,4 @@ pub(super) fn acknowledges(frame: &Frame<'_>) -> bool {
         FrameKind::Request => matches!(frame.payload.first(), Some(&(MORE | CLOSE))),
         _ => false,
     }
-}
-
-/// Whether a frame is a request that draws a long answer.
-pub(super) fn is_worth_repeating(frame: &Frame<'_>) -> bool {
-    let asks = matches!(frame.payload.first(), Some(&(ASK | BATCH | MORE | INVENTORY | CELLS)));
-    frame.kind == FrameKind::Request && frame.fragments == 1 && asks
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anti_entropy::Continuity;
 use anti_entropy::SessionConfig;
 use anti_entropy::clock::ReplicaId;
-use anti_entropy::session::Frame;
+use anti_entropy::session::{Frame, FrameKind};
 
 use self::crafted::{Differs, differs};
 pub(super) use self::siege::Siege;
@@ -37,8 +37,6 @@ pub(super) struct Hostile {
     /// The ids under which it has written.
     ids: BTreeSet<ReplicaId>,
     random: fastrand::Rng,
-    /// The last request to each peer that is worth repeating.
-    last_request: BTreeMap<NodeIndex, Vec<u8>>,
     /// When the next frame to each peer may be sent.
     free_at: BTreeMap<NodeIndex, u64>,
     /// The sessions that it has opened by hand, by their numbers.
@@ -63,6 +61,8 @@ struct Crafted {
 enum Purpose {
     /// It is kept.
     Hold,
+    /// It asks for everything, and again and again for the first of it.
+    Drain,
     /// It is given up when it is answered.
     Close,
     /// It is left alone when it is answered.
@@ -90,7 +90,6 @@ impl<S: Subject> World<S> {
             does: BTreeSet::new(),
             ids: BTreeSet::new(),
             random,
-            last_request: BTreeMap::new(),
             free_at: BTreeMap::new(),
             sessions: BTreeMap::new(),
             siblings: 0,
@@ -154,11 +153,8 @@ impl<S: Subject> World<S> {
                 let purpose = if hostile.random.bool() { Purpose::Close } else { Purpose::Leave };
                 self.open_by_hand(at, to, purpose);
             }
-            Abuse::RepeatsRequests => {
-                let frame = self.hostile.get(&at).and_then(|hostile| hostile.last_request.get(&to)).cloned();
-                frame.into_iter().for_each(|frame| self.utter(at, to, frame));
-            }
-            Abuse::HoldsTheSlot => self.hold(at, to),
+            Abuse::RepeatsRequests => self.go_on(at, to, Purpose::Drain),
+            Abuse::HoldsTheSlot => self.go_on(at, to, Purpose::Hold),
             Abuse::MostPieces => self.open_by_hand(at, to, Purpose::Pieces),
             Abuse::Floods => {
                 let Some(hostile) = self.hostile.get_mut(&at) else { return };
@@ -238,18 +234,20 @@ impl<S: Subject> World<S> {
         self.utter(at, to, push_frame(schema_id, &pushes));
     }
 
-    fn hold(&mut self, at: NodeIndex, to: NodeIndex) {
-        let patience = 2 * self.idle_us();
-        let now = self.now;
+    /// Opens a session by hand, or makes the next request in the one that there is.
+    fn go_on(&mut self, at: NodeIndex, to: NodeIndex, purpose: Purpose) {
+        let (patience, now) = (self.idle_us(), self.now);
         let Some(hostile) = self.hostile.get_mut(&at) else { return };
-        let is_dead = |session: &Crafted| session.heard_at + patience < now;
-        hostile.sessions.retain(|_, session| !is_dead(session));
-        let held = hostile.sessions.values_mut().find(|held| held.with == to && held.purpose == Purpose::Hold);
-        let Some(held) = held else { return self.open_by_hand(at, to, Purpose::Hold) };
-        let Some(session) = held.nonce else { return };
-        held.exchange += 1;
-        let header = Header { kind: Header::REQUEST, session, exchange: held.exchange };
-        self.utter_all(at, to, &header, &crafted::ask());
+        hostile.sessions.retain(|_, session| session.heard_at + patience >= now);
+        let known = hostile.sessions.values_mut().find(|known| known.with == to && known.purpose == purpose);
+        let Some(known) = known else { return self.open_by_hand(at, to, purpose) };
+        let Some(session) = known.nonce else { return };
+        if purpose == Purpose::Hold {
+            known.exchange += 1;
+            let header = Header { kind: Header::REQUEST, session, exchange: known.exchange };
+            return self.utter_all(at, to, &header, &crafted::ask());
+        }
+        self.go_on_by_hand(at, to, session, purpose);
     }
 
     fn open_by_hand(&mut self, at: NodeIndex, with: NodeIndex, purpose: Purpose) {
@@ -291,6 +289,7 @@ impl<S: Subject> World<S> {
         match purpose {
             Purpose::Hold | Purpose::Leave => {}
             Purpose::Close => self.utter_all(at, with, &header, &crafted::abort()),
+            Purpose::Drain => self.utter_all(at, with, &header, &crafted::nothing()),
             Purpose::Pieces => {
                 let batch = crafted::pieces(&mut hostile.random);
                 self.utter_all(at, with, &header, &batch);
@@ -302,12 +301,18 @@ impl<S: Subject> World<S> {
     pub(super) fn speak(&mut self, from: NodeIndex, to: NodeIndex, frame: Vec<u8>) {
         let (wait, now) = (self.idle_us() / 3, self.now);
         let Some(hostile) = self.hostile.get_mut(&from) else { return };
+        // Otherwise it would carry what it keeps others from telling each other.
+        if hostile.does.contains(&Abuse::SaysEqual) {
+            return;
+        }
         if let Ok(decoded) = Frame::decode(&frame, &SessionConfig::default()) {
             if hostile.does.contains(&Abuse::NeverAcknowledges) && crafted::acknowledges(&decoded) {
                 return;
             }
-            if crafted::is_worth_repeating(&decoded) {
-                hostile.last_request.insert(to, frame.clone());
+            // A peer gives up the session that is held when another one is opened.
+            let holds = [Abuse::HoldsTheSlot, Abuse::RepeatsRequests].iter().any(|abuse| hostile.does.contains(abuse));
+            if holds && decoded.kind == FrameKind::Request {
+                return;
             }
         }
         if hostile.does.contains(&Abuse::SlowWriter) {
@@ -332,5 +337,120 @@ impl<S: Subject> World<S> {
         self.traffic.frames += 1;
         self.traffic.bytes += frame.len() as u64;
         self.transmit(from, to, frame);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Record;
+    use crate::scenario::{Fault, Gossip, Scenario};
+    use crate::subject::Items;
+    use crate::world::Detail;
+
+    /// Three nodes, of which the last does this from 1 s to 9 s.
+    fn world(does: Abuse) -> World<Items> {
+        let gossip = Gossip { idle_timeout_ms: Some(2_000), push: Some(false), ..Gossip::default() };
+        let fault = Fault::Hostile { does: vec![does] };
+        let scenario = Scenario::new("", 3).duration_ms(10_000).operations(30).gossip(gossip);
+        World::new(&scenario.step(1_000, 9_000, [2], fault).expanded(1), 1, Items::default(), Detail::Everything)
+    }
+
+    #[test]
+    fn a_session_that_is_held_lasts() {
+        let mut world = world(Abuse::HoldsTheSlot);
+        world.run_until(8_000_000);
+        let now = world.nodes[0].clock.now(world.now);
+        let age = world.nodes[0].engine.as_ref().unwrap().oldest_session(now);
+        assert!(age.unwrap_or_default().as_secs() >= 5, "{age:?}");
+    }
+
+    /// What happens at node 0 until 9 s.
+    fn records(does: Abuse) -> (World<Items>, Vec<Record>) {
+        let mut world = world(does);
+        world.run_until(9_000_000);
+        let records = world.take_records();
+        (world, records)
+    }
+
+    /// Nothing that is made by hand is refused as malformed, but for what is meant to be.
+    #[test]
+    fn what_is_made_by_hand_is_understood() {
+        for does in Abuse::ALL.into_iter().filter(|does| *does != Abuse::Floods) {
+            let (_, records) = records(does);
+            let malformed =
+                records.iter().find(|record| matches!(record, Record::Alarm(alarm) if alarm.alarm == "frame_refused"));
+            assert_eq!(malformed, None, "{does:?}");
+        }
+    }
+
+    #[test]
+    fn ids_that_are_made_up_get_into_clocks() {
+        let (mut world, _) = records(Abuse::MostPieces);
+        let pieces = world.nodes[0].engine.as_mut().unwrap().replica().context().pieces_len();
+        assert!(pieces >= 64, "{pieces}");
+        let seen = |does, least: usize| {
+            let (mut world, _) = records(does);
+            let context = world.nodes[0].engine.as_mut().unwrap().replica().context().clone();
+            assert!(context.replicas_len() >= least, "{does:?}: {}", context.replicas_len());
+        };
+        seen(Abuse::TinyPushes, 4);
+        seen(Abuse::LongestClocks, 6);
+    }
+
+    #[test]
+    fn sessions_are_opened_and_left_alone() {
+        let (_, records) = records(Abuse::OpensAndCloses);
+        let outcomes = |words: &str| {
+            let ended = |record: &&Record| matches!(record, Record::Session(ended) if ended.node == 0 && ended.outcome.contains(words));
+            records.iter().filter(ended).count()
+        };
+        assert!(
+            outcomes("gave up") + outcomes("abort") > 50,
+            "{:?}",
+            records
+                .iter()
+                .filter_map(|record| match record {
+                    Record::Session(ended) if ended.node == 0 => Some(ended.outcome.as_str()),
+                    _ => None,
+                })
+                .collect::<BTreeSet<_>>()
+        );
+    }
+
+    #[test]
+    fn values_and_siblings_get_to_others() {
+        let (_, records_of) = records(Abuse::MostSiblings);
+        let siblings = records_of.iter().filter_map(|record| match record {
+            Record::State(state) if state.node == 0 => state.keys.iter().map(|key| key.held.len()).max(),
+            _ => None,
+        });
+        assert!(siblings.max() >= Some(20));
+        let (world, _) = records(Abuse::LargestValues);
+        assert!(world.counts.bytes > 1_000_000, "{:?}", world.counts);
+    }
+
+    #[test]
+    fn what_is_said_in_the_name_of_others_keeps_sessions_away() {
+        let sessions = |does| {
+            let between = |record: &&Record| matches!(record, Record::Session(ended) if ended.node + ended.peer == 1);
+            records(does).1.iter().filter(between).count()
+        };
+        let (fewer, usual) = (sessions(Abuse::SaysEqual), sessions(Abuse::SlowReader));
+        assert!(fewer < usual, "{fewer} {usual}");
+    }
+
+    #[test]
+    fn a_request_that_is_repeated_draws_its_answer_each_time() {
+        let sent = |does| records(does).0.counts;
+        let (repeats, leaves) = (sent(Abuse::RepeatsRequests), sent(Abuse::OpensAndCloses));
+        assert!(repeats.bytes > 100 * repeats.frames, "{repeats:?} {leaves:?}");
+    }
+
+    #[test]
+    fn a_batch_is_never_acknowledged() {
+        let (_, records) = records(Abuse::NeverAcknowledges);
+        let silent = |record: &&Record| matches!(record, Record::Session(ended) if ended.peer == 2 && ended.outcome.contains("silent"));
+        assert!(records.iter().filter(silent).count() > 0);
     }
 }
