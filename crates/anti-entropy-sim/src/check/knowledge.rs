@@ -164,6 +164,7 @@ impl Knowledge {
             Record::Fault(fault) if fault.begins => (self.healed, self.converged) = (None, None),
             Record::Fault(_)
             | Record::Besieged(_)
+            | Record::Heap(_)
             | Record::Delivery(_)
             | Record::Session(_)
             | Record::Traffic(_)
@@ -292,6 +293,7 @@ fn time(record: &Record) -> u64 {
         Record::Session(session) => session.at,
         Record::Traffic(traffic) => traffic.to,
         Record::Usage(usage) => usage.at,
+        Record::Heap(heap) => heap.at,
         Record::Alarm(alarm) => alarm.at,
     }
 }

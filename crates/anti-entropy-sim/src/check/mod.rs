@@ -21,6 +21,7 @@ mod events;
 mod everywhere;
 mod fairness;
 mod growth;
+mod heap;
 mod knowledge;
 mod lost_write;
 mod merge_laws;
@@ -50,6 +51,7 @@ pub use everywhere::Everywhere;
 pub use fairness::Fairness;
 pub(crate) use fairness::TIMES;
 pub use growth::ContextGrowth;
+pub use heap::BoundedHeap;
 pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
 pub use merge_laws::MergeLaws;
@@ -76,6 +78,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(CausalGap),
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
+        Box::new(BoundedHeap),
         Box::new(Timestamps::default()),
         Box::new(Everywhere::default()),
         Box::new(Convergence::default()),

@@ -40,6 +40,8 @@ pub enum Record {
     Traffic(Traffic),
     /// The resources that a node uses, once each gossip interval.
     Usage(Usage),
+    /// What a node has on the heap, once each gossip interval where that is counted.
+    Heap(Heap),
     /// A node reported something that should not happen.
     Alarm(Alarm),
     /// What a node holds at the end of the run; one record for each node.
@@ -261,6 +263,21 @@ pub struct Healed {
     pub at: u64,
     /// The nodes that have to become equal.
     pub core: Vec<NodeIndex>,
+}
+
+/// What a node has on the heap, besides its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heap {
+    /// When.
+    pub at: u64,
+    /// Which node.
+    pub node: NodeIndex,
+    /// How many bytes it has at the end of the interval.
+    pub held_bytes: u64,
+    /// How many it had at most during the interval, within steps too.
+    pub most_bytes: u64,
+    /// How many it may have at most; `None` for no limit.
+    pub limit_bytes: Option<u64>,
 }
 
 /// All core nodes are equal.

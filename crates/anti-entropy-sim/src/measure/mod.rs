@@ -47,6 +47,7 @@ fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
         never_back: Vec::new(),
         compacts: false,
         commit_us: 0,
+        heap_bytes: None,
         gossip,
         healed_links: links.clone(),
         links,

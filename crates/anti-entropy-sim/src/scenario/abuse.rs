@@ -32,6 +32,8 @@ pub enum Abuse {
     LongestClocks,
     /// It says that ids which it has made up have written, other ones in each of 64 ranges.
     MostPieces,
+    /// It sends, once a second, a batch with one value that has a hundred thousand empty parts.
+    EmptyParts,
     /// It tells each peer, in the name of all others, that they are equal, and says nothing else.
     SaysEqual,
     /// It pushes a hundred deletes in a frame, five times a second, and each is the next one of an id that it has made up.
@@ -40,7 +42,7 @@ pub enum Abuse {
 
 impl Abuse {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SlowReader,
         Self::SlowWriter,
         Self::NeverAcknowledges,
@@ -53,17 +55,19 @@ impl Abuse {
         Self::MostSiblings,
         Self::LongestClocks,
         Self::MostPieces,
+        Self::EmptyParts,
         Self::SaysEqual,
         Self::TinyPushes,
     ];
 
     /// Those that harm others still, so that [`Profile::Hostile`](super::Profile::Hostile) does not draw them: each is a row in
-    /// `KNOWN` of `tests/fairness.rs`.
-    pub(crate) const NOT_SURVIVED: [Self; 6] = [
+    /// `KNOWN` of `tests/fairness.rs` or `tests/bytes.rs`.
+    pub(crate) const NOT_SURVIVED: [Self; 7] = [
         Self::SlowWriter,
         Self::RepeatsRequests,
         Self::HoldsTheSlot,
         Self::MostPieces,
+        Self::EmptyParts,
         Self::SaysEqual,
         Self::TinyPushes,
     ];

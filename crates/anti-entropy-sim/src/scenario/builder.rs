@@ -25,6 +25,7 @@ impl Scenario {
             never_back: Vec::new(),
             compacts: false,
             commit_us: 0,
+            heap_bytes: None,
             gossip: Gossip::default(),
             links: Links::default(),
             healed_links: Links::default(),

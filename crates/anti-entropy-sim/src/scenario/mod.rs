@@ -63,6 +63,10 @@ pub struct Scenario {
     /// How long a commit takes at every node, at all times; at most an hour. By default it takes no time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub commit_us: u64,
+    /// How many bytes a node may have on the heap besides its store, where they are counted; no limit by default. See
+    /// [`count_heap`](crate::world::count_heap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap_bytes: Option<u64>,
     /// The gossip settings of all nodes.
     #[serde(default)]
     pub gossip: Gossip,

@@ -3,6 +3,7 @@
 mod announce;
 mod clock;
 pub(crate) mod disk;
+mod heap;
 mod hostile;
 mod measure;
 mod network;
@@ -30,6 +31,8 @@ use twox_hash::XxHash3_64;
 use core::hash::Hasher;
 
 use self::disk::Disk;
+use self::heap::Account;
+pub use self::heap::count_heap;
 use self::hostile::{Hostile, Siege};
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
@@ -83,6 +86,8 @@ pub struct World<S: Subject> {
     hostile: BTreeMap<NodeIndex, Hostile>,
     /// What the others have to exchange while hostile nodes go on.
     siege: Option<Siege>,
+    /// What nodes have on the heap, where that is counted.
+    heaps: BTreeMap<NodeIndex, Account>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -192,6 +197,7 @@ impl<S: Subject> World<S> {
             clones: BTreeMap::new(),
             hostile: BTreeMap::new(),
             siege: None,
+            heaps: BTreeMap::new(),
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,
@@ -393,9 +399,13 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
         let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
-        let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
+        let Some(_) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
         set_release(node.release);
-        act(engine, now);
+        self.counted(at, |world| {
+            let node = &mut world.nodes[at as usize];
+            let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
+            engine.map(|engine| act(engine, now))
+        });
         let mut events = Vec::new();
         let deadline = self.pump(at, is_twin, &mut events);
         if let Some(deadline) = deadline {
@@ -412,6 +422,7 @@ impl<S: Subject> World<S> {
         // A session that ends with what it brings says so of a state that has to be known by then.
         for event in events {
             self.note_event(at, &event);
+            self.drop_of(at, event);
         }
     }
 
@@ -424,10 +435,16 @@ impl<S: Subject> World<S> {
     ) -> Option<core::time::Duration> {
         let now = self.nodes[at as usize].clock.now(self.now);
         loop {
-            let node = &mut self.nodes[at as usize];
-            let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
-            match engine?.poll_output(now) {
-                EngineOutput::Send { to, frame } => self.send(at, &to, frame),
+            let output = self.counted(at, |world| {
+                let node = &mut world.nodes[at as usize];
+                let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
+                engine.map(|engine| engine.poll_output(now))
+            });
+            match output? {
+                EngineOutput::Send { to, frame } => {
+                    self.hand_out(at, frame.capacity());
+                    self.send(at, &to, frame);
+                }
                 EngineOutput::Event(event) => events.push(event),
                 EngineOutput::Wait(deadline) => return Some(deadline),
             }

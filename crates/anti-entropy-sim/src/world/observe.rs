@@ -307,6 +307,7 @@ impl<S: Subject> World<S> {
             self.count_value_bytes(at);
             if self.detail != Detail::Roots && !self.is_forging(at) {
                 self.record_usage(at);
+                self.record_heap(at);
             }
         }
         let nodes = self.nodes.iter().filter(|node| node.is_up()).count();

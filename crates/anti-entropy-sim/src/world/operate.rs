@@ -140,8 +140,11 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
         set_release(node.release);
-        if let Some(engine) = node.engine.as_mut() {
-            *result = engine.commit(transaction, now);
+        if node.engine.is_some() {
+            self.counted(at, |world| {
+                let engine = world.nodes[at as usize].engine.as_mut();
+                engine.map(|engine| *result = engine.commit(transaction, now))
+            });
         }
     }
 

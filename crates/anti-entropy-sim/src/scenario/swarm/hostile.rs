@@ -15,6 +15,8 @@ impl Swarm {
         self.scenario.gossip = settings::gossip(&mut self.random);
         self.short_rounds();
         self.little_to_spare();
+        // What is bounded is bounded by far less than this, but for values: a hundred kilobytes each, a few at a time.
+        self.scenario.heap_bytes = Some(4 << 20);
         // Values of usual size that do not all fit into one batch.
         self.scenario.keys = self.random.one_of(&[2, 6, 20, 60]);
         let member = self.random.between_u32(0, self.scenario.nodes - 1);

@@ -84,22 +84,36 @@ pub(super) fn pieces(random: &mut fastrand::Rng) -> Vec<u8> {
         clock.set(ReplicaId::from_u128(random.u128(..)), 1);
         (KeyHash::from_u128(number * (u128::MAX / PIECES + 1)), clock)
     };
-    batch((0..PIECES).map(piece).collect())
+    batch((0..PIECES).map(piece).collect(), &[[(); 0]; 0])
 }
 
 /// A batch of somebody who holds nothing, and has seen nothing.
 pub(super) fn nothing() -> Vec<u8> {
-    batch(vec![(KeyHash::MIN, VectorClock::default())])
+    batch(vec![(KeyHash::MIN, VectorClock::default())], &[[(); 0]; 0])
 }
 
-fn batch(clocks: Vec<(KeyHash, VectorClock)>) -> Vec<u8> {
+/// A batch of one value that has a great many parts without a byte in them.
+pub(super) fn empty_parts(writer: ReplicaId) -> Vec<u8> {
+    const PARTS: usize = 100_000;
+    const PRESENT: u8 = 1;
+    const SENT: u8 = 1;
+    let dot = Dot { replica: writer, counter: 1 };
+    let mut clock = VectorClock::default();
+    clock.observe(dot);
+    let (key, timestamp, body) = ([0_u8].as_slice(), (1_u64, 0_u32), [0_u8; 0].as_slice());
+    let parts = vec![(SENT, body); PARTS];
+    let version = (dot, timestamp, SENT, body, parts);
+    batch(vec![(KeyHash::MIN, clock)], &[(PRESENT, key, [version].as_slice())])
+}
+
+fn batch(clocks: Vec<(KeyHash, VectorClock)>, changes: &[impl Serialize]) -> Vec<u8> {
     const WHOLE: u8 = 1;
     const LONGEST_MESSAGE: u64 = 64 << 20;
     let clocks = RangeClocks::new(KeyRange::ALL, clocks).expect("the starts ascend");
     let nothing = MerkleTree::<Sha256>::new().root();
     let life = (1_u64.to_be_bytes(), 0_u64);
     let (state, knows, takes) = (None::<()>, 0_u64, (LONGEST_MESSAGE, [(); 0].as_slice()));
-    encoded(&(BATCH, clocks, WHOLE, nothing, [(); 0].as_slice(), state, knows, life, takes))
+    encoded(&(BATCH, clocks, WHOLE, nothing, changes, state, knows, life, takes))
 }
 
 /// The push of a delete that finds nothing.

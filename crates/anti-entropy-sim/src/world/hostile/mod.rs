@@ -69,6 +69,8 @@ enum Purpose {
     Leave,
     /// It brings clocks with pieces of ids that nobody has.
     Pieces,
+    /// It brings a value with as many parts as fit.
+    Parts,
 }
 
 impl Hostile {
@@ -156,6 +158,7 @@ impl<S: Subject> World<S> {
             Abuse::RepeatsRequests => self.go_on(at, to, Purpose::Drain),
             Abuse::HoldsTheSlot => self.go_on(at, to, Purpose::Hold),
             Abuse::MostPieces => self.open_by_hand(at, to, Purpose::Pieces),
+            Abuse::EmptyParts => self.open_by_hand(at, to, Purpose::Parts),
             Abuse::Floods => {
                 let Some(hostile) = self.hostile.get_mut(&at) else { return };
                 let frame = crafted::nonsense(&mut hostile.random);
@@ -176,7 +179,7 @@ impl<S: Subject> World<S> {
             Abuse::RepeatsRequests => 50 * MS,
             Abuse::AlwaysMore | Abuse::MostSiblings => 100 * MS,
             Abuse::TinyPushes => 200 * MS,
-            Abuse::LargestValues | Abuse::MostPieces => 1_000 * MS,
+            Abuse::LargestValues | Abuse::MostPieces | Abuse::EmptyParts => 1_000 * MS,
             Abuse::LongestClocks => 1_500 * MS,
             Abuse::SaysEqual => self.interval_us() / 4,
             Abuse::HoldsTheSlot => self.idle_us() / 2,
@@ -290,6 +293,10 @@ impl<S: Subject> World<S> {
             Purpose::Hold | Purpose::Leave => {}
             Purpose::Close => self.utter_all(at, with, &header, &crafted::abort()),
             Purpose::Drain => self.utter_all(at, with, &header, &crafted::nothing()),
+            Purpose::Parts => {
+                let batch = crafted::empty_parts(hostile.made_up.0);
+                self.utter_all(at, with, &header, &batch);
+            }
             Purpose::Pieces => {
                 let batch = crafted::pieces(&mut hostile.random);
                 self.utter_all(at, with, &header, &batch);
