@@ -13,7 +13,7 @@ use crate::history::NodeIndex;
 /// The length of a frame's checksum.
 const CHECKSUM: usize = 8;
 /// Fragments of a message begin with this many bytes of its hash.
-const TAG: usize = 8;
+pub(super) const TAG: usize = 8;
 
 /// The fragments of replies that are not complete yet.
 #[derive(Default)]
@@ -109,13 +109,17 @@ pub(super) fn push_frame(schema_id: u64, push: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The fields that all frames of a reply have in common.
+/// The fields that all frames of a message have in common.
 pub(super) struct Header {
+    pub(super) kind: u8,
     pub(super) session: u64,
     pub(super) exchange: u32,
 }
 
 impl Header {
+    /// The kinds of frames with a checksum.
+    pub(super) const REQUEST: u8 = 0x80;
+    pub(super) const REPLY: u8 = 0x81;
     /// The greatest length of a frame without its payload: three varints of five bytes, and the checksum.
     pub(super) const MAX: usize = HEADER + 3 * 5 + CHECKSUM;
 
@@ -132,9 +136,8 @@ impl Header {
 
     fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
         const VERSION: u8 = *PROTOCOL_VERSIONS.end();
-        const CHECKED_REPLY: u8 = 0x81;
         let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
-        let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();
+        let mut frame = [&[VERSION, self.kind][..], &self.session.to_be_bytes(), &numbers, payload].concat();
         let checksum = Sha256::digest(&frame);
         frame.extend_from_slice(&checksum[..CHECKSUM]);
         frame
