@@ -77,6 +77,7 @@ pub enum Mutant {
     HoleDroppedSilently,
     SessionConvergesUnchecked,
     LastRangeExchangedForEver,
+    OwnClocksTakenForThePeers,
     PaceNeverSlowsDown,
     PushesRepeatedEveryRound,
     AnnouncementBlindToClocks,
@@ -416,6 +417,11 @@ pub(crate) fn equality(found: Option<Equality>, mine: Root, theirs: Root) -> Opt
 
 pub(crate) fn has_converged(found: Option<Equality>, mine: Root) -> Option<Equality> {
     found.or(active(Mutant::SessionConvergesUnchecked).then_some(Equality { root: mine, keys: 0 }))
+}
+
+/// What an opener takes for the clocks of an answerer that told them by cells.
+pub(crate) fn peers_clocks<T>(own: &Context, told: impl FnOnce(RangeClocks) -> T) -> Option<T> {
+    active(Mutant::OwnClocksTakenForThePeers).then(|| told(own.pieces(&KeyRange::ALL)))
 }
 
 /// The reply to a batch as it is before that is taken in, under the clocks after.

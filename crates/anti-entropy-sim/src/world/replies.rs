@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::KeyHash;
-use anti_entropy::clock::RangeClocks;
 use anti_entropy::session::{Frame, PROTOCOL_VERSIONS};
 use anti_entropy::summary::sketch::Chunk;
 use sha2::{Digest, Sha256};
@@ -74,9 +73,9 @@ fn from_cells(message: &[u8]) -> Option<&[u8]> {
     match *kind {
         DIFFERS => {
             type Claims = ([u8; 8], u64, [u8; 8], u64);
-            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, Claims, u8);
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Claims, u8);
             let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
-            (fields.4 == FIRST_IS_CELLS).then_some(cells)
+            (fields.3 == FIRST_IS_CELLS).then_some(cells)
         }
         CELLS => Some(rest),
         _ => None,

@@ -48,6 +48,7 @@
 //! ```
 
 mod answerer;
+mod clocks;
 mod config;
 mod exchange;
 mod limits;

@@ -122,7 +122,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 #[test]

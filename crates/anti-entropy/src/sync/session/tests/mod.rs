@@ -5,6 +5,7 @@ mod bounds;
 mod copies;
 mod history;
 mod holes;
+mod many_writers;
 mod mixed;
 mod parts;
 mod repeats;
