@@ -85,6 +85,8 @@ pub enum Hunt {
     UnnoticedRestore,
     /// A machine is put back to the memory and the disk of two seconds ago.
     PutBack,
+    /// A machine is put back to the memory of two seconds ago, and keeps its disk.
+    PutBackOnALaterDisk,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -221,10 +223,8 @@ impl Hunt {
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
-            Self::PutBack => {
-                let fault = Fault::RestoreMemory { disk: DiskAge::Then };
-                dense(seed).links(Links::default()).step(2_000, 4_000, [0], fault)
-            }
+            Self::PutBack => put_back(dense(seed), DiskAge::Then),
+            Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -247,6 +247,11 @@ impl Hunt {
 
 fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
     names.iter().filter_map(|name| by_name(name)).collect()
+}
+
+/// The memory of node 0 is put back to two seconds ago at 4 s.
+fn put_back(scenario: Scenario, disk: DiskAge) -> Scenario {
+    scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::RestoreMemory { disk })
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

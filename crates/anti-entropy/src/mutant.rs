@@ -56,6 +56,7 @@ pub enum Mutant {
     OwnIdsBeyondTheLimit,
     ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
+    StoreOfAnotherTimeNotNoticed,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -158,6 +159,11 @@ pub(crate) fn open_context(continuity: Continuity) -> Continuity {
 
 pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]>) -> Marker {
     left_at_closing.filter(|_| active(Mutant::MarkerGoodForTwoOpenings)).map_or(marker, Marker::from_bytes)
+}
+
+pub(crate) fn check_store() -> Option<Result<(), Error>> {
+    let blind = active(Mutant::StoreOfAnotherTimeNotNoticed) || active(Mutant::GoesOnAfterAnUnknownCommit);
+    blind.then_some(Ok(()))
 }
 
 pub(crate) fn stops_after_a_commit(may_have_changed: bool) -> bool {

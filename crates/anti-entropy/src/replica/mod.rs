@@ -27,6 +27,7 @@ mod changes_since;
 mod config;
 mod encoding;
 mod error;
+mod fence;
 mod format;
 mod holes;
 mod item;
@@ -49,6 +50,7 @@ pub(crate) mod tests;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -108,6 +110,10 @@ pub struct Replica<V: Replicated> {
     /// How many ids the seed has given so far.
     ids_made: u64,
     marker: Marker,
+    /// How many commits were made since the store was opened.
+    commits: u64,
+    /// The slot Identity as the last commit left it; `None` before the first one.
+    left_as: Option<Vec<u8>>,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
@@ -180,6 +186,8 @@ impl<V: Replicated> Replica<V> {
             seed: self.seed.clone(),
             ids_made: self.ids_made,
             marker: self.marker,
+            commits: self.commits,
+            left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
@@ -317,16 +325,17 @@ impl<V: Replicated> Replica<V> {
 
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
-        if self.stopped {
-            return Err(self.stopped_error());
-        }
+        self.check_store()?;
         let commit = self.encode_commit(&staged);
+        let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         self.store.commit(commit).inspect_err(|error| {
             let stops = error.may_have_changed();
             plant!(let stops = stops_after_a_commit(stops));
             self.stopped = stops;
             self.stop_cause = stops.then(|| error.with_causes());
         })?;
+        self.commits += 1;
+        self.left_as = left_as;
         for (hash, record) in &staged.records {
             self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
             if record.siblings.len() > 1 {
@@ -373,6 +382,7 @@ impl<V: Replicated> Replica<V> {
             counter: staged.context.own_counter(),
             marker: self.marker.to_bytes(),
             last_timestamp: self.clock.greatest(),
+            commits: self.commits + 1,
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if staged.context_changed {

@@ -3,6 +3,7 @@
 mod announce;
 mod conversation;
 mod fork;
+mod life;
 mod output;
 mod receive;
 mod rounds;

@@ -23,6 +23,9 @@ impl<V: Replicated> Engine<V> {
         self.events.set_now(now.elapsed);
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
+        if self.leaves_if_stopped(now) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(from) else {
             self.stats.frames_refused += 1;
             return;
@@ -122,6 +125,9 @@ impl<V: Replicated> Engine<V> {
             self.refuse(from, busy);
             return None;
         }
+        if !self.has_its_store(now) {
+            return None;
+        }
         self.stats.sessions_accepted += 1;
         let conversation = Conversation::new(from.clone(), session, OpenedBy::Peer, frame.session, self.space(), now);
         self.sessions.push(conversation);
@@ -160,6 +166,9 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn open(&mut self, peer: PeerId, now: Now) {
+        if !self.has_its_store(now) {
+            return;
+        }
         let nonce = self.random.u64(..);
         let config = self.session_config();
         let session = Session::open_valid(nonce, &mut self.replica, config, now);

@@ -3,6 +3,7 @@
 mod announcement;
 mod causal_buffer;
 mod holes;
+mod life;
 mod limit;
 mod members;
 mod planted;
