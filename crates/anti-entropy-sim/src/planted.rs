@@ -235,9 +235,6 @@ impl Hunt {
         match self {
             // A forged bit in a batch is found out; what remains of honest writes is only that nothing else is held.
             Self::ForgedFrames => by_names(&["S2"]),
-            // What was acknowledged is kept. But an engine whose memory is put back numbers its sessions as it did before, and
-            // a reply that was kept for one of these can certify an old root: a gap of the core that is not closed yet.
-            Self::PutBack => by_names(&["S12"]),
             // The replica is renamed, which is what has to happen; and it is before it writes, so that no name is used twice.
             Self::UnnoticedRestore => all().into_iter().filter(|checker| checker.name() != "alarms").collect(),
             _ => checkers_for(scenario),

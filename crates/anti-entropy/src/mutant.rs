@@ -57,6 +57,7 @@ pub enum Mutant {
     ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
     StoreOfAnotherTimeNotNoticed,
+    SessionNumbersRepeat,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -159,6 +160,10 @@ pub(crate) fn open_context(continuity: Continuity) -> Continuity {
 
 pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]>) -> Marker {
     left_at_closing.filter(|_| active(Mutant::MarkerGoodForTwoOpenings)).map_or(marker, Marker::from_bytes)
+}
+
+pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
+    active(Mutant::SessionNumbersRepeat).then_some(drawn)
 }
 
 pub(crate) fn check_store() -> Option<Result<(), Error>> {

@@ -17,6 +17,11 @@ impl<V: Replicated> Replica<V> {
         self.stopped
     }
 
+    /// The error of everything that is asked of the replica, if it has stopped and was not closed.
+    pub(crate) fn why_stopped(&self) -> Option<Error> {
+        self.stop_cause.as_ref().map(|_| self.stopped_error())
+    }
+
     /// Stops the replica if its store is in another state than it left it in. Reads one slot of the store.
     ///
     /// # Errors

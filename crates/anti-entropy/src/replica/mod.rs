@@ -369,6 +369,7 @@ impl<V: Replicated> Replica<V> {
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
         self.stopped = true;
+        self.stop_cause = Some("a test stopped it".to_string());
     }
 
     fn encode_commit(&self, staged: &Staged<V>) -> Commit {

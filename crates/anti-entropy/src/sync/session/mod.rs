@@ -468,8 +468,9 @@ impl<M: Message> Step<M> {
 }
 
 /// The reply to the first request of a session if this side has no room for a session, or exchanges data with another
-/// peer.
-pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
+/// peer. `None` if the frame is no request.
+pub(crate) fn encode_busy(first: &Frame<'_>, with_checksum: bool) -> Option<Vec<u8>> {
+    let session = exchange::reply_number(first)?;
     let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
-    Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)
+    Some(Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum))
 }
