@@ -58,6 +58,7 @@ pub enum Mutant {
     RolledBackStoreKeepsItsId,
     StoreOfAnotherTimeNotNoticed,
     SessionNumbersRepeat,
+    CopiesMakeOneId,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -164,6 +165,10 @@ pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]
 
 pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
     active(Mutant::SessionNumbersRepeat).then_some(drawn)
+}
+
+pub(crate) fn stir() -> Option<()> {
+    active(Mutant::CopiesMakeOneId).then_some(())
 }
 
 pub(crate) fn check_store() -> Option<Result<(), Error>> {

@@ -4,7 +4,7 @@
 //! believes something of its store that is no longer so: it would answer from an old summary with new records, and write
 //! over what it does not know. Every commit is numbered, so a store that is not where the replica left it is noticed.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use super::{Error, MetaSlot, Replica, Replicated};
 
@@ -15,6 +15,13 @@ impl<V: Replicated> Replica<V> {
     /// Whether the replica has stopped, so that it changes nothing any more and has to be opened again.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Stops the replica, unless it has stopped.
+    pub(super) fn stop_since(&mut self, cause: String) {
+        if !core::mem::replace(&mut self.stopped, true) {
+            self.stop_cause = Some(cause);
+        }
     }
 
     /// The error of everything that is asked of the replica, if it has stopped and was not closed.
@@ -35,8 +42,7 @@ impl<V: Replicated> Replica<V> {
         if self.store.meta(MetaSlot::Identity)?.as_deref() == Some(left.as_slice()) {
             return Ok(());
         }
-        self.stopped = true;
-        self.stop_cause = Some(OTHER_STORE.to_string());
+        self.stop_since(OTHER_STORE.to_string());
         Err(self.stopped_error())
     }
 }

@@ -43,6 +43,18 @@ fn a_replica_whose_disk_is_later_than_its_memory_stops_and_changes_nothing() {
     assert_eq!(put_back_on_a_later_disk(3).0, None);
 }
 
+/// Who is told that the process was put back must not write under the old id, whatever happens.
+#[test]
+fn a_replica_that_is_put_back_and_cannot_take_a_new_id_stops() {
+    let disk = Disk::default();
+    let mut replica = open(&disk, 1, Continuity::Unproven);
+    let mut back = replica.fork(disk.clone(), LastWriterWins);
+    write(&mut replica, 1, "later").unwrap();
+    let (id, error) = (back.id(), back.put_back(Seed::from_bytes([9; 32])).unwrap_err());
+    assert!(error.to_string().contains("the memory of this process or its disk was put back"), "{error}");
+    assert!(back.is_stopped() && back.id() == id && back.poll_notice().is_none());
+}
+
 /// The two writes have one name, so a store that is opened again cannot have both for new.
 #[test]
 fn without_the_fence_it_goes_on() {

@@ -212,6 +212,11 @@ impl Exchange {
         }
     }
 
+    /// What only this session has, from both sides.
+    pub(super) fn numbers(&self) -> u64 {
+        self.opener ^ self.answerer
+    }
+
     /// The number in the next request.
     fn request_number(&self) -> u64 {
         if self.number == 0 { self.opener } else { self.answerer }

@@ -306,15 +306,19 @@ impl Session {
                 };
                 if let Reply::Differs(differs) = &reply {
                     self.exchange.rename(differs.nonce);
+                    turn.replica.stir(differs.nonce);
                 }
                 let step = opener.handle_reply(reply, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
             Role::Answerer(answerer) => {
-                let Some(request) = message::read(message) else {
+                let Some(request) = message::read::<Request>(message) else {
                     self.finish(Outcome::Refused(Refusal::Malformed("a request does not parse")), now);
                     return Ok(());
                 };
+                if let Request::Open(_) = request {
+                    turn.replica.stir(self.exchange.numbers());
+                }
                 let step = answerer.handle_request(request, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }

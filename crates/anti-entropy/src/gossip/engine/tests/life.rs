@@ -75,3 +75,40 @@ fn a_stopped_replica_neither_opens_nor_answers_nor_wakes_its_caller() {
     let failed = cluster.engine(1).status(now).peers[0].failures;
     assert!(failed > 0, "it is left alone as one that is down");
 }
+
+/// What was said before it was put back says nothing of what it does now: numbers are drawn anew, and nothing waits.
+#[test]
+fn an_engine_that_is_put_back_forgets_its_sessions_and_draws_other_numbers() {
+    let disk = Disk::default();
+    let mut cluster = on_disk(2, &GossipConfig::lan(), &disk);
+    write(&mut cluster, 0, 1);
+    let now = cluster.now;
+    cluster.engine(0).sync_now(&name(1), now);
+    let mut back = cluster.engine(0).fork(disk.copy(), LastWriterWins);
+    assert!(back.sessions_len() > 0 && back.queued_len() > 0);
+    let before = back.replica().id();
+    back.put_back(Seed::from_bytes([9; 32]), now).unwrap();
+    assert_eq!((back.sessions_len(), back.queued_len()), (0, 0));
+    assert_ne!(back.replica().id(), before);
+    assert_ne!(back.random.u64(..), cluster.engine(0).random.u64(..));
+    let event = back.poll_output(now);
+    assert!(matches!(event, EngineOutput::Event(Event::Notice(crate::replica::Notice::PutBack { .. }))), "{event:?}");
+    cluster.engines.insert(name(0), back);
+    assert!(cluster.run(Duration::from_secs(60), Cluster::equal), "it goes on");
+    assert_eq!(cluster.engine(1).replica().len(), 1);
+}
+
+/// Two engines that were one draw the same numbers, and not at the same time.
+#[test]
+fn numbers_of_sessions_depend_on_the_time() {
+    let disk = Disk::default();
+    let mut cluster = on_disk(2, &GossipConfig::lan(), &disk);
+    let mut back = cluster.engine(0).fork(disk.copy(), LastWriterWins);
+    let now = cluster.now;
+    let later = crate::clock::Now { unix_ms: now.unix_ms + 1, ..now };
+    let number = |engine: &mut Engine<Item>, now| {
+        engine.sync_now(&name(1), now);
+        engine.sessions[0].nonce
+    };
+    assert_ne!(number(cluster.engine(0), now), number(&mut back, later));
+}

@@ -100,6 +100,25 @@ fn the_reply_to_a_twins_batch_is_not_taken_and_not_repeated_for_ones_own() {
     assert_eq!((a.len(), b.len()), (2, 2));
 }
 
+/// What both sides draw goes into the ids that either makes later: a copy of either had another session.
+#[test]
+fn a_session_goes_into_what_both_sides_make_ids_of() {
+    let ids = |opener: u64, answerer: u64| {
+        let (mut a, mut b) = (replica(1), replica(2));
+        write(&mut a, 1);
+        let (mut session, asks) = open(opener, &mut a);
+        let first = decode(&asks[0]);
+        let mut other = Session::accept_valid(&first, answerer, SessionConfig::default(), now()).unwrap();
+        let differs = hand(&mut other, &asks, &mut b);
+        hand(&mut session, &differs, &mut a);
+        (a.take_new_id().unwrap(), b.take_new_id().unwrap());
+        (a.id(), b.id())
+    };
+    let (a, b) = ids(7, 8);
+    assert_eq!((a, b), ids(7, 8));
+    assert!(ids(7, 9).0 != a && ids(7, 9).1 != b && ids(6, 8).1 != b);
+}
+
 /// Another opening under a number that is in use opens another session, so that it is answered.
 #[test]
 fn another_opening_under_the_same_number_is_not_for_the_same_session() {
