@@ -56,6 +56,9 @@ pub enum Mutant {
     OwnIdsBeyondTheLimit,
     ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
+    StoreOfAnotherTimeNotNoticed,
+    SessionNumbersRepeat,
+    CopiesMakeOneId,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -159,6 +162,19 @@ pub(crate) fn open_context(continuity: Continuity) -> Continuity {
 
 pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]>) -> Marker {
     left_at_closing.filter(|_| active(Mutant::MarkerGoodForTwoOpenings)).map_or(marker, Marker::from_bytes)
+}
+
+pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
+    active(Mutant::SessionNumbersRepeat).then_some(drawn)
+}
+
+pub(crate) fn stir() -> Option<()> {
+    active(Mutant::CopiesMakeOneId).then_some(())
+}
+
+pub(crate) fn check_store() -> Option<Result<(), Error>> {
+    let blind = active(Mutant::StoreOfAnotherTimeNotNoticed) || active(Mutant::GoesOnAfterAnUnknownCommit);
+    blind.then_some(Ok(()))
 }
 
 pub(crate) fn stops_after_a_commit(may_have_changed: bool) -> bool {

@@ -95,8 +95,8 @@ impl<V: Replicated> Replica<V> {
     /// Commits changes to the store and then follows them in memory; on an error, nothing changed in memory. In an open
     /// group, they wait for its commit instead.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
-        if self.stopped {
-            return Err(self.stopped_error());
+        if self.group.as_ref().is_none_or(|group| group.before.is_none()) {
+            self.check_store()?;
         }
         let begins = self.begin_group();
         if let Some(group) = &mut self.group {
@@ -128,6 +128,7 @@ impl<V: Replicated> Replica<V> {
         let Some(before) = before else { return Ok(()) };
         let mut commit = self.commit_of_meta(context_changed);
         commit.records = records;
+        let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         if let Err(error) = self.store.commit(commit) {
             self.context = before;
             self.forget_digests();
@@ -137,6 +138,8 @@ impl<V: Replicated> Replica<V> {
             self.stop_cause = stops.then(|| error.with_causes());
             return Err(error);
         }
+        self.commits += 1;
+        self.left_as = left_as;
         for (hash, Summary { fingerprint, is_conflict }) in summaries {
             self.summarise(hash, fingerprint);
             if is_conflict {
@@ -162,6 +165,7 @@ impl<V: Replicated> Replica<V> {
             counter: self.context.own_counter(),
             marker: self.marker.to_bytes(),
             last_timestamp: self.clock.greatest(),
+            commits: self.commits + 1,
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
         if context_changed {

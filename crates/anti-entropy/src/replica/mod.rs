@@ -27,6 +27,7 @@ mod changes_since;
 mod config;
 mod encoding;
 mod error;
+mod fence;
 mod format;
 mod group;
 mod holes;
@@ -51,6 +52,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -114,6 +116,10 @@ pub struct Replica<V: Replicated> {
     /// How many ids the seed has given so far.
     ids_made: u64,
     marker: Marker,
+    /// How many commits were made since the store was opened.
+    commits: u64,
+    /// The slot Identity as the last commit left it; `None` before the first one.
+    left_as: Option<Vec<u8>>,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
@@ -178,6 +184,8 @@ impl<V: Replicated> Replica<V> {
             seed: self.seed.clone(),
             ids_made: self.ids_made,
             marker: self.marker,
+            commits: self.commits,
+            left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
@@ -335,6 +343,7 @@ impl<V: Replicated> Replica<V> {
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
         self.stopped = true;
+        self.stop_cause = Some("a test stopped it".to_string());
     }
 }
 

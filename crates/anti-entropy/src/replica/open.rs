@@ -124,6 +124,8 @@ impl<V: Replicated> Replica<V> {
             sketch,
             clock,
             marker,
+            commits: 0,
+            left_as: None,
             seed,
             ids_made,
             conflicts,

@@ -447,7 +447,8 @@ fn a_part_that_does_not_match_is_refused() {
 
 /// The answering side, which lies: replies to the victim's requests.
 fn lie<V: Replicated>(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<V>) -> Option<Request> {
-    hand(session, Header { kind: FrameKind::Reply, session: 1, exchange }, reply, victim)
+    let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange };
+    hand(session, header, reply, victim)
 }
 
 fn opened(victim: &mut Replica<Item>) -> Session {
