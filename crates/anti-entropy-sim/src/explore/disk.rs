@@ -34,7 +34,7 @@ impl Disk {
 
     /// Feeds the metadata: who the replica is, how far it has counted, and what it has seen.
     pub(super) fn hash_meta(&self, hasher: &mut impl Hasher) {
-        for slot in [MetaSlot::Identity, MetaSlot::Context] {
+        for slot in [MetaSlot::Identity, MetaSlot::Context, MetaSlot::Pushed] {
             self.lock().meta(slot).expect("memory does not fail").hash(hasher);
         }
     }

@@ -66,7 +66,7 @@ pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use join::{join, join_clock};
+pub(crate) use join::{join, join_clocks};
 pub(crate) use lives::Life;
 use lives::Lives;
 pub use notices::Notice;
@@ -81,7 +81,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -99,6 +99,8 @@ pub struct Replica<V: Replicated> {
     /// Of the same entries as the tree, always.
     sketch: Sketch,
     pub(crate) context: Context,
+    /// What the store has of the context, but for what was pushed since. `None` if that is not known.
+    stored: Option<Base>,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
@@ -174,6 +176,7 @@ impl<V: Replicated> Replica<V> {
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
+            stored: self.stored.clone(),
             context_hash: self.context_hash.clone(),
             tally: self.tally.clone(),
             clock: self.clock.clone(),
@@ -316,11 +319,16 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
-    pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
+    pub(crate) fn persist(&mut self, mut staged: Staged<V>) -> Result<(), Error> {
         if self.stopped {
             return Err(self.stopped_error());
         }
-        let commit = self.encode_commit(&staged);
+        let is_stored = self.stored.as_ref().is_some_and(|stored| stored.is(&staged.context.base()));
+        if !is_stored {
+            // What is written as a whole has everything in it, and nothing beside it.
+            staged.context.settle();
+        }
+        let commit = self.encode_commit(&staged, is_stored);
         self.store.commit(commit).inspect_err(|error| {
             let stops = error.may_have_changed();
             plant!(let stops = stops_after_a_commit(stops));
@@ -336,6 +344,9 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.context = staged.context;
+        if staged.context_changed {
+            self.stored = Some(self.context.base());
+        }
         self.context_hash.take();
         self.tally.take();
         self.forget_filled();
@@ -362,7 +373,8 @@ impl<V: Replicated> Replica<V> {
         self.stopped = true;
     }
 
-    fn encode_commit(&self, staged: &Staged<V>) -> Commit {
+    /// `is_stored` says that the store has all of the context but for what was pushed since.
+    fn encode_commit(&self, staged: &Staged<V>, is_stored: bool) -> Commit {
         let mut commit = Commit::default();
         for (hash, record) in &staged.records {
             let bytes = (!record.siblings.is_empty()).then(|| format::encode_record(record));
@@ -375,10 +387,13 @@ impl<V: Replicated> Replica<V> {
             last_timestamp: self.clock.greatest(),
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
-        if staged.context_changed {
+        if staged.context_changed && !is_stored {
             let context = format::encode_context(&staged.context);
             plant!(let context = stored_context(context, &staged.context, format::encode_context));
             commit.meta.insert(MetaSlot::Context, context);
+        }
+        if staged.context_changed {
+            commit.meta.insert(MetaSlot::Pushed, format::encode_raised(staged.context.raised()));
         }
         commit
     }

@@ -7,7 +7,7 @@ use super::certify::{Received, certify, inventory_of_sender, state_of_sender};
 use super::plan::Baseline;
 use crate::clock::{Context, Dot, Now};
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Change, Error, Record, Replica, Replicated, Staged, join, join_clock};
+use crate::replica::{Change, Error, Record, Replica, Replicated, Staged, join, join_clocks};
 use crate::summary::Snapshot;
 use crate::sync::wire::{Batch, BatchBase, Inventory, Withheld};
 use crate::{KeyHash, KeyRange};
@@ -89,15 +89,19 @@ impl<V: Replicated> Replica<V> {
     fn joined_context(&self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
         plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
-        for (range, clock) in batch.clocks.iter() {
-            for part in range_without(range, withheld.iter().map(|withheld| withheld.key)) {
-                join_clock(&mut context, &part, clock);
-            }
-        }
+        let parts = batch.clocks.iter().flat_map(|(range, clock)| {
+            let parts = range_without(range, withheld.iter().map(|withheld| withheld.key));
+            parts.into_iter().map(move |part| (part, clock))
+        });
+        join_clocks(&mut context, parts);
         let (pieces, limit) = (context.pieces_len(), self.max_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
             plant!(joined_within(&self.context, batch, limit));
             return Err(Refusal::TooManyPieces { pieces, limit });
+        }
+        let (counters, limit) = (context.counters_len(), self.config.counters_with_peers());
+        if counters > limit && counters > self.context.counters_len() {
+            return Err(Refusal::TooManyCounters { counters, limit });
         }
         let (holes, limit) = (context.holes_len(), self.max_holes());
         if holes > limit && holes > self.context.holes_len() {

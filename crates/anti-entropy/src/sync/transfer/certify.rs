@@ -78,6 +78,20 @@ impl<V: Replicated> Replica<V> {
         if replicas > limit && replicas > self.context.replicas_len() {
             return Err(Refusal::TooManyReplicas { replicas, limit });
         }
+        self.check_counters(&batch.clocks, pieces)
+    }
+
+    /// Whether replicas times pieces are few enough, as they were sent, and for what they may come to here: how many that
+    /// really are is known once they are joined.
+    fn check_counters(&self, clocks: &RangeClocks, pieces: usize) -> Result<(), Refusal> {
+        let longest = clocks.iter().map(|(_, clock)| clock.len()).max().unwrap_or(0);
+        let sent = (pieces.saturating_mul(longest), self.config.counters_with_peers());
+        let joined = (self.context.counters_with(clocks), RangeClocks::MAX_COUNTERS);
+        for (counters, limit) in [sent, joined] {
+            if counters > limit && counters > self.context.counters_len() {
+                return Err(Refusal::TooManyCounters { counters, limit });
+            }
+        }
         Ok(())
     }
 
