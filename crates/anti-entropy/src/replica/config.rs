@@ -42,6 +42,11 @@ pub struct ReplicaConfig {
     /// [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many; a batch or push that would add more is refused. At
     /// most 2<sup>18</sup>.
     pub max_context_counters: usize,
+    /// The most bytes of values that are loaded from the store, or written to it, at a time for a batch of a peer. 2 MiB by
+    /// default, so that batches as sessions make them are joined in one commit; values take some twice as much in memory. A peer can name many values that are held
+    /// here in few bytes, to delete or to keep them: such a batch is joined in several steps, as if it were several. One
+    /// record may exceed this.
+    pub max_loaded_bytes: usize,
     /// The most keys at which this replica may lack what it could not take in from a peer, while it takes in everything
     /// else: values of a newer release during an upgrade, and entries longer than a message may be. 128 by default, for
     /// an upgrade that begins to use its new values before the last node has it; each takes some 110 bytes in a session
@@ -116,6 +121,7 @@ impl Default for ReplicaConfig {
             reserved_clock_percent: 10,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
             max_context_counters: 1 << 14,
+            max_loaded_bytes: 2 << 20,
             max_holes: 128,
             max_clock_skew: Duration::from_secs(300),
             writers: WriterPolicy::AllowAll,
