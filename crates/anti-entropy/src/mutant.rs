@@ -116,7 +116,15 @@ pub fn with<T>(mutant: Option<Mutant>, body: impl FnOnce() -> T) -> T {
 
 // Clocks: what has been seen.
 
-pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
+pub(crate) fn join_clocks<'a>(
+    context: &mut Context,
+    clocks: impl Iterator<Item = (KeyRange, &'a VectorClock)>,
+) -> alloc::vec::IntoIter<(KeyRange, &'a VectorClock)> {
+    let right: Vec<_> = clocks.filter(|(range, clock)| join_clock(context, range, clock).is_none()).collect();
+    right.into_iter()
+}
+
+fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
     if active(Mutant::WholeClockJoinedOutsideTheRange) {
         context.join_range(&KeyRange::ALL, clock);
     } else if active(Mutant::PiecesNotSplit) {

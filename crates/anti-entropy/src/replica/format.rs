@@ -10,7 +10,7 @@ use super::bounded::Excess;
 use super::encoding::{DecodeError, canonical_from_bytes};
 use super::item::{Encoded, Part, Replicated, bytes};
 use super::version::{Record, Sibling};
-use crate::clock::{Context, Dot, ReplicaId, Timestamp};
+use crate::clock::{Context, Dot, Raised, ReplicaId, Timestamp};
 
 /// The first byte of everything in the store. A store written in another format is refused.
 const FORMAT: u8 = 1;
@@ -81,6 +81,14 @@ pub(crate) fn encode_context(context: &Context) -> Vec<u8> {
 }
 
 pub(crate) fn decode_context(bytes: &[u8]) -> Result<Context, FormatError> {
+    decode(bytes)
+}
+
+pub(crate) fn encode_raised(raised: &Raised) -> Vec<u8> {
+    encode(raised)
+}
+
+pub(crate) fn decode_raised(bytes: &[u8]) -> Result<Raised, FormatError> {
     decode(bytes)
 }
 

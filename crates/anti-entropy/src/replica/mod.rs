@@ -72,7 +72,7 @@ pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use join::{join, join_clock};
+pub(crate) use join::{join, join_clocks};
 pub(crate) use lives::Life;
 use lives::Lives;
 pub use notices::Notice;
@@ -87,7 +87,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -107,6 +107,8 @@ pub struct Replica<V: Replicated> {
     /// Of the same entries as the tree, always.
     sketch: Sketch,
     pub(crate) context: Context,
+    /// What the store has of the context, but for what was pushed since. `None` if that is not known.
+    stored: Option<Base>,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
@@ -178,6 +180,7 @@ impl<V: Replicated> Replica<V> {
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
+            stored: self.stored.clone(),
             context_hash: self.context_hash.clone(),
             tally: self.tally.clone(),
             clock: self.clock.clone(),
