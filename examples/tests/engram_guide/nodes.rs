@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anti_entropy_engram::MemorySpace;
 use anti_entropy_engram::gossiper::GossiperConfig;
-use anti_entropy_engram::swim::{Pings, PingsConfig};
+use anti_entropy_engram::swim::{PingTrailers, PingTrailersConfig};
 use anti_entropy_net::TestFiles;
 use anti_entropy_redb::MarkerFile;
 use chrono::DateTime;
@@ -72,7 +72,7 @@ impl Node {
             rack: None,
             zone: Some("zone".to_owned()),
         };
-        let pings = Mutex::new(Pings::new(name, transport.local_addr(), PingsConfig::default()).unwrap());
+        let pings = Mutex::new(PingTrailers::new(name, transport.local_addr(), PingTrailersConfig::default()).unwrap());
         let trailers = Trailers { pings, spaces: Arc::clone(&spaces), transport };
         Self { info, replicas: [default, dreams], spaces, trailers, markers: [first, second] }
     }

@@ -1,14 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anti_entropy_engram::swim::Pings;
+use anti_entropy_engram::swim::PingTrailers;
 use anti_entropy_net::TcpTransport;
 
 use super::spaces::Spaces;
 
 /// What `SwimTransport` puts behind its messages, and reads there. Neither side waits for an engine.
 pub(crate) struct Trailers {
-    pub(crate) pings: Mutex<Pings>,
+    pub(crate) pings: Mutex<PingTrailers>,
     pub(crate) spaces: Arc<Spaces>,
     pub(crate) transport: Arc<TcpTransport>,
 }
