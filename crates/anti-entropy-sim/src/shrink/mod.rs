@@ -162,7 +162,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 22] = [
+        let each: [fn(&mut Gossip); 23] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -174,6 +174,7 @@ impl Shrinker<'_> {
             |gossip| (gossip.backoff_min_ms, gossip.backoff_max_ms) = (None, None),
             |gossip| gossip.announce_ms = None,
             |gossip| gossip.announcement_lifetime_ms = None,
+            |gossip| gossip.certify_every = None,
             |gossip| gossip.frame_bytes = None,
             |gossip| gossip.batch_entries = None,
             |gossip| gossip.batch_bytes = None,
