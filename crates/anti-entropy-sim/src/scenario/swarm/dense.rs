@@ -7,7 +7,9 @@ use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::RangeInclusive;
 
 use crate::random::stream;
-use crate::scenario::{Abuse, Fault, Gossip, Links, Mix, Scenario, Sketches};
+#[cfg(feature = "mutants")]
+use crate::scenario::Abuse;
+use crate::scenario::{Fault, Gossip, Links, Mix, Scenario, Sketches};
 
 /// How many nodes there are.
 pub(super) const NODES: RangeInclusive<u32> = 3..=5;
@@ -73,6 +75,7 @@ pub(crate) fn without_pushes(mut scenario: Scenario) -> Scenario {
 
 /// The last node never says what became of a batch, and goes on while the others, which were parted, have to exchange what they
 /// hold.
+#[cfg(feature = "mutants")]
 pub(crate) fn beset(scenario: Scenario) -> Scenario {
     let member = scenario.nodes - 1;
     let groups = vec![vec![0], (1..member).collect()];
