@@ -62,7 +62,8 @@ impl Abuse {
 
     /// Those that harm others still, so that [`Profile::Hostile`](super::Profile::Hostile) does not draw them: each is a row in
     /// `KNOWN` of `tests/fairness.rs` or `tests/bytes.rs`.
-    pub(crate) const NOT_SURVIVED: [Self; 7] = [
+    pub(crate) const NOT_SURVIVED: [Self; 8] = [
+        Self::SlowReader,
         Self::SlowWriter,
         Self::RepeatsRequests,
         Self::HoldsTheSlot,

@@ -7,6 +7,8 @@ use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::RangeInclusive;
 
 use crate::random::stream;
+#[cfg(feature = "mutants")]
+use crate::scenario::Abuse;
 use crate::scenario::{Fault, Gossip, Links, Mix, Scenario, Sketches};
 
 /// How many nodes there are.
@@ -69,6 +71,17 @@ pub(crate) fn dense(seed: u64) -> Scenario {
 pub(crate) fn without_pushes(mut scenario: Scenario) -> Scenario {
     scenario.gossip.push = Some(false);
     scenario
+}
+
+/// The last node never says what became of a batch, and goes on while the others, which were parted, have to exchange what they
+/// hold.
+#[cfg(feature = "mutants")]
+pub(crate) fn beset(scenario: Scenario) -> Scenario {
+    let member = scenario.nodes - 1;
+    let groups = vec![vec![0], (1..member).collect()];
+    let does = vec![Abuse::NeverAcknowledges];
+    let scenario = scenario.links(Links::default()).step(500, DURATION_MS, [], Fault::Split { groups });
+    scenario.step(500, DURATION_MS, [member], Fault::Hostile { does })
 }
 
 pub(crate) fn with_poison(mut scenario: Scenario) -> Scenario {

@@ -24,7 +24,7 @@ use crate::scenario::{Abuse, Operation};
 use crate::subject::Subject;
 
 /// The stream of draws for hostile nodes.
-const STREAM: u64 = 0x686f_7374_696c_65;
+const STREAM: u64 = 0x0068_6f73_7469_6c65;
 
 /// How many siblings a node writes at one key.
 const SIBLINGS: u32 = 60;
