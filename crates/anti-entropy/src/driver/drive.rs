@@ -71,7 +71,8 @@ impl Default for DriverConfig {
 ///
 /// # Errors
 /// [`NodeError::Thread`] if the operating system cannot start a thread, and [`NodeError::Config`] if the transport
-/// carries frames of less than [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs then.
+/// carries frames of less than [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs
+/// then.
 pub fn drive<V, E>(
     driven: E,
     transport: impl Transport,

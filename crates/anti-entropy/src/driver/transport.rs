@@ -32,8 +32,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Waits for the next frame from any peer. `None` means that the transport is closed for good.
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)>;
 
-    /// The longest frame that can be sent, in bytes; at least 1,024. A driver refuses one that carries less than
-    /// [`SessionConfig::MIN_FRAME_BYTES`], which is what a channel of a transport has at the least.
+    /// The longest frame that can be sent, in bytes; at least 1,024. A driver refuses a transport with less than
+    /// [`SessionConfig::MIN_FRAME_BYTES`].
     fn max_frame_bytes(&self) -> usize;
 
     /// Whether the transport protects frames against modification and authenticates their senders, by mutual TLS for

@@ -7,13 +7,13 @@ use futures::channel::{mpsc, oneshot};
 
 use super::announcing::{Announced, Announcing};
 use super::contain::{Contained, contain};
-use super::inbox::{Inbox, Job, Queued};
+use super::inbox::{Answer, Inbox, Job, Queued, Shared};
 use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Engine, EngineOutput, Event};
-use crate::replica::{Change, Error, Marker, Replicated};
+use crate::replica::{Change, Error, Marker, Replicated, StoreError};
 
 /// What the application handed in is contained, and so is what wakes a task of the application when it is dropped.
 pub(super) struct Worker<V: Replicated, E> {
@@ -81,13 +81,13 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         self.announcing.reader()
     }
 
-    /// Does what is due, and at most so many jobs.
+    /// Does what is due, and at most so many jobs. Those that share a commit are one, and the last of the turn.
     pub(super) fn turn(&mut self, inbox: &Inbox<V, E>, max_jobs: usize) -> Turn {
         let mut jobs = 0;
         loop {
             let job = inbox.pop();
             jobs += 1;
-            let is_last = job.is_none() || jobs >= max_jobs;
+            let is_last = jobs >= max_jobs || matches!(job, None | Some(Job::Shared(_)));
             self.work(job, inbox);
             let deadline = self.deliver_outputs();
             if let Some(stopping) = self.has_stopped() {
@@ -106,6 +106,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         match job {
             Some(Job::Frame(from, frame)) => self.driven.as_mut().handle_frame(&from, &frame, began),
             Some(Job::Call(call)) => call.into_inner()(self, began),
+            Some(Job::Shared(first)) => self.work_together(first, inbox),
             None => {}
         }
         let (engine, now) = (self.driven.as_mut(), self.clock.now());
@@ -113,6 +114,38 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         // However many frames wait, what is due is done.
         engine.handle_timeout(now);
         self.metrics.publish(engine, || inbox.queued(), now);
+    }
+
+    /// Commits together what waits now and may share a commit, up to the limits of one.
+    fn work_together(&mut self, first: Shared<V>, inbox: &Inbox<V, E>) {
+        let engine = self.driven.as_mut();
+        let (max_jobs, max_bytes) = {
+            let limits = engine.replica().config();
+            (limits.max_commit_writes.get(), limits.max_commit_bytes.get())
+        };
+        let queued = inbox.queued();
+        // What comes in meanwhile waits for the next commit: this one has to end.
+        let mut at_hand = max_jobs.min(queued.frames + queued.calls + 1);
+        let (mut bytes, mut next, mut answers) = (0, Some(first), Vec::new());
+        engine.begin_group();
+        while let Some(job) = next.take() {
+            match job {
+                Shared::Pushes(from, frame) => {
+                    bytes += frame.len();
+                    engine.handle_frame(&from, &frame, self.clock.now());
+                }
+                Shared::Access(access) => answers.push(access.into_inner()(engine, self.clock.now())),
+            }
+            if let Some(committed) = engine.take_first_commit() {
+                answer(engine, &mut answers, committed);
+            }
+            at_hand -= 1;
+            if at_hand > 0 && bytes < max_bytes && !engine.group_is_full() {
+                next = inbox.pop_shared();
+            }
+        }
+        let committed = engine.commit_group(self.clock.now());
+        answer(engine, &mut answers, committed);
     }
 
     /// Ends a shutdown: closes the replica and tells who waits.
@@ -214,6 +247,16 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let idle = self.driven.as_mut().is_idle();
         self.stopping.take_if(|stopping| idle || stopping.at <= now)
     }
+}
+
+/// Tells callers what came of what they asked for, after a commit that ended so.
+fn answer<V: Replicated>(engine: &Engine<V>, answers: &mut Vec<Answer<V>>, committed: Result<(), StoreError>) {
+    let Some(last) = answers.pop() else { return };
+    for answer in answers.drain(..) {
+        let committed = committed.as_ref().map(|()| ()).map_err(StoreError::retold);
+        answer.into_inner()(engine, committed);
+    }
+    last.into_inner()(engine, committed);
 }
 
 /// Subscribers, each with a queue of its own. What does not fit into a queue is dropped, and the subscriber gets the

@@ -28,6 +28,7 @@ mod config;
 mod encoding;
 mod error;
 mod format;
+mod group;
 mod holes;
 mod item;
 mod join;
@@ -46,8 +47,9 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use core::cell::OnceCell;
 
@@ -62,6 +64,8 @@ pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
 use format::FormatError;
+use group::Group;
+pub(crate) use group::Staged;
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
@@ -91,6 +95,8 @@ use crate::{ConfigError, KeyHash};
 /// It is plain state without threads or locks. Sessions and the gossip engine borrow it to exchange data with peers.
 pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
+    /// Changes that wait for one commit.
+    group: Option<Group<V::Key>>,
     resolver: Box<dyn Resolver<V>>,
     pub(crate) config: ReplicaConfig,
     /// The most bytes of an entry for which a message has room, if an engine has said so.
@@ -145,15 +151,6 @@ pub struct ReplicaStats {
     pub renamings: u64,
 }
 
-/// Changes that are made together: in the store first, then in memory.
-pub(crate) struct Staged<V: Replicated> {
-    /// The new record at each key; without siblings, nothing is kept there.
-    pub(crate) records: BTreeMap<KeyHash, Record<V>>,
-    pub(crate) context: Context,
-    /// Whether the context changed beyond the replica's own counter.
-    pub(crate) context_changed: bool,
-}
-
 impl<V: Replicated> Replica<V> {
     /// The id of this replica, under which the next write is made. It changes if the replica finds that its store was
     /// rolled back.
@@ -168,6 +165,7 @@ impl<V: Replicated> Replica<V> {
     pub fn fork(&self, store: impl Store + 'static, resolver: impl Resolver<V> + 'static) -> Self {
         Self {
             store: Box::new(store),
+            group: None,
             resolver: Box::new(resolver),
             config: self.config.clone(),
             max_entry_bytes: self.max_entry_bytes,
@@ -307,39 +305,16 @@ impl<V: Replicated> Replica<V> {
 
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
-        let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
+        let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
+            Some(changed) => changed.map(Cow::Borrowed),
+            None => self.store.load(hash)?.map(Cow::Owned),
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
         let record: Record<V> = format::decode_record(&bytes).map_err(|error| Error::of_record(hash, error))?;
         if record.key_hash() != hash {
             return Err(Error::of_record(hash, FormatError::OtherKey));
         }
         Ok(Some(record))
-    }
-
-    /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
-    pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
-        if self.stopped {
-            return Err(self.stopped_error());
-        }
-        let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| {
-            let stops = error.may_have_changed();
-            plant!(let stops = stops_after_a_commit(stops));
-            self.stopped = stops;
-            self.stop_cause = stops.then(|| error.with_causes());
-        })?;
-        for (hash, record) in &staged.records {
-            self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
-            if record.siblings.len() > 1 {
-                self.conflicts.insert(*hash);
-            } else {
-                self.conflicts.remove(hash);
-            }
-        }
-        self.context = staged.context;
-        self.context_hash.take();
-        self.tally.take();
-        self.forget_filled();
-        Ok(())
     }
 
     /// As after a store lost a record without anybody's noticing.
@@ -360,27 +335,6 @@ impl<V: Replicated> Replica<V> {
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
         self.stopped = true;
-    }
-
-    fn encode_commit(&self, staged: &Staged<V>) -> Commit {
-        let mut commit = Commit::default();
-        for (hash, record) in &staged.records {
-            let bytes = (!record.siblings.is_empty()).then(|| format::encode_record(record));
-            commit.records.insert(*hash, bytes);
-        }
-        let identity = format::Identity {
-            id: staged.context.own_id(),
-            counter: staged.context.own_counter(),
-            marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.greatest(),
-        };
-        commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
-        if staged.context_changed {
-            let context = format::encode_context(&staged.context);
-            plant!(let context = stored_context(context, &staged.context, format::encode_context));
-            commit.meta.insert(MetaSlot::Context, context);
-        }
-        commit
     }
 }
 

@@ -118,6 +118,7 @@ impl<V: Replicated> Replica<V> {
         let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
+            group: None,
             resolver,
             tree,
             sketch,

@@ -74,7 +74,7 @@ impl<V: Replicated> Replica<V> {
         let reissued: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
         self.persist(Staged { records, context, context_changed: true })?;
         for key in &reissued {
-            self.changes.push(Change::Local(key.clone()));
+            self.announce(Change::Local(key.clone()));
         }
         if self.disputed.len() == Disputed::LIMIT {
             self.disputed.pop_front();

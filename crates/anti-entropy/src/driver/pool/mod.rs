@@ -84,7 +84,8 @@ pub struct PoolConfig {
     pub threads: NonZeroUsize,
     /// How many frames and calls an engine handles in a turn before the others that are ready have theirs. At least 1;
     /// 64 by default: with the values of a few kilobytes that are common, a turn then takes milliseconds, and what is
-    /// hashed once a turn, the root to be announced, is hashed for many writes together.
+    /// hashed once a turn, the root to be announced, is hashed for many writes together. Reads, writes and pushes that
+    /// share a commit count as one, which is the last of its turn.
     pub jobs_per_turn: NonZeroUsize,
 }
 
@@ -128,8 +129,8 @@ impl Pool {
     /// engine: the returned future has to be polled.
     ///
     /// # Errors
-    /// If the transport carries frames of less than [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing
-    /// runs then.
+    /// If the transport carries frames of less than
+    /// [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs then.
     pub fn drive<V, E, T, C>(
         &self,
         mut driven: E,

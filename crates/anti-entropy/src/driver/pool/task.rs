@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::threads::{Task, Threads};
 use crate::PeerId;
 use crate::driver::HandleError;
-use crate::driver::contain::{Contained, contain};
-use crate::driver::inbox::{Call, Ended, Inbox, Queued, Wake};
+use crate::driver::contain::contain;
+use crate::driver::inbox::{Ended, Inbox, Job, Queued, Wake};
 use crate::driver::worker::{Turn, Worker};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
@@ -77,8 +77,8 @@ impl<V: Replicated, E> Jobs<V, E> {
         Ok(())
     }
 
-    pub(in crate::driver) fn call(&self, call: Call<V, E>) -> Result<(), HandleError> {
-        let wake = self.0.inbox.push_call(Contained::new(call))?;
+    pub(in crate::driver) fn call(&self, call: Job<V, E>) -> Result<(), HandleError> {
+        let wake = self.0.inbox.push_call(call)?;
         self.0.hand_over(wake);
         Ok(())
     }

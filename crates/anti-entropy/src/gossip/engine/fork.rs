@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::Engine;
+use super::group::Group;
 use crate::replica::{Replicated, Resolver, Store};
 
 impl<V: Replicated> Engine<V> {
@@ -19,6 +20,7 @@ impl<V: Replicated> Engine<V> {
             peers: self.peers.clone(),
             sessions: self.sessions.clone(),
             waiting: self.waiting.clone(),
+            group: Group::default(),
             pushing: self.pushing.clone(),
             random: self.random.clone(),
             bucket: self.bucket.clone(),

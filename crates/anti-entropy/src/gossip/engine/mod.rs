@@ -3,6 +3,7 @@
 mod announce;
 mod conversation;
 mod fork;
+mod group;
 mod output;
 mod receive;
 mod rounds;
@@ -18,6 +19,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use self::conversation::Conversation;
+use self::group::Group;
 pub use self::output::EngineOutput;
 pub use self::status::Status;
 use super::bucket::TokenBucket;
@@ -64,6 +66,7 @@ pub struct Engine<V: Replicated> {
     sessions: Vec<Conversation>,
     /// Who waits for room for a transfer.
     waiting: TransferQueue,
+    group: Group,
     pushing: Pushing,
     random: fastrand::Rng,
     bucket: TokenBucket,
@@ -114,6 +117,7 @@ impl<V: Replicated> Engine<V> {
             peers: BTreeMap::new(),
             sessions: Vec::new(),
             waiting: TransferQueue::default(),
+            group: Group::default(),
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
             turns: RoundRobin::default(),
@@ -307,7 +311,7 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn report_store(&mut self, error: &Error) {
+    fn report_store(&mut self, error: &impl ToString) {
         self.stats.store_failures += 1;
         self.events.push(Event::StoreFailed { message: error.to_string() });
     }
@@ -374,6 +378,7 @@ impl<V: Replicated> Engine<V> {
         }
         for written in written.iter().take(self.config.max_pushes) {
             match self.replica.push_of(written) {
+                Ok(Some(push)) if self.replica.is_grouping() => self.group.pushes.push(push),
                 Ok(Some(push)) => self.push_to_some(&push, now),
                 Ok(None) => {}
                 Err(error) => self.report_store(&error),

@@ -89,6 +89,12 @@ impl<'a> Frame<'a> {
         self.len
     }
 
+    /// Whether these are the bytes of pushes, if they are a frame at all.
+    #[cfg(feature = "std")]
+    pub(crate) fn carries_pushes(bytes: &[u8]) -> bool {
+        bytes.get(1).is_some_and(|kind| kind & !CHECKSUM_BIT == FrameKind::Push.code())
+    }
+
     /// Whether this is the first frame of a session.
     pub fn opens(&self) -> bool {
         self.kind == FrameKind::Request && self.exchange == 0
