@@ -37,7 +37,9 @@ metrics! {
     REFUSED_FRAMES = Counter "anti_entropy_refused_frames_total" Count
         "frames that do not parse, or came from an unknown peer";
     DROPPED_FRAMES = Counter "anti_entropy_dropped_frames_total" Count
-        "frames for which the engine's queue had no room";
+        "frames dropped since the engine's queue had no room: the newest of the peer of which most waited";
+    DROPPED_FRAGMENTS = Counter "anti_entropy_dropped_fragment_bytes_total" Bytes
+        "bytes of messages dropped before they were complete, since too many were held";
     CHANGED_KEYS = Counter "anti_entropy_changed_keys_total" Count "keys that sessions changed here";
     PUSHES_SENT = Counter "anti_entropy_sent_pushes_total" Count
         "pushes sent, once for each peer, by where the write came from";

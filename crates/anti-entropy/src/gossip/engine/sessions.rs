@@ -1,5 +1,6 @@
 //! The engine's sessions: opening them when they are due, answering those of peers, and what their ends mean.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -52,8 +53,37 @@ impl<V: Replicated> Engine<V> {
     fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         let known = self.sessions.iter().position(|open| open.session.is_for(&frame) && open.peer == *from);
         let Some(index) = known.or_else(|| self.accept(from, &frame, now)) else { return };
+        if !self.has_room_to_hold(index, &frame) {
+            return;
+        }
         let span = self.sessions[index].span.clone();
         span.within(|| self.handle_in_session(index, frame, now));
+    }
+
+    /// Whether there is room for a fragment. If there is none, the peer that holds most loses what it holds, unless that is
+    /// the one that sends.
+    fn has_room_to_hold(&mut self, index: usize, frame: &Frame<'_>) -> bool {
+        let bytes = if frame.fragments == 1 { 0 } else { frame.payload.len() };
+        while bytes > 0 {
+            let mut held: BTreeMap<&PeerId, usize> = BTreeMap::new();
+            for conversation in &self.sessions {
+                *held.entry(&conversation.peer).or_default() += conversation.session.held_bytes();
+            }
+            if held.values().sum::<usize>() + bytes <= self.config.max_held_bytes {
+                break;
+            }
+            let Some((longest, held)) = held.into_iter().max_by_key(|(_, held)| *held) else { break };
+            if held == 0 || *longest == self.sessions[index].peer {
+                self.stats.fragment_bytes_dropped += bytes as u64;
+                return false;
+            }
+            let longest = longest.clone();
+            self.stats.fragment_bytes_dropped += held as u64;
+            for conversation in self.sessions.iter_mut().filter(|open| open.peer == longest) {
+                conversation.session.drop_fragments();
+            }
+        }
+        true
     }
 
     fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
