@@ -17,8 +17,8 @@ use crate::check::{Checker, Violation, all, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
     DURATION_MS, beset, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets,
-    with_bulk, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees,
-    without_pushes,
+    with_bulk, with_clocks_by_cells, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison,
+    with_queues, with_trees, without_pushes,
 };
 use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
@@ -59,6 +59,8 @@ pub enum Hunt {
     Compacting,
     /// Dense without pushes, over many keys and nodes, with room for next to no pieces of contexts.
     FewPieces,
+    /// Dense without pushes, with clocks that are told by cells.
+    ClocksByCells,
     /// Dense without pushes, over many keys, with trees that take many steps to compare.
     Trees,
     /// Dense, with nodes that are closed in order and put back afterwards.
@@ -212,6 +214,7 @@ impl Hunt {
             Self::DenseWithQueues => with_queues(dense(seed)),
             Self::Compacting => compacting(dense(seed)),
             Self::FewPieces => with_few_pieces(without_pushes(dense(seed))),
+            Self::ClocksByCells => with_clocks_by_cells(without_pushes(dense(seed))),
             Self::Trees => with_trees(without_pushes(dense(seed))),
             Self::LeftMarkers => with_left_markers(dense(seed)),
             Self::Budgets => with_budgets(dense(seed)),

@@ -3,7 +3,7 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Beset, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
+    Announced, BadDisks, Beset, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
     DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
     PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
 };
@@ -44,6 +44,7 @@ const PLANTED: &[Planted] = &[
     core(M::NeighboursCoalescedByMaximum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::NeighboursCoalescedByMinimum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::EqualRootsSkipContexts, Dense, &[("L1", 20)]),
+    core(M::OwnClocksTakenForThePeers, ClocksByCells, &[("S7", 5), ("alarms", 5)]),
     core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
     core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
     core(M::CertificationSkipped, PoisonedSketches, &[("S7", 20), ("S1", 20)]),

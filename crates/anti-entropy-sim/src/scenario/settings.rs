@@ -127,6 +127,8 @@ pub struct Gossip {
     pub sketch_cells: Option<usize>,
     /// `max_first_cells` of sessions.
     pub first_cells: Option<usize>,
+    /// `max_clock_counters` of sessions: longer clocks are told by cells.
+    pub clock_counters: Option<usize>,
 }
 
 /// Whether sessions use sketches to find what differs.
@@ -214,6 +216,7 @@ impl Gossip {
         session.batch_bytes = self.batch_bytes.unwrap_or(session.batch_bytes);
         session.bulk_after = self.bulk_after.unwrap_or(session.bulk_after);
         session.answer_bytes = self.answer_bytes.unwrap_or(session.answer_bytes);
+        session.max_clock_counters = self.clock_counters.unwrap_or(session.max_clock_counters);
         session.max_first_cells = self.first_cells.unwrap_or(session.max_first_cells);
         session.resend_after = ms(self.resend_after_ms, session.resend_after);
         session.idle_timeout = ms(self.idle_timeout_ms, session.idle_timeout);

@@ -203,6 +203,7 @@ impl Shrinker<'_> {
             |gossip| gossip.sketches = Sketches::On,
             |gossip| gossip.sketch_cells = None,
             |gossip| gossip.first_cells = None,
+            |gossip| gossip.clock_counters = None,
         ];
         for usual in each {
             self.attempt(|scenario| usual(&mut scenario.gossip));

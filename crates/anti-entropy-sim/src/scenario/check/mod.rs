@@ -202,6 +202,7 @@ impl Gossip {
             ("answer_bytes", number(self.answer_bytes), 1),
             ("sketch_cells", number(self.sketch_cells), 0),
             ("first_cells", number(self.first_cells), 0),
+            ("clock_counters", number(self.clock_counters), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
             ("clock_replicas", number(self.clock_replicas), 1),
         ];

@@ -29,6 +29,7 @@ pub(super) fn any(seed: u64) -> Scenario {
         10 => with_trees(scenario),
         11 => return with_left_markers(scenario),
         12 => return with_jumps(scenario, seed),
+        13 => with_clocks_by_cells(scenario),
         1 => with_queues(scenario),
         2 => with_bulk(scenario),
         3 => with_announcements(scenario),
@@ -134,6 +135,12 @@ pub(crate) fn with_few_pieces(mut scenario: Scenario) -> Scenario {
     scenario.links.loss_permille = 250;
     scenario.workload.operations = 600;
     scenario.keys(60)
+}
+
+/// Clocks that are told by cells, however short they are.
+pub(crate) fn with_clocks_by_cells(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.clock_counters = Some(0);
+    scenario
 }
 
 /// Trees that are compared in many small steps, while entries change.

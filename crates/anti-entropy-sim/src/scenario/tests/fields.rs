@@ -47,6 +47,7 @@ fn full_gossip() -> Gossip {
         sketches: Sketches::On,
         sketch_cells: Some(1),
         first_cells: Some(1),
+        clock_counters: Some(1),
     }
 }
 
@@ -128,6 +129,7 @@ fn every_setting_of_gossip_has_its_range() {
         ("clock_replicas", |gossip| gossip.clock_replicas = Some(0)),
         ("sketch_cells", |gossip| gossip.sketch_cells = Some(usize::MAX)),
         ("first_cells", |gossip| gossip.first_cells = Some(usize::MAX)),
+        ("clock_counters", |gossip| gossip.clock_counters = Some(usize::MAX)),
     ];
     all_refused(&full_gossip(), "gossip", outside, |gossip| Scenario::new("", 2).gossip(gossip));
 }

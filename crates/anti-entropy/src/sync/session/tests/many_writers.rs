@@ -2,12 +2,14 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 
 use super::{Item, Link, Pair, now, replica, write};
 use crate::KeyRange;
 use crate::clock::{RangeClocks, ReplicaId, Seed};
 use crate::sync::session::*;
 use crate::sync::transfer::Applied;
+use crate::sync::wire::message::Verdict;
 use crate::sync::wire::{Batch, BatchBase, HasSeen};
 
 /// Some writers, each of which has made some writes that were deleted since.
@@ -87,6 +89,35 @@ fn writers_that_only_one_side_knows_are_told_by_their_names() {
     assert!(bytes(&finished) < 2500, "{finished:?}");
     assert_eq!((finished.stats.uncertified, a.context().replicas_len()), (0, 1000 + 2 + 3 + 4));
     assert_eq!((a.context().pieces_len(), b.context().pieces_len()), (1, 1));
+}
+
+/// Of whom the opener knew eight bytes when it worked out the answerer's clock, it may know the id by its next batch.
+#[test]
+fn a_writer_that_the_opener_gets_to_know_meanwhile_is_no_stranger() {
+    let (mut a, mut b) = equal_pair(100);
+    (0..5).for_each(|key| write(&mut a, key, "changed"));
+    see(&mut b, KeyRange::ALL, writers(2000, 1));
+    let config = SessionConfig { batch_entries: NonZeroUsize::MIN, ..SessionConfig::default() };
+    let mut pair = Pair::new(a, b, config, Link::default(), 0);
+    let (mut batches, mut uncertified) = (0, 0);
+    let finished = pair.run(|pair| {
+        if batches == 2 {
+            see(&mut pair.a, KeyRange::ALL, writers(2000, 1));
+        }
+        for (_, frame) in &pair.flying {
+            let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
+            match (frame.kind, message::read(frame.payload)) {
+                (FrameKind::Request, Some(Request::Batch(_))) => batches += 1,
+                _ => {
+                    let reply = message::read(frame.payload);
+                    let verdict =
+                        reply.map(|reply| matches!(reply, Reply::Batch(reply) if reply.verdict != Verdict::Joined));
+                    uncertified += u32::from(verdict == Some(true));
+                }
+            }
+        }
+    });
+    assert_eq!((finished.outcome, batches, uncertified), (Outcome::Converged, 5, 0));
 }
 
 /// What an interrupted transfer and a key that was left out leave behind.
