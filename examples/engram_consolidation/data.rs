@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use anti_entropy_engram::{ConsolidationSnapshot, Input, MemorySpace, SemanticPattern};
+use engram_core::consolidation::pattern_id;
 
-use crate::engram_core::consolidation::pattern_id;
 use crate::shared::arguments::Arguments;
 use crate::shared::five::{self, NODES};
 use crate::shared::lines::DataError;

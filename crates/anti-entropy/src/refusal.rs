@@ -106,6 +106,13 @@ pub enum Refusal {
     /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes).
     #[error("the peer's message is longer than max_message_bytes")]
     MessageTooLong,
+    /// The peer asked for one reply more often than [`SessionConfig::max_repeats`](crate::SessionConfig::max_repeats)
+    /// allows: frames to it are lost, or it wants to be sent much for little. It is left alone for a while.
+    #[error("the peer asked more than {limit} times again for one reply; look at its link, and at what it runs")]
+    TooManyRepeats {
+        /// The limit.
+        limit: u32,
+    },
     /// An entry of this replica is longer than
     /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes). Raise that limit on all replicas.
     #[error("an entry is longer than max_message_bytes; raise it on all replicas")]

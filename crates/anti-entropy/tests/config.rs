@@ -28,6 +28,7 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ("other_zone_percent", |config| config.other_zone_percent = 101, "at most 100"),
     ("push_fanout", |config| config.push_fanout = 0, "at least 1"),
     ("busy_retry", |config| config.busy_retry = Duration::ZERO, "at least 1ms"),
+    ("transfer_turn", |config| config.transfer_turn = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = config.backoff_max + MS, "at most backoff_max, which is 300s"),
     ("max_sessions", |config| config.max_sessions = ONE, "at least 2"),
@@ -51,6 +52,7 @@ const GOSSIP_AT_ITS_BOUNDS: &[fn(&mut GossipConfig)] = &[
     |config| (config.jitter_percent, config.random_percent, config.other_zone_percent) = (0, 0, 0),
     |config| (config.fanout, config.push_fanout) = (1, 1),
     |config| (config.busy_retry, config.backoff_min, config.backoff_max) = (MS, MS, MS),
+    |config| config.transfer_turn = MS,
     |config| (config.max_sessions, config.max_transfers) = (ONE.saturating_add(1), ONE.saturating_add(1)),
 ];
 

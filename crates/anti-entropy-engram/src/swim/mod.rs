@@ -11,7 +11,8 @@
 //! [`Pings`] is what a node keeps for this: whose turn it is among its spaces, which peers it has learnt of, and what it
 //! counts. Nothing here does IO, waits, or takes the word of a datagram for more than it is worth: a trailer proves nothing,
 //! and a forged one can add a peer that cannot be reached, begin a comparison that finds nothing, or have rounds leave
-//! differences alone for as long as forged digests go on. Let only nodes reach the port of the failure detector.
+//! differences alone until a session certifies the peer again, after so many announcements
+//! ([`certify_every`](anti_entropy::GossipConfig::certify_every)). Let only nodes reach the port of the failure detector.
 //!
 //! ```
 //! use anti_entropy::summary::Root;

@@ -94,6 +94,11 @@ pub struct PingStats {
     pub appended: u64,
     /// Datagrams that had no room for a trailer.
     pub no_room: u64,
+    /// Trailers that went without a digest, since nobody is known to ping from the address that they went to. That is so
+    /// until a peer's first ping arrives. If it goes on, the peer's datagrams come from another address than the one that
+    /// it is pinged at, as through a translation of addresses (NAT): the rounds go on, and the two compare no sooner than
+    /// these. Ping it at the address that its datagrams come from, or use [`append`](Pings::append), which needs none.
+    pub unknown_receivers: u64,
     /// Trailers received from other nodes.
     pub received: u64,
     /// Datagrams received without a trailer, as from nodes that send none.
@@ -147,7 +152,7 @@ impl Pings {
     /// Appends a trailer to a message that is about to be sent to this address, with one digest over all spaces in place of
     /// announcements: for nodes that share many. `digest` gives that of a peer, as
     /// [`SharedSpaces::digest`](anti_entropy::engine::SharedSpaces::digest) does. Where no peer is known to ping from that
-    /// address, or there is no room, the trailer goes without.
+    /// address, which is [counted](PingStats::unknown_receivers), or there is no room, the trailer goes without.
     pub fn append_shared(
         &mut self,
         datagram: &mut Vec<u8>,
@@ -155,8 +160,9 @@ impl Pings {
         digest: impl FnOnce(&PeerId) -> Option<Root>,
     ) {
         let Some(room) = self.room_behind(datagram) else { return };
-        let peer = self.origins.get(&canonical(to)).filter(|_| room >= Trailer::SHARED_BYTES);
-        let shared = peer.and_then(digest);
+        let peer = self.origins.get(&canonical(to));
+        self.stats.unknown_receivers += u64::from(peer.is_none());
+        let shared = peer.filter(|_| room >= Trailer::SHARED_BYTES).and_then(digest);
         self.append_trailer(datagram, Vec::new(), shared);
     }
 
@@ -359,6 +365,21 @@ mod tests {
         bob.forget(&"carol".into());
         bob.receive(&ping("alice", "10.0.0.9:7947"), at("10.0.0.9:7946"));
         assert_eq!(digest_to(&mut bob, 100, "10.0.0.9:7946"), digest);
+    }
+
+    #[test]
+    fn digests_that_go_to_an_address_from_which_nobody_pings_are_counted() {
+        let (mut bob, digest) = (bob(), Some(Root::from_bytes([7; 32])));
+        // Alice's datagrams go through a translation of addresses: she is pinged at one, and pings from another.
+        bob.receive(&ping("alice", "10.0.0.1:7947"), at("192.0.2.9:40001"));
+        for pings in 1..=3 {
+            assert_eq!(digest_to(&mut bob, 100, "10.0.0.1:7946"), None);
+            assert_eq!(bob.stats().unknown_receivers, pings);
+        }
+        // The trailer goes all the same, so that she learns of bob; and one without need of an address is not counted.
+        assert_eq!((digest_to(&mut bob, 100, "192.0.2.9:40001"), bob.stats().appended), (digest, 4));
+        bob.append(&mut vec![1; 100], 1, |space| Some(announcement(space)));
+        assert_eq!(bob.stats().unknown_receivers, 3);
     }
 
     #[test]

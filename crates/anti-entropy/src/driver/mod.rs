@@ -7,6 +7,7 @@
 mod announcing;
 mod channels;
 mod clock;
+mod contain;
 mod drive;
 mod handle;
 mod inbox;

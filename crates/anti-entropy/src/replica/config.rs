@@ -64,6 +64,14 @@ pub struct ReplicaConfig {
     /// The most unread changes that are kept for a subscriber. 1,024 by default. If there are more, the oldest ones are
     /// replaced by [`Change::Missed`](super::Change::Missed).
     pub max_pending_changes: NonZeroUsize,
+    /// How many writes and deletes an engine commits to the store together, at most: those that wait when it gets to
+    /// them, from callers and in pushes of peers. One transaction or one batch of a session is always committed
+    /// together. 4,096 by default: a commit takes about as long for them as for the syncs of a disk. At least 1, with
+    /// which each has a commit of its own.
+    pub max_commit_writes: NonZeroUsize,
+    /// How many bytes of records are put into such a commit, at most, beside the last of the writes in it. 4 MiB by
+    /// default, which the store holds in memory until they are committed. At least 1.
+    pub max_commit_bytes: NonZeroUsize,
 }
 
 impl ReplicaConfig {
@@ -127,6 +135,8 @@ impl Default for ReplicaConfig {
             writers: WriterPolicy::AllowAll,
             sketch: SketchConfig::default(),
             max_pending_changes: NonZeroUsize::new(1024).expect("1024 is not zero"),
+            max_commit_writes: NonZeroUsize::new(4096).expect("4096 is not zero"),
+            max_commit_bytes: NonZeroUsize::new(4 << 20).expect("4 MiB are not zero"),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Identity {
     /// Rewritten when the store is opened and when it is closed; the one of a closed store is known outside.
     pub(crate) marker: [u8; 16],
     pub(crate) last_timestamp: Timestamp,
+    /// How many commits were made since the store was opened, this one included.
+    pub(crate) commits: u64,
 }
 
 #[derive(Serialize, Deserialize)]

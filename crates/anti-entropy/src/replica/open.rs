@@ -118,11 +118,14 @@ impl<V: Replicated> Replica<V> {
         let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
+            group: None,
             resolver,
             tree,
             sketch,
             clock,
             marker,
+            commits: 0,
+            left_as: None,
             seed,
             ids_made,
             conflicts,

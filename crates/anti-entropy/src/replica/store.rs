@@ -120,6 +120,12 @@ impl StoreError {
         self
     }
 
+    /// The same failure for somebody else whom it concerns, with its causes as text alone.
+    #[cfg(feature = "std")]
+    pub(crate) fn retold(&self) -> Self {
+        Self { message: self.with_causes(), changed: self.changed, source: None }
+    }
+
     /// The message, and the causes that it does not name yet.
     pub(crate) fn with_causes(&self) -> String {
         let mut text = self.message.clone();

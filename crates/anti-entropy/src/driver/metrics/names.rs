@@ -64,7 +64,10 @@ metrics! {
         "time since a session or a push last changed something here";
     QUEUED = Gauge "anti_entropy_queued" Count "frames and calls that wait, by kind";
     PEERS = Gauge "anti_entropy_peers" Count "peers known";
-    PEER_LAG = Gauge "anti_entropy_peer_lag_seconds" Seconds "time since the peer was last known to be equal";
+    PEER_LAG = Gauge "anti_entropy_peer_lag_seconds" Seconds
+        "time since the peer was last equal, by a session or by what it announced";
+    PEER_CERTIFIED_LAG = Gauge "anti_entropy_peer_certified_lag_seconds" Seconds
+        "time since a session last certified that the peer is equal";
     PEER_SILENT = Gauge "anti_entropy_peer_silent_seconds" Seconds "time since the last frame of the peer";
     PEER_DIFFERENCES = Gauge "anti_entropy_peer_differences" Count
         "keys that differed when the peer was last compared with";

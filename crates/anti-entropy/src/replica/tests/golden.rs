@@ -102,8 +102,9 @@ fn the_disk_has_these_bytes() {
         counter: 300,
         marker: core::array::from_fn(|at| u8::try_from(at).unwrap()),
         last_timestamp: FIRST,
+        commits: 300,
     };
-    let golden = bytes("0100000000000000000000000000000001ac02000102030405060708090a0b0c0d0e0f80d095ffbc3103");
+    let golden = bytes("0100000000000000000000000000000001ac02000102030405060708090a0b0c0d0e0f80d095ffbc3103ac02");
     assert_eq!(format::encode_identity(&identity), golden);
     assert_eq!(format::decode_identity(&golden), Ok(identity));
 

@@ -2,6 +2,7 @@
 
 mod clocks;
 pub(crate) mod disk;
+mod fence;
 mod golden;
 mod limits;
 mod nesting;

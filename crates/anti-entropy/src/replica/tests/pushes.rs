@@ -1,5 +1,6 @@
 //! What a push costs, whatever the clocks look like: counted in bytes that are committed.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;

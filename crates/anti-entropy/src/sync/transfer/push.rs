@@ -68,7 +68,7 @@ impl<V: Replicated> Replica<V> {
         let records = record.map(|record| (key, record)).into_iter().collect();
         self.persist(Staged { records, context, context_changed: true })?;
         if let Some(key) = changed {
-            self.changes.push(Change::Remote(key));
+            self.announce(Change::Remote(key));
         }
         Ok(PushOutcome::Taken)
     }

@@ -22,7 +22,7 @@ use crate::sync::session::*;
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
 use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
-use crate::sync::wire::{Batch, BatchBase, Inventory, KeyState, WireContent, WirePart};
+use crate::sync::wire::{Batch, BatchBase, HasSeen, Inventory, KeyState, WireContent, WirePart};
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
@@ -87,12 +87,12 @@ pub(super) fn differs(first: First) -> Reply {
     Reply::Differs(Differs {
         nonce: NONCE,
         cuts: None,
-        seen: None,
         own: 9,
         knows: 0,
         life: Life::default(),
         first,
         takes: takes(),
+        seen: HasSeen::Untold,
     })
 }
 
@@ -104,7 +104,7 @@ fn any_open() -> Open {
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 impl Liar {
@@ -377,12 +377,8 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
     for says in [true, false] {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
-        let mut request = BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() };
-        if says {
-            request.knows = 11;
-        } else {
-            request.batch = with_clock(&request.batch, |clock| clock.set(id, 11));
-        }
+        let (knows, batch) = if says { (11, batch) } else { (0, with_clock(&batch, |clock| clock.set(id, 11))) };
+        let request = BatchRequest { batch: batch.whole(), state: None, knows, life: Life::default(), takes: takes() };
         let reply = Liar::open(&mut victim).say(&Request::Batch(request), &mut victim);
         let Some(Reply::Batch(BatchReply { verdict: Verdict::Rejected(reason), .. })) = reply else {
             panic!("{reply:?}")
@@ -480,7 +476,8 @@ fn a_part_that_does_not_match_is_refused() {
 
 /// The answering side, which lies: replies to the victim's requests.
 fn lie<V: Replicated>(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<V>) -> Option<Request> {
-    hand(session, Header { kind: FrameKind::Reply, session: 1, exchange }, reply, victim)
+    let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange };
+    hand(session, header, reply, victim)
 }
 
 fn opened(victim: &mut Replica<Item>) -> Session {
@@ -501,7 +498,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
-        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch), state: None });
+        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch.whole()), state: None });
         let next: Option<Request> = lie(&mut session, exchange + 1, &reply, &mut victim);
         match width {
             Width::Short => assert!(matches!(next, Some(Request::Open(open)) if open.width == Width::Full)),
@@ -527,7 +524,7 @@ fn replies_that_answer_nothing_end_the_session() {
         (Reply::Busy, opening),
         (differs(), opening),
         (Reply::Answer(answer.clone()), "an answer that does not fit the question"),
-        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere), state: None }), batch),
+        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere.whole()), state: None }), batch),
     ] {
         let mut session = opened(&mut victim);
         lie::<Item>(&mut session, 0, &differs(), &mut victim);
