@@ -130,7 +130,6 @@ impl<V: Replicated> Replica<V> {
         if !is_stored {
             // What is written as a whole has everything in it, and nothing beside it.
             self.context.settle();
-            self.forget_digests();
         }
         let mut commit = self.commit_of_meta(context_changed, is_stored);
         commit.records = records;
