@@ -2,6 +2,7 @@
 
 mod announcement;
 mod causal_buffer;
+mod group;
 mod holes;
 mod limit;
 mod members;
