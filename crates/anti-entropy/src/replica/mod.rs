@@ -317,7 +317,7 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.map(Cow::Borrowed),
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         };
         let Some(bytes) = bytes else { return Ok(None) };
