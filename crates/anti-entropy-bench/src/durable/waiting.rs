@@ -131,6 +131,7 @@ fn take_in(store: Recorder, limits: ReplicaConfig) -> Result<f64, Failure> {
 fn gossip() -> GossipConfig {
     GossipConfig::default().with(|config| {
         config.max_pushes = WRITES as usize;
+        config.max_queued_pushes = WRITES as usize;
         config.session.max_frame_bytes = FRAME_BYTES;
     })
 }
