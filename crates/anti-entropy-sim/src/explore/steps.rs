@@ -286,8 +286,8 @@ impl Sent {
 
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const REQUESTS: &[&str] = &["Open", "Ask", "Batch", "More", "Close", "Abort", "Held", "Busy", "Cells"];
-        const REPLIES: &[&str] = &["Equal", "Differs", "Busy", "Answer", "Batch", "Cells", "Refused", "Held"];
+        const REQUESTS: &[&str] = &["Open", "Ask", "Batch", "More", "Close", "Abort", "Inventory", "Busy", "Cells"];
+        const REPLIES: &[&str] = &["Equal", "Differs", "Busy", "Answer", "Batch", "Cells", "Refused", "Inventory"];
         let names = if self.to_opener { REPLIES } else { REQUESTS };
         let name = kind(&self.bytes).and_then(|kind| names.get(usize::from(kind))).copied().unwrap_or("a frame");
         write!(f, "{name} of {}", self.slot)

@@ -4,6 +4,7 @@ mod announce;
 mod conversation;
 mod fork;
 mod group;
+mod life;
 mod output;
 mod receive;
 mod rounds;
@@ -27,7 +28,9 @@ use super::config::GossipConfig;
 use super::event::{EngineStats, Event, EventQueue};
 use super::peer::Peer;
 use super::pushing::Pushing;
+use super::round_robin::RoundRobin;
 use super::span::scaled;
+use super::transfer_queue::TransferQueue;
 use crate::clock::Now;
 use crate::replica::{Adopted, Error, Missing, Replica, ReplicaConfig, Replicated, Seen, Transaction, Written};
 use crate::sync::wire::Push;
@@ -62,10 +65,16 @@ pub struct Engine<V: Replicated> {
     space: Arc<str>,
     peers: BTreeMap<PeerId, Peer>,
     sessions: Vec<Conversation>,
+    /// Who waits for room for a transfer.
+    waiting: TransferQueue,
     group: Group,
     pushing: Pushing,
     random: fastrand::Rng,
     bucket: TokenBucket,
+    /// Shares what the bucket allows among the peers.
+    turns: RoundRobin,
+    /// Whether the last frame was one of pushes.
+    pushed_last: bool,
     /// Frames that refuse a session or a version.
     refusals: VecDeque<(PeerId, Vec<u8>)>,
     events: EventQueue<V::Key>,
@@ -108,9 +117,12 @@ impl<V: Replicated> Engine<V> {
             space: Arc::default(),
             peers: BTreeMap::new(),
             sessions: Vec::new(),
+            waiting: TransferQueue::default(),
             group: Group::default(),
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
+            turns: RoundRobin::default(),
+            pushed_last: false,
             refusals: VecDeque::new(),
             events: EventQueue::new(&config),
             pace: config.interval,
@@ -160,6 +172,7 @@ impl<V: Replicated> Engine<V> {
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushing.forget(peer);
+        self.waiting.remove(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
