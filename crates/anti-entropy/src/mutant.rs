@@ -59,6 +59,7 @@ pub enum Mutant {
     StoreOfAnotherTimeNotNoticed,
     SessionNumbersRepeat,
     CopiesMakeOneId,
+    ClaimsAreNumbersAlone,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -166,6 +167,11 @@ pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]
 
 pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
     active(Mutant::SessionNumbersRepeat).then_some(drawn)
+}
+
+pub(crate) fn is_another_write() -> Option<bool> {
+    // Where lives are not compared either, numbers are all that is left.
+    (active(Mutant::ClaimsAreNumbersAlone) || active(Mutant::LivesNotCompared)).then_some(false)
 }
 
 pub(crate) fn stir() -> Option<()> {

@@ -128,7 +128,7 @@ impl<V: Replicated> Replica<V> {
             let sender_covers = |dot| batch.clocks.covers(hash, dot);
             let clash = |dot| clashes.push((record.key.clone(), dot));
             record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
-            if self.take_in(&old, &mut record.siblings, now) {
+            if self.take_in(hash, &old, &mut record.siblings, now) {
                 records.insert(hash, record);
             }
         }
