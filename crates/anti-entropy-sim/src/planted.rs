@@ -88,6 +88,8 @@ pub enum Hunt {
     UnnoticedRestore,
     /// A machine is put back to the memory and the disk of two seconds ago.
     PutBack,
+    /// A machine is put back to the memory of two seconds ago, and keeps its disk.
+    PutBackOnALaterDisk,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -225,10 +227,8 @@ impl Hunt {
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
-            Self::PutBack => {
-                let fault = Fault::RestoreMemory { disk: DiskAge::Then };
-                dense(seed).links(Links::default()).step(2_000, 4_000, [0], fault)
-            }
+            Self::PutBack => put_back(dense(seed), DiskAge::Then),
+            Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -239,9 +239,6 @@ impl Hunt {
         match self {
             // A forged bit in a batch is found out; what remains of honest writes is only that nothing else is held.
             Self::ForgedFrames => by_names(&["S2"]),
-            // What was acknowledged is kept. But an engine whose memory is put back numbers its sessions as it did before, and
-            // a reply that was kept for one of these can certify an old root: a gap of the core that is not closed yet.
-            Self::PutBack => by_names(&["S12"]),
             // The replica is renamed, which is what has to happen; and it is before it writes, so that no name is used twice.
             Self::UnnoticedRestore => all().into_iter().filter(|checker| checker.name() != "alarms").collect(),
             _ => checkers_for(scenario),
@@ -251,6 +248,11 @@ impl Hunt {
 
 fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
     names.iter().filter_map(|name| by_name(name)).collect()
+}
+
+/// The memory of node 0 is put back to two seconds ago at 4 s.
+fn put_back(scenario: Scenario, disk: DiskAge) -> Scenario {
+    scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::RestoreMemory { disk })
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

@@ -5,7 +5,7 @@ use anti_entropy::__private::Mutant as M;
 use super::Hunt::{
     Announced, BadDisks, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
     DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
-    PoisonedSketches, PutBack, StaleDeletes, Trees, UnnoticedRestore,
+    PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -61,6 +61,8 @@ const PLANTED: &[Planted] = &[
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
+    core(M::StoreOfAnotherTimeNotNoticed, PutBackOnALaterDisk, &[("S6", 20), ("L1", 20)]),
+    core(M::SessionNumbersRepeat, PutBack, &[("S6", 200)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
     core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),

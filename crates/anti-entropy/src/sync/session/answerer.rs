@@ -450,7 +450,7 @@ fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
             Step::send(verdict(Verdict::NotCertified))
         }
         Refusal::MissingContent => Step::send(verdict(Verdict::MissingContent)),
-        Refusal::TooManyPieces { .. } => Step::send_and_end(
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => Step::send_and_end(
             verdict(Verdict::Rejected(rejection.to_string())),
             Outcome::Partial(PartialReason::TooManyPieces),
         ),

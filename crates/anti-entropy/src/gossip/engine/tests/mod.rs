@@ -4,6 +4,7 @@ mod announcement;
 mod causal_buffer;
 mod fairness;
 mod holes;
+mod life;
 mod limit;
 mod members;
 mod planted;

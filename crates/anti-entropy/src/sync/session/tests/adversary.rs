@@ -170,7 +170,9 @@ fn refused<V: Replicated>(victim: &mut Replica<V>, forged: Batch, expected: &Ver
 fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Refusal) {
     let verdict = Verdict::Rejected(rejection.to_string());
     let end = match rejection {
-        Refusal::TooManyPieces { .. } => Outcome::Partial(PartialReason::TooManyPieces),
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => {
+            Outcome::Partial(PartialReason::TooManyPieces)
+        }
         other => Outcome::Refused(other),
     };
     refused(victim, forged, &verdict, Some(&end));
@@ -292,6 +294,33 @@ fn a_clock_in_too_many_pieces_is_refused() {
     let cut = Batch { clocks: clocks((0..600).map(piece).collect()), ..batch };
     Liar::open(&mut victim).say(&batch_request(cut), &mut victim);
     assert_eq!(victim.context().pieces_len(), 600);
+    assert!(victim.cuts_if_full().is_some());
+}
+
+#[test]
+fn many_replicas_in_many_pieces_are_refused_though_either_alone_is_not() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
+    let many = |number: u128, ids: u128| {
+        let invented =
+            (0..ids).map(|id| (ReplicaId::from_u128(1 + (id << 20)), 1 + u64::try_from(number % 2).unwrap()));
+        (KeyHash::from_u128(2 * number), own.iter().chain(invented).collect())
+    };
+    let forged =
+        |pieces, ids| Batch { clocks: clocks((0..pieces).map(|number| many(number, ids)).collect()), ..batch.clone() };
+    // With the sender's own id, and what the victim has seen of itself.
+    let counters = 1000 * (66 + own.len());
+    rejected(&mut victim, forged(1000, 66), Refusal::TooManyCounters { counters, limit: 65_536 });
+    rejected(
+        &mut victim,
+        forged(70, 1000),
+        Refusal::TooManyCounters { counters: 70 * (1000 + own.len()), limit: 65_536 },
+    );
+    // Fewer are taken in, though transfers make no more cuts then.
+    let taken = forged(1000, 40);
+    Liar::open(&mut victim).say(&batch_request(taken), &mut victim);
+    assert_eq!((victim.context().pieces_len(), victim.len()), (1000, 15));
+    assert!(victim.context().counters_len() <= 65_536);
     assert!(victim.cuts_if_full().is_some());
 }
 
@@ -447,7 +476,8 @@ fn a_part_that_does_not_match_is_refused() {
 
 /// The answering side, which lies: replies to the victim's requests.
 fn lie<V: Replicated>(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<V>) -> Option<Request> {
-    hand(session, Header { kind: FrameKind::Reply, session: 1, exchange }, reply, victim)
+    let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange };
+    hand(session, header, reply, victim)
 }
 
 fn opened(victim: &mut Replica<Item>) -> Session {

@@ -44,7 +44,8 @@ impl Opened {
     }
 
     fn hears(&mut self, reply: &Reply) -> Option<Request> {
-        let header = Header { kind: FrameKind::Reply, session: 1, exchange: self.exchange };
+        let number = self.session.exchange.reply_number();
+        let header = Header { kind: FrameKind::Reply, session: number, exchange: self.exchange };
         self.exchange += 1;
         hand(&mut self.session, header, reply, &mut self.victim)
     }
