@@ -174,6 +174,13 @@ fn the_limits_of_clocks_are_kept() {
     assert_eq!(cells(config, 63), Some(20));
     assert_eq!(cells(SessionConfig { max_clock_cells: 17, ..config }, 63), Some(17));
     assert_eq!(cells(SessionConfig { max_clock_cells: 0, ..config }, 63), None);
+    // Clocks take no more than a sixteenth of a message, or of a session.
+    let small = SessionConfig { max_session_bytes: 64 * 26 * 16, ..config };
+    assert!(matches!(told(small, 62), Some(HasSeen::Whole(_))));
+    let smaller = SessionConfig { max_session_bytes: 64 * 26 * 16 - 1, ..config };
+    assert_eq!(cells(smaller, 62), Some(20));
+    assert_eq!(cells(SessionConfig { max_session_bytes: 19 * 18 * 16, ..config }, 62), Some(18));
+    assert!(SessionConfig { max_clock_counters: (1 << 20) + 1, ..config }.validate().is_err());
     assert!(SessionConfig { max_clock_cells: 1 << 21, ..config }.validate().is_err());
 }
 
