@@ -206,3 +206,17 @@ fn who_failed_is_not_answered_either_until_its_back_off_is_over() {
         assert_eq!(is_answered(&mut cluster, second * after), expected, "after {after} s");
     }
 }
+
+#[test]
+fn who_opens_and_closes_all_the_time_is_answered_a_few_times_a_second() {
+    let mut cluster = cluster(&by_rounds_alone());
+    cluster.split(&[0], &[1]);
+    let mut opener = Opener::new(0);
+    for _ in 0..10_000 {
+        opener.open(&mut cluster);
+        cluster.run(Duration::from_millis(1), |_| false);
+    }
+    let accepted = cluster.engine(0).stats().sessions_accepted;
+    // One in each `busy_retry`, and a few at once.
+    assert!((50..=50 + 9).contains(&accepted), "{accepted}");
+}
