@@ -229,7 +229,7 @@ impl Peer {
     /// Whether a session that it opens now is answered; if so, it counts. Each costs a snapshot and a first answer.
     pub(super) fn may_open(&mut self, config: &GossipConfig, now: Duration) -> bool {
         let earlier = self.openings_until.max(now);
-        let has_too_many = earlier - now > config.busy_retry.saturating_mul(MAX_OPENINGS_AT_ONCE - 1);
+        let has_too_many = earlier.saturating_sub(now) > config.busy_retry.saturating_mul(MAX_OPENINGS_AT_ONCE - 1);
         if has_too_many || self.is_shut_out(now) {
             return false;
         }

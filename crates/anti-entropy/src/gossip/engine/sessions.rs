@@ -61,16 +61,20 @@ impl<V: Replicated> Engine<V> {
     /// Whether there is room for a fragment. If there is none, the peer that holds most loses what it holds, unless that is
     /// the one that sends.
     fn has_room_to_hold(&mut self, index: usize, frame: &Frame<'_>) -> bool {
-        let bytes = if frame.fragments == 1 { 0 } else { frame.payload.len() };
-        while bytes > 0 {
+        // A message of one frame is not held.
+        if frame.fragments == 1 {
+            return true;
+        }
+        let bytes = frame.payload.len();
+        loop {
             let mut held: BTreeMap<&PeerId, usize> = BTreeMap::new();
             for conversation in &self.sessions {
                 *held.entry(&conversation.peer).or_default() += conversation.session.held_bytes();
             }
             if held.values().sum::<usize>() + bytes <= self.config.max_held_bytes {
-                break;
+                return true;
             }
-            let Some((longest, held)) = held.into_iter().max_by_key(|(_, held)| *held) else { break };
+            let Some((longest, held)) = held.into_iter().max_by_key(|(_, held)| *held) else { return true };
             if held == 0 || *longest == self.sessions[index].peer {
                 self.stats.fragment_bytes_dropped += bytes as u64;
                 return false;
@@ -81,7 +85,6 @@ impl<V: Replicated> Engine<V> {
                 conversation.session.drop_fragments();
             }
         }
-        true
     }
 
     fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
