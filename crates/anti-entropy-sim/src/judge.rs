@@ -43,7 +43,7 @@ pub fn checkers_for(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     let has_forger = scenario.steps.iter().any(|step| forges(&step.fault));
     let reuses_names = scenario.steps.iter().any(|step| step.fault.reuses_names());
     let upgrades = scenario.steps.iter().any(|step| step.fault == Fault::OldRelease);
-    let lies = scenario.steps.iter().any(|step| matches!(step.fault, Fault::Lie { .. }));
+    let lies = scenario.steps.iter().any(|step| matches!(step.fault, Fault::Lie { .. } | Fault::Hostile { .. }));
     let applies = |name: &str| {
         if has_forger {
             matches!(name, "S6" | "S9")

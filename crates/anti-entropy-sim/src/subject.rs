@@ -39,6 +39,11 @@ pub trait Subject {
         self.value(key, write)
     }
 
+    /// The largest value that a write may store, which hostile members write. By default it is like any other.
+    fn largest(&self, key: u32, write: u64) -> Self::Value {
+        self.value(key, write)
+    }
+
     /// Checks properties that only the subject knows, over the replicas of the core, when a run that has converged ends. The
     /// stores are read without faults. If members forge frames, replicas may hold values that no client wrote. By default it
     /// checks nothing.
@@ -70,6 +75,10 @@ impl<T: Subject + ?Sized> Subject for &T {
 
     fn value_of(&self, release: Release, key: u32, write: u64) -> Self::Value {
         (**self).value_of(release, key, write)
+    }
+
+    fn largest(&self, key: u32, write: u64) -> Self::Value {
+        (**self).largest(key, write)
     }
 
     fn inspect(&self, core: &[&Replica<Self::Value>]) -> Result<(), String> {
@@ -191,6 +200,10 @@ impl Subject for Items {
         value
     }
 
+    fn largest(&self, key: u32, write: u64) -> Item {
+        Self { body_bytes: LARGEST_BYTES.max(self.body_bytes) }.value(key, write)
+    }
+
     fn value(&self, key: u32, write: u64) -> Item {
         let mut body = write.to_be_bytes().to_vec();
         body.resize(self.body_bytes.max(8), 0x5a);
@@ -199,6 +212,9 @@ impl Subject for Items {
         Item { key, body, part: Part::from(vec![part; 40]) }
     }
 }
+
+/// How long the largest items are: more than a frame, so that they come in fragments.
+const LARGEST_BYTES: usize = 100_000;
 
 /// What a value of the new schema ends with.
 const NEW_SCHEMA: u8 = 0xa5;

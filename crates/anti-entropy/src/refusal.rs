@@ -49,6 +49,18 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The pieces of the context would have more counters, counted as replicas times pieces, than
+    /// [`ReplicaConfig::PIECES_OF_PEERS`](crate::replica::ReplicaConfig::PIECES_OF_PEERS) times
+    /// [`ReplicaConfig::max_context_counters`](crate::replica::ReplicaConfig::max_context_counters).
+    #[error(
+        "the pieces of the context would have {counters} counters and the limit is {limit}; a complete synchronisation mends it; raise max_context_counters if the replicas are yours"
+    )]
+    TooManyCounters {
+        /// The number of counters.
+        counters: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the
     /// peer has a newer release, usually. A session leaves this key out and joins all else; a push is left to that.
     #[error("what was sent at {0} cannot be read here; upgrade this replica if the peer's release is newer")]

@@ -47,7 +47,7 @@ pub(super) fn late(record: &Record, knowledge: &Knowledge, done: &mut bool) -> O
 }
 
 /// How long the core may take.
-fn bound(start: &Start, healed: &Healed) -> u64 {
+pub(super) fn bound(start: &Start, healed: &Healed) -> u64 {
     let core = u32::try_from(healed.core.len()).unwrap_or(u32::MAX);
     rounds_allowed(core, start.healed_loss_permille).saturating_mul(start.interval_us)
 }

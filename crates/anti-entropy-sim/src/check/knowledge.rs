@@ -163,6 +163,8 @@ impl Knowledge {
             // The network has not healed until the next record says so.
             Record::Fault(fault) if fault.begins => (self.healed, self.converged) = (None, None),
             Record::Fault(_)
+            | Record::Besieged(_)
+            | Record::Heap(_)
             | Record::Delivery(_)
             | Record::Session(_)
             | Record::Traffic(_)
@@ -286,11 +288,12 @@ fn time(record: &Record) -> u64 {
         Record::State(state) => state.at,
         Record::Delivery(delivery) => delivery.at,
         Record::Fault(fault) => fault.at,
-        Record::Healed(healed) => healed.at,
+        Record::Healed(healed) | Record::Besieged(healed) => healed.at,
         Record::Converged(converged) => converged.at,
         Record::Session(session) => session.at,
         Record::Traffic(traffic) => traffic.to,
         Record::Usage(usage) => usage.at,
+        Record::Heap(heap) => heap.at,
         Record::Alarm(alarm) => alarm.at,
     }
 }

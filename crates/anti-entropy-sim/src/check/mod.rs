@@ -19,7 +19,9 @@ mod determinism;
 mod durable;
 mod events;
 mod everywhere;
+mod fairness;
 mod growth;
+mod heap;
 mod knowledge;
 mod lost_write;
 mod merge_laws;
@@ -46,7 +48,10 @@ pub use durable::DurablePrefix;
 
 pub use events::{Attempt, EventId, EventSet, Events, Fate, Reused, WriteEvent};
 pub use everywhere::Everywhere;
+pub use fairness::Fairness;
+pub(crate) use fairness::TIMES;
 pub use growth::ContextGrowth;
+pub use heap::BoundedHeap;
 pub use knowledge::{AtKey, HeldVersion, KeyChange, Knowledge, NodeKnowledge};
 pub use lost_write::LostWrite;
 pub use merge_laws::MergeLaws;
@@ -73,6 +78,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(CausalGap),
         Box::new(DurablePrefix::default()),
         Box::new(BoundedResources),
+        Box::new(BoundedHeap),
         Box::new(Timestamps::default()),
         Box::new(Everywhere::default()),
         Box::new(Convergence::default()),
@@ -80,6 +86,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Progress::default()),
         Box::new(DeadPeers::default()),
         Box::new(Storm::default()),
+        Box::new(Fairness::default()),
         Box::new(Staleness::default()),
         Box::new(Alarms),
     ]

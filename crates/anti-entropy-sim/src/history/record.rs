@@ -27,6 +27,9 @@ pub enum Record {
     Delivery(Delivery),
     /// A fault began or ended.
     Fault(FaultChange),
+    /// All faults are over, but hostile nodes go on. From here on the others have to exchange what they hold all the same. When
+    /// the hostile nodes are gone, [`Healed`](Self::Healed) follows.
+    Besieged(Healed),
     /// All faults are over, except for those of nodes outside the core. From here on the core has to become equal.
     Healed(Healed),
     /// All core nodes hold and have seen the same, for the first time since the network healed or since the last operation.
@@ -37,6 +40,8 @@ pub enum Record {
     Traffic(Traffic),
     /// The resources that a node uses, once each gossip interval.
     Usage(Usage),
+    /// What a node has on the heap, once each gossip interval where that is counted.
+    Heap(Heap),
     /// A node reported something that should not happen.
     Alarm(Alarm),
     /// What a node holds at the end of the run; one record for each node.
@@ -258,6 +263,21 @@ pub struct Healed {
     pub at: u64,
     /// The nodes that have to become equal.
     pub core: Vec<NodeIndex>,
+}
+
+/// What a node has on the heap, besides its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heap {
+    /// When.
+    pub at: u64,
+    /// Which node.
+    pub node: NodeIndex,
+    /// How many bytes it has at the end of the interval.
+    pub held_bytes: u64,
+    /// How many it had at most during the interval, within steps too.
+    pub most_bytes: u64,
+    /// How many it may have at most; `None` for no limit.
+    pub limit_bytes: Option<u64>,
 }
 
 /// All core nodes are equal.

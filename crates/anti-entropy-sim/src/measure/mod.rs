@@ -46,6 +46,8 @@ fn quiet(nodes: u32, keys: u32, gossip: Gossip, links: Links) -> Scenario {
         peers: 0,
         never_back: Vec::new(),
         compacts: false,
+        commit_us: 0,
+        heap_bytes: None,
         gossip,
         healed_links: links.clone(),
         links,

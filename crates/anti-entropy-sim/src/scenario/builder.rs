@@ -24,6 +24,8 @@ impl Scenario {
             peers: 0,
             never_back: Vec::new(),
             compacts: false,
+            commit_us: 0,
+            heap_bytes: None,
             gossip: Gossip::default(),
             links: Links::default(),
             healed_links: Links::default(),

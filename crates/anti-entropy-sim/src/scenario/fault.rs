@@ -4,7 +4,7 @@ use core::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::Links;
+use super::{Abuse, Links, Scenario};
 use crate::history::NodeIndex;
 
 /// A fault from one time to another.
@@ -30,6 +30,19 @@ impl Step {
             Fault::Clone { .. } => self.nodes.get(1..).unwrap_or(&[]),
             _ => &[],
         }
+    }
+}
+
+impl Scenario {
+    /// Whether a node is hostile at some time.
+    pub(crate) fn is_hostile(&self, node: NodeIndex) -> bool {
+        let names = |step: &Step| matches!(step.fault, Fault::Hostile { .. }) && step.nodes.contains(&node);
+        self.steps.iter().any(names)
+    }
+
+    /// Whether a node never has to become equal to others.
+    pub(crate) fn is_outside(&self, node: NodeIndex) -> bool {
+        self.never_back.contains(&node) || self.is_hostile(node)
     }
 }
 
@@ -161,6 +174,12 @@ pub enum Fault {
     Join,
     /// `nodes` are shut down and removed from the peers of all others at the beginning, and come back at the end.
     Leave,
+    /// `nodes` are hostile, and never of the core. If the step lasts until the end of the scenario, they go on while the others
+    /// have to exchange what they hold, and are shut down after that. Some nodes have to be named.
+    Hostile {
+        /// What they do, all at the same time.
+        does: Vec<Abuse>,
+    },
     /// `nodes` lie. Some nodes have to be named.
     Lie {
         /// What the liars do.
@@ -199,6 +218,7 @@ impl Fault {
             Self::ClockFreeze => "clock_freeze",
             Self::Join => "join",
             Self::Leave => "leave",
+            Self::Hostile { .. } => "hostile",
             Self::Lie { .. } => "lie",
         }
     }

@@ -6,6 +6,7 @@
 //! The structs here are test data, which tests write as struct literals. They are therefore exhaustive, and a release may add
 //! fields to them. [`Scenario::check`] refuses values out of range and contradictions.
 
+mod abuse;
 mod builder;
 mod check;
 mod error;
@@ -21,6 +22,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use abuse::Abuse;
 pub use error::ScenarioError;
 pub use fault::{DiskAge, Fault, Lie, Step};
 pub use settings::{Gossip, Links, Mix, Preset, Sketches, Workload};
@@ -58,6 +60,13 @@ pub struct Scenario {
     /// resolver.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compacts: bool,
+    /// How long a commit takes at every node, at all times; at most an hour. By default it takes no time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub commit_us: u64,
+    /// How many bytes a node may have on the heap besides its store, where they are counted; no limit by default. See
+    /// [`count_heap`](crate::world::count_heap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap_bytes: Option<u64>,
     /// The gossip settings of all nodes.
     #[serde(default)]
     pub gossip: Gossip,
@@ -81,6 +90,11 @@ pub struct Scenario {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn default_keys() -> KeyIndex {
@@ -124,4 +138,7 @@ pub enum Profile {
     /// Machines that are put back or cloned, constant seeds, and lies about the counters of others: names of writes are used
     /// twice.
     Twice,
+    /// One member that is slow, broken or hostile, and goes on when everything else is over: the others have to become equal all
+    /// the same.
+    Hostile,
 }

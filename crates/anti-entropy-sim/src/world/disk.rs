@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, Store};
 
+use super::heap;
 use crate::random::permille;
 
 /// A disk, which outlives the replicas that are opened on it one after the other. Clones are handles to the same disk.
@@ -117,7 +118,9 @@ impl<S: Store + Clone> Disk<S> {
 
 impl<S: Store + Clone> Store for Disk<S> {
     fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read()?.store.load(key)
+        let loaded = self.read()?.store.load(key);
+        heap::sample();
+        loaded
     }
 
     fn scan(
@@ -149,7 +152,14 @@ impl<S: Store + Clone> Store for Disk<S> {
         if faults.promises_too_much && inner.durable.is_none() && inner.random.bool() {
             inner.durable = Some(inner.store.clone());
         }
-        inner.store.commit(commit)?;
+        heap::sample();
+        if heap::is_counted() {
+            // What the store keeps is allocated while it is called, and what it was given is freed afterwards.
+            heap::in_store(|| inner.store.commit(commit.clone()))?;
+            drop(commit);
+        } else {
+            inner.store.commit(commit)?;
+        }
         inner.commits += 1;
         if fails {
             inner.failed = true;

@@ -3,6 +3,8 @@
 mod announce;
 mod clock;
 pub(crate) mod disk;
+mod heap;
+mod hostile;
 mod measure;
 mod network;
 mod node;
@@ -29,6 +31,9 @@ use twox_hash::XxHash3_64;
 use core::hash::Hasher;
 
 use self::disk::Disk;
+use self::heap::Account;
+pub use self::heap::count_heap;
+use self::hostile::{Hostile, Siege};
 use self::network::Network;
 use self::node::{Event, INBOX_FRAMES, Node};
 use self::queue::{Queue, What};
@@ -77,6 +82,12 @@ pub struct World<S: Subject> {
     under_way: BTreeSet<usize>,
     /// The clones that answer to another node's name, by that node.
     clones: BTreeMap<NodeIndex, NodeIndex>,
+    /// The nodes that are hostile at present.
+    hostile: BTreeMap<NodeIndex, Hostile>,
+    /// What the others have to exchange while hostile nodes go on.
+    siege: Option<Siege>,
+    /// What nodes have on the heap, where that is counted.
+    heaps: BTreeMap<NodeIndex, Account>,
     agreement: Agreement,
     changed: BTreeSet<NodeIndex>,
     healed: bool,
@@ -120,10 +131,13 @@ struct Agreement {
     states: BTreeMap<NodeIndex, (Root, ContextHash)>,
     counts: BTreeMap<(Root, ContextHash), usize>,
     members: usize,
+    /// Nodes that never have to be equal, whatever state they have.
+    outside: BTreeSet<NodeIndex>,
 }
 
 impl Agreement {
     fn set(&mut self, node: NodeIndex, state: Option<(Root, ContextHash)>) {
+        let state = state.filter(|_| !self.outside.contains(&node));
         let old = match state {
             Some(state) => self.states.insert(node, state),
             None => self.states.remove(&node),
@@ -181,6 +195,9 @@ impl<S: Subject> World<S> {
             operations_done: 0,
             under_way: BTreeSet::new(),
             clones: BTreeMap::new(),
+            hostile: BTreeMap::new(),
+            siege: None,
+            heaps: BTreeMap::new(),
             agreement: Agreement::default(),
             changed: BTreeSet::new(),
             healed: false,
@@ -280,6 +297,8 @@ impl<S: Subject> World<S> {
     fn perform(&mut self, what: What) {
         match what {
             What::Arrival { to, from, frame } => self.arrive(to, from, frame),
+            What::Abuse { node, abuse } => self.abuse(node, abuse),
+            What::Late { from, to, frame } if self.hostile.contains_key(&from) => self.transmit(from, to, frame),
             What::Ping(node) => self.ping(node),
             What::Announcement { to, from, state } => self.hear(to, from, state),
             What::Timer { node, life } => self.fire(node, life),
@@ -292,7 +311,7 @@ impl<S: Subject> World<S> {
             What::Flap { step, apart } => self.flap(step, apart),
             What::Crash(node) if self.nodes[node as usize].held_down => self.crash(node),
             What::Restart { node, life } if self.nodes[node as usize].life == life => self.restart_soon(node),
-            What::Crash(_) | What::Restart { .. } => {}
+            What::Crash(_) | What::Restart { .. } | What::Late { .. } => {}
             What::Start { node, life } => self.start_again(node, life),
             What::Heal => self.heal(),
             What::Tick => self.tick(),
@@ -341,7 +360,9 @@ impl<S: Subject> World<S> {
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();
-        self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
+        if !self.overhears(to, from, &frame) {
+            self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
+        }
     }
 
     fn fire(&mut self, node: NodeIndex, life: u32) {
@@ -377,9 +398,13 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
         let is_twin = node.twin.is_some() && from.is_some_and(|from| from % 2 == 1);
-        let Some(engine) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
+        let Some(_) = (if is_twin { node.twin.as_mut() } else { node.engine.as_mut() }) else { return };
         set_release(node.release);
-        act(engine, now);
+        self.counted(at, |world| {
+            let node = &mut world.nodes[at as usize];
+            let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
+            engine.map(|engine| act(engine, now))
+        });
         let mut events = Vec::new();
         let deadline = self.pump(at, is_twin, &mut events);
         if let Some(deadline) = deadline {
@@ -390,12 +415,15 @@ impl<S: Subject> World<S> {
         // A replica that stopped is not what its store is: only the next one knows what was kept.
         if self.nodes[at as usize].disk.take_failed() {
             self.lose_the_store(at);
+        } else if self.nodes[at as usize].has_stopped() {
+            self.restart_soon(at);
         } else {
             self.observe(at, from);
         }
         // A session that ends with what it brings says so of a state that has to be known by then.
         for event in events {
             self.note_event(at, &event);
+            self.drop_of(at, event);
         }
     }
 
@@ -408,10 +436,16 @@ impl<S: Subject> World<S> {
     ) -> Option<core::time::Duration> {
         let now = self.nodes[at as usize].clock.now(self.now);
         loop {
-            let node = &mut self.nodes[at as usize];
-            let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
-            match engine?.poll_output(now) {
-                EngineOutput::Send { to, frame } => self.send(at, &to, frame),
+            let output = self.counted(at, |world| {
+                let node = &mut world.nodes[at as usize];
+                let engine = if is_twin { node.twin.as_mut() } else { node.engine.as_mut() };
+                engine.map(|engine| engine.poll_output(now))
+            });
+            match output? {
+                EngineOutput::Send { to, frame } => {
+                    self.hand_out(at, frame.capacity());
+                    self.send(at, &to, frame);
+                }
                 EngineOutput::Event(event) => events.push(event),
                 EngineOutput::Wait(deadline) => return Some(deadline),
             }
@@ -428,7 +462,9 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[from as usize];
         node.longest_frame = node.longest_frame.max(frame.len() as u64);
         for frame in self.with_poison(from, to, frame) {
-            if self.nodes[from as usize].lie.is_some() {
+            if self.hostile.contains_key(&from) {
+                self.speak(from, to, frame);
+            } else if self.nodes[from as usize].lie.is_some() {
                 self.lie(from, to, frame);
             } else {
                 self.transmit(from, to, frame);
@@ -465,10 +501,6 @@ impl<S: Subject> World<S> {
     }
 
     fn alarm(&mut self, node: NodeIndex, alarm: &str, detail: String) {
-        // A replica that has stopped compares a store that may have the last commit with a memory that has not.
-        if self.nodes[node as usize].is_doubtful {
-            return;
-        }
         self.records.push(Record::Alarm(Alarm { at: self.now, node, alarm: alarm.to_owned(), detail }));
     }
 

@@ -302,10 +302,12 @@ impl<S: Subject> World<S> {
 
     /// Records traffic and resources at the end of an interval.
     pub(super) fn tick(&mut self) {
+        self.watch_siege();
         for at in 0..self.scenario.nodes {
             self.count_value_bytes(at);
             if self.detail != Detail::Roots && !self.is_forging(at) {
                 self.record_usage(at);
+                self.record_heap(at);
             }
         }
         let nodes = self.nodes.iter().filter(|node| node.is_up()).count();
@@ -372,7 +374,7 @@ impl<S: Subject> World<S> {
         let afresh = Replica::open(copy, self.resolver(), opening);
         let node = &mut self.nodes[at as usize];
         let up = node.is_up();
-        let core = !self.scenario.never_back.contains(&at);
+        let core = !self.scenario.is_outside(at);
         let mut discrepancies = Vec::new();
         let mut afresh = match afresh {
             Ok(replica) => Some(replica),

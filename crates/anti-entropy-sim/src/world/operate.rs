@@ -6,7 +6,7 @@ use anti_entropy::{Error, Transaction};
 use super::node::dots;
 use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
-use crate::scenario::Operation;
+use crate::scenario::{Abuse, Operation};
 use crate::subject::{Subject, set_release};
 
 /// A change of one key that is about to be made.
@@ -140,8 +140,11 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         let now = node.clock.now(self.now);
         set_release(node.release);
-        if let Some(engine) = node.engine.as_mut() {
-            *result = engine.commit(transaction, now);
+        if node.engine.is_some() {
+            self.counted(at, |world| {
+                let engine = world.nodes[at as usize].engine.as_mut();
+                engine.map(|engine| *result = engine.commit(transaction, now))
+            });
         }
     }
 
@@ -158,7 +161,11 @@ impl<S: Subject> World<S> {
                 OpKind::Write | OpKind::WriteSeen => {
                     self.writes += 1;
                     let release = self.nodes[operation.node as usize].release;
-                    Some(self.subject.value_of(release, key, self.writes))
+                    Some(if self.does(operation.node, Abuse::LargestValues) {
+                        self.subject.largest(key, self.writes)
+                    } else {
+                        self.subject.value_of(release, key, self.writes)
+                    })
                 }
                 _ => None,
             };

@@ -69,8 +69,9 @@ impl<S: Subject> World<S> {
             return vec![frame];
         };
         let Some(message) = self.nodes[from as usize].replies.add(to, &decoded) else { return Vec::new() };
-        let header = Header { session: decoded.session, exchange: decoded.exchange };
-        let message = self.poisoned(from, to, header.session, &message, poisons).unwrap_or(message);
+        let header = Header { kind: Header::REPLY, session: decoded.session, exchange: decoded.exchange };
+        let session = self.nodes[from as usize].replies.session(to, &header);
+        let message = self.poisoned(from, to, session, &message, poisons).unwrap_or(message);
         header.frames(&message, self.config.session.max_frame_bytes)
     }
 
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn a_message_is_the_same_whatever_frames_it_comes_in() {
         let message: Vec<u8> = (0..2000_u32).map(|number| number.to_be_bytes()[3]).collect();
-        let header = Header { session: 7, exchange: 300 };
+        let header = Header { kind: Header::REPLY, session: 7, exchange: 300 };
         for longest in [512, 700, 4096] {
             let frames = header.frames(&message, longest);
             assert!(frames.iter().all(|frame| frame.len() <= longest));

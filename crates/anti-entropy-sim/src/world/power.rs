@@ -86,7 +86,7 @@ impl<S: Subject> World<S> {
             life: 0,
             timer_at: u64::MAX,
             busy_until: 0,
-            commit_us: 0,
+            commit_us: self.scenario.commit_us,
             commits: 0,
             marker: None,
             backup: None,
@@ -143,7 +143,7 @@ impl<S: Subject> World<S> {
 
     /// Starts a node from its disk. If the disk fails, tries again later.
     pub(super) fn start(&mut self, at: NodeIndex, opened: Opened, continuity: Continuity) {
-        let Some(engine) = self.open(at, opened, continuity) else {
+        let Some(engine) = self.counted(at, |world| world.open(at, opened, continuity)) else {
             let node = &mut self.nodes[at as usize];
             node.disk.take_failed();
             node.opens_as = opened;
@@ -229,6 +229,8 @@ impl<S: Subject> World<S> {
         let node = &mut self.nodes[at as usize];
         self.counts.node_us += self.now - node.up_since;
         (node.engine, node.twin) = (None, None);
+        self.clear_heap(at);
+        let node = &mut self.nodes[at as usize];
         node.life += 1;
         node.inbox.clear();
         node.replies.clear();

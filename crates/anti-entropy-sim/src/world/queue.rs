@@ -6,12 +6,17 @@ use std::collections::BinaryHeap;
 use anti_entropy::engine::StateDigest;
 
 use crate::history::NodeIndex;
+use crate::scenario::Abuse;
 
 /// An event.
 #[derive(Debug)]
 pub(super) enum What {
     /// A frame arrives.
     Arrival { to: NodeIndex, from: NodeIndex, frame: Vec<u8> },
+    /// A hostile node does something.
+    Abuse { node: NodeIndex, abuse: Abuse },
+    /// A hostile node sends a frame that it has held back.
+    Late { from: NodeIndex, to: NodeIndex, frame: Vec<u8> },
     /// A failure detector pings a peer.
     Ping(NodeIndex),
     /// A ping arrives, with the sender's announcement.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::KeyHash;
-use anti_entropy::clock::RangeClocks;
 use anti_entropy::session::{Frame, PROTOCOL_VERSIONS};
 use anti_entropy::summary::sketch::Chunk;
 use sha2::{Digest, Sha256};
@@ -13,11 +12,15 @@ use crate::history::NodeIndex;
 /// The length of a frame's checksum.
 const CHECKSUM: usize = 8;
 /// Fragments of a message begin with this many bytes of its hash.
-const TAG: usize = 8;
+pub(super) const TAG: usize = 8;
 
 /// The fragments of replies that are not complete yet.
 #[derive(Default)]
-pub(crate) struct Replies(BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>);
+pub(crate) struct Replies {
+    pieces: BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>,
+    /// The number of the first reply of the last session with each peer: later replies have other numbers.
+    begun: BTreeMap<NodeIndex, u64>,
+}
 
 /// Identifies a reply among all those of a node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,16 @@ struct ReplyName {
 
 impl Replies {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.pieces.clear();
+        self.begun.clear();
+    }
+
+    /// What the replies of one session to a peer have in common.
+    pub(super) fn session(&mut self, to: NodeIndex, header: &Header) -> u64 {
+        if header.exchange == 0 {
+            self.begun.insert(to, header.session);
+        }
+        self.begun.get(&to).copied().unwrap_or(header.session)
     }
 
     /// Adds a frame. Returns the message that is complete with it, if one is.
@@ -40,12 +52,12 @@ impl Replies {
         }
         let (tag, piece) = frame.payload.split_at_checked(TAG)?;
         let name = ReplyName { to, session: frame.session, exchange: frame.exchange, tag: tag.to_vec() };
-        let pieces = self.0.entry(name.clone()).or_default();
+        let pieces = self.pieces.entry(name.clone()).or_default();
         pieces.insert(frame.fragment, piece.to_vec());
         if pieces.len() < frame.fragments as usize {
             return None;
         }
-        let pieces = self.0.remove(&name)?;
+        let pieces = self.pieces.remove(&name)?;
         Some(pieces.into_values().collect::<Vec<_>>().concat())
     }
 }
@@ -74,9 +86,9 @@ fn from_cells(message: &[u8]) -> Option<&[u8]> {
     match *kind {
         DIFFERS => {
             type Claims = ([u8; 8], u64, [u8; 8], u64);
-            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, Claims, u8);
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Claims, u8);
             let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
-            (fields.4 == FIRST_IS_CELLS).then_some(cells)
+            (fields.3 == FIRST_IS_CELLS).then_some(cells)
         }
         CELLS => Some(rest),
         _ => None,
@@ -109,13 +121,17 @@ pub(super) fn push_frame(schema_id: u64, push: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The fields that all frames of a reply have in common.
+/// The fields that all frames of a message have in common.
 pub(super) struct Header {
+    pub(super) kind: u8,
     pub(super) session: u64,
     pub(super) exchange: u32,
 }
 
 impl Header {
+    /// The kinds of frames with a checksum.
+    pub(super) const REQUEST: u8 = 0x80;
+    pub(super) const REPLY: u8 = 0x81;
     /// The greatest length of a frame without its payload: three varints of five bytes, and the checksum.
     pub(super) const MAX: usize = HEADER + 3 * 5 + CHECKSUM;
 
@@ -132,9 +148,8 @@ impl Header {
 
     fn frame(&self, fragment: u32, fragments: u32, payload: &[u8]) -> Vec<u8> {
         const VERSION: u8 = *PROTOCOL_VERSIONS.end();
-        const CHECKED_REPLY: u8 = 0x81;
         let numbers = postcard::to_allocvec(&(self.exchange, fragment, fragments)).expect("numbers can be encoded");
-        let mut frame = [&[VERSION, CHECKED_REPLY][..], &self.session.to_be_bytes(), &numbers, payload].concat();
+        let mut frame = [&[VERSION, self.kind][..], &self.session.to_be_bytes(), &numbers, payload].concat();
         let checksum = Sha256::digest(&frame);
         frame.extend_from_slice(&checksum[..CHECKSUM]);
         frame

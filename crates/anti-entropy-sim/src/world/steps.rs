@@ -13,7 +13,7 @@ use crate::scenario::{Fault, Lie, Step};
 use crate::subject::Subject;
 
 /// How late a frame may be that was sent before the network healed.
-const LATE_US: u64 = 500_000;
+pub(super) const LATE_US: u64 = 500_000;
 
 impl<S: Subject> World<S> {
     /// The nodes of a step; all nodes if it names none.
@@ -68,6 +68,7 @@ impl<S: Subject> World<S> {
                 self.dismiss(at);
             }
             Fault::Lie { lie } => self.begin_lying(at, *lie),
+            Fault::Hostile { does } => self.turn_hostile(at, does),
             _ => {}
         }
         self.nodes[at as usize].held_down |=
@@ -142,6 +143,7 @@ impl<S: Subject> World<S> {
                 self.come_back(at, Opened::Restarted, continuity);
             }
             Fault::Lie { .. } => self.end_lying(at),
+            Fault::Hostile { does } if !stays => self.calm_down(at, does),
             _ => {}
         }
     }
@@ -233,7 +235,7 @@ impl<S: Subject> World<S> {
     /// Sets the faults of disks to the worst of all steps that have begun and not ended.
     fn set_disks(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
-            let (mut commit_us, mut worst) = (0, super::disk::DiskFaults::default());
+            let (mut commit_us, mut worst) = (self.scenario.commit_us, super::disk::DiskFaults::default());
             for fault in self.faults_at(*at) {
                 match fault {
                     Fault::SlowDisk { commit_ms } => commit_us = commit_us.max(commit_ms * 1000),
@@ -319,12 +321,28 @@ impl<S: Subject> World<S> {
             self.crash(at);
             self.nodes[at as usize].held_down = true;
         }
+        // Who was hostile before may still know what others do not.
+        for at in (0..self.scenario.nodes).filter(|at| self.scenario.is_hostile(*at)).collect::<Vec<_>>() {
+            if !self.hostile.contains_key(&at) {
+                self.crash(at);
+                self.nodes[at as usize].held_down = true;
+            }
+        }
         self.network.set_base(self.scenario.healed_links.clone());
         // What clogged links held up comes now, so that what comes later is of sessions that began on a whole network. What
         // nodes outside the core have said and nobody has heard is lost with them: the core may have become equal already.
         self.queue.hurry(self.now, LATE_US, &self.scenario.never_back);
-        let is_core = |at: &NodeIndex| self.nodes[*at as usize].member && !self.scenario.never_back.contains(at);
+        let is_core = |at: &NodeIndex| self.nodes[*at as usize].member && !self.scenario.is_outside(*at);
         let core: Vec<NodeIndex> = (0..self.scenario.nodes).filter(is_core).collect();
+        if self.hostile.is_empty() {
+            self.set_core(core);
+        } else {
+            self.besiege(core);
+        }
+    }
+
+    /// From here on these nodes have to become equal.
+    pub(super) fn set_core(&mut self, core: Vec<NodeIndex>) {
         self.agreement.members = core.len();
         self.records.push(Record::Healed(Healed { at: self.now, core }));
         self.healed = true;

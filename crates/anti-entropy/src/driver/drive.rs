@@ -21,7 +21,8 @@ pub struct DriverConfig {
     /// 1; 64 MiB by default, as long as the longest message.
     pub max_queued_bytes: NonZeroUsize,
     /// How many calls of handles may wait for the engine; further ones fail with
-    /// [`HandleError::Overloaded`](crate::HandleError::Overloaded). At least 1; 4,096 by default.
+    /// [`HandleError::Overloaded`](crate::HandleError::Overloaded), except that a call may
+    /// [post](crate::Handle::post) the one that continues it. At least 1; 4,096 by default.
     pub max_queued_calls: NonZeroUsize,
     /// How many changes or events may wait for a subscriber; further ones are dropped, and the subscriber gets their
     /// number. At least 1; 1,024 by default.

@@ -10,7 +10,7 @@ use super::inbox::{Access, Answer, Job, Shared};
 use super::pool::Jobs;
 use super::worker::Worker;
 use crate::PeerId;
-use crate::clock::Now;
+use crate::clock::{Now, RandomnessUnavailable, Seed};
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
 use crate::replica::{
     Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, StoreError, Transaction, Written,
@@ -45,6 +45,9 @@ pub enum HandleError {
     /// The engine has no such peer. Nothing was done; add the peer first.
     #[error("the peer {0} is unknown; nothing was done; add it to the engine first")]
     UnknownPeer(PeerId),
+    /// The operating system returns no random bytes. Nothing was done; try again.
+    #[error("{0}; nothing was done")]
+    NoRandomness(#[from] RandomnessUnavailable),
     /// The engine has stopped. Whether the call was carried out is not known.
     #[error("the engine has stopped; whether the call was carried out is not known; open the replica again")]
     Stopped,
@@ -71,6 +74,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     ///
     /// Calls are carried out in the order in which they were queued, whether they were posted or awaited. Nobody hears
     /// what becomes of this one unless it says so itself.
+    ///
+    /// A call that runs may itself post one call, whatever waits: that takes its place in the queue. So work of many steps
+    /// lets others have their turn after each, and is never left half done because the queue is full.
     ///
     /// ```
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
@@ -313,6 +319,18 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
             return Err(HandleError::UnknownPeer(peer));
         }
         converged.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Lets the replica start over under a new id, since this process was put back to an earlier state of its memory, or
+    /// runs twice; see [`Engine::put_back`]. What noticed it calls this: a hook of the hypervisor, or the
+    /// `SnapshotDetector` of `anti-entropy-net`.
+    ///
+    /// # Errors
+    /// As for [`Replica::put_back`](crate::Replica::put_back), [`HandleError::NoRandomness`], and those of
+    /// [`with`](Self::with).
+    pub async fn put_back(&self) -> Result<(), HandleError> {
+        let seed = Seed::from_os()?;
+        Ok(self.with_engine(move |engine, now| engine.put_back(seed, now)).await??)
     }
 
     /// What the engine knows and has counted.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use super::contain::Contained;
 use super::frame_queue::{FrameQueue, QueueLimits};
@@ -59,6 +60,8 @@ struct State<V: Replicated, E> {
     /// Whether the next job is a call, if one waits.
     is_turn_of_calls: bool,
     place: Place,
+    /// The thread that carries out a call, whose place in the queue is kept for a call that continues it.
+    continues: Option<ThreadId>,
     /// Whether nobody is left who could send a job.
     closed: bool,
 }
@@ -99,6 +102,7 @@ impl<V: Replicated, E> Inbox<V, E> {
             calls: VecDeque::new(),
             is_turn_of_calls: false,
             place: Place::Ready,
+            continues: None,
             closed: false,
         };
         Self { state: Mutex::new(state), config }
@@ -114,14 +118,15 @@ impl<V: Replicated, E> Inbox<V, E> {
         Ok(state.wake())
     }
 
-    /// Queues a job of a handle.
+    /// Queues a job of a handle. Work that is done in steps, each of which queues the next, always has room for one: that
+    /// of the call which is being carried out. So at most one more waits than the limit says.
     pub(super) fn push_call(&self, call: Job<V, E>) -> Result<Wake, HandleError> {
         let limit = self.config.max_queued_calls.get();
         let mut state = self.lock();
         if state.place == Place::Ended {
             return Err(HandleError::Stopped);
         }
-        if state.calls.len() >= limit {
+        if state.calls.len() >= limit && !state.take_kept_place() {
             return Err(HandleError::Overloaded { limit });
         }
         state.calls.push_back(call);
@@ -216,12 +221,20 @@ impl<V: Replicated, E> State<V, E> {
 
     fn pop_one(&mut self, is_call: bool) -> Option<Job<V, E>> {
         self.is_turn_of_calls = !is_call;
+        self.continues = None;
         if is_call {
-            return self.calls.pop_front();
+            let job = self.calls.pop_front()?;
+            self.continues = matches!(job, Job::Call(_)).then(|| thread::current().id());
+            return Some(job);
         }
         let (from, frame) = self.frames.pop()?;
         let is_shared = Frame::carries_pushes(&frame);
         Some(if is_shared { Job::Shared(Shared::Pushes(from, frame)) } else { Job::Frame(from, frame) })
+    }
+
+    /// Whether this is the thread that carries out a call, and the place of that call is not taken yet.
+    fn take_kept_place(&mut self) -> bool {
+        self.continues.take_if(|thread| *thread == thread::current().id()).is_some()
     }
 
     fn wake(&mut self) -> Wake {

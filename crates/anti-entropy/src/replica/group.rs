@@ -54,8 +54,8 @@ impl<K> Group<K> {
     }
 
     /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<Option<&[u8]>> {
-        self.records.get(&key).map(Option::as_deref)
+    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+        self.records.get(&key)
     }
 
     fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
@@ -95,8 +95,8 @@ impl<V: Replicated> Replica<V> {
     /// Commits changes to the store and then follows them in memory; on an error, nothing changed in memory. In an open
     /// group, they wait for its commit instead.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
-        if self.stopped {
-            return Err(self.stopped_error());
+        if self.group.as_ref().is_none_or(|group| group.before.is_none()) {
+            self.check_store()?;
         }
         let begins = self.begin_group();
         if let Some(group) = &mut self.group {
@@ -126,8 +126,14 @@ impl<V: Replicated> Replica<V> {
             return Ok(());
         };
         let Some(before) = before else { return Ok(()) };
-        let mut commit = self.commit_of_meta(context_changed);
+        let is_stored = self.stored.as_ref().is_some_and(|stored| stored.is(&self.context.base()));
+        if !is_stored {
+            // What is written as a whole has everything in it, and nothing beside it.
+            self.context.settle();
+        }
+        let mut commit = self.commit_of_meta(context_changed, is_stored);
         commit.records = records;
+        let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         if let Err(error) = self.store.commit(commit) {
             self.context = before;
             self.forget_digests();
@@ -136,6 +142,11 @@ impl<V: Replicated> Replica<V> {
             self.stopped = stops;
             self.stop_cause = stops.then(|| error.with_causes());
             return Err(error);
+        }
+        self.commits += 1;
+        self.left_as = left_as;
+        if context_changed {
+            self.stored = Some(self.context.base());
         }
         for (hash, Summary { fingerprint, is_conflict }) in summaries {
             self.summarise(hash, fingerprint);
@@ -146,7 +157,9 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.forget_filled();
-        changes.into_iter().for_each(|change| self.changes.push(change));
+        for change in changes {
+            self.changes.push(change);
+        }
         Ok(())
     }
 
@@ -155,19 +168,24 @@ impl<V: Replicated> Replica<V> {
         self.tally.take();
     }
 
-    fn commit_of_meta(&self, context_changed: bool) -> Commit {
+    /// `is_stored` says that the store has all of the context but for what was pushed since.
+    fn commit_of_meta(&self, context_changed: bool, is_stored: bool) -> Commit {
         let mut commit = Commit::default();
         let identity = format::Identity {
             id: self.context.own_id(),
             counter: self.context.own_counter(),
             marker: self.marker.to_bytes(),
             last_timestamp: self.clock.greatest(),
+            commits: self.commits + 1,
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
-        if context_changed {
+        if context_changed && !is_stored {
             let context = format::encode_context(&self.context);
             plant!(let context = stored_context(context, &self.context, format::encode_context));
             commit.meta.insert(MetaSlot::Context, context);
+        }
+        if context_changed {
+            commit.meta.insert(MetaSlot::Pushed, format::encode_raised(self.context.raised()));
         }
         commit
     }

@@ -27,6 +27,7 @@ mod changes_since;
 mod config;
 mod encoding;
 mod error;
+mod fence;
 mod format;
 mod group;
 mod holes;
@@ -51,6 +52,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -70,7 +72,7 @@ pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use join::{join, join_clock};
+pub(crate) use join::{join, join_clocks};
 pub(crate) use lives::Life;
 use lives::Lives;
 pub use notices::Notice;
@@ -85,7 +87,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -105,6 +107,8 @@ pub struct Replica<V: Replicated> {
     /// Of the same entries as the tree, always.
     sketch: Sketch,
     pub(crate) context: Context,
+    /// What the store has of the context, but for what was pushed since. `None` if that is not known.
+    stored: Option<Base>,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
@@ -114,6 +118,10 @@ pub struct Replica<V: Replicated> {
     /// How many ids the seed has given so far.
     ids_made: u64,
     marker: Marker,
+    /// How many commits were made since the store was opened.
+    commits: u64,
+    /// The slot Identity as the last commit left it; `None` before the first one.
+    left_as: Option<Vec<u8>>,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
@@ -172,12 +180,15 @@ impl<V: Replicated> Replica<V> {
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
+            stored: self.stored.clone(),
             context_hash: self.context_hash.clone(),
             tally: self.tally.clone(),
             clock: self.clock.clone(),
             seed: self.seed.clone(),
             ids_made: self.ids_made,
             marker: self.marker,
+            commits: self.commits,
+            left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
@@ -306,7 +317,7 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.map(Cow::Borrowed),
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         };
         let Some(bytes) = bytes else { return Ok(None) };
@@ -335,6 +346,7 @@ impl<V: Replicated> Replica<V> {
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
         self.stopped = true;
+        self.stop_cause = Some("a test stopped it".to_string());
     }
 }
 

@@ -124,6 +124,8 @@ impl<V: Replicated> Replica<V> {
             sketch,
             clock,
             marker,
+            commits: 0,
+            left_as: None,
             seed,
             ids_made,
             conflicts,
@@ -142,6 +144,7 @@ impl<V: Replicated> Replica<V> {
             stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
+            stored: None,
             context_hash: OnceCell::new(),
             tally: OnceCell::new(),
         };
@@ -204,6 +207,12 @@ fn open_context(
         return Err(damaged(&"the context is another replica's"));
     }
     context.resume(identity.counter);
+    if let Some(bytes) = store.meta(MetaSlot::Pushed)? {
+        let raised = format::decode_raised(&bytes).map_err(|error| damaged(&error))?;
+        if !context.resume_raised(raised) {
+            return Err(damaged(&"a write of the replica itself was pushed to it"));
+        }
+    }
     plant!(let continuity = open_context(continuity));
     let proven = match continuity {
         Continuity::Unproven => false,

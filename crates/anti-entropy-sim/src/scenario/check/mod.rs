@@ -51,6 +51,7 @@ impl Scenario {
             format!("{} is not from 1 to {MAX_MS}, a hundred years", self.duration_ms)
         })?;
         require(self.at_least_ms <= MAX_MS, "at_least_ms", || format!("it is more than {MAX_MS}, a hundred years"))?;
+        require(self.commit_us <= 3_600_000_000, "commit_us", || "it is more than an hour; take less".into())?;
         require(self.peers < self.nodes, "peers", || {
             format!("a node has at most {} peers; 0 stands for all of them", self.nodes - 1)
         })
@@ -60,6 +61,7 @@ impl Scenario {
     fn check_core(&self) -> Checked {
         self.check_nodes("never_back", &self.never_back)?;
         let mut outside = self.never_back.iter().copied().collect::<BTreeSet<_>>();
+        outside.extend((0..self.nodes).filter(|node| self.is_hostile(*node)));
         let mut later = BTreeSet::new();
         for step in &self.steps {
             let nodes = step.joining().iter().copied();
@@ -70,7 +72,7 @@ impl Scenario {
         }
         let left = |gone: &BTreeSet<NodeIndex>| u64::from(self.nodes) - gone.len() as u64;
         require(left(&outside) >= 2, "never_back", || {
-            "with the nodes that join and leave again, fewer than 2 nodes are left to become equal; take some out"
+            "with the nodes that join and leave again, and hostile ones, fewer than 2 nodes are left to become equal; take some out"
                 .into()
         })?;
         require(left(&later) >= 2, "step", || "fewer than 2 nodes are there from the beginning; let fewer join".into())
@@ -192,6 +194,7 @@ impl Gossip {
             ("burst_bytes", self.burst_bytes.map(Into::into), 1),
             ("max_transfers", number(self.max_transfers.map(Into::into)), 1),
             ("max_sessions", number(self.max_sessions.map(Into::into)), 2),
+            ("certify_every", self.certify_every.map(Into::into), 1),
             ("frame_bytes", number(self.frame_bytes), 512),
             ("batch_entries", number(self.batch_entries.map(Into::into)), 1),
             ("batch_bytes", number(self.batch_bytes), 1),
@@ -199,6 +202,7 @@ impl Gossip {
             ("answer_bytes", number(self.answer_bytes), 1),
             ("sketch_cells", number(self.sketch_cells), 0),
             ("first_cells", number(self.first_cells), 0),
+            ("clock_counters", number(self.clock_counters), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
             ("clock_replicas", number(self.clock_replicas), 1),
         ];

@@ -97,6 +97,10 @@ fn check_fault(scenario: &Scenario, place: &str, step: &Step) -> Checked {
         Fault::OldRelease => require(step.start_ms == 0, place, || {
             "a store cannot be read by an older release than it was written by; let it begin at 0".into()
         }),
+        Fault::Hostile { does } => {
+            require(!does.is_empty(), place, || "it does nothing; say what".into())?;
+            require(!step.nodes.is_empty(), place, || "it cannot happen to all nodes; name some".into())
+        }
         Fault::Join | Fault::Lie { .. } => {
             require(!step.nodes.is_empty(), place, || "it cannot happen to all nodes; name some".into())
         }

@@ -6,6 +6,7 @@
 mod class;
 pub(crate) mod dense;
 mod faults;
+mod hostile;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ impl Profile {
     ///
     /// A number of nodes below 2 counts as 2, and one above [`Scenario::MAX_NODES`] as that. [`Partition`](Self::Partition) always
     /// has five nodes, [`Dense`](Self::Dense) three to five. [`Byzantine`](Self::Byzantine) has four to ten, one of which lies
-    /// and is outside of the core.
+    /// and is outside of the core. [`Hostile`](Self::Hostile) has three to eight, of which one is hostile.
     ///
     /// ```
     /// use anti_entropy_sim::scenario::Profile;
@@ -48,6 +49,7 @@ impl Profile {
         let (fewest, most) = match self {
             Self::Partition => (5, 5),
             Self::Byzantine => (4.max(*nodes.start()).min(10), 4.max(*nodes.end()).min(10)),
+            Self::Hostile => (3.max(*nodes.start()).min(8), 3.max(*nodes.end()).min(8)),
             _ => (*nodes.start(), *nodes.end()),
         };
         let nodes = random.between_u32(fewest, most).clamp(2, Scenario::MAX_NODES);
@@ -61,6 +63,7 @@ impl Profile {
             Self::Byzantine => swarm.byzantine(),
             Self::Dense => {}
             Self::Twice => swarm.twice(),
+            Self::Hostile => swarm.hostile(),
         }
         // Drawn last, so that all other draws of a seed stay the same.
         settings::announcements(&mut swarm.random, &mut swarm.scenario.gossip);
@@ -89,6 +92,7 @@ impl Profile {
             Self::Byzantine => "byzantine",
             Self::Dense => "dense",
             Self::Twice => "twice",
+            Self::Hostile => "hostile",
         }
     }
 }

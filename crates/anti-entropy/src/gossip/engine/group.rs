@@ -70,6 +70,7 @@ impl<V: Replicated> Engine<V> {
 
     /// How the commit of all that was in the open group before the last frame ended, if the group got full within that
     /// frame.
+    #[cfg(feature = "std")]
     pub(crate) fn take_first_commit(&mut self) -> Option<Result<(), StoreError>> {
         self.group.first_commit.take()
     }

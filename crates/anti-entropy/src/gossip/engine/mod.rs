@@ -4,6 +4,7 @@ mod announce;
 mod conversation;
 mod fork;
 mod group;
+mod life;
 mod output;
 mod receive;
 mod rounds;

@@ -33,6 +33,7 @@ impl<V: Replicated> Engine<V> {
     /// O(sessions + peers), and a round resolves conflicts if the resolver asks for that.
     pub fn handle_timeout(&mut self, now: Now) {
         self.events.set_now(now.elapsed);
+        self.leaves_if_stopped(now);
         for conversation in &mut self.sessions {
             conversation.handle_timeout(&self.config, now);
         }
@@ -47,6 +48,7 @@ impl<V: Replicated> Engine<V> {
 
     /// The next thing to do. Call it after every other call, until it returns [`EngineOutput::Wait`].
     pub fn poll_output(&mut self, now: Now) -> EngineOutput<V::Key> {
+        self.leaves_if_stopped(now);
         while let Some(notice) = self.replica.poll_notice() {
             self.events.push(Event::Notice(notice));
         }

@@ -61,6 +61,9 @@ impl<V: Replicated> Engine<V> {
 
     /// Takes in a push, and those that waited for it. `false` if the store failed.
     fn handle_push(&mut self, arrived: Arrived, now: Now) -> bool {
+        if self.replica.is_stopped() {
+            return false;
+        }
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
             match self.replica.receive_push(arrived.push(), now) {

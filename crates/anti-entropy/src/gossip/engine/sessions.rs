@@ -26,6 +26,9 @@ impl<V: Replicated> Engine<V> {
         self.events.set_now(now.elapsed);
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
+        if self.leaves_if_stopped(now) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(from) else {
             self.stats.frames_refused += 1;
             return;
@@ -209,13 +212,16 @@ impl<V: Replicated> Engine<V> {
         if self.is_shutting_down {
             return None;
         }
-        let nonce = self.random.u64(..);
+        let nonce = self.session_number(now);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
         let is_welcome = self.peers.get_mut(from).is_some_and(|peer| peer.may_open(&self.config, now.elapsed));
         if !is_welcome || !self.has_room_to_accept() {
-            let busy = encode_busy(frame.session, self.config.session.checksum);
+            let busy = encode_busy(frame, self.config.session.checksum)?;
             self.refuse(from, busy);
+            return None;
+        }
+        if !self.has_its_store(now) {
             return None;
         }
         self.stats.sessions_accepted += 1;
@@ -263,12 +269,24 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn open(&mut self, peer: PeerId, now: Now) {
-        let nonce = self.random.u64(..);
+        if !self.has_its_store(now) {
+            return;
+        }
+        let nonce = self.session_number(now);
         let config = self.session_config();
         let session = Session::open_valid(nonce, &mut self.replica, config, now);
         self.stats.sessions_opened += 1;
         let conversation = Conversation::new(peer, session, OpenedBy::Us, nonce, self.space(), now);
         self.sessions.push(conversation);
+    }
+
+    /// A number that no session had before. The times are in it, since a process whose memory is put back draws what it
+    /// drew before.
+    fn session_number(&mut self, now: Now) -> u64 {
+        let elapsed = u64::try_from(now.elapsed.as_micros()).unwrap_or(u64::MAX);
+        let drawn = self.random.u64(..);
+        plant!(reply_number(drawn));
+        drawn ^ now.unix_ms.rotate_left(32) ^ elapsed
     }
 
     /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered

@@ -168,14 +168,19 @@ impl SharedSpaces {
     /// Handles the digest that a peer has sent with a ping. The caller has to know that it is the peer's, and recent.
     ///
     /// If it is this node's too, each shared space is reported, those left out of which that was reported less than
-    /// [`equal_again`](SharedSpacesConfig::equal_again) ago. If not, the peer is asked which spaces differ.
+    /// [`equal_again`](SharedSpacesConfig::equal_again) ago. If not, the peer is asked which spaces differ; and asked again
+    /// less and less often while neither digest changes.
     pub fn handle_digest(&mut self, from: &PeerId, theirs: Root, now: Duration) {
         let number = self.next_number;
         let Some(pair) = self.pairs.get_mut(from) else { return };
         if pair.root() == theirs {
             let news = pair.all_equal(&self.config, now);
             self.report(from, news);
-        } else if let Some(ask) = pair.begin(number, &self.config, now) {
+            return;
+        }
+        let (news, ask) = (pair.still_equal(theirs, &self.config, now), pair.begin(theirs, number, &self.config, now));
+        self.report(from, news);
+        if let Some(ask) = ask {
             self.ask(from, ask);
         }
     }

@@ -3,6 +3,9 @@
 //! The opener's requests are numbered, and each is repeated until its reply is there; the answerer answers each once and
 //! repeats its last reply when it is asked again. Messages longer than a frame go in fragments; fragments that arrived
 //! are kept while the rest is repeated.
+//!
+//! A reply names the request that it answers by a hash of it. Numbers alone would not do: a process whose memory is put
+//! back, and a clone, number their requests as they did before, and an earlier answer may still be on its way.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -22,10 +25,14 @@ use crate::sync::wire::{Frame, FrameKind, Header, PROTOCOL_VERSIONS};
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     side: Side,
-    /// Names the session in requests; at first the opener's number, then the answerer's.
-    request_session: u64,
-    /// Names the session in replies: the opener's number.
-    reply_session: u64,
+    /// The opener's number, which names the session in its first request, and, with the tag of a request, in the reply.
+    opener: u64,
+    /// The answerer's number, which names the session in all further requests. The opener's until that is known.
+    answerer: u64,
+    /// The tag of the request that opened the session: another one with the same number opens another session.
+    opened: u64,
+    /// The tag of the request that the opener waits for a reply to, or that the answerer has last read.
+    asked: u64,
     /// The request that is open, or the next one.
     number: u32,
     /// The frames of the last message, to be repeated.
@@ -46,8 +53,8 @@ pub(super) struct Exchange {
 /// Without times, which say when something happens and not what, and without counters.
 impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { side, request_session, reply_session, number, last, left, incoming, .. } = self;
-        (side, request_session, reply_session, number, last, left, incoming).hash(state);
+        let Self { side, opener, answerer, opened, asked, number, last, left, incoming, .. } = self;
+        (side, opener, answerer, opened, asked, number, last, left, incoming).hash(state);
     }
 }
 
@@ -87,19 +94,22 @@ pub(super) enum Repeat {
 
 impl Exchange {
     pub(super) fn opener(nonce: u64, config: &SessionConfig) -> Self {
-        Self::new(Side::Opener, nonce, nonce, config)
+        Self::new(Side::Opener, nonce, nonce, 0, config)
     }
 
     /// The answering side of the session that `first` opens, if it opens one.
     pub(super) fn answerer(first: &Frame<'_>, nonce: u64, config: &SessionConfig) -> Option<Self> {
-        first.opens().then(|| Self::new(Side::Answerer, nonce, first.session, config))
+        let asked = request_tag(first).filter(|_| first.opens())?;
+        Some(Self::new(Side::Answerer, first.session, nonce, asked, config))
     }
 
-    fn new(side: Side, request_session: u64, reply_session: u64, config: &SessionConfig) -> Self {
+    fn new(side: Side, opener: u64, answerer: u64, asked: u64, config: &SessionConfig) -> Self {
         Self {
             side,
-            request_session,
-            reply_session,
+            opener,
+            answerer,
+            opened: asked,
+            asked,
             number: 0,
             last: Vec::new(),
             left: 0,
@@ -115,7 +125,7 @@ impl Exchange {
 
     /// The opener learns by which number the answerer knows the session.
     pub(super) fn rename(&mut self, nonce: u64) {
-        self.request_session = nonce;
+        self.answerer = nonce;
     }
 
     /// Sends a message: the opener's next request, or the answerer's reply to the last one. `false` if it is longer than a
@@ -126,14 +136,15 @@ impl Exchange {
             return false;
         }
         let (kind, session) = match self.side {
-            Side::Opener => (FrameKind::Request, self.request_session),
-            Side::Answerer => (FrameKind::Reply, self.reply_session),
+            Side::Opener => (FrameKind::Request, self.request_number()),
+            Side::Answerer => (FrameKind::Reply, self.reply_number()),
         };
         let header = Header { kind, session, exchange: self.number };
         let Some(frames) = frames(header, &bytes, self.max_payload, self.checksum) else { return false };
         self.last = frames;
-        if self.side == Side::Answerer {
-            self.number += 1;
+        match self.side {
+            Side::Opener => self.asked = u64::from_be_bytes(tag(&bytes)),
+            Side::Answerer => self.number += 1,
         }
         self.incoming = Assembly::default();
         (self.left, self.repeats) = (0, 0);
@@ -212,7 +223,14 @@ impl Exchange {
                 }
                 received
             }
-            (Side::Answerer, _) if frame.exchange == self.number => self.take_in(frame, config),
+            (Side::Answerer, _) if frame.exchange == self.number => {
+                let tag = request_tag(&frame);
+                let received = self.take_in(frame, config);
+                if matches!(received, Received::Message(_) | Received::TooLong) {
+                    self.asked = tag.unwrap_or(self.asked);
+                }
+                received
+            }
             _ if self.is_repeated(&frame) => Received::Repeated,
             _ => Received::Nothing,
         }
@@ -255,21 +273,47 @@ impl Exchange {
     /// Whether a frame asks for the last reply again.
     pub(super) fn is_repeated(&self, frame: &Frame<'_>) -> bool {
         let last = frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0;
-        self.side == Side::Answerer && self.is_for(frame) && last
+        self.side == Side::Answerer && last && self.is_for(frame) && request_tag(frame) == Some(self.asked)
     }
 
     pub(super) fn is_for(&self, frame: &Frame<'_>) -> bool {
         match (self.side, frame.kind) {
-            (Side::Opener, FrameKind::Reply | FrameKind::Refusal) => frame.session == self.reply_session,
-            (Side::Answerer, FrameKind::Request) => self.is_of_session(frame),
+            (Side::Opener, FrameKind::Reply) => frame.session == self.reply_number(),
+            (Side::Opener, FrameKind::Refusal) => frame.session == self.opener,
+            (Side::Answerer, FrameKind::Request) if frame.exchange == 0 => {
+                frame.session == self.opener && request_tag(frame) == Some(self.opened)
+            }
+            (Side::Answerer, FrameKind::Request) => frame.session == self.answerer,
             _ => false,
         }
     }
 
-    /// The first request names the session by the opener's number, all others by the answerer's.
-    fn is_of_session(&self, frame: &Frame<'_>) -> bool {
-        frame.session == if frame.exchange == 0 { self.reply_session } else { self.request_session }
+    /// What only this session has, from both sides.
+    pub(super) fn numbers(&self) -> u64 {
+        self.opener ^ self.answerer
     }
+
+    /// The number in the next request.
+    fn request_number(&self) -> u64 {
+        if self.number == 0 { self.opener } else { self.answerer }
+    }
+
+    /// The number in the reply to the request that is open.
+    pub(super) fn reply_number(&self) -> u64 {
+        plant!(reply_number(self.opener));
+        self.opener ^ self.asked
+    }
+}
+
+/// The number in the reply to a request by itself, if it is one.
+pub(super) fn reply_number(request: &Frame<'_>) -> Option<u64> {
+    request_tag(request).map(|tag| request.session ^ tag)
+}
+
+/// The tag of the request that a frame is all or a fragment of.
+fn request_tag(frame: &Frame<'_>) -> Option<u64> {
+    let tag = if frame.fragments == 1 { tag(frame.payload) } else { *frame.payload.first_chunk()? };
+    Some(u64::from_be_bytes(tag))
 }
 
 fn refusal(payload: &[u8]) -> Received {

@@ -48,6 +48,7 @@
 //! ```
 
 mod answerer;
+mod clocks;
 mod config;
 mod exchange;
 mod limits;
@@ -339,15 +340,19 @@ impl Session {
                 };
                 if let Reply::Differs(differs) = &reply {
                     self.exchange.rename(differs.nonce);
+                    turn.replica.stir(differs.nonce);
                 }
                 let step = opener.handle_reply(reply, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
             Role::Answerer(answerer) => {
-                let Some(request) = message::read(message) else {
+                let Some(request) = message::read::<Request>(message) else {
                     self.finish(Outcome::Refused(Refusal::Malformed("a request does not parse")), now);
                     return Ok(());
                 };
+                if let Request::Open(_) = request {
+                    turn.replica.stir(self.exchange.numbers());
+                }
                 let step = answerer.handle_request(request, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
@@ -513,8 +518,9 @@ impl<M: Message> Step<M> {
 }
 
 /// The reply to the first request of a session if this side has no room for a session, or exchanges data with another
-/// peer.
-pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
+/// peer. `None` if the frame is no request.
+pub(crate) fn encode_busy(first: &Frame<'_>, with_checksum: bool) -> Option<Vec<u8>> {
+    let session = exchange::reply_number(first)?;
     let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
-    Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)
+    Some(Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum))
 }

@@ -28,8 +28,8 @@ const FIXED_BYTES: usize = 10;
 pub struct Frame<'a> {
     /// What the frame is part of.
     pub kind: FrameKind,
-    /// The number of the session: the opener's in its first request and in all replies, the answerer's in further
-    /// requests.
+    /// The number of the session: the opener's in its first request, and the answerer's in further ones. In a reply, the
+    /// opener's and the tag of the request that is answered.
     pub session: u64,
     /// The number of the request, from 0, that the frame is part of or replies to.
     pub exchange: u32,

@@ -64,7 +64,7 @@ impl Opener {
         let heard = cluster.take_heard(&name(MEMBER), &name(self.victim));
         for frame in &heard {
             let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
-            if frame.kind != FrameKind::Reply || frame.session != self.own || frame.fragments != 1 {
+            if frame.kind != FrameKind::Reply || frame.fragments != 1 {
                 continue;
             }
             match postcard::from_bytes::<Reply>(frame.payload) {

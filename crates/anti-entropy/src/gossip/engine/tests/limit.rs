@@ -230,7 +230,7 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
         .map(|(_, frame)| Frame::decode(frame, &SessionConfig::default()).unwrap())
         .find(Frame::opens)
         .unwrap();
-    let busy = crate::sync::session::encode_busy(open.session, true);
+    let busy = crate::sync::session::encode_busy(&open, true).unwrap();
     engine.handle_frame(&peer(0), &busy, now());
     drain(&mut engine, now());
     // Half of it to one and a half, so that replicas that are in each other's way do not meet again.
@@ -247,8 +247,8 @@ fn opened_and_busy(engine: &mut Engine<Item>, now: Now) -> PeerId {
     let frames = drain(engine, now).0;
     let is_opening = |frame: &[u8]| Frame::decode(frame, &SessionConfig::default()).unwrap().opens();
     let (to, opening) = frames.into_iter().rfind(|(_, frame)| is_opening(frame)).expect("a session is opened");
-    let session = Frame::decode(&opening, &SessionConfig::default()).unwrap().session;
-    engine.handle_frame(&to, &crate::sync::session::encode_busy(session, true), now);
+    let opening = Frame::decode(&opening, &SessionConfig::default()).unwrap();
+    engine.handle_frame(&to, &crate::sync::session::encode_busy(&opening, true).unwrap(), now);
     drain(engine, now);
     to
 }

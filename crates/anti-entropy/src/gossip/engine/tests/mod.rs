@@ -3,7 +3,9 @@
 mod announcement;
 mod causal_buffer;
 mod fairness;
+mod group;
 mod holes;
+mod life;
 mod limit;
 mod members;
 mod planted;
