@@ -162,7 +162,7 @@ mod tests {
                 }
                 assert!(queue.len() <= 100 && queue.bytes <= 10_000);
             }
-            assert_eq!(gone as usize + queue.len(), 4004);
+            assert_eq!(gone + queue.len() as u64, 4004);
             assert_eq!(lengths_of(&mut queue, "honest"), honest, "and in their order");
         }
     }

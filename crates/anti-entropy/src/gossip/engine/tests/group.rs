@@ -278,3 +278,26 @@ fn local_writes_whose_commit_fails_were_never_made() {
     let next = writer.write(item(1, "four"), NOW).unwrap();
     assert_eq!((next.dot, next.seen), (lost.dot, alloc::vec![kept.dot]));
 }
+
+#[test]
+fn a_group_has_no_more_writes_than_the_queue_of_pushes_has_room_for() {
+    let mut writer = engine(1, &Disk::default(), ReplicaConfig::default());
+    (1..3).for_each(|peer| writer.add_peer(name(peer), None));
+    let limits = GossipConfig { max_queued_pushes: 30, ..config() };
+    writer.set_limits(ReplicaConfig::default(), limits).unwrap();
+    writer.begin_group();
+    let written = (0..).take_while(|key| {
+        let is_full = writer.group_is_full();
+        writer.write(item(*key, "value"), NOW).unwrap();
+        !is_full
+    });
+    assert_eq!(written.count(), 10, "for each of three peers");
+    // The one that was too many.
+    writer.commit_group(NOW).unwrap();
+    assert_eq!(writer.status(NOW).engine.pushes_dropped, 3);
+    // Without peers there is nothing to wait for.
+    (0..3).for_each(|peer| writer.remove_peer(&name(peer)));
+    writer.begin_group();
+    (0..100).for_each(|key| drop(writer.write(item(key, "value"), NOW).unwrap()));
+    assert!(!writer.group_is_full());
+}

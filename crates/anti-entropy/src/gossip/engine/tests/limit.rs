@@ -325,12 +325,18 @@ fn who_sends_messages_without_an_end_loses_them_and_no_other_does() {
     let held = |engine: &Engine<Item>, of: &PeerId| {
         engine.sessions.iter().filter(|open| open.peer == *of).map(|open| open.session.held_bytes()).sum::<usize>()
     };
-    fragments(hogs, 100).iter().for_each(|frame| engine.handle_frame(&hog, frame, now()));
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
     assert_eq!((held(&engine, &hog), engine.stats().fragment_bytes_dropped), (90_000, 0));
-    fragments(others, 30).iter().for_each(|frame| engine.handle_frame(&other, frame, now()));
+    for frame in fragments(others, 30) {
+        engine.handle_frame(&other, &frame, now());
+    }
     assert_eq!((held(&engine, &hog), held(&engine, &other)), (0, 27_000));
     assert_eq!(engine.stats().fragment_bytes_dropped, 90_000);
-    fragments(hogs, 100).iter().for_each(|frame| engine.handle_frame(&hog, frame, now()));
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
     assert_eq!(held(&engine, &other), 27_000);
     assert!((70_000..73_001).contains(&held(&engine, &hog)), "{}", held(&engine, &hog));
 }
