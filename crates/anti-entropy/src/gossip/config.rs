@@ -66,9 +66,9 @@ pub struct GossipConfig {
     /// are relayed.
     pub max_queued_pushes: usize,
     /// How many received pushes may wait in the causal delivery buffer for writes that they depend on, as where a
-    /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that, and the
-    /// oldest first when the buffer is full, they are left to the rounds. 64 by default, which suffices for a few
-    /// hundred writes a second.
+    /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that they are
+    /// left to the rounds, and when the buffer is full the oldest of the peer of which most wait. 64 by default, which
+    /// suffices for a few hundred writes a second.
     pub max_buffered_pushes: usize,
     /// How many bytes the pushes in the causal delivery buffer may have together. 1 MiB by default: 64 of 16 KiB. In
     /// memory they take up to three times as much.
@@ -95,8 +95,9 @@ pub struct GossipConfig {
     /// further fragment, the peer that holds most loses what it holds, as if it had been lost on the way, and no other
     /// peer does. At least [`SessionConfig::max_message_bytes`]; 256 MiB by default, four of the longest messages.
     pub max_held_bytes: usize,
-    /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. At
-    /// least 1 millisecond; 200 milliseconds by default.
+    /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. A
+    /// peer that opens sessions faster than one in this time, beyond a few at once, is answered as busy. At least 1
+    /// millisecond; 200 milliseconds by default.
     pub busy_retry: Duration,
     /// How long to leave a peer alone after a failure; doubled with each further one. If the failure was not that it is
     /// silent, the sessions that it opens are answered as busy meanwhile. At least 1 millisecond and at

@@ -340,3 +340,21 @@ fn who_sends_messages_without_an_end_loses_them_and_no_other_does() {
     assert_eq!(held(&engine, &other), 27_000);
     assert!((70_000..73_001).contains(&held(&engine, &hog)), "{}", held(&engine, &hog));
 }
+
+#[test]
+fn of_the_sessions_that_are_over_those_of_the_peer_that_has_most_make_room() {
+    let most = NonZeroUsize::new(12).unwrap();
+    let mut engine = engine(2, GossipConfig { max_sessions: most, ..GossipConfig::default() });
+    let mut equal = replica(1);
+    // The honest peer is the first, and its session is the oldest.
+    for index in 0..20 {
+        let now = now().after(Duration::from_secs(index));
+        let mut session = Session::open_valid(index, &mut equal, SessionConfig::default(), now);
+        let crate::sync::SessionOutput::Send(opening) = session.poll_output() else {
+            panic!("it has something to say")
+        };
+        engine.handle_frame(&peer(usize::from(index > 0)), &opening, now);
+        drain(&mut engine, now);
+        assert!(engine.sessions.iter().any(|session| session.peer == peer(0)), "after {index}");
+    }
+}
