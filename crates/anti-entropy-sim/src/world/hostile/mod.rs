@@ -26,6 +26,9 @@ use crate::subject::Subject;
 /// The stream of draws for hostile nodes.
 const STREAM: u64 = 0x0068_6f73_7469_6c65;
 
+/// At how many keys it writes large values. If it were all, what members legitimately hold would take longer to send than any bound
+/// in rounds allows.
+pub(super) const LARGE_KEYS: u32 = 3;
 /// How many siblings a node writes at one key.
 const SIBLINGS: u32 = 60;
 /// How many deletes it pushes in a frame.
@@ -131,10 +134,11 @@ impl<S: Subject> World<S> {
             return;
         }
         match abuse {
-            Abuse::AlwaysMore | Abuse::LargestValues => self.write_something(at),
+            Abuse::AlwaysMore => self.write_something(at, self.scenario.keys),
+            Abuse::LargestValues => self.write_something(at, LARGE_KEYS.min(self.scenario.keys)),
             Abuse::MostSiblings => self.write_sibling(at),
             Abuse::LongestClocks => {
-                self.write_something(at);
+                self.write_something(at, self.scenario.keys);
                 self.crash(at);
                 self.come_back(at, Opened::Restarted, Continuity::Unproven);
                 self.note_id(at);
@@ -190,8 +194,8 @@ impl<S: Subject> World<S> {
         u64::try_from(self.config.session.idle_timeout.as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn write_something(&mut self, at: NodeIndex) {
-        let keys = self.scenario.keys;
+    /// Writes at one of the first keys.
+    fn write_something(&mut self, at: NodeIndex, keys: u32) {
         let Some(hostile) = self.hostile.get_mut(&at) else { return };
         let key = hostile.random.u32(0..keys);
         self.operate(&self.operation_of(at, OpKind::Write, key));
