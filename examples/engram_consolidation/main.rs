@@ -14,8 +14,6 @@
 
 mod cluster;
 mod data;
-#[path = "../engram_core/mod.rs"]
-mod engram_core;
 mod ledger;
 mod report;
 #[path = "../shared/mod.rs"]

@@ -16,14 +16,14 @@ pub(crate) fn table(terminal: &mut Terminal, states: &[State]) {
     let colours = ["32", "33", "35", "34", "31"];
     let different = roots(states);
     let heading =
-        format!("  {:<6} {:>8} {:>17}   {:<18} {:>11}", "node", "patterns", "several versions", "root", "sent so far");
+        format!("  {:<6} {:>8} {:>12}   {:<18} {:>11}", "node", "patterns", "conflicting", "root", "sent so far");
     let heading = terminal.styled("2", &heading);
     terminal.line(&heading);
     for State { status, .. } in states {
         let colour = different.iter().position(|root| *root == status.root).unwrap_or(0);
         let root = terminal.styled(colours[colour % colours.len()], &status.root[..16]);
         terminal.line(&format!(
-            "  {:<6} {:>8} {:>17}   {root}.. {:>11}",
+            "  {:<6} {:>8} {:>12}   {root}.. {:>11}",
             status.node.as_str(),
             status.patterns,
             status.conflicts.type3,
@@ -44,7 +44,7 @@ pub(crate) fn view(terminal: &mut Terminal, view: &SemanticView) {
     let types = [
         (counts.type1, "mostly the same episodes, close meanings", "merged where every pair of a cluster is"),
         (counts.type2, "close meanings, other episodes", "both kept and linked, confidence lowered"),
-        (counts.type3, "several nodes' versions of one pattern", "put to the vote"),
+        (counts.type3, "versions of one pattern that differ", "put to the vote"),
         (counts.type4, "the same episodes, other meanings", "both kept, confidence lowered"),
     ];
     for (kind, (count, what, done)) in (1..).zip(types) {
@@ -54,6 +54,11 @@ pub(crate) fn view(terminal: &mut Terminal, view: &SemanticView) {
             describe(terminal, view, &conflict);
         }
     }
+    let heading = terminal.styled("1", "replicated");
+    terminal.line(&format!(
+        "  {heading}: {}  patterns of which several nodes say the same: no conflict",
+        counts.replicated
+    ));
     terminal.line(&format!("  {} clusters are merged, {} wait for an operator:", counts.merged, counts.unresolved));
     if let Some(component) = view.unresolved().next() {
         terminal.line(&format!("      {} are not all of type 1 among each other", list(&component)));

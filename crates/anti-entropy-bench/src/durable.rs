@@ -277,7 +277,12 @@ fn commit_bare(database: &Database, commit: &Commit) -> Result<(), Failure> {
         }
         let mut meta = writing.open_table(META)?;
         for (slot, bytes) in &commit.meta {
-            meta.insert(u8::from(*slot == MetaSlot::Context), bytes.as_slice())?;
+            let slot = match slot {
+                MetaSlot::Identity => 0,
+                MetaSlot::Context => 1,
+                MetaSlot::Pushed => 2,
+            };
+            meta.insert(slot, bytes.as_slice())?;
         }
     }
     Ok(writing.commit()?)

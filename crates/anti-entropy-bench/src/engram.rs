@@ -1,5 +1,6 @@
 //! The cost of patterns and of the semantic view.
 
+mod pinged;
 mod reported;
 mod traffic;
 
@@ -68,6 +69,7 @@ pub(crate) fn measure(count: u64, progress: &Progress, mut each: impl FnMut(Row)
     }
     measure_rebuilds(count, progress, &mut each)?;
     reported::measure(count, progress, &mut each)?;
+    pinged::measure(count, progress, &mut each)?;
     measure_view(count, progress, &mut each)?;
     traffic::measure(count, progress, &mut each)?;
     each(Row::new("SHA-256 of 64 bytes, for comparison", "ns", None, unit.samples()));

@@ -193,6 +193,34 @@ impl SnapshotDetector {
         Ok(Self { config, last: first })
     }
 
+    /// Waits until the process notices that it was put back or runs twice: looks every
+    /// [`check_interval`](SnapshotConfig::check_interval). Dropping the future loses nothing.
+    ///
+    /// A program without a `Membership` lets its replicas take new ids then:
+    ///
+    /// ```no_run
+    /// # use anti_entropy::{Handle, HandleError, Keyed};
+    /// # use anti_entropy_net::SnapshotDetector;
+    /// # async fn watch(mut detector: SnapshotDetector, handle: Handle<Keyed<u32, String>>) -> Result<(), HandleError> {
+    /// loop {
+    ///     let how = detector.noticed().await;
+    ///     eprintln!("this process was put back, or runs twice: {how}");
+    ///     handle.put_back().await?;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn noticed(&mut self) -> PutBack {
+        loop {
+            tokio::time::sleep(self.config.check_interval).await;
+            if let Some(how) = self.observe(SnapshotReading::now(&self.config)) {
+                return how;
+            }
+        }
+    }
+
     /// The configuration, by which readings are to be made.
     pub fn config(&self) -> &SnapshotConfig {
         &self.config

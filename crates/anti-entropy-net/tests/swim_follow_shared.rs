@@ -129,10 +129,10 @@ async fn spaces_become_equal_where_they_are_placed_and_follow_their_assignments(
     for (space, writer, reader) in [(1, 0, 2), (2, 0, 1), (4, 0, 2), (3, 2, 1), (6, 2, 1), (7, 2, 0)] {
         until(async || read(&nodes[reader], space).await.as_deref() == Some(NODES[writer])).await;
     }
-    // Those that are equal were told so: their peers have a root in common.
+    // Those that are equal were told so, which is no certificate.
     let equal = async || {
         let status = nodes[0].handles[&5].status().await.unwrap();
-        status.peers.iter().all(|peer| peer.root == Some(status.root))
+        status.peers.iter().all(|peer| peer.lag.is_some() && peer.certified_lag.is_none())
     };
     until(equal).await;
 

@@ -17,8 +17,8 @@ use crate::check::{Checker, Violation, all, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
     DURATION_MS, beset, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets,
-    with_bulk, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees,
-    without_pushes,
+    with_bulk, with_clocks_by_cells, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison,
+    with_queues, with_trees, without_pushes,
 };
 use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
@@ -59,6 +59,8 @@ pub enum Hunt {
     Compacting,
     /// Dense without pushes, over many keys and nodes, with room for next to no pieces of contexts.
     FewPieces,
+    /// Dense without pushes, with clocks that are told by cells.
+    ClocksByCells,
     /// Dense without pushes, over many keys, with trees that take many steps to compare.
     Trees,
     /// Dense, with nodes that are closed in order and put back afterwards.
@@ -88,6 +90,8 @@ pub enum Hunt {
     UnnoticedRestore,
     /// A machine is put back to the memory and the disk of two seconds ago.
     PutBack,
+    /// A machine is put back to the memory of two seconds ago, and keeps its disk.
+    PutBackOnALaterDisk,
     /// As a profile draws them, for 3 to 8 nodes.
     Drawn(Profile),
 }
@@ -210,6 +214,7 @@ impl Hunt {
             Self::DenseWithQueues => with_queues(dense(seed)),
             Self::Compacting => compacting(dense(seed)),
             Self::FewPieces => with_few_pieces(without_pushes(dense(seed))),
+            Self::ClocksByCells => with_clocks_by_cells(without_pushes(dense(seed))),
             Self::Trees => with_trees(without_pushes(dense(seed))),
             Self::LeftMarkers => with_left_markers(dense(seed)),
             Self::Budgets => with_budgets(dense(seed)),
@@ -225,10 +230,8 @@ impl Hunt {
             Self::Announced => with_announcements(without_pushes(dense(seed))),
             Self::Beset => beset(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
-            Self::PutBack => {
-                let fault = Fault::RestoreMemory { disk: DiskAge::Then };
-                dense(seed).links(Links::default()).step(2_000, 4_000, [0], fault)
-            }
+            Self::PutBack => put_back(dense(seed), DiskAge::Then),
+            Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
         };
         scenario.expanded(seed)
@@ -239,9 +242,6 @@ impl Hunt {
         match self {
             // A forged bit in a batch is found out; what remains of honest writes is only that nothing else is held.
             Self::ForgedFrames => by_names(&["S2"]),
-            // What was acknowledged is kept. But an engine whose memory is put back numbers its sessions as it did before, and
-            // a reply that was kept for one of these can certify an old root: a gap of the core that is not closed yet.
-            Self::PutBack => by_names(&["S12"]),
             // The replica is renamed, which is what has to happen; and it is before it writes, so that no name is used twice.
             Self::UnnoticedRestore => all().into_iter().filter(|checker| checker.name() != "alarms").collect(),
             _ => checkers_for(scenario),
@@ -251,6 +251,11 @@ impl Hunt {
 
 fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
     names.iter().filter_map(|name| by_name(name)).collect()
+}
+
+/// The memory of node 0 is put back to two seconds ago at 4 s.
+fn put_back(scenario: Scenario, disk: DiskAge) -> Scenario {
+    scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::RestoreMemory { disk })
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

@@ -56,6 +56,9 @@ pub enum Mutant {
     OwnIdsBeyondTheLimit,
     ClockNotCarriedOver,
     RolledBackStoreKeepsItsId,
+    StoreOfAnotherTimeNotNoticed,
+    SessionNumbersRepeat,
+    CopiesMakeOneId,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -77,6 +80,7 @@ pub enum Mutant {
     HoleDroppedSilently,
     SessionConvergesUnchecked,
     LastRangeExchangedForEver,
+    OwnClocksTakenForThePeers,
     PaceNeverSlowsDown,
     PushesRepeatedEveryRound,
     AnnouncementBlindToClocks,
@@ -112,7 +116,15 @@ pub fn with<T>(mutant: Option<Mutant>, body: impl FnOnce() -> T) -> T {
 
 // Clocks: what has been seen.
 
-pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
+pub(crate) fn join_clocks<'a>(
+    context: &mut Context,
+    clocks: impl Iterator<Item = (KeyRange, &'a VectorClock)>,
+) -> alloc::vec::IntoIter<(KeyRange, &'a VectorClock)> {
+    let right: Vec<_> = clocks.filter(|(range, clock)| join_clock(context, range, clock).is_none()).collect();
+    right.into_iter()
+}
+
+fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
     if active(Mutant::WholeClockJoinedOutsideTheRange) {
         context.join_range(&KeyRange::ALL, clock);
     } else if active(Mutant::PiecesNotSplit) {
@@ -158,6 +170,19 @@ pub(crate) fn open_context(continuity: Continuity) -> Continuity {
 
 pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]>) -> Marker {
     left_at_closing.filter(|_| active(Mutant::MarkerGoodForTwoOpenings)).map_or(marker, Marker::from_bytes)
+}
+
+pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
+    active(Mutant::SessionNumbersRepeat).then_some(drawn)
+}
+
+pub(crate) fn stir() -> Option<()> {
+    active(Mutant::CopiesMakeOneId).then_some(())
+}
+
+pub(crate) fn check_store() -> Option<Result<(), Error>> {
+    let blind = active(Mutant::StoreOfAnotherTimeNotNoticed) || active(Mutant::GoesOnAfterAnUnknownCommit);
+    blind.then_some(Ok(()))
 }
 
 pub(crate) fn stops_after_a_commit(may_have_changed: bool) -> bool {
@@ -416,6 +441,11 @@ pub(crate) fn equality(found: Option<Equality>, mine: Root, theirs: Root) -> Opt
 
 pub(crate) fn has_converged(found: Option<Equality>, mine: Root) -> Option<Equality> {
     found.or(active(Mutant::SessionConvergesUnchecked).then_some(Equality { root: mine, keys: 0 }))
+}
+
+/// What an opener takes for the clocks of an answerer that told them by cells.
+pub(crate) fn peers_clocks<T>(own: &Context, told: impl FnOnce(RangeClocks) -> T) -> Option<T> {
+    active(Mutant::OwnClocksTakenForThePeers).then(|| told(own.pieces(&KeyRange::ALL)))
 }
 
 /// The reply to a batch as it is before that is taken in, under the clocks after.

@@ -49,6 +49,18 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The pieces of the context would have more counters, counted as replicas times pieces, than
+    /// [`ReplicaConfig::PIECES_OF_PEERS`](crate::replica::ReplicaConfig::PIECES_OF_PEERS) times
+    /// [`ReplicaConfig::max_context_counters`](crate::replica::ReplicaConfig::max_context_counters).
+    #[error(
+        "the pieces of the context would have {counters} counters and the limit is {limit}; a complete synchronisation mends it; raise max_context_counters if the replicas are yours"
+    )]
+    TooManyCounters {
+        /// The number of counters.
+        counters: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the
     /// peer has a newer release, usually. A session leaves this key out and joins all else; a push is left to that.
     #[error("what was sent at {0} cannot be read here; upgrade this replica if the peer's release is newer")]
@@ -94,6 +106,13 @@ pub enum Refusal {
     /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes).
     #[error("the peer's message is longer than max_message_bytes")]
     MessageTooLong,
+    /// The peer asked for one reply more often than [`SessionConfig::max_repeats`](crate::SessionConfig::max_repeats)
+    /// allows: frames to it are lost, or it wants to be sent much for little. It is left alone for a while.
+    #[error("the peer asked more than {limit} times again for one reply; look at its link, and at what it runs")]
+    TooManyRepeats {
+        /// The limit.
+        limit: u32,
+    },
     /// An entry of this replica is longer than
     /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes). Raise that limit on all replicas.
     #[error("an entry is longer than max_message_bytes; raise it on all replicas")]

@@ -17,6 +17,11 @@ fn start(config: DriverConfig) -> Handle<Item> {
 
 /// Occupies the engine's thread from when this returns until the returned sender is dropped.
 fn occupy(handle: &Handle<Item>) -> mpsc::Sender<()> {
+    occupy_and(handle, || {})
+}
+
+/// The same, and does something at the end, before the call ends.
+fn occupy_and(handle: &Handle<Item>, end: impl FnOnce() + Send + 'static) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (began, has_begun) = mpsc::channel();
     handle
@@ -24,6 +29,7 @@ fn occupy(handle: &Handle<Item>) -> mpsc::Sender<()> {
             began.send(()).unwrap();
             // Ends when the sender is dropped.
             let _ = released.recv();
+            end();
         })
         .unwrap();
     has_begun.recv().unwrap();
@@ -71,6 +77,30 @@ fn more_posts_than_may_wait_are_refused_and_nothing_is_lost_of_those_before() {
     assert!(was_done.try_iter().eq(0..3));
     block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
     assert!(matches!(post(4), Err(HandleError::Stopped)), "it is not accepted and then lost");
+}
+
+#[test]
+fn a_call_has_room_for_the_one_that_continues_it_whatever_waits() {
+    let handle = start(DriverConfig::default().with(|config| config.max_queued_calls = 1.try_into().unwrap()));
+    let (told, posted) = mpsc::channel();
+    let again = handle.clone();
+    let release = occupy_and(&handle, move || {
+        let elsewhere = again.clone();
+        let filled = std::thread::spawn(move || elsewhere.post(|_, _| {})).join().unwrap();
+        let result = |posted: Result<(), HandleError>| posted.map_err(|error| error.to_string());
+        let continued = again.post(|_, _| {});
+        told.send([filled, continued, again.post(|_, _| {})].map(result)).unwrap();
+    });
+    assert!(matches!(handle.post(|_, _| {}), Ok(())), "the only place");
+    drop(release);
+    let [filled, continued, further] = posted.recv().unwrap();
+    let overloaded = HandleError::Overloaded { limit: 1 }.to_string();
+    assert_eq!((filled, continued, further), (Err(overloaded.clone()), Ok(()), Err(overloaded)));
+    // A frame, or a call that has ended, keeps no place.
+    let release = occupy(&handle);
+    handle.post(|_, _| {}).unwrap();
+    assert!(matches!(handle.post(|_, _| {}), Err(HandleError::Overloaded { limit: 1 })));
+    drop(release);
 }
 
 #[test]

@@ -28,6 +28,7 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ("other_zone_percent", |config| config.other_zone_percent = 101, "at most 100"),
     ("push_fanout", |config| config.push_fanout = 0, "at least 1"),
     ("busy_retry", |config| config.busy_retry = Duration::ZERO, "at least 1ms"),
+    ("transfer_turn", |config| config.transfer_turn = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = Duration::ZERO, "at least 1ms"),
     ("backoff_min", |config| config.backoff_min = config.backoff_max + MS, "at most backoff_max, which is 300s"),
     ("max_sessions", |config| config.max_sessions = ONE, "at least 2"),
@@ -37,6 +38,11 @@ const GOSSIP: &[Case<GossipConfig>] = &[
         "at most max_sessions, which is 64",
     ),
     ("session.max_frame_bytes", |config| config.session.max_frame_bytes = 511, "at least 512"),
+    (
+        "session.max_message_bytes",
+        |config| config.max_held_bytes = config.session.max_message_bytes - 1,
+        "at most max_held_bytes, which is 67108863",
+    ),
     (
         "session.resend_after",
         |config| config.session.resend_after = config.session.idle_timeout + MS,
@@ -51,6 +57,7 @@ const GOSSIP_AT_ITS_BOUNDS: &[fn(&mut GossipConfig)] = &[
     |config| (config.jitter_percent, config.random_percent, config.other_zone_percent) = (0, 0, 0),
     |config| (config.fanout, config.push_fanout) = (1, 1),
     |config| (config.busy_retry, config.backoff_min, config.backoff_max) = (MS, MS, MS),
+    |config| config.transfer_turn = MS,
     |config| (config.max_sessions, config.max_transfers) = (ONE.saturating_add(1), ONE.saturating_add(1)),
 ];
 
@@ -79,6 +86,7 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = (1 << 20) + 1, "at most 1048576"),
+    ("max_context_counters", |config| config.max_context_counters = (1 << 18) + 1, "at most 262144"),
     ("reserved_clock_percent", |config| config.reserved_clock_percent = 100, "at most 99"),
     ("sketch.max_cells", |config| config.sketch.max_cells = NonZeroU32::MAX, "at most 1048576"),
     (
@@ -98,6 +106,7 @@ const SESSION_AT_ITS_BOUNDS: &[fn(&mut SessionConfig)] = &[
 
 const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
     |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
+    |config| config.max_context_counters = 1 << 18,
     |config| (config.max_clock_replicas, config.reserved_clock_percent) = (1 << 20, 99),
     |config| config.sketch.min_cells = config.sketch.max_cells,
 ];

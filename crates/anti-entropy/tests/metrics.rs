@@ -88,6 +88,7 @@ fn what_is_told_of_two_nodes_that_converged_is_right() {
     await_gauge("anti_entropy_clock_replicas{space=left}", |replicas| replicas.to_bits() == 2_f64.to_bits());
     await_gauge("anti_entropy_peers{space=left}", |peers| peers.to_bits() == 1_f64.to_bits());
     await_gauge("anti_entropy_peer_lag_seconds{peer=node-2,space=left}", |lag| (0.0..60.0).contains(&lag));
+    await_gauge("anti_entropy_peer_certified_lag_seconds{peer=node-2,space=left}", |lag| (0.0..60.0).contains(&lag));
     await_gauge("anti_entropy_peer_differences{peer=node-2,space=left}", |keys| keys.to_bits() == 3_f64.to_bits());
     await_gauge("anti_entropy_overstream_ratio{space=left}", |ratio| ratio.to_bits() == 1_f64.to_bits());
     let (a, b) = (shut_down(&a), shut_down(&b));
@@ -129,10 +130,15 @@ fn what_is_told_of_two_nodes_that_converged_is_right() {
 #[test]
 fn a_peer_that_was_never_reached_lags_without_bound_and_a_removed_one_not_at_all() {
     let alone = start(&MemoryNetwork::new(2), "alone", 1, quiet());
-    let lag = "anti_entropy_peer_lag_seconds{peer=node-2,space=alone}";
-    await_gauge(lag, |lag| lag.to_bits() == f64::INFINITY.to_bits());
+    let lags =
+        ["lag", "certified_lag"].map(|lag| format!("anti_entropy_peer_{lag}_seconds{{peer=node-2,space=alone}}"));
+    for lag in &lags {
+        await_gauge(lag, |lag| lag.to_bits() == f64::INFINITY.to_bits());
+    }
     block_on(alone.with(|engine, _| engine.remove_peer(&name(2)))).unwrap();
-    await_gauge(lag, f64::is_nan);
+    for lag in &lags {
+        await_gauge(lag, f64::is_nan);
+    }
     await_gauge("anti_entropy_peers{space=alone}", |peers| peers.to_bits() == 0_f64.to_bits());
 }
 

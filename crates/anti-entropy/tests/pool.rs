@@ -6,9 +6,14 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anti_entropy::engine::{Pool, PoolConfig};
-use anti_entropy::transport::{Channels, ChannelsConfig};
-use anti_entropy::{GossipConfig, Handle, HandleError, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
+use anti_entropy::clock::Now;
+use anti_entropy::engine::{Engine, Pool, PoolConfig};
+use anti_entropy::transport::{Channels, ChannelsConfig, MemoryTransport, SendError};
+use anti_entropy::{
+    Clock, GossipConfig, Handle, HandleError, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node, NodeError,
+    PeerId, SystemClock, Transport,
+};
+use async_trait::async_trait;
 use futures::executor::block_on;
 
 type Item = Keyed<u32, String>;
@@ -194,4 +199,209 @@ fn threads_end_with_the_pool_and_its_last_engine() {
     drop((release, first, frames));
     was_called.recv().unwrap();
     ended.recv().unwrap();
+}
+
+/// A part of what an application hands in whose drop panics.
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a drop of this test panics, as it should");
+    }
+}
+
+/// Tells when the thread that runs this engine has ended.
+fn tell_end_of_thread<E: AsMut<Engine<Item>>>(handle: &Handle<Item, E>) -> mpsc::Receiver<()> {
+    let (tell, ended) = mpsc::channel();
+    let told = Told(tell);
+    handle.post(move |_, _| OF_THE_THREAD.with(|cell| *cell.borrow_mut() = Some(told))).unwrap();
+    ended
+}
+
+/// What is left of a pool of one thread after an engine of it has ended by a panic: everything.
+fn assert_goes_on<E: AsMut<Engine<Item>>>(pool: Pool, broken: Handle<Item, E>, other: &Handle<Item>) {
+    assert!(matches!(block_on(broken.status()), Err(HandleError::Stopped)));
+    assert!(matches!(broken.announced(), Err(HandleError::Stopped)));
+    let ended = tell_end_of_thread(other);
+    block_on(other.write(Keyed::new(1, "one".to_string()))).unwrap();
+    assert!(ended.try_recv().is_err(), "an engine is left");
+    block_on(other.shutdown(Duration::ZERO)).unwrap();
+    drop((pool, broken));
+    ended.recv().unwrap();
+}
+
+#[test]
+fn calls_that_wait_for_an_engine_that_ends_may_panic_when_they_are_dropped() {
+    let pool = pool(1, 64);
+    let (broken, other) = (alone(&pool), alone(&pool));
+    let release = occupy(&broken);
+    broken.post(|_, _| panic!("a call of this test panics, as it should")).unwrap();
+    for _ in 0..3 {
+        let held = PanicsOnDrop;
+        broken.post(move |_, _| drop(held)).unwrap();
+    }
+    let (tell, was_dropped) = mpsc::channel();
+    let told = Told(tell);
+    broken.post(move |_, _| drop(told)).unwrap();
+    drop(release);
+    was_dropped.recv().unwrap();
+    assert_goes_on(pool, broken, &other);
+}
+
+#[test]
+fn calls_that_wait_for_an_engine_that_shuts_down_may_panic_when_they_are_dropped() {
+    let pool = pool(1, 64);
+    let (stopping, other) = (alone(&pool), alone(&pool));
+    let release = occupy(&stopping);
+    let mut shutdown = Box::pin(stopping.shutdown(Duration::ZERO));
+    block_on(async { assert!(futures::poll!(&mut shutdown).is_pending(), "its thread is occupied") });
+    for _ in 0..3 {
+        let held = PanicsOnDrop;
+        stopping.post(move |_, _| drop(held)).unwrap();
+    }
+    drop(release);
+    block_on(shutdown).unwrap();
+    assert_goes_on(pool, stopping, &other);
+}
+
+#[test]
+fn a_panic_that_carries_what_panics_when_it_is_dropped_ends_its_engine_and_no_other() {
+    let pool = pool(1, 64);
+    let (broken, other) = (alone(&pool), alone(&pool));
+    broken.post(|_, _| std::panic::panic_any(PanicsOnDrop)).unwrap();
+    assert_goes_on(pool, broken, &other);
+}
+
+/// A type that contains an engine, and panics when it is dropped.
+struct Container(Engine<Item>, PanicsOnDrop);
+
+impl AsMut<Engine<Item>> for Container {
+    fn as_mut(&mut self) -> &mut Engine<Item> {
+        &mut self.0
+    }
+}
+
+impl From<Container> for Engine<Item> {
+    fn from(container: Container) -> Self {
+        // What else it contains is dropped here.
+        container.0
+    }
+}
+
+/// A clock that panics when it is dropped.
+struct BrokenClock(SystemClock, PanicsOnDrop);
+
+impl Clock for BrokenClock {
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+}
+
+fn container(pool: &Pool) -> Handle<Item, Container> {
+    let transport = MemoryNetwork::new(1).join("alice".into());
+    let clock = BrokenClock(SystemClock::new(), PanicsOnDrop);
+    let node = node().clock(clock).on(pool);
+    let (handle, frames) = node.start_with(transport, |engine| Container(engine, PanicsOnDrop)).unwrap();
+    std::thread::spawn(|| block_on(frames));
+    handle
+}
+
+#[test]
+fn what_contains_an_engine_may_panic_when_it_is_dropped_after_a_call_that_panics() {
+    let pool = pool(1, 64);
+    let (broken, other) = (container(&pool), alone(&pool));
+    broken.post(|_, _| panic!("a call of this test panics, as it should")).unwrap();
+    assert_goes_on(pool, broken, &other);
+}
+
+#[test]
+fn what_contains_an_engine_may_panic_when_it_shuts_down() {
+    let pool = pool(1, 64);
+    let (broken, other) = (container(&pool), alone(&pool));
+    assert!(matches!(block_on(broken.shutdown(Duration::ZERO)), Err(HandleError::Stopped)));
+    assert_goes_on(pool, broken, &other);
+}
+
+/// When a broken transport does not do what it is to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    Receives,
+    Sends,
+    Closes,
+}
+
+/// A transport that panics at some point, and whenever it is dropped.
+struct BrokenTransport {
+    inner: MemoryTransport,
+    breaks: When,
+    /// Is dropped before the drop panics.
+    _told: Told,
+    _panics: PanicsOnDrop,
+}
+
+#[async_trait]
+impl Transport for BrokenTransport {
+    async fn send(&self, to: &PeerId, frame: Vec<u8>) -> Result<(), SendError> {
+        assert_ne!(self.breaks, When::Sends, "a transport of this test panics, as it should");
+        self.inner.send(to, frame).await
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        let received = self.inner.receive().await;
+        assert_ne!(self.breaks, When::Receives, "a transport of this test panics, as it should");
+        received.filter(|_| self.breaks != When::Closes)
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        self.inner.max_frame_bytes()
+    }
+}
+
+#[test]
+fn a_transport_that_panics_ends_its_own_frames_and_no_others() {
+    for breaks in [When::Receives, When::Sends, When::Closes] {
+        let (pool, network) = (pool(1, 64), MemoryNetwork::new(1));
+        let start = |name: &str, peer: &str| node().peer(peer).on(&pool).spawn(network.join(name.into())).unwrap();
+        let (alice, bob) = (start("alice", "bob"), start("bob", "alice"));
+        let (tell, was_dropped) = mpsc::channel();
+        let inner = network.join("carol".into());
+        let transport = BrokenTransport { inner, breaks, _told: Told(tell), _panics: PanicsOnDrop };
+        let carol = node().peer("alice").on(&pool).spawn(transport).unwrap();
+        // Alice answers what carol sends.
+        block_on(alice.add_peer("carol".into(), None)).unwrap();
+        block_on(carol.write(Keyed::new(1, "one".to_string()))).unwrap();
+        was_dropped.recv().unwrap();
+        block_on(alice.write(Keyed::new(2, "two".to_string()))).unwrap();
+        block_on(bob.wait_converged(["alice".into()])).unwrap();
+        assert_eq!(block_on(bob.read(2)).unwrap().value().unwrap().value, "two", "{breaks:?}");
+        // Its engine goes on without frames.
+        block_on(carol.write(Keyed::new(3, "three".to_string()))).unwrap();
+    }
+}
+
+/// A transport that carries frames of so many bytes.
+struct Narrow(usize);
+
+#[async_trait]
+impl Transport for Narrow {
+    async fn send(&self, _: &PeerId, _: Vec<u8>) -> Result<(), SendError> {
+        Err(SendError::Closed)
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        None
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn a_transport_that_carries_too_little_is_refused_by_name() {
+    let pool = pool(1, 64);
+    let refused = node().on(&pool).spawn(Narrow(511));
+    let Err(NodeError::Config(error)) = refused else { panic!("it is refused") };
+    assert_eq!((error.field.as_str(), error.value.as_str()), ("transport.max_frame_bytes", "511"));
+    drop(node().on(&pool).spawn(Narrow(512)).unwrap());
 }

@@ -8,18 +8,18 @@ use super::super::{EMBEDDING_DIM, Episode};
 
 /// What the detector makes of a cluster: of its fields, those that a semantic pattern is made of.
 #[derive(Clone, Debug)]
-pub(crate) struct EpisodicPattern {
-    pub(crate) id: String,
-    pub(crate) embedding: [f32; EMBEDDING_DIM],
-    pub(crate) source_episodes: Vec<String>,
-    pub(crate) strength: f32,
-    pub(crate) last_occurrence: DateTime<Utc>,
-    pub(crate) occurrence_count: usize,
+pub struct EpisodicPattern {
+    pub id: String,
+    pub embedding: [f32; EMBEDDING_DIM],
+    pub source_episodes: Vec<String>,
+    pub strength: f32,
+    pub last_occurrence: DateTime<Utc>,
+    pub occurrence_count: usize,
 }
 
 /// Finds clusters of episodes that resemble each other.
 #[derive(Debug)]
-pub(crate) struct PatternDetector {
+pub struct PatternDetector {
     min_cluster_size: usize,
     similarity_threshold: f32,
 }
@@ -32,7 +32,7 @@ impl Default for PatternDetector {
 }
 
 impl PatternDetector {
-    pub(crate) fn detect_patterns(&self, episodes: &[Episode]) -> Vec<EpisodicPattern> {
+    pub fn detect_patterns(&self, episodes: &[Episode]) -> Vec<EpisodicPattern> {
         let clusters = self.clusters(episodes);
         let large = clusters.iter().filter(|cluster| cluster.len() >= self.min_cluster_size);
         merge_similar(large.filter_map(|cluster| extract(cluster)).collect())
@@ -60,7 +60,7 @@ impl PatternDetector {
 }
 
 /// The id of a pattern of these episodes, duplicates and all.
-pub(crate) fn pattern_id(source_episodes: &[String]) -> String {
+pub fn pattern_id(source_episodes: &[String]) -> String {
     let mut hasher = DefaultHasher::new();
     for episode in source_episodes {
         episode.hash(&mut hasher);
@@ -128,7 +128,7 @@ fn mean(cluster: &[&Episode]) -> [f32; EMBEDDING_DIM] {
 }
 
 /// The cosine in single precision, so that rounding may lift it above 1.
-pub(crate) fn cosine(a: &[f32; EMBEDDING_DIM], b: &[f32; EMBEDDING_DIM]) -> f32 {
+pub fn cosine(a: &[f32; EMBEDDING_DIM], b: &[f32; EMBEDDING_DIM]) -> f32 {
     let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
     let [a, b] = [a, b].map(|of| of.iter().map(|component| component * component).sum::<f32>().sqrt());
     if a > 0.0 && b > 0.0 { dot / (a * b) } else { 0.0 }

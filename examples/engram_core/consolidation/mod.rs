@@ -3,7 +3,5 @@
 mod detector;
 mod service;
 
-pub(crate) use detector::{EpisodicPattern, PatternDetector, cosine, pattern_id};
-pub(crate) use service::{
-    BeliefUpdateRecord, ConsolidationCacheSource, ConsolidationService, InMemoryConsolidationService,
-};
+pub use detector::{EpisodicPattern, PatternDetector, cosine, pattern_id};
+pub use service::{BeliefUpdateRecord, ConsolidationCacheSource, ConsolidationService, InMemoryConsolidationService};

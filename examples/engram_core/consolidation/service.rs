@@ -14,23 +14,23 @@ const MAX_UPDATES: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ConsolidationCacheSource {
+pub enum ConsolidationCacheSource {
     Scheduler,
     OnDemand,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct BeliefUpdateRecord {
-    pub(crate) pattern_id: String,
-    pub(crate) confidence_delta: f32,
-    pub(crate) citation_delta: i32,
-    pub(crate) novelty: f32,
-    pub(crate) generated_at: DateTime<Utc>,
-    pub(crate) snapshot_generated_at: DateTime<Utc>,
-    pub(crate) source: ConsolidationCacheSource,
+pub struct BeliefUpdateRecord {
+    pub pattern_id: String,
+    pub confidence_delta: f32,
+    pub citation_delta: i32,
+    pub novelty: f32,
+    pub generated_at: DateTime<Utc>,
+    pub snapshot_generated_at: DateTime<Utc>,
+    pub source: ConsolidationCacheSource,
 }
 
-pub(crate) trait ConsolidationService: Send + Sync {
+pub trait ConsolidationService: Send + Sync {
     fn cached_snapshot(&self) -> Option<ConsolidationSnapshot>;
     fn update_cache(&self, snapshot: &ConsolidationSnapshot, source: ConsolidationCacheSource);
     fn set_alert_log_path(&self, path: PathBuf);
@@ -40,7 +40,7 @@ pub(crate) trait ConsolidationService: Send + Sync {
 
 /// The service that engram comes with; this one writes no log file.
 #[derive(Debug, Default)]
-pub(crate) struct InMemoryConsolidationService(Mutex<State>);
+pub struct InMemoryConsolidationService(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {

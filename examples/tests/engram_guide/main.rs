@@ -1,49 +1,24 @@
-//! The code of docs/engram.md, compiled against engram-core's types, and run.
+//! The code of docs/engram.md, used as engram-cli would: from another crate.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod consolidated;
-#[path = "../../engram_core/mod.rs"]
-mod engram_core;
+mod guide;
 mod nodes;
 mod pings;
 mod pipeline;
+mod scheduler;
+mod server;
 mod settings;
+mod started;
 
-use std::path::Path;
 use std::time::Duration;
 
 use anti_entropy::Continuity;
 use anti_entropy_engram::MemorySpace;
+use anti_entropy_engram::gossiper::ConsolidationGossiper;
 use anti_entropy_engram::view::ViewItem;
+use engram_core::cluster::consolidated::space::ConsolidatedSpace;
 
-use crate::cluster::SpaceAssignment;
-use crate::consolidated::replica::SpaceReplica;
-use crate::consolidated::{endpoint, recall};
-// As at the root of engram-core, so that the guide's code says `crate::completion` and the like, as it does there.
-use crate::engram_core::{cluster, completion, consolidation};
 use crate::nodes::{Node, consolidate, pattern, ping_until_equal, snapshot, update};
-
-/// Every file is in the guide, whole, or a link leads to it; and every block of code in the guide is one of the files.
-#[test]
-fn the_guide_shows_this_code() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let guide = std::fs::read_to_string(here.join("../docs/engram.md")).unwrap();
-    let blocks: Vec<&str> = guide.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let mut shown = 0;
-    for entry in std::fs::read_dir(here.join("tests/engram_guide/consolidated")).unwrap() {
-        let entry = entry.unwrap();
-        let (name, code) = (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap());
-        let is_shown = blocks.contains(&&*code);
-        let is_linked = guide.contains(&format!("(../examples/tests/engram_guide/consolidated/{name})"));
-        assert!(
-            is_shown || is_linked || name == "mod.rs",
-            "docs/engram.md neither shows {name} as it is nor links to it"
-        );
-        assert!(name == "mod.rs" || guide.contains(&format!("\n### `{name}`\n")), "{name} has no heading");
-        shown += usize::from(is_shown);
-    }
-    assert_eq!(blocks.len(), shown, "docs/engram.md shows code that is not in one of the files");
-}
 
 #[tokio::test]
 async fn two_nodes_of_engram_become_equal() {
@@ -67,15 +42,14 @@ async fn two_nodes_of_engram_become_equal() {
     let dreams: Vec<String> = bob.dreams().view().items().flat_map(ViewItem::patterns).cloned().collect();
     assert_eq!(dreams, ["pattern_4"]);
 
-    let status: serde_json::Value =
-        serde_json::from_str(&endpoint::cluster_consolidation(alice.default()).await.unwrap()).unwrap();
-    assert_eq!((&status["patterns"], &status["conflicts"]["type3"]), (&3.into(), &1.into()), "{status}");
-    assert_eq!(status["conflicts"]["view"]["type3"], 1, "{status}");
+    let status = alice.default().gossiper.with(ConsolidationGossiper::status).await.unwrap();
+    assert_eq!((status.patterns, status.conflicts.type3), (3, 1));
+    assert_eq!(status.conflicts.view.unwrap().type3, 1);
 
-    let mut index = recall::ClusterIndex::default();
-    index.follow(&bob.default().view());
     // The three are alike in meaning and episodes, so that the view has merged them.
-    assert_eq!(index.closest(&[0.5; 768], 2).len(), 1);
+    let closest = bob.default().closest(&[0.5; 768], 2).await;
+    assert_eq!(closest.len(), 1);
+    assert!(closest[0].0 > 0.99);
 
     let [marker, _] = &alice.markers;
     marker.keep(alice.default().shut_down().await.unwrap()).unwrap();
@@ -121,15 +95,17 @@ async fn a_space_follows_its_assignment() {
     alice.meet(&bob).await;
     let (both, bobs) = (alice.spaces.digest(&"bob-placed".into()), bob.spaces.digest(&"alice-placed".into()));
     assert!(both.is_some() && both == bobs);
-    let peers = async |replica: &SpaceReplica| replica.gossiper.status().await.unwrap().peers.len();
+    let peers = async |replica: &ConsolidatedSpace| replica.gossiper.status().await.unwrap().peers.len();
     assert_eq!((peers(alice.default()).await, peers(alice.dreams()).await), (1, 1));
 
-    let alone = SpaceAssignment { primary: alice.info.clone(), replicas: Vec::new() };
+    let alone = [alice.info.clone()];
     alice.spaces.place(&MemorySpace::new("dreams"), &alone).await.unwrap();
     assert_eq!((peers(alice.default()).await, peers(alice.dreams()).await), (1, 0));
     let one = alice.spaces.digest(&"bob-placed".into());
     assert!(one.is_some() && one != both);
-    alice.spaces.place(&MemorySpace::new("default"), &alone).await.unwrap();
+    // It is on bob's node only, so that alice's has nothing to do with it.
+    alice.spaces.place(&MemorySpace::new("default"), std::slice::from_ref(&bob.info)).await.unwrap();
+    assert_eq!(peers(alice.default()).await, 0);
     assert_eq!(alice.spaces.digest(&"bob-placed".into()), None);
 
     alice.default().shut_down().await.unwrap();

@@ -1,31 +1,29 @@
-//! Nodes of engram, as the guide starts them, and what they consolidate.
+//! Nodes of engram in parts, without its server, and what they consolidate.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anti_entropy_engram::MemorySpace;
 use anti_entropy_engram::gossiper::GossiperConfig;
-use anti_entropy_engram::swim::{Pings, PingsConfig};
 use anti_entropy_net::TestFiles;
 use anti_entropy_redb::MarkerFile;
 use chrono::DateTime;
-
-use crate::cluster::{NodeInfo, SpaceAssignment};
-use crate::completion::{ConsolidationSnapshot, ConsolidationStats, SemanticPattern};
-use crate::consolidated::durable;
-use crate::consolidated::replica::SpaceReplica;
-use crate::consolidated::settings::ClusterFile;
-use crate::consolidated::spaces::Spaces;
-use crate::consolidated::swim::Trailers;
-use crate::consolidation::{BeliefUpdateRecord, ConsolidationCacheSource};
-use crate::engram_core::Confidence;
+use engram_core::Confidence;
+use engram_core::cluster::consolidated::durable;
+use engram_core::cluster::consolidated::settings::ClusterSections;
+use engram_core::cluster::consolidated::space::ConsolidatedSpace;
+use engram_core::cluster::consolidated::spaces::Spaces;
+use engram_core::cluster::consolidated::swim::Trailers;
+use engram_core::cluster::{NodeInfo, SwimTrailers as _};
+use engram_core::completion::{ConsolidationSnapshot, ConsolidationStats, SemanticPattern};
+use engram_core::consolidation::{BeliefUpdateRecord, ConsolidationCacheSource};
 
 /// A node with two spaces.
 pub(crate) struct Node {
     pub(crate) info: NodeInfo,
-    replicas: [SpaceReplica; 2],
+    replicas: [ConsolidatedSpace; 2],
     pub(crate) spaces: Arc<Spaces>,
     pub(crate) trailers: Trailers,
     pub(crate) markers: [MarkerFile; 2],
@@ -33,9 +31,10 @@ pub(crate) struct Node {
 
 const SPACES: [&str; 2] = ["default", "dreams"];
 
-/// `cluster.toml` of a node on loopback.
+/// The configuration of a node on loopback.
 pub(crate) fn cluster_toml(tls: Option<&TestFiles>) -> String {
-    let mut text = "[consolidation]\ncluster = \"engram\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
+    let mut text =
+        "[consolidation]\ncluster = \"engram\"\nlisten = \"127.0.0.1:0\"\nmarkers = \"markers\"\n".to_owned();
     if let Some(TestFiles { certificate, key, authority, .. }) = tls {
         let [certificate, key, authority] = [certificate, key, authority].map(|path| path.display());
         let tls = format!("certificates = '{certificate}'\nkey = '{key}'\ntrust = {{ authorities = '{authority}' }}\n");
@@ -47,8 +46,8 @@ pub(crate) fn cluster_toml(tls: Option<&TestFiles>) -> String {
 impl Node {
     /// The directories are named after the node: no two tests have one of a name.
     pub(crate) async fn start(name: &str, tls: Option<&TestFiles>) -> Self {
-        let file: ClusterFile = toml::from_str(&cluster_toml(tls)).unwrap();
-        let transport = file.transport(name).await.unwrap();
+        let sections: ClusterSections = toml::from_str(&cluster_toml(tls)).unwrap();
+        let transport = sections.consolidation.as_ref().unwrap().transport(name).await.unwrap();
         let spaces = Spaces::new(name, Arc::clone(&transport)).unwrap();
         let directory = directory(&format!("guide-{name}"));
         let stores = durable::open(&directory).unwrap();
@@ -59,7 +58,7 @@ impl Node {
         };
         let start = |space: &str| {
             let (store, opening, marker) = durable::space(&stores, space, &directory).unwrap();
-            let config = file.gossiper().with(by_pings);
+            let config = sections.gossiper().with(by_pings);
             (spaces.start(MemorySpace::new(space), config, store, opening).unwrap(), marker)
         };
         let [(default, first), (dreams, second)] = SPACES.map(start);
@@ -72,16 +71,15 @@ impl Node {
             rack: None,
             zone: Some("zone".to_owned()),
         };
-        let pings = Mutex::new(Pings::new(name, transport.local_addr(), PingsConfig::default()).unwrap());
-        let trailers = Trailers { pings, spaces: Arc::clone(&spaces), transport };
+        let trailers = Trailers::new(name, Arc::clone(&spaces), transport).unwrap();
         Self { info, replicas: [default, dreams], spaces, trailers, markers: [first, second] }
     }
 
-    pub(crate) fn default(&self) -> &SpaceReplica {
+    pub(crate) fn default(&self) -> &ConsolidatedSpace {
         &self.replicas[0]
     }
 
-    pub(crate) fn dreams(&self) -> &SpaceReplica {
+    pub(crate) fn dreams(&self) -> &ConsolidatedSpace {
         &self.replicas[1]
     }
 
@@ -94,10 +92,10 @@ impl Node {
 
     /// Places both spaces on these two nodes.
     pub(crate) async fn meet(&self, other: &Self) {
-        let assignment = SpaceAssignment { primary: self.info.clone(), replicas: vec![other.info.clone()] };
+        let nodes = [self.info.clone(), other.info.clone()];
         for space in SPACES.map(MemorySpace::new) {
-            self.spaces.place(&space, &assignment).await.unwrap();
-            other.spaces.place(&space, &assignment).await.unwrap();
+            self.spaces.place(&space, &nodes).await.unwrap();
+            other.spaces.place(&space, &nodes).await.unwrap();
         }
     }
 }
@@ -120,7 +118,7 @@ pub(crate) async fn ping_until_equal(alice: &Node, bob: &Node) {
 
 /// Consolidation has found this. Returns when it is written.
 pub(crate) async fn consolidate(
-    replica: &SpaceReplica,
+    replica: &ConsolidatedSpace,
     snapshot: &ConsolidationSnapshot,
     updates: &[BeliefUpdateRecord],
 ) {

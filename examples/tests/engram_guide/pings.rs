@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anti_entropy_engram::swim::Trailer;
+use engram_core::cluster::{MembershipUpdate, NodeState, SwimMessage, SwimTrailers as _};
 
-use crate::cluster::{MembershipUpdate, NodeState, SwimMessage};
 use crate::nodes::{Node, consolidate, pattern, ping_until_equal, snapshot};
 
 /// Alice's engines do not get on until the pings are sent and answered; a ping that waited for them would find that they
@@ -38,7 +38,7 @@ async fn a_busy_engine_does_not_delay_a_ping() {
     let mut datagram = Vec::new();
     alice.trailers.append(&mut datagram, bob.info.swim_addr);
     assert_eq!(Trailer::read(&datagram).unwrap().unwrap().shared, held);
-    let received = || alice.trailers.pings.lock().unwrap().stats().received;
+    let received = || alice.trailers.stats().received;
     let before = received();
     bob.ping(&alice);
     assert_eq!(received(), before + 1);

@@ -8,14 +8,13 @@ use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Pool, PoolConfig};
 use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore as Records, PeerId, SystemClock};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig};
-use anti_entropy_engram::{Input, MemorySpace, Pattern, PatternField};
+use anti_entropy_engram::{InputPolicy, MemorySpace, Pattern, PatternField};
 use chrono::{DateTime, Duration, Utc};
-
-use crate::completion::{ConsolidationEngine, ConsolidationSnapshot};
-use crate::consolidated::replica::SpaceReplica;
-use crate::consolidated::service::ReplicatedConsolidation;
-use crate::consolidation::InMemoryConsolidationService;
-use crate::engram_core::{Confidence, Episode, MemoryStore};
+use engram_core::cluster::consolidated::service::ReplicatedConsolidation;
+use engram_core::cluster::consolidated::space::ConsolidatedSpace;
+use engram_core::completion::{ConsolidationEngine, ConsolidationSnapshot, SchedulerConfig};
+use engram_core::consolidation::InMemoryConsolidationService;
+use engram_core::{Confidence, Episode, MemoryStore};
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -42,7 +41,8 @@ pub(crate) fn episode(topic: usize, number: usize) -> Episode {
 pub(crate) fn consolidated(store: &MemoryStore, runs: usize) -> ConsolidationSnapshot {
     let mut engine = ConsolidationEngine::default();
     for run in 0..runs {
-        store.run_scheduler(&mut engine, start() + Duration::minutes(5 * i64::try_from(run).unwrap()));
+        let now = start() + Duration::minutes(5 * i64::try_from(run).unwrap());
+        store.run_scheduler(&mut engine, &SchedulerConfig::default(), now);
     }
     store.consolidation_snapshot(0)
 }
@@ -68,7 +68,7 @@ fn every_pattern_names_episodes_twice_and_some_are_too_strong() {
     assert_eq!(snapshot.patterns, again.patterns);
 }
 
-fn gossiper(input: Input) -> ConsolidationGossiper {
+fn gossiper(input: InputPolicy) -> ConsolidationGossiper {
     let (space, seed, now) = (MemorySpace::new("default"), Seed::from_bytes([1; 32]), SystemClock::new().now());
     let config = GossiperConfig::from(GossipConfig::lan()).with(|config| config.input = input);
     ConsolidationGossiper::open(space, "alice", Records::new(), seed, config, now).unwrap()
@@ -77,7 +77,7 @@ fn gossiper(input: Input) -> ConsolidationGossiper {
 #[test]
 fn nothing_is_refused() {
     let snapshot = consolidated(&store(), 10);
-    let mut gossiper = gossiper(Input::Normalise);
+    let mut gossiper = gossiper(InputPolicy::Normalise);
     let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();
     let all = snapshot.patterns.len();
     assert_eq!((rebuilt.refused, rebuilt.written, rebuilt.normalised), (Vec::new(), all, all));
@@ -87,7 +87,7 @@ fn nothing_is_refused() {
 #[test]
 fn strictly_each_pattern_is_refused_for_its_episodes_and_told_once() {
     let snapshot = consolidated(&store(), 10);
-    let mut gossiper = gossiper(Input::Strict);
+    let mut gossiper = gossiper(InputPolicy::Strict);
     let all = snapshot.patterns.len();
     for told in [all, 0, 0] {
         let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();
@@ -109,7 +109,7 @@ async fn five_nodes_hold_everything_after_a_partition() {
         let space = MemorySpace::new("default");
         let transport = network.join(name.clone());
         let settings = (space, name.as_str(), GossipConfig::lan().into());
-        let replica = SpaceReplica::start(&pool, settings, (Records::new(), seed.into()), transport).unwrap();
+        let replica = ConsolidatedSpace::start(&pool, settings, (Records::new(), seed.into()), transport).unwrap();
         let inner = Arc::new(InMemoryConsolidationService::default());
         let service = ReplicatedConsolidation::new(inner, replica.reporter.clone());
         let store = MemoryStore::new(1_000).with_consolidation_service(Arc::new(service));
@@ -174,12 +174,12 @@ async fn five_nodes_hold_everything_after_a_partition() {
     assert_eq!(roots.len(), 1);
 }
 
-async fn status(replica: &SpaceReplica) -> ConsolidationStatus {
+async fn status(replica: &ConsolidatedSpace) -> ConsolidationStatus {
     replica.gossiper.with(ConsolidationGossiper::status).await.unwrap()
 }
 
 /// Node and id of each version.
-async fn held(replica: &SpaceReplica) -> BTreeSet<(String, String)> {
+async fn held(replica: &ConsolidatedSpace) -> BTreeSet<(String, String)> {
     let read = |gossiper: &mut ConsolidationGossiper, _| {
         let mut held = BTreeSet::new();
         let each = |id: &String, read: anti_entropy::Read<Pattern>| {

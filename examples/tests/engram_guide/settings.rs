@@ -1,14 +1,16 @@
-//! `cluster.toml`, and the transport that it asks for.
+//! The configuration, and the transport that it asks for.
 
 use std::time::Duration;
 
 use anti_entropy_net::{BindError, TestAuthority};
+use engram_core::cluster::consolidated::settings::ClusterSections;
 
-use crate::consolidated::settings::ClusterFile;
 use crate::nodes::{Node, cluster_toml, consolidate, directory, pattern, ping_until_equal, snapshot};
+use crate::server::CliConfig;
 
-fn read(text: &str) -> Result<ClusterFile, toml::de::Error> {
-    toml::from_str(text)
+/// Beside the other sections of engram's configuration.
+fn read(text: &str) -> Result<ClusterSections, toml::de::Error> {
+    toml::from_str(text).map(|config: CliConfig| config.consolidated)
 }
 
 #[test]
@@ -21,7 +23,8 @@ fn a_file_sets_what_has_a_meaning_here() {
         let error = read(&format!("{}[{section}]\n{key} = 1\n", cluster_toml(None))).err().unwrap();
         assert!(error.to_string().contains(key), "{error}");
     }
-    let error = read("[consolidation]\ncluster = \"two words\"\nlisten = \"127.0.0.1:0\"\n").err().unwrap();
+    let error =
+        read("[consolidation]\ncluster = \"two words\"\nlisten = \"127.0.0.1:0\"\nmarkers = \"m\"\n").err().unwrap();
     assert!(error.to_string().contains("visible ASCII"), "{error}");
 }
 
@@ -29,14 +32,34 @@ fn a_file_sets_what_has_a_meaning_here() {
 fn the_file_in_the_guide_is_read() {
     let guide = include_str!("../../../docs/engram.md");
     let block = guide.split("```toml\n").find(|block| block.starts_with("[consolidation]")).unwrap();
-    let gossip = read(block.split("```").next().unwrap()).unwrap().gossiper().gossip;
+    let sections = read(block.split("```").next().unwrap()).unwrap();
+    let gossip = sections.gossiper().gossip;
     assert_eq!((gossip.interval, gossip.fanout), (Duration::from_secs(60), 3));
+    let consolidation = sections.consolidation.unwrap();
+    assert_eq!(consolidation.interval_seconds.get(), 300);
+    assert!(consolidation.tls.is_some());
+}
+
+#[test]
+fn without_the_section_a_node_is_alone() {
+    assert!(read("[router]\nretries = 3\n").unwrap().consolidation.is_none());
+    let error = read("[consolidation]\nlisten = \"127.0.0.1:0\"\n").err().unwrap();
+    assert!(error.to_string().contains("cluster"), "a section with a mistake is not taken for none: {error}");
+}
+
+/// `engram config set` writes the whole configuration.
+#[test]
+fn a_configuration_that_is_written_is_read_as_it_was() {
+    let text = cluster_toml(None) + "[gossip]\nfanout = 2\n";
+    let config: CliConfig = toml::from_str(&text).unwrap();
+    let again: CliConfig = toml::from_str(&toml::to_string_pretty(&config).unwrap()).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{config:?}"));
 }
 
 #[tokio::test]
 async fn an_address_other_than_loopback_needs_certificates() {
-    let file = read("[consolidation]\ncluster = \"engram\"\nlisten = \"192.0.2.1:7947\"\n").unwrap();
-    let error = file.transport("alice").await.err().unwrap();
+    let text = cluster_toml(None).replace("127.0.0.1:0", "192.0.2.1:7947");
+    let error = read(&text).unwrap().consolidation.unwrap().transport("alice").await.err().unwrap();
     assert!(matches!(error.downcast_ref(), Some(BindError::Config(error)) if error.field == "listen"), "{error}");
 }
 

@@ -7,10 +7,11 @@ use anti_entropy::{GossipConfig, MemoryStore};
 use anti_entropy_bench::{Revision, made_up_pattern, now};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, PreparedSnapshot, RebuildProgress, Vanished};
 use anti_entropy_engram::{MemorySpace, PatternRef, SemanticPattern, SnapshotSource};
+use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
 use chrono::{DateTime, Utc};
 
 use super::{MILLISECOND, Row};
-use crate::measure::{Progress, Samples, processor_time};
+use crate::measure::{Progress, Samples, processor_time, time};
 
 /// As engram-core has it: the embedding in the pattern itself, and every episode twice.
 #[derive(Clone)]
@@ -64,6 +65,13 @@ struct Report {
     longest_step: Samples,
 }
 
+/// The time of a step on the engine's thread, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Step {
+    processor: f64,
+    elapsed: f64,
+}
+
 /// Measures a first snapshot, and the same one reported again and again.
 ///
 /// # Errors
@@ -84,31 +92,55 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
         let (preparing, snapshot) = processor_time(|| preparer.prepare(&given.clone()));
         let (steps, written) = in_steps(&mut gossiper, snapshot)?;
         assert_eq!(written as u64, if round == 0 { count } else { 0 });
-        report.whole.add((preparing + steps.iter().sum::<f64>()) / MILLISECOND);
-        report.longest_step.add(steps.iter().copied().fold(0.0, f64::max) / MILLISECOND);
+        let processor = || steps.iter().map(|step| step.processor);
+        report.whole.add((preparing + processor().sum::<f64>()) / MILLISECOND);
+        report.longest_step.add(processor().fold(0.0, f64::max) / MILLISECOND);
     }
     each(Row::new(format!("report of {count}, all new, in all"), "ms", None, &mut first.whole));
     each(Row::new("longest step on the engine's thread", "ms", Some(20.0), &mut first.longest_step));
     each(Row::new(format!("report of {count}, unchanged, in all"), "ms", Some(80.0), &mut again.whole));
     each(Row::new("longest step on the engine's thread", "ms", Some(20.0), &mut again.longest_step));
+    measure_on_disk(&given, each)
+}
+
+/// The longest of the steps that write a first snapshot to redb, each of which waits for the disk.
+fn measure_on_disk(given: &OwnSnapshot, each: &mut impl FnMut(Row)) -> Result<(), Box<dyn Error>> {
+    const FILES: u8 = 5;
+    let (mut longest, mut all) = (Samples::default(), Samples::default());
+    for number in 1..=FILES {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("patterns.redb");
+        let file = RedbFile::create(path, RedbConfig::new(Schema::new("patterns", 1)))?;
+        let (store, seed, config) = (file.space("s")?, Seed::from_bytes([number; 32]), GossipConfig::default());
+        let mut gossiper =
+            ConsolidationGossiper::open(MemorySpace::new("default"), "node", store, seed, config, now())?;
+        let snapshot = gossiper.preparer().prepare(given);
+        let (steps, written) = in_steps(&mut gossiper, snapshot)?;
+        assert_eq!(written, given.0.len());
+        longest.add(steps.iter().map(|step| step.elapsed).fold(0.0, f64::max) / MILLISECOND);
+        all.add(steps.iter().map(|step| step.elapsed).sum::<f64>() / MILLISECOND);
+    }
+    each(Row::new("the same on redb, all new, all steps, elapsed", "ms", None, &mut all));
+    each(Row::new("longest step on the engine's thread, elapsed", "ms", Some(20.0), &mut longest));
     Ok(())
 }
 
-/// The time of each step in nanoseconds, and how many patterns were written.
+/// The time of each step, and how many patterns were written.
 fn in_steps(
     gossiper: &mut ConsolidationGossiper,
     prepared: PreparedSnapshot,
-) -> Result<(Vec<f64>, usize), Box<dyn Error>> {
-    let (begun, ()) = processor_time(|| gossiper.begin_rebuild(prepared, Vanished::Keep));
-    let mut steps = vec![begun];
+) -> Result<(Vec<Step>, usize), Box<dyn Error>> {
+    let (processor, (elapsed, ())) = processor_time(|| time(|| gossiper.begin_rebuild(prepared, Vanished::Keep)));
+    let mut steps = vec![Step { processor, elapsed }];
     loop {
         // What the driver does after each call: it takes what is to be sent, and publishes the root.
-        let (time, step) = processor_time(|| {
+        let make_step = || {
             let step = gossiper.continue_rebuild(now());
             gossiper.engine_mut().replica_mut().root();
             step
-        });
-        steps.push(time);
+        };
+        let (processor, (elapsed, step)) = processor_time(|| time(make_step));
+        steps.push(Step { processor, elapsed });
         if let RebuildProgress::Finished(rebuilt) = step? {
             return Ok((steps, rebuilt.written));
         }

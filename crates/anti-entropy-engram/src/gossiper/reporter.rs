@@ -1,5 +1,6 @@
 //! Reporting snapshots from where consolidation ends, without waiting for the engine.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::rebuild::{RebuildProgress, Rebuilt, Vanished};
 use crate::{Pattern, SnapshotSource};
 
 /// Something to be done on a thread that may take some time over it.
-pub type Work = Box<dyn FnOnce() + Send>;
+pub type Task = Box<dyn FnOnce() + Send>;
 
 /// Reports a node's snapshots to its [`ConsolidationGossiper`], which runs on the engine's thread, from a caller that must not
 /// wait: engram's `ConsolidationService::update_cache` is synchronous, and is called while a request is answered.
@@ -41,7 +42,7 @@ pub type Work = Box<dyn FnOnce() + Send>;
 /// std::thread::spawn(|| futures::executor::block_on(driver));
 ///
 /// let (told, outcomes) = std::sync::mpsc::channel();
-/// let run = background("consolidation")?; // or `move |work| drop(runtime.spawn_blocking(work))`
+/// let run = background("consolidation")?; // or `move |task| drop(runtime.spawn_blocking(task))`
 /// let reporter = SnapshotReporter::new(handle, preparer, run, move |outcome| drop(told.send(outcome)));
 /// // Wherever a snapshot was made:
 /// let snapshot = ConsolidationSnapshot { generated_at: DateTime::UNIX_EPOCH, patterns: vec![] };
@@ -73,27 +74,31 @@ pub enum ReportError {
     /// The replica refused a step, or its store failed. What earlier steps have written stays.
     #[error(transparent)]
     Replica(#[from] Error),
+    /// The snapshot's own type panicked while it was read. Nothing of the snapshot was written; the next one has its turn.
+    #[error("the snapshot could not be read, since its type panicked; nothing was written; mend its SnapshotSource")]
+    SourcePanicked,
     /// Somebody else began another rebuild of the gossiper in the meantime.
     #[error("another rebuild was begun before this one was finished; report the snapshots of a node in one place")]
     Superseded,
 }
 
-/// Runs work on a thread of its own, one piece after the other, until the last clone is dropped. One serves any number of
+/// Carries out tasks on a thread of its own, one after the other, until the last clone is dropped. One serves any number of
 /// [`SnapshotReporter`]s.
 ///
 /// # Errors
 /// If the thread cannot be started.
-pub fn background(name: &str) -> std::io::Result<impl Fn(Work) + Clone + Send + Sync + 'static> {
-    let (sender, work) = channel::<Work>();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || work.into_iter().for_each(|work| work()))?;
-    Ok(move |work| drop(sender.send(work)))
+pub fn background(name: &str) -> std::io::Result<impl Fn(Task) + Clone + Send + Sync + 'static> {
+    let (sender, tasks) = channel::<Task>();
+    // One that panics leaves those of other reporters to be done.
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || tasks.into_iter().for_each(guarded))?;
+    Ok(move |task| drop(sender.send(task)))
 }
 
 struct Shared<S> {
     engine: Handle<Pattern, ConsolidationGossiper>,
     vanished: Vanished,
     state: Mutex<State<S>>,
-    run: Box<dyn Fn(Work) + Send + Sync>,
+    run: Box<dyn Fn(Task) + Send + Sync>,
     tell: Box<dyn Fn(Result<Rebuilt, ReportError>) + Send + Sync>,
 }
 
@@ -119,11 +124,12 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
     /// A reporter to the gossiper behind this handle, which [`preparer`](ConsolidationGossiper::preparer) belongs to.
     ///
     /// `run` has work done on another thread and returns at once: [`background`], or a runtime's pool for what blocks. `tell`
-    /// is told of each snapshot that had its turn; it is called on the engine's thread, and should only log or send.
+    /// is told of each snapshot that had its turn; it is called on the engine's thread, and should only log or send. If it
+    /// panics, nothing else is affected.
     pub fn new(
         engine: Handle<Pattern, ConsolidationGossiper>,
         preparer: SnapshotPreparer,
-        run: impl Fn(Work) + Send + Sync + 'static,
+        run: impl Fn(Task) + Send + Sync + 'static,
         tell: impl Fn(Result<Rebuilt, ReportError>) + Send + Sync + 'static,
     ) -> Self {
         Self::with_vanished(engine, preparer, Vanished::Keep, run, tell)
@@ -134,7 +140,7 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
         engine: Handle<Pattern, ConsolidationGossiper>,
         preparer: SnapshotPreparer,
         vanished: Vanished,
-        run: impl Fn(Work) + Send + Sync + 'static,
+        run: impl Fn(Task) + Send + Sync + 'static,
         tell: impl Fn(Result<Rebuilt, ReportError>) + Send + Sync + 'static,
     ) -> Self {
         let state = Mutex::new(State { preparer: Some(preparer), turn: TurnState::Idle, waiting: None });
@@ -153,7 +159,7 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
         }
         state.turn = TurnState::UnderWay;
         drop(state);
-        Turn::begin(&self.0, report);
+        guarded(|| Turn::begin(&self.0, report));
         Reported::Started
     }
 }
@@ -164,8 +170,28 @@ impl<S> Shared<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_preparer(&self) -> Option<SnapshotPreparer> {
-        self.state().preparer.take()
+    /// `None` while somebody else has it.
+    fn borrow_preparer(&self) -> Option<BorrowedPreparer<'_, S>> {
+        let preparer = self.state().preparer.take()?;
+        Some(BorrowedPreparer { preparer: Some(preparer), shared: self })
+    }
+}
+
+/// The preparer, which goes back when this is dropped, also while a snapshot's type panics.
+struct BorrowedPreparer<'a, S> {
+    preparer: Option<SnapshotPreparer>,
+    shared: &'a Shared<S>,
+}
+
+impl<S: SnapshotSource> BorrowedPreparer<'_, S> {
+    fn prepare(&mut self, snapshot: &S) -> Option<PreparedSnapshot> {
+        Some(self.preparer.as_mut()?.prepare(snapshot))
+    }
+}
+
+impl<S> Drop for BorrowedPreparer<'_, S> {
+    fn drop(&mut self) {
+        self.shared.state().preparer = self.preparer.take();
     }
 }
 
@@ -187,16 +213,18 @@ impl<S: SnapshotSource + Send + 'static> Turn<S> {
     }
 
     /// On a thread for work.
-    fn prepare(self, report: Report<S>) {
-        let Some(mut preparer) = self.shared.take_preparer() else { return };
-        let snapshot = preparer.prepare(&report.snapshot);
-        self.shared.state().preparer = Some(preparer);
-        let (mut turn, mut rest) = (self, (snapshot, report.updates));
+    fn prepare(mut self, report: Report<S>) {
+        // What is told if this goes no further.
+        self.outcome = Err(ReportError::SourcePanicked);
+        let shared = Arc::clone(&self.shared);
+        let prepared = shared.borrow_preparer().and_then(|mut preparer| preparer.prepare(&report.snapshot));
+        let Some(prepared) = prepared else { return };
+        let (mut turn, mut rest) = (self, (prepared, report.updates));
         let mut pause = RETRY[0];
         loop {
             turn.outcome = Err(HandleError::Stopped.into());
-            let posted = post(turn, rest, |turn, (prepared, updates), gossiper, now| {
-                turn.start(prepared, &updates, gossiper, now);
+            let posted = post(turn, rest, |turn, (prepared, updates), gossiper, _| {
+                turn.start(prepared, &updates, gossiper);
             });
             let Err(refused) = posted else { return };
             let (error, Some(back)) = *refused else { return };
@@ -211,52 +239,28 @@ impl<S: SnapshotSource + Send + 'static> Turn<S> {
     }
 
     /// On the engine's thread.
-    fn start(
-        self,
-        prepared: PreparedSnapshot,
-        updates: &[BeliefUpdate],
-        gossiper: &mut ConsolidationGossiper,
-        now: Now,
-    ) {
+    fn start(self, prepared: PreparedSnapshot, updates: &[BeliefUpdate], gossiper: &mut ConsolidationGossiper) {
         gossiper.hint_for(prepared.generated_at(), updates);
         gossiper.begin_rebuild(prepared, self.shared.vanished);
-        self.go_on(gossiper, now);
+        self.go_on();
     }
 
-    /// Queues the next step behind what waits for the engine.
-    fn go_on(self, gossiper: &mut ConsolidationGossiper, now: Now) {
-        let mut turn = self;
-        loop {
-            let posted = post(turn, (), |turn, (), gossiper, now| turn.step(gossiper, now));
-            let Err(refused) = posted else { return };
-            let (error, Some((mut back, ()))) = *refused else { return };
-            if let HandleError::Stopped = error {
-                back.outcome = Err(error.into());
-                return;
-            }
-            // There is no room in the queue, and nobody to wait for it: the step is made at once.
-            match back.advance(gossiper, now) {
-                Some(ongoing) => turn = ongoing,
-                None => return,
-            }
+    /// Queues the next step behind what waits for the engine. There is room for it, since this is called within a call.
+    fn go_on(self) {
+        let posted = post(self, (), |turn, (), gossiper, now| turn.step(gossiper, now));
+        let Err(refused) = posted else { return };
+        if let (error, Some((mut turn, ()))) = *refused {
+            turn.outcome = Err(error.into());
         }
     }
 
-    fn step(self, gossiper: &mut ConsolidationGossiper, now: Now) {
-        if let Some(ongoing) = self.advance(gossiper, now) {
-            ongoing.go_on(gossiper, now);
-        }
-    }
-
-    /// Makes a step. `None` if it was the last one.
-    fn advance(mut self, gossiper: &mut ConsolidationGossiper, now: Now) -> Option<Self> {
-        match gossiper.continue_rebuild(now) {
-            Ok(RebuildProgress::Ongoing) => return Some(self),
-            Ok(RebuildProgress::Finished(rebuilt)) => self.outcome = Ok(rebuilt),
-            Ok(RebuildProgress::Idle) => self.outcome = Err(ReportError::Superseded),
-            Err(error) => self.outcome = Err(error.into()),
-        }
-        None
+    fn step(mut self, gossiper: &mut ConsolidationGossiper, now: Now) {
+        self.outcome = match gossiper.continue_rebuild(now) {
+            Ok(RebuildProgress::Ongoing) => return self.go_on(),
+            Ok(RebuildProgress::Finished(rebuilt)) => Ok(rebuilt),
+            Ok(RebuildProgress::Idle) => Err(ReportError::Superseded),
+            Err(error) => Err(error.into()),
+        };
     }
 }
 
@@ -291,12 +295,18 @@ impl<S: SnapshotSource + Send + 'static> Drop for Turn<S> {
             state.turn = TurnState::Idle;
         }
         drop(state);
-        // Whoever hears of it finds the next turn free, or begun.
-        (self.shared.tell)(outcome);
+        // Whoever hears of it finds the next turn free, or begun. Both calls are the application's, and this may be dropped
+        // while another panic unwinds, which a second one would turn into the end of the process.
         if let Some(next) = next {
-            Self::begin(&self.shared, next);
+            guarded(|| Self::begin(&self.shared, next));
         }
+        guarded(|| (self.shared.tell)(outcome));
     }
+}
+
+/// Calls what may panic. The panic has been reported by the hook; nothing here depends on what it left undone.
+fn guarded(call: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(call)));
 }
 
 impl<S> Clone for SnapshotReporter<S> {

@@ -61,8 +61,10 @@ pub struct ConflictStatus {
 pub struct PeerConsolidationStatus {
     /// The peer's name.
     pub peer: PeerId,
-    /// How many seconds ago the two last certified that they are equal; `None` if they never did.
+    /// How many seconds ago the two were equal, by a session or by what the peer announced; `None` if they never were.
     pub lag_seconds: Option<f64>,
+    /// How many seconds ago a session certified that the two are equal; `None` if none ever did.
+    pub certified_lag_seconds: Option<f64>,
     /// How many seconds ago a frame of the peer last arrived; `None` if none ever did.
     pub silent_seconds: Option<f64>,
     /// How many attempts have failed in a row.
@@ -71,7 +73,7 @@ pub struct PeerConsolidationStatus {
     pub backoff_seconds: f64,
     /// How many patterns differed in the last comparison.
     pub differences: u64,
-    /// The root that the two had when they were last equal, in hexadecimal.
+    /// The root that the two had in the last session that certified that they are equal, in hexadecimal.
     pub root: Option<String>,
 }
 
@@ -116,6 +118,7 @@ impl From<PeerStatus> for PeerConsolidationStatus {
         Self {
             peer: status.peer,
             lag_seconds: status.lag.map(|lag| lag.as_secs_f64()),
+            certified_lag_seconds: status.certified_lag.map(|lag| lag.as_secs_f64()),
             silent_seconds: status.silent.map(|silent| silent.as_secs_f64()),
             failures: status.failures,
             backoff_seconds: status.backoff.as_secs_f64(),

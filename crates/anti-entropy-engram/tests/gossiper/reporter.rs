@@ -1,29 +1,37 @@
 //! Snapshots that are reported to an engine that is busy, slow, overloaded or gone.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anti_entropy::engine::drive;
-use anti_entropy::{Clock, DriverConfig, GossipConfig, Handle, HandleError, MemoryNetwork, MemoryStore, SystemClock};
-use anti_entropy_engram::gossiper::{
-    ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotReporter, Work, background,
+use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::{
+    Clock, DriverConfig, GossipConfig, Handle, HandleError, KeyHash, KeyRange, MemoryNetwork, MemoryStore, Store,
+    SystemClock,
 };
-use anti_entropy_engram::{ConsolidationSnapshot, Pattern, SemanticPattern};
+use anti_entropy_engram::gossiper::{
+    ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotPreparer, SnapshotReporter, Task,
+    background,
+};
+use anti_entropy_engram::{ConsolidationSnapshot, Pattern, PatternRef, SemanticPattern, SnapshotSource};
+use chrono::{DateTime, Utc};
 use futures::executor::block_on;
 
-use crate::cluster::{counts, name, open, pattern, seed, snapshot, space};
+use crate::cluster::{Disk, counts, name, open, pattern, seed, snapshot, space};
 
 type Engine = Handle<Pattern, ConsolidationGossiper>;
 type Outcomes = Receiver<Result<Rebuilt, ReportError>>;
 
-/// Work that waits until the test does it.
+/// Tasks that wait until the test does them.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<Vec<Work>>>);
+struct Waiting(Arc<Mutex<Vec<Task>>>);
 
 impl Waiting {
-    fn run(&self) -> impl Fn(Work) + Send + Sync + 'static {
+    fn run(&self) -> impl Fn(Task) + Send + Sync + 'static {
         let works = self.clone();
         move |work| works.0.lock().unwrap().push(work)
     }
@@ -45,18 +53,28 @@ struct Node {
     outcomes: Outcomes,
 }
 
-fn launch(run: impl Fn(Work) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+fn launch(run: impl Fn(Task) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+    launch_on(MemoryStore::new(), run, max_queued_calls)
+}
+
+fn launch_on(store: impl Store + 'static, run: impl Fn(Task) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+    let (engine, preparer) = drive_node(store, max_queued_calls);
+    let (told, outcomes) = channel();
+    let reporter = SnapshotReporter::new(engine.clone(), preparer, run, move |outcome| drop(told.send(outcome)));
+    Node { engine, reporter, outcomes }
+}
+
+/// A node that makes a pattern a step.
+fn drive_node(store: impl Store + 'static, max_queued_calls: usize) -> (Engine, SnapshotPreparer) {
     let (network, clock) = (MemoryNetwork::new(1), SystemClock::new());
     let config = GossiperConfig::from(GossipConfig::test()).with(|config| config.max_step = NonZeroUsize::MIN);
-    let gossiper = open(0, 1, space(), MemoryStore::new(), seed(1), config, clock.now());
+    let gossiper = open(0, 1, space(), store, seed(1), config, clock.now());
     let preparer = gossiper.preparer();
     let config =
         DriverConfig::default().with(|config| config.max_queued_calls = NonZeroUsize::new(max_queued_calls).unwrap());
     let (engine, driver) = drive(gossiper, network.join(name(0)), clock, config).unwrap();
     std::thread::spawn(|| block_on(driver));
-    let (told, outcomes) = channel();
-    let reporter = SnapshotReporter::new(engine.clone(), preparer, run, move |outcome| drop(told.send(outcome)));
-    Node { engine, reporter, outcomes }
+    (engine, preparer)
 }
 
 /// Keeps the engine's thread busy until something is sent, or the sender is dropped.
@@ -134,18 +152,131 @@ fn other_calls_have_their_turn_between_steps() {
     assert_eq!(lengths, (0..=20).collect::<Vec<_>>(), "a pattern a step, and somebody else after each");
 }
 
+/// A store that does something at each commit, on the engine's thread.
+#[derive(Clone, Default)]
+struct Hooked {
+    disk: Disk,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+type Hook = Box<dyn FnMut() + Send>;
+
+impl Store for Hooked {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.disk.load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.disk.scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.disk.meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        if let Some(hook) = &mut *self.hook.lock().unwrap() {
+            hook();
+        }
+        self.disk.commit(commit)
+    }
+}
+
 #[test]
-fn an_engine_without_room_makes_the_steps_at_once() {
-    let works = Waiting::default();
-    let node = launch(works.run(), 1);
-    let release = block(&node.engine);
+fn an_engine_whose_queue_is_always_full_makes_one_step_at_a_time_all_the_same() {
+    let (works, store) = (Waiting::default(), Hooked::default());
+    let node = launch_on(store.clone(), works.run(), 1);
+    // During each step somebody else takes the only place.
+    let (seen, lengths) = channel();
+    let engine = node.engine.clone();
+    *store.hook.lock().unwrap() = Some(Box::new(move || {
+        let (engine, seen) = (engine.clone(), seen.clone());
+        let look = move |gossiper: &mut ConsolidationGossiper, _| {
+            seen.send(gossiper.engine().replica().len()).unwrap();
+        };
+        std::thread::spawn(move || engine.post(look)).join().unwrap().unwrap();
+    }));
     node.reporter.report(snapshot(patterns(5, 10)), vec![]);
     works.do_it();
-    // As long as the rebuild is queued, nothing else is; and once it runs, something else may take the only place.
-    let overloaded = node.engine.post(|_, _| ());
-    assert!(matches!(overloaded, Err(HandleError::Overloaded { limit: 1 })));
-    drop(release);
     assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
+    assert_eq!(lengths.iter().take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 5], "it has its turn after each");
+    store.hook.lock().unwrap().take();
+}
+
+/// A snapshot that cannot be read while it says so.
+struct Fragile {
+    snapshot: ConsolidationSnapshot,
+    breaks: bool,
+}
+
+impl SnapshotSource for Fragile {
+    fn generated_at(&self) -> DateTime<Utc> {
+        self.snapshot.generated_at
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = PatternRef<'_>> {
+        assert!(!self.breaks, "as a test wants it");
+        self.snapshot.patterns.iter().map(PatternRef::from)
+    }
+}
+
+fn fragile(percent: u8, breaks: bool) -> Fragile {
+    Fragile { snapshot: snapshot(patterns(5, percent)), breaks }
+}
+
+#[test]
+fn a_snapshot_that_panics_is_told_of_and_the_next_one_has_its_turn() {
+    let (engine, preparer) = drive_node(MemoryStore::new(), 1000);
+    let (told, outcomes) = channel();
+    let run = background("consolidation").unwrap();
+    let reporter = SnapshotReporter::new(engine, preparer, run, move |outcome| drop(told.send(outcome)));
+    for percent in [10, 11] {
+        reporter.report(fragile(percent, true), vec![]);
+        let broken = outcomes.recv().unwrap();
+        assert!(matches!(broken, Err(ReportError::SourcePanicked)), "{broken:?}");
+        reporter.report(fragile(percent, false), vec![]);
+        assert_eq!(counts(&outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn a_listener_that_panics_stops_neither_the_engine_nor_later_snapshots() {
+    let works = Waiting::default();
+    let (engine, preparer) = drive_node(MemoryStore::new(), 1000);
+    let (told, outcomes) = channel();
+    let reporter = SnapshotReporter::new(engine.clone(), preparer, works.run(), move |outcome| {
+        drop(told.send(outcome));
+        panic!("as a test wants it");
+    });
+    reporter.report(fragile(10, true), vec![]);
+    assert_eq!(reporter.report(fragile(11, false), vec![]), Reported::Waiting);
+    // It is told of the first one while that panics, too.
+    let work = works.0.lock().unwrap().pop().unwrap();
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(work)).is_err());
+    assert!(matches!(outcomes.recv().unwrap(), Err(ReportError::SourcePanicked)));
+    for percent in [11, 12] {
+        assert_eq!(works.do_it(), 1);
+        assert_eq!(counts(&outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
+        assert_eq!(held(&engine), 5);
+        assert_eq!(reporter.report(fragile(percent + 1, false), vec![]), Reported::Started);
+    }
+}
+
+#[test]
+fn work_that_cannot_be_started_is_told_of() {
+    let (engine, preparer) = drive_node(MemoryStore::new(), 1000);
+    let (told, outcomes) = channel();
+    let run = |_: Task| panic!("as a test wants it");
+    let reporter = SnapshotReporter::new(engine, preparer, run, move |outcome| drop(told.send(outcome)));
+    for _ in 0..2 {
+        assert_eq!(reporter.report(fragile(10, false), vec![]), Reported::Started);
+        let outcome = outcomes.recv().unwrap();
+        assert!(matches!(outcome, Err(ReportError::Handle(HandleError::Stopped))), "{outcome:?}");
+    }
 }
 
 #[test]

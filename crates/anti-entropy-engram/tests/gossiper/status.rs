@@ -50,6 +50,7 @@ fn a_status_is_json_for_an_endpoint() {
         "peers": [{
             "peer": name(1).as_str(),
             "lag_seconds": peer["lag_seconds"],
+            "certified_lag_seconds": peer["lag_seconds"],
             "silent_seconds": peer["silent_seconds"],
             "failures": 0,
             "backoff_seconds": 0.0,

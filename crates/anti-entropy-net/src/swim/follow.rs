@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Engine, StateDigest};
 use anti_entropy::{Handle, HandleError, PeerId, Replicated};
 use async_trait::async_trait;
@@ -85,6 +86,13 @@ pub trait SpaceReplica: Send + Sync {
     /// [`HandleError`] if that was not queued. It is tried again later.
     fn post_members(&self, members: BTreeMap<PeerId, Option<String>>) -> Result<(), HandleError>;
 
+    /// Lets the replica start over under a new id, since the process was put back to an earlier state of its memory or runs
+    /// twice, without waiting for an engine that is busy.
+    ///
+    /// # Errors
+    /// [`HandleError`] if that was not queued. It is tried again later.
+    fn post_put_back(&self) -> Result<(), HandleError>;
+
     /// Passes on what a peer announces, without waiting for an engine that is busy.
     ///
     /// # Errors
@@ -123,6 +131,12 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E>
         self.post(move |driven, _| driven.as_mut().set_members(&members))
     }
 
+    fn post_put_back(&self) -> Result<(), HandleError> {
+        let seed = Seed::from_os()?;
+        // A replica that cannot take a new id stops, and says so in an event.
+        self.post(move |driven, now| drop(driven.as_mut().put_back(seed, now)))
+    }
+
     fn post_announced(&self, peer: PeerId, state: StateDigest) -> Result<(), HandleError> {
         self.post(move |driven, now| {
             driven.as_mut().handle_announcement(&peer, state, now);
@@ -138,6 +152,8 @@ impl<V: Replicated, E: AsMut<Engine<V>> + 'static> SpaceReplica for Handle<V, E>
 /// Each replica is served by a task of its own, so that a busy engine delays neither the others nor the membership.
 /// When it has time, it is given the present state. What fails is tried again after each probe interval, except if the
 /// engine has stopped. A member that the transport refuses becomes a peer of no replica.
+///
+/// When the membership notices that the process was put back, or runs twice, each replica takes a new id at once.
 ///
 /// It takes the events of the membership; use [`members`](Membership::members) to see the members meanwhile. Dropping
 /// the future ends it. The README of the crate has an example.
@@ -164,8 +180,16 @@ pub async fn follow(
         tasks.spawn(Follower { id, space, membership: Arc::clone(&membership), done: View::default() }.run(view));
     }
     let mut table = Table::new(routes);
+    let mut put_backs = 0;
     loop {
-        let waited = timeout(membership.probe_interval(), membership.next_event()).await;
+        let waited = tokio::select! {
+            waited = timeout(membership.probe_interval(), membership.next_event()) => waited,
+            times = membership.put_backs_other_than(put_backs) => {
+                put_backs = times;
+                views.values().for_each(|view| view.send_modify(|view| view.put_backs = times));
+                continue;
+            }
+        };
         if let Ok(None) = waited {
             break;
         }
@@ -192,6 +216,8 @@ struct View {
     zones: BTreeMap<PeerId, Option<String>>,
     /// What peers announce, and how often it was reported: a repeated announcement differs by this number.
     announced: BTreeMap<PeerId, (StateDigest, u64)>,
+    /// How often the process was put back.
+    put_backs: u64,
 }
 
 type Views = BTreeMap<u64, watch::Sender<View>>;
@@ -313,6 +339,10 @@ impl Follower {
 
     /// Brings the replica and its announcement up to date, until something fails.
     async fn serve(&mut self, view: &View) -> Result<(), HandleError> {
+        if self.done.put_backs != view.put_backs {
+            self.space.post_put_back()?;
+            self.done.put_backs = view.put_backs;
+        }
         let state = self.space.announced()?;
         // There is room, since there are no more spaces than that; unless the application announces others, too.
         let _ = self.membership.announce(self.id, state);

@@ -32,6 +32,8 @@ pub struct PlacedSpace {
 /// nodes find the spaces over `channel`, a transport with nothing else on it: a
 /// [`Channel`](anti_entropy::transport::Channel) of the number that all nodes have agreed on.
 ///
+/// When the membership notices that the process was put back, or runs twice, each replica takes a new id at once.
+///
 /// It waits for no engine: what a busy one has to know is queued for it. It takes the events of the membership; use
 /// [`members`](Membership::members) to see the members meanwhile. Dropping the future ends it.
 ///
@@ -56,6 +58,8 @@ pub async fn follow_shared(
         placed: BTreeMap::new(),
         all_told: None,
         told: BTreeMap::new(),
+        put_backs: 0,
+        put_backs_told: BTreeMap::new(),
         began: Instant::now(),
     };
     follower.place(spaces.borrow_and_update().clone());
@@ -70,8 +74,13 @@ pub async fn follow_shared(
             }
             Some((from, frame)) = channel.receive() => follower.handle_frame(&from, &frame),
             Ok(()) = spaces.changed() => follower.place(spaces.borrow_and_update().clone()),
+            times = membership.put_backs_other_than(follower.put_backs) => {
+                follower.put_backs = times;
+                follower.tell_put_backs();
+            }
             () = sleep_until(tick) => {
                 tick = Instant::now() + membership.probe_interval();
+                follower.tell_put_backs();
                 membership.announce_shared(follower.digests());
                 follower.tell_members();
             }
@@ -100,6 +109,9 @@ struct Follower {
     all_told: Option<Zones>,
     /// The peers that each replica was told.
     told: BTreeMap<u64, Zones>,
+    /// How often the process was put back, and how often of that each replica was told.
+    put_backs: u64,
+    put_backs_told: BTreeMap<u64, u64>,
     began: Instant,
 }
 
@@ -108,6 +120,7 @@ impl Follower {
         for gone in self.placed.keys().filter(|space| !spaces.contains_key(space)) {
             self.shared.remove(*gone);
             self.told.remove(gone);
+            self.put_backs_told.remove(gone);
         }
         self.placed = spaces;
         for (space, placed) in &self.placed {
@@ -189,6 +202,18 @@ impl Follower {
             }
         }
         self.all_told = all_told.then_some(members);
+    }
+
+    /// Lets each replica take a new id that has not since the process was put back last. One that is placed later is opened
+    /// later, or takes one id too many.
+    fn tell_put_backs(&mut self) {
+        for (space, placed) in &self.placed {
+            let told = self.put_backs_told.entry(*space).or_default();
+            // One that cannot be told now is told at the next tick.
+            if *told != self.put_backs && placed.replica.post_put_back().is_ok() {
+                *told = self.put_backs;
+            }
+        }
     }
 
     fn announced(&self, peer: PeerId, space: u64, state: StateDigest) {

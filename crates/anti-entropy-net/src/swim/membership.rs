@@ -167,14 +167,22 @@ impl Membership {
 
     /// Waits until this node notices that it was put back to an earlier state, or that it runs twice: by its clocks, by
     /// the virtual machine's generation, or by what peers have heard of it. The membership itself comes back under a new
-    /// boot id. The application should let its replicas take new ids, since what they have written since may be known
-    /// to others under dots that are given out again. It also comes when this was noticed before it was waited for;
+    /// boot id. Replicas have to take new ids then, since what they have written since may be known to others under dots
+    /// that are given out again: [`follow`](super::follow()) and [`follow_shared`](super::follow_shared()) see to that for
+    /// those that they are given, and [`Handle::put_back`](anti_entropy::Handle::put_back) does it for others.
+    ///
+    /// It also comes when this was noticed before it was waited for;
     /// several are told as one. Returns `None` after this node has left. Dropping the future loses nothing.
     pub async fn put_back(&self) -> Option<PutBack> {
         self.shared
             .put_back
             .wait(|noticed| noticed.how.take().map(Some).or_else(|| noticed.closed.then_some(None)))
             .await
+    }
+
+    /// Waits until this has been noticed more or less often than `known` times, and says how often.
+    pub(super) async fn put_backs_other_than(&self, known: u64) -> u64 {
+        self.shared.put_back.wait(|noticed| (noticed.times != known).then_some(noticed.times)).await
     }
 
     /// Tells the membership that the process was put back, if the application noticed it by other means, such as the

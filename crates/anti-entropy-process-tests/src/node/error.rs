@@ -15,9 +15,9 @@ pub enum NodeError {
     /// A setting of the engine.
     #[error(transparent)]
     Config(#[from] anti_entropy::ConfigError),
-    /// The operating system starts no thread.
-    #[error("the engine's thread cannot be started: {0}")]
-    Thread(#[source] std::io::Error),
+    /// The engine's thread, or its transport.
+    #[error(transparent)]
+    Drive(#[from] anti_entropy::NodeError),
     /// The replica.
     #[error(transparent)]
     Replica(#[from] anti_entropy::Error),

@@ -60,8 +60,7 @@ async fn live(voice: &Voice) -> Result<(), NodeError> {
     let engine = Engine::new(replica, options.gossip.clone(), parts::engine_seed()?, clock.now())?;
     let driven = Driven::new(engine, voice.clone(), options.broken.clone());
     let (transport, routes) = parts::bind(&options).await?;
-    let (handle, carrying) =
-        drive(driven, transport, clock.clone(), DriverConfig::default()).map_err(NodeError::Thread)?;
+    let (handle, carrying) = drive(driven, transport, clock.clone(), DriverConfig::default())?;
     parts::plant(&handle, options.broken.as_ref()).await?;
     tokio::spawn(carrying);
     let events = handle.events().await?;

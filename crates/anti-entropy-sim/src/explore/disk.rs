@@ -34,9 +34,10 @@ impl Disk {
 
     /// Feeds the metadata: who the replica is, how far it has counted, and what it has seen.
     pub(super) fn hash_meta(&self, hasher: &mut impl Hasher) {
-        for slot in [MetaSlot::Identity, MetaSlot::Context] {
-            self.lock().meta(slot).expect("memory does not fail").hash(hasher);
-        }
+        let meta = |slot| self.lock().meta(slot).expect("memory does not fail");
+        meta(MetaSlot::Identity).as_deref().map(without_commits).hash(hasher);
+        meta(MetaSlot::Context).hash(hasher);
+        meta(MetaSlot::Pushed).hash(hasher);
     }
 
     fn lock(&self) -> MutexGuard<'_, MemoryStore> {
@@ -64,6 +65,14 @@ impl Store for Disk {
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         self.lock().commit(commit)
     }
+}
+
+/// The slot Identity without how many commits there were, on which nothing depends that a replica does (docs/protocol.md,
+/// "Disk").
+fn without_commits(identity: &[u8]) -> &[u8] {
+    type Before = (u8, [u8; 16], u64, [u8; 16], u64, u32);
+    let (_, commits) = postcard::take_from_bytes::<Before>(identity).expect("a replica has written it");
+    &identity[..identity.len() - commits.len()]
 }
 
 /// Hashes to 128 bits, so that different states are not taken for one: of 10^9 states, two have equal hashes with a probability

@@ -16,6 +16,7 @@ pub fn alarm_of<K: fmt::Debug>(event: &Event<K>) -> Option<(&'static str, String
         Event::Notice(notice) => {
             let name = match notice {
                 Notice::Renamed { .. } => "renamed",
+                Notice::PutBack { .. } => "put_back",
                 Notice::NameUsedTwice { .. } => "name_used_twice",
                 Notice::ContentClash { .. } => "content_clash",
                 Notice::HistoriesDiffer { .. } => "histories_differ",

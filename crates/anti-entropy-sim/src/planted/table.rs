@@ -3,9 +3,9 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Beset, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
+    Announced, BadDisks, Beset, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
     DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
-    PoisonedSketches, PutBack, StaleDeletes, Trees, UnnoticedRestore,
+    PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -44,6 +44,7 @@ const PLANTED: &[Planted] = &[
     core(M::NeighboursCoalescedByMaximum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::NeighboursCoalescedByMinimum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::EqualRootsSkipContexts, Dense, &[("L1", 20)]),
+    core(M::OwnClocksTakenForThePeers, ClocksByCells, &[("S7", 5), ("alarms", 5)]),
     core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
     core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
     core(M::CertificationSkipped, PoisonedSketches, &[("S7", 20), ("S1", 20)]),
@@ -60,6 +61,8 @@ const PLANTED: &[Planted] = &[
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
+    core(M::StoreOfAnotherTimeNotNoticed, PutBackOnALaterDisk, &[("S6", 20), ("L1", 20)]),
+    core(M::SessionNumbersRepeat, PutBack, &[("S6", 200)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
     core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),

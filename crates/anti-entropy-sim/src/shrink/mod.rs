@@ -179,7 +179,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 22] = [
+        let each: [fn(&mut Gossip); 23] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -191,6 +191,7 @@ impl Shrinker<'_> {
             |gossip| (gossip.backoff_min_ms, gossip.backoff_max_ms) = (None, None),
             |gossip| gossip.announce_ms = None,
             |gossip| gossip.announcement_lifetime_ms = None,
+            |gossip| gossip.certify_every = None,
             |gossip| gossip.frame_bytes = None,
             |gossip| gossip.batch_entries = None,
             |gossip| gossip.batch_bytes = None,
@@ -202,6 +203,7 @@ impl Shrinker<'_> {
             |gossip| gossip.sketches = Sketches::On,
             |gossip| gossip.sketch_cells = None,
             |gossip| gossip.first_cells = None,
+            |gossip| gossip.clock_counters = None,
         ];
         for usual in each {
             self.attempt(|scenario| usual(&mut scenario.gossip));

@@ -415,6 +415,8 @@ impl<S: Subject> World<S> {
         // A replica that stopped is not what its store is: only the next one knows what was kept.
         if self.nodes[at as usize].disk.take_failed() {
             self.lose_the_store(at);
+        } else if self.nodes[at as usize].has_stopped() {
+            self.restart_soon(at);
         } else {
             self.observe(at, from);
         }
@@ -499,10 +501,6 @@ impl<S: Subject> World<S> {
     }
 
     fn alarm(&mut self, node: NodeIndex, alarm: &str, detail: String) {
-        // A replica that has stopped compares a store that may have the last commit with a memory that has not.
-        if self.nodes[node as usize].is_doubtful {
-            return;
-        }
         self.records.push(Record::Alarm(Alarm { at: self.now, node, alarm: alarm.to_owned(), detail }));
     }
 

@@ -117,6 +117,11 @@ impl<S: Subject> Node<S> {
     pub(super) fn is_up(&self) -> bool {
         self.engine.is_some()
     }
+
+    /// Whether its replica has found its store to be another one than it left, so that its operator has to start it again.
+    pub(super) fn has_stopped(&self) -> bool {
+        !self.is_doubtful && self.engine.as_ref().is_some_and(|engine| engine.replica().is_stopped())
+    }
 }
 
 pub(super) fn dots(held: &[Held]) -> Vec<WriteName> {

@@ -70,7 +70,8 @@ impl<S: Subject> World<S> {
         };
         let Some(message) = self.nodes[from as usize].replies.add(to, &decoded) else { return Vec::new() };
         let header = Header { kind: Header::REPLY, session: decoded.session, exchange: decoded.exchange };
-        let message = self.poisoned(from, to, header.session, &message, poisons).unwrap_or(message);
+        let session = self.nodes[from as usize].replies.session(to, &header);
+        let message = self.poisoned(from, to, session, &message, poisons).unwrap_or(message);
         header.frames(&message, self.config.session.max_frame_bytes)
     }
 

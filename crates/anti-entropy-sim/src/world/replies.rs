@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anti_entropy::KeyHash;
-use anti_entropy::clock::RangeClocks;
 use anti_entropy::session::{Frame, PROTOCOL_VERSIONS};
 use anti_entropy::summary::sketch::Chunk;
 use sha2::{Digest, Sha256};
@@ -17,7 +16,11 @@ pub(super) const TAG: usize = 8;
 
 /// The fragments of replies that are not complete yet.
 #[derive(Default)]
-pub(crate) struct Replies(BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>);
+pub(crate) struct Replies {
+    pieces: BTreeMap<ReplyName, BTreeMap<u32, Vec<u8>>>,
+    /// The number of the first reply of the last session with each peer: later replies have other numbers.
+    begun: BTreeMap<NodeIndex, u64>,
+}
 
 /// Identifies a reply among all those of a node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,16 @@ struct ReplyName {
 
 impl Replies {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.pieces.clear();
+        self.begun.clear();
+    }
+
+    /// What the replies of one session to a peer have in common.
+    pub(super) fn session(&mut self, to: NodeIndex, header: &Header) -> u64 {
+        if header.exchange == 0 {
+            self.begun.insert(to, header.session);
+        }
+        self.begun.get(&to).copied().unwrap_or(header.session)
     }
 
     /// Adds a frame. Returns the message that is complete with it, if one is.
@@ -40,12 +52,12 @@ impl Replies {
         }
         let (tag, piece) = frame.payload.split_at_checked(TAG)?;
         let name = ReplyName { to, session: frame.session, exchange: frame.exchange, tag: tag.to_vec() };
-        let pieces = self.0.entry(name.clone()).or_default();
+        let pieces = self.pieces.entry(name.clone()).or_default();
         pieces.insert(frame.fragment, piece.to_vec());
         if pieces.len() < frame.fragments as usize {
             return None;
         }
-        let pieces = self.0.remove(&name)?;
+        let pieces = self.pieces.remove(&name)?;
         Some(pieces.into_values().collect::<Vec<_>>().concat())
     }
 }
@@ -74,9 +86,9 @@ fn from_cells(message: &[u8]) -> Option<&[u8]> {
     match *kind {
         DIFFERS => {
             type Claims = ([u8; 8], u64, [u8; 8], u64);
-            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Option<RangeClocks>, Claims, u8);
+            type Fields = ([u8; 8], Option<Vec<KeyHash>>, Claims, u8);
             let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
-            (fields.4 == FIRST_IS_CELLS).then_some(cells)
+            (fields.3 == FIRST_IS_CELLS).then_some(cells)
         }
         CELLS => Some(rest),
         _ => None,

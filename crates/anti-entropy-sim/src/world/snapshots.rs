@@ -47,7 +47,13 @@ impl<S: Subject> World<S> {
         (node.timer_at, node.busy_until, node.up_since) = (u64::MAX, self.now, self.now);
         (node.is_doubtful, node.opens_as) = (false, Opened::Restarted);
         self.observe_life(at, opened);
-        self.drive(at, None, |_, _| {});
+        // Half of all machines tell their processes at once, or let them find out.
+        if self.random.bool() {
+            let seed = self.fresh_seed();
+            self.drive(at, None, |engine, now| drop(engine.put_back(seed, now)));
+        } else {
+            self.drive(at, None, |_, _| {});
+        }
     }
 
     /// Closes a node in order, copies its disk with the marker, and starts it again.

@@ -40,12 +40,14 @@ mod policy;
 mod range_clocks;
 mod replica_id;
 mod seed;
+mod since;
+mod span;
 mod sparse;
 mod timestamp;
 mod vector;
 
+pub(crate) use context::{Base, Fill, Raised, Tally};
 pub use context::{Context, ContextHash};
-pub(crate) use context::{Fill, Tally};
 pub use dot::Dot;
 #[cfg(feature = "std")]
 pub use error::RandomnessUnavailable;
@@ -56,5 +58,7 @@ pub use policy::WriterPolicy;
 pub use range_clocks::RangeClocks;
 pub use replica_id::ReplicaId;
 pub use seed::Seed;
+pub(crate) use since::{ClocksSince, WholeSpace};
+pub(crate) use sparse::Further;
 pub use timestamp::Timestamp;
 pub use vector::{CausalOrder, VectorClock};

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::clock::span::Span;
 use crate::clock::sparse::{Sparse, SparseRef};
 use crate::clock::{Dot, InvalidRangeClocks, ReplicaId, VectorClock};
 use crate::{KeyHash, KeyRange};
@@ -140,13 +141,13 @@ impl Serialize for RangeClocks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (first, rest) = self.pieces.split_first().ok_or_else(|| serde::ser::Error::custom("no piece"))?;
         let sparse = SparseRef::new(&first.1, rest.iter().map(|(start, clock)| (*start, clock)));
-        (self.range, sparse).serialize(serializer)
+        (Span(self.range), sparse).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for RangeClocks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (range, sparse) = <(KeyRange, Sparse)>::deserialize(deserializer)?;
+        let (Span(range), sparse) = <(Span, Sparse)>::deserialize(deserializer)?;
         let pieces = sparse.expand(range.lo(), Self::MAX_COUNTERS).map_err(de::Error::custom)?;
         Self::new(range, pieces).map_err(de::Error::custom)
     }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn decode(base: &VectorClock, rest: &Changes) -> Result<RangeClocks, postcard::Error> {
-        postcard::from_bytes(&postcard::to_allocvec(&(range(10, 90), base, rest)).unwrap())
+        postcard::from_bytes(&postcard::to_allocvec(&(Span(range(10, 90)), base, rest)).unwrap())
     }
 
     #[test]
@@ -242,8 +243,12 @@ mod tests {
         ] {
             assert!(decode(&base, &rest).is_err(), "{what}");
         }
-        let inverted = postcard::to_allocvec(&(at(9), Some(at(3)), &base, Changes::new())).unwrap();
-        assert!(postcard::from_bytes::<RangeClocks>(&inverted).is_err(), "range that ends before it starts");
+        let between = |lo, hi| postcard::to_allocvec(&(2_u8, at(lo), at(hi), &base, Changes::new())).unwrap();
+        assert!(postcard::from_bytes::<RangeClocks>(&between(3, 9)).is_ok());
+        assert!(postcard::from_bytes::<RangeClocks>(&between(9, 3)).is_err(), "range that ends before it starts");
+        let from = |lo| postcard::to_allocvec(&(1_u8, at(lo), &base, Changes::new())).unwrap();
+        assert!(postcard::from_bytes::<RangeClocks>(&from(1)).is_ok());
+        assert!(postcard::from_bytes::<RangeClocks>(&from(0)).is_err(), "an end that need not be written down");
     }
 
     #[test]
@@ -252,7 +257,7 @@ mod tests {
         let base: VectorClock = (1..=replicas).map(|number| (id(number), 1)).collect();
         let pieces = |count: u128| (1..count).map(|number| (at(number), Vec::new())).collect::<Changes>();
         let decode = |rest: Changes| {
-            let encoded = postcard::to_allocvec(&(KeyRange::ALL, &base, rest)).unwrap();
+            let encoded = postcard::to_allocvec(&(Span(KeyRange::ALL), &base, rest)).unwrap();
             assert!(encoded.len() < 1 << 17);
             postcard::from_bytes::<RangeClocks>(&encoded)
         };

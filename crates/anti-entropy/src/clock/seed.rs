@@ -6,6 +6,7 @@ use crate::clock::ReplicaId;
 
 const REPLICA_ID_TAG: &[u8] = b"anti-entropy replica id";
 const NUMBER_TAG: &[u8] = b"anti-entropy seed number";
+const STIRRED_TAG: &[u8] = b"anti-entropy seed stirred";
 
 /// Random bytes that the caller passes in: the only source of randomness of a replica.
 ///
@@ -69,6 +70,12 @@ impl Seed {
     /// of the seed, and the label in UTF-8. Takes time linear in the length of the label.
     pub fn derive_u64(&self, label: &str) -> u64 {
         u64::from_be_bytes(self.derive(NUMBER_TAG, label.as_bytes()))
+    }
+
+    /// The seed that follows from this one and a number of somebody else's: SHA-256 over the 25 bytes `anti-entropy seed
+    /// stirred`, the 32 bytes of this seed, and the number as 8 bytes, most significant first.
+    pub(crate) fn stirred(&self, number: u64) -> Self {
+        Self(self.derive(STIRRED_TAG, &number.to_be_bytes()))
     }
 
     /// The first `N <= 32` bytes of the hash that tag, seed and name make.

@@ -33,13 +33,13 @@ impl fmt::Display for NotCanonical {
 #[derive(Serialize)]
 pub(super) struct SparseRef<'a> {
     base: &'a VectorClock,
-    rest: Vec<(KeyHash, Vec<(ReplicaId, u64)>)>,
+    rest: Further,
 }
 
 impl<'a> SparseRef<'a> {
     /// Linear in the counters of all clocks.
     pub(super) fn new(base: &'a VectorClock, rest: impl Iterator<Item = (KeyHash, &'a VectorClock)>) -> Self {
-        Self { base, rest: rest.map(|(start, clock)| (start, difference(base, clock))).collect() }
+        Self { base, rest: Further::new(base, rest) }
     }
 }
 
@@ -47,7 +47,7 @@ impl<'a> SparseRef<'a> {
 #[derive(Deserialize)]
 pub(super) struct Sparse {
     base: VectorClock,
-    rest: Growing<(KeyHash, Growing<(ReplicaId, u64)>)>,
+    rest: Further,
 }
 
 impl Sparse {
@@ -59,14 +59,47 @@ impl Sparse {
         first: KeyHash,
         max_counters: usize,
     ) -> Result<Vec<(KeyHash, VectorClock)>, NotCanonical> {
-        let mut left = max_counters.checked_sub(self.base.len()).ok_or(NotCanonical::TooLarge)?;
+        self.rest.expand(first, self.base, max_counters)
+    }
+}
+
+/// The clocks behind the first, each as its start and what differs from the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Further(Growing<(KeyHash, Changes)>);
+
+/// Counters that differ from those of another clock, where 0 removes.
+pub(super) type Changes = Growing<(ReplicaId, u64)>;
+
+impl Further {
+    pub(super) fn new<'a>(base: &VectorClock, rest: impl Iterator<Item = (KeyHash, &'a VectorClock)>) -> Self {
+        Self(Growing(rest.map(|(start, clock)| (start, Growing(difference(base, clock)))).collect()))
+    }
+
+    /// How many starts and counters this has.
+    pub(crate) fn len(&self) -> usize {
+        self.0.0.iter().map(|(_, changes)| 1 + changes.0.len()).sum()
+    }
+
+    /// The starts, and what differs there.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (KeyHash, &[(ReplicaId, u64)])> {
+        self.0.0.iter().map(|(start, changes)| (*start, changes.0.as_slice()))
+    }
+
+    /// These clocks in full behind the first one, with their starts.
+    pub(super) fn expand(
+        self,
+        first: KeyHash,
+        base: VectorClock,
+        max_counters: usize,
+    ) -> Result<Vec<(KeyHash, VectorClock)>, NotCanonical> {
+        let mut left = max_counters.checked_sub(base.len()).ok_or(NotCanonical::TooLarge)?;
         let mut rest = Vec::new();
-        for (start, changes) in self.rest.0 {
-            let clock = changed(&self.base, &changes.0).ok_or(NotCanonical::NotCanonical)?;
+        for (start, changes) in self.0.0 {
+            let clock = changed(&base, &changes.0).ok_or(NotCanonical::NotCanonical)?;
             left = left.checked_sub(clock.len()).ok_or(NotCanonical::TooLarge)?;
             rest.push((start, clock));
         }
-        rest.insert(0, (first, self.base));
+        rest.insert(0, (first, base));
         Ok(rest)
     }
 }
@@ -98,7 +131,8 @@ fn changed(base: &VectorClock, changes: &[(ReplicaId, u64)]) -> Option<VectorClo
 }
 
 /// A vector that is read without believing the length in front of it.
-struct Growing<T>(Vec<T>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Growing<T>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Growing<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Handle, Pool, Transport};
+use super::{Clock, Handle, NodeError, Pool, Transport};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
 
@@ -12,11 +12,17 @@ use crate::replica::Replicated;
 #[serde(default)]
 #[non_exhaustive]
 pub struct DriverConfig {
-    /// How many received frames may wait for the engine; further ones are dropped, as on a lossy network. At least 1;
-    /// 1,024 by default.
+    /// How many received frames may wait for the engine, of all peers together. If there are more, the peer of which most
+    /// wait loses its newest, as on a lossy network, and no other peer does. At least 1; 1,024 by default: the longest
+    /// message in frames of 64 KiB.
     pub max_queued_frames: NonZeroUsize,
+    /// How many bytes of received frames may wait for the engine, of all peers together; one that waits alone may be
+    /// longer. If there are more, the peer that takes most of it loses its newest frames, and no other peer does. At least
+    /// 1; 64 MiB by default, as long as the longest message.
+    pub max_queued_bytes: NonZeroUsize,
     /// How many calls of handles may wait for the engine; further ones fail with
-    /// [`HandleError::Overloaded`](crate::HandleError::Overloaded). At least 1; 4,096 by default.
+    /// [`HandleError::Overloaded`](crate::HandleError::Overloaded), except that a call may
+    /// [post](crate::Handle::post) the one that continues it. At least 1; 4,096 by default.
     pub max_queued_calls: NonZeroUsize,
     /// How many changes or events may wait for a subscriber; further ones are dropped, and the subscriber gets their
     /// number. At least 1; 1,024 by default.
@@ -34,7 +40,12 @@ impl DriverConfig {
 impl Default for DriverConfig {
     fn default() -> Self {
         let limit = |limit| NonZeroUsize::new(limit).expect("not zero");
-        Self { max_queued_frames: limit(1024), max_queued_calls: limit(4096), subscriber_queue: limit(1024) }
+        Self {
+            max_queued_frames: limit(1024),
+            max_queued_bytes: limit(64 << 20),
+            max_queued_calls: limit(4096),
+            subscriber_queue: limit(1024),
+        }
     }
 }
 
@@ -70,16 +81,18 @@ impl Default for DriverConfig {
 /// ```
 ///
 /// # Errors
-/// The operating system's error if it cannot start a thread; nothing runs then.
+/// [`NodeError::Thread`] if the operating system cannot start a thread, and [`NodeError::Config`] if the transport
+/// carries frames of less than [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs
+/// then.
 pub fn drive<V, E>(
     driven: E,
     transport: impl Transport,
     clock: impl Clock,
     config: DriverConfig,
-) -> std::io::Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static)>
+) -> Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static), NodeError>
 where
     V: Replicated,
     E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
 {
-    Ok(Pool::of_one()?.drive(driven, transport, clock, config))
+    Ok(Pool::of_one().map_err(NodeError::Thread)?.drive(driven, transport, clock, config)?)
 }

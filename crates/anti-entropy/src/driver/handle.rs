@@ -5,17 +5,24 @@ use futures::channel::oneshot;
 use futures::stream::Stream;
 
 use super::announcing::{Announced as Published, Announcement};
+use super::contain::Contained;
+use super::inbox::{Access, Answer, Job, Shared};
 use super::pool::Jobs;
 use super::worker::Worker;
 use crate::PeerId;
-use crate::clock::Now;
+use crate::clock::{Now, RandomnessUnavailable, Seed};
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
-use crate::replica::{Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, Transaction, Written};
+use crate::replica::{
+    Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, StoreError, Transaction, Written,
+};
 
 /// Reads from, writes to, and watches a replica while its engine runs.
 ///
 /// Handles are cheap to clone. Calls are carried out in order, on the engine's thread. Dropping the future of a call
-/// does not undo the call, and a write is durable when its future returns. `E` is what [`drive`](super::drive) runs:
+/// does not undo the call, and a write is durable when its future returns. Reads, writes and deletes that wait at the
+/// same time, and the pushes of peers that do, are committed to the store together, within
+/// [`max_commit_writes`](crate::ReplicaConfig::max_commit_writes): many callers at once wait for one sync of the disk. If
+/// that commit fails, each of them gets the error, and none of the writes was made. `E` is what [`drive`](super::drive) runs:
 /// the engine, or a type that contains it.
 pub struct Handle<V: Replicated, E = Engine<V>> {
     jobs: Jobs<V, E>,
@@ -38,6 +45,9 @@ pub enum HandleError {
     /// The engine has no such peer. Nothing was done; add the peer first.
     #[error("the peer {0} is unknown; nothing was done; add it to the engine first")]
     UnknownPeer(PeerId),
+    /// The operating system returns no random bytes. Nothing was done; try again.
+    #[error("{0}; nothing was done")]
+    NoRandomness(#[from] RandomnessUnavailable),
     /// The engine has stopped. Whether the call was carried out is not known.
     #[error("the engine has stopped; whether the call was carried out is not known; open the replica again")]
     Stopped,
@@ -64,6 +74,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     ///
     /// Calls are carried out in the order in which they were queued, whether they were posted or awaited. Nobody hears
     /// what becomes of this one unless it says so itself.
+    ///
+    /// A call that runs may itself post one call, whatever waits: that takes its place in the queue. So work of many steps
+    /// lets others have their turn after each, and is never left half done because the queue is full.
     ///
     /// ```
     /// # use anti_entropy::{Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node};
@@ -99,15 +112,47 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
         call: impl FnOnce(&mut Worker<V, E>, Now) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
         let (done, result) = oneshot::channel();
+        let (call, done) = (Contained::new(call), Contained::new(done));
         self.call(move |worker, now| {
             // The caller may have dropped its future; the call is carried out all the same.
-            let _ = done.send(call(worker, now));
+            let _ = done.into_inner().send(call.into_inner()(worker, now));
         })?;
         result.await.map_err(|_| HandleError::Stopped)
     }
 
     fn call(&self, call: impl FnOnce(&mut Worker<V, E>, Now) + Send + 'static) -> Result<(), HandleError> {
-        self.jobs.call(Box::new(call))
+        self.jobs.call(Job::Call(Contained::new(Box::new(call))))
+    }
+
+    /// Reads or writes, beside what else waits for the engine, and answers once all of that is committed. If the commit
+    /// fails, `again` says what there is to say.
+    async fn access<T: Send + 'static>(
+        &self,
+        access: impl FnOnce(&mut Engine<V>, Now) -> Result<T, Error> + Send + 'static,
+        again: impl FnOnce(&Engine<V>, StoreError) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, HandleError> {
+        let (done, result) = oneshot::channel();
+        let done = Contained::new(done);
+        let access: Access<V> = Box::new(move |engine, now| {
+            let result = access(engine, now);
+            Answer::new(Box::new(move |engine, committed| {
+                let result = match committed {
+                    Err(error) if result.is_ok() => again(engine, error),
+                    _ => result,
+                };
+                // The caller may have dropped its future; what it asked for is done all the same.
+                let _ = done.into_inner().send(result);
+            }))
+        });
+        self.jobs.call(Job::Shared(Shared::Access(Contained::new(access))))?;
+        Ok(result.await.map_err(|_| HandleError::Stopped)??)
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Engine<V>, Now) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, HandleError> {
+        self.access(change, |_, error| Err(error.into())).await
     }
 
     /// Reads the versions at a key.
@@ -115,7 +160,10 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// # Errors
     /// As for [`Replica::read`](crate::Replica::read), and those of [`with`](Self::with).
     pub async fn read(&self, key: V::Key) -> Result<Read<V>, HandleError> {
-        Ok(self.with_engine(move |engine, _| engine.replica().read(&key)).await??)
+        let again = key.clone();
+        let read = move |engine: &mut Engine<V>, _| engine.replica().read(&key);
+        // What it may have read of writes that have failed since is not there.
+        self.access(read, move |engine, _| engine.replica().read(&again)).await
     }
 
     /// Writes a value in place of everything held at its key. When this returns, the write is durable, and queued for
@@ -124,7 +172,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// # Errors
     /// As for [`Replica::commit`](crate::Replica::commit), and those of [`with`](Self::with).
     pub async fn write(&self, value: V) -> Result<Written, HandleError> {
-        Ok(self.with_engine(move |engine, now| engine.write(value, now)).await??)
+        self.change(move |engine, now| engine.write(value, now)).await
     }
 
     /// Writes a value in place of what an earlier read saw; versions that have arrived since stay as siblings.
@@ -132,7 +180,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn write_seen(&self, value: V, seen: Seen) -> Result<Written, HandleError> {
-        Ok(self.with_engine(move |engine, now| engine.write_seen(value, &seen, now)).await??)
+        self.change(move |engine, now| engine.write_seen(value, &seen, now)).await
     }
 
     /// Deletes everything held at a key. Returns `None` if nothing was held.
@@ -140,7 +188,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn delete(&self, key: V::Key) -> Result<Option<Written>, HandleError> {
-        Ok(self.with_engine(move |engine, now| engine.delete(&key, now)).await??)
+        self.change(move |engine, now| engine.delete(&key, now)).await
     }
 
     /// Makes all changes of a transaction, or none.
@@ -148,7 +196,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
     /// # Errors
     /// As for [`write`](Self::write).
     pub async fn commit(&self, transaction: Transaction<V>) -> Result<Vec<Written>, HandleError> {
-        Ok(self.with_engine(move |engine, now| engine.commit(transaction, now)).await??)
+        self.change(move |engine, now| engine.commit(transaction, now)).await
     }
 
     /// Adopts a snapshot from outside, writing only what differs; see [`Replica::adopt`](crate::Replica::adopt).
@@ -271,6 +319,18 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
             return Err(HandleError::UnknownPeer(peer));
         }
         converged.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Lets the replica start over under a new id, since this process was put back to an earlier state of its memory, or
+    /// runs twice; see [`Engine::put_back`]. What noticed it calls this: a hook of the hypervisor, or the
+    /// `SnapshotDetector` of `anti-entropy-net`.
+    ///
+    /// # Errors
+    /// As for [`Replica::put_back`](crate::Replica::put_back), [`HandleError::NoRandomness`], and those of
+    /// [`with`](Self::with).
+    pub async fn put_back(&self) -> Result<(), HandleError> {
+        let seed = Seed::from_os()?;
+        Ok(self.with_engine(move |engine, now| engine.put_back(seed, now)).await??)
     }
 
     /// What the engine knows and has counted.

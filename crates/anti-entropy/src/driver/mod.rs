@@ -7,7 +7,9 @@
 mod announcing;
 mod channels;
 mod clock;
+mod contain;
 mod drive;
+mod frame_queue;
 mod handle;
 mod inbox;
 mod memory;

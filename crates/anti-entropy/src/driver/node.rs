@@ -5,7 +5,7 @@ use std::future::Future;
 use std::string::String;
 use std::vec::Vec;
 
-use super::{Clock, DriverConfig, Handle, Pool, SystemClock, Transport};
+use super::{Clock, DriverConfig, Handle, Pool, SystemClock, Transport, transport};
 use crate::clock::{RandomnessUnavailable, Seed};
 use crate::gossip::{Engine, GossipConfig};
 use crate::replica::{Continuity, Error, Marker, Opening, Replica, ReplicaConfig, Replicated, Resolver, Store};
@@ -207,6 +207,7 @@ impl<V: Replicated> Node<V> {
         // Before the store is opened: a marker is good for one opening.
         self.replica.validate().map_err(|error| error.within("replica"))?;
         self.gossip.validate_with(&self.replica)?;
+        transport::check(&transport)?;
         let pool = self.pool.map_or_else(Pool::of_one, Ok).map_err(NodeError::Thread)?;
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let opening = Opening { seed: seed.clone(), continuity: self.continuity, config: self.replica };
@@ -217,7 +218,7 @@ impl<V: Replicated> Node<V> {
         for (peer, zone) in self.peers {
             engine.add_peer(peer, zone);
         }
-        Ok(pool.drive(wrap(engine), transport, self.clock, self.driver))
+        Ok(pool.drive(wrap(engine), transport, self.clock, self.driver)?)
     }
 }
 

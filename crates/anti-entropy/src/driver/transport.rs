@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::PeerId;
+use crate::{ConfigError, PeerId, SessionConfig};
 
 /// Carries frames between peers.
 ///
@@ -32,7 +32,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Waits for the next frame from any peer. `None` means that the transport is closed for good.
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)>;
 
-    /// The longest frame that can be sent, in bytes; at least 1,024.
+    /// The longest frame that can be sent, in bytes; at least 1,024. A driver refuses a transport with less than
+    /// [`SessionConfig::MIN_FRAME_BYTES`].
     fn max_frame_bytes(&self) -> usize;
 
     /// Whether the transport protects frames against modification and authenticates their senders, by mutual TLS for
@@ -46,6 +47,11 @@ pub trait Transport: Send + Sync + 'static {
     fn local_name(&self) -> Option<PeerId> {
         None
     }
+}
+
+/// Checks that a transport carries the frames that sessions cannot do without.
+pub(super) fn check(transport: &impl Transport) -> Result<(), ConfigError> {
+    ConfigError::at_least("transport.max_frame_bytes", transport.max_frame_bytes(), SessionConfig::MIN_FRAME_BYTES)
 }
 
 /// Why a frame was not sent. The layers above treat it as a lost frame.

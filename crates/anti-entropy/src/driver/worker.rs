@@ -6,24 +6,26 @@ use std::time::Duration;
 use futures::channel::{mpsc, oneshot};
 
 use super::announcing::{Announced, Announcing};
-use super::inbox::{Inbox, Job, Queued};
+use super::contain::{Contained, contain};
+use super::inbox::{Answer, Inbox, Job, Queued, Shared};
 use super::metrics::Metrics;
 use super::{Clock, DriverConfig};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Engine, EngineOutput, Event};
-use crate::replica::{Change, Error, Marker, Replicated};
+use crate::replica::{Change, Error, Marker, Replicated, StoreError};
 
+/// What the application handed in is contained, and so is what wakes a task of the application when it is dropped.
 pub(super) struct Worker<V: Replicated, E> {
     /// The engine, or what contains it.
-    pub(super) driven: E,
-    clock: Box<dyn Clock>,
-    frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
+    pub(super) driven: Contained<E>,
+    clock: Contained<Box<dyn Clock>>,
+    frames: Contained<mpsc::UnboundedSender<(PeerId, Vec<u8>)>>,
     changes: Subscribers<Change<V::Key>>,
     events: Subscribers<Event<V::Key>>,
     waiting: Vec<Waiting>,
     stopping: Option<Stopping>,
-    metrics: Metrics,
+    metrics: Contained<Metrics>,
     announcing: Announcing,
     config: DriverConfig,
 }
@@ -32,13 +34,13 @@ pub(super) struct Worker<V: Replicated, E> {
 struct Waiting {
     peers: BTreeSet<PeerId>,
     since: Duration,
-    done: oneshot::Sender<()>,
+    done: Contained<oneshot::Sender<()>>,
 }
 
 /// A shutdown, and who waits for it.
 pub(super) struct Stopping {
     at: Duration,
-    done: oneshot::Sender<Result<Marker, Error>>,
+    done: Contained<oneshot::Sender<Result<Marker, Error>>>,
 }
 
 /// How a turn ended.
@@ -61,14 +63,14 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let metrics = Metrics::of(engine);
         let announcing = Announcing::of(engine);
         Self {
-            driven,
-            clock,
-            frames,
+            driven: Contained::new(driven),
+            clock: Contained::new(clock),
+            frames: Contained::new(frames),
             changes: Subscribers::new(Change::Missed),
             events: Subscribers::new(Event::Missed),
             waiting: Vec::new(),
             stopping: None,
-            metrics,
+            metrics: Contained::new(metrics),
             announcing,
             config,
         }
@@ -79,13 +81,13 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         self.announcing.reader()
     }
 
-    /// Does what is due, and at most so many jobs.
+    /// Does what is due, and at most so many jobs. Those that share a commit are one, and the last of the turn.
     pub(super) fn turn(&mut self, inbox: &Inbox<V, E>, max_jobs: usize) -> Turn {
         let mut jobs = 0;
         loop {
             let job = inbox.pop();
             jobs += 1;
-            let is_last = job.is_none() || jobs >= max_jobs;
+            let is_last = jobs >= max_jobs || matches!(job, None | Some(Job::Shared(_)));
             self.work(job, inbox);
             let deadline = self.deliver_outputs();
             if let Some(stopping) = self.has_stopped() {
@@ -103,7 +105,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         let began = self.clock.now();
         match job {
             Some(Job::Frame(from, frame)) => self.driven.as_mut().handle_frame(&from, &frame, began),
-            Some(Job::Call(call)) => call(self, began),
+            Some(Job::Call(call)) => call.into_inner()(self, began),
+            Some(Job::Shared(first)) => self.work_together(first, inbox),
             None => {}
         }
         let (engine, now) = (self.driven.as_mut(), self.clock.now());
@@ -113,17 +116,50 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         self.metrics.publish(engine, || inbox.queued(), now);
     }
 
+    /// Commits together what waits now and may share a commit, up to the limits of one.
+    fn work_together(&mut self, first: Shared<V>, inbox: &Inbox<V, E>) {
+        let engine = self.driven.as_mut();
+        let (max_jobs, max_bytes) = {
+            let limits = engine.replica().config();
+            (limits.max_commit_writes.get(), limits.max_commit_bytes.get())
+        };
+        let queued = inbox.queued();
+        // What comes in meanwhile waits for the next commit: this one has to end.
+        let mut at_hand = max_jobs.min(queued.frames + queued.calls + 1);
+        let (mut bytes, mut next, mut answers) = (0, Some(first), Vec::new());
+        engine.begin_group();
+        while let Some(job) = next.take() {
+            match job {
+                Shared::Pushes(from, frame) => {
+                    bytes += frame.len();
+                    engine.handle_frame(&from, &frame, self.clock.now());
+                }
+                Shared::Access(access) => answers.push(access.into_inner()(engine, self.clock.now())),
+            }
+            if let Some(committed) = engine.take_first_commit() {
+                answer(engine, &mut answers, committed);
+            }
+            at_hand -= 1;
+            if at_hand > 0 && bytes < max_bytes && !engine.group_is_full() {
+                next = inbox.pop_shared();
+            }
+        }
+        let committed = engine.commit_group(self.clock.now());
+        answer(engine, &mut answers, committed);
+    }
+
     /// Ends a shutdown: closes the replica and tells who waits.
     pub(super) fn close(mut self, stopping: Stopping, queued: Queued)
     where
         E: Into<Engine<V>>,
     {
-        self.metrics.end(self.driven.as_mut(), queued, self.clock.now());
+        // The replica is closed all the same if who keeps the metrics panics.
+        contain(|| self.metrics.into_inner().end(self.driven.as_mut(), queued, self.clock.now()));
         // Before the caller of `shutdown` hears of it.
         drop(self.announcing);
-        let engine: Engine<V> = self.driven.into();
+        let engine: Engine<V> = self.driven.into_inner().into();
         // The caller may have dropped its future.
-        let _ = stopping.done.send(engine.into_replica().close());
+        let _ = stopping.done.into_inner().send(engine.into_replica().close());
     }
 
     /// Delivers frames, events and changes; returns when to call `handle_timeout`.
@@ -168,7 +204,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         if let Some(unknown) = peers.iter().find(|peer| !self.driven.as_mut().sync_until_converged(peer, now)) {
             return Some(unknown.clone());
         }
-        self.waiting.push(Waiting { peers, since: now.elapsed, done });
+        self.waiting.push(Waiting { peers, since: now.elapsed, done: Contained::new(done) });
         self.wake_waiting();
         None
     }
@@ -189,7 +225,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
                 .collect();
             if behind.is_empty() {
                 // The caller may have dropped its future.
-                let _ = waiting.done.send(());
+                let _ = waiting.done.into_inner().send(());
             } else {
                 for peer in &behind {
                     self.driven.as_mut().sync_until_converged(peer, now);
@@ -202,7 +238,8 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {
         self.driven.as_mut().begin_shutdown();
         // The first call gets the marker. Of a later one `done` is dropped, from which it learns that the engine stops.
-        self.stopping.get_or_insert(Stopping { at: now.elapsed.saturating_add(within), done });
+        let (at, done) = (now.elapsed.saturating_add(within), Contained::new(done));
+        self.stopping.get_or_insert(Stopping { at, done });
     }
 
     fn has_stopped(&mut self) -> Option<Stopping> {
@@ -212,10 +249,20 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     }
 }
 
+/// Tells callers what came of what they asked for, after a commit that ended so.
+fn answer<V: Replicated>(engine: &Engine<V>, answers: &mut Vec<Answer<V>>, committed: Result<(), StoreError>) {
+    let Some(last) = answers.pop() else { return };
+    for answer in answers.drain(..) {
+        let committed = committed.as_ref().copied().map_err(StoreError::retold);
+        answer.into_inner()(engine, committed);
+    }
+    last.into_inner()(engine, committed);
+}
+
 /// Subscribers, each with a queue of its own. What does not fit into a queue is dropped, and the subscriber gets the
 /// number.
 struct Subscribers<T> {
-    all: Vec<(mpsc::Sender<T>, u64)>,
+    all: Vec<(Contained<mpsc::Sender<T>>, u64)>,
     missed: fn(u64) -> T,
 }
 
@@ -226,7 +273,7 @@ impl<T: Clone> Subscribers<T> {
 
     fn add(&mut self, queue: usize) -> mpsc::Receiver<T> {
         let (sender, receiver) = mpsc::channel(queue);
-        self.all.push((sender, 0));
+        self.all.push((Contained::new(sender), 0));
         receiver
     }
 

@@ -10,7 +10,7 @@ anti_entropy_summary::__opaque_bytes! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Announced {
-    /// The peer holds the same. Rounds pass it over for a while.
+    /// The peer says that it holds the same. Rounds pass it over for a while, and for so many announcements.
     Equal,
     /// The peer holds something else, and a session with it was started.
     Differs,

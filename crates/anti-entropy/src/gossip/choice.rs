@@ -29,7 +29,7 @@ pub(super) fn choose(
         let pick = if random.u8(0..100) < config.random_percent {
             eligible[random.usize(0..eligible.len())]
         } else {
-            let lag = |index: &usize| candidates[*index].1.equal_at();
+            let lag = |index: &usize| candidates[*index].1.certified_at();
             eligible.iter().copied().min_by_key(lag).unwrap_or(eligible[0])
         };
         chosen.push(candidates.swap_remove(pick).0.clone());
@@ -40,7 +40,6 @@ pub(super) fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gossip::announcement::StateDigest;
     use crate::summary::Root;
 
     fn peers() -> BTreeMap<PeerId, Peer> {
@@ -48,8 +47,8 @@ mod tests {
             let mut peer = Peer::default();
             peer.set_zone(Some(if index < 8 { "near" } else { "far" }.into()));
             if index != 5 {
-                let (state, root) = (StateDigest::from_bytes([0; 32]), Root::from_bytes([0; 32]));
-                peer.announced_equal(state, Some(root), Duration::from_secs(100 + index));
+                let root = Root::from_bytes([0; 32]);
+                peer.has_converged(Some(root), None, Duration::from_secs(100 + index));
             }
             (PeerId::from(alloc::format!("peer-{index}").as_str()), peer)
         };

@@ -1,6 +1,6 @@
 //! The settings of the gossip engine.
 
-use core::num::{NonZeroU64, NonZeroUsize};
+use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -78,18 +78,28 @@ pub struct GossipConfig {
     pub bytes_per_second: NonZeroU64,
     /// How many bytes may be sent at once after a pause. At least 1; 4 MiB by default.
     pub burst_bytes: NonZeroU64,
-    /// How many sessions may exchange entries at a time; sessions that only compare do not count. At least 1 and at
-    /// most [`max_sessions`](Self::max_sessions); 1 by default, so that a value that is being received from one peer is
-    /// not requested from another.
+    /// How many sessions may exchange entries at a time before others have to wait; sessions that only compare do not
+    /// count, nor do those that do not move or have had their [turn](Self::transfer_turn). At least 1 and at most
+    /// [`max_sessions`](Self::max_sessions); 1 by default, so that a value that is being received from one peer is not
+    /// requested from another.
     pub max_transfers: NonZeroUsize,
+    /// How long a session that exchanges entries may keep other peers waiting. After that, if one waits, the session ends
+    /// with the message that is on its way, and goes on when the others have had their turn. 10 seconds by default: what a
+    /// new comparison takes is then a small part of it.
+    pub transfer_turn: Duration,
     /// How many sessions may be held at a time. Half of them, rounded down, may be opened from here, and the others by
     /// peers, so that replicas whose own sessions wait for each other still answer. A peer for which there is no room
     /// is told so. At least 2; 64 by default. Each session takes at most 64 KiB before it exchanges entries.
     pub max_sessions: NonZeroUsize,
+    /// How many bytes of messages that are not complete yet are held, of all peers together. If there is no room for a
+    /// further fragment, the peer that holds most loses what it holds, as if it had been lost on the way, and no other
+    /// peer does. At least [`SessionConfig::max_message_bytes`]; 256 MiB by default, four of the longest messages.
+    pub max_held_bytes: usize,
     /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. At
     /// least 1 millisecond; 200 milliseconds by default.
     pub busy_retry: Duration,
-    /// How long to leave a peer alone after a failure; doubled with each further one. At least 1 millisecond and at
+    /// How long to leave a peer alone after a failure; doubled with each further one. If the failure was not that it is
+    /// silent, the sessions that it opens are answered as busy meanwhile. At least 1 millisecond and at
     /// most [`backoff_max`](Self::backoff_max); two seconds by default.
     pub backoff_min: Duration,
     /// The longest time for which a failing peer is left alone. Five minutes by default, so that a peer that was away
@@ -101,8 +111,14 @@ pub struct GossipConfig {
     pub announcement_pause: Duration,
     /// How long rounds pass over a peer that has announced the same state as this replica's. One minute by default: in
     /// a cluster of 60, a failure detector that pings once a second hears from everybody within that time, so that an
-    /// idle cluster sends nothing else. When a peer's announcements no longer arrive, the rounds compare with it again.
+    /// idle cluster sends little else. When a peer's announcements no longer arrive, the rounds compare with it again.
     pub announcement_lifetime: Duration,
+    /// After how many announcements of equality rounds compare with a peer all the same, in a session that certifies it;
+    /// they also do before the first such session. At least 1, where announcements spare nothing; 60 by default. Whoever
+    /// forges announcements hides a difference for no longer than these last together: with the default
+    /// [`announcement_lifetime`](Self::announcement_lifetime) an hour at most, and a few minutes where peers announce
+    /// every few seconds. An idle pair has one small session in that time.
+    pub certify_every: NonZeroU32,
     /// How many events are kept for a caller that does not poll them; then the oldest are dropped, and counted. At
     /// least 1; 1,024 by default.
     pub max_events: NonZeroUsize,
@@ -135,12 +151,15 @@ impl Default for GossipConfig {
             bytes_per_second: NonZeroU64::new(16 << 20).expect("not zero"),
             burst_bytes: NonZeroU64::new(4 << 20).expect("not zero"),
             max_transfers: NonZeroUsize::MIN,
+            transfer_turn: Duration::from_secs(10),
             max_sessions: NonZeroUsize::new(64).expect("not zero"),
+            max_held_bytes: 256 << 20,
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
             announcement_pause: Duration::from_secs(1),
             announcement_lifetime: Duration::from_secs(60),
+            certify_every: NonZeroU32::new(60).expect("not zero"),
             max_events: NonZeroUsize::new(1024).expect("not zero"),
             lines_logged_per_second: 10,
             session: SessionConfig::default(),
@@ -169,13 +188,16 @@ impl GossipConfig {
         ConfigError::at_most("random_percent", self.random_percent, 100)?;
         ConfigError::at_most("other_zone_percent", self.other_zone_percent, 100)?;
         ConfigError::at_least("busy_retry", self.busy_retry, SHORTEST)?;
+        ConfigError::at_least("transfer_turn", self.transfer_turn, SHORTEST)?;
         ConfigError::at_least("backoff_min", self.backoff_min, SHORTEST)?;
         ConfigError::at_most_field("backoff_min", self.backoff_min, "backoff_max", self.backoff_max)?;
         ConfigError::at_least("push_fanout", self.push_fanout, 1)?;
         // One for each direction: otherwise two replicas that open at once could not answer each other.
         ConfigError::at_least("max_sessions", self.max_sessions.get(), 2)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
-        self.session.validate().map_err(|error| error.within("session"))
+        self.session.validate().map_err(|error| error.within("session"))?;
+        let (field, bytes) = ("session.max_message_bytes", self.session.max_message_bytes);
+        ConfigError::at_most_field(field, bytes, "max_held_bytes", self.max_held_bytes)
     }
 
     /// Checks these settings, and those that they have to agree on with the replica's. Fields are named as an engine
@@ -235,6 +257,7 @@ impl GossipConfig {
     pub fn test() -> Self {
         Self {
             interval: Duration::from_millis(200),
+            transfer_turn: Duration::from_secs(1),
             min_interval: Duration::from_millis(50),
             busy_retry: Duration::from_millis(5),
             backoff_min: Duration::from_millis(50),

@@ -11,12 +11,15 @@ mod choice;
 mod config;
 mod engine;
 mod event;
+mod lease;
 mod peer;
 mod push_queue;
 mod pushing;
+mod round_robin;
 mod spaces;
 mod span;
 mod trace;
+mod transfer_queue;
 mod tree;
 
 pub use announcement::{Announced, StateDigest};

@@ -43,6 +43,10 @@ pub(super) struct Peer {
     differences: u64,
     /// What it announced last, and when.
     announced: Option<(Duration, StateDigest)>,
+    /// When it announced the state that this replica had then.
+    announced_equal_at: Option<Duration>,
+    /// How often it has announced that since a session certified it; `None` if none ever did.
+    uncertified: Option<u32>,
     /// When a comparison was last begun because of what it announced.
     announcement_followed_at: Option<Duration>,
 }
@@ -55,10 +59,13 @@ pub struct PeerStatus {
     pub peer: PeerId,
     /// Its zone.
     pub zone: Option<String>,
-    /// How long ago this replica and the peer certified that they are equal, or the peer announced the same state;
-    /// `None` if neither has happened. Holes do not count: [`Status::holes`](crate::Status::holes) has these.
+    /// How long ago the two were equal, by a session or by what the peer announced; `None` if neither has happened.
+    /// What is announced is not proved: see [`certified_lag`](Self::certified_lag). Holes do not count:
+    /// [`Status::holes`](crate::Status::holes) has these.
     pub lag: Option<Duration>,
-    /// The root that both had then. `None` if they were equal except for holes.
+    /// How long ago a session certified that the two are equal; `None` if none has.
+    pub certified_lag: Option<Duration>,
+    /// The root that both had in that session. `None` if they were equal except for holes.
     pub root: Option<Root>,
     /// How long ago the last frame of the peer arrived; `None` if none has.
     pub silent: Option<Duration>,
@@ -144,17 +151,18 @@ impl Peer {
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
             Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claimed_too_much(config, now),
-            Outcome::Refused(_) => self.failed(config, now),
+            Outcome::Refused(_) => self.misbehaved(config, now),
         }
         if opened_at.is_some() && (self.pursued || self.is_worth_retrying(&finished.outcome)) {
             self.schedule(now.saturating_add(pause));
         }
     }
 
-    fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
+    pub(super) fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
         self.succeeded();
         self.claims = 0;
         self.pursued = false;
+        self.uncertified = Some(0);
         self.converged = Some((now, root));
         if let Some(root) = root {
             // What the peer said in a session that it opened, or that was open before, may be older than it looks.
@@ -169,13 +177,15 @@ impl Peer {
             self.silent = true;
         }
         match reason {
-            // A peer that makes this side wait for it, or gives up, is left alone for a while, whoever opened; and so
-            // is every peer while this replica's store fails, for it would fail again.
-            PartialReason::TimedOut
-            | PartialReason::Uncertified
-            | PartialReason::AbortedByPeer
-            | PartialReason::TooManyPieces
-            | PartialReason::StoreFailed => self.failed(config, now),
+            // A peer that does not answer is left alone for a while, whoever opened; and so is every peer while this
+            // replica's store fails or its context is full, for it would fail again. If it asks, it is answered: it may
+            // be back, and it may be what mends this replica.
+            PartialReason::TimedOut | PartialReason::TooManyPieces | PartialReason::StoreFailed => {
+                self.failed(config, now);
+            }
+            PartialReason::Stalled | PartialReason::Uncertified | PartialReason::AbortedByPeer => {
+                self.misbehaved(config, now);
+            }
             PartialReason::Busy | PartialReason::Budget | PartialReason::Shutdown => {}
         }
     }
@@ -195,9 +205,14 @@ impl Peer {
     fn claimed_too_much(&mut self, config: &GossipConfig, now: Duration) {
         self.claims = self.claims.saturating_add(1);
         if self.claims > 1 {
-            self.failed(config, now);
-            self.shut_out_until = self.backoff_until;
+            self.misbehaved(config, now);
         }
+    }
+
+    /// It answers, and costs more than it is worth: it is not answered for a while either.
+    fn misbehaved(&mut self, config: &GossipConfig, now: Duration) {
+        self.failed(config, now);
+        self.shut_out_until = self.backoff_until;
     }
 
     /// Whether sessions that it opens are refused.
@@ -208,6 +223,7 @@ impl Peer {
     fn succeeded(&mut self) {
         self.failures = 0;
         self.backoff_until = Duration::ZERO;
+        self.shut_out_until = Duration::ZERO;
     }
 
     pub(super) fn failed(&mut self, config: &GossipConfig, now: Duration) {
@@ -219,12 +235,12 @@ impl Peer {
 
 /// What it holds.
 impl Peer {
-    /// The peer has announced that its state is this one, which this replica has too, with no root if that is so except
-    /// for holes.
-    pub(super) fn announced_equal(&mut self, state: StateDigest, root: Option<Root>, now: Duration) {
+    /// The peer has announced that its state is this one, which this replica has too. Nobody proves that, so all that
+    /// comes of it is that rounds pass the peer over, for a while and for so many announcements.
+    pub(super) fn announced_equal(&mut self, state: StateDigest, now: Duration) {
         self.announced = Some((now, state));
-        self.converged = Some((now, root));
-        self.differences = 0;
+        self.announced_equal_at = Some(now);
+        self.uncertified = self.uncertified.map(|count| count.saturating_add(1));
     }
 
     /// The peer has announced another state than this replica's.
@@ -232,9 +248,12 @@ impl Peer {
         self.announced = Some((now, state));
     }
 
-    /// Whether it has announced this state within `lifetime`.
-    pub(super) fn announces(&self, state: StateDigest, lifetime: Duration, now: Duration) -> bool {
-        self.announced.is_some_and(|(at, announced)| announced == state && now.saturating_sub(at) < lifetime)
+    /// Whether rounds believe that it has this state: it said so lately, and a session has certified that the two were
+    /// equal less than [`certify_every`](GossipConfig::certify_every) announcements ago.
+    pub(super) fn is_believed_to_have(&self, state: StateDigest, config: &GossipConfig, now: Duration) -> bool {
+        let is_recent = |at: Duration| now.saturating_sub(at) < config.announcement_lifetime;
+        self.announced.is_some_and(|(at, announced)| announced == state && is_recent(at))
+            && self.uncertified.is_some_and(|count| count < config.certify_every.get())
     }
 
     /// Whether an announcement may lead to a comparison now: at most one in each `pause`, and none during a back-off.
@@ -253,8 +272,8 @@ impl Peer {
         self.certified.is_some_and(|(opened_at, certified)| opened_at >= since && certified == root)
     }
 
-    /// When it was last known to be equal.
-    pub(super) fn equal_at(&self) -> Option<Duration> {
+    /// When a session last certified that the two are equal.
+    pub(super) fn certified_at(&self) -> Option<Duration> {
         self.converged.map(|(at, _)| at)
     }
 
@@ -267,12 +286,14 @@ impl Peer {
     }
 
     pub(super) fn status(&self, peer: &PeerId, now: Duration) -> PeerStatus {
+        let ago = |at: Duration| now.saturating_sub(at);
         PeerStatus {
             peer: peer.clone(),
             zone: self.zone.clone(),
-            lag: self.converged.map(|(at, _)| now.saturating_sub(at)),
+            lag: self.certified_at().max(self.announced_equal_at).map(ago),
+            certified_lag: self.certified_at().map(ago),
             root: self.converged.and_then(|(_, root)| root),
-            silent: self.heard_at.map(|at| now.saturating_sub(at)),
+            silent: self.heard_at.map(ago),
             failures: self.failures,
             backoff: self.backoff_until.saturating_sub(now),
             differences: self.differences,

@@ -1,6 +1,6 @@
 //! Pushes that wait to be sent, and what goes into a frame together.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -21,50 +21,53 @@ pub(super) struct QueuedPush {
     pub(super) send_at: Duration,
 }
 
-/// Pushes in the order in which they came. All wait equally long, so the first one leaves first.
+/// Pushes to each peer, in the order in which they came: otherwise it would find the one before missing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PushQueue {
-    waiting: VecDeque<QueuedPush>,
+    /// None of them is empty.
+    waiting: BTreeMap<PeerId, VecDeque<QueuedPush>>,
+    len: usize,
 }
 
 impl PushQueue {
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.len
     }
 
     pub(super) fn add(&mut self, push: QueuedPush) {
-        self.waiting.push_back(push);
+        self.len += 1;
+        self.waiting.entry(push.to.clone()).or_default().push_back(push);
     }
 
     pub(super) fn forget(&mut self, peer: &PeerId) {
-        self.waiting.retain(|push| push.to != *peer);
+        self.len -= self.waiting.remove(peer).map_or(0, |pushes| pushes.len());
     }
 
-    /// When the first one is to leave.
+    /// When the next one is to leave.
     pub(super) fn next_send_at(&self) -> Option<Duration> {
-        self.waiting.front().map(|push| push.send_at)
+        self.waiting.values().filter_map(|pushes| pushes.front()).map(|push| push.send_at).min()
     }
 
-    /// Takes out what goes into one frame: the first push, if its time has come, and later ones to the same peer,
-    /// as long as they fit. A peer's pushes keep their order, or it would find the one before missing.
-    pub(super) fn take_frame(&mut self, now: Duration, max_bytes: usize) -> Vec<QueuedPush> {
-        if self.next_send_at().is_none_or(|send_at| send_at > now) {
-            return Vec::new();
-        }
-        let Some(first) = self.waiting.pop_front() else { return Vec::new() };
-        let (to, mut bytes, mut full) = (first.to.clone(), first.bytes.len(), false);
-        let mut frame = alloc::vec![first];
-        self.waiting.retain(|push| {
-            if full || push.to != to {
-                return true;
-            }
-            full = bytes + push.bytes.len() > max_bytes;
-            if !full {
-                bytes += push.bytes.len();
-                frame.push(push.clone());
-            }
-            full
+    /// The peers to which one is to leave by this time.
+    pub(super) fn due(&self, until: Duration) -> impl Iterator<Item = &PeerId> {
+        let is_due = move |pushes: &VecDeque<QueuedPush>| pushes.front().is_some_and(|push| push.send_at <= until);
+        self.waiting.iter().filter(move |(_, pushes)| is_due(pushes)).map(|(peer, _)| peer)
+    }
+
+    /// Takes out what goes into one frame to this peer: its first push, and those behind it, as long as they fit.
+    pub(super) fn take_frame(&mut self, to: &PeerId, max_bytes: usize) -> Vec<QueuedPush> {
+        let Some(pushes) = self.waiting.get_mut(to) else { return Vec::new() };
+        let lengths = pushes.iter().map(|push| push.bytes.len());
+        let ends = lengths.scan(0, |end, len| {
+            *end += len;
+            Some(*end)
         });
+        let fit = ends.take_while(|end| *end <= max_bytes).count().max(1);
+        let frame: Vec<QueuedPush> = pushes.drain(..fit).collect();
+        self.len -= frame.len();
+        if pushes.is_empty() {
+            self.waiting.remove(to);
+        }
         frame
     }
 }

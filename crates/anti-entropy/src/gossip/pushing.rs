@@ -56,7 +56,6 @@ struct Encoded {
 /// A frame of pushes to one peer.
 #[derive(Debug)]
 pub(super) struct PushFrame {
-    pub(super) to: PeerId,
     pub(super) frame: Vec<u8>,
     pub(super) value_bytes: ValueBytes,
 }
@@ -176,11 +175,17 @@ impl Pushing {
         self.queue.add(QueuedPush { to, bytes, value_bytes, relayed, send_at });
     }
 
-    /// The next frame of pushes, if one is to leave by this time: with all that waits for the same peer, as far as it
-    /// fits.
-    pub(super) fn take_frame(&mut self, until: Duration, config: &GossipConfig) -> Option<PushFrame> {
-        let pushes = self.queue.take_frame(until, max_push_bytes(&config.session));
-        let to = pushes.first()?.to.clone();
+    /// The peers to which a push is to leave by this time.
+    pub(super) fn due(&self, until: Duration) -> impl Iterator<Item = &PeerId> {
+        self.queue.due(until)
+    }
+
+    /// A frame of the pushes that wait for this peer, as many as fit. `None` if none waits.
+    pub(super) fn take_frame(&mut self, to: &PeerId, config: &GossipConfig) -> Option<PushFrame> {
+        let pushes = self.queue.take_frame(to, max_push_bytes(&config.session));
+        if pushes.is_empty() {
+            return None;
+        }
         let (mut payload, mut value_bytes) = (Vec::new(), ValueBytes::default());
         for push in pushes {
             payload.extend_from_slice(&push.bytes);
@@ -190,7 +195,7 @@ impl Pushing {
         }
         let frame = encode_push_frame(&payload, &config.session);
         self.sent.frame_bytes += frame.len() as u64;
-        Some(PushFrame { to, frame, value_bytes })
+        Some(PushFrame { frame, value_bytes })
     }
 
     /// How many pushes wait to be sent.

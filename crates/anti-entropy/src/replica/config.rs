@@ -35,6 +35,18 @@ pub struct ReplicaConfig {
     /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
     /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
+    /// The most counters in all pieces of the context together, counted as replicas times pieces: sessions, opening and
+    /// keeping the context take work and room for each of them. 16,384 by default, which are 256 pieces of 64 replicas, or
+    /// 16 of 1,024. Where `max_clock_replicas` is greater, that counts instead, so that a single piece always has room. At
+    /// the limit, transfers have to end at existing cuts. Peers' cuts and replicas may add up to
+    /// [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many; a batch or push that would add more is refused. At
+    /// most 2<sup>18</sup>.
+    pub max_context_counters: usize,
+    /// The most bytes of values that are loaded from the store, or written to it, at a time for a batch of a peer. 2 MiB by
+    /// default, so that batches as sessions make them are joined in one commit; values take some twice as much in memory. A peer can name many values that are held
+    /// here in few bytes, to delete or to keep them: such a batch is joined in several steps, as if it were several. One
+    /// record may exceed this.
+    pub max_loaded_bytes: usize,
     /// The most keys at which this replica may lack what it could not take in from a peer, while it takes in everything
     /// else: values of a newer release during an upgrade, and entries longer than a message may be. 128 by default, for
     /// an upgrade that begins to use its new values before the last node has it; each takes some 110 bytes in a session
@@ -52,6 +64,14 @@ pub struct ReplicaConfig {
     /// The most unread changes that are kept for a subscriber. 1,024 by default. If there are more, the oldest ones are
     /// replaced by [`Change::Missed`](super::Change::Missed).
     pub max_pending_changes: NonZeroUsize,
+    /// How many writes and deletes an engine commits to the store together, at most: those that wait when it gets to
+    /// them, from callers and in pushes of peers. One transaction or one batch of a session is always committed
+    /// together. 4,096 by default: a commit takes about as long for them as for the syncs of a disk. At least 1, with
+    /// which each has a commit of its own.
+    pub max_commit_writes: NonZeroUsize,
+    /// How many bytes of records are put into such a commit, at most, beside the last of the writes in it. 4 MiB by
+    /// default, which the store holds in memory until they are committed. At least 1.
+    pub max_commit_bytes: NonZeroUsize,
 }
 
 impl ReplicaConfig {
@@ -70,6 +90,8 @@ impl ReplicaConfig {
         ConfigError::at_least("max_key_bytes", self.max_key_bytes, 1)?;
         ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
         ConfigError::at_most("max_clock_replicas", self.max_clock_replicas, RangeClocks::MAX_COUNTERS)?;
+        let counters = RangeClocks::MAX_COUNTERS / Self::PIECES_OF_PEERS;
+        ConfigError::at_most("max_context_counters", self.max_context_counters, counters)?;
         ConfigError::at_most("reserved_clock_percent", self.reserved_clock_percent, 99)?;
         self.sketch.validate().map_err(|error| error.within("sketch"))
     }
@@ -77,6 +99,16 @@ impl ReplicaConfig {
     /// How many replicas a clock may name once this replica has begun to write under a new id.
     pub(super) fn max_replicas_with_own(&self) -> usize {
         self.max_clock_replicas - self.max_clock_replicas * usize::from(self.reserved_clock_percent) / 100
+    }
+
+    /// The counters up to which this replica makes cuts of its own.
+    pub(crate) fn counters_before_cuts_end(&self) -> usize {
+        self.max_context_counters.max(self.max_clock_replicas)
+    }
+
+    /// The most counters that there may be with peers' cuts and replicas.
+    pub(crate) fn counters_with_peers(&self) -> usize {
+        self.counters_before_cuts_end().saturating_mul(Self::PIECES_OF_PEERS)
     }
 
     /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces), and holes as
@@ -96,11 +128,15 @@ impl Default for ReplicaConfig {
             max_clock_replicas: 1024,
             reserved_clock_percent: 10,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
+            max_context_counters: 1 << 14,
+            max_loaded_bytes: 2 << 20,
             max_holes: 128,
             max_clock_skew: Duration::from_secs(300),
             writers: WriterPolicy::AllowAll,
             sketch: SketchConfig::default(),
             max_pending_changes: NonZeroUsize::new(1024).expect("1024 is not zero"),
+            max_commit_writes: NonZeroUsize::new(4096).expect("4096 is not zero"),
+            max_commit_bytes: NonZeroUsize::new(4 << 20).expect("4 MiB are not zero"),
         }
     }
 }

@@ -19,11 +19,12 @@ pub enum Error {
     /// The store failed. [`StoreError::may_have_changed`] says whether something may have been changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is not known whether the store kept an earlier commit, so that the replica has stopped. Nothing was changed
-    /// now. Open the replica again: it reads what the store kept.
-    #[error("the replica stopped earlier: {cause}; nothing was changed; open it again")]
+    /// The replica has stopped, since it does not know what its store holds: an earlier commit may have been kept or not,
+    /// or the store is not in the state in which the replica left it. Nothing was changed now. Open the replica again: it
+    /// reads what the store holds.
+    #[error("the replica has stopped: {cause}; nothing was changed; open it again")]
     Stopped {
-        /// Why it stopped: the failure of the store, with its causes.
+        /// Why it stopped: what is wrong with the store, with all causes.
         cause: String,
     },
     /// The [`Seen`](super::Seen) token names a write that this replica has not seen: it comes from a replica that is

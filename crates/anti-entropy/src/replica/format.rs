@@ -10,7 +10,7 @@ use super::bounded::Excess;
 use super::encoding::{DecodeError, canonical_from_bytes};
 use super::item::{Encoded, Part, Replicated, bytes};
 use super::version::{Record, Sibling};
-use crate::clock::{Context, Dot, ReplicaId, Timestamp};
+use crate::clock::{Context, Dot, Raised, ReplicaId, Timestamp};
 
 /// The first byte of everything in the store. A store written in another format is refused.
 const FORMAT: u8 = 1;
@@ -42,6 +42,8 @@ pub(crate) struct Identity {
     /// Rewritten when the store is opened and when it is closed; the one of a closed store is known outside.
     pub(crate) marker: [u8; 16],
     pub(crate) last_timestamp: Timestamp,
+    /// How many commits were made since the store was opened, this one included.
+    pub(crate) commits: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +81,14 @@ pub(crate) fn encode_context(context: &Context) -> Vec<u8> {
 }
 
 pub(crate) fn decode_context(bytes: &[u8]) -> Result<Context, FormatError> {
+    decode(bytes)
+}
+
+pub(crate) fn encode_raised(raised: &Raised) -> Vec<u8> {
+    encode(raised)
+}
+
+pub(crate) fn decode_raised(bytes: &[u8]) -> Result<Raised, FormatError> {
     decode(bytes)
 }
 

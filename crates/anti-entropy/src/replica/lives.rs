@@ -58,6 +58,13 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
+    /// Mixes a number of a peer's into what new ids are made of. Whoever has the same memory, as a copy of this process or
+    /// an earlier state of it, has other sessions, and makes other ids.
+    pub(crate) fn stir(&mut self, number: u64) {
+        plant!(stir());
+        self.seed = self.seed.stirred(number);
+    }
+
     /// Whether a peer is a copy of another one that this replica has met: both make writes under one id.
     pub(crate) fn is_copy(&self, id: u64, life: Life) -> bool {
         self.lives.contradicts(id, life)

@@ -27,7 +27,9 @@ mod changes_since;
 mod config;
 mod encoding;
 mod error;
+mod fence;
 mod format;
+mod group;
 mod holes;
 mod item;
 mod join;
@@ -46,9 +48,11 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::OnceCell;
 
 pub use adopt::{Adopted, Missing};
@@ -62,11 +66,13 @@ pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
 use format::FormatError;
+use group::Group;
+pub(crate) use group::Staged;
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use join::{join, join_clock};
+pub(crate) use join::{join, join_clocks};
 pub(crate) use lives::Life;
 use lives::Lives;
 pub use notices::Notice;
@@ -81,7 +87,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -91,6 +97,8 @@ use crate::{ConfigError, KeyHash};
 /// It is plain state without threads or locks. Sessions and the gossip engine borrow it to exchange data with peers.
 pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
+    /// Changes that wait for one commit.
+    group: Option<Group<V::Key>>,
     resolver: Box<dyn Resolver<V>>,
     pub(crate) config: ReplicaConfig,
     /// The most bytes of an entry for which a message has room, if an engine has said so.
@@ -99,6 +107,8 @@ pub struct Replica<V: Replicated> {
     /// Of the same entries as the tree, always.
     sketch: Sketch,
     pub(crate) context: Context,
+    /// What the store has of the context, but for what was pushed since. `None` if that is not known.
+    stored: Option<Base>,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
@@ -108,6 +118,10 @@ pub struct Replica<V: Replicated> {
     /// How many ids the seed has given so far.
     ids_made: u64,
     marker: Marker,
+    /// How many commits were made since the store was opened.
+    commits: u64,
+    /// The slot Identity as the last commit left it; `None` before the first one.
+    left_as: Option<Vec<u8>>,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
     pub(crate) changes: ChangeLog<V::Key>,
@@ -145,15 +159,6 @@ pub struct ReplicaStats {
     pub renamings: u64,
 }
 
-/// Changes that are made together: in the store first, then in memory.
-pub(crate) struct Staged<V: Replicated> {
-    /// The new record at each key; without siblings, nothing is kept there.
-    pub(crate) records: BTreeMap<KeyHash, Record<V>>,
-    pub(crate) context: Context,
-    /// Whether the context changed beyond the replica's own counter.
-    pub(crate) context_changed: bool,
-}
-
 impl<V: Replicated> Replica<V> {
     /// The id of this replica, under which the next write is made. It changes if the replica finds that its store was
     /// rolled back.
@@ -168,18 +173,22 @@ impl<V: Replicated> Replica<V> {
     pub fn fork(&self, store: impl Store + 'static, resolver: impl Resolver<V> + 'static) -> Self {
         Self {
             store: Box::new(store),
+            group: None,
             resolver: Box::new(resolver),
             config: self.config.clone(),
             max_entry_bytes: self.max_entry_bytes,
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
+            stored: self.stored.clone(),
             context_hash: self.context_hash.clone(),
             tally: self.tally.clone(),
             clock: self.clock.clone(),
             seed: self.seed.clone(),
             ids_made: self.ids_made,
             marker: self.marker,
+            commits: self.commits,
+            left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
@@ -307,39 +316,16 @@ impl<V: Replicated> Replica<V> {
 
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
-        let Some(bytes) = self.store.load(hash)? else { return Ok(None) };
+        let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
+            None => self.store.load(hash)?.map(Cow::Owned),
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
         let record: Record<V> = format::decode_record(&bytes).map_err(|error| Error::of_record(hash, error))?;
         if record.key_hash() != hash {
             return Err(Error::of_record(hash, FormatError::OtherKey));
         }
         Ok(Some(record))
-    }
-
-    /// Commits staged changes to the store and then follows them in memory; on an error, nothing changed in memory.
-    pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
-        if self.stopped {
-            return Err(self.stopped_error());
-        }
-        let commit = self.encode_commit(&staged);
-        self.store.commit(commit).inspect_err(|error| {
-            let stops = error.may_have_changed();
-            plant!(let stops = stops_after_a_commit(stops));
-            self.stopped = stops;
-            self.stop_cause = stops.then(|| error.with_causes());
-        })?;
-        for (hash, record) in &staged.records {
-            self.summarise(*hash, (!record.siblings.is_empty()).then(|| record.fingerprint()));
-            if record.siblings.len() > 1 {
-                self.conflicts.insert(*hash);
-            } else {
-                self.conflicts.remove(hash);
-            }
-        }
-        self.context = staged.context;
-        self.context_hash.take();
-        self.tally.take();
-        self.forget_filled();
-        Ok(())
     }
 
     /// As after a store lost a record without anybody's noticing.
@@ -360,27 +346,7 @@ impl<V: Replicated> Replica<V> {
     #[cfg(test)]
     pub(crate) fn stop_for_test(&mut self) {
         self.stopped = true;
-    }
-
-    fn encode_commit(&self, staged: &Staged<V>) -> Commit {
-        let mut commit = Commit::default();
-        for (hash, record) in &staged.records {
-            let bytes = (!record.siblings.is_empty()).then(|| format::encode_record(record));
-            commit.records.insert(*hash, bytes);
-        }
-        let identity = format::Identity {
-            id: staged.context.own_id(),
-            counter: staged.context.own_counter(),
-            marker: self.marker.to_bytes(),
-            last_timestamp: self.clock.greatest(),
-        };
-        commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
-        if staged.context_changed {
-            let context = format::encode_context(&staged.context);
-            plant!(let context = stored_context(context, &staged.context, format::encode_context));
-            commit.meta.insert(MetaSlot::Context, context);
-        }
-        commit
+        self.stop_cause = Some("a test stopped it".to_string());
     }
 }
 

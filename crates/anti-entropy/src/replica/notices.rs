@@ -24,8 +24,21 @@ pub enum Notice<K> {
         /// The keys of the versions that were written anew.
         reissued: Vec<K>,
     },
-    /// A version came in under a name that this replica may have used for another write, before it was
-    /// [renamed](Self::Renamed). It is kept, although it may have been replaced here.
+    /// The application has said that the process was put back to an earlier state of its memory, or runs twice
+    /// ([`Replica::put_back`](super::Replica::put_back)). As with [`Renamed`](Self::Renamed), the replica makes further
+    /// writes under a new id, and has written anew what no peer is known to have seen.
+    PutBack {
+        /// The old id.
+        from: ReplicaId,
+        /// The new id.
+        to: ReplicaId,
+        /// The number of writes that this replica had made under the old id.
+        made: u64,
+        /// The keys of the versions that were written anew.
+        reissued: Vec<K>,
+    },
+    /// A version came in under a name that this replica may have used for another write, before it
+    /// took another id. It is kept, although it may have been replaced here.
     NameUsedTwice {
         /// The key.
         key: K,

@@ -118,11 +118,14 @@ impl<V: Replicated> Replica<V> {
         let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
+            group: None,
             resolver,
             tree,
             sketch,
             clock,
             marker,
+            commits: 0,
+            left_as: None,
             seed,
             ids_made,
             conflicts,
@@ -141,6 +144,7 @@ impl<V: Replicated> Replica<V> {
             stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
+            stored: None,
             context_hash: OnceCell::new(),
             tally: OnceCell::new(),
         };
@@ -203,6 +207,12 @@ fn open_context(
         return Err(damaged(&"the context is another replica's"));
     }
     context.resume(identity.counter);
+    if let Some(bytes) = store.meta(MetaSlot::Pushed)? {
+        let raised = format::decode_raised(&bytes).map_err(|error| damaged(&error))?;
+        if !context.resume_raised(raised) {
+            return Err(damaged(&"a write of the replica itself was pushed to it"));
+        }
+    }
     plant!(let continuity = open_context(continuity));
     let proven = match continuity {
         Continuity::Unproven => false,

@@ -1,11 +1,12 @@
 //! Counting and reporting what is unusual in data from peers.
 
 use alloc::collections::BTreeMap;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::version::{Record, Sibling};
 use super::{Change, Error, Notice, Replica, Replicated, Staged};
-use crate::clock::{Context, Dot, Now, ReplicaId};
+use crate::clock::{Context, Dot, Now, ReplicaId, Seed};
 use crate::refusal::{NotTaken, Refusal};
 use crate::{KeyHash, KeyRange};
 
@@ -25,6 +26,16 @@ impl Disputed {
     fn has(&self, dot: Dot) -> bool {
         dot.replica == self.id && self.kept < dot.counter && dot.counter <= self.made
     }
+}
+
+/// What came of taking another id.
+struct Renaming<K> {
+    from: ReplicaId,
+    to: ReplicaId,
+    /// How many writes there were under the old id.
+    made: u64,
+    /// The keys of the versions that were written anew.
+    reissued: Vec<K>,
 }
 
 impl<V: Replicated> Replica<V> {
@@ -59,12 +70,42 @@ impl<V: Replicated> Replica<V> {
         self.confirmed = self.context.own_counter();
     }
 
-    /// Goes on under another id, since somebody else makes or has made writes under the present one.
+    /// Goes on under a new id and in a new life, since the process was put back to an earlier state of its memory, or runs
+    /// twice. Call it as soon as that is known, before anything is written.
+    ///
+    /// Versions that no peer is known to have seen are written anew, as after [`Notice::Renamed`]: here it is
+    /// [`Notice::PutBack`]. Where an engine runs the replica, call
+    /// [`Engine::put_back`](crate::engine::Engine::put_back), which forgets its sessions too. O(n) if there are such
+    /// versions.
+    ///
+    /// `seed` is fresh randomness: what this process would draw, another one has drawn.
+    ///
+    /// # Errors
+    /// If the store fails, or is not in the state that this replica left it in, as where memory was put back and the disk
+    /// was not. Nothing was changed then, and the replica has stopped, since it must not write under its old id: open its
+    /// store again.
+    pub fn put_back(&mut self, seed: Seed) -> Result<(), Error> {
+        self.seed = seed;
+        (self.ids_made, self.life.opening) = (0, 0);
+        let renamed = self.rename().inspect_err(|error| self.stop_since(error.to_string()));
+        let Renaming { from, to, made, reissued } = renamed?;
+        self.notices.push(Notice::PutBack { from, to, made, reissued });
+        Ok(())
+    }
+
+    /// Goes on under another id, since a peer has shown that somebody else makes or has made writes under the present one.
+    pub(crate) fn take_new_id(&mut self) -> Result<(), Error> {
+        let Renaming { from, to, made, reissued } = self.rename()?;
+        self.notices.push(Notice::Renamed { from, to, made, reissued });
+        Ok(())
+    }
+
+    /// Takes another id.
     ///
     /// Versions that were written under it and that no peer is known to have seen get names of the new id: others may know
     /// their names for other writes. Those names count as never seen here, so that the other writes come in. What a peer
     /// has seen keeps its name; if the peer holds it no longer, it has been replaced or deleted.
-    pub(crate) fn take_new_id(&mut self) -> Result<(), Error> {
+    fn rename(&mut self) -> Result<Renaming<V::Key>, Error> {
         let (from, made) = (self.id(), self.context.own_counter());
         let kept = self.confirmed.min(made);
         plant!(let kept = kept_names(kept, made));
@@ -74,7 +115,7 @@ impl<V: Replicated> Replica<V> {
         let reissued: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
         self.persist(Staged { records, context, context_changed: true })?;
         for key in &reissued {
-            self.changes.push(Change::Local(key.clone()));
+            self.announce(Change::Local(key.clone()));
         }
         if self.disputed.len() == Disputed::LIMIT {
             self.disputed.pop_front();
@@ -83,8 +124,7 @@ impl<V: Replicated> Replica<V> {
         self.confirmed = 0;
         self.life.began_at = 0;
         self.stats.renamings += 1;
-        self.notices.push(Notice::Renamed { from, to, made, reissued });
-        Ok(())
+        Ok(Renaming { from, to, made, reissued })
     }
 
     /// The records with versions of disputed names, under new names. O(n) if there are such names.

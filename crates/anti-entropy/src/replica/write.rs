@@ -161,7 +161,7 @@ impl<V: Replicated> Replica<V> {
         let keys: Vec<V::Key> = records.values().map(|record: &Record<V>| record.key.clone()).collect();
         self.persist(Staged { records, context, context_changed: false })?;
         for key in keys {
-            self.changes.push(Change::Local(key));
+            self.announce(Change::Local(key));
         }
         Ok(written)
     }

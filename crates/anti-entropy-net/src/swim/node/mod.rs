@@ -55,6 +55,8 @@ pub(super) struct Shared {
 pub(super) struct Noticed {
     /// How the node noticed last that it was put back.
     pub(super) how: Option<PutBack>,
+    /// How often it has.
+    pub(super) times: u64,
     pub(super) closed: bool,
 }
 

@@ -70,7 +70,10 @@ impl Node {
         self.shared.stats.count(|stats| stats.put_backs += 1);
         #[cfg(feature = "tracing")]
         tracing::warn!(name = %self.config.name, "this node was put back, or runs twice: {how}");
-        self.shared.put_back.lock().how = Some(how);
+        {
+            let mut noticed = self.shared.put_back.lock();
+            (noticed.how, noticed.times) = (Some(how), noticed.times + 1);
+        }
         self.shared.put_back.wake();
         self.come_back(now);
     }

@@ -3,7 +3,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{Context, VectorClock};
+use crate::clock::{Context, RangeClocks, ReplicaId, VectorClock};
 
 const TAG: &[u8] = b"anti-entropy context";
 
@@ -76,10 +76,29 @@ impl Context {
         let split = clock.entries().partition_point(|entry| entry.0 < self.own);
         let (below, above) = clock.entries().split_at(split);
         hash.update(count(clock.len() + usize::from(own.is_some())));
-        for (id, counter) in below.iter().copied().chain(own).chain(above.iter().copied()) {
-            hash.update(id.to_bytes());
-            hash.update(counter.to_be_bytes());
+        hash_entries(hash, below.iter().copied().chain(own).chain(above.iter().copied()));
+    }
+}
+
+impl RangeClocks {
+    /// The same hash over these pieces. For all of the space, it is that of the context that they are from.
+    pub(crate) fn hash(&self) -> ContextHash {
+        let mut hash = Sha256::new();
+        hash.update(TAG);
+        hash.update(count(self.len()));
+        for (piece, clock) in self.iter() {
+            hash.update(piece.lo().as_bytes());
+            hash.update(count(clock.len()));
+            hash_entries(&mut hash, clock.iter());
         }
+        ContextHash(hash.finalize().into())
+    }
+}
+
+fn hash_entries(hash: &mut Sha256, entries: impl Iterator<Item = (ReplicaId, u64)>) {
+    for (id, counter) in entries {
+        hash.update(id.to_bytes());
+        hash.update(counter.to_be_bytes());
     }
 }
 
@@ -93,7 +112,7 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
-    use crate::clock::{Dot, ReplicaId};
+    use crate::clock::Dot;
     use crate::{KeyHash, KeyRange};
 
     fn id(number: u128) -> ReplicaId {
@@ -111,6 +130,19 @@ mod tests {
         context.join_range(&KeyRange::ALL, &VectorClock::from_iter([(id(1), 3)]));
         context.join_range(&upper, &VectorClock::from_iter([(id(3), 258)]));
         assert_eq!(context.hash().to_string(), "4710da96d66f349929b0e6f4043246f9659a8c23c47a0b5f1ac7d444fc7996c5");
+    }
+
+    #[test]
+    fn the_clocks_of_all_of_the_space_have_the_hash_of_their_context() {
+        let mut context = Context::new(id(2));
+        context.mint().unwrap();
+        for (number, at) in [(1, 1 << 127), (7, 9), (8, 10)] {
+            let range = KeyRange::new(KeyHash::from_u128(at), None).unwrap();
+            assert_eq!(context.pieces(&KeyRange::ALL).hash(), context.hash());
+            context.join_range(&range, &VectorClock::from_iter([(id(number), 5)]));
+        }
+        assert_eq!((context.pieces_len(), context.holes_len()), (3, 1));
+        assert_eq!(context.pieces(&KeyRange::ALL).hash(), context.hash());
     }
 
     #[test]

@@ -28,6 +28,14 @@ impl Tally {
         self.0.iter().zip(&other.0).map(apart).sum()
     }
 
+    /// At about how many writers the two differ, and seldom at more: as many as are likely to be in so many buckets.
+    pub(crate) fn writers_apart(&self, other: &Self) -> u64 {
+        const LIKELY: [u64; Tally::BUCKETS] = [0, 2, 4, 6, 9, 12, 17, 26];
+        let buckets = self.0.iter().zip(&other.0).filter(|(mine, theirs)| mine != theirs).count();
+        let most = LIKELY.get(buckets).copied().unwrap_or(u64::MAX);
+        self.writes_apart(other).min(most)
+    }
+
     fn add(&mut self, replica: ReplicaId, counter: u64) {
         let [.., last] = replica.to_bytes();
         if let Some(bucket) = self.0.get_mut(usize::from(last) % Self::BUCKETS) {
@@ -42,7 +50,7 @@ impl Context {
     pub(crate) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         tally.add(self.own, self.counter);
-        match self.pieces.as_slice() {
+        match self.settled().pieces.as_slice() {
             [only] => only.clock.iter().for_each(|(replica, counter)| tally.add(replica, counter)),
             pieces => {
                 let mut greatest: BTreeMap<ReplicaId, u64> = BTreeMap::new();
@@ -61,6 +69,8 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::clock::VectorClock;
     use crate::{KeyHash, KeyRange};
@@ -84,6 +94,21 @@ mod tests {
         assert_eq!(alice.writes_apart(&bob), 20 + 20 + 1);
         assert_eq!(bob.writes_apart(&alice), 20 + 20 + 1);
         assert_eq!(alice.writes_apart(&alice), 0);
+    }
+
+    #[test]
+    fn a_writer_that_wrote_much_is_one_writer() {
+        let before: Vec<(u128, u64)> = (1..=100).map(|number| (number, 7)).collect();
+        let after = |writers: u128, writes| {
+            let seen: Vec<_> = before
+                .iter()
+                .map(|(number, seen)| (*number, seen + if *number <= writers { writes } else { 0 }))
+                .collect();
+            context(200, 0, &seen).tally()
+        };
+        let apart = |writers, writes| after(writers, writes).writers_apart(&after(0, 0));
+        assert_eq!([apart(0, 0), apart(1, 1), apart(2, 1), apart(1, 500), apart(3, 500)], [0, 1, 2, 2, 6]);
+        assert_eq!([apart(7, 500), apart(8, 500)], [26, 4000]);
     }
 
     #[test]

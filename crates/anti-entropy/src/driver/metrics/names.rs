@@ -37,7 +37,9 @@ metrics! {
     REFUSED_FRAMES = Counter "anti_entropy_refused_frames_total" Count
         "frames that do not parse, or came from an unknown peer";
     DROPPED_FRAMES = Counter "anti_entropy_dropped_frames_total" Count
-        "frames for which the engine's queue had no room";
+        "frames dropped since the engine's queue had no room: the newest of the peer of which most waited";
+    DROPPED_FRAGMENTS = Counter "anti_entropy_dropped_fragment_bytes_total" Bytes
+        "bytes of messages dropped before they were complete, since too many were held";
     CHANGED_KEYS = Counter "anti_entropy_changed_keys_total" Count "keys that sessions changed here";
     PUSHES_SENT = Counter "anti_entropy_sent_pushes_total" Count
         "pushes sent, once for each peer, by where the write came from";
@@ -64,7 +66,10 @@ metrics! {
         "time since a session or a push last changed something here";
     QUEUED = Gauge "anti_entropy_queued" Count "frames and calls that wait, by kind";
     PEERS = Gauge "anti_entropy_peers" Count "peers known";
-    PEER_LAG = Gauge "anti_entropy_peer_lag_seconds" Seconds "time since the peer was last known to be equal";
+    PEER_LAG = Gauge "anti_entropy_peer_lag_seconds" Seconds
+        "time since the peer was last equal, by a session or by what it announced";
+    PEER_CERTIFIED_LAG = Gauge "anti_entropy_peer_certified_lag_seconds" Seconds
+        "time since a session last certified that the peer is equal";
     PEER_SILENT = Gauge "anti_entropy_peer_silent_seconds" Seconds "time since the last frame of the peer";
     PEER_DIFFERENCES = Gauge "anti_entropy_peer_differences" Count
         "keys that differed when the peer was last compared with";

@@ -148,6 +148,7 @@ impl Metrics {
             gone.remove(&peer.peer);
             self.peers.insert(peer.peer.clone());
             self.set_of_peer(names::PEER_LAG, &peer.peer, since(peer.lag));
+            self.set_of_peer(names::PEER_CERTIFIED_LAG, &peer.peer, since(peer.certified_lag));
             self.set_of_peer(names::PEER_SILENT, &peer.peer, since(peer.silent));
             self.set_of_peer(names::PEER_DIFFERENCES, &peer.peer, peer.differences as f64);
             self.set_of_peer(names::PEER_FAILURES, &peer.peer, peer.failures.into());
@@ -160,9 +161,14 @@ impl Metrics {
 
     /// A gauge cannot be removed: it becomes `NaN` when nothing is known any more.
     fn forget_peer(&self, peer: &PeerId) {
-        for name in
-            [names::PEER_LAG, names::PEER_SILENT, names::PEER_DIFFERENCES, names::PEER_FAILURES, names::PEER_BACKOFF]
-        {
+        for name in [
+            names::PEER_LAG,
+            names::PEER_CERTIFIED_LAG,
+            names::PEER_SILENT,
+            names::PEER_DIFFERENCES,
+            names::PEER_FAILURES,
+            names::PEER_BACKOFF,
+        ] {
             self.set_of_peer(name, peer, f64::NAN);
         }
     }

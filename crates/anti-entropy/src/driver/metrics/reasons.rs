@@ -8,6 +8,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
     ("partial", "timed_out"),
     ("partial", "busy"),
     ("partial", "aborted_by_peer"),
+    ("partial", "stalled"),
     ("partial", "budget"),
     ("partial", "uncertified"),
     ("partial", "too_many_pieces"),
@@ -20,6 +21,7 @@ pub(super) const FAILURES: &[(&str, &str)] = &[
     ("refused", "malformed"),
     ("refused", "message_too_long"),
     ("refused", "entry_too_long"),
+    ("refused", "too_many_repeats"),
 ];
 
 /// The reason for which a session failed; `None` if it did not.
@@ -31,6 +33,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
             PartialReason::Busy => "busy",
             PartialReason::AbortedByPeer => "aborted_by_peer",
             PartialReason::Budget => "budget",
+            PartialReason::Stalled => "stalled",
             PartialReason::Uncertified => "uncertified",
             PartialReason::TooManyPieces => "too_many_pieces",
             PartialReason::StoreFailed => "store_failed",
@@ -43,6 +46,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<&'static str> {
             Refusal::Malformed(_) => "malformed",
             Refusal::MessageTooLong => "message_too_long",
             Refusal::EntryTooLong => "entry_too_long",
+            Refusal::TooManyRepeats { .. } => "too_many_repeats",
             _ => "rejected",
         }),
     }
@@ -57,6 +61,7 @@ pub(super) const REJECTIONS: &[&str] = &[
     "writer_not_admitted",
     "too_many_replicas",
     "too_many_pieces",
+    "too_many_counters",
     "too_many_unlisted",
     "equal_clocks_differ",
     "claims_my_writes",
@@ -73,6 +78,7 @@ pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
         Refusal::WriterNotAdmitted(_) => "writer_not_admitted",
         Refusal::TooManyReplicas { .. } => "too_many_replicas",
         Refusal::TooManyPieces { .. } => "too_many_pieces",
+        Refusal::TooManyCounters { .. } => "too_many_counters",
         Refusal::TooManyUnlisted { .. } => "too_many_unlisted",
         Refusal::EqualClocksDiffer(_) => "equal_clocks_differ",
         Refusal::IdInUse => "id_in_use",

@@ -15,18 +15,20 @@ use self::carrier::Carrier;
 use self::task::Driven;
 pub(super) use self::task::Jobs;
 use self::threads::{Task, Threads};
+use super::contain::Contained;
 use super::inbox::Inbox;
 use super::worker::Worker;
-use super::{Clock, DriverConfig, Handle, Transport};
-use crate::PeerId;
+use super::{Clock, DriverConfig, Handle, Transport, transport};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
+use crate::{ConfigError, PeerId};
 
 /// A few threads that run any number of engines, where a process has a replica for each of many data sets.
 ///
 /// An engine is run by one thread at a time, and in turns: when it has done so many jobs, the others that have something
 /// to do come first. A store that blocks keeps one thread and no other: have as many threads as stores may block at
-/// once. A call that panics ends its engine and no other. A call must not wait for another engine of the same pool: if all
+/// once. What is handed in for an engine ends that engine and no other if it panics: a call, a store, a transport, a
+/// clock, also where it is dropped. A call must not wait for another engine of the same pool: if all
 /// threads do that, none is left for the engines that they wait for.
 ///
 /// Clones are the same pool. The threads end when all clones are dropped and no engine is left on them; the engines
@@ -82,7 +84,8 @@ pub struct PoolConfig {
     pub threads: NonZeroUsize,
     /// How many frames and calls an engine handles in a turn before the others that are ready have theirs. At least 1;
     /// 64 by default: with the values of a few kilobytes that are common, a turn then takes milliseconds, and what is
-    /// hashed once a turn, the root to be announced, is hashed for many writes together.
+    /// hashed once a turn, the root to be announced, is hashed for many writes together. Reads, writes and pushes that
+    /// share a commit count as one, which is the last of its turn.
     pub jobs_per_turn: NonZeroUsize,
 }
 
@@ -124,19 +127,24 @@ impl Pool {
 
     /// Runs an engine on these threads. In all else this is [`drive`](crate::engine::drive), which has a thread for one
     /// engine: the returned future has to be polled.
+    ///
+    /// # Errors
+    /// If the transport carries frames of less than
+    /// [`SessionConfig::MIN_FRAME_BYTES`](crate::SessionConfig::MIN_FRAME_BYTES). Nothing runs then.
     pub fn drive<V, E, T, C>(
         &self,
         mut driven: E,
         transport: T,
         clock: C,
         config: DriverConfig,
-    ) -> (Handle<V, E>, impl Future<Output = ()> + Send + 'static + use<V, E, T, C>)
+    ) -> Result<(Handle<V, E>, impl Future<Output = ()> + Send + 'static + use<V, E, T, C>), ConfigError>
     where
         V: Replicated,
         E: AsMut<Engine<V>> + Into<Engine<V>> + Send + 'static,
         T: Transport,
         C: Clock,
     {
+        transport::check(&transport)?;
         let engine = driven.as_mut();
         engine.fit_transport(transport.max_frame_bytes(), transport.authenticated());
         engine.suggest_name(transport.local_name());
@@ -147,7 +155,7 @@ impl Pool {
         let task: Arc<dyn Task> = Arc::new(Driven::new(Arc::clone(&inbox), worker));
         let number = self.0.threads.begin(Arc::clone(&task));
         let jobs = Jobs::new(inbox, task, number, Arc::clone(&self.0.threads));
-        (Handle::new(jobs.clone(), announced), carry(transport, outgoing, jobs))
+        Ok((Handle::new(jobs.clone(), announced), carry(transport, outgoing, jobs)))
     }
 
     /// Moves frames on a thread of the pool's own, until the future ends.
@@ -168,6 +176,7 @@ async fn carry<V: Replicated, E>(
     outgoing: mpsc::UnboundedReceiver<(PeerId, Vec<u8>)>,
     jobs: Jobs<V, E>,
 ) {
+    let transport = Contained::new(transport);
     let incoming = async {
         while let Some((from, frame)) = transport.receive().await {
             if jobs.frame(from, frame).is_err() {

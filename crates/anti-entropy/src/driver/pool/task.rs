@@ -1,13 +1,13 @@
 //! An engine as the threads of a pool see it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::threads::{Task, Threads};
 use crate::PeerId;
 use crate::driver::HandleError;
-use crate::driver::inbox::{Call, Ended, Inbox, Queued, Wake};
+use crate::driver::contain::contain;
+use crate::driver::inbox::{Ended, Inbox, Job, Queued, Wake};
 use crate::driver::worker::{Turn, Worker};
 use crate::gossip::Engine;
 use crate::replica::Replicated;
@@ -24,39 +24,31 @@ impl<V: Replicated, E> Driven<V, E> {
     }
 }
 
-impl<V: Replicated, E: AsMut<Engine<V>> + Into<Engine<V>> + Send> Driven<V, E> {
-    /// One turn. Returns the worker and for how long it may wait; `None` if the engine has ended.
-    fn take_turn(&self, mut worker: Worker<V, E>, max_jobs: usize) -> Option<(Worker<V, E>, Duration)> {
-        if !self.inbox.begin_turn() {
-            return None;
-        }
-        match worker.turn(&self.inbox, max_jobs) {
-            Turn::Wait(wait) => Some((worker, wait)),
-            Turn::Stopped(stopping) => {
-                // Before the caller of `shutdown` hears of it: nobody's call is accepted and then lost.
-                self.inbox.end();
-                worker.close(stopping, self.inbox.queued());
-                None
-            }
-        }
-    }
-}
-
 impl<V: Replicated, E: AsMut<Engine<V>> + Into<Engine<V>> + Send> Task for Driven<V, E> {
     fn wake(&self) -> Wake {
         self.inbox.wake()
     }
 
     fn turn(&self, max_jobs: usize) -> Option<Duration> {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         // A call or a store that panics ends its engine, and no other one: the thread goes on.
-        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn(worker, max_jobs)));
-        let Some((worker, wait)) = turned.ok().flatten() else {
-            self.inbox.end();
-            return None;
-        };
-        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
-        Some(wait)
+        let turned = self.inbox.begin_turn().then(|| contain(|| worker.turn(&self.inbox, max_jobs))).flatten();
+        match turned {
+            Some(Turn::Wait(wait)) => {
+                *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+                return Some(wait);
+            }
+            Some(Turn::Stopped(stopping)) => {
+                // Before the caller of `shutdown` hears of it: nobody's call is accepted and then lost.
+                self.inbox.end();
+                contain(|| worker.close(stopping, self.inbox.queued()));
+            }
+            None => {
+                drop(worker);
+                self.inbox.end();
+            }
+        }
+        None
     }
 
     fn end_turn(&self) -> Wake {
@@ -85,7 +77,7 @@ impl<V: Replicated, E> Jobs<V, E> {
         Ok(())
     }
 
-    pub(in crate::driver) fn call(&self, call: Call<V, E>) -> Result<(), HandleError> {
+    pub(in crate::driver) fn call(&self, call: Job<V, E>) -> Result<(), HandleError> {
         let wake = self.0.inbox.push_call(call)?;
         self.0.hand_over(wake);
         Ok(())

@@ -45,18 +45,18 @@ impl<V: Replicated> Engine<V> {
         StateDigest::from_bytes(held.chain_update(context.to_bytes()).finalize().into())
     }
 
-    /// Handles what a peer announces. If the peer holds something else, a session with it is started; if it holds the
-    /// same, rounds pass it over for [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime).
+    /// Handles what a peer announces. If the peer holds something else, a session with it is started. If it holds the
+    /// same, rounds pass it over for [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime), until a session
+    /// has to certify it again: see [`certify_every`](crate::GossipConfig::certify_every).
     ///
-    /// The caller has to know that the announcement is the peer's, and recent. However often announcements come, and
+    /// The announcement need not be authentic, but hand in none that the caller knows to be old or another node's. However often announcements come, and
     /// whatever they say, at most one session with a peer is started because of them in each
     /// [`announcement_pause`](crate::GossipConfig::announcement_pause), and none during a back-off.
     pub fn handle_announcement(&mut self, from: &PeerId, theirs: StateDigest, now: Now) -> Announced {
         let is_equal = theirs == self.announcement();
-        let root = self.filled().is_none().then(|| self.replica.root());
         let Some(peer) = self.peers.get_mut(from) else { return Announced::UnknownPeer };
         if is_equal {
-            peer.announced_equal(theirs, root, now.elapsed);
+            peer.announced_equal(theirs, now.elapsed);
             return Announced::Equal;
         }
         peer.announced_difference(theirs, now.elapsed);

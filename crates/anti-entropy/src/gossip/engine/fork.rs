@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::Engine;
+use super::group::Group;
 use crate::replica::{Replicated, Resolver, Store};
 
 impl<V: Replicated> Engine<V> {
@@ -18,9 +19,13 @@ impl<V: Replicated> Engine<V> {
             space: Arc::clone(&self.space),
             peers: self.peers.clone(),
             sessions: self.sessions.clone(),
+            waiting: self.waiting.clone(),
+            group: Group::default(),
             pushing: self.pushing.clone(),
             random: self.random.clone(),
             bucket: self.bucket.clone(),
+            turns: self.turns.clone(),
+            pushed_last: self.pushed_last,
             refusals: self.refusals.clone(),
             events: self.events.clone(),
             pace: self.pace,

@@ -3,6 +3,8 @@
 mod announce;
 mod conversation;
 mod fork;
+mod group;
+mod life;
 mod output;
 mod receive;
 mod rounds;
@@ -18,6 +20,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use self::conversation::Conversation;
+use self::group::Group;
 pub use self::output::EngineOutput;
 pub use self::status::Status;
 use super::bucket::TokenBucket;
@@ -25,7 +28,9 @@ use super::config::GossipConfig;
 use super::event::{EngineStats, Event, EventQueue};
 use super::peer::Peer;
 use super::pushing::Pushing;
+use super::round_robin::RoundRobin;
 use super::span::scaled;
+use super::transfer_queue::TransferQueue;
 use crate::clock::Now;
 use crate::replica::{Adopted, Error, Missing, Replica, ReplicaConfig, Replicated, Seen, Transaction, Written};
 use crate::sync::wire::Push;
@@ -60,9 +65,16 @@ pub struct Engine<V: Replicated> {
     space: Arc<str>,
     peers: BTreeMap<PeerId, Peer>,
     sessions: Vec<Conversation>,
+    /// Who waits for room for a transfer.
+    waiting: TransferQueue,
+    group: Group,
     pushing: Pushing,
     random: fastrand::Rng,
     bucket: TokenBucket,
+    /// Shares what the bucket allows among the peers.
+    turns: RoundRobin,
+    /// Whether the last frame was one of pushes.
+    pushed_last: bool,
     /// Frames that refuse a session or a version.
     refusals: VecDeque<(PeerId, Vec<u8>)>,
     events: EventQueue<V::Key>,
@@ -105,8 +117,12 @@ impl<V: Replicated> Engine<V> {
             space: Arc::default(),
             peers: BTreeMap::new(),
             sessions: Vec::new(),
+            waiting: TransferQueue::default(),
+            group: Group::default(),
             pushing: Pushing::default(),
             bucket: TokenBucket::full(&config, now.elapsed),
+            turns: RoundRobin::default(),
+            pushed_last: false,
             refusals: VecDeque::new(),
             events: EventQueue::new(&config),
             pace: config.interval,
@@ -156,6 +172,7 @@ impl<V: Replicated> Engine<V> {
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushing.forget(peer);
+        self.waiting.remove(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }
 
@@ -295,7 +312,7 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    fn report_store(&mut self, error: &Error) {
+    fn report_store(&mut self, error: &impl ToString) {
         self.stats.store_failures += 1;
         self.events.push(Event::StoreFailed { message: error.to_string() });
     }
@@ -362,6 +379,7 @@ impl<V: Replicated> Engine<V> {
         }
         for written in written.iter().take(self.config.max_pushes) {
             match self.replica.push_of(written) {
+                Ok(Some(push)) if self.replica.is_grouping() => self.group.pushes.push(push),
                 Ok(Some(push)) => self.push_to_some(&push, now),
                 Ok(None) => {}
                 Err(error) => self.report_store(&error),

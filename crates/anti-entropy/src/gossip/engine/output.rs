@@ -1,10 +1,10 @@
 //! What the engine wants from its caller: frames to send, events, and until when to wait.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Engine;
-use super::conversation::Conversation;
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::Event;
@@ -33,19 +33,22 @@ impl<V: Replicated> Engine<V> {
     /// O(sessions + peers), and a round resolves conflicts if the resolver asks for that.
     pub fn handle_timeout(&mut self, now: Now) {
         self.events.set_now(now.elapsed);
+        self.leaves_if_stopped(now);
         for conversation in &mut self.sessions {
-            conversation.session.handle_timeout(now);
+            conversation.handle_timeout(&self.config, now);
         }
         self.handle_overdue_pushes(now);
         self.sessions.retain(|conversation| conversation.kept_until.is_none_or(|until| now.elapsed < until));
         if now.elapsed >= self.next_round && !self.is_shutting_down {
             self.start_round(now);
         }
+        self.call_who_waits(now);
         self.open_due_sessions(now);
     }
 
     /// The next thing to do. Call it after every other call, until it returns [`EngineOutput::Wait`].
     pub fn poll_output(&mut self, now: Now) -> EngineOutput<V::Key> {
+        self.leaves_if_stopped(now);
         while let Some(notice) = self.replica.poll_notice() {
             self.events.push(Event::Notice(notice));
         }
@@ -63,25 +66,41 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
+    /// The next frame, to the peer whose turn it is. Refusals come first: they are short, and one a peer.
     fn next_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
-        let refusal = self.refusals.pop_front();
-        refusal.or_else(|| self.next_push_frame(now)).or_else(|| self.next_session_frame(now))
+        self.end_sessions(now);
+        if let Some(refusal) = self.refusals.pop_front() {
+            return Some(refusal);
+        }
+        let pushes_until = if self.is_shutting_down { Duration::MAX } else { now.elapsed };
+        let in_sessions = self.sessions.iter().filter(|open| open.session.has_frames()).map(|open| &open.peer);
+        let ready: BTreeSet<&PeerId> = in_sessions.chain(self.pushing.due(pushes_until)).collect();
+        let to = self.turns.next(&ready, self.config.session.max_frame_bytes)?;
+        let is_push_due = self.pushing.due(pushes_until).any(|peer| *peer == to);
+        let frame = self.frame_to(&to, is_push_due)?;
+        self.turns.sent(&to, frame.len());
+        Some((to, frame))
     }
 
-    fn next_push_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
-        let until = if self.is_shutting_down { Duration::MAX } else { now.elapsed };
-        let push = self.pushing.take_frame(until, &self.config)?;
+    /// A push and a frame of a session by turns, if both wait, so that neither keeps the other from leaving.
+    fn frame_to(&mut self, to: &PeerId, is_push_due: bool) -> Option<Vec<u8>> {
+        let is_push = is_push_due && !(self.pushed_last && self.has_session_frame(to));
+        self.pushed_last = is_push;
+        if !is_push {
+            return self.session_frame_to(to);
+        }
+        let push = self.pushing.take_frame(to, &self.config)?;
         self.stats.count_sent(push.value_bytes);
-        Some((push.to, push.frame))
+        Some(push.frame)
     }
 
     fn next_deadline(&mut self, now: Now) -> Duration {
-        let sessions = self.sessions.iter().map(Conversation::deadline);
+        let sessions = self.sessions.iter().map(|conversation| conversation.deadline(&self.config));
         // Without room for another session, the end of one is what to wait for.
         let may_open = !self.is_shutting_down && self.has_room_to_open();
         let scheduled = self.peers.values().filter(|_| may_open).filter_map(Peer::next_session_at);
         let round = if self.is_shutting_down { Duration::MAX } else { self.next_round };
-        let overdue = self.pushing.next_overdue_at();
+        let overdue = self.pushing.next_overdue_at().into_iter().chain(self.calls_at(now));
         let mut deadline = sessions.chain(scheduled).chain(overdue).fold(round, Duration::min);
         let may_send = self.bucket.allows(&self.config, now.elapsed);
         if !may_send {

@@ -12,8 +12,8 @@ use crate::sync::Frame;
 use crate::sync::transfer::PushOutcome;
 
 impl<V: Replicated> Engine<V> {
-    /// Takes in the pushes of a frame, one after the other. One that does not parse ends this, and so does a store that
-    /// fails.
+    /// Takes in the pushes of a frame, one after the other, and commits them together. One that does not parse ends this,
+    /// and so does a store that fails.
     pub(super) fn handle_pushes(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         if frame.session != self.config.session.schema_id {
             self.stats.pushes_rejected += 1;
@@ -21,7 +21,8 @@ impl<V: Replicated> Engine<V> {
             return;
         }
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
-        let (mut payload, taken) = (frame.payload, self.stats.pushes_taken);
+        let begins = self.begin_group();
+        let (mut payload, taken) = (frame.payload, self.pushes_taken());
         loop {
             let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
                 self.reject_push(from, Refusal::Malformed("a push does not parse"));
@@ -33,26 +34,46 @@ impl<V: Replicated> Engine<V> {
             }
             payload = rest;
         }
-        self.stats.frames_joined += u64::from(self.stats.pushes_taken > taken);
+        self.group.frames_joined += u64::from(self.pushes_taken() > taken);
+        self.end_pushes(begins, now);
     }
 
     /// Tries those pushes once more that have waited long enough for the writes before them.
     pub(super) fn handle_overdue_pushes(&mut self, now: Now) {
-        for overdue in self.pushing.take_overdue(now.elapsed) {
+        let overdue = self.pushing.take_overdue(now.elapsed);
+        if overdue.is_empty() {
+            return;
+        }
+        let begins = self.begin_group();
+        for overdue in overdue {
             self.handle_push(overdue, now);
+        }
+        self.end_pushes(begins, now);
+    }
+
+    /// Commits the group of pushes, unless whoever opened it earlier does.
+    fn end_pushes(&mut self, begun: bool, now: Now) {
+        if begun {
+            // A failure has been reported. What is lost by it, rounds bring.
+            let _ = self.commit_group(now);
         }
     }
 
     /// Takes in a push, and those that waited for it. `false` if the store failed.
     fn handle_push(&mut self, arrived: Arrived, now: Now) -> bool {
+        if self.replica.is_stopped() {
+            return false;
+        }
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
             match self.replica.receive_push(arrived.push(), now) {
                 Ok(PushOutcome::Taken) => {
-                    self.stats.pushes_taken += 1;
-                    self.last_joined = Some(now.elapsed);
+                    self.group.pushes_taken += 1;
                     self.pushing.relay(&arrived, &self.peers, &self.config, now.elapsed);
                     next.extend(self.pushing.take_waiting_for(arrived.dot));
+                    if self.group_is_full() && !self.continue_group(now) {
+                        return false;
+                    }
                 }
                 Ok(PushOutcome::Seen) => {
                     self.stats.pushes_seen += 1;

@@ -27,15 +27,15 @@ impl<V: Replicated> Engine<V> {
         self.next_round = now.elapsed.saturating_add(self.jittered(pace));
     }
 
-    /// Peers with which a session is open, and those that have announced this replica's state, are passed over.
+    /// Peers with which a session is open, and those that are believed to have this replica's state, are passed over.
     fn choose_peers(&mut self, now: Now) -> alloc::vec::Vec<PeerId> {
         let own = self.announcement();
-        let (zone, lifetime) = (self.zone.as_deref(), self.config.announcement_lifetime);
+        let (zone, config) = (self.zone.as_deref(), &self.config);
         let is_busy = |peer: &PeerId| self.sessions.iter().any(|open| open.peer == *peer && open.is_open());
         let is_equal =
-            |peer: &PeerId| self.peers.get(peer).is_some_and(|peer| peer.announces(own, lifetime, now.elapsed));
+            |peer: &PeerId| self.peers.get(peer).is_some_and(|peer| peer.is_believed_to_have(own, config, now.elapsed));
         let excluded = |peer: &PeerId| is_busy(peer) || is_equal(peer);
-        choice::choose(&self.peers, zone, &self.config, &mut self.random, now.elapsed, excluded)
+        choice::choose(&self.peers, zone, config, &mut self.random, now.elapsed, excluded)
     }
 
     /// Writes resolved values in place of conflicts where the resolver asks for it.

@@ -1,5 +1,6 @@
 //! The engine's sessions: opening them when they are due, answering those of peers, and what their ends mean.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,6 +9,7 @@ use super::conversation::{Conversation, Ended, OpenedBy};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::Event;
+use crate::gossip::lease::Lease;
 use crate::gossip::peer::EndedSession;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
@@ -23,6 +25,9 @@ impl<V: Replicated> Engine<V> {
         self.events.set_now(now.elapsed);
         self.stats.frames_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
+        if self.leaves_if_stopped(now) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(from) else {
             self.stats.frames_refused += 1;
             return;
@@ -48,16 +53,46 @@ impl<V: Replicated> Engine<V> {
     fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         let known = self.sessions.iter().position(|open| open.session.is_for(&frame) && open.peer == *from);
         let Some(index) = known.or_else(|| self.accept(from, &frame, now)) else { return };
+        if !self.has_room_to_hold(index, &frame) {
+            return;
+        }
         let span = self.sessions[index].span.clone();
         span.within(|| self.handle_in_session(index, frame, now));
     }
 
+    /// Whether there is room for a fragment. If there is none, the peer that holds most loses what it holds, unless that is
+    /// the one that sends.
+    fn has_room_to_hold(&mut self, index: usize, frame: &Frame<'_>) -> bool {
+        let bytes = if frame.fragments == 1 { 0 } else { frame.payload.len() };
+        while bytes > 0 {
+            let mut held: BTreeMap<&PeerId, usize> = BTreeMap::new();
+            for conversation in &self.sessions {
+                *held.entry(&conversation.peer).or_default() += conversation.session.held_bytes();
+            }
+            if held.values().sum::<usize>() + bytes <= self.config.max_held_bytes {
+                break;
+            }
+            let Some((longest, held)) = held.into_iter().max_by_key(|(_, held)| *held) else { break };
+            if held == 0 || *longest == self.sessions[index].peer {
+                self.stats.fragment_bytes_dropped += bytes as u64;
+                return false;
+            }
+            let longest = longest.clone();
+            self.stats.fragment_bytes_dropped += held as u64;
+            for conversation in self.sessions.iter_mut().filter(|open| open.peer == longest) {
+                conversation.session.drop_fragments();
+            }
+        }
+        true
+    }
+
     fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
-        let may_transfer = self.may_transfer(index, now);
+        let room = self.room_for_transfer(index, now);
+        self.end_turn(index, now);
         let conversation = &mut self.sessions[index];
-        let before = conversation.session.stats();
+        let (before, moved) = (conversation.session.stats(), conversation.moved());
         let compares = conversation.is_open() && !conversation.session.is_transferring();
-        let handled = conversation.session.handle_frame_if(may_transfer, frame, &mut self.replica, now);
+        let handled = conversation.session.handle_frame_if(room == Room::Free, frame, &mut self.replica, now);
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;
@@ -72,8 +107,14 @@ impl<V: Replicated> Engine<V> {
             self.report_store(&error);
         }
         let conversation = &mut self.sessions[index];
-        if conversation.session.is_transferring() && !conversation.divergence_reported {
-            conversation.divergence_reported = true;
+        let is_busy = conversation.session.outcome() == Some(&Outcome::Partial(PartialReason::Busy));
+        conversation.has_to_wait |= is_busy && room == Room::Taken;
+        let moved = conversation.moved() - moved;
+        if let Some(lease) = &mut conversation.lease {
+            lease.pay(moved, &self.config, now.elapsed);
+        } else if conversation.session.is_transferring() {
+            conversation.lease = Some(Lease::begin(&self.config, now.elapsed));
+            self.waiting.remove(&conversation.peer);
             self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
     }
@@ -85,12 +126,18 @@ impl<V: Replicated> Engine<V> {
         }
     }
 
-    /// Whether a session may go on to move entries: it does already, or there is room for another, and none with a
-    /// greater number was just opened from here. So of several that get in each other's way, one goes on.
-    fn may_transfer(&self, index: usize, now: Now) -> bool {
+    /// Whether a session may go on to move entries: it does already, or there is room for another, it is the peer's turn,
+    /// and no session with a greater number was just opened from here. So of several that get in each other's way, one
+    /// goes on.
+    fn room_for_transfer(&self, index: usize, now: Now) -> Room {
         let this = &self.sessions[index];
+        if this.session.is_transferring() {
+            return Room::Free;
+        }
+        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer, now.elapsed) {
+            return Room::Taken;
+        }
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
-        let transfers = others().filter(|other| other.session.is_transferring()).count();
         // A peer that is slow to answer, or dead, stands in nobody's way.
         let fresh =
             |other: &Conversation| now.elapsed.saturating_sub(other.began_at) < self.config.session.resend_after;
@@ -101,9 +148,57 @@ impl<V: Replicated> Engine<V> {
                 && fresh(other)
                 && other.nonce > this.nonce
         });
-        let has_room = transfers < self.config.max_transfers.get();
-        this.session.is_transferring() || (has_room && (this.is_opened_here() || !gives_way))
+        if this.is_opened_here() || !gives_way { Room::Free } else { Room::GivesWay }
     }
+
+    fn has_room_to_transfer(&self, now: Now) -> bool {
+        let transfers = self.sessions.iter().filter_map(Conversation::transfer);
+        let holding = transfers.filter(|lease| now.elapsed < lease.holds_until(&self.config));
+        holding.count() < self.config.max_transfers.get()
+    }
+
+    /// Has a transfer whose turn is over end with the message that is about to be handled, if another peer waits.
+    fn end_turn(&mut self, index: usize, now: Now) {
+        let conversation = &mut self.sessions[index];
+        let is_over = conversation.transfer().is_some_and(|lease| lease.turn_ends_at(&self.config) <= now.elapsed);
+        if is_over && self.waiting.has_other_than(&conversation.peer) {
+            conversation.session.wind_up();
+            conversation.has_to_wait = true;
+        }
+    }
+
+    /// If there is room for a transfer, opens a session with the peer that has waited longest for it.
+    pub(super) fn call_who_waits(&mut self, now: Now) {
+        if self.waiting.is_empty() || !self.has_room_to_transfer(now) {
+            return;
+        }
+        let answers_until = now.elapsed.saturating_add(self.config.session.resend_after.saturating_mul(2));
+        let comes = |peer: &PeerId| self.peers.get(peer).is_some_and(|peer| !peer.is_backing_off(now.elapsed));
+        let called = self.waiting.call(answers_until, now.elapsed, comes);
+        if let Some(peer) = called.and_then(|called| self.peers.get_mut(&called)) {
+            peer.schedule(now.elapsed);
+        }
+    }
+
+    /// When [`call_who_waits`](Self::call_who_waits) is due next, if nothing happens before.
+    pub(super) fn calls_at(&self, now: Now) -> Option<Duration> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let leases = self.sessions.iter().filter_map(Conversation::transfer);
+        let ends = leases.map(|lease| lease.holds_until(&self.config)).chain(self.waiting.calls_at());
+        ends.filter(|at| *at > now.elapsed).min()
+    }
+}
+
+/// Whether a session may begin to move entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Free,
+    /// Others do, or have waited for longer.
+    Taken,
+    /// A session that was just opened from here goes first.
+    GivesWay,
 }
 
 /// Sessions that begin.
@@ -113,13 +208,16 @@ impl<V: Replicated> Engine<V> {
         if self.is_shutting_down {
             return None;
         }
-        let nonce = self.random.u64(..);
+        let nonce = self.session_number(now);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
         let is_shut_out = self.peers.get(from).is_some_and(|peer| peer.is_shut_out(now.elapsed));
         if is_shut_out || !self.has_room_to_accept() {
-            let busy = encode_busy(frame.session, self.config.session.checksum);
+            let busy = encode_busy(frame, self.config.session.checksum)?;
             self.refuse(from, busy);
+            return None;
+        }
+        if !self.has_its_store(now) {
             return None;
         }
         self.stats.sessions_accepted += 1;
@@ -160,12 +258,24 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn open(&mut self, peer: PeerId, now: Now) {
-        let nonce = self.random.u64(..);
+        if !self.has_its_store(now) {
+            return;
+        }
+        let nonce = self.session_number(now);
         let config = self.session_config();
         let session = Session::open_valid(nonce, &mut self.replica, config, now);
         self.stats.sessions_opened += 1;
         let conversation = Conversation::new(peer, session, OpenedBy::Us, nonce, self.space(), now);
         self.sessions.push(conversation);
+    }
+
+    /// A number that no session had before. The times are in it, since a process whose memory is put back draws what it
+    /// drew before.
+    fn session_number(&mut self, now: Now) -> u64 {
+        let elapsed = u64::try_from(now.elapsed.as_micros()).unwrap_or(u64::MAX);
+        let drawn = self.random.u64(..);
+        plant!(reply_number(drawn));
+        drawn ^ now.unix_ms.rotate_left(32) ^ elapsed
     }
 
     /// The settings of a session that is about to be opened. One of several goes on, and what the others were answered
@@ -197,27 +307,33 @@ impl<V: Replicated> Engine<V> {
 
 /// Sessions that go on, and end.
 impl<V: Replicated> Engine<V> {
-    /// The next frame of any session. Sessions whose work is done end on the way.
-    pub(super) fn next_session_frame(&mut self, now: Now) -> Option<(PeerId, Vec<u8>)> {
+    /// Ends the sessions that are over and whose frames have all left.
+    pub(super) fn end_sessions(&mut self, now: Now) {
         let mut index = 0;
         while let Some(conversation) = self.sessions.get_mut(index) {
-            if let Some((frame, values)) = conversation.poll_frame() {
-                // Counted at once, not at the session's end: it may be given up before that.
-                self.stats.count_sent(values);
-                return Some((conversation.peer.clone(), frame));
-            }
             let Some(ended) = conversation.take_end(self.config.session.idle_timeout, now.elapsed) else {
                 index += 1;
                 continue;
             };
-            // Only the answering side may be asked to repeat its last reply. That session has ended now, so that the
-            // next pass looks for what it has left to send, and goes on.
+            // Only the answering side may be asked to repeat its last reply.
             if ended.opened_at.is_some() {
                 self.sessions.remove(index);
             }
             self.session_ended(ended, now);
         }
-        None
+    }
+
+    pub(super) fn has_session_frame(&self, to: &PeerId) -> bool {
+        self.sessions.iter().any(|open| open.peer == *to && open.session.has_frames())
+    }
+
+    /// The next frame of a session with this peer.
+    pub(super) fn session_frame_to(&mut self, to: &PeerId) -> Option<Vec<u8>> {
+        let conversation = self.sessions.iter_mut().find(|open| open.peer == *to && open.session.has_frames())?;
+        let (frame, values) = conversation.poll_frame()?;
+        // Counted at once, not at the session's end: it may be given up before that.
+        self.stats.count_sent(values);
+        Some(frame)
     }
 
     /// Drops sessions; those that were open count as ended early.
@@ -228,7 +344,13 @@ impl<V: Replicated> Engine<V> {
     }
 
     fn session_ended(&mut self, ended: Ended, now: Now) {
-        let Ended { peer, span, opened_at, finished } = ended;
+        let Ended { peer, span, opened_at, finished, has_to_wait } = ended;
+        let was_put_off = matches!(finished.outcome, Outcome::Partial(PartialReason::Busy | PartialReason::Budget));
+        if has_to_wait && was_put_off {
+            self.waiting.add(&peer);
+        } else {
+            self.waiting.remove(&peer);
+        }
         span.ended(&finished);
         span.within(|| {
             let jitter = self.random.u32(500..1500);

@@ -24,9 +24,14 @@ pub struct SharedSpacesConfig {
     pub max_differences: NonZeroUsize,
     /// How many questions of a peer are answered in a second. At least 1; 32 by default, a comparison.
     pub answers_per_second: NonZeroU32,
-    /// The shortest time between the beginnings of two comparisons with a peer. One second by default, about the period
-    /// of a failure detector's pings.
+    /// The shortest time between the beginnings of two comparisons with a peer. It doubles with each further one while
+    /// neither node's digest changes, as where a space has stopped on one of them. At most
+    /// [`longest_pause`](Self::longest_pause); one second by default, about the period of a failure detector's pings.
     pub pause: Duration,
+    /// The longest time between two comparisons with a peer whose digest goes on differing. Five minutes by default, as
+    /// long as engines leave alone a peer that fails: what is equal meanwhile is reported all the same, and what changes is
+    /// compared at once.
+    pub longest_pause: Duration,
     /// How long to wait for an answer before another digest may begin a new comparison. Five seconds by default.
     pub answer_timeout: Duration,
     /// After what time it is reported again that a space is equal. Smaller than
@@ -50,7 +55,8 @@ impl SharedSpacesConfig {
     /// # Errors
     /// The first field that is out of its range, with its value and its bound.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::at_least("max_frame_bytes", self.max_frame_bytes, Self::MIN_FRAME_BYTES)
+        ConfigError::at_least("max_frame_bytes", self.max_frame_bytes, Self::MIN_FRAME_BYTES)?;
+        ConfigError::at_most_field("pause", self.pause, "longest_pause", self.longest_pause)
     }
 }
 
@@ -64,6 +70,7 @@ impl Default for SharedSpacesConfig {
             max_differences: limit(1024),
             answers_per_second: NonZeroU32::new(32).expect("not zero"),
             pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(300),
             answer_timeout: Duration::from_secs(5),
             equal_again: Duration::from_secs(20),
         }

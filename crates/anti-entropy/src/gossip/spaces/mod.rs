@@ -30,8 +30,8 @@ use crate::{ConfigError, KeyHash, PeerId};
 /// `None`.
 ///
 /// A peer that lies about its states costs bounded work (see [`SharedSpacesConfig`]), and hides no more than if it had
-/// announced the states one by one: what is reported goes to [`Engine::handle_announcement`], and rounds compare with
-/// the peer again after its [`announcement_lifetime`](crate::GossipConfig::announcement_lifetime).
+/// announced the states one by one: what is reported goes to [`Engine::handle_announcement`], and after
+/// [`certify_every`](crate::GossipConfig::certify_every) reports a session has to certify it.
 ///
 /// [`Engine::handle_announcement`]: super::Engine::handle_announcement
 ///
@@ -168,14 +168,19 @@ impl SharedSpaces {
     /// Handles the digest that a peer has sent with a ping. The caller has to know that it is the peer's, and recent.
     ///
     /// If it is this node's too, each shared space is reported, those left out of which that was reported less than
-    /// [`equal_again`](SharedSpacesConfig::equal_again) ago. If not, the peer is asked which spaces differ.
+    /// [`equal_again`](SharedSpacesConfig::equal_again) ago. If not, the peer is asked which spaces differ; and asked again
+    /// less and less often while neither digest changes.
     pub fn handle_digest(&mut self, from: &PeerId, theirs: Root, now: Duration) {
         let number = self.next_number;
         let Some(pair) = self.pairs.get_mut(from) else { return };
         if pair.root() == theirs {
             let news = pair.all_equal(&self.config, now);
             self.report(from, news);
-        } else if let Some(ask) = pair.begin(number, &self.config, now) {
+            return;
+        }
+        let (news, ask) = (pair.still_equal(theirs, &self.config, now), pair.begin(theirs, number, &self.config, now));
+        self.report(from, news);
+        if let Some(ask) = ask {
             self.ask(from, ask);
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Pair {
     /// The root at which all were reported, and when.
     all_told: Option<(Duration, Root)>,
     walk: Option<Walk>,
-    walked_at: Option<Duration>,
+    walked: Option<Walked>,
     /// The second in which the peer asked last, and how often it did.
     asked: (u64, u32),
 }
@@ -39,6 +39,16 @@ struct Walk {
     /// Where the peer holds something else, or nothing.
     differ: BTreeSet<KeyHash>,
     news: News,
+}
+
+/// The comparisons that were begun of the same two roots, one after the other.
+struct Walked {
+    /// This node's, and the peer's.
+    roots: (Root, Root),
+    began_at: Duration,
+    count: u32,
+    /// Where the two differ, once a comparison has found everything; and when the other spaces were reported last.
+    found: Option<(Duration, BTreeSet<KeyHash>)>,
 }
 
 /// What an answer led to.
@@ -79,14 +89,41 @@ impl Pair {
         self.not_yet_told(states, config, now)
     }
 
-    /// Begins a comparison, unless one is under way or has just been. Returns its first question.
-    pub(super) fn begin(&mut self, number: u64, config: &SharedSpacesConfig, now: Duration) -> Option<Ask> {
+    /// The peer has this root, which is not this node's. If both roots are as they were when they were compared, what was
+    /// equal then still is: returns those spaces of which that was not reported lately.
+    pub(super) fn still_equal(&mut self, theirs: Root, config: &SharedSpacesConfig, now: Duration) -> News {
+        let roots = (self.tree.root(), theirs);
+        let walked = self.walked.as_mut().filter(|walked| walked.roots == roots);
+        let Some((told_at, differ)) = walked.and_then(|walked| walked.found.as_mut()) else { return News::new() };
+        if now.saturating_sub(*told_at) < config.equal_again {
+            return News::new();
+        }
+        *told_at = now;
+        let equal = self.tree.range(&KeyRange::ALL).filter(|(space, _)| !differ.contains(space));
+        let equal = equal.map(|(space, state)| (space, digest(state))).collect();
+        self.not_yet_told(equal, config, now)
+    }
+
+    /// Begins a comparison with a peer that has this root, unless one is under way or has just been. Returns its first
+    /// question.
+    pub(super) fn begin(
+        &mut self,
+        theirs: Root,
+        number: u64,
+        config: &SharedSpacesConfig,
+        now: Duration,
+    ) -> Option<Ask> {
         let within = |at: Duration, span: Duration| now.saturating_sub(at) < span;
+        let roots = (self.tree.root(), theirs);
         let is_walking = self.walk.as_ref().is_some_and(|walk| within(walk.asked_at, config.answer_timeout));
-        if is_walking || self.walked_at.is_some_and(|at| within(at, config.pause)) {
+        let is_paused = |walked: &Walked| within(walked.began_at, walked.pause_before(roots, config));
+        if is_walking || self.walked.as_ref().is_some_and(is_paused) {
             return None;
         }
-        self.walked_at = Some(now);
+        match self.walked.as_mut().filter(|walked| walked.roots == roots) {
+            Some(again) => (again.began_at, again.count) = (now, again.count.saturating_add(1)),
+            None => self.walked = Some(Walked { roots, began_at: now, count: 1, found: None }),
+        }
         let mut comparison = Comparison::new(self.tree.snapshot(), Width::Full);
         let ask = comparison.next_ask(1)?;
         let (differ, news) = (BTreeSet::new(), News::new());
@@ -134,6 +171,10 @@ impl Pair {
             });
             let equal: News = equal.map(|(space, state)| (space, digest(state))).collect();
             news.extend(self.not_yet_told(equal, config, now));
+            if let Some(walked) = &mut self.walked {
+                let told_at = walked.found.as_ref().map_or(now, |(told_at, _)| *told_at);
+                walked.found = Some((told_at, walk.differ));
+            }
         }
         news
     }
@@ -162,6 +203,14 @@ impl Pair {
 
     pub(super) fn answer(&mut self, ask: &Ask, max_bytes: usize) -> Answer {
         crate::summary::compare::answer(&self.tree.snapshot(), ask, max_bytes)
+    }
+}
+
+impl Walked {
+    /// How long after the last comparison the next one may begin, of these roots.
+    fn pause_before(&self, roots: (Root, Root), config: &SharedSpacesConfig) -> Duration {
+        let doublings = if self.roots == roots { self.count.saturating_sub(1).min(20) } else { 0 };
+        config.pause.saturating_mul(1 << doublings).min(config.longest_pause)
     }
 }
 

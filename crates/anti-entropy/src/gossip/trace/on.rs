@@ -111,6 +111,11 @@ fn report_notice<K>(notice: &Notice<K>) {
             let text = "store or memory was put back or copied; the replica took another id";
             warn!(target: "anti_entropy", %from, %to, made, reissued, text);
         }
+        Notice::PutBack { from, to, made, reissued } => {
+            let reissued = reissued.len();
+            let text = "the process was put back or runs twice; the replica took another id";
+            warn!(target: "anti_entropy", %from, %to, made, reissued, text);
+        }
         Notice::NameUsedTwice { dot, .. } => {
             warn!(target: "anti_entropy", %dot, "a version came in under a name that may have been used twice");
         }

@@ -68,6 +68,7 @@ impl LineRate {
 fn kind_of<K>(notice: &Notice<K>) -> &'static str {
     match notice {
         Notice::Renamed { .. } => "renamed",
+        Notice::PutBack { .. } => "put back",
         Notice::NameUsedTwice { .. } => "name used twice",
         Notice::ContentClash { .. } => "content clash",
         Notice::HistoriesDiffer { .. } => "histories differ",

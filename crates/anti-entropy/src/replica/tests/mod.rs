@@ -2,7 +2,9 @@
 
 mod clocks;
 pub(crate) mod disk;
+mod fence;
 mod golden;
 mod limits;
 mod nesting;
 pub(crate) mod pattern;
+mod pushes;

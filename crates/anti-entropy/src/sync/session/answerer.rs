@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::clocks::{tell, tell_if_short};
 use super::limits::{
     BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
     state_of, takes_of,
@@ -20,7 +21,7 @@ use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined, Unreadable};
 use crate::sync::wire::message::{
     BatchReply, BatchRequest, Differs, First, Open, RefusalCode, Reply, Request, State, Takes, Verdict,
 };
-use crate::sync::wire::{Batch, BatchBase, Inventory};
+use crate::sync::wire::{Batch, BatchBase, HasSeen, Inventory, SentBatch};
 use crate::{KeyHash, KeyRange};
 
 /// The least number of differences that are looked up for a batch.
@@ -212,7 +213,11 @@ impl Answerer {
 impl Answering {
     /// Takes a snapshot for the opener to compare with, and decides how differences are found.
     fn begin<V: Replicated>(open: &Open, opening: Opening, nonce: u64, turn: &mut Turn<'_, V>) -> (Self, Differs) {
-        let seen = if_few(turn.replica.context().pieces(&KeyRange::ALL));
+        let seen = match opening {
+            Opening::First => tell(turn.replica, &open.tally, turn.config),
+            // What did not add up may have been what was made of cells.
+            Opening::Second => tell_if_short(turn.replica, turn.config),
+        };
         let cuts = turn.replica.cuts_if_full();
         let mut answering = Self {
             compared: turn.replica.baseline(),
@@ -228,7 +233,7 @@ impl Answering {
         };
         let first = if turn.replica.root() == open.state.seen.root {
             First::Nothing
-        } else if answering.is_bulk(open, seen.is_some(), turn) {
+        } else if answering.is_bulk(open, matches!(seen, HasSeen::Whole(_)), turn) {
             let entries = turn.replica.len();
             turn.stats.differences += entries.saturating_sub(open.entries);
             First::Bulk { entries }
@@ -238,7 +243,7 @@ impl Answering {
         let (own, knows) =
             (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
         let (life, takes) = (turn.replica.life(turn.now), takes_of(turn.replica, turn.config));
-        (answering, Differs { nonce, cuts, seen, own, knows, life, first, takes })
+        (answering, Differs { nonce, cuts, own, knows, life, first, takes, seen })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name
@@ -322,8 +327,11 @@ impl Answering {
     }
 
     /// Takes in a batch, and replies with this replica's own of the same range.
-    fn handle_batch<V: Replicated>(&mut self, batch: Batch, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
+    fn handle_batch<V: Replicated>(&mut self, batch: SentBatch, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
         self.resume();
+        let Some(batch) = batch.expand(|at| self.compared.context.clock_at(at)) else {
+            return Ok(rejected(Refusal::NotCertified, turn.stats));
+        };
         if batch.base == BatchBase::Snapshot {
             turn.stats.differences += batch.changes.len() as u64;
         }
@@ -385,6 +393,16 @@ impl Answering {
         Ok(self.reply_joined(Some(batch), up_to, turn))
     }
 
+    /// A batch for the opener, with its clocks as what they differ in from those that came with the opener's. Whole after
+    /// a second opening, which takes nothing for granted.
+    fn shorten(&self, batch: Batch) -> SentBatch {
+        let theirs = self.joined.as_ref().filter(|_| self.opening == Opening::First);
+        match theirs.and_then(|joined| joined.clocks.clock_at(batch.range().lo())) {
+            Some(theirs) => batch.since(theirs),
+            None => batch.whole(),
+        }
+    }
+
     /// The reply to a batch that was taken in. With it, the opener has all entries of this side below `up_to`.
     fn reply_joined<V: Replicated>(
         &mut self,
@@ -397,6 +415,7 @@ impl Answering {
             self.transfer = if is_all { Transfer::Through } else { Transfer::Open };
         }
         let state = is_all.then(|| state_of(turn.replica, turn.config));
+        let batch = batch.map(|batch| self.shorten(batch));
         Step::send(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
 }
@@ -405,12 +424,6 @@ impl Answering {
 fn end_before_last(differences: &mut Vec<Difference>, rest: KeyRange, max: usize) -> KeyRange {
     let first_left_out = (differences.len() > max).then(|| differences.pop()).flatten();
     first_left_out.and_then(|left_out| KeyRange::new(rest.lo(), Some(left_out.key))).unwrap_or(rest)
-}
-
-/// The clocks, if they have few counters. Longer ones seldom save as much as they take.
-fn if_few(clocks: RangeClocks) -> Option<RangeClocks> {
-    const MAX_COUNTERS: usize = 64;
-    (clocks.counters() <= MAX_COUNTERS).then_some(clocks)
 }
 
 fn out_of_turn() -> Step<Reply> {
@@ -437,7 +450,7 @@ fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
             Step::send(verdict(Verdict::NotCertified))
         }
         Refusal::MissingContent => Step::send(verdict(Verdict::MissingContent)),
-        Refusal::TooManyPieces { .. } => Step::send_and_end(
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => Step::send_and_end(
             verdict(Verdict::Rejected(rejection.to_string())),
             Outcome::Partial(PartialReason::TooManyPieces),
         ),

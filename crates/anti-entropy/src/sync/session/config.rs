@@ -42,9 +42,21 @@ pub struct SessionConfig {
     /// The most entries of a replica that computes more cells than it keeps: each doubling of the cells is a pass over
     /// all entries. 2^18 by default, for which a pass takes 40 ms. Larger replicas compare trees instead.
     pub max_sketch_pass: u64,
+    /// The most counters of an answerer's clocks that it tells an opener one by one, at 17 bytes each. 64 by default.
+    /// Longer clocks go as cells, which take less if the opener has seen nearly the same.
+    pub max_clock_counters: usize,
+    /// The most cells, at 19 bytes each, that a session sends or reads of clocks. 128 by default, which find 30 writers
+    /// at which the clocks differ. If that is not enough, the opener sends its clocks whole. From 0, with which it always
+    /// does so for long clocks, to 2^20.
+    pub max_clock_cells: usize,
     /// The most bytes that a session sends and receives before it ends. 1 GiB by default. Another session continues
     /// where it ended.
     pub max_session_bytes: u64,
+    /// How often the answerer sends a reply again to a peer that asks again for it; then the session is refused. Asking
+    /// again while the reply is still leaving does not count, and changes nothing. 16 by default: an honest peer waits
+    /// twice as long each time, so that it asks 15 times within 20 seconds even if it began with a millisecond, and 4
+    /// times if it began with a second.
+    pub max_repeats: u32,
     /// How long to wait for a reply before a request is sent again; doubled each time. One second by default. From one
     /// millisecond to `idle_timeout`.
     pub resend_after: Duration,
@@ -74,6 +86,7 @@ impl SessionConfig {
         ConfigError::at_most_field("batch_bytes", self.batch_bytes, "max_message_bytes", self.max_message_bytes)?;
         ConfigError::at_most_field("answer_bytes", self.answer_bytes, "max_message_bytes", self.max_message_bytes)?;
         ConfigError::at_most("max_sketch_cells", self.max_sketch_cells, MAX_CELLS)?;
+        ConfigError::at_most("max_clock_cells", self.max_clock_cells, MAX_CELLS)?;
         ConfigError::at_least("resend_after", self.resend_after, Duration::from_millis(1))?;
         ConfigError::at_most_field("resend_after", self.resend_after, "idle_timeout", self.idle_timeout)
     }
@@ -94,7 +107,10 @@ impl Default for SessionConfig {
             max_sketch_cells: 1 << 16,
             max_first_cells: 2900,
             max_sketch_pass: 1 << 18,
+            max_clock_counters: 64,
+            max_clock_cells: 128,
             max_session_bytes: 1 << 30,
+            max_repeats: 16,
             resend_after: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(20),
             schema_id: 0,

@@ -3,8 +3,11 @@
 //! The opener's requests are numbered, and each is repeated until its reply is there; the answerer answers each once and
 //! repeats its last reply when it is asked again. Messages longer than a frame go in fragments; fragments that arrived
 //! are kept while the rest is repeated.
+//!
+//! A reply names the request that it answers by a hash of it. Numbers alone would not do: a process whose memory is put
+//! back, and a clone, number their requests as they did before, and an earlier answer may still be on its way.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -22,27 +25,36 @@ use crate::sync::wire::{Frame, FrameKind, Header, PROTOCOL_VERSIONS};
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     side: Side,
-    /// Names the session in requests; at first the opener's number, then the answerer's.
-    request_session: u64,
-    /// Names the session in replies: the opener's number.
-    reply_session: u64,
+    /// The opener's number, which names the session in its first request, and, with the tag of a request, in the reply.
+    opener: u64,
+    /// The answerer's number, which names the session in all further requests. The opener's until that is known.
+    answerer: u64,
+    /// The tag of the request that opened the session: another one with the same number opens another session.
+    opened: u64,
+    /// The tag of the request that the opener waits for a reply to, or that the answerer has last read.
+    asked: u64,
     /// The request that is open, or the next one.
     number: u32,
     /// The frames of the last message, to be repeated.
     last: Vec<Vec<u8>>,
-    outbox: VecDeque<Vec<u8>>,
+    /// How many of them have left since it was sent, or repeated.
+    left: usize,
+    /// How often the answerer has repeated it.
+    repeats: u32,
     incoming: Assembly,
+    /// The bytes of messages that have arrived so far, here or at the peer.
+    moved_bytes: u64,
     resend_at: Option<Duration>,
     resend_after: Duration,
     max_payload: usize,
     checksum: bool,
 }
 
-/// Without the times, which say when something happens and not what.
+/// Without times, which say when something happens and not what, and without counters.
 impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { side, request_session, reply_session, number, last, outbox, incoming, .. } = self;
-        (side, request_session, reply_session, number, last, outbox, incoming).hash(state);
+        let Self { side, opener, answerer, opened, asked, number, last, left, incoming, .. } = self;
+        (side, opener, answerer, opened, asked, number, last, left, incoming).hash(state);
     }
 }
 
@@ -69,25 +81,41 @@ pub(super) enum Received {
     Refused(Refusal),
 }
 
+/// What became of a peer's asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// The reply is sent again.
+    Repeats,
+    /// It has not left yet.
+    StillLeaving,
+    /// It was repeated often enough.
+    TooOften,
+}
+
 impl Exchange {
     pub(super) fn opener(nonce: u64, config: &SessionConfig) -> Self {
-        Self::new(Side::Opener, nonce, nonce, config)
+        Self::new(Side::Opener, nonce, nonce, 0, config)
     }
 
     /// The answering side of the session that `first` opens, if it opens one.
     pub(super) fn answerer(first: &Frame<'_>, nonce: u64, config: &SessionConfig) -> Option<Self> {
-        first.opens().then(|| Self::new(Side::Answerer, nonce, first.session, config))
+        let asked = request_tag(first).filter(|_| first.opens())?;
+        Some(Self::new(Side::Answerer, first.session, nonce, asked, config))
     }
 
-    fn new(side: Side, request_session: u64, reply_session: u64, config: &SessionConfig) -> Self {
+    fn new(side: Side, opener: u64, answerer: u64, asked: u64, config: &SessionConfig) -> Self {
         Self {
             side,
-            request_session,
-            reply_session,
+            opener,
+            answerer,
+            opened: asked,
+            asked,
             number: 0,
             last: Vec::new(),
-            outbox: VecDeque::new(),
+            left: 0,
+            repeats: 0,
             incoming: Assembly::default(),
+            moved_bytes: 0,
             resend_at: None,
             resend_after: config.resend_after,
             max_payload: config.max_frame_bytes.saturating_sub(Header::MAX_BYTES),
@@ -97,7 +125,7 @@ impl Exchange {
 
     /// The opener learns by which number the answerer knows the session.
     pub(super) fn rename(&mut self, nonce: u64) {
-        self.request_session = nonce;
+        self.answerer = nonce;
     }
 
     /// Sends a message: the opener's next request, or the answerer's reply to the last one. `false` if it is longer than a
@@ -108,23 +136,36 @@ impl Exchange {
             return false;
         }
         let (kind, session) = match self.side {
-            Side::Opener => (FrameKind::Request, self.request_session),
-            Side::Answerer => (FrameKind::Reply, self.reply_session),
+            Side::Opener => (FrameKind::Request, self.request_number()),
+            Side::Answerer => (FrameKind::Reply, self.reply_number()),
         };
         let header = Header { kind, session, exchange: self.number };
         let Some(frames) = frames(header, &bytes, self.max_payload, self.checksum) else { return false };
         self.last = frames;
-        if self.side == Side::Answerer {
-            self.number += 1;
+        match self.side {
+            Side::Opener => self.asked = u64::from_be_bytes(tag(&bytes)),
+            Side::Answerer => self.number += 1,
         }
         self.incoming = Assembly::default();
-        self.resend(now);
+        (self.left, self.repeats) = (0, 0);
+        self.wait_for_reply(now);
         true
     }
 
-    /// Repeats the last message.
-    pub(super) fn resend(&mut self, now: Now) {
-        self.outbox = self.last.iter().cloned().collect();
+    /// Repeats the last reply for a peer that asks for it again, unless it is still leaving. Says what it did.
+    pub(super) fn repeat(&mut self, max_repeats: u32) -> Repeat {
+        if self.has_frames() {
+            Repeat::StillLeaving
+        } else if self.repeats >= max_repeats {
+            Repeat::TooOften
+        } else {
+            self.repeats += 1;
+            self.left = 0;
+            Repeat::Repeats
+        }
+    }
+
+    fn wait_for_reply(&mut self, now: Now) {
         if self.side == Side::Opener {
             self.resend_at = Some(now.elapsed.saturating_add(self.resend_after));
         }
@@ -137,14 +178,19 @@ impl Exchange {
         }
     }
 
-    /// Repeats a request whose reply is late, and waits twice as long for it. Says whether it did.
+    /// Repeats a request whose reply is late, unless it is still leaving, and waits twice as long for it. Says whether it
+    /// repeats it.
     pub(super) fn handle_timeout(&mut self, now: Now) -> bool {
         let late = self.resend_at.is_some_and(|at| now.elapsed >= at);
+        let repeats = late && !self.has_frames();
         if late {
             self.resend_after = self.resend_after.saturating_mul(2);
-            self.resend(now);
+            self.wait_for_reply(now);
         }
-        late
+        if repeats {
+            self.left = 0;
+        }
+        repeats
     }
 
     pub(super) fn resend_at(&self) -> Option<Duration> {
@@ -152,7 +198,14 @@ impl Exchange {
     }
 
     pub(super) fn poll_frame(&mut self) -> Option<Vec<u8>> {
-        self.outbox.pop_front()
+        let frame = self.last.get(self.left)?.clone();
+        self.left += 1;
+        Some(frame)
+    }
+
+    /// Whether there are frames to be sent.
+    pub(super) fn has_frames(&self) -> bool {
+        self.left < self.last.len()
     }
 
     pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
@@ -162,7 +215,7 @@ impl Exchange {
         match (self.side, frame.kind) {
             (Side::Opener, FrameKind::Refusal) => refusal(frame.payload),
             (Side::Opener, _) if frame.exchange == self.number => {
-                let received = self.incoming.add(frame, config);
+                let received = self.take_in(frame, config);
                 if matches!(received, Received::Message(_)) {
                     self.number += 1;
                     self.resend_at = None;
@@ -170,30 +223,97 @@ impl Exchange {
                 }
                 received
             }
-            (Side::Answerer, _) if frame.exchange == self.number => self.incoming.add(frame, config),
+            (Side::Answerer, _) if frame.exchange == self.number => {
+                let tag = request_tag(&frame);
+                let received = self.take_in(frame, config);
+                if matches!(received, Received::Message(_) | Received::TooLong) {
+                    self.asked = tag.unwrap_or(self.asked);
+                }
+                received
+            }
             _ if self.is_repeated(&frame) => Received::Repeated,
             _ => Received::Nothing,
         }
     }
 
+    /// Adds a frame to the message that it is of. A whole message says that the peer has the one before.
+    fn take_in(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
+        let held = self.incoming.bytes;
+        let received = self.incoming.add(frame, config);
+        self.moved_bytes += match &received {
+            Received::Message(message) => {
+                let acknowledged: usize = self.last.iter().map(Vec::len).sum();
+                (message.len().saturating_sub(held) + acknowledged) as u64
+            }
+            _ => self.incoming.bytes.saturating_sub(held) as u64,
+        };
+        received
+    }
+
+    /// The bytes of the message that is not complete yet.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.incoming.bytes
+    }
+
+    /// Drops what has arrived of it, as if it had been lost.
+    pub(super) fn drop_fragments(&mut self) {
+        self.incoming = Assembly::default();
+    }
+
+    /// Drops the last message: the peer has said its last word, and asks for nothing again.
+    pub(super) fn drop_last(&mut self) {
+        (self.last, self.left) = (Vec::new(), 0);
+    }
+
+    /// The bytes of messages that have arrived so far, here or at the peer; what arrives again counts once.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
+    }
+
     /// Whether a frame asks for the last reply again.
     pub(super) fn is_repeated(&self, frame: &Frame<'_>) -> bool {
         let last = frame.exchange.checked_add(1) == Some(self.number) && frame.fragment == 0;
-        self.side == Side::Answerer && self.is_for(frame) && last
+        self.side == Side::Answerer && last && self.is_for(frame) && request_tag(frame) == Some(self.asked)
     }
 
     pub(super) fn is_for(&self, frame: &Frame<'_>) -> bool {
         match (self.side, frame.kind) {
-            (Side::Opener, FrameKind::Reply | FrameKind::Refusal) => frame.session == self.reply_session,
-            (Side::Answerer, FrameKind::Request) => self.is_of_session(frame),
+            (Side::Opener, FrameKind::Reply) => frame.session == self.reply_number(),
+            (Side::Opener, FrameKind::Refusal) => frame.session == self.opener,
+            (Side::Answerer, FrameKind::Request) if frame.exchange == 0 => {
+                frame.session == self.opener && request_tag(frame) == Some(self.opened)
+            }
+            (Side::Answerer, FrameKind::Request) => frame.session == self.answerer,
             _ => false,
         }
     }
 
-    /// The first request names the session by the opener's number, all others by the answerer's.
-    fn is_of_session(&self, frame: &Frame<'_>) -> bool {
-        frame.session == if frame.exchange == 0 { self.reply_session } else { self.request_session }
+    /// What only this session has, from both sides.
+    pub(super) fn numbers(&self) -> u64 {
+        self.opener ^ self.answerer
     }
+
+    /// The number in the next request.
+    fn request_number(&self) -> u64 {
+        if self.number == 0 { self.opener } else { self.answerer }
+    }
+
+    /// The number in the reply to the request that is open.
+    pub(super) fn reply_number(&self) -> u64 {
+        plant!(reply_number(self.opener));
+        self.opener ^ self.asked
+    }
+}
+
+/// The number in the reply to a request by itself, if it is one.
+pub(super) fn reply_number(request: &Frame<'_>) -> Option<u64> {
+    request_tag(request).map(|tag| request.session ^ tag)
+}
+
+/// The tag of the request that a frame is all or a fragment of.
+fn request_tag(frame: &Frame<'_>) -> Option<u64> {
+    let tag = if frame.fragments == 1 { tag(frame.payload) } else { *frame.payload.first_chunk()? };
+    Some(u64::from_be_bytes(tag))
 }
 
 fn refusal(payload: &[u8]) -> Received {

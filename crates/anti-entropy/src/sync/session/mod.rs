@@ -48,6 +48,7 @@
 //! ```
 
 mod answerer;
+mod clocks;
 mod config;
 mod exchange;
 mod limits;
@@ -58,7 +59,7 @@ mod outcome;
 mod tests;
 
 pub use config::SessionConfig;
-use exchange::{Exchange, Received};
+use exchange::{Exchange, Received, Repeat};
 pub(crate) use exchange::{encode_push, encode_push_frame, max_push_bytes};
 #[cfg(test)]
 pub(crate) use limits::state_of;
@@ -229,6 +230,26 @@ impl Session {
             }
     }
 
+    /// The bytes of messages that have arrived so far, here or at the peer.
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        self.exchange.moved_bytes()
+    }
+
+    /// The bytes that it holds of a message that is not complete yet.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.exchange.held_bytes()
+    }
+
+    /// Drops what has arrived of that message, as if it had been lost: the peer repeats it.
+    pub(crate) fn drop_fragments(&mut self) {
+        self.exchange.drop_fragments();
+    }
+
+    /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept.
+    pub(crate) fn wind_up(&mut self) {
+        self.config.max_session_bytes = 0;
+    }
+
     /// Handles a frame from the peer.
     ///
     /// # Errors
@@ -270,10 +291,7 @@ impl Session {
         self.stats.bytes_received += frame.len_bytes() as u64;
         match self.exchange.receive(frame, &self.config) {
             Received::Nothing => return Ok(()),
-            Received::Repeated => {
-                self.exchange.resend(now);
-                self.stats.count_sent(self.last_sent);
-            }
+            Received::Repeated => self.repeat_reply(now),
             Received::Piece => {}
             Received::TooLong => self.refuse_message(now),
             Received::Refused(reason) => self.finish(Outcome::Refused(reason), now),
@@ -286,6 +304,22 @@ impl Session {
         self.idle_deadline = now.elapsed.saturating_add(self.config.idle_timeout);
         self.exchange.heard(now);
         Ok(())
+    }
+
+    /// Sends the last reply again, within the session's budget.
+    fn repeat_reply(&mut self, now: Now) {
+        if self.stats.is_over(&self.config) {
+            self.finish(Outcome::Partial(PartialReason::Budget), now);
+            return;
+        }
+        match self.exchange.repeat(self.config.max_repeats) {
+            Repeat::Repeats => self.stats.count_sent(self.last_sent),
+            Repeat::StillLeaving => {}
+            Repeat::TooOften => {
+                let limit = self.config.max_repeats;
+                self.finish(Outcome::Refused(Refusal::TooManyRepeats { limit }), now);
+            }
+        }
     }
 
     fn handle_message<V: Replicated>(
@@ -306,15 +340,19 @@ impl Session {
                 };
                 if let Reply::Differs(differs) = &reply {
                     self.exchange.rename(differs.nonce);
+                    turn.replica.stir(differs.nonce);
                 }
                 let step = opener.handle_reply(reply, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
             Role::Answerer(answerer) => {
-                let Some(request) = message::read(message) else {
+                let Some(request) = message::read::<Request>(message) else {
                     self.finish(Outcome::Refused(Refusal::Malformed("a request does not parse")), now);
                     return Ok(());
                 };
+                if let Request::Open(_) = request {
+                    turn.replica.stir(self.exchange.numbers());
+                }
                 let step = answerer.handle_request(request, &mut turn)?;
                 step.perform(&mut self.exchange, &self.config, now, self.stats)
             }
@@ -358,6 +396,11 @@ impl Session {
         }
     }
 
+    /// Whether there are frames to be sent.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.exchange.has_frames()
+    }
+
     /// The next frame to be sent, if there is one.
     pub(crate) fn poll_frame(&mut self) -> Option<Vec<u8>> {
         let frame = self.exchange.poll_frame()?;
@@ -365,7 +408,12 @@ impl Session {
         Some(frame)
     }
 
-    /// How the session ended, if it is over. There may still be frames to send.
+    /// How the session ended, if it is over.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.finished.as_ref()
+    }
+
+    /// How the session ended, if it is over, with its counters. There may still be frames to send.
     pub(crate) fn finished(&self) -> Option<Finished> {
         let outcome = self.finished.clone()?;
         Some(Finished { outcome, root: self.certified, stats: self.stats })
@@ -453,9 +501,11 @@ impl<M: Message> Step<M> {
         now: Now,
         stats: SessionStats,
     ) -> Option<Outcome> {
-        let over_budget = stats.bytes_sent + stats.bytes_received > config.max_session_bytes;
-        let Some(message) = self.message else { return self.end };
-        if over_budget && self.end.is_none() {
+        let Some(message) = self.message else {
+            exchange.drop_last();
+            return self.end;
+        };
+        if stats.is_over(config) && self.end.is_none() {
             exchange.send(&M::give_up(RefusalCode::Budget), config, now);
             return Some(Outcome::Partial(PartialReason::Budget));
         }
@@ -468,8 +518,9 @@ impl<M: Message> Step<M> {
 }
 
 /// The reply to the first request of a session if this side has no room for a session, or exchanges data with another
-/// peer.
-pub(crate) fn encode_busy(session: u64, with_checksum: bool) -> Vec<u8> {
+/// peer. `None` if the frame is no request.
+pub(crate) fn encode_busy(first: &Frame<'_>, with_checksum: bool) -> Option<Vec<u8>> {
+    let session = exchange::reply_number(first)?;
     let message = postcard::to_allocvec(&Reply::Busy).expect("a unit serialises");
-    Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum)
+    Some(Header { kind: FrameKind::Reply, session, exchange: 0 }.encode(0, 1, &message, with_checksum))
 }

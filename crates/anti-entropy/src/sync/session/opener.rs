@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use exchanging::{Content, Exchange, Exchanging, Next, Waiting};
 
+use super::clocks::Known;
 use super::limits::{compare_states, joint_cuts, outcome_of, state_of};
 use super::{Outcome, PartialReason, SessionConfig, Step, Turn};
 use crate::KeyHash;
@@ -154,7 +155,7 @@ impl Opener {
             known_up_to: Some(KeyHash::MIN),
             cursor: KeyHash::MIN,
             cuts: joint_cuts(turn.replica.cuts_if_full(), differs.cuts),
-            seen: differs.seen,
+            seen: Known::from(differs.seen, turn.replica, turn.config),
             their_id: differs.own,
             their_life: differs.life,
             knows: differs.knows,

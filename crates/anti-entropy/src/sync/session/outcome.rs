@@ -3,6 +3,7 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use super::SessionConfig;
 use crate::refusal::Refusal;
 use crate::replica::ValueBytes;
 use crate::summary::Root;
@@ -71,9 +72,13 @@ pub enum PartialReason {
     /// The peer ended the session early.
     #[error("the peer gave up")]
     AbortedByPeer,
-    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were sent and received.
-    #[error("the session's budget of bytes is used up")]
+    /// [`SessionConfig::max_session_bytes`](super::SessionConfig::max_session_bytes) were sent and received, or the
+    /// transfer's [turn](crate::GossipConfig::transfer_turn) was over and another peer waited.
+    #[error("the session's budget is used up")]
     Budget,
+    /// The peer answered, and so slowly or with so little that the transfer did not move.
+    #[error("the transfer did not move")]
+    Stalled,
     /// The entries of a side did not match its digest, twice, although the second comparison was made in another way.
     #[error("what was exchanged could not be certified")]
     Uncertified,
@@ -122,6 +127,11 @@ pub struct SessionStats {
 impl SessionStats {
     pub(crate) fn values_sent(&self) -> ValueBytes {
         ValueBytes { all: self.value_bytes_sent, parts: self.part_bytes_sent }
+    }
+
+    /// Whether a session has sent and received what it may.
+    pub(super) fn is_over(&self, config: &SessionConfig) -> bool {
+        self.bytes_sent.saturating_add(self.bytes_received) > config.max_session_bytes
     }
 
     pub(super) fn count_sent(&mut self, values: ValueBytes) {

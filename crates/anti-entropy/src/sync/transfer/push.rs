@@ -68,7 +68,7 @@ impl<V: Replicated> Replica<V> {
         let records = record.map(|record| (key, record)).into_iter().collect();
         self.persist(Staged { records, context, context_changed: true })?;
         if let Some(key) = changed {
-            self.changes.push(Change::Remote(key));
+            self.announce(Change::Remote(key));
         }
         Ok(PushOutcome::Taken)
     }
@@ -83,15 +83,24 @@ impl<V: Replicated> Replica<V> {
         if writer != self.id() && !self.config.writers.allows(writer) {
             return Err(Refusal::WriterNotAdmitted(writer).into());
         }
-        let (replicas, limit) = (self.context.replicas_len(), self.config.max_clock_replicas);
-        if self.context.max_counter(writer) == 0 && writer != self.id() && replicas >= limit {
-            return Err(Refusal::TooManyReplicas { replicas: replicas + 1, limit }.into());
+        if writer != self.id() && !self.context.names(writer) {
+            self.check_room_for_new_writer()?;
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
         let made = self.context.own_counter();
         // Whether it is so, a session finds out, which the peer can be refused for a while if it lies.
         if claimed > made { Err(Refusal::ClaimsMyWrites { claimed, made }.into()) } else { Ok(()) }
+    }
+
+    /// Whether the clock of each piece has room for another writer.
+    fn check_room_for_new_writer(&self) -> Result<(), Refusal> {
+        let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_clock_replicas);
+        if replicas > limit {
+            return Err(Refusal::TooManyReplicas { replicas, limit });
+        }
+        let (counters, limit) = (self.context.counters_with_another(), self.config.counters_with_peers());
+        if counters > limit { Err(Refusal::TooManyCounters { counters, limit }) } else { Ok(()) }
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its

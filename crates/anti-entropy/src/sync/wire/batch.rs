@@ -12,9 +12,9 @@ use crate::{KeyHash, KeyRange};
 
 /// The sender's state of a range, as the difference to a base. Clocks, digest and entries are of the same instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Batch {
+pub(crate) struct Batch<C = RangeClocks> {
     /// The range, and the sender's clocks in it.
-    pub(crate) clocks: RangeClocks,
+    pub(crate) clocks: C,
     pub(crate) base: BatchBase,
     /// The root of the sender's tree restricted to the range.
     pub(crate) digest: Root,
@@ -131,6 +131,14 @@ pub(crate) type Inventory = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
 impl Batch {
     pub(crate) fn range(&self) -> KeyRange {
         self.clocks.range()
+    }
+}
+
+impl<C> Batch<C> {
+    /// The same with its clocks in another form.
+    pub(super) fn with_clocks<D>(self, change: impl FnOnce(C) -> D) -> Batch<D> {
+        let Self { clocks, base, digest, changes } = self;
+        Batch { clocks: change(clocks), base, digest, changes }
     }
 
     /// The bytes of values that are sent, without what is named.

@@ -28,8 +28,8 @@ const FIXED_BYTES: usize = 10;
 pub struct Frame<'a> {
     /// What the frame is part of.
     pub kind: FrameKind,
-    /// The number of the session: the opener's in its first request and in all replies, the answerer's in further
-    /// requests.
+    /// The number of the session: the opener's in its first request, and the answerer's in further ones. In a reply, the
+    /// opener's and the tag of the request that is answered.
     pub session: u64,
     /// The number of the request, from 0, that the frame is part of or replies to.
     pub exchange: u32,
@@ -87,6 +87,12 @@ impl<'a> Frame<'a> {
     /// The length of the whole frame in bytes.
     pub const fn len_bytes(&self) -> usize {
         self.len
+    }
+
+    /// Whether these are the bytes of pushes, if they are a frame at all.
+    #[cfg(feature = "std")]
+    pub(crate) fn carries_pushes(bytes: &[u8]) -> bool {
+        bytes.get(1).is_some_and(|kind| kind & !CHECKSUM_BIT == FrameKind::Push.code())
     }
 
     /// Whether this is the first frame of a session.

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{Batch, Inventory};
+use super::batch::Inventory;
+use super::clocks::{HasSeen, SentBatch};
 use crate::KeyHash;
-use crate::clock::{RangeClocks, Tally};
+use crate::clock::Tally;
 use crate::replica::Life;
 use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
@@ -111,7 +112,7 @@ pub(crate) struct Open {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchRequest {
-    pub(crate) batch: Batch,
+    pub(crate) batch: SentBatch,
     /// The opener's state when it made the batch, if the range has no upper end. If the answerer is then in the same
     /// state, both are equal.
     pub(crate) state: Option<State>,
@@ -163,8 +164,6 @@ pub(crate) struct Differs {
     #[serde(with = "postcard::fixint::be")]
     pub(crate) nonce: u64,
     pub(crate) cuts: Option<Vec<KeyHash>>,
-    /// What the answerer has seen, if that is short, so that it is not sent again.
-    pub(crate) seen: Option<RangeClocks>,
     /// Under which id the answerer writes: its first eight bytes.
     #[serde(with = "postcard::fixint::be")]
     pub(crate) own: u64,
@@ -176,6 +175,8 @@ pub(crate) struct Differs {
     pub(crate) first: First,
     /// What the answerer can take in.
     pub(crate) takes: Takes,
+    /// What the answerer has seen, so that it is not sent again.
+    pub(crate) seen: HasSeen,
 }
 
 /// The first step of discovery.
@@ -199,7 +200,7 @@ pub(crate) struct BatchReply {
     pub(crate) verdict: Verdict,
     /// The answerer's state of the range, or of its first part, relative to the opener's when that made its batch.
     /// `None` if they are equal.
-    pub(crate) batch: Option<Batch>,
+    pub(crate) batch: Option<SentBatch>,
     /// The answerer's state now, if the opener has all of its entries with this reply.
     pub(crate) state: Option<State>,
 }
@@ -245,8 +246,12 @@ pub(crate) trait Message: Serialize {
 }
 
 impl Message for Request {
-    fn give_up(_code: RefusalCode) -> Self {
-        Self::Abort
+    fn give_up(code: RefusalCode) -> Self {
+        match code {
+            // Nothing is wrong, and the peer need not leave this side alone.
+            RefusalCode::Budget => Self::Busy,
+            _ => Self::Abort,
+        }
     }
 }
 

@@ -5,17 +5,19 @@
 //! all of them are here.
 
 mod batch;
+mod clocks;
 mod frame;
 pub(crate) mod message;
 mod push;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use batch::{
     Batch, BatchBase, Inventory, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
     Withheld, WithheldFor, len_on_wire,
 };
+pub(crate) use clocks::{ClockCells, HasSeen, SentBatch};
 pub use frame::{Frame, FrameKind, PROTOCOL_VERSIONS};
 pub(crate) use frame::{Header, encode_version_refusal};
 pub(crate) use push::{Push, PushedWrite};

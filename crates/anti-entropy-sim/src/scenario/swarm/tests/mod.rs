@@ -134,6 +134,7 @@ fn a_swarm_reaches_every_end() {
         ("gossip bulk_after", (0, 20)),
         ("gossip sketch_cells", (8, 40)),
         ("gossip first_cells", (1, 20)),
+        ("gossip clock_counters", (0, 6)),
         ("gossip answer_bytes", ((32 << 10) / 600, 16 << 10)),
         ("gossip context_pieces", (1, 128)),
         ("gossip on", (1, 1)),

@@ -9,7 +9,8 @@ use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::gossip::*;
 use crate::replica::{Error, Keyed, LastWriterWins, MemoryStore, Replica, ReplicaConfig, Transaction};
-use crate::sync::wire::Push;
+use crate::sync::wire::message::Reply;
+use crate::sync::wire::{Header, Push};
 use crate::sync::{Frame, FrameKind, Session, SessionConfig};
 
 type Item = Keyed<u32, String>;
@@ -229,7 +230,7 @@ fn a_peer_in_another_transfer_is_tried_again_after_busy_retry() {
         .map(|(_, frame)| Frame::decode(frame, &SessionConfig::default()).unwrap())
         .find(Frame::opens)
         .unwrap();
-    let busy = crate::sync::session::encode_busy(open.session, true);
+    let busy = crate::sync::session::encode_busy(&open, true).unwrap();
     engine.handle_frame(&peer(0), &busy, now());
     drain(&mut engine, now());
     // Half of it to one and a half, so that replicas that are in each other's way do not meet again.
@@ -246,8 +247,8 @@ fn opened_and_busy(engine: &mut Engine<Item>, now: Now) -> PeerId {
     let frames = drain(engine, now).0;
     let is_opening = |frame: &[u8]| Frame::decode(frame, &SessionConfig::default()).unwrap().opens();
     let (to, opening) = frames.into_iter().rfind(|(_, frame)| is_opening(frame)).expect("a session is opened");
-    let session = Frame::decode(&opening, &SessionConfig::default()).unwrap().session;
-    engine.handle_frame(&to, &crate::sync::session::encode_busy(session, true), now);
+    let opening = Frame::decode(&opening, &SessionConfig::default()).unwrap();
+    engine.handle_frame(&to, &crate::sync::session::encode_busy(&opening, true).unwrap(), now);
     drain(engine, now);
     to
 }
@@ -291,4 +292,45 @@ fn of_the_sessions_that_are_over_the_oldest_makes_room() {
         let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
         assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
     }
+}
+
+/// A transfer that this peer has opened: the engine's number of it.
+fn opened_transfer(engine: &mut Engine<Item>, from: &PeerId, nonce: u64) -> u64 {
+    engine.handle_frame(from, &opening(nonce), now());
+    let sent = drain(engine, now()).0;
+    let frame = Frame::decode(&sent[0].1, &SessionConfig::default()).unwrap();
+    match postcard::from_bytes(frame.payload).unwrap() {
+        Reply::Differs(differs) => differs.nonce,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The fragments of a message, of 900 bytes each, that does not come to its end.
+fn fragments(session: u64, count: u32) -> Vec<Vec<u8>> {
+    let header = Header { kind: FrameKind::Request, session, exchange: 1 };
+    (0..count).map(|fragment| header.encode(fragment, 200, &[7; 908], true)).collect()
+}
+
+#[test]
+fn who_sends_messages_without_an_end_loses_them_and_no_other_does() {
+    let session =
+        SessionConfig { max_message_bytes: 100_000, batch_bytes: 10, answer_bytes: 10, ..SessionConfig::default() };
+    let max_transfers = NonZeroUsize::new(2).unwrap();
+    let config = GossipConfig { session, max_held_bytes: 100_000, max_transfers, ..GossipConfig::default() };
+    let limits = ReplicaConfig { max_value_bytes: 1000, ..ReplicaConfig::default() };
+    let mut engine = engine(2, GossipConfig::default());
+    engine.set_limits(limits, config).unwrap();
+    let (hog, other) = (peer(0), peer(1));
+    let (hogs, others) = (opened_transfer(&mut engine, &hog, 1), opened_transfer(&mut engine, &other, 2));
+    let held = |engine: &Engine<Item>, of: &PeerId| {
+        engine.sessions.iter().filter(|open| open.peer == *of).map(|open| open.session.held_bytes()).sum::<usize>()
+    };
+    fragments(hogs, 100).iter().for_each(|frame| engine.handle_frame(&hog, frame, now()));
+    assert_eq!((held(&engine, &hog), engine.stats().fragment_bytes_dropped), (90_000, 0));
+    fragments(others, 30).iter().for_each(|frame| engine.handle_frame(&other, frame, now()));
+    assert_eq!((held(&engine, &hog), held(&engine, &other)), (0, 27_000));
+    assert_eq!(engine.stats().fragment_bytes_dropped, 90_000);
+    fragments(hogs, 100).iter().for_each(|frame| engine.handle_frame(&hog, frame, now()));
+    assert_eq!(held(&engine, &other), 27_000);
+    assert!((70_000..73_001).contains(&held(&engine, &hog)), "{}", held(&engine, &hog));
 }

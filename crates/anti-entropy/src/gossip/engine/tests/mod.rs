@@ -2,7 +2,10 @@
 
 mod announcement;
 mod causal_buffer;
+mod fairness;
+mod group;
 mod holes;
+mod life;
 mod limit;
 mod members;
 mod planted;
@@ -30,6 +33,8 @@ pub(in crate::gossip) struct Cluster<V: Replicated> {
     /// Frames on their way, by time of arrival and a number that keeps them apart.
     flying: BTreeMap<(Duration, u64), (PeerId, PeerId, Vec<u8>)>,
     pub(super) cut: BTreeSet<(PeerId, PeerId)>,
+    /// Frames that arrived at names without an engine: from whom, and to whom.
+    heard: Vec<(PeerId, PeerId, Vec<u8>)>,
     events: Vec<(PeerId, Event<V::Key>)>,
     random: fastrand::Rng,
     pub(super) now: Now,
@@ -64,6 +69,7 @@ impl<V: Replicated> Cluster<V> {
             engines: (0..nodes).map(engine).collect(),
             flying: BTreeMap::new(),
             cut: BTreeSet::new(),
+            heard: Vec::new(),
             events: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
             now,
@@ -119,6 +125,14 @@ impl<V: Replicated> Cluster<V> {
         }
     }
 
+    /// Takes out what has arrived at a name without an engine, from one peer.
+    pub(super) fn take_heard(&mut self, at: &PeerId, sender: &PeerId) -> Vec<Vec<u8>> {
+        let is_it = |(from, to, _): &(PeerId, PeerId, Vec<u8>)| from == sender && to == at;
+        let (taken, kept): (Vec<_>, Vec<_>) = self.heard.drain(..).partition(is_it);
+        self.heard = kept;
+        taken.into_iter().map(|(_, _, frame)| frame).collect()
+    }
+
     pub(in crate::gossip) fn run(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now.elapsed + span;
         loop {
@@ -135,7 +149,10 @@ impl<V: Replicated> Cluster<V> {
             self.now = self.now.after(next.saturating_sub(self.now.elapsed));
             while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= next) {
                 let (from, to, frame) = entry.remove();
-                self.engines.get_mut(&to).unwrap().handle_frame(&from, &frame, self.now);
+                match self.engines.get_mut(&to) {
+                    Some(engine) => engine.handle_frame(&from, &frame, self.now),
+                    None => self.heard.push((from, to, frame)),
+                }
             }
             let now = self.now;
             self.engines.values_mut().for_each(|engine| engine.handle_timeout(now));

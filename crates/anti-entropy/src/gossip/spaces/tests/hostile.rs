@@ -27,10 +27,34 @@ fn however_many_digests_come_one_comparison_begins_in_each_pause() {
     let mut at_bob = node(&alice(), 10, config);
     let mut asked = 0;
     for millisecond in 0..10_000 {
-        at_bob.handle_digest(&alice(), forged(7), START + Duration::from_millis(millisecond));
+        // Never the same one.
+        let digest = forged(u8::try_from(millisecond % 251).unwrap());
+        at_bob.handle_digest(&alice(), digest, START + Duration::from_millis(millisecond));
         asked += frames(&mut at_bob).len();
     }
     assert_eq!(asked, 10);
+}
+
+#[test]
+fn a_digest_that_stays_as_it_is_begins_comparisons_less_and_less_often() {
+    let config = SharedSpacesConfig::default().with(|config| {
+        config.answer_timeout = Duration::ZERO;
+        config.longest_pause = Duration::from_secs(8);
+    });
+    let mut at_bob = node(&alice(), 10, config);
+    let began = |at_bob: &mut SharedSpaces, digest, seconds: core::ops::Range<u64>| -> Vec<u64> {
+        let begins = |second: &u64| {
+            at_bob.handle_digest(&alice(), forged(digest), START + Duration::from_secs(*second));
+            !frames(at_bob).is_empty()
+        };
+        seconds.filter(begins).collect()
+    };
+    assert_eq!(began(&mut at_bob, 7, 0..34), [0, 1, 3, 7, 15, 23, 31]);
+    assert_eq!(began(&mut at_bob, 8, 34..38), [34, 35, 37], "another one is followed at once");
+    at_bob.announce(3, state(9));
+    assert_eq!(began(&mut at_bob, 8, 38..42), [38, 39, 41], "and so is a change of this node");
+    let wrong = config.with(|config| config.longest_pause = Duration::from_millis(999));
+    assert_eq!(SharedSpaces::new(wrong, 1).unwrap_err().field, "pause");
 }
 
 #[test]
@@ -117,7 +141,7 @@ fn damaged_frames_cost_no_more_than_good_ones() {
     let mut now = START;
     let (mut asked, mut taken) = (0, 0);
     for _ in 0..300 {
-        now += SharedSpacesConfig::default().answer_timeout;
+        now += SharedSpacesConfig::default().longest_pause;
         at_bob.handle_digest(&alice(), at_alice.digest(&bob()).unwrap(), now);
         while let [question] = &frames(&mut at_bob)[..] {
             asked += 1;

@@ -138,6 +138,31 @@ fn spaces_that_differ_are_found_in_a_few_frames_and_the_others_are_reported_equa
     assert_eq!(ping(&mut at_alice, &mut at_bob, next).news.len(), 3);
 }
 
+/// As with a space that has stopped on one node, or whose settings differ.
+#[test]
+fn spaces_that_go_on_differing_cost_few_frames_and_the_others_are_reported_all_the_same() {
+    let (mut at_alice, mut at_bob) = pair(1000);
+    at_alice.announce(7, state(2));
+    let (mut frames, mut differing_told, mut equal_told) = (0, 0, Vec::new());
+    for second in 0..600 {
+        let heard = ping(&mut at_alice, &mut at_bob, START + Duration::from_secs(second));
+        frames += heard.frames;
+        differing_told += differing(&heard).len();
+        equal_told.extend(heard.news.iter().any(|news| *news == (8, state(1))).then_some(second));
+    }
+    // Comparisons of four frames, at 0, 1, 3, 7, and so on to 255 seconds, and then every five minutes.
+    assert_eq!((frames, differing_told), (10 * 4, 10));
+    let longest = equal_told.windows(2).map(|told| told[1] - told[0]).max();
+    assert_eq!((equal_told.len(), longest), (30, Some(20)), "{equal_told:?}");
+    // What is new is found at once.
+    let now = START + Duration::from_secs(600);
+    at_alice.announce(9, state(2));
+    assert_eq!(differing(&ping(&mut at_alice, &mut at_bob, now)), [7, 9].into());
+    at_alice.announce(7, state(1));
+    at_alice.announce(9, state(1));
+    assert_eq!(ping(&mut at_alice, &mut at_bob, now).frames, 0);
+}
+
 #[test]
 fn a_space_that_the_peer_does_not_hold_yet_is_not_reported() {
     let (mut at_alice, mut at_bob) = pair(100);

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::super::clocks::Known;
 use super::super::limits::{
     BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, claim, joint_limit, limits, state_of, takes_of,
 };
@@ -20,7 +21,7 @@ use crate::summary::{Difference, Width};
 use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little};
 use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};
 use crate::sync::wire::message::{BatchReply, BatchRequest, First, Reply, Request, State, Takes, Verdict};
-use crate::sync::wire::{Batch, BatchBase, Inventory, len_on_wire};
+use crate::sync::wire::{Batch, BatchBase, Inventory, SentBatch, len_on_wire};
 use crate::{KeyHash, KeyRange};
 
 /// The state of an exchange, from the reply that the two sides differ.
@@ -35,8 +36,8 @@ pub(super) struct Exchanging {
     pub(super) cursor: KeyHash,
     /// The only places where a batch may end, if either side's context has no room for more.
     pub(super) cuts: Option<Vec<KeyHash>>,
-    /// What the answerer had seen when it took its snapshot, if it said so.
-    pub(super) seen: Option<RangeClocks>,
+    /// What the answerer had seen when it took its snapshot, as far as this side knows.
+    pub(super) seen: Option<Known>,
     /// Under which id the answerer writes: its first eight bytes.
     pub(super) their_id: u64,
     pub(super) their_life: Life,
@@ -228,7 +229,7 @@ impl Exchange<'_> {
     /// batch that lists all of a range.
     fn shares_no_writer<V: Replicated>(&self, replica: &Replica<V>) -> bool {
         let is_new = |seen: &RangeClocks| seen.replicas().all(|writer| replica.context().max_counter(writer) == 0);
-        self.at.seen.as_ref().is_some_and(is_new) || replica.context().replicas_len() == 0
+        self.at.seen.as_ref().is_some_and(|known| is_new(&known.clocks)) || replica.context().replicas_len() == 0
     }
 
     /// The limits of a batch, which depend on how many differences are known by now.
@@ -264,7 +265,7 @@ impl Exchange<'_> {
             differences: at.differences.iter().filter(|found| range.contains(found.key)).copied().collect(),
             compared: Some(self.compared),
             inventory: &at.inventory,
-            seen: at.seen.as_ref(),
+            seen: at.seen.as_ref().map(|known| &known.clocks),
             inline: at.content == Content::Inline,
             cuts: at.cuts.as_deref(),
             limits,
@@ -280,9 +281,18 @@ impl Exchange<'_> {
         let state = range.hi().is_none().then(|| state_of(turn.replica, turn.config));
         let takes = takes_in(range, turn);
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
+        let batch = self.shorten(batch);
         let (id, life) = (self.at.their_id, self.at.their_life);
         let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
         Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine, takes })).into())
+    }
+
+    /// The batch with its clocks as they are sent: whole after a second opening, which takes nothing for granted.
+    fn shorten(&self, batch: Batch) -> SentBatch {
+        match self.at.seen.as_ref().filter(|_| self.width == Width::Short) {
+            Some(known) => known.shorten(batch),
+            None => batch.whole(),
+        }
     }
 
     /// Adds what changed here since the comparison to the differences. If a peer sent a changed version meanwhile, the
@@ -374,7 +384,7 @@ impl Exchange<'_> {
     /// Takes in the answerer's batch, which is relative to this replica's state when it sent its own.
     fn join_reply<V: Replicated>(
         &mut self,
-        batch: Batch,
+        batch: SentBatch,
         theirs: Option<State>,
         range: KeyRange,
         turn: &mut Turn<'_, V>,
@@ -387,6 +397,10 @@ impl Exchange<'_> {
             return Ok(malformed("a batch of another range").into());
         }
         turn.stats.value_bytes_received += batch.value_bytes().all;
+        let Some(batch) = batch.expand(|at| baseline.context.clock_at(at)) else {
+            turn.stats.uncertified += 1;
+            return Ok(Next::CompareAgain);
+        };
         match turn.replica.apply(batch, baseline, turn.now)? {
             Applied::Joined(joined) => {
                 turn.replica.has_met(self.at.their_id, self.at.their_life);
@@ -417,7 +431,9 @@ impl Exchange<'_> {
                 Ok(Step::send(Request::More { from: got.lo(), inline: true, unreadable: Vec::new() }).into())
             }
             Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified).into()),
-            Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
+            Applied::Rejected(Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. }) => {
+                Ok(give_up(PartialReason::TooManyPieces).into())
+            }
             Applied::Rejected(other) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(other)).into()),
         }
     }

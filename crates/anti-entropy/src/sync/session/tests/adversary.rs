@@ -22,7 +22,7 @@ use crate::sync::session::*;
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
 use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
-use crate::sync::wire::{Batch, BatchBase, Inventory, KeyState, WireContent, WirePart};
+use crate::sync::wire::{Batch, BatchBase, HasSeen, Inventory, KeyState, WireContent, WirePart};
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
@@ -87,12 +87,12 @@ pub(super) fn differs(first: First) -> Reply {
     Reply::Differs(Differs {
         nonce: NONCE,
         cuts: None,
-        seen: None,
         own: 9,
         knows: 0,
         life: Life::default(),
         first,
         takes: takes(),
+        seen: HasSeen::Untold,
     })
 }
 
@@ -104,7 +104,7 @@ fn any_open() -> Open {
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 impl Liar {
@@ -170,7 +170,9 @@ fn refused<V: Replicated>(victim: &mut Replica<V>, forged: Batch, expected: &Ver
 fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Refusal) {
     let verdict = Verdict::Rejected(rejection.to_string());
     let end = match rejection {
-        Refusal::TooManyPieces { .. } => Outcome::Partial(PartialReason::TooManyPieces),
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => {
+            Outcome::Partial(PartialReason::TooManyPieces)
+        }
         other => Outcome::Refused(other),
     };
     refused(victim, forged, &verdict, Some(&end));
@@ -296,6 +298,33 @@ fn a_clock_in_too_many_pieces_is_refused() {
 }
 
 #[test]
+fn many_replicas_in_many_pieces_are_refused_though_either_alone_is_not() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
+    let many = |number: u128, ids: u128| {
+        let invented =
+            (0..ids).map(|id| (ReplicaId::from_u128(1 + (id << 20)), 1 + u64::try_from(number % 2).unwrap()));
+        (KeyHash::from_u128(2 * number), own.iter().chain(invented).collect())
+    };
+    let forged =
+        |pieces, ids| Batch { clocks: clocks((0..pieces).map(|number| many(number, ids)).collect()), ..batch.clone() };
+    // With the sender's own id, and what the victim has seen of itself.
+    let counters = 1000 * (66 + own.len());
+    rejected(&mut victim, forged(1000, 66), Refusal::TooManyCounters { counters, limit: 65_536 });
+    rejected(
+        &mut victim,
+        forged(70, 1000),
+        Refusal::TooManyCounters { counters: 70 * (1000 + own.len()), limit: 65_536 },
+    );
+    // Fewer are taken in, though transfers make no more cuts then.
+    let taken = forged(1000, 40);
+    Liar::open(&mut victim).say(&batch_request(taken), &mut victim);
+    assert_eq!((victim.context().pieces_len(), victim.len()), (1000, 15));
+    assert!(victim.context().counters_len() <= 65_536);
+    assert!(victim.cuts_if_full().is_some());
+}
+
+#[test]
 fn the_last_counter_of_another_is_believed_and_harms_nobody_else() {
     let (mut sender, mut victim, batch) = stage(ReplicaConfig::default());
     let (third, mut liar) = (ReplicaId::from_u128(77), Liar::open(&mut victim));
@@ -348,12 +377,8 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
     for says in [true, false] {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
-        let mut request = BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() };
-        if says {
-            request.knows = 11;
-        } else {
-            request.batch = with_clock(&request.batch, |clock| clock.set(id, 11));
-        }
+        let (knows, batch) = if says { (11, batch) } else { (0, with_clock(&batch, |clock| clock.set(id, 11))) };
+        let request = BatchRequest { batch: batch.whole(), state: None, knows, life: Life::default(), takes: takes() };
         let reply = Liar::open(&mut victim).say(&Request::Batch(request), &mut victim);
         let Some(Reply::Batch(BatchReply { verdict: Verdict::Rejected(reason), .. })) = reply else {
             panic!("{reply:?}")
@@ -451,7 +476,8 @@ fn a_part_that_does_not_match_is_refused() {
 
 /// The answering side, which lies: replies to the victim's requests.
 fn lie<V: Replicated>(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<V>) -> Option<Request> {
-    hand(session, Header { kind: FrameKind::Reply, session: 1, exchange }, reply, victim)
+    let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange };
+    hand(session, header, reply, victim)
 }
 
 fn opened(victim: &mut Replica<Item>) -> Session {
@@ -472,7 +498,7 @@ fn an_answerer_whose_batches_do_not_add_up_is_given_up_at_the_second() {
         let Some(Request::Batch(_)) = lie(&mut session, exchange, &differs, &mut victim) else { panic!("no batch") };
         let mut batch = honest(&mut sender, &mut victim);
         batch.digest = with_a_bit_flipped(batch.digest, 0);
-        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch), state: None });
+        let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(batch.whole()), state: None });
         let next: Option<Request> = lie(&mut session, exchange + 1, &reply, &mut victim);
         match width {
             Width::Short => assert!(matches!(next, Some(Request::Open(open)) if open.width == Width::Full)),
@@ -498,7 +524,7 @@ fn replies_that_answer_nothing_end_the_session() {
         (Reply::Busy, opening),
         (differs(), opening),
         (Reply::Answer(answer.clone()), "an answer that does not fit the question"),
-        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere), state: None }), batch),
+        (Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(elsewhere.whole()), state: None }), batch),
     ] {
         let mut session = opened(&mut victim);
         lie::<Item>(&mut session, 0, &differs(), &mut victim);

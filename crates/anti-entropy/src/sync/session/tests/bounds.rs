@@ -44,7 +44,8 @@ impl Opened {
     }
 
     fn hears(&mut self, reply: &Reply) -> Option<Request> {
-        let header = Header { kind: FrameKind::Reply, session: 1, exchange: self.exchange };
+        let number = self.session.exchange.reply_number();
+        let header = Header { kind: FrameKind::Reply, session: number, exchange: self.exchange };
         self.exchange += 1;
         hand(&mut self.session, header, reply, &mut self.victim)
     }
@@ -122,7 +123,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
-    Request::Batch(BatchRequest { batch, state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
 }
 
 #[test]

@@ -135,6 +135,49 @@ fn what_was_deleted_for_good_reason_stays_dead_after_the_alarm() {
     assert_eq!((holds(&back), holds(&b)), (all.to_vec(), all.to_vec()));
 }
 
+/// Told at once, it writes under another id from the beginning, so that no name is used twice.
+#[test]
+fn a_replica_that_is_told_that_it_was_put_back_loses_nothing_however_much_it_writes() {
+    for after in [1, 5, 9] {
+        let disk = Disk::default();
+        let (mut a, mut b) = (open(&disk, 1, Continuity::Unproven), new(2));
+        write(&mut a, 0..1);
+        let mut back = a.fork(disk.copy(), LastWriterWins);
+        write(&mut a, 10..15);
+        meet(&mut a, &mut b, true);
+        let (from, life) = (back.id(), back.life(now()));
+        back.put_back(Seed::from_bytes([9; 32])).unwrap();
+        assert!(back.id() != from && back.life(now()).opening != life.opening);
+        let notice = back.poll_notice();
+        assert_eq!(notice, Some(Notice::PutBack { from, to: back.id(), made: 1, reissued: [0].to_vec() }));
+        // More than the peer has seen: no claim would tell.
+        write(&mut back, 20..20 + after);
+        meet(&mut back, &mut b, true);
+        let all: Vec<u32> = (0..1).chain(10..15).chain(20..20 + after).collect();
+        assert_eq!((holds(&back), holds(&b)), (all.clone(), all));
+        assert_eq!((back.stats().renamings, b.stats().content_clashes), (1, 0));
+    }
+}
+
+/// Two copies draw the same, and have other peers: they do not take the same id.
+#[test]
+fn two_copies_that_are_renamed_take_different_ids() {
+    let ids = || {
+        let disk = Disk::default();
+        let mut one = open(&disk, 1, Continuity::Unproven);
+        let mut other = one.fork(disk.copy(), LastWriterWins);
+        one.stir(1);
+        other.stir(2);
+        one.take_new_id().unwrap();
+        other.take_new_id().unwrap();
+        (one.id(), other.id())
+    };
+    let (one, other) = ids();
+    assert_ne!(one, other);
+    let (one, other) = with(Some(Mutant::CopiesMakeOneId), ids);
+    assert_eq!(one, other);
+}
+
 #[test]
 fn an_alarm_that_is_broken_loses_writes_or_brings_them_back() {
     with(Some(Mutant::RenamedWritesKeepTheirNames), || {

@@ -15,7 +15,7 @@ use crate::summary::sketch::SketchConfig;
 use crate::sync::session::*;
 use crate::sync::transfer::Applied;
 use crate::sync::wire::message::{BatchRequest, First};
-use crate::sync::wire::{Batch, BatchBase, KeyState};
+use crate::sync::wire::{Batch, BatchBase, HasSeen, KeyState};
 
 fn with(seed: u8, config: ReplicaConfig) -> Replica<Item> {
     let opening = Opening { config, ..Opening::from(Seed::from_bytes([seed; 32])) };
@@ -101,6 +101,7 @@ impl Writes {
 struct Seen {
     whole_batches: u32,
     sketches: u32,
+    clock_cells: u32,
     absent_under: u32,
     ended_early: u32,
 }
@@ -113,6 +114,7 @@ impl Seen {
                 self.count_request(message::read(frame.payload));
             } else if let (1, Some(Reply::Differs(differs))) = (frame.fragments, message::read(frame.payload)) {
                 self.sketches += u32::from(matches!(differs.first, First::Cells(_)));
+                self.clock_cells += u32::from(matches!(differs.seen, HasSeen::Cells(_)));
             }
         }
     }
@@ -165,6 +167,8 @@ impl History {
             answer_bytes: 300,
             max_sketch_cells: [0, 20, 1 << 16][random.usize(0..3)],
             max_session_bytes: [3000, 1 << 30][random.usize(0..2)],
+            max_clock_counters: [0, 3, 64][random.usize(0..3)],
+            max_clock_cells: [3, 128][random.usize(0..2)],
             max_frame_bytes: SessionConfig::MIN_FRAME_BYTES,
             ..SessionConfig::default()
         }
@@ -260,5 +264,5 @@ fn whatever_three_replicas_do_nothing_is_lost_or_revived() {
         history.check();
     }
     assert!(seen.whole_batches > 50 && seen.sketches > 100 && seen.absent_under > 100, "{seen:?}");
-    assert!(seen.ended_early > 100, "{seen:?}");
+    assert!(seen.ended_early > 100 && seen.clock_cells > 300, "{seen:?}");
 }

@@ -5,8 +5,11 @@ mod bounds;
 mod copies;
 mod history;
 mod holes;
+mod many_writers;
 mod mixed;
+mod numbers;
 mod parts;
+mod repeats;
 mod sketch;
 
 use alloc::collections::BTreeMap;
@@ -431,7 +434,7 @@ fn a_message_of_very_many_fragments_is_refused_at_once() {
     for (limit, fragments, refused) in [(1 << 20, 4097, false), (1 << 20, 4098, true), (64 << 20, u32::MAX, true)] {
         let config = SessionConfig { max_message_bytes: limit, ..SessionConfig::default() };
         let mut session = Session::open_valid(7, &mut replica, config, now());
-        let header = Header { kind: FrameKind::Reply, session: 7, exchange: 0 };
+        let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange: 0 };
         for fragment in [0, 1] {
             let bytes = header.encode(fragment, fragments, &[7; 8], true);
             session

@@ -240,7 +240,7 @@ fn poisoned_sketches_cost_time_and_nothing_else() {
 
 /// Hands a reply to an opener, and returns what it says.
 fn reply(session: &mut Session, exchange: u32, reply: &Reply, victim: &mut Replica<Item>) -> Request {
-    let header = Header { kind: FrameKind::Reply, session: 1, exchange };
+    let header = Header { kind: FrameKind::Reply, session: session.exchange.reply_number(), exchange };
     let bytes = header.encode(0, 1, &postcard::to_allocvec(reply).unwrap(), true);
     session.handle_frame(Frame::decode(&bytes, &SessionConfig::default()).unwrap(), victim, now()).unwrap();
     request_of(session)

@@ -180,7 +180,7 @@ fn a_replica_that_holds_nothing_says_so_in_a_few_bytes_and_is_told_everything() 
     let (mut empty, mut full) = (replica(1), replica(2));
     write(&mut full, 0..300, "held");
     let (root, batch) = (full.root(), whole(&mut empty));
-    assert_eq!(postcard::to_allocvec(&batch).unwrap().len(), 53);
+    assert_eq!(postcard::to_allocvec(&batch.clone().whole()).unwrap().len(), 38);
     let joined = joined(&mut full, batch);
     assert!(joined.theirs.is_empty() && joined.inventory.is_empty() && joined.changed.is_empty());
     assert_eq!(full.root(), root);
@@ -409,10 +409,12 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
                 _ => write(side, [key], &step.to_string()),
             }
         }
-        let mut other = receiver.fork(store.copy(), LastWriterWins);
+        let copy = store.copy();
+        let mut other = receiver.fork(copy.clone(), LastWriterWins);
         let batch = difference(&mut sender, &receiver.summary(), &Inventory::new());
         let of_difference = joined(&mut receiver, batch);
         let batch = if random.bool() { whole(&mut sender) } else { whole_to(&mut sender, &other) };
+        in_steps(other.fork(Failing(copy, random.u32(1..4)), LastWriterWins), &batch, &mut sender);
         let of_whole = joined(&mut other, batch);
         assert_equal(&mut receiver, &mut other);
         assert_eq!(of_whole.theirs.root(), of_difference.theirs.root(), "seed {seed}");
@@ -422,4 +424,51 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         changed += of_whole.changed.len();
     }
     assert!(changed > 300, "{changed}");
+}
+
+/// A store whose commits fail from some number on, and change nothing then.
+struct Failing(MemoryStore, u32);
+
+impl Store for Failing {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.0.scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.1 = self.1.checked_sub(1).ok_or_else(|| StoreError::unchanged("on purpose"))?;
+        self.0.commit(commit)
+    }
+}
+
+/// A batch that is joined key by key, until the store fails: what was joined is sound, and the next batch brings the rest.
+fn in_steps(mut receiver: Replica<Item>, batch: &Batch, sender: &mut Replica<Item>) {
+    receiver.set_config(ReplicaConfig::default().with(|config| config.max_loaded_bytes = 0)).unwrap();
+    let base = receiver.baseline();
+    let before = receiver.context().clone();
+    let _failed_or_not = receiver.apply(batch.clone(), &base, now());
+    assert!(receiver.audit().unwrap().discrepancies.is_empty());
+    assert!(receiver.context().includes(&before));
+    // What it holds below its cut is what it would hold if the batch had ended there.
+    let mut third = replica(3);
+    one_way(&mut receiver, &mut third);
+    one_way(sender, &mut third);
+    let mut fourth = replica(4);
+    one_way(sender, &mut fourth);
+    one_way(&mut receiver, &mut fourth);
+    assert_equal(&mut third, &mut fourth);
+    third.set_config(ReplicaConfig::default().with(|config| config.max_loaded_bytes = 0)).unwrap();
+    one_way(sender, &mut third);
+    assert_equal(&mut third, &mut fourth);
 }

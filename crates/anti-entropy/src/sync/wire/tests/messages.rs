@@ -9,7 +9,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock};
+use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock, WholeSpace};
 use crate::refusal::Refusal;
 use crate::replica::{ContentHash, Keyed, LastWriterWins, Life, MemoryStore, Part, PartHash, Replica};
 use crate::summary::Width;
@@ -22,10 +22,12 @@ use crate::sync::wire::message::{
 };
 use crate::sync::wire::*;
 use crate::sync::wire::{
-    Batch, BatchBase, KeyPrefix, KeyState, Push, PushedWrite, WireContent, WireEntry, WirePart, WireValue, WireVersion,
-    Withheld, WithheldFor,
+    Batch, BatchBase, ClockCells, HasSeen, KeyPrefix, KeyState, Push, PushedWrite, WireContent, WireEntry, WirePart,
+    WireValue, WireVersion, Withheld, WithheldFor,
 };
 use crate::{KeyHash, KeyRange};
+
+type Vectors<T> = Vec<(T, &'static str)>;
 
 const SESSION: u64 = 0x0102_0304_0506_0708;
 const COLOUR: &[u8] = b"\x06colour";
@@ -33,7 +35,7 @@ const GREEN: &[u8] = b"\x05green";
 const MIDDLE: KeyHash = KeyHash::from_u128(1 << 127);
 const ANSWER: &str = "02001800000000000000000000000000000000eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
@@ -120,7 +122,7 @@ fn empty_batch() -> Batch {
     Batch { clocks, base: BatchBase::Nothing, digest: Root::from_bytes([0xbb; 32]), changes: Vec::new() }
 }
 
-fn requests() -> Vec<(Request, &'static str)> {
+fn requests() -> Vectors<Request> {
     let mut tallied = Context::new(ReplicaId::from_u128(3));
     (0..300).for_each(|_| assert!(tallied.mint().is_ok()));
     let tally = tallied.tally();
@@ -130,8 +132,14 @@ fn requests() -> Vec<(Request, &'static str)> {
         Request::Open(Open { schema_id, state, width, cuts, entries, tally, max_cells, own })
     };
     let (whole, lower) = (
-        BatchRequest { batch: empty_batch(), state: Some(state()), knows: 300, life: life(), takes: takes(true) },
-        BatchRequest { batch: batch(), state: None, knows: 0, life: Life::default(), takes: takes(false) },
+        BatchRequest {
+            batch: empty_batch().whole(),
+            state: Some(state()),
+            knows: 300,
+            life: life(),
+            takes: takes(true),
+        },
+        BatchRequest { batch: batch().whole(), state: None, knows: 0, life: Life::default(), takes: takes(false) },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
@@ -151,24 +159,22 @@ fn requests() -> Vec<(Request, &'static str)> {
         (
             Request::Batch(lower),
             "\
-         0200000000000000000000000000000000018000000000000000000000000000000002000000000000000000000000000000\
-         01ac020000000000000000000000000000000207014000000000000000000000000000000002000000000000000000000000\
-         0000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbb040000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001ac02\
-         80d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc01\
-         999999999999999999999999999999999999999999999999999999999999999900000000000000000000\
-         0000000000020780d095ffbc3103010605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddd\
-         dddddddddddd010470617274027f00000000000000\
-         037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01\
-         00000000000000000000008080802000",
+         0200020000000000000000000000000000000080000000000000000000000000000000020000000000000000000000000000\
+         0001ac0200000000000000000000000000000002070140000000000000000000000000000000020000000000000000000000\
+         000000000200000000000000000000000000000000030100bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+         bbbbbbbbbbbb040000000000000000000000000000000005010706636f6c6f75720200000000000000000000000000000001\
+         ac0280d095ffbc310300cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc0199999999999999\
+         99999999999999999999999999999999999999999999999999000000000000000000000000000000020780d095ffbc310301\
+         0605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd010470617274027f00\
+         000000000000037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+         eeeeeeeeee0100000000000000000000008080802000",
         ),
         (
             Request::Batch(whole),
             "\
-         020000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbb0001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac020102\
-         030405060708ac02808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
-         eeeeeeeeeeeeeeeeeeeeee",
+         020000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaa\
+         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac020102030405060708ac0280808020018000\
+         0000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
         (
             Request::More { from: MIDDLE, inline: true, unreadable: vec![MIDDLE] },
@@ -191,18 +197,18 @@ fn requests() -> Vec<(Request, &'static str)> {
     ]
 }
 
-fn replies() -> Vec<(Reply, &'static str)> {
+fn replies() -> Vectors<Reply> {
     let (own, knows) = (9, 300);
     let differs = |cuts, first| {
         Reply::Differs(Differs {
             nonce: SESSION,
             cuts,
-            seen: None,
             own,
             knows,
             life: life(),
             first,
             takes: takes(false),
+            seen: HasSeen::Untold,
         })
     };
     let reply = |verdict, batch| Reply::Batch(BatchReply { verdict, batch, state: None });
@@ -213,30 +219,14 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         01010203040506070800000000000000000009ac020102030405060708ac0201020018000000000000000000000000000000\
-         00eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee8080802000",
+         010102030405060708000000000000000009ac020102030405060708ac020102001800000000000000000000000000000000\
+         eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee808080200000",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
             "\
-         010102030405060708010180000000000000000000000000000000000000000000000009ac020102030405060708ac020080\
-         80802000",
-        ),
-        (
-            Reply::Differs(Differs {
-                nonce: SESSION,
-                cuts: None,
-                seen: Some(empty_batch().clocks),
-                own,
-                knows,
-                life: life(),
-                first: First::Nothing,
-                takes: takes(true),
-            }),
-            "\
-         0101020304050607080001000000000000000000000000000000000000000000000000000009ac020102030405060708ac02\
-         00808080200180000000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
-         eeeeeeee",
+         0101020304050607080101800000000000000000000000000000000000000000000009ac020102030405060708ac02008080\
+         80200000",
         ),
         (
             Reply::Inventory(
@@ -249,12 +239,13 @@ fn replies() -> Vec<(Reply, &'static str)> {
         (
             differs(None, First::Cells(chunk.clone())),
             "\
-         01010203040506070800000000000000000009ac020102030405060708ac0202ac0213070707070707070707070707070707\
-         070707078080802000",
+         010102030405060708000000000000000009ac020102030405060708ac0202ac021307070707070707070707070707070707\
+         070707808080200000",
         ),
         (
             differs(None, First::Bulk { entries: 300 }),
-            "01010203040506070800000000000000000009ac020102030405060708ac0203ac028080802000",
+            "\
+         010102030405060708000000000000000009ac020102030405060708ac0203ac02808080200000",
         ),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
@@ -268,10 +259,9 @@ fn replies() -> Vec<(Reply, &'static str)> {
             "04000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800",
         ),
         (
-            reply(Verdict::Joined, Some(empty_batch())),
+            reply(Verdict::Joined, Some(empty_batch().whole())),
             "\
-         0400010000000000000000000000000000000000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-         bbbbbbbbbb0000",
+         0400010000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000",
         ),
         (reply(Verdict::NotCertified, None), "04010000"),
         (reply(Verdict::MissingContent, None), "04020000"),
@@ -286,7 +276,65 @@ fn replies() -> Vec<(Reply, &'static str)> {
     ]
 }
 
-fn pushes() -> Vec<(Push, &'static str)> {
+const GUESS: &str = "\
+    02020200000000000000000000000000000000800000000000000000000000000000000100000000000000a5010000000000\
+    0000000000000000000002070140000000000000000000000000000000010000000000000000000000000000000200999008\
+    5fd4250fa3a2053cc6a0f4219e00bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb00000000\
+    00000000000000008080802000";
+const SINCE: &str = "\
+    040001010200000000000000000000000000000000800000000000000000000000000000000100000000000000a501000000\
+    0000000000000000000000000207014000000000000000000000000000000001000000000000000000000000000000020000\
+    bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000";
+const WHOLE: &str = "\
+    010102030405060708000000000000000009ac020102030405060708ac020080808020018000000000000000000000000000\
+    0000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01040000000000000000000000000000\
+    0001ac0200000000000000000000000000000002070000000000000000000000000000000301000000000000000000000000\
+    00000004010140000000000000000000000000000000010000000000000000000000000000000200";
+const CELLS: &str = "\
+    010102030405060708000000000000000009ac020102030405060708ac0200808080200002004cc700000000000013000000\
+    000001105e4c0303c7000000000000a5000000000001105ccbb20200000000000000a5000000000000012c2d6f0100000000\
+    000000b6000000000000000287b10101800000000000000000000000000000000100000000000000a5000000000000000100";
+/// The first four cells of the clock of three writers.
+pub(crate) const CLOCK_CELLS: &str = "\
+    004cc700000000000013000000000001105e4c0303c7000000000000a5000000000001105ccbb20200000000000000a50000\
+    00000000012c2d6f0100000000000000b6000000000000000287b101";
+
+/// Clocks in each of their forms.
+fn clocks() -> (Vectors<Request>, Vectors<Reply>) {
+    let range = KeyRange::new(KeyHash::MIN, Some(MIDDLE)).unwrap();
+    let (first, second) = (clock(&[(1, 300), (2, 7), (3, 1), (4, 1)]), clock(&[(1, 300), (3, 1), (4, 1)]));
+    let pieces = vec![(KeyHash::MIN, first), (KeyHash::from_u128(1 << 126), second)];
+    let batch = Batch { clocks: RangeClocks::new(range, pieces).unwrap(), changes: Vec::new(), ..batch() };
+    // Of a receiver that has seen one write less of one writer, and a writer of whom the sender knows nothing.
+    let receiver = clock(&[(1, 300), (2, 6), (3, 1), (4, 1), (0xa5 << 64 | 1, 9)]);
+    let guessed = clock(&[(1, 300), (2, 6), (3, 1), (4, 1), (0xa5 << 64, 9)]);
+    assert_eq!(batch.clone().since(&receiver).expand(|_| receiver.clone()), Some(batch.clone()));
+    assert_eq!(batch.clone().since_guess(&guessed).expand(|_| receiver.clone()), Some(batch.clone()));
+    let (since, guess) = (batch.clone().since(&receiver), batch.clone().since_guess(&guessed));
+    let request = Request::Batch(BatchRequest {
+        batch: guess,
+        state: None,
+        knows: 0,
+        life: Life::default(),
+        takes: takes(false),
+    });
+    let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(since), state: None });
+
+    let differs = |seen, unreadable| {
+        let (own, knows, life, takes) = (9, 300, life(), takes(unreadable));
+        Reply::Differs(Differs { nonce: SESSION, cuts: None, own, knows, life, first: First::Nothing, takes, seen })
+    };
+    let pieces = batch.clocks.iter().map(|(piece, clock)| (piece.lo(), clock.clone())).collect();
+    let whole = HasSeen::Whole(WholeSpace(RangeClocks::new(KeyRange::ALL, pieces).unwrap()));
+    let first = clock(&[(0xa5 << 64 | 1, 300), (0xb6 << 64 | 2, 2), (0xc7 << 120, 70_000)]);
+    let without_one = clock(&[(0xb6 << 64 | 2, 2), (0xc7 << 120, 70_000)]);
+    let further =
+        RangeClocks::new(KeyRange::ALL, vec![(KeyHash::MIN, first), (MIDDLE, without_one)]).unwrap().further();
+    let cells = HasSeen::Cells(ClockCells { cells: Chunk::from_bytes(&bytes(CLOCK_CELLS)).unwrap(), further });
+    (vec![(request, GUESS)], vec![(reply, SINCE), (differs(whole, true), WHOLE), (differs(cells, false), CELLS)])
+}
+
+fn pushes() -> Vectors<Push> {
     let value = WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32]))] };
     let write = PushedWrite { key: COLOUR.to_vec(), timestamp: timestamp(), value };
     vec![
@@ -330,6 +378,9 @@ fn messages_have_these_bytes() {
     both_ways(&requests());
     both_ways(&replies());
     both_ways(&pushes());
+    let (requests, replies) = clocks();
+    both_ways(&requests);
+    both_ways(&replies);
     // Longer numbers are read over; bytes behind a message are not.
     assert_eq!(message::read::<Request>(&[0x85, 0x00]), Some(Request::Abort));
     assert_eq!(message::read::<Request>(&[0x05, 0xff]), None);

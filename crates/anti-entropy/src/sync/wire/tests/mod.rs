@@ -1,3 +1,3 @@
 //! Golden vectors of protocol version 2.
 
-mod messages;
+pub(crate) mod messages;

@@ -1,11 +1,15 @@
 //! `engram_core::completion`: semantic patterns, and the engine that keeps them.
 
+mod scheduler;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use super::consolidation::{EpisodicPattern, PatternDetector, cosine};
 use super::{Confidence, EMBEDDING_DIM, Episode};
+
+pub use scheduler::{CompletionConfig, ConsolidationScheduler, SchedulerConfig};
 
 /// How many episodes the engine replays in a run.
 const REPLAYED: usize = 5;
@@ -14,13 +18,13 @@ const REPLAYED: usize = 5;
 const KNOWN: f32 = 0.7;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SemanticPattern {
-    pub(crate) id: String,
-    pub(crate) embedding: [f32; EMBEDDING_DIM],
-    pub(crate) source_episodes: Vec<String>,
-    pub(crate) strength: f32,
-    pub(crate) schema_confidence: Confidence,
-    pub(crate) last_consolidated: DateTime<Utc>,
+pub struct SemanticPattern {
+    pub id: String,
+    pub embedding: [f32; EMBEDDING_DIM],
+    pub source_episodes: Vec<String>,
+    pub strength: f32,
+    pub schema_confidence: Confidence,
+    pub last_consolidated: DateTime<Utc>,
 }
 
 impl From<EpisodicPattern> for SemanticPattern {
@@ -37,27 +41,27 @@ impl From<EpisodicPattern> for SemanticPattern {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ConsolidationStats {
-    pub(crate) total_replays: usize,
-    pub(crate) successful_consolidations: usize,
-    pub(crate) failed_consolidations: usize,
-    pub(crate) average_replay_speed: f32,
-    pub(crate) total_patterns_extracted: usize,
-    pub(crate) avg_ripple_frequency: f32,
-    pub(crate) avg_ripple_duration: f32,
-    pub(crate) last_replay_timestamp: Option<DateTime<Utc>>,
+pub struct ConsolidationStats {
+    pub total_replays: usize,
+    pub successful_consolidations: usize,
+    pub failed_consolidations: usize,
+    pub average_replay_speed: f32,
+    pub total_patterns_extracted: usize,
+    pub avg_ripple_frequency: f32,
+    pub avg_ripple_duration: f32,
+    pub last_replay_timestamp: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct ConsolidationSnapshot {
-    pub(crate) generated_at: DateTime<Utc>,
-    pub(crate) patterns: Vec<SemanticPattern>,
-    pub(crate) stats: ConsolidationStats,
+pub struct ConsolidationSnapshot {
+    pub generated_at: DateTime<Utc>,
+    pub patterns: Vec<SemanticPattern>,
+    pub stats: ConsolidationStats,
 }
 
 /// Replays episodes, and remembers the patterns that it found: until the process ends, not longer.
 #[derive(Debug, Default)]
-pub(crate) struct ConsolidationEngine {
+pub struct ConsolidationEngine {
     semantic_patterns: BTreeMap<String, SemanticPattern>,
     stats: ConsolidationStats,
     detector: PatternDetector,
@@ -65,13 +69,13 @@ pub(crate) struct ConsolidationEngine {
 
 impl ConsolidationEngine {
     /// Everything found so far.
-    pub(crate) fn snapshot(&self, now: DateTime<Utc>) -> ConsolidationSnapshot {
+    pub fn snapshot(&self, now: DateTime<Utc>) -> ConsolidationSnapshot {
         let patterns = self.semantic_patterns.values().cloned().collect();
         ConsolidationSnapshot { generated_at: now, patterns, stats: self.stats.clone() }
     }
 
     /// One run: the five episodes that are most confident and newest to the engine, and what they have in common.
-    pub(crate) fn ripple_replay(&mut self, episodes: &[Episode]) {
+    pub fn ripple_replay(&mut self, episodes: &[Episode]) {
         let replayed = self.select(episodes);
         if replayed.is_empty() {
             return;

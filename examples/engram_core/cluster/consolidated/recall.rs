@@ -1,3 +1,5 @@
+//! What the cluster says, for recall.
+
 use std::collections::BTreeMap;
 
 use anti_entropy_engram::SemanticPattern;
@@ -5,14 +7,14 @@ use anti_entropy_engram::view::{RecallFeed, SemanticView};
 
 /// What the cluster says, for recall: an index of its own beside the store, so that nothing of it comes back as an episode.
 #[derive(Default)]
-pub(crate) struct ClusterIndex {
+pub struct ClusterIndex {
     feed: RecallFeed,
     items: BTreeMap<String, SemanticPattern>,
 }
 
 impl ClusterIndex {
     /// After each refresh of the view: takes over what is new, changed and gone.
-    pub(crate) fn follow(&mut self, view: &SemanticView) {
+    pub fn follow(&mut self, view: &SemanticView) {
         let changes = self.feed.changes(view);
         for item in changes.new.iter().chain(&changes.changed) {
             self.items.insert(item.recall_id(), SemanticPattern::from(*item));
@@ -23,7 +25,7 @@ impl ClusterIndex {
     }
 
     /// The items that are closest in meaning to a cue, the best first, with their cosines; recall adds them to its own.
-    pub(crate) fn closest(&self, cue: &[f32], count: usize) -> Vec<(f32, &SemanticPattern)> {
+    pub fn closest(&self, cue: &[f32], count: usize) -> Vec<(f32, &SemanticPattern)> {
         let mut scored: Vec<_> = self.items.values().map(|item| (cosine(cue, &item.embedding), item)).collect();
         scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         scored.truncate(count);

@@ -1,3 +1,5 @@
+//! All spaces of a node.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,14 +12,14 @@ use anti_entropy_engram::MemorySpace;
 use anti_entropy_engram::gossiper::GossiperConfig;
 use tokio::sync::mpsc;
 
-use super::replica::{BoxError, SpaceReplica};
-use crate::cluster::SpaceAssignment;
+use super::space::{BoxError, ConsolidatedSpace};
+use crate::cluster::NodeInfo;
 
 /// The channel on which nodes find the spaces that differ. On all nodes the same, and no space's.
 const SHARED: u64 = 0;
 
 /// The memory spaces of a node: over one transport, and on a few threads, however many they are.
-pub(crate) struct Spaces {
+pub struct Spaces {
     node: String,
     channels: Channels,
     pool: Pool,
@@ -27,13 +29,13 @@ pub(crate) struct Spaces {
 }
 
 struct Open {
-    replicas: BTreeMap<u64, SpaceReplica>,
+    replicas: BTreeMap<u64, ConsolidatedSpace>,
     shared: SharedSpaces,
 }
 
 impl Spaces {
-    /// To be called in a tokio runtime.
-    pub(crate) fn new(node: &str, transport: impl Transport) -> Result<Arc<Self>, BoxError> {
+    /// Over this transport. To be called in a tokio runtime.
+    pub fn new(node: &str, transport: impl Transport) -> Result<Arc<Self>, BoxError> {
         let (channels, carry) = Channels::new(transport, ChannelsConfig::default())?;
         tokio::spawn(carry);
         let channel = channels.open(SHARED)?;
@@ -48,24 +50,27 @@ impl Spaces {
         Ok(spaces)
     }
 
-    pub(crate) fn start(
+    /// Opens a space, and starts to gossip. To be called in a tokio runtime.
+    pub fn start(
         &self,
         space: MemorySpace,
         config: GossiperConfig,
         store: impl Store + 'static,
         opening: Opening,
-    ) -> Result<SpaceReplica, BoxError> {
+    ) -> Result<ConsolidatedSpace, BoxError> {
         let number = space.channel();
         let channel = self.channels.open(number)?;
-        let replica = SpaceReplica::start(&self.pool, (space, &self.node, config), (store, opening), channel)?;
+        let replica = ConsolidatedSpace::start(&self.pool, (space, &self.node, config), (store, opening), channel)?;
         self.open().replicas.insert(number, replica.clone());
         Ok(replica)
     }
 
-    /// Makes the nodes of an assignment the space's peers: at its start, and whenever the assignment changes.
-    pub(crate) async fn place(&self, space: &MemorySpace, assignment: &SpaceAssignment) -> Result<(), HandleError> {
-        let nodes = [&assignment.primary].into_iter().chain(&assignment.replicas).filter(|node| node.id != self.node);
-        let peers: BTreeMap<PeerId, _> = nodes.map(|node| (node.id.as_str().into(), node.zone.clone())).collect();
+    /// Makes the nodes on which a space is placed its peers: at its start, and whenever its assignment changes. A space that is
+    /// not placed on this node has none.
+    pub async fn place(&self, space: &MemorySpace, nodes: &[NodeInfo]) -> Result<(), HandleError> {
+        let is_here = nodes.iter().any(|node| node.id == self.node);
+        let others = nodes.iter().filter(|node| is_here && node.id != self.node);
+        let peers: BTreeMap<PeerId, _> = others.map(|node| (node.id.as_str().into(), node.zone.clone())).collect();
         let number = space.channel();
         self.open().shared.share(number, peers.keys().cloned());
         let replica = self.open().replicas.get(&number).cloned();
@@ -74,14 +79,14 @@ impl Spaces {
 
     /// One digest over all spaces that are shared with a peer, for a ping to it. What engines hold is read from cells;
     /// none of them is waited for.
-    pub(crate) fn digest(&self, peer: &PeerId) -> Option<Root> {
+    pub fn digest(&self, peer: &PeerId) -> Option<Root> {
         let open = &mut *self.open();
         open.refresh();
         open.shared.digest(peer)
     }
 
     /// Takes in the digest of a peer's ping, and asks for the spaces that differ.
-    pub(crate) fn handle_digest(&self, from: &PeerId, digest: Root) {
+    pub fn handle_digest(&self, from: &PeerId, digest: Root) {
         let open = &mut *self.open();
         open.refresh();
         open.shared.handle_digest(from, digest, self.clock.now().elapsed);

@@ -1,3 +1,5 @@
+//! Engram's types, as the adapter reads them.
+
 use anti_entropy_engram::gossiper::{BeliefUpdate, UpdateSource};
 use anti_entropy_engram::{PatternRef, SnapshotSource};
 use chrono::{DateTime, Utc};

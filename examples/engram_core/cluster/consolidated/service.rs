@@ -1,3 +1,5 @@
+//! Where a node's snapshots are reported.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,13 +10,14 @@ use crate::consolidation::{BeliefUpdateRecord, ConsolidationCacheSource, Consoli
 
 /// A consolidation service that also reports each snapshot to the cluster. `update_cache` stays synchronous and returns at
 /// once, whatever the engine does.
-pub(crate) struct ReplicatedConsolidation {
+pub struct ReplicatedConsolidation {
     inner: Arc<dyn ConsolidationService>,
     cluster: SnapshotReporter<ConsolidationSnapshot>,
 }
 
 impl ReplicatedConsolidation {
-    pub(crate) fn new(inner: Arc<dyn ConsolidationService>, cluster: SnapshotReporter<ConsolidationSnapshot>) -> Self {
+    /// Around the service that the store has.
+    pub fn new(inner: Arc<dyn ConsolidationService>, cluster: SnapshotReporter<ConsolidationSnapshot>) -> Self {
         Self { inner, cluster }
     }
 }

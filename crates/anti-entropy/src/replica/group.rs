@@ -1,0 +1,192 @@
+//! Group commit: several changes become durable with one commit of the store.
+//!
+//! While a group is open, what is read is what was changed last, and nothing of it may leave the replica: no frame, and
+//! no answer to a caller. The summary follows when the store has committed; if that fails, the replica is as it was
+//! before the group.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::version::Record;
+use super::{Change, Commit, Error, MetaSlot, Replica, Replicated, StoreError, format};
+use crate::KeyHash;
+use crate::clock::Context;
+use crate::summary::Fingerprint;
+
+/// Changes that are made together: in the store first, then in memory.
+pub(crate) struct Staged<V: Replicated> {
+    /// The new record at each key; without siblings, nothing is kept there.
+    pub(crate) records: BTreeMap<KeyHash, Record<V>>,
+    pub(crate) context: Context,
+    /// Whether the context changed beyond the replica's own counter.
+    pub(crate) context_changed: bool,
+}
+
+/// What waits for the commit of an open group.
+pub(super) struct Group<K> {
+    records: BTreeMap<KeyHash, Option<Vec<u8>>>,
+    summaries: BTreeMap<KeyHash, Summary>,
+    changes: Vec<Change<K>>,
+    /// The context before the first change; `None` as long as there is none.
+    before: Option<Context>,
+    context_changed: bool,
+    writes: usize,
+    bytes: usize,
+}
+
+/// What the summary has to say of a key.
+struct Summary {
+    fingerprint: Option<Fingerprint>,
+    is_conflict: bool,
+}
+
+impl<K> Group<K> {
+    const fn new() -> Self {
+        Self {
+            records: BTreeMap::new(),
+            summaries: BTreeMap::new(),
+            changes: Vec::new(),
+            before: None,
+            context_changed: false,
+            writes: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
+    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+        self.records.get(&key)
+    }
+
+    fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
+        let is_held = !record.siblings.is_empty();
+        let bytes = is_held.then(|| format::encode_record(record));
+        self.writes += 1;
+        self.bytes += bytes.as_ref().map_or(0, Vec::len);
+        self.records.insert(key, bytes);
+        let fingerprint = is_held.then(|| record.fingerprint());
+        self.summaries.insert(key, Summary { fingerprint, is_conflict: record.siblings.len() > 1 });
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// Opens a group: what is changed from now on waits for [`commit_group`](Self::commit_group). `false` if one is open
+    /// already.
+    pub(crate) fn begin_group(&mut self) -> bool {
+        let begins = self.group.is_none();
+        self.group.get_or_insert_with(Group::new);
+        begins
+    }
+
+    /// Whether a group is open.
+    pub(crate) const fn is_grouping(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Whether the open group has reached a limit, and is to be committed before anything is added.
+    pub(crate) fn group_is_full(&self) -> bool {
+        let limits = &self.config;
+        let is_full = |group: &Group<V::Key>| {
+            group.writes >= limits.max_commit_writes.get() || group.bytes >= limits.max_commit_bytes.get()
+        };
+        self.group.as_ref().is_some_and(is_full)
+    }
+
+    /// Commits changes to the store and then follows them in memory; on an error, nothing changed in memory. In an open
+    /// group, they wait for its commit instead.
+    pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
+        if self.group.as_ref().is_none_or(|group| group.before.is_none()) {
+            self.check_store()?;
+        }
+        let begins = self.begin_group();
+        if let Some(group) = &mut self.group {
+            for (hash, record) in &staged.records {
+                group.stage(*hash, record);
+            }
+            group.context_changed |= staged.context_changed;
+            let before = core::mem::replace(&mut self.context, staged.context);
+            group.before.get_or_insert(before);
+        }
+        self.forget_digests();
+        if begins { self.commit_group().map_err(Error::from) } else { Ok(()) }
+    }
+
+    /// Tells subscribers of a change, once it is committed.
+    pub(crate) fn announce(&mut self, change: Change<V::Key>) {
+        match &mut self.group {
+            Some(group) => group.changes.push(change),
+            None => self.changes.push(change),
+        }
+    }
+
+    /// Ends the open group: all of it is durable when this returns, or none of it has happened. Does nothing if no group
+    /// is open, or if nothing was changed in it.
+    pub(crate) fn commit_group(&mut self) -> Result<(), StoreError> {
+        let Some(Group { records, summaries, changes, before, context_changed, .. }) = self.group.take() else {
+            return Ok(());
+        };
+        let Some(before) = before else { return Ok(()) };
+        let is_stored = self.stored.as_ref().is_some_and(|stored| stored.is(&self.context.base()));
+        if !is_stored {
+            // What is written as a whole has everything in it, and nothing beside it.
+            self.context.settle();
+        }
+        let mut commit = self.commit_of_meta(context_changed, is_stored);
+        commit.records = records;
+        let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
+        if let Err(error) = self.store.commit(commit) {
+            self.context = before;
+            self.forget_digests();
+            let stops = error.may_have_changed();
+            plant!(let stops = stops_after_a_commit(stops));
+            self.stopped = stops;
+            self.stop_cause = stops.then(|| error.with_causes());
+            return Err(error);
+        }
+        self.commits += 1;
+        self.left_as = left_as;
+        if context_changed {
+            self.stored = Some(self.context.base());
+        }
+        for (hash, Summary { fingerprint, is_conflict }) in summaries {
+            self.summarise(hash, fingerprint);
+            if is_conflict {
+                self.conflicts.insert(hash);
+            } else {
+                self.conflicts.remove(&hash);
+            }
+        }
+        self.forget_filled();
+        for change in changes {
+            self.changes.push(change);
+        }
+        Ok(())
+    }
+
+    fn forget_digests(&mut self) {
+        self.context_hash.take();
+        self.tally.take();
+    }
+
+    /// `is_stored` says that the store has all of the context but for what was pushed since.
+    fn commit_of_meta(&self, context_changed: bool, is_stored: bool) -> Commit {
+        let mut commit = Commit::default();
+        let identity = format::Identity {
+            id: self.context.own_id(),
+            counter: self.context.own_counter(),
+            marker: self.marker.to_bytes(),
+            last_timestamp: self.clock.greatest(),
+            commits: self.commits + 1,
+        };
+        commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
+        if context_changed && !is_stored {
+            let context = format::encode_context(&self.context);
+            plant!(let context = stored_context(context, &self.context, format::encode_context));
+            commit.meta.insert(MetaSlot::Context, context);
+        }
+        if context_changed {
+            commit.meta.insert(MetaSlot::Pushed, format::encode_raised(self.context.raised()));
+        }
+        commit
+    }
+}
