@@ -179,7 +179,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 23] = [
+        let each: [fn(&mut Gossip); 24] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
