@@ -24,7 +24,7 @@ pub enum Abuse {
     HoldsTheSlot,
     /// It sends a hundred frames a second to each peer that are whole and mean nothing.
     Floods,
-    /// It writes the largest values that the subject has, one a second.
+    /// It writes the largest values that the subject has, one a second, at three keys.
     LargestValues,
     /// It writes sixty siblings at one key.
     MostSiblings,

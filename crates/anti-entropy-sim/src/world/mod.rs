@@ -360,7 +360,7 @@ impl<S: Subject> World<S> {
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();
-        if !self.overhears(to, from, &frame) {
+        if !self.overhears(to, &frame) {
             self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
         }
     }
