@@ -106,14 +106,10 @@ fn a_writer_that_the_opener_gets_to_know_meanwhile_is_no_stranger() {
         }
         for (_, frame) in &pair.flying {
             let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
-            match (frame.kind, message::read(frame.payload)) {
-                (FrameKind::Request, Some(Request::Batch(_))) => batches += 1,
-                _ => {
-                    let reply = message::read(frame.payload);
-                    let verdict =
-                        reply.map(|reply| matches!(reply, Reply::Batch(reply) if reply.verdict != Verdict::Joined));
-                    uncertified += u32::from(verdict == Some(true));
-                }
+            if frame.kind == FrameKind::Request {
+                batches += u32::from(matches!(message::read(frame.payload), Some(Request::Batch(_))));
+            } else if let Some(Reply::Batch(reply)) = message::read(frame.payload) {
+                uncertified += u32::from(reply.verdict != Verdict::Joined);
             }
         }
     });
