@@ -1,5 +1,5 @@
-//! What the answerer tells of its clocks, and what the opener makes of it (docs/design/sync.md, "How do long clocks go as
-//! differences?").
+//! What the answerer tells of its clocks, and what the opener makes of it (docs/design/sync.md, "How do long clocks go
+//! as differences?").
 
 use alloc::collections::BTreeMap;
 
@@ -85,7 +85,7 @@ fn cells_for(writers: u64, counters: usize) -> usize {
     LEAST + writers.saturating_mul(FOR_EACH).min(counters / 2)
 }
 
-/// How many things of so many bytes to send, if there may be `max`: no more than a small part of a message or a session.
+/// How many things of so many bytes to send, if there may be `max`: no more than a small part of a message or session.
 fn affordable(max: usize, bytes_each: usize, config: &SessionConfig) -> usize {
     const PART: u64 = 16;
     let bytes = config.max_session_bytes.min(config.max_message_bytes as u64) / PART;

@@ -44,11 +44,12 @@ pub struct SessionConfig {
     /// all entries. 2^18 by default, for which a pass takes 40 ms. Larger replicas compare trees instead.
     pub max_sketch_pass: u64,
     /// The most counters of an answerer's clocks that it tells an opener one by one, at 17 bytes each. 64 by default,
-    /// at most [`RangeClocks::MAX_COUNTERS`](crate::clock::RangeClocks::MAX_COUNTERS). Longer clocks go as cells, which take less if the opener has seen nearly the same.
+    /// at most [`RangeClocks::MAX_COUNTERS`](crate::clock::RangeClocks::MAX_COUNTERS). Longer clocks go as cells, which
+    /// take less if the opener has seen nearly the same.
     pub max_clock_counters: usize,
     /// The most cells, at 19 bytes each, that a session sends or reads of clocks. 128 by default, which find 30 writers
-    /// at which the clocks differ. If that is not enough, the opener sends its clocks whole. From 0, with which it always
-    /// does so for long clocks, to 2^20.
+    /// at which the clocks differ. If that is not enough, the opener sends its clocks whole. From 0, with which it
+    /// always does so for long clocks, to 2^20.
     pub max_clock_cells: usize,
     /// The most bytes that a session sends and receives before it ends. 1 GiB by default. Another session continues
     /// where it ended.

@@ -106,13 +106,11 @@ fn a_writer_that_the_opener_gets_to_know_meanwhile_is_no_stranger() {
         }
         for (_, frame) in &pair.flying {
             let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
-            let is_request = frame.kind == FrameKind::Request;
-            if is_request && matches!(message::read(frame.payload), Some(Request::Batch(_))) {
-                batches += 1;
-                continue;
+            if frame.kind == FrameKind::Request {
+                batches += u32::from(matches!(message::read(frame.payload), Some(Request::Batch(_))));
+            } else if let Some(Reply::Batch(reply)) = message::read(frame.payload) {
+                uncertified += u32::from(reply.verdict != Verdict::Joined);
             }
-            let Some(Reply::Batch(reply)) = message::read(frame.payload) else { continue };
-            uncertified += u32::from(reply.verdict != Verdict::Joined);
         }
     });
     assert_eq!((finished.outcome, batches, uncertified), (Outcome::Converged, 5, 0));
