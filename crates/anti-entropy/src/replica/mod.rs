@@ -292,6 +292,11 @@ impl<V: Replicated> Replica<V> {
         self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
     }
 
+    /// The most bytes of an entry for which a message has room; of one by default settings, if no engine has said so.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes.unwrap_or(64 << 20)
+    }
+
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
     pub fn admit(&mut self, writer: ReplicaId) {
         if let crate::clock::WriterPolicy::AllowList(writers) = &mut self.config.writers {

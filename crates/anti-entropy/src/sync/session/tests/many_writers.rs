@@ -25,7 +25,7 @@ fn see(replica: &mut Replica<Item>, range: KeyRange, writers: impl Iterator<Item
         clocks: RangeClocks::new(range, vec![(range.lo(), writers.collect())]).unwrap(),
         base: BatchBase::Snapshot,
         digest: base.summary.range_digest(&range),
-        changes: Vec::new(),
+        changes: Vec::new().into(),
     };
     assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
 }
