@@ -308,8 +308,10 @@ impl Session {
 
     /// Sends the last reply again, within the session's budget.
     fn repeat_reply(&mut self, now: Now) {
-        if self.stats.is_over(&self.config) {
+        // The last reply of a session that is over may be the word that it is, which may be lost too.
+        if self.finished.is_none() && self.stats.is_over(&self.config) {
             self.finish(Outcome::Partial(PartialReason::Budget), now);
+            self.exchange.drop_last();
             return;
         }
         match self.exchange.repeat(self.config.max_repeats) {
@@ -318,6 +320,7 @@ impl Session {
             Repeat::TooOften => {
                 let limit = self.config.max_repeats;
                 self.finish(Outcome::Refused(Refusal::TooManyRepeats { limit }), now);
+                self.exchange.drop_last();
             }
         }
     }
