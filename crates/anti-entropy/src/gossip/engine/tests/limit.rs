@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-use crate::PeerId;
-use crate::clock::{Now, Seed};
+use crate::clock::{Dot, Now, ReplicaId, Seed};
 use crate::gossip::*;
+use crate::refusal::Refusal;
 use crate::replica::{Error, Keyed, LastWriterWins, MemoryStore, Replica, ReplicaConfig, Transaction};
+use crate::sync::session::{encode_push, encode_push_frame};
 use crate::sync::wire::Push;
 use crate::sync::{Frame, FrameKind, Session, SessionConfig};
+use crate::{KeyHash, PeerId};
 
 type Item = Keyed<u32, String>;
 
@@ -291,4 +293,30 @@ fn of_the_sessions_that_are_over_the_oldest_makes_room() {
         let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
         assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
     }
+}
+
+/// A frame with the first write of a replica that nobody knows: a delete of nothing.
+fn first_write(of: u128) -> Vec<u8> {
+    let (key, dot) = (KeyHash::from_u128(of << 64), Dot { replica: ReplicaId::from_u128(of), counter: 1 });
+    let push = Push { key, dot, seen: Vec::new(), write: None };
+    let config = SessionConfig::default();
+    encode_push_frame(&encode_push(&push, &config).unwrap(), &config)
+}
+
+#[test]
+fn a_peer_that_invents_replicas_uses_up_its_own_places_and_nobody_elses() {
+    let mut engine = engine(2, GossipConfig::default());
+    let limits = ReplicaConfig::default().with(|config| config.new_replicas_per_hour = 5);
+    engine.set_limits(limits, GossipConfig::default()).unwrap();
+    (1..=10).for_each(|of| engine.handle_frame(&peer(0), &first_write(of), now()));
+    let refused = drain(&mut engine, now()).1.into_iter().filter(|event| {
+        let grows = |rejection: &Refusal| matches!(rejection, Refusal::GrowsTooFast { new: 1, left: 0 });
+        matches!(event, Event::PushRejected { peer: from, rejection } if *from == peer(0) && grows(rejection))
+    });
+    assert_eq!((refused.count(), engine.replica().context().replicas_len()), (5, 5));
+    engine.handle_frame(&peer(1), &first_write(11), now());
+    assert_eq!(engine.replica().context().replicas_len(), 6, "another peer has its own");
+    let later = now().after(Duration::from_secs(3600));
+    (6..=12).for_each(|of| engine.handle_frame(&peer(0), &first_write(of), later));
+    assert_eq!(engine.replica().context().replicas_len(), 11, "five more in the next hour");
 }
