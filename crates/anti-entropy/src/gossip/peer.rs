@@ -8,6 +8,7 @@ use super::config::GossipConfig;
 use super::span::scaled;
 use crate::PeerId;
 use crate::refusal::Refusal;
+use crate::replica::GrowthAccount;
 use crate::summary::Root;
 use crate::sync::{Finished, Outcome, PartialReason};
 
@@ -28,6 +29,8 @@ pub(super) struct Peer {
     /// When the session was opened from here that certified a root last, and that root.
     certified: Option<(Duration, Root)>,
     heard_at: Option<Duration>,
+    /// How much it may add to the context.
+    pub(super) growth: GrowthAccount,
     failures: u32,
     /// Let a session time out, and has not been heard since the session's last time-out began.
     silent: bool,

@@ -47,6 +47,18 @@ pub struct ReplicaConfig {
     /// [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many; a batch or push that would add more is refused. At
     /// most 2<sup>18</sup>.
     pub max_context_counters: usize,
+    /// The most replicas that one peer may add to the clocks in an hour. 512 by default, half of
+    /// [`max_clock_replicas`](Self::max_clock_replicas): a peer that invents replicas does not take all places at once, and
+    /// one that comes from another half of the cluster brings all of its. What is not used up adds up. At least 1. A
+    /// replica that has seen nobody's writes yet takes in all that there are.
+    pub new_replicas_per_hour: usize,
+    /// The most pieces that one peer may add to the context in an hour, beyond those that have become one again. 512 by
+    /// default; at least 1.
+    pub new_pieces_per_hour: usize,
+    /// The least [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes) of a peer that limits the
+    /// writes of this replica. 16 MiB by default: a value of the default length fits in. A peer that takes less does not
+    /// keep others from writing; what is too long for it is missing there, as a hole.
+    pub min_peer_message_bytes: usize,
     /// The most bytes of values that are loaded from the store, or written to it, at a time for a batch of a peer. 2 MiB by
     /// default, so that batches as sessions make them are joined in one commit; values take some twice as much in memory. A peer can name many values that are held
     /// here in few bytes, to delete or to keep them: such a batch is joined in several steps, as if it were several. One
@@ -94,6 +106,8 @@ impl ReplicaConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::at_least("max_value_bytes", self.max_value_bytes, 1)?;
         ConfigError::at_least("max_key_bytes", self.max_key_bytes, 1)?;
+        ConfigError::at_least("new_replicas_per_hour", self.new_replicas_per_hour, 1)?;
+        ConfigError::at_least("new_pieces_per_hour", self.new_pieces_per_hour, 1)?;
         ConfigError::at_least("max_siblings", self.max_siblings, 1)?;
         ConfigError::at_most("max_siblings", self.max_siblings, Self::MAX_VERSIONS)?;
         ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
@@ -149,6 +163,9 @@ impl Default for ReplicaConfig {
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
             max_siblings: 1024,
             max_context_counters: 1 << 14,
+            new_replicas_per_hour: 512,
+            new_pieces_per_hour: 512,
+            min_peer_message_bytes: 16 << 20,
             max_loaded_bytes: 2 << 20,
             max_holes: 128,
             max_clock_skew: Duration::from_secs(300),

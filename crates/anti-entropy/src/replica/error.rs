@@ -77,7 +77,8 @@ pub enum Error {
         key: KeyHash,
         /// Length of the encodings of all versions, and of the key.
         bytes: usize,
-        /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes), without the room for clocks.
+        /// The least [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes) here and of peers, as far
+        /// as these take [enough](super::ReplicaConfig::min_peer_message_bytes), without the room for clocks.
         limit: usize,
     },
     /// With this write, there would be more versions at its key than allowed, since it replaces none of them. Nothing was

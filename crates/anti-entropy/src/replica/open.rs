@@ -13,6 +13,7 @@ use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
+use super::peer_limits::PeerLimits;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
 use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
@@ -120,6 +121,8 @@ impl<V: Replicated> Replica<V> {
         let mut replica = Self {
             store,
             group: None,
+            growth: None,
+            peer_limits: PeerLimits::default(),
             resolver,
             tree,
             sketch,

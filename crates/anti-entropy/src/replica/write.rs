@@ -225,7 +225,7 @@ impl<V: Replicated> Replica<V> {
         if siblings > limit && siblings > before {
             return Err(Error::TooManySiblings { key, siblings, limit });
         }
-        let Some(limit) = self.max_entry_bytes else { return Ok(()) };
+        let Some(limit) = self.max_written_bytes() else { return Ok(()) };
         let bytes = record.max_len_bytes();
         if bytes > limit { Err(Error::EntryTooLong { key, bytes, limit }) } else { Ok(()) }
     }

@@ -66,7 +66,9 @@ impl<V: Replicated> Engine<V> {
         }
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
-            match self.replica.receive_push(arrived.push(), now) {
+            let received =
+                self.within_growth(&arrived.from, now, |engine| engine.replica.receive_push(arrived.push(), now));
+            match received {
                 Ok(PushOutcome::Taken) => {
                     self.group.pushes_taken += 1;
                     self.pushing.relay(&arrived, &self.peers, &self.config, now.elapsed);

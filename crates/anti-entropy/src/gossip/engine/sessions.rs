@@ -96,7 +96,12 @@ impl<V: Replicated> Engine<V> {
         let conversation = &mut self.sessions[index];
         let (before, moved) = (conversation.session.stats(), conversation.moved());
         let compares = conversation.is_open() && !conversation.session.is_transferring();
-        let handled = conversation.session.handle_frame_if(room == Room::Free, frame, &mut self.replica, now);
+        let from = conversation.peer.clone();
+        let handled = self.within_growth(&from, now, |engine| {
+            let session = &mut engine.sessions[index].session;
+            session.handle_frame_if(room == Room::Free, frame, &mut engine.replica, now)
+        });
+        let conversation = &mut self.sessions[index];
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;

@@ -344,3 +344,19 @@ fn a_write_that_leaves_too_many_versions_is_refused_and_says_so() {
     replica.delete(&key, now()).unwrap();
     replica.write(item("k", 1), now()).unwrap();
 }
+
+#[test]
+fn a_write_that_is_too_long_for_a_peer_is_refused_unless_the_peer_takes_too_little() {
+    let mut replica = open(1, ReplicaConfig { min_peer_message_bytes: 1500, ..ReplicaConfig::default() });
+    replica.fit_messages(64 << 20);
+    replica.write(item("k", 3000), now()).unwrap();
+    // Less than is asked of peers: that one lacks the entry.
+    replica.note_peer_limit(8, 1400);
+    replica.write(item("k", 3001), now()).unwrap();
+    replica.note_peer_limit(7, 2000);
+    let refused = replica.write(item("k", 1500), now());
+    assert!(matches!(refused, Err(Error::EntryTooLong { limit: 1000, .. })), "{refused:?}");
+    replica.write(item("k", 800), now()).unwrap();
+    replica.note_peer_limit(7, 1 << 20);
+    replica.write(item("k", 3000), now()).unwrap();
+}

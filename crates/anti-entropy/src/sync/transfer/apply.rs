@@ -66,7 +66,9 @@ impl<V: Replicated> Replica<V> {
         plant!(let withheld = left_out(withheld));
         let context = self.joined_context(&batch, &withheld)?;
         let inventory = inventory_of_sender(&mut received);
+        let before = self.context.clone();
         let changed = self.join_range(&batch, base, received, (&withheld, context), now)?;
+        self.note_growth(&before);
         self.note_withheld(&withheld, &batch.clocks);
         self.confirm(batch.clocks.max_counter(self.id()));
         Ok(Joined { theirs, inventory, changed, withheld })
@@ -87,6 +89,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit && counters > self.context.counters_len() {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
+        self.check_growth(0, pieces.saturating_sub(self.context.pieces_len()))?;
         let (holes, limit) = (context.holes_len(), self.max_holes());
         if holes > limit && holes > self.context.holes_len() {
             return Err(Refusal::TooManyHoles { holes, limit });

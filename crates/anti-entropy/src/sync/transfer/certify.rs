@@ -107,6 +107,7 @@ impl<V: Replicated> Replica<V> {
         if replicas > limit && replicas > self.context.replicas_len() {
             return Err(Refusal::TooManyReplicas { replicas, limit });
         }
+        self.check_growth(replicas.saturating_sub(self.context.replicas_len()), 0)?;
         self.check_counters(&batch.clocks, pieces)
     }
 

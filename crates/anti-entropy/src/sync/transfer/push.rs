@@ -65,11 +65,15 @@ impl<V: Replicated> Replica<V> {
             self.note_tag(dot, key, None);
         }
         let record = self.stage_push(push, now)?;
+        let is_new = dot.replica != self.id() && !self.context.names(dot.replica);
         let mut context = self.context.clone();
         raise(&mut context, key, dot)?;
         let changed = record.as_ref().map(|record| record.key.clone());
         let records = record.map(|record| (key, record)).into_iter().collect();
         self.persist(Staged { records, context, context_changed: true })?;
+        if is_new {
+            self.note_new_replica();
+        }
         if let Some(key) = changed {
             self.announce(Change::Remote(key));
         }
@@ -106,7 +110,10 @@ impl<V: Replicated> Replica<V> {
             return Err(Refusal::TooManyReplicas { replicas, limit });
         }
         let (counters, limit) = (self.context.counters_with_another(), self.config.counters_with_peers());
-        if counters > limit { Err(Refusal::TooManyCounters { counters, limit }) } else { Ok(()) }
+        if counters > limit {
+            return Err(Refusal::TooManyCounters { counters, limit });
+        }
+        self.check_growth(1, 0)
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its

@@ -13,7 +13,7 @@ use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, Timestamp, VectorCl
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
 use crate::replica::{
-    Claim, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
+    Claim, Growth, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
 };
 use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
@@ -331,6 +331,43 @@ fn many_replicas_in_many_pieces_are_refused_though_either_alone_is_not() {
     assert_eq!((victim.context().pieces_len(), victim.len()), (1000, 15));
     assert!(victim.context().counters_len() <= 65_536);
     assert!(victim.cuts_if_full().is_some());
+}
+
+#[test]
+fn a_batch_adds_no_more_replicas_and_pieces_than_are_left_to_its_sender() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    let left = Some(Growth { replicas: 0, pieces: 0 });
+    victim.allow_growth(left);
+    let mut liar = Liar::open(&mut victim);
+    liar.say(&batch_request(batch.clone()), &mut victim);
+    assert_eq!((victim.len(), victim.context().replicas_len()), (15, 2), "the first that it hears of anybody");
+    let with = |ids: u128, pieces: u128| {
+        let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
+        let invented = (0..ids).map(|id| (ReplicaId::from_u128(1 + (id << 20)), 1));
+        let piece = |number: u128| {
+            let counter = (ReplicaId::from_u128(1), 1 + u64::try_from(number % 2).unwrap());
+            (KeyHash::from_u128(2 * number), own.iter().chain(invented.clone()).chain([counter]).collect())
+        };
+        Batch { clocks: clocks((0..pieces).map(piece).collect()), changes: Vec::new().into(), ..batch.clone() }
+    };
+    // What is held changes no more: only clocks come.
+    let digest = victim.root();
+    let forged = |ids, pieces| Batch { digest, ..with(ids, pieces) };
+    victim.allow_growth(Some(Growth { replicas: 3, pieces: 4 }));
+    rejected(&mut victim, forged(4, 1), Refusal::GrowsTooFast { new: 4, left: 3 });
+    rejected(&mut victim, forged(3, 6), Refusal::GrowsTooFast { new: 5, left: 4 });
+    Liar::open(&mut victim).say(&batch_request(forged(3, 4)), &mut victim);
+    assert_eq!(victim.allow_growth(None), Some(Growth { replicas: 0, pieces: 1 }));
+}
+
+#[test]
+fn each_side_learns_how_long_the_messages_are_that_the_other_takes() {
+    let (mut a, mut b) = (replica(1, ReplicaConfig::default()), replica(2, ReplicaConfig::default()));
+    write(&mut a, 1, "of one");
+    write(&mut b, 2, "of the other");
+    assert_eq!((a.least_peer_limit(), b.least_peer_limit()), (None, None));
+    assert_eq!(converge(&mut a, &mut b), Outcome::Converged);
+    assert_eq!((a.least_peer_limit(), b.least_peer_limit()), (Some(64 << 20), Some(64 << 20)));
 }
 
 #[test]
