@@ -3,7 +3,7 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
+    Announced, BadDisks, Beset, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
     DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
     PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
 };
@@ -80,6 +80,7 @@ const PLANTED: &[Planted] = &[
     core(M::QueuesAreNotBounded, DenseWithQueues, &[("S9", 20)]),
     core(M::RoundWaitsForEverySession, Drawn(Profile::Swarm), &[("L1", 20), ("L4", 40)]),
     core(M::SessionsNeverTimeOut, Drawn(Profile::Swarm), &[("L3", 10), ("L1", 10)]),
+    core(M::SessionsNeverTimeOut, Beset, &[("L6", 10)]),
     core(M::LastRangeExchangedForEver, Dense, &[("L3", 5), ("L1", 5)]),
     around(S::StorePromisesTooMuch, DenseWithCrashes, &[("S8", 5), ("S1", 5)]),
     around(S::WipedStoreKeepsItsId, DenseWithCrashes, &[("S4", 5), ("S8", 5)]),

@@ -54,8 +54,8 @@ impl<K> Group<K> {
     }
 
     /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<Option<&[u8]>> {
-        self.records.get(&key).map(Option::as_deref)
+    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+        self.records.get(&key)
     }
 
     fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
@@ -130,7 +130,6 @@ impl<V: Replicated> Replica<V> {
         if !is_stored {
             // What is written as a whole has everything in it, and nothing beside it.
             self.context.settle();
-            self.forget_digests();
         }
         let mut commit = self.commit_of_meta(context_changed, is_stored);
         commit.records = records;
@@ -158,7 +157,9 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.forget_filled();
-        changes.into_iter().for_each(|change| self.changes.push(change));
+        for change in changes {
+            self.changes.push(change);
+        }
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod audit;
 mod bounded;
 mod change_log;
 mod changes_since;
+mod claims;
 mod config;
 mod encoding;
 mod error;
@@ -61,6 +62,8 @@ pub use bounded::{MAX_EMPTY_ELEMENTS, MAX_NESTING};
 pub use change_log::Change;
 use change_log::ChangeLog;
 pub use changes_since::ChangedEntries;
+pub(crate) use claims::Claim;
+use claims::Tags;
 pub use config::ReplicaConfig;
 pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
@@ -133,6 +136,7 @@ pub struct Replica<V: Replicated> {
     life: Life,
     /// Of peers.
     lives: Lives,
+    tags: Tags,
     /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
     disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
@@ -196,6 +200,7 @@ impl<V: Replicated> Replica<V> {
             confirmed: self.confirmed,
             life: self.life,
             lives: self.lives.clone(),
+            tags: self.tags.clone(),
             disputed: self.disputed.clone(),
             stopped: self.stopped,
             stop_cause: self.stop_cause.clone(),
@@ -287,6 +292,11 @@ impl<V: Replicated> Replica<V> {
         self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
     }
 
+    /// The most bytes of an entry for which a message has room; of one by default settings, if no engine has said so.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes.unwrap_or(64 << 20)
+    }
+
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
     pub fn admit(&mut self, writer: ReplicaId) {
         if let crate::clock::WriterPolicy::AllowList(writers) = &mut self.config.writers {
@@ -317,7 +327,7 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.map(Cow::Borrowed),
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         };
         let Some(bytes) = bytes else { return Ok(None) };

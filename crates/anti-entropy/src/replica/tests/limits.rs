@@ -306,3 +306,41 @@ fn the_last_timestamp_does_not_stop_writes() {
     replica.write(item("a", 2), now()).unwrap();
     assert_eq!(replica.read(&"a".to_string()).unwrap().siblings().len(), 1);
 }
+
+#[test]
+fn a_write_that_leaves_too_many_versions_is_refused_and_says_so() {
+    let config = || ReplicaConfig { max_siblings: 3, ..ReplicaConfig::default() };
+    let (mut replica, mut other) = (open(1, config()), open(2, config()));
+    let key = "k".to_string();
+    for replica in [&mut replica, &mut other] {
+        let nothing = replica.read(&key).unwrap().seen();
+        (0..3).for_each(|_| drop(replica.write_seen(item("k", 1), &nothing, now()).unwrap()));
+        let before = (replica.root(), replica.context_hash());
+        let refused = replica.write_seen(item("k", 1), &nothing, now());
+        assert!(matches!(refused, Err(Error::TooManySiblings { siblings: 4, limit: 3, .. })), "{refused:?}");
+        assert_eq!((replica.root(), replica.context_hash()), before);
+    }
+    // Those of two replicas come to more together, which is no reason not to resolve some of them.
+    let base = replica.baseline();
+    let plan = BatchPlan {
+        range: KeyRange::ALL,
+        base: BatchBase::Nothing,
+        differences: Vec::new(),
+        compared: None,
+        inventory: &Inventory::new(),
+        seen: None,
+        inline: true,
+        cuts: None,
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
+    };
+    let batch = other.make_batch(&plan).unwrap();
+    assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
+    let read = replica.read(&key).unwrap();
+    assert_eq!(read.siblings().len(), 6);
+    let some = read.seen_where(|version| version.dot.replica == replica.id());
+    replica.write_seen(item("k", 2), &some, now()).unwrap();
+    assert_eq!(replica.read(&key).unwrap().siblings().len(), 4);
+    replica.delete(&key, now()).unwrap();
+    replica.write(item("k", 1), now()).unwrap();
+}

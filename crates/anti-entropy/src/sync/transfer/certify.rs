@@ -7,12 +7,12 @@ use super::plan::Baseline;
 use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{
-    ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
+    Claim, ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
     canonical_from_bytes, fingerprint,
 };
 use crate::summary::{Fingerprint, MerkleTree, Snapshot};
 use crate::sync::wire::{
-    Batch, BatchBase, Inventory, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion, Withheld,
+    Batch, BatchBase, Inventory, KeyState, Lazy, WireContent, WireEntry, WirePart, WireValue, WireVersion, Withheld,
 };
 use crate::{KeyHash, KeyRange};
 
@@ -77,10 +77,15 @@ impl<V: Replicated> Sides<V> {
         }
     }
 
-    /// About how many bytes this takes beside what was received.
+    /// About how many bytes of the store this takes in memory, or of what was received if it takes more than that: a
+    /// version without content has a length, too.
     fn len_bytes(&self) -> usize {
+        const PART: usize = 64;
         let mine = self.mine.as_ref().map_or(0, Record::max_len_bytes);
-        mine + self.theirs.iter().map(|sibling| sibling.encoded.len_bytes()).sum::<usize>()
+        let of_version = |sibling: &Sibling<V>| {
+            size_of::<Sibling<V>>() + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len()
+        };
+        mine + self.theirs.iter().map(of_version).sum::<usize>() + self.dead.len() * size_of::<Dead>()
     }
 }
 
@@ -134,9 +139,12 @@ impl<V: Replicated> Replica<V> {
     pub(super) fn rebuild(
         &mut self,
         batch: &Batch,
-        changes: Vec<KeyState>,
+        changes: Lazy<KeyState>,
         base: &Baseline,
     ) -> Result<Vec<Received<V>>, NotTaken> {
+        if changes.len() > 4 * ReplicaConfig::MAX_KEYS_OF_BATCH {
+            return Err(Refusal::Malformed("a batch names too many keys").into());
+        }
         let mut received: Vec<Received<V>> = Vec::new();
         let (mut unreadable, mut loaded) = (Vec::new(), 0);
         for change in changes {
@@ -230,7 +238,10 @@ impl<V: Replicated> Replica<V> {
         let saw = |dot| self.context.covers(hash, dot);
         // Another key with the same hash is as little to be read as what does not decode.
         let is_same_key = mine.key_bytes == entry.key;
-        let rebuilt = if is_same_key { rebuild_entry(hash, entry.versions, &mine, saw) } else { unreadable(hash) };
+        // What is sent again must fit into a message, with parts that were named.
+        let longest = self.max_entry_bytes().saturating_mul(2);
+        let fits = is_same_key && entry.versions.len() <= ReplicaConfig::MAX_VERSIONS;
+        let rebuilt = if fits { rebuild_entry(hash, entry.versions, &mine, longest, saw) } else { unreadable(hash) };
         match rebuilt {
             Ok((theirs, dead)) => Ok(Sides { theirs, dead, mine: Some(mine) }.received(hash)),
             Err(refusal) => {
@@ -250,7 +261,7 @@ impl<V: Replicated> Replica<V> {
                 return Err(Refusal::WriterNotAdmitted(writer).into());
             }
         }
-        self.notice_claim(batch.clocks.max_counter(self.id()))
+        self.notice_claim(Claim::of(batch.clocks.max_counter(self.id())))
     }
 
     /// Rule 2: a clock determines what is held in its range. Where both sides have seen the same and hold other versions,
@@ -345,13 +356,14 @@ fn unreadable<T>(hash: KeyHash) -> Result<T, Refusal> {
 /// clock here knows.
 fn rebuild_entry<V: Replicated>(
     hash: KeyHash,
-    versions: Vec<WireVersion>,
+    versions: Lazy<WireVersion>,
     mine: &Record<V>,
+    longest: usize,
     saw: impl Fn(Dot) -> bool,
 ) -> Result<Rebuilt<V>, Refusal> {
     let (mut siblings, mut dead): Rebuilt<V> = Default::default();
     let mut inventory = PartInventory::of(mine);
-    let mut last = None;
+    let (mut last, mut bytes) = (None, 0);
     for WireVersion { dot, timestamp, content } in versions {
         if last.is_some_and(|last| last >= dot) || dot.counter == 0 {
             return Err(Refusal::Malformed("a version is out of order"));
@@ -360,6 +372,10 @@ fn rebuild_entry<V: Replicated>(
         match content {
             WireContent::Sent(value) => {
                 let rebuilt = rebuild_value(hash, dot, timestamp, value, &mut inventory, &siblings)?;
+                bytes += rebuilt.encoded.len_bytes();
+                if bytes > longest {
+                    return unreadable(hash);
+                }
                 siblings.push(rebuilt);
             }
             WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
@@ -384,6 +400,9 @@ pub(super) fn rebuild_value<V: Replicated>(
     inventory: &mut PartInventory<'_, V>,
     earlier: &[Sibling<V>],
 ) -> Result<Sibling<V>, Refusal> {
+    if value.parts.len() > ReplicaConfig::MAX_PARTS {
+        return unreadable(hash);
+    }
     let mut encoded = Encoded::from_body(value.body);
     for part in value.parts {
         let part = match part {

@@ -86,7 +86,7 @@ impl Batch {
         // What is said of a key takes about a hundred bytes.
         const WORTH_ASKING_BYTES: u64 = 256;
         self.changes.iter().any(|change| {
-            let KeyState::Present(entry) = change else { return false };
+            let KeyState::Present(entry) = change.as_ref() else { return false };
             if entry.value_bytes().parts < WORTH_ASKING_BYTES {
                 return false;
             }

@@ -9,7 +9,8 @@ use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::gossip::*;
 use crate::replica::{Error, Keyed, LastWriterWins, MemoryStore, Replica, ReplicaConfig, Transaction};
-use crate::sync::wire::Push;
+use crate::sync::wire::message::Reply;
+use crate::sync::wire::{Header, Push};
 use crate::sync::{Frame, FrameKind, Session, SessionConfig};
 
 type Item = Keyed<u32, String>;
@@ -290,5 +291,70 @@ fn of_the_sessions_that_are_over_the_oldest_makes_room() {
         drain(&mut engine, now);
         let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
         assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
+    }
+}
+
+/// A transfer that this peer has opened: the engine's number of it.
+fn opened_transfer(engine: &mut Engine<Item>, from: &PeerId, nonce: u64) -> u64 {
+    engine.handle_frame(from, &opening(nonce), now());
+    let sent = drain(engine, now()).0;
+    let frame = Frame::decode(&sent[0].1, &SessionConfig::default()).unwrap();
+    match postcard::from_bytes(frame.payload).unwrap() {
+        Reply::Differs(differs) => differs.nonce,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The fragments of a message, of 900 bytes each, that does not come to its end.
+fn fragments(session: u64, count: u32) -> Vec<Vec<u8>> {
+    let header = Header { kind: FrameKind::Request, session, exchange: 1 };
+    (0..count).map(|fragment| header.encode(fragment, 200, &[7; 908], true)).collect()
+}
+
+#[test]
+fn who_sends_messages_without_an_end_loses_them_and_no_other_does() {
+    let session =
+        SessionConfig { max_message_bytes: 100_000, batch_bytes: 10, answer_bytes: 10, ..SessionConfig::default() };
+    let max_transfers = NonZeroUsize::new(2).unwrap();
+    let config = GossipConfig { session, max_held_bytes: 100_000, max_transfers, ..GossipConfig::default() };
+    let limits = ReplicaConfig { max_value_bytes: 1000, ..ReplicaConfig::default() };
+    let mut engine = engine(2, GossipConfig::default());
+    engine.set_limits(limits, config).unwrap();
+    let (hog, other) = (peer(0), peer(1));
+    let (hogs, others) = (opened_transfer(&mut engine, &hog, 1), opened_transfer(&mut engine, &other, 2));
+    let held = |engine: &Engine<Item>, of: &PeerId| {
+        engine.sessions.iter().filter(|open| open.peer == *of).map(|open| open.session.held_bytes()).sum::<usize>()
+    };
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
+    assert_eq!((held(&engine, &hog), engine.stats().fragment_bytes_dropped), (90_000, 0));
+    for frame in fragments(others, 30) {
+        engine.handle_frame(&other, &frame, now());
+    }
+    assert_eq!((held(&engine, &hog), held(&engine, &other)), (0, 27_000));
+    assert_eq!(engine.stats().fragment_bytes_dropped, 90_000);
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
+    assert_eq!(held(&engine, &other), 27_000);
+    assert!((70_000..73_001).contains(&held(&engine, &hog)), "{}", held(&engine, &hog));
+}
+
+#[test]
+fn of_the_sessions_that_are_over_those_of_the_peer_that_has_most_make_room() {
+    let most = NonZeroUsize::new(12).unwrap();
+    let mut engine = engine(2, GossipConfig { max_sessions: most, ..GossipConfig::default() });
+    let mut equal = replica(1);
+    // The honest peer is the first, and its session is the oldest.
+    for index in 0..20 {
+        let now = now().after(Duration::from_secs(index));
+        let mut session = Session::open_valid(index, &mut equal, SessionConfig::default(), now);
+        let crate::sync::SessionOutput::Send(opening) = session.poll_output() else {
+            panic!("it has something to say")
+        };
+        engine.handle_frame(&peer(usize::from(index > 0)), &opening, now);
+        drain(&mut engine, now);
+        assert!(engine.sessions.iter().any(|session| session.peer == peer(0)), "after {index}");
     }
 }

@@ -9,11 +9,11 @@ use core::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use super::takes;
-use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
+use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, Timestamp, VectorClock, WriterPolicy};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
 use crate::replica::{
-    Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
+    Claim, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
 };
 use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
@@ -22,7 +22,10 @@ use crate::sync::session::*;
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
 use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
-use crate::sync::wire::{Batch, BatchBase, HasSeen, Inventory, KeyState, WireContent, WirePart};
+use crate::sync::wire::{
+    Batch, BatchBase, HasSeen, Inventory, KeyPrefix, KeyState, Lazy, WireContent, WireEntry, WirePart, WireValue,
+    WireVersion,
+};
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
@@ -88,7 +91,7 @@ pub(super) fn differs(first: First) -> Reply {
         nonce: NONCE,
         cuts: None,
         own: 9,
-        knows: 0,
+        claim: Claim::default(),
         life: Life::default(),
         first,
         takes: takes(),
@@ -104,7 +107,13 @@ fn any_open() -> Open {
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest {
+        batch: batch.whole(),
+        state: None,
+        claim: Claim::default(),
+        life: Life::default(),
+        takes: takes(),
+    })
 }
 
 impl Liar {
@@ -180,8 +189,8 @@ fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Re
 
 /// What cannot be read is to be left out, and changes nothing until it is.
 fn unreadable<V: Replicated>(victim: &mut Replica<V>, forged: Batch) {
-    let mut present = forged.changes.iter().filter(|change| matches!(change, KeyState::Present(_)));
-    let verdict = Verdict::Unreadable(present.next().map(KeyState::key).into_iter().collect());
+    let present = forged.changes.iter().find(|change| matches!(**change, KeyState::Present(_)));
+    let verdict = Verdict::Unreadable(present.map(|change| change.key()).into_iter().collect());
     refused(victim, forged, &verdict, None);
 }
 
@@ -195,8 +204,8 @@ fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
 }
 
 fn first_dot(batch: &Batch) -> Dot {
-    let present = batch.changes.iter().find_map(|change| match change {
-        KeyState::Present(entry) => Some(entry.versions[0].dot),
+    let present = batch.changes.iter().find_map(|change| match change.as_ref() {
+        KeyState::Present(entry) => Some(entry.versions.iter().next().unwrap().dot),
         KeyState::Absent(_) | KeyState::AbsentUnder(_) | KeyState::Withheld(_) => None,
     });
     present.unwrap()
@@ -218,7 +227,7 @@ fn a_wrong_digest_is_not_certified() {
     refused(&mut victim, batch.clone(), &Verdict::NotCertified, None);
     // Nor is a right digest of other entries.
     let (_, mut victim, mut batch) = stage(ReplicaConfig::default());
-    batch.changes.pop();
+    batch.changes.make_mut().pop();
     refused(&mut victim, batch, &Verdict::NotCertified, None);
 }
 
@@ -235,10 +244,10 @@ fn keys_out_of_order_repeated_or_out_of_the_range_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let malformed = || Refusal::Malformed("a key is out of order or out of the range");
     let mut swapped = batch.clone();
-    swapped.changes.swap(3, 4);
+    swapped.changes.make_mut().swap(3, 4);
     rejected(&mut victim, swapped, malformed());
     let mut twice = batch.clone();
-    twice.changes.insert(4, batch.changes[4].clone());
+    twice.changes.make_mut().insert(4, batch.changes.iter().nth(4).unwrap().into_owned());
     rejected(&mut victim, twice, malformed());
     let range = KeyRange::new(KeyHash::MIN, Some(KeyHash::from_u128(1))).unwrap();
     let clock = batch.clocks.clock_at(KeyHash::MIN).unwrap().clone();
@@ -378,7 +387,13 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
         let (knows, batch) = if says { (11, batch) } else { (0, with_clock(&batch, |clock| clock.set(id, 11))) };
-        let request = BatchRequest { batch: batch.whole(), state: None, knows, life: Life::default(), takes: takes() };
+        let request = BatchRequest {
+            batch: batch.whole(),
+            state: None,
+            claim: Claim::of(knows),
+            life: Life::default(),
+            takes: takes(),
+        };
         let reply = Liar::open(&mut victim).say(&Request::Batch(request), &mut victim);
         let Some(Reply::Batch(BatchReply { verdict: Verdict::Rejected(reason), .. })) = reply else {
             panic!("{reply:?}")
@@ -409,9 +424,9 @@ struct Note {
 }
 crate::replicated!(Note, key: String = |note| note.id.clone());
 
-fn sent_value(batch: &mut Batch) -> &mut crate::sync::wire::WireValue {
-    let Some(KeyState::Present(entry)) = batch.changes.first_mut() else { panic!("an entry is sent") };
-    let WireContent::Sent(value) = &mut entry.versions[0].content else { panic!("a value is sent") };
+fn sent_value(batch: &mut Batch) -> &mut WireValue {
+    let Some(KeyState::Present(entry)) = batch.changes.make_mut().first_mut() else { panic!("an entry is sent") };
+    let WireContent::Sent(value) = &mut entry.versions.make_mut()[0].content else { panic!("a value is sent") };
     value
 }
 
@@ -427,15 +442,18 @@ fn a_value_of_another_key_is_refused() {
 #[test]
 fn entries_without_versions_and_keys_in_other_forms_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
-    let change = |change: &dyn Fn(&mut crate::sync::wire::WireEntry)| {
+    let change = |change: &dyn Fn(&mut WireEntry)| {
         let mut batch = batch.clone();
-        let Some(KeyState::Present(entry)) = batch.changes.first_mut() else { panic!("an entry is sent") };
+        let Some(KeyState::Present(entry)) = batch.changes.make_mut().first_mut() else { panic!("an entry is sent") };
         change(entry);
         batch
     };
-    let none = change(&|entry| entry.versions.clear());
+    let none = change(&|entry| entry.versions.make_mut().clear());
     rejected(&mut victim, none, Refusal::Malformed("an entry has no version"));
-    let twice = change(&|entry| entry.versions.push(entry.versions[0].clone()));
+    let twice = change(&|entry| {
+        let first = entry.versions.make_mut()[0].clone();
+        entry.versions.make_mut().push(first);
+    });
     rejected(&mut victim, twice, Refusal::Malformed("a version is out of order"));
     let longer = change(&|entry| {
         *entry.key.last_mut().unwrap() |= 0x80;
@@ -456,7 +474,7 @@ fn a_part_that_does_not_match_is_refused() {
     let batch = honest(&mut sender, &mut victim);
     let with_parts = |parts: Vec<WirePart>| {
         let mut batch = batch.clone();
-        sent_value(&mut batch).parts = parts;
+        sent_value(&mut batch).parts = parts.into();
         batch
     };
     let other = with_parts(vec![WirePart::Sent(Part::from(&b"other"[..]))]);
@@ -470,8 +488,49 @@ fn a_part_that_does_not_match_is_refused() {
     victim.write(pattern(2, part.as_bytes()), now()).unwrap();
     let batch = honest(&mut sender, &mut victim);
     let mut often = batch.clone();
-    sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000];
+    sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000].into();
     unreadable(&mut victim, often);
+}
+
+/// Elements that take little to send and much to hold.
+fn empty_elements(batch: &Batch, many: usize) -> [(&'static str, Vec<KeyState>); 4] {
+    let content = |parts| WireContent::Sent(WireValue { body: Vec::new(), parts });
+    let version = |counter, parts| WireVersion {
+        dot: Dot { counter, ..first_dot(batch) },
+        timestamp: Timestamp { wall_ms: 0, logical: 0 },
+        content: content(parts),
+    };
+    let entry =
+        |key: Vec<u8>, versions: Vec<WireVersion>| KeyState::Present(WireEntry { key, versions: versions.into() });
+    let counters = 1..=u64::try_from(many).unwrap();
+    let parts = alloc::vec![WirePart::Sent(Part::from(&[][..])); many];
+    [
+        ("keys", alloc::vec![KeyState::AbsentUnder(KeyPrefix(1)); many]),
+        ("entries", alloc::vec![entry(Vec::new(), Vec::new()); many]),
+        (
+            "versions",
+            alloc::vec![entry(alloc::vec![1], counters.map(|counter| version(counter, Vec::new().into())).collect())],
+        ),
+        ("parts", alloc::vec![entry(alloc::vec![1], alloc::vec![version(1, parts.into())])]),
+    ]
+}
+
+#[test]
+fn empty_elements_take_no_more_than_their_bytes_and_are_refused() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    for (what, changes) in empty_elements(&batch, 100_000) {
+        let forged = Batch { changes: changes.into(), ..batch.clone() };
+        let encoded = postcard::to_allocvec(&forged).unwrap();
+        let arrived: Batch = postcard::from_bytes(&encoded).unwrap();
+        let Lazy::Arrived { bytes, .. } = &arrived.changes else { panic!("{what} are all read at once") };
+        assert!(bytes.capacity() <= 2 * encoded.len(), "{what}: {} of {}", bytes.capacity(), encoded.len());
+        let before = (victim.root(), victim.context_hash());
+        let mut liar = Liar::open(&mut victim);
+        let reply = liar.say(&batch_request(arrived), &mut victim);
+        let Some(Reply::Batch(BatchReply { verdict, batch: None, .. })) = reply else { panic!("{what}: {reply:?}") };
+        assert!(matches!(verdict, Verdict::Rejected(_) | Verdict::Unreadable(_)), "{what}: {verdict:?}");
+        assert_eq!((victim.root(), victim.context_hash()), before, "{what}");
+    }
 }
 
 /// The answering side, which lies: replies to the victim's requests.
@@ -515,7 +574,8 @@ fn replies_that_answer_nothing_end_the_session() {
     let before = (victim.root(), victim.context_hash());
     let range = KeyRange::new(KeyHash::from_u128(1), None).unwrap();
     let clocks = RangeClocks::new(range, vec![(KeyHash::from_u128(1), VectorClock::new())]).unwrap();
-    let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new() };
+    let elsewhere =
+        Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new().into() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
     let differs = || differs(First::Tree(answer.clone()));
@@ -603,7 +663,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
                 clocks: RangeClocks::new(KeyRange::new(start, None).unwrap(), vec![(start, clock)]).unwrap(),
                 base: BatchBase::Snapshot,
                 digest: Root::from_bytes([0; 32]),
-                changes: Vec::new(),
+                changes: Vec::new().into(),
             }
         };
         let mut third: Replica<Item> = replica(3, config.clone());

@@ -264,14 +264,14 @@ fn a_whole_batch_lists_no_absent_key_and_leaves_none_out() {
     write(&mut sender, 0..10, "listed");
     write(&mut receiver, 5..15, "held");
     let mut absent = whole(&mut sender);
-    absent.changes.insert(0, KeyState::Absent(KeyHash::from_u128(5)));
+    absent.changes.make_mut().insert(0, KeyState::Absent(KeyHash::from_u128(5)));
     let malformed = Refusal::Malformed("a whole batch lists a key at which nothing is held");
     assert_eq!(rejected(&mut receiver, absent), malformed);
     let mut under = whole(&mut sender);
-    under.changes.insert(0, KeyState::AbsentUnder(KeyPrefix(0)));
+    under.changes.make_mut().insert(0, KeyState::AbsentUnder(KeyPrefix(0)));
     assert_eq!(rejected(&mut receiver, under), malformed);
     let mut shorter = whole(&mut sender);
-    shorter.changes.pop();
+    shorter.changes.make_mut().pop();
     assert_eq!(rejected(&mut receiver, shorter), Refusal::NotCertified);
     // Nor is it what it is not: against the receiver's snapshot, the same changes stand for another state.
     let difference = Batch { base: BatchBase::Snapshot, ..whole(&mut sender) };
@@ -381,7 +381,7 @@ fn clocks_of_several_pieces_are_joined_each_where_it_holds() {
     let lower = KeyRange::new(KeyHash::MIN, Some(middle)).unwrap();
     // In the lower half the clocks are equal, and what is held there is not listed.
     let digest = Snapshot::<sha2::Sha256>::default().root();
-    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
+    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Lazy::default() };
     let first = receiver.summary().range(&lower).next().unwrap().0;
     assert_eq!(rejected(&mut receiver, batch.clone()), Refusal::EqualClocksDiffer(first));
     // After one write more, which the batch does not cover, the lower half counts as deleted. The upper half does not.
