@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::channel::mpsc;
+use futures::future::FutureExt;
 use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -242,6 +243,8 @@ impl Transport for Channel {
         // Held while it waits: of several that wait, each looks at what waits before it does.
         let mut arrivals = self.arrivals.lock().await;
         loop {
+            // Those of frames that were found without waiting would pile up.
+            while let Some(Some(())) = arrivals.next().now_or_never() {}
             let next = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
             if next.is_some() {
                 return next;
