@@ -59,6 +59,7 @@ pub enum Mutant {
     StoreOfAnotherTimeNotNoticed,
     SessionNumbersRepeat,
     CopiesMakeOneId,
+    ClaimsAreNumbersAlone,
     OwnWritesUnknownToThePeerNotNoticed,
     RenamedWritesKeepTheirNames,
     RenamedWritesAllMadeAnew,
@@ -174,6 +175,11 @@ pub(crate) fn marker_while_open(marker: Marker, left_at_closing: Option<[u8; 16]
 
 pub(crate) fn reply_number(drawn: u64) -> Option<u64> {
     active(Mutant::SessionNumbersRepeat).then_some(drawn)
+}
+
+pub(crate) fn is_another_write() -> Option<bool> {
+    // Where lives are not compared either, numbers are all that is left.
+    (active(Mutant::ClaimsAreNumbersAlone) || active(Mutant::LivesNotCompared)).then_some(false)
 }
 
 pub(crate) fn stir() -> Option<()> {
@@ -368,12 +374,12 @@ pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
     active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
 }
 
-pub(crate) fn join_unsent<T: Default>() -> Option<Result<T, Error>> {
-    active(Mutant::UnsentKeysNotJoined).then(|| Ok(T::default()))
+pub(crate) fn join_unsent<T: Default>() -> Option<T> {
+    active(Mutant::UnsentKeysNotJoined).then(T::default)
 }
 
-pub(crate) fn join_unlisted<T: Default>() -> Option<Result<T, Error>> {
-    active(Mutant::WholeBatchKeepsUnlisted).then(|| Ok(T::default()))
+pub(crate) fn join_unlisted<T: Default>() -> Option<T> {
+    active(Mutant::WholeBatchKeepsUnlisted).then(T::default)
 }
 
 // The replica: pushes that come in.

@@ -85,7 +85,7 @@ fn from_cells(message: &[u8]) -> Option<&[u8]> {
     let (kind, rest) = message.split_first()?;
     match *kind {
         DIFFERS => {
-            type Claims = ([u8; 8], u64, [u8; 8], u64);
+            type Claims = ([u8; 8], u64, [u8; 8], [u8; 8], u64);
             type Fields = ([u8; 8], Option<Vec<KeyHash>>, Claims, u8);
             let (fields, cells) = postcard::take_from_bytes::<Fields>(rest).ok()?;
             (fields.3 == FIRST_IS_CELLS).then_some(cells)

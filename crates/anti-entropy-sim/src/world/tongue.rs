@@ -62,9 +62,12 @@ impl<S: Subject> World<S> {
         if !permille(&mut self.random, 100) {
             return;
         }
-        let dot = Dot { replica: own, counter: counter + 1 };
+        if counter == 0 {
+            return;
+        }
+        let [last, next] = [counter, counter + 1].map(|counter| Dot { replica: own, counter });
         let config = &self.config.session;
-        let payload = postcard::to_allocvec(&(KeyHash::MIN, dot, Vec::<Dot>::new(), None::<()>));
+        let payload = postcard::to_allocvec(&(KeyHash::MIN, next, vec![last], None::<()>));
         let frame = push_frame(config.schema_id, &payload.expect("numbers can be encoded"));
         self.nodes[from as usize].claims -= 1;
         self.transmit(from, to, frame);

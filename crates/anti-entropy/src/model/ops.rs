@@ -289,8 +289,8 @@ impl World {
     /// Rule 8, before anything is joined: each side hears what the other has seen of its own writes.
     pub(super) fn compare_claims(&mut self, one: usize, other: usize) -> Result<(), Violation> {
         for (at, peer) in [(one, other), (other, one)] {
-            let claimed = self.nodes[peer].replica.context().max_counter(self.nodes[at].replica.id());
-            match self.nodes[at].replica.notice_claim(claimed) {
+            let claim = self.nodes[peer].replica.claim_of(self.nodes[at].replica.id().first_eight());
+            match self.nodes[at].replica.notice_claim(claim) {
                 Ok(()) => {}
                 Err(NotTaken::Refused(_) | NotTaken::Unreadable(_)) => self.settle_names(at)?,
                 Err(NotTaken::Failed(error)) => return Err(error.into()),

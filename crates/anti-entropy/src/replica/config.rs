@@ -83,8 +83,9 @@ pub struct ReplicaConfig {
     pub max_pending_changes: NonZeroUsize,
     /// How many writes and deletes an engine commits to the store together, at most: those that wait when it gets to
     /// them, from callers and in pushes of peers. One transaction or one batch of a session is always committed
-    /// together. 4,096 by default: a commit takes about as long for them as for the syncs of a disk. At least 1, with
-    /// which each has a commit of its own.
+    /// together. An engine stops earlier where more pushes would wait for the commit than
+    /// [`max_queued_pushes`](crate::GossipConfig::max_queued_pushes) has room for. 4,096 by default: a commit takes about
+    /// as long for them as for the syncs of a disk. At least 1, with which each has a commit of its own.
     pub max_commit_writes: NonZeroUsize,
     /// How many bytes of records are put into such a commit, at most, beside the last of the writes in it. 4 MiB by
     /// default, which the store holds in memory until they are committed. At least 1.

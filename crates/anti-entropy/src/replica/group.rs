@@ -54,8 +54,8 @@ impl<K> Group<K> {
     }
 
     /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<Option<&[u8]>> {
-        self.records.get(&key).map(Option::as_deref)
+    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+        self.records.get(&key)
     }
 
     fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
@@ -157,7 +157,9 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.forget_filled();
-        changes.into_iter().for_each(|change| self.changes.push(change));
+        for change in changes {
+            self.changes.push(change);
+        }
         Ok(())
     }
 

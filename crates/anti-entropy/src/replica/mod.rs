@@ -24,6 +24,7 @@ mod audit;
 mod bounded;
 mod change_log;
 mod changes_since;
+mod claims;
 mod config;
 mod encoding;
 mod error;
@@ -63,6 +64,8 @@ pub use bounded::{MAX_EMPTY_ELEMENTS, MAX_NESTING};
 pub use change_log::Change;
 use change_log::ChangeLog;
 pub use changes_since::ChangedEntries;
+pub(crate) use claims::Claim;
+use claims::Tags;
 pub use config::ReplicaConfig;
 pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
@@ -141,6 +144,7 @@ pub struct Replica<V: Replicated> {
     life: Life,
     /// Of peers.
     lives: Lives,
+    tags: Tags,
     /// Names that may have been used twice, by ids that this replica had since it was opened. The latest.
     disputed: VecDeque<Disputed>,
     pub(crate) stopped: bool,
@@ -206,6 +210,7 @@ impl<V: Replicated> Replica<V> {
             confirmed: self.confirmed,
             life: self.life,
             lives: self.lives.clone(),
+            tags: self.tags.clone(),
             disputed: self.disputed.clone(),
             stopped: self.stopped,
             stop_cause: self.stop_cause.clone(),
@@ -342,7 +347,7 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.map(Cow::Borrowed),
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         };
         let Some(bytes) = bytes else { return Ok(None) };

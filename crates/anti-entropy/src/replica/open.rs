@@ -8,6 +8,7 @@ use core::cell::OnceCell;
 use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
+use super::claims::Tags;
 use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
 use super::lives::{Life, Lives};
@@ -142,6 +143,7 @@ impl<V: Replicated> Replica<V> {
             confirmed: context.own_counter(),
             life,
             lives: Lives::default(),
+            tags: Tags::default(),
             disputed: VecDeque::new(),
             stopped: false,
             stop_cause: None,

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::claims::Claim;
 use super::version::{Record, Sibling};
 use super::{Change, Error, Notice, Replica, Replicated, Staged};
 use crate::clock::{Context, Dot, Now, ReplicaId, Seed};
@@ -39,13 +40,13 @@ struct Renaming<K> {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, its store
-    /// or its memory was put back without notice. It takes another id then, and what the peer says is refused: by the next
-    /// session, this replica's writes have names that nobody else has used.
-    pub(crate) fn notice_claim(&mut self, claimed: u64) -> Result<(), NotTaken> {
+    /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, or if the last
+    /// of them is another one, its store or its memory was put back without notice. It takes another id then, and what
+    /// the peer says is refused: by the next session, this replica's writes have names that nobody else has used.
+    pub(crate) fn notice_claim(&mut self, claim: Claim) -> Result<(), NotTaken> {
         plant!(notice_claim());
-        let made = self.context.own_counter();
-        if claimed == Self::ID_IN_USE {
+        let (made, claimed) = (self.context.own_counter(), claim.knows);
+        if claim == Claim::ID_IN_USE || self.is_another_write(claim) {
             self.take_new_id()?;
             return Err(Refusal::IdInUse.into());
         }
@@ -55,9 +56,6 @@ impl<V: Replicated> Replica<V> {
         self.take_new_id()?;
         Err(Refusal::ClaimsMyWrites { claimed, made }.into())
     }
-
-    /// What a peer claims if it has met another life of this id. Nobody has made so many writes.
-    pub(crate) const ID_IN_USE: u64 = u64::MAX;
 
     /// A peer has seen so many writes under the present id, and they are this replica's: the two have compared what there
     /// is to tell copies by.
@@ -113,7 +111,10 @@ impl<V: Replicated> Replica<V> {
         let to = self.fresh_id(&mut context, kept);
         let records = self.reissue(Disputed { id: from, kept, made }, &mut context)?;
         let reissued: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
+        let tags = Self::reissued_tags(to, &records);
         self.persist(Staged { records, context, context_changed: true })?;
+        self.tags.forget_own();
+        self.note_own(tags);
         for key in &reissued {
             self.announce(Change::Local(key.clone()));
         }
@@ -150,7 +151,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Counts and completes versions that are new here; says whether the siblings changed at all.
-    pub(crate) fn take_in(&mut self, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
+    pub(crate) fn take_in(&mut self, key: KeyHash, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
         let same = |sibling: &Sibling<V>| {
             old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
         };
@@ -163,6 +164,7 @@ impl<V: Replicated> Replica<V> {
             }
             changed = true;
             sibling.inherit(old);
+            self.note_tag(sibling.dot(), key, Some(sibling.content));
             let new = sibling.new_bytes(earlier);
             self.stats.value_bytes_needed += new.all;
             self.stats.part_bytes_needed += new.parts;

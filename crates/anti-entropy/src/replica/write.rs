@@ -159,7 +159,9 @@ impl<V: Replicated> Replica<V> {
         }
         self.check_room_for_own_id()?;
         let keys: Vec<V::Key> = records.values().map(|record: &Record<V>| record.key.clone()).collect();
+        let notes = Self::own_tags(&written, &records);
         self.persist(Staged { records, context, context_changed: false })?;
+        self.note_own(notes);
         for key in keys {
             self.announce(Change::Local(key));
         }

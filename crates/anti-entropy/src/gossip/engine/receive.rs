@@ -73,7 +73,7 @@ impl<V: Replicated> Engine<V> {
                     self.group.pushes_taken += 1;
                     self.pushing.relay(&arrived, &self.peers, &self.config, now.elapsed);
                     next.extend(self.pushing.take_waiting_for(arrived.dot));
-                    if self.group_is_full() && !self.continue_group(now) {
+                    if self.replica.group_is_full() && !self.continue_group(now) {
                         return false;
                     }
                 }

@@ -175,8 +175,8 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         let Stage::Answering(answering) = &mut self.stage else { return Ok(out_of_turn()) };
-        let BatchRequest { batch, state, knows, life, takes } = request;
-        if let Err(refused) = turn.replica.notice_claim(knows) {
+        let BatchRequest { batch, state, claim, life, takes } = request;
+        if let Err(refused) = turn.replica.notice_claim(claim) {
             return match refused {
                 NotTaken::Refused(refusal) => Ok(rejected(refusal, turn.stats)),
                 NotTaken::Unreadable(keys) => Ok(Step::send(verdict(Verdict::Unreadable(keys)))),
@@ -194,7 +194,7 @@ impl Answerer {
         let is_joined = matches!(&step.message, Some(Reply::Batch(reply)) if reply.verdict == Verdict::Joined);
         if is_joined {
             turn.replica.has_met(answering.their_id, life);
-            turn.replica.confirm(knows);
+            turn.replica.confirm(claim.knows);
         }
         let mut is_equal = |theirs: &State| state_of(turn.replica, turn.config).equality(theirs).is_some();
         if let Some(theirs) = state.filter(|theirs| is_joined && is_equal(theirs)) {
@@ -241,10 +241,9 @@ impl Answering {
         } else {
             answering.first_step(open, turn)
         };
-        let (own, knows) =
-            (turn.replica.id().first_eight(), turn.replica.context().max_counter_of_first_eight(open.own));
+        let (own, claim) = (turn.replica.id().first_eight(), turn.replica.claim_of(open.own));
         let (life, takes) = (turn.replica.life(turn.now), takes_of(turn.replica, turn.config));
-        (answering, Differs { nonce, cuts, own, knows, life, first, takes, seen })
+        (answering, Differs { nonce, cuts, own, claim, life, first, takes, seen })
     }
 
     /// Whether the opener is to list all its entries instead of finding what it lacks. Both sides must be able to name

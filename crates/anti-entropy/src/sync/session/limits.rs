@@ -6,7 +6,7 @@ use core::num::NonZeroU64;
 use super::{Outcome, SessionConfig, Turn};
 use crate::KeyHash;
 use crate::clock::ContextHash;
-use crate::replica::{Life, Replica, Replicated};
+use crate::replica::{Replica, Replicated};
 use crate::summary::Root;
 use crate::sync::transfer::BatchLimits;
 use crate::sync::wire::message::{Equality, Filled, Seen, State, Takes};
@@ -82,9 +82,4 @@ pub(super) fn outcome_of(Equality { root, keys }: Equality) -> (Outcome, Option<
         None => (Outcome::Converged, Some(root)),
         Some(keys) => (Outcome::ConvergedExcept { keys }, Some(root)),
     }
-}
-
-/// What to tell a peer of its own writes: how many of them have been seen here, or that another life of its id was met.
-pub(super) fn claim<V: Replicated>(replica: &Replica<V>, id: u64, life: Life) -> u64 {
-    if replica.is_copy(id, life) { Replica::<V>::ID_IN_USE } else { replica.context().max_counter_of_first_eight(id) }
 }

@@ -235,6 +235,16 @@ impl Session {
         self.exchange.moved_bytes()
     }
 
+    /// The bytes that it holds of a message that is not complete yet.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.exchange.held_bytes()
+    }
+
+    /// Drops what has arrived of that message, as if it had been lost: the peer repeats it.
+    pub(crate) fn drop_fragments(&mut self) {
+        self.exchange.drop_fragments();
+    }
+
     /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept.
     pub(crate) fn wind_up(&mut self) {
         self.config.max_session_bytes = 0;
@@ -491,7 +501,10 @@ impl<M: Message> Step<M> {
         now: Now,
         stats: SessionStats,
     ) -> Option<Outcome> {
-        let Some(message) = self.message else { return self.end };
+        let Some(message) = self.message else {
+            exchange.drop_last();
+            return self.end;
+        };
         if stats.is_over(config) && self.end.is_none() {
             exchange.send(&M::give_up(RefusalCode::Budget), config, now);
             return Some(Outcome::Partial(PartialReason::Budget));

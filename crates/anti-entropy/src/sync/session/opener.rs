@@ -145,7 +145,7 @@ impl Opener {
         differs: Differs,
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Request>, Error> {
-        if let Err(refused) = turn.replica.notice_claim(differs.knows) {
+        if let Err(refused) = turn.replica.notice_claim(differs.claim) {
             return refused_claim(Err(refused));
         }
         turn.replica.note_peer_limit(differs.own, differs.takes.max_message_bytes);
@@ -159,7 +159,7 @@ impl Opener {
             seen: Known::from(differs.seen, turn.replica, turn.config),
             their_id: differs.own,
             their_life: differs.life,
-            knows: differs.knows,
+            knows: differs.claim.knows,
             inventory: Inventory::new(),
             content: Content::Named,
             unreadable: Unreadable { before: differs.takes.unreadable.clone(), ..Unreadable::default() },

@@ -110,7 +110,7 @@ impl<V: Replicated> Replica<V> {
         (withheld, context): (&[Withheld], Context),
         now: Now,
     ) -> Result<Vec<KeyHash>, NotTaken> {
-        let unsent = self.unsent(batch, base, &received)?;
+        let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
         let (mut some, mut changed) = (Some(context), Vec::new());
         let mut joining = Joining::default();
@@ -170,14 +170,14 @@ impl<V: Replicated> Replica<V> {
         let sender_covers = |dot| batch.clocks.covers(hash, dot);
         let clash = |dot| joining.clashes.push((record.key.clone(), dot));
         record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
-        if self.take_in(&old, &mut record.siblings, now) {
+        if self.take_in(hash, &old, &mut record.siblings, now) {
             joining.stage(hash, record);
         }
         Ok(())
     }
 
     /// The keys that were not sent, and at which there may be something to do all the same.
-    fn unsent(&mut self, batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Result<Vec<KeyHash>, Error> {
+    fn unsent(&mut self, batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Vec<KeyHash> {
         let is_unsent = |key: &KeyHash| received.binary_search_by_key(key, |received| received.hash).is_err();
         match batch.base {
             BatchBase::Snapshot => {
@@ -185,14 +185,14 @@ impl<V: Replicated> Replica<V> {
                 let (live, range) = (self.summary(), batch.range());
                 // Elsewhere, what is held here is what was compared.
                 let changed = live.diff_range(&base.summary, &range).map(|difference| difference.key);
-                Ok(changed.filter(is_unsent).collect())
+                changed.filter(is_unsent).collect()
             }
             BatchBase::Nothing => {
                 plant!(join_unlisted());
                 // Where the sender cannot have seen anything that is held here, nothing is loaded.
                 let pieces = self.pieces_in_common(&batch.clocks);
                 let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
-                Ok(held.filter(is_unsent).collect())
+                held.filter(is_unsent).collect()
             }
         }
     }

@@ -7,7 +7,7 @@ use super::plan::Baseline;
 use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{
-    ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
+    Claim, ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
     canonical_from_bytes, fingerprint,
 };
 use crate::summary::{Fingerprint, MerkleTree, Snapshot};
@@ -262,7 +262,7 @@ impl<V: Replicated> Replica<V> {
                 return Err(Refusal::WriterNotAdmitted(writer).into());
             }
         }
-        self.notice_claim(batch.clocks.max_counter(self.id()))
+        self.notice_claim(Claim::of(batch.clocks.max_counter(self.id())))
     }
 
     /// Rule 2: a clock determines what is held in its range. Where both sides have seen the same and hold other versions,

@@ -61,6 +61,9 @@ impl<V: Replicated> Replica<V> {
             return Ok(PushOutcome::NotReady);
         }
         let (key, dot) = (push.key, push.dot);
+        if push.write.is_none() {
+            self.note_tag(dot, key, None);
+        }
         let record = self.stage_push(push, now)?;
         let is_new = dot.replica != self.id() && !self.context.names(dot.replica);
         let mut context = self.context.clone();
@@ -83,6 +86,9 @@ impl<V: Replicated> Replica<V> {
         let writer = push.dot.replica;
         if push.dot.counter == 0 {
             return Err(Refusal::Malformed("a write has the number zero").into());
+        }
+        if push.write.is_none() && push.seen.is_empty() {
+            return Err(Refusal::Malformed("a delete of nothing").into());
         }
         if writer != self.id() && !self.config.writers.allows(writer) {
             return Err(Refusal::WriterNotAdmitted(writer).into());
@@ -145,7 +151,7 @@ impl<V: Replicated> Replica<V> {
         remove_seen(&mut record.siblings, &seen);
         record.siblings.push(sibling);
         record.siblings.sort_by_key(Sibling::dot);
-        self.take_in(&old, &mut record.siblings, now);
+        self.take_in(hash, &old, &mut record.siblings, now);
         Ok(Some(record))
     }
 }

@@ -11,7 +11,7 @@ use super::batch::Inventory;
 use super::clocks::{HasSeen, SentBatch};
 use crate::KeyHash;
 use crate::clock::Tally;
-use crate::replica::Life;
+use crate::replica::{Claim, Life};
 use crate::summary::compare::{Answer, Ask};
 use crate::summary::sketch::Chunk;
 use crate::summary::{Fingerprint, Root, Width};
@@ -116,8 +116,8 @@ pub(crate) struct BatchRequest {
     /// The opener's state when it made the batch, if the range has no upper end. If the answerer is then in the same
     /// state, both are equal.
     pub(crate) state: Option<State>,
-    /// How many of the answerer's own writes the opener has seen, at any key. Checked before the batch is joined.
-    pub(crate) knows: u64,
+    /// What the opener has seen of the answerer's own writes. Checked before the batch is joined.
+    pub(crate) claim: Claim,
     /// The opener's life.
     pub(crate) life: Life,
     /// What the opener can take in.
@@ -167,8 +167,8 @@ pub(crate) struct Differs {
     /// Under which id the answerer writes: its first eight bytes.
     #[serde(with = "postcard::fixint::be")]
     pub(crate) own: u64,
-    /// How many of the opener's own writes the answerer has seen, at any key. Checked before anything is joined.
-    pub(crate) knows: u64,
+    /// What the answerer has seen of the opener's own writes. Checked before anything is joined.
+    pub(crate) claim: Claim,
     /// The answerer's life.
     pub(crate) life: Life,
     /// How differences are found.

@@ -5,16 +5,14 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::super::clocks::Known;
-use super::super::limits::{
-    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, claim, joint_limit, limits, state_of, takes_of,
-};
+use super::super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, joint_limit, limits, state_of, takes_of};
 use super::super::{Outcome, PartialReason, Step, Turn};
 use super::{
     Aim, MISFIT, Opened, UNASKED_BATCH, UNASKED_CELLS, UNASKED_INVENTORY, give_up, malformed, refused, refused_claim,
 };
 use crate::clock::RangeClocks;
 use crate::refusal::Refusal;
-use crate::replica::{Error, Life, Replica, Replicated};
+use crate::replica::{Claim, Error, Life, Replica, Replicated};
 use crate::summary::compare::Answer;
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Width};
@@ -283,8 +281,8 @@ impl Exchange<'_> {
         self.at.waiting = Waiting::Batch(Sent { baseline, range, state });
         let batch = self.shorten(batch);
         let (id, life) = (self.at.their_id, self.at.their_life);
-        let (knows, mine) = (claim(turn.replica, id, life), turn.replica.life(turn.now));
-        Ok(Step::send(Request::Batch(BatchRequest { batch, state, knows, life: mine, takes })).into())
+        let (claim, mine) = (turn.replica.claim(id, life), turn.replica.life(turn.now));
+        Ok(Step::send(Request::Batch(BatchRequest { batch, state, claim, life: mine, takes })).into())
     }
 
     /// The batch with its clocks as they are sent: whole after a second opening, which takes nothing for granted.
@@ -376,7 +374,7 @@ impl Exchange<'_> {
             }
             (Verdict::MissingContent, _) => self.send_again(range, turn),
             (Verdict::Unreadable(keys), _) => self.send_without(keys, range, turn),
-            (Verdict::IdInUse, _) => Ok(refused_claim(turn.replica.notice_claim(Replica::<V>::ID_IN_USE))?.into()),
+            (Verdict::IdInUse, _) => Ok(refused_claim(turn.replica.notice_claim(Claim::ID_IN_USE))?.into()),
             (Verdict::Rejected(reason), _) => Ok(Step::end(Outcome::Refused(Refusal::ByPeer(reason))).into()),
         }
     }

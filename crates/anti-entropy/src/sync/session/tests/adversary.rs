@@ -13,7 +13,7 @@ use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, Timestamp, VectorCl
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
 use crate::replica::{
-    Growth, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
+    Claim, Growth, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
 };
 use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
@@ -91,7 +91,7 @@ pub(super) fn differs(first: First) -> Reply {
         nonce: NONCE,
         cuts: None,
         own: 9,
-        knows: 0,
+        claim: Claim::default(),
         life: Life::default(),
         first,
         takes: takes(),
@@ -107,7 +107,13 @@ fn any_open() -> Open {
 
 /// A batch that does not say how its sender is.
 fn batch_request(batch: Batch) -> Request {
-    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest {
+        batch: batch.whole(),
+        state: None,
+        claim: Claim::default(),
+        life: Life::default(),
+        takes: takes(),
+    })
 }
 
 impl Liar {
@@ -418,7 +424,13 @@ fn a_batch_that_raises_the_alarm_is_not_joined() {
         let (_, mut victim, batch) = stage(ReplicaConfig::default());
         let (id, root) = (victim.id(), victim.len());
         let (knows, batch) = if says { (11, batch) } else { (0, with_clock(&batch, |clock| clock.set(id, 11))) };
-        let request = BatchRequest { batch: batch.whole(), state: None, knows, life: Life::default(), takes: takes() };
+        let request = BatchRequest {
+            batch: batch.whole(),
+            state: None,
+            claim: Claim::of(knows),
+            life: Life::default(),
+            takes: takes(),
+        };
         let reply = Liar::open(&mut victim).say(&Request::Batch(request), &mut victim);
         let Some(Reply::Batch(BatchReply { verdict: Verdict::Rejected(reason), .. })) = reply else {
             panic!("{reply:?}")

@@ -13,7 +13,7 @@ use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
-use crate::replica::{LastWriterWins, Life, MemoryStore, Opening, Part, ReplicaConfig};
+use crate::replica::{Claim, LastWriterWins, Life, MemoryStore, Opening, Part, ReplicaConfig};
 use crate::summary::Width;
 use crate::summary::sketch::{Cell, Chunk, Encoder, SketchConfig};
 use crate::sync::session::*;
@@ -123,7 +123,13 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new().into() };
-    Request::Batch(BatchRequest { batch: batch.whole(), state: None, knows: 0, life: Life::default(), takes: takes() })
+    Request::Batch(BatchRequest {
+        batch: batch.whole(),
+        state: None,
+        claim: Claim::default(),
+        life: Life::default(),
+        takes: takes(),
+    })
 }
 
 #[test]

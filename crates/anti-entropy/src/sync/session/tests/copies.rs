@@ -93,7 +93,7 @@ impl PutBack {
 #[test]
 fn of_a_node_put_back_by_a_memory_snapshot_nothing_is_lost() {
     for it_opens in [true, false] {
-        for after in 1..=4 {
+        for after in 1..=9 {
             let row = PutBack { before: 0..0, confirmed: false, forgotten: 10..15, after: 20..20 + after };
             let (mut back, b) = row.run(it_opens);
             let all: Vec<u32> = (10..15).chain(20..20 + after).collect();
@@ -133,6 +133,39 @@ fn what_was_deleted_for_good_reason_stays_dead_after_the_alarm() {
     meet(&mut back, &mut b, false);
     let all = [0, 2, 10, 11, 12, 13, 14, 20, 21];
     assert_eq!((holds(&back), holds(&b)), (all.to_vec(), all.to_vec()));
+}
+
+/// As many writes as the peer has seen, or more: the number says nothing, and the tag of the last one does.
+#[test]
+fn claims_that_are_numbers_alone_lose_what_was_written_since() {
+    let kept = || {
+        let disk = Disk::default();
+        let (mut a, mut b) = (open(&disk, 1, Continuity::Unproven), new(2));
+        let mut back = a.fork(disk.copy(), LastWriterWins);
+        write(&mut a, 10..15);
+        meet(&mut a, &mut b, true);
+        write(&mut back, 20..25);
+        (0..3).for_each(|_| drop(converge(&mut back, &mut b)));
+        (holds(&back).len(), holds(&b).len())
+    };
+    assert_eq!(kept(), (10, 10));
+    assert_ne!(with(Some(Mutant::ClaimsAreNumbersAlone), kept), (10, 10));
+}
+
+/// Whoever is told of a write by another than its writer knows which it is, too.
+#[test]
+fn a_name_that_was_used_twice_is_found_out_by_one_who_never_met_the_other() {
+    let disk = Disk::default();
+    let (mut a, mut b, mut c) = (open(&disk, 1, Continuity::Unproven), new(2), new(3));
+    write(&mut a, 0..1);
+    meet(&mut a, &mut b, true);
+    let mut back = a.fork(disk.copy(), LastWriterWins);
+    write(&mut a, 10..11);
+    meet(&mut a, &mut b, true);
+    meet(&mut b, &mut c, true);
+    write(&mut back, 20..21);
+    meet(&mut back, &mut c, false);
+    assert_eq!((holds(&back), holds(&c)), ([0, 10, 20].to_vec(), [0, 10, 20].to_vec()));
 }
 
 /// Told at once, it writes under another id from the beginning, so that no name is used twice.

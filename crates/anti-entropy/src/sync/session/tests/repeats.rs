@@ -68,3 +68,13 @@ fn repeated_replies_count_in_the_sessions_budget() {
     assert_eq!(session.finished().unwrap().outcome, Outcome::Partial(PartialReason::Budget));
     assert!((1000..4000).contains(&sent), "{sent}");
 }
+
+#[test]
+fn nothing_is_kept_for_a_peer_that_has_said_its_last_word() {
+    let (mut session, mut b, frame) = opened(SessionConfig::default());
+    assert!(!answered(&mut session, &frame, &mut b).is_empty());
+    let header = Header { kind: FrameKind::Request, session: 2, exchange: 1 };
+    let busy = header.encode(0, 1, &postcard::to_allocvec(&Request::Busy).unwrap(), true);
+    assert!(answered(&mut session, &busy, &mut b).is_empty() && session.finished().is_some());
+    assert!(answered(&mut session, &frame, &mut b).is_empty());
+}

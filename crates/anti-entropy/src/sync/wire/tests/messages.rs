@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Context, Dot, Now, RangeClocks, ReplicaId, Seed, Timestamp, VectorClock, WholeSpace};
 use crate::refusal::Refusal;
-use crate::replica::{ContentHash, Keyed, LastWriterWins, Life, MemoryStore, Part, PartHash, Replica};
+use crate::replica::{Claim, ContentHash, Keyed, LastWriterWins, Life, MemoryStore, Part, PartHash, Replica};
 use crate::summary::Width;
 use crate::summary::compare::{Answer, Ask, Prefix, first_answer};
 use crate::summary::sketch::{Cell, Chunk};
@@ -67,6 +67,8 @@ fn takes(unreadable: bool) -> Takes {
     let entry = (MIDDLE, Fingerprint::from_bytes([0xee; 32]));
     Takes { max_message_bytes: 64 << 20, unreadable: Some(entry).filter(|_| unreadable).into_iter().collect() }
 }
+
+const CLAIM: Claim = Claim { knows: 300, last: 0x5555_5555_5555_5555 };
 
 fn life() -> Life {
     Life { opening: SESSION, began_at: 300 }
@@ -136,11 +138,17 @@ fn requests() -> Vectors<Request> {
         BatchRequest {
             batch: empty_batch().whole(),
             state: Some(state()),
-            knows: 300,
+            claim: CLAIM,
             life: life(),
             takes: takes(true),
         },
-        BatchRequest { batch: batch().whole(), state: None, knows: 0, life: Life::default(), takes: takes(false) },
+        BatchRequest {
+            batch: batch().whole(),
+            state: None,
+            claim: Claim::default(),
+            life: Life::default(),
+            takes: takes(false),
+        },
     );
     let prefixes = vec![Prefix::ALL, Prefix::new(12, KeyHash::from_u128(0xab << 120)).unwrap()];
     vec![
@@ -168,13 +176,13 @@ fn requests() -> Vectors<Request> {
          99999999999999999999999999999999999999999999999999000000000000000000000000000000020780d095ffbc310301\
          0605677265656e0200dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd010470617274027f00\
          000000000000037f800000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
-         eeeeeeeeee0100000000000000000000008080802000",
+         eeeeeeeeee01000000000000000000000000000000000000008080802000",
         ),
         (
             Request::Batch(whole),
             "\
          020000000001bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0001aaaaaaaaaaaaaaaaaaaa\
-         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac020102030405060708ac0280808020018000\
+         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa010203040506070800ac0255555555555555550102030405060708ac0280808020018000\
          0000000000000000000000000000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         ),
         (
@@ -199,13 +207,13 @@ fn requests() -> Vectors<Request> {
 }
 
 fn replies() -> Vectors<Reply> {
-    let (own, knows) = (9, 300);
+    let (own, claim) = (9, CLAIM);
     let differs = |cuts, first| {
         Reply::Differs(Differs {
             nonce: SESSION,
             cuts,
             own,
-            knows,
+            claim,
             life: life(),
             first,
             takes: takes(false),
@@ -220,13 +228,13 @@ fn replies() -> Vectors<Reply> {
         (
             differs(None, First::Tree(entries_answer())),
             "\
-         010102030405060708000000000000000009ac020102030405060708ac020102001800000000000000000000000000000000\
+         010102030405060708000000000000000009ac0255555555555555550102030405060708ac020102001800000000000000000000000000000000\
          eeeeeeeeeeeeeeee01010a10eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee808080200000",
         ),
         (
             differs(Some(vec![MIDDLE]), First::Nothing),
             "\
-         0101020304050607080101800000000000000000000000000000000000000000000009ac020102030405060708ac02008080\
+         0101020304050607080101800000000000000000000000000000000000000000000009ac0255555555555555550102030405060708ac02008080\
          80200000",
         ),
         (
@@ -240,13 +248,13 @@ fn replies() -> Vectors<Reply> {
         (
             differs(None, First::Cells(chunk.clone())),
             "\
-         010102030405060708000000000000000009ac020102030405060708ac0202ac021307070707070707070707070707070707\
+         010102030405060708000000000000000009ac0255555555555555550102030405060708ac0202ac021307070707070707070707070707070707\
          070707808080200000",
         ),
         (
             differs(None, First::Bulk { entries: 300 }),
             "\
-         010102030405060708000000000000000009ac020102030405060708ac0203ac02808080200000",
+         010102030405060708000000000000000009ac0255555555555555550102030405060708ac0203ac02808080200000",
         ),
         (Reply::Cells(chunk), "05ac021307070707070707070707070707070707070707"),
         (Reply::Busy, "02"),
@@ -281,18 +289,18 @@ const GUESS: &str = "\
     02020200000000000000000000000000000000800000000000000000000000000000000100000000000000a5010000000000\
     0000000000000000000002070140000000000000000000000000000000010000000000000000000000000000000200999008\
     5fd4250fa3a2053cc6a0f4219e00bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb00000000\
-    00000000000000008080802000";
+    000000000000000000000000000000008080802000";
 const SINCE: &str = "\
     040001010200000000000000000000000000000000800000000000000000000000000000000100000000000000a501000000\
     0000000000000000000000000207014000000000000000000000000000000001000000000000000000000000000000020000\
     bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000";
 const WHOLE: &str = "\
-    010102030405060708000000000000000009ac020102030405060708ac020080808020018000000000000000000000000000\
+    010102030405060708000000000000000009ac0255555555555555550102030405060708ac020080808020018000000000000000000000000000\
     0000eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee01040000000000000000000000000000\
     0001ac0200000000000000000000000000000002070000000000000000000000000000000301000000000000000000000000\
     00000004010140000000000000000000000000000000010000000000000000000000000000000200";
 const CELLS: &str = "\
-    010102030405060708000000000000000009ac020102030405060708ac0200808080200002004cc700000000000013000000\
+    010102030405060708000000000000000009ac0255555555555555550102030405060708ac0200808080200002004cc700000000000013000000\
     000001105e4c0303c7000000000000a5000000000001105ccbb20200000000000000a5000000000000012c2d6f0100000000\
     000000b6000000000000000287b10101800000000000000000000000000000000100000000000000a5000000000000000100";
 /// The first four cells of the clock of three writers.
@@ -315,15 +323,15 @@ fn clocks() -> (Vectors<Request>, Vectors<Reply>) {
     let request = Request::Batch(BatchRequest {
         batch: guess,
         state: None,
-        knows: 0,
+        claim: Claim::default(),
         life: Life::default(),
         takes: takes(false),
     });
     let reply = Reply::Batch(BatchReply { verdict: Verdict::Joined, batch: Some(since), state: None });
 
     let differs = |seen, unreadable| {
-        let (own, knows, life, takes) = (9, 300, life(), takes(unreadable));
-        Reply::Differs(Differs { nonce: SESSION, cuts: None, own, knows, life, first: First::Nothing, takes, seen })
+        let (own, claim, life, takes) = (9, CLAIM, life(), takes(unreadable));
+        Reply::Differs(Differs { nonce: SESSION, cuts: None, own, claim, life, first: First::Nothing, takes, seen })
     };
     let pieces = batch.clocks.iter().map(|(piece, clock)| (piece.lo(), clock.clone())).collect();
     let whole = HasSeen::Whole(WholeSpace(RangeClocks::new(KeyRange::ALL, pieces).unwrap()));

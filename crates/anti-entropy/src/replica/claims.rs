@@ -1,0 +1,161 @@
+//! What two replicas say of each other's own writes before they join anything.
+//!
+//! The number of them is not enough where a name is used twice: who was put back may have made as many writes since as
+//! others knew of. So a side also says which write it took the last of them for, in eight bytes.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::lives::Life;
+use super::version::{ContentHash, Record};
+use super::{Replica, Replicated, Written};
+use crate::KeyHash;
+use crate::clock::{Dot, ReplicaId};
+
+/// What a side has seen of the writes that the other side made under its present id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    /// How many, at any key.
+    pub(crate) knows: u64,
+    /// The tag of the last of them; 0 if that is not known.
+    #[serde(with = "postcard::fixint::be")]
+    pub(crate) last: u64,
+}
+
+impl Claim {
+    /// What is claimed to one who is a copy of somebody else. Nobody has made so many writes.
+    pub(crate) const ID_IN_USE: Self = Self { knows: u64::MAX, last: 0 };
+
+    /// That so many writes are known.
+    pub(crate) const fn of(knows: u64) -> Self {
+        Self { knows, last: 0 }
+    }
+}
+
+/// Tells one write from another of the same name: the first eight bytes of the key's hash and of the content's, XOR; of a
+/// delete, those of the key's hash, inverted.
+pub(super) fn tag(key: KeyHash, content: Option<ContentHash>) -> u64 {
+    let first = |bytes: &[u8]| bytes.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte));
+    first(key.as_bytes()) ^ content.map_or(u64::MAX, |content| first(content.as_bytes()))
+}
+
+/// The tags of writes that this replica made or took in, as far as they are remembered. Kept in memory alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags {
+    /// Of the last writes under the present id, by counter.
+    own: VecDeque<(u64, u64)>,
+    /// Of the last write that was taken in of each id, by the id's first eight bytes.
+    others: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Tags {
+    /// A peer that lags behind by more is not told which write is meant.
+    const OWN: usize = 1024;
+    const OTHERS: usize = 4096;
+
+    fn note_own(&mut self, counter: u64, tag: u64) {
+        if self.own.len() == Self::OWN {
+            self.own.pop_front();
+        }
+        self.own.push_back((counter, tag));
+    }
+
+    fn note(&mut self, id: u64, counter: u64, tag: u64) {
+        if self.others.len() == Self::OTHERS && !self.others.contains_key(&id) {
+            self.others.pop_first();
+        }
+        let known = self.others.entry(id).or_insert((counter, tag));
+        if known.0 < counter {
+            *known = (counter, tag);
+        }
+    }
+
+    /// Forgets the own writes, since the id is another one now.
+    pub(super) fn forget_own(&mut self) {
+        self.own.clear();
+    }
+}
+
+impl<V: Replicated> Replica<V> {
+    /// What this replica claims to the peer with this id and life.
+    pub(crate) fn claim(&self, id: u64, life: Life) -> Claim {
+        if self.is_copy(id, life) { Claim::ID_IN_USE } else { self.claim_of(id) }
+    }
+
+    /// What this replica has seen of the writes of the id with these first eight bytes.
+    pub(crate) fn claim_of(&self, id: u64) -> Claim {
+        let knows = self.context.max_counter_of_first_eight(id);
+        let last = self.tags.others.get(&id).filter(|(counter, _)| *counter == knows).map_or(0, |(_, tag)| *tag);
+        Claim { knows, last }
+    }
+
+    /// Whether a peer takes a name of this replica's for another write than the one that it made.
+    pub(super) fn is_another_write(&self, claim: Claim) -> bool {
+        plant!(is_another_write());
+        let own = &self.tags.own;
+        let at = own.binary_search_by_key(&claim.knows, |(counter, _)| *counter);
+        claim.last != 0 && at.is_ok_and(|at| own[at].1 != claim.last)
+    }
+
+    /// Notes what a write or delete of somebody else was.
+    pub(crate) fn note_tag(&mut self, dot: Dot, key: KeyHash, content: Option<ContentHash>) {
+        if dot.replica != self.id() {
+            self.tags.note(dot.replica.first_eight(), dot.counter, tag(key, content));
+        }
+    }
+
+    /// The tags of this replica's own writes and deletes, by their counters.
+    pub(super) fn own_tags(written: &[Written], records: &BTreeMap<KeyHash, Record<V>>) -> Vec<(u64, u64)> {
+        let content = |Written { key, dot, .. }: &Written| {
+            records.get(key)?.siblings.iter().find(|held| held.dot() == *dot).map(|held| held.content)
+        };
+        written.iter().map(|done| (done.dot.counter, tag(done.key, content(done)))).collect()
+    }
+
+    /// The tags of the versions that are written anew under `own`, by their counters.
+    pub(super) fn reissued_tags(own: ReplicaId, records: &BTreeMap<KeyHash, Record<V>>) -> Vec<(u64, u64)> {
+        let siblings = records.iter().flat_map(|(key, record)| record.siblings.iter().map(move |held| (*key, held)));
+        let new = siblings.filter(|(_, sibling)| sibling.dot().replica == own);
+        let mut tags: Vec<_> = new.map(|(key, held)| (held.dot().counter, tag(key, Some(held.content)))).collect();
+        tags.sort_unstable();
+        tags
+    }
+
+    /// Notes what this replica's own writes and deletes were, in their order.
+    pub(super) fn note_own(&mut self, tags: Vec<(u64, u64)>) {
+        for (counter, tag) in tags {
+            self.tags.note_own(counter, tag);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Worked out from docs/protocol.md by a separate program.
+    #[test]
+    fn tags_have_these_values() {
+        let key = KeyHash::from_u128(0x0123_4567_89ab_cdef << 64 | 7);
+        let content = ContentHash::from_bytes([0x55; 32]);
+        assert_eq!(tag(key, Some(content)), 0x5476_1032_dcfe_98ba);
+        assert_eq!(tag(key, None), 0xfedc_ba98_7654_3210);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_latest() {
+        let mut tags = Tags::default();
+        for counter in 1..=2_000 {
+            tags.note_own(counter, counter);
+            tags.note(7, counter % 1_500, counter);
+        }
+        assert_eq!((tags.own.len(), tags.own.front()), (Tags::OWN, Some(&(977, 977))));
+        assert_eq!(tags.others.get(&7), Some(&(1_499, 1_499)));
+        (0..10_000).for_each(|id| tags.note(id, 1, 1));
+        assert_eq!(tags.others.len(), Tags::OTHERS);
+        tags.forget_own();
+        assert!(tags.own.is_empty());
+    }
+}
