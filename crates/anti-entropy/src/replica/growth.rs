@@ -101,7 +101,7 @@ mod tests {
         let start = Duration::from_secs(100);
         assert_eq!(account.left(start, &config), Growth { replicas: 10, pieces: 20 });
         account.leave(Growth { replicas: 3, pieces: 0 });
-        let before = start + hour - Duration::from_secs(1);
+        let before = start + Duration::from_secs(3599);
         assert_eq!(account.left(before, &config), Growth { replicas: 3, pieces: 0 });
         assert_eq!(account.left(start + hour, &config), Growth { replicas: 13, pieces: 20 });
         assert_eq!(account.left(start + 10 * hour, &config).replicas, 35);

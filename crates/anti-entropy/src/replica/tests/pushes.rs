@@ -67,11 +67,11 @@ fn know(replica: &mut Replica<Item>, ids: u128, pieces: u128) {
     replica.persist(Staged { records: BTreeMap::new(), context, context_changed: true }).unwrap();
 }
 
-/// A delete of what is not there any more, which shows the cost of the clocks alone.
+/// A delete of what is gone already, which shows the cost of the clocks alone.
 fn push(writer: u128, counter: u64) -> Push {
     let dot = Dot { replica: ReplicaId::from_u128(writer), counter };
-    let seen = vec![Dot { replica: ReplicaId::from_u128(1), counter: 1 }];
-    Push { key: KeyHash::from_u128(writer << 64), dot, seen, write: None }
+    let gone = Dot { replica: ReplicaId::from_u128(1), counter: 1 };
+    Push { key: KeyHash::from_u128(writer << 64), dot, seen: alloc::vec![gone], write: None }
 }
 
 /// The bytes that a thousand pushes of ten writers commit to a store.
