@@ -170,7 +170,10 @@ impl<V: Replicated> Engine<V> {
     fn end_turn(&mut self, index: usize, now: Now) {
         let conversation = &mut self.sessions[index];
         let is_over = conversation.transfer().is_some_and(|lease| lease.turn_ends_at(&self.config) <= now.elapsed);
-        if is_over && self.waiting.has_other_than(&conversation.peer) {
+        // A comparison that takes longer than a turn would have to begin again in each.
+        let stats = conversation.session.stats();
+        let has_brought_something = stats.changed > 0 || stats.value_bytes_sent > 0;
+        if is_over && has_brought_something && self.waiting.has_other_than(&conversation.peer) {
             conversation.session.wind_up();
             conversation.has_to_wait = true;
         }
