@@ -331,17 +331,17 @@ fn report_durable(entries: &[u64], directory: Option<&Path>, json: bool) -> Resu
         }
         rows.push(row.cells());
     }
-    let mut waiting_rows = vec![durable::WaitingRow::GOALS.map(String::from).to_vec()];
+    let mut rows_of_waiting = vec![durable::WaitingRow::GOALS.map(String::from).to_vec()];
     durable::measure_waiting(directory, |row| {
         if json {
             print_json(&row);
         }
-        waiting_rows.push(row.cells());
+        rows_of_waiting.push(row.cells());
     })?;
     if !json {
         println!("{}", table::format(&durable::Row::HEADERS, &rows));
         println!("{}", table::format(&durable::WritingRow::HEADERS, &writing_rows));
-        print!("{}", table::format(&durable::WaitingRow::HEADERS, &waiting_rows));
+        print!("{}", table::format(&durable::WaitingRow::HEADERS, &rows_of_waiting));
     }
     Ok(())
 }
