@@ -8,7 +8,7 @@ use anti_entropy::engine::drive;
 use anti_entropy::{Clock, DriverConfig, MemoryNetwork, MemoryStore, PeerId, SystemClock, Version};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig, Rebuilt};
 use anti_entropy_engram::view::{SemanticView, ViewConfig};
-use anti_entropy_engram::{ConsolidationSnapshot, Input, MemorySpace, Pattern};
+use anti_entropy_engram::{ConsolidationSnapshot, InputPolicy, MemorySpace, Pattern};
 use futures::future::try_join_all;
 
 use crate::shared::five::{self, Failure};
@@ -43,7 +43,7 @@ impl State {
 
 impl Cluster {
     /// Starts five empty nodes that know each other.
-    pub(crate) fn start(space: &MemorySpace, input: Input) -> Result<Self, Failure> {
+    pub(crate) fn start(space: &MemorySpace, input: InputPolicy) -> Result<Self, Failure> {
         let network = MemoryNetwork::new(1);
         let names = five::names();
         let start = |name: &PeerId| {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use anti_entropy_engram::{ConsolidationSnapshot, Input, MemorySpace, SemanticPattern};
+use anti_entropy_engram::{ConsolidationSnapshot, InputPolicy, MemorySpace, SemanticPattern};
 use engram_core::consolidation::pattern_id;
 
 use crate::shared::arguments::Arguments;
@@ -18,7 +18,7 @@ pub(crate) struct Data {
     pub(crate) space: MemorySpace,
     pub(crate) generations: [[ConsolidationSnapshot; NODES]; 2],
     /// What happens to patterns that are not in order.
-    pub(crate) input: Input,
+    pub(crate) input: InputPolicy,
 }
 
 /// Reads all ten files, up to the first that is missing or malformed.
@@ -28,7 +28,7 @@ pub(crate) fn load(arguments: &Arguments) -> Result<Data, DataError> {
     let first = generations.iter().flatten().flat_map(|snapshot| &snapshot.patterns).next();
     let dimension = first.and_then(|pattern| NonZeroUsize::new(pattern.embedding.len()));
     let space = MemorySpace::new("default").with(|space| space.dimension = dimension.unwrap_or(space.dimension));
-    let input = if arguments.flags.contains(&STRICT) { Input::Strict } else { Input::Normalise };
+    let input = if arguments.flags.contains(&STRICT) { InputPolicy::Strict } else { InputPolicy::Normalise };
     Ok(Data { space, generations, input })
 }
 

@@ -331,9 +331,17 @@ fn report_durable(entries: &[u64], directory: Option<&Path>, json: bool) -> Resu
         }
         rows.push(row.cells());
     }
+    let mut handle_rows = vec![durable::WaitingRow::GOALS.map(String::from).to_vec()];
+    durable::measure_waiting(directory, |row| {
+        if json {
+            print_json(&row);
+        }
+        handle_rows.push(row.cells());
+    })?;
     if !json {
         println!("{}", table::format(&durable::Row::HEADERS, &rows));
-        print!("{}", table::format(&durable::WritingRow::HEADERS, &writing_rows));
+        println!("{}", table::format(&durable::WritingRow::HEADERS, &writing_rows));
+        print!("{}", table::format(&durable::WaitingRow::HEADERS, &handle_rows));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub use encoding::Encoding;
 pub use error::{InvalidPattern, OpenError, PatternField, PatternProblem};
 pub use from_view::{VIEW_MARK, is_from_view};
 pub use pattern::{
-    ConsolidationSnapshot, Embedding, Episodes, Input, Pattern, PatternRef, SemanticPattern, SnapshotSource,
+    ConsolidationSnapshot, Embedding, Episodes, InputPolicy, Pattern, PatternRef, SemanticPattern, SnapshotSource,
 };
 pub use resolve::{ConfidenceVoting, LastConsolidated, Vote, vote};
 pub use space::{MemorySpace, Resolution, Thresholds};

@@ -35,6 +35,7 @@ mod maintenance;
 mod marker;
 mod private_file;
 mod read_ahead;
+mod readers;
 mod shared;
 #[cfg(feature = "simulated-disk")]
 pub mod simulated_disk;

@@ -8,9 +8,12 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, TransactionE
 
 use crate::RedbConfig;
 use crate::deferred::DeferredBackend;
+use crate::readers::Readers;
 
 /// What the handles of a file share.
 pub(crate) struct Shared {
+    /// Before the database, so that they end before it is closed.
+    pub(crate) readers: Readers,
     /// Only compaction locks it for writing. redb orders everything else itself.
     database: RwLock<Database>,
     pub(crate) backend: DeferredBackend,
@@ -23,6 +26,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(database: Database, backend: DeferredBackend, config: RedbConfig) -> Self {
         Self {
+            readers: Readers::default(),
             database: RwLock::new(database),
             backend,
             config,
@@ -37,7 +41,9 @@ impl Shared {
 
     /// Waits until nobody else uses the database. For compaction only.
     pub(crate) fn with_database_alone<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
-        work(&mut self.database.write().unwrap_or_else(PoisonError::into_inner))
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.readers.end();
+        work(&mut database)
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {

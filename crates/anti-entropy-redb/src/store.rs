@@ -9,6 +9,7 @@ use redb::{CommitError, StorageError, TableError, WriteTransaction};
 
 use crate::guard::guarded;
 use crate::read_ahead;
+use crate::readers::Records;
 use crate::shared::Shared;
 use crate::tables::{self, SpaceTables};
 
@@ -38,6 +39,19 @@ impl RedbStore {
     /// The name of the space.
     pub fn space(&self) -> &str {
         &self.space
+    }
+
+    /// The records as the last commit left them; `None` if nothing was ever written to the space.
+    fn records(&self) -> Result<Option<Arc<Records>>, StoreError> {
+        if let Some(records) = self.file.readers.get(&self.space) {
+            return Ok(Some(records));
+        }
+        let reading = self.file.begin_read().map_err(unreadable)?;
+        let opened = table(reading.open_table(self.tables.records()))?.map(Arc::new);
+        if let Some(records) = &opened {
+            self.file.readers.keep(&self.space, Arc::clone(records));
+        }
+        Ok(opened)
     }
 
     fn write(&self, writing: &WriteTransaction, commit: &Commit) -> Result<(), TableError> {
@@ -76,13 +90,9 @@ impl Drop for RedbStore {
 impl Store for RedbStore {
     fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
         guarded(|| {
-            let reading = self.file.begin_read().map_err(unreadable)?;
-            match table(reading.open_table(self.tables.records()))? {
-                Some(records) => {
-                    Ok(records.get(key.as_bytes()).map_err(unreadable)?.map(|record| record.value().to_vec()))
-                }
-                None => Ok(None),
-            }
+            let Some(records) = self.records()? else { return Ok(None) };
+            let record = records.get(key.as_bytes()).map_err(unreadable)?;
+            Ok(record.map(|record| record.value().to_vec()))
         })
         .unwrap_or_else(|| Err(damaged()))
     }
@@ -127,7 +137,10 @@ impl Store for RedbStore {
         if commit.records.is_empty() && commit.meta.is_empty() {
             return Ok(());
         }
-        guarded(|| self.commit_all(&commit)).unwrap_or_else(|| Err(self.unknown("the file makes no sense to redb")))
+        self.file.readers.end();
+        let committed = guarded(|| self.commit_all(&commit));
+        self.file.readers.end();
+        committed.unwrap_or_else(|| Err(self.unknown("the file makes no sense to redb")))
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) const fn slot_key(slot: MetaSlot) -> u8 {
     match slot {
         MetaSlot::Identity => 0,
         MetaSlot::Context => 1,
+        MetaSlot::Pushed => 2,
     }
 }
 

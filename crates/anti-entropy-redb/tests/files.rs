@@ -334,3 +334,30 @@ fn only_the_owner_may_read_what_is_made_and_nothing_is_written_through_a_link() 
     assert!(!path("elsewhere").exists());
     assert_eq!(marker.take().unwrap(), Continuity::Marker(Marker::from_bytes([7; 16])));
 }
+
+#[test]
+fn what_was_read_keeps_no_room_in_the_file_and_hinders_no_compaction() {
+    let directory = tempfile::tempdir().unwrap();
+    let length = |name: &str, reads: bool| {
+        let file = RedbFile::create(directory.path().join(name), config()).unwrap();
+        let (mut written, mut idle) = (file.space("written").unwrap(), file.space("idle").unwrap());
+        idle.commit(record(1, 10)).unwrap();
+        for round in 0..100 {
+            written.commit(record(1, 10_000)).unwrap();
+            if reads {
+                written.load(KeyHash::of(&1u32)).unwrap().unwrap();
+                // What this space read in the first round would keep what has been there since.
+                assert!(round > 0 || idle.load(KeyHash::of(&1u32)).unwrap().is_some());
+            }
+        }
+        file.len_bytes().unwrap()
+    };
+    assert_eq!(length("read", true), length("not read", false));
+    let always = config().with(|config| config.compact_from_unused_percent = 0);
+    let file = RedbFile::create(directory.path().join("compacted"), always).unwrap();
+    let mut store = file.space("s").unwrap();
+    store.commit(record(1, 10_000)).unwrap();
+    store.load(KeyHash::of(&1u32)).unwrap().unwrap();
+    file.compact().unwrap();
+    assert_eq!(store.load(KeyHash::of(&1u32)).unwrap().unwrap().len(), 10_000);
+}

@@ -16,8 +16,9 @@ pub use table::planted;
 use crate::check::{Checker, Violation, all, by_name, same_trace};
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
-    DURATION_MS, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets, with_bulk,
-    with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_trees, without_pushes,
+    DURATION_MS, beset, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets,
+    with_bulk, with_clocks_by_cells, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison,
+    with_queues, with_trees, without_pushes,
 };
 use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::Items;
@@ -58,6 +59,8 @@ pub enum Hunt {
     Compacting,
     /// Dense without pushes, over many keys and nodes, with room for next to no pieces of contexts.
     FewPieces,
+    /// Dense without pushes, with clocks that are told by cells.
+    ClocksByCells,
     /// Dense without pushes, over many keys, with trees that take many steps to compare.
     Trees,
     /// Dense, with nodes that are closed in order and put back afterwards.
@@ -79,6 +82,8 @@ pub enum Hunt {
     Bulk,
     /// Dense without pushes, with pings that announce what a node holds several times in each round.
     Announced,
+    /// Dense without pushes, with a member that never says what became of a batch, beside others that were parted.
+    Beset,
     /// Dense, with nodes that are restarted while their wall clocks have jumped by up to an hour, either way.
     ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
@@ -209,6 +214,7 @@ impl Hunt {
             Self::DenseWithQueues => with_queues(dense(seed)),
             Self::Compacting => compacting(dense(seed)),
             Self::FewPieces => with_few_pieces(without_pushes(dense(seed))),
+            Self::ClocksByCells => with_clocks_by_cells(without_pushes(dense(seed))),
             Self::Trees => with_trees(without_pushes(dense(seed))),
             Self::LeftMarkers => with_left_markers(dense(seed)),
             Self::Budgets => with_budgets(dense(seed)),
@@ -222,6 +228,7 @@ impl Hunt {
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => with_announcements(without_pushes(dense(seed))),
+            Self::Beset => beset(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
             Self::PutBack => put_back(dense(seed), DiskAge::Then),
             Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),

@@ -14,6 +14,7 @@ use anti_entropy_sim::{Judging, checkers_for, judge};
 
 /// The rows that are not survived yet, and why.
 const KNOWN: &[(&str, &str)] = &[
+    ("OpensAndClosesSlowly", "a peer that is slow holds the only transfer slot, and opens sessions all the time"),
     ("SlowWriter", "a peer that is slow holds the only transfer slot"),
     ("RepeatsRequests", "what is asked again is answered again, and keeps the session and its transfer slot"),
     ("RepeatsRequestsWithABudget", "what is asked again is answered again, and uses up what all peers may be sent"),
@@ -28,7 +29,7 @@ const SEEDS: u64 = 4;
 
 /// The last of four nodes does this. The others are parted until it is all that is left, so that they have much to exchange, and
 /// only sessions can bring it.
-fn beset(name: &str, does: Abuse) -> Scenario {
+fn beset(name: &str, does: &[Abuse]) -> Scenario {
     let gossip = Gossip {
         interval_ms: Some(1_000),
         min_interval_ms: Some(200),
@@ -41,7 +42,7 @@ fn beset(name: &str, does: Abuse) -> Scenario {
     };
     let scenario = Scenario::new(name, 4).keys(60).duration_ms(8_000).operations(200).gossip(gossip);
     let split = Fault::Split { groups: vec![vec![0], vec![1, 2]] };
-    scenario.step(500, 8_000, [], split).step(1_000, 8_000, [3], Fault::Hostile { does: vec![does] })
+    scenario.step(500, 8_000, [], split).step(1_000, 8_000, [3], Fault::Hostile { does: does.to_vec() })
 }
 
 fn with(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) -> Scenario {
@@ -50,12 +51,13 @@ fn with(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) -> Scenario 
 }
 
 fn rows() -> Vec<Scenario> {
-    let mut rows = Abuse::ALL.map(|does| beset(&format!("{does:?}"), does)).to_vec();
-    rows.push(with(beset("RepeatsRequestsWithABudget", Abuse::RepeatsRequests), |scenario| {
+    let mut rows = Abuse::ALL.map(|does| beset(&format!("{does:?}"), &[does])).to_vec();
+    rows.push(with(beset("RepeatsRequestsWithABudget", &[Abuse::RepeatsRequests]), |scenario| {
         scenario.gossip.bytes_per_second = NonZeroU64::new(100_000);
         scenario.gossip.burst_bytes = NonZeroU64::new(10_000);
     }));
-    rows.push(with(beset("TinyPushesOnASlowDisk", Abuse::TinyPushes), |scenario| scenario.commit_us = 5_000));
+    rows.push(with(beset("TinyPushesOnASlowDisk", &[Abuse::TinyPushes]), |scenario| scenario.commit_us = 5_000));
+    rows.push(beset("OpensAndClosesSlowly", &[Abuse::SlowReader, Abuse::OpensAndCloses]));
     rows
 }
 

@@ -117,7 +117,15 @@ pub fn with<T>(mutant: Option<Mutant>, body: impl FnOnce() -> T) -> T {
 
 // Clocks: what has been seen.
 
-pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
+pub(crate) fn join_clocks<'a>(
+    context: &mut Context,
+    clocks: impl Iterator<Item = (KeyRange, &'a VectorClock)>,
+) -> alloc::vec::IntoIter<(KeyRange, &'a VectorClock)> {
+    let right: Vec<_> = clocks.filter(|(range, clock)| join_clock(context, range, clock).is_none()).collect();
+    right.into_iter()
+}
+
+fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) -> Option<()> {
     if active(Mutant::WholeClockJoinedOutsideTheRange) {
         context.join_range(&KeyRange::ALL, clock);
     } else if active(Mutant::PiecesNotSplit) {
@@ -366,12 +374,12 @@ pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
     active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
 }
 
-pub(crate) fn join_unsent<T: Default>() -> Option<Result<T, Error>> {
-    active(Mutant::UnsentKeysNotJoined).then(|| Ok(T::default()))
+pub(crate) fn join_unsent<T: Default>() -> Option<T> {
+    active(Mutant::UnsentKeysNotJoined).then(T::default)
 }
 
-pub(crate) fn join_unlisted<T: Default>() -> Option<Result<T, Error>> {
-    active(Mutant::WholeBatchKeepsUnlisted).then(|| Ok(T::default()))
+pub(crate) fn join_unlisted<T: Default>() -> Option<T> {
+    active(Mutant::WholeBatchKeepsUnlisted).then(T::default)
 }
 
 // The replica: pushes that come in.

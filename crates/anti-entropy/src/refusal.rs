@@ -49,6 +49,31 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The pieces of the context would have more counters, counted as replicas times pieces, than
+    /// [`ReplicaConfig::PIECES_OF_PEERS`](crate::replica::ReplicaConfig::PIECES_OF_PEERS) times
+    /// [`ReplicaConfig::max_context_counters`](crate::replica::ReplicaConfig::max_context_counters).
+    #[error(
+        "the pieces of the context would have {counters} counters and the limit is {limit}; a complete synchronisation mends it; raise max_context_counters if the replicas are yours"
+    )]
+    TooManyCounters {
+        /// The number of counters.
+        counters: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The peer would add more replicas to the clocks, or more pieces to the context, than
+    /// [`ReplicaConfig::new_replicas_per_hour`](crate::replica::ReplicaConfig::new_replicas_per_hour) or
+    /// [`new_pieces_per_hour`](crate::replica::ReplicaConfig::new_pieces_per_hour) leave to it for now. In an hour it may
+    /// add more, and other peers may now.
+    #[error(
+        "the peer names {new} replicas or pieces that are new here, and {left} are left to it in this hour; raise new_replicas_per_hour or new_pieces_per_hour if they are yours"
+    )]
+    GrowsTooFast {
+        /// How many are new.
+        new: usize,
+        /// How many more the peer may add in this hour.
+        left: usize,
+    },
     /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the
     /// peer has a newer release, usually. A session leaves this key out and joins all else; a push is left to that.
     #[error("what was sent at {0} cannot be read here; upgrade this replica if the peer's release is newer")]

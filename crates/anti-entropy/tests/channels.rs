@@ -105,3 +105,23 @@ fn channels_end_with_what_carries_their_frames() {
     assert_eq!(block_on(b.channels.open(2).unwrap().receive()), None, "nor does one that is opened after that wait");
     assert_eq!(b.channels.stats(), ChannelsStats::default());
 }
+
+#[test]
+fn who_floods_a_channel_loses_its_own_frames_and_no_other() {
+    let network = MemoryNetwork::new(1);
+    let (floods, honest) = (network.join(peer("floods")), network.join(peer("honest")));
+    let config = ChannelsConfig::default().with(|config| config.queue_frames = 100.try_into().unwrap());
+    let mut b = Node::new(network.join(peer("b")), config);
+    let channel = b.channels.open(1).unwrap();
+    let frame = [&1_u64.to_be_bytes()[..], b"frame"].concat();
+    for number in 0..1000 {
+        block_on(floods.send(&peer("b"), frame.clone())).unwrap();
+        if number % 250 == 0 {
+            block_on(honest.send(&peer("b"), frame.clone())).unwrap();
+        }
+        b.carry();
+    }
+    assert_eq!(b.channels.stats().overflowed, 904);
+    let arrived = (0..100).map(|_| block_on(channel.receive()).unwrap().0);
+    assert_eq!(arrived.filter(|from| *from == peer("honest")).count(), 4);
+}

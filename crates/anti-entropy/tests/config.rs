@@ -39,6 +39,11 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ),
     ("session.max_frame_bytes", |config| config.session.max_frame_bytes = 511, "at least 512"),
     (
+        "session.max_message_bytes",
+        |config| config.max_held_bytes = config.session.max_message_bytes - 1,
+        "at most max_held_bytes, which is 67108863",
+    ),
+    (
         "session.resend_after",
         |config| config.session.resend_after = config.session.idle_timeout + MS,
         "at most idle_timeout, which is 20s",
@@ -81,6 +86,9 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = (1 << 20) + 1, "at most 1048576"),
+    ("max_siblings", |config| config.max_siblings = 0, "at least 1"),
+    ("max_siblings", |config| config.max_siblings = (1 << 16) + 1, "at most 65536"),
+    ("max_context_counters", |config| config.max_context_counters = (1 << 18) + 1, "at most 262144"),
     ("reserved_clock_percent", |config| config.reserved_clock_percent = 100, "at most 99"),
     ("sketch.max_cells", |config| config.sketch.max_cells = NonZeroU32::MAX, "at most 1048576"),
     (
@@ -100,6 +108,7 @@ const SESSION_AT_ITS_BOUNDS: &[fn(&mut SessionConfig)] = &[
 
 const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
     |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
+    |config| (config.max_context_counters, config.max_siblings) = (1 << 18, 1 << 16),
     |config| (config.max_clock_replicas, config.reserved_clock_percent) = (1 << 20, 99),
     |config| config.sketch.min_cells = config.sketch.max_cells,
 ];

@@ -7,12 +7,16 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use anti_entropy::clock::Now;
+use anti_entropy::clock::{Now, Seed};
+use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::transport::SendError;
 use anti_entropy::{
     Clock, Error, GossipConfig, Handle, HandleError, KeyHash, KeyRange, Keyed, LastWriterWins, MemoryNetwork,
-    MemoryStore, Node, ReplicaConfig, Store, Transaction,
+    MemoryStore, Node, PeerId, Replica, ReplicaConfig, Store, Transaction, Transport,
 };
+use async_trait::async_trait;
+use futures::StreamExt;
 use futures::executor::block_on;
 use futures::future::{Future, join_all};
 
@@ -29,6 +33,8 @@ struct Disk {
     commits: Arc<AtomicUsize>,
     records: Arc<AtomicUsize>,
     state: Arc<AtomicU8>,
+    /// Of the next commits, how many succeed before one finds the disk full.
+    full_after: Arc<Mutex<Option<usize>>>,
     /// Commits wait while the test holds it.
     gate: Arc<Mutex<()>>,
 }
@@ -54,6 +60,11 @@ impl Store for Disk {
         self.commits.fetch_add(1, Ordering::SeqCst);
         self.records.fetch_add(commit.records.len(), Ordering::SeqCst);
         drop(self.gate.lock().unwrap());
+        let mut full_after = self.full_after.lock().unwrap();
+        if let Some(left) = full_after.take() {
+            let Some(left) = left.checked_sub(1) else { return Err(StoreError::unchanged("the disk is full")) };
+            *full_after = Some(left);
+        }
         match self.state.load(Ordering::SeqCst) {
             IS_FULL => Err(StoreError::unchanged("the disk is full")),
             FAILS_TO_SYNC => Err(StoreError::unknown("the disk was not synced")),
@@ -263,8 +274,7 @@ fn a_commit_that_fails_fails_all_that_share_it_and_changes_nothing() {
         (value(&handle, 1), value(&handle, 2), value(&handle, 5)),
         (Some("old".into()), None, Some("five".into()))
     );
-    drop(handle);
-    let changes: Vec<_> = block_on(futures::StreamExt::collect(futures::StreamExt::take(changes, 1)));
+    let changes: Vec<_> = block_on(changes.take(1).collect());
     assert_eq!(changes, [anti_entropy::Change::Local(5)], "nobody heard of the others");
 }
 
@@ -284,4 +294,114 @@ fn after_a_commit_of_which_it_is_not_known_whether_it_was_kept_the_replica_stops
         assert!(cause.contains("the disk was not synced"), "{cause}");
     }
     assert_eq!(disk.count(), (0, 0));
+}
+
+/// A transport over which come the frames that a test puts in.
+struct Script(futures::lock::Mutex<futures::channel::mpsc::UnboundedReceiver<Vec<u8>>>);
+
+#[async_trait]
+impl Transport for Script {
+    async fn send(&self, _: &PeerId, _: Vec<u8>) -> Result<(), SendError> {
+        Err(SendError::Closed)
+    }
+
+    async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
+        Some(("bob".into(), self.0.lock().await.next().await?))
+    }
+
+    fn max_frame_bytes(&self) -> usize {
+        1 << 16
+    }
+}
+
+type Frames = futures::channel::mpsc::UnboundedSender<Vec<u8>>;
+
+fn start_with_peer(disk: &Disk, config: ReplicaConfig) -> (Handle<Item>, Frames) {
+    let (frames, script) = futures::channel::mpsc::unbounded();
+    let node = Node::<Item>::new(disk.clone(), LastWriterWins).replica(config).gossip(quiet()).clock(Still).peer("bob");
+    let handle = node.spawn(Script(futures::lock::Mutex::new(script))).unwrap();
+    block_on(handle.status()).unwrap();
+    disk.count();
+    (handle, frames)
+}
+
+fn quiet() -> GossipConfig {
+    GossipConfig::default().with(|config| config.max_pushes = 1000)
+}
+
+/// Bob's frames of pushes, one for each of these ranges of keys.
+fn pushes(ranges: impl IntoIterator<Item = std::ops::Range<u32>>) -> Vec<Vec<u8>> {
+    let replica = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([2; 32])).unwrap();
+    let mut bob = Engine::<Item>::new(replica, quiet(), 2, Still.now()).unwrap();
+    bob.add_peer("alice".into(), None);
+    let push = |keys: std::ops::Range<u32>| {
+        let transaction = keys.map(|key| item(key, "bob's")).fold(Transaction::new(), Transaction::write);
+        bob.commit(transaction, Still.now()).unwrap();
+        let EngineOutput::Send { frame, .. } = bob.poll_output(Still.now()) else { panic!("nothing is pushed") };
+        frame
+    };
+    ranges.into_iter().map(push).collect()
+}
+
+/// Waits until so many frames wait for the engine.
+fn until_queued(handle: &Handle<Item>, frames: usize) {
+    while !format!("{handle:?}").contains(&format!("frames: {frames},")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn pushes_of_frames_that_wait_and_writes_that_wait_are_one_commit() {
+    let disk = Disk::default();
+    let (handle, frames) = start_with_peer(&disk, ReplicaConfig::default());
+    let release = occupy(&handle);
+    for frame in pushes([0..10, 10..20, 20..50]) {
+        frames.unbounded_send(frame).unwrap();
+    }
+    until_queued(&handle, 3);
+    let (mut first, mut second) =
+        (Box::pin(handle.write(item(5, "alice's"))), Box::pin(handle.write(item(1000, "new"))));
+    block_on(async { assert!(futures::poll!(&mut first).is_pending()) });
+    block_on(async { assert!(futures::poll!(&mut second).is_pending()) });
+    drop(release);
+    // Frames and calls take turns, the frame first.
+    assert_eq!(block_on(first).unwrap().seen.len(), 1, "it saw the push before it");
+    block_on(second).unwrap();
+    assert_eq!(disk.count(), (1, 51));
+    let status = block_on(handle.status()).unwrap();
+    assert_eq!((status.engine.pushes_taken, status.engine.frames_joined, status.entries), (50, 3, 51));
+}
+
+#[test]
+fn where_a_frame_takes_several_commits_each_write_goes_by_its_own() {
+    // Frames and calls take turns: a frame of one push, a write, a frame of fifty pushes, a write; twenty in a commit.
+    for (full_after, [first, last], records, taken) in [
+        (None, [true, true], (3, 53), 51),
+        // What was before the long frame is lost with its beginning, and with that the rest of the frame.
+        (Some(0), [false, true], (2, 21), 0),
+        (Some(1), [true, true], (3, 41), 19),
+    ] {
+        let disk = Disk::default();
+        let limits = ReplicaConfig::default().with(|config| config.max_commit_writes = 20.try_into().unwrap());
+        let (handle, frames) = start_with_peer(&disk, limits);
+        let release = occupy(&handle);
+        let write = |key| Box::pin(handle.write(item(key, "alice's")));
+        let (mut before, mut after) = (write(1000), write(1001));
+        for frame in pushes([0..1, 1..51]) {
+            frames.unbounded_send(frame).unwrap();
+        }
+        until_queued(&handle, 2);
+        block_on(async {
+            assert!(futures::poll!(&mut before).is_pending());
+            assert!(futures::poll!(&mut after).is_pending());
+            *disk.full_after.lock().unwrap() = full_after;
+            drop(release);
+            assert_eq!(before.await.is_ok(), first, "{full_after:?}");
+            assert_eq!(after.await.is_ok(), last, "{full_after:?}");
+        });
+        assert_eq!(disk.count(), records, "{full_after:?}");
+        let status = block_on(handle.status()).unwrap();
+        assert_eq!(status.engine.pushes_taken, taken, "{full_after:?}");
+        assert_eq!(status.entries, taken + 1 + u64::from(first), "{full_after:?}");
+    }
 }

@@ -8,7 +8,7 @@ use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Pool, PoolConfig};
 use anti_entropy::{Clock, GossipConfig, MemoryNetwork, MemoryStore as Records, PeerId, SystemClock};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, ConsolidationStatus, GossiperConfig};
-use anti_entropy_engram::{Input, MemorySpace, Pattern, PatternField};
+use anti_entropy_engram::{InputPolicy, MemorySpace, Pattern, PatternField};
 use chrono::{DateTime, Duration, Utc};
 use engram_core::cluster::consolidated::service::ReplicatedConsolidation;
 use engram_core::cluster::consolidated::space::ConsolidatedSpace;
@@ -68,7 +68,7 @@ fn every_pattern_names_episodes_twice_and_some_are_too_strong() {
     assert_eq!(snapshot.patterns, again.patterns);
 }
 
-fn gossiper(input: Input) -> ConsolidationGossiper {
+fn gossiper(input: InputPolicy) -> ConsolidationGossiper {
     let (space, seed, now) = (MemorySpace::new("default"), Seed::from_bytes([1; 32]), SystemClock::new().now());
     let config = GossiperConfig::from(GossipConfig::lan()).with(|config| config.input = input);
     ConsolidationGossiper::open(space, "alice", Records::new(), seed, config, now).unwrap()
@@ -77,7 +77,7 @@ fn gossiper(input: Input) -> ConsolidationGossiper {
 #[test]
 fn nothing_is_refused() {
     let snapshot = consolidated(&store(), 10);
-    let mut gossiper = gossiper(Input::Normalise);
+    let mut gossiper = gossiper(InputPolicy::Normalise);
     let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();
     let all = snapshot.patterns.len();
     assert_eq!((rebuilt.refused, rebuilt.written, rebuilt.normalised), (Vec::new(), all, all));
@@ -87,7 +87,7 @@ fn nothing_is_refused() {
 #[test]
 fn strictly_each_pattern_is_refused_for_its_episodes_and_told_once() {
     let snapshot = consolidated(&store(), 10);
-    let mut gossiper = gossiper(Input::Strict);
+    let mut gossiper = gossiper(InputPolicy::Strict);
     let all = snapshot.patterns.len();
     for told in [all, 0, 0] {
         let rebuilt = gossiper.rebuild_from_snapshot(&snapshot, SystemClock::new().now()).unwrap();

@@ -9,7 +9,7 @@ use anti_entropy::engine::drive;
 use anti_entropy::{DriverConfig, GossipConfig, Handle, MemoryNetwork, SystemClock};
 use anti_entropy_bench::{Revision, made_up_pattern, now};
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, RootAnnouncement, SnapshotReporter, background};
-use anti_entropy_engram::swim::{Pings, PingsConfig};
+use anti_entropy_engram::swim::{PingTrailers, PingTrailersConfig};
 use anti_entropy_engram::{ConsolidationSnapshot, MemorySpace, Pattern};
 use anti_entropy_redb::{RedbConfig, RedbFile, Schema};
 use chrono::DateTime;
@@ -55,7 +55,7 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
             std::thread::sleep(PERIOD);
         }
     };
-    let mut trailers = Pings::new("node", "127.0.0.1:7947".parse()?, PingsConfig::default())?;
+    let mut trailers = PingTrailers::new("node", "127.0.0.1:7947".parse()?, PingTrailersConfig::default())?;
     let mut from_cell = rebuild_and(1, Box::new(|| Ok(trailer(&engine, &space, &mut trailers) / MICROSECOND)))?;
     let mut from_engine = rebuild_and(2, Box::new(|| Ok(awaited(&engine)? / MILLISECOND)))?;
     each(Row::new(format!("trailer of a ping while {count} are written to redb"), "us", Some(1_000.0), &mut from_cell));
@@ -65,7 +65,7 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
 }
 
 /// The elapsed time of what a ping needs, in nanoseconds.
-fn trailer(engine: &Handle<Pattern, ConsolidationGossiper>, space: &MemorySpace, trailers: &mut Pings) -> f64 {
+fn trailer(engine: &Handle<Pattern, ConsolidationGossiper>, space: &MemorySpace, trailers: &mut PingTrailers) -> f64 {
     let mut datagram = vec![0; 100];
     let (elapsed, ()) = time(|| {
         let announced = engine.announced().ok();

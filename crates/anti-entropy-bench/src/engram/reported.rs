@@ -106,7 +106,7 @@ pub(super) fn measure(count: u64, progress: &Progress, each: &mut impl FnMut(Row
 /// The longest of the steps that write a first snapshot to redb, each of which waits for the disk.
 fn measure_on_disk(given: &OwnSnapshot, each: &mut impl FnMut(Row)) -> Result<(), Box<dyn Error>> {
     const FILES: u8 = 5;
-    let (mut longest, mut all) = (Samples::default(), Samples::default());
+    let [mut longest, mut working, mut all] = [(); 3].map(|()| Samples::default());
     for number in 1..=FILES {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("patterns.redb");
@@ -118,10 +118,12 @@ fn measure_on_disk(given: &OwnSnapshot, each: &mut impl FnMut(Row)) -> Result<()
         let (steps, written) = in_steps(&mut gossiper, snapshot)?;
         assert_eq!(written, given.0.len());
         longest.add(steps.iter().map(|step| step.elapsed).fold(0.0, f64::max) / MILLISECOND);
+        working.add(steps.iter().map(|step| step.processor).fold(0.0, f64::max) / MILLISECOND);
         all.add(steps.iter().map(|step| step.elapsed).sum::<f64>() / MILLISECOND);
     }
     each(Row::new("the same on redb, all new, all steps, elapsed", "ms", None, &mut all));
     each(Row::new("longest step on the engine's thread, elapsed", "ms", Some(20.0), &mut longest));
+    each(Row::new("the same, processor time", "ms", None, &mut working));
     Ok(())
 }
 

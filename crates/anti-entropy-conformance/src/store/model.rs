@@ -9,7 +9,7 @@ use crate::Violation;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, Store};
 
-pub(super) const SLOTS: [MetaSlot; 2] = [MetaSlot::Identity, MetaSlot::Context];
+pub(super) const SLOTS: [MetaSlot; 3] = [MetaSlot::Identity, MetaSlot::Context, MetaSlot::Pushed];
 
 /// What a store should hold.
 #[derive(Clone, Debug, Default)]

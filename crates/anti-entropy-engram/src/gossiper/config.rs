@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use anti_entropy::{ConfigError, GossipConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Input, MemorySpace};
+use crate::{InputPolicy, MemorySpace};
 
 /// Settings of a [`ConsolidationGossiper`](super::ConsolidationGossiper). Every node may have its own.
 ///
@@ -23,8 +23,9 @@ pub struct GossiperConfig {
     /// The engine's settings. `session.schema_id` is set from the space when the gossiper opens; until then it has to be 0,
     /// the default, or the space's [`schema_id`](MemorySpace::schema_id).
     pub gossip: GossipConfig,
-    /// What happens to patterns of a snapshot that are not in the form that a space holds: [`Input::Normalise`] by default.
-    pub input: Input,
+    /// What happens to patterns of a snapshot that are not in the form that a space holds: [`InputPolicy::Normalise`] by
+    /// default.
+    pub input: InputPolicy,
     /// How many patterns the gossiper remembers from [hints](super::ConsolidationGossiper::hint) until the next rebuild; at
     /// least 1. Of more it forgets the least important. 4,096 by default, far more than the
     /// [`max_pushes`](GossipConfig::max_pushes) that are pushed at once.
@@ -43,7 +44,7 @@ impl Default for GossiperConfig {
         let count = |count| NonZeroUsize::new(count).expect("no default is zero");
         Self {
             gossip: GossipConfig::default(),
-            input: Input::default(),
+            input: InputPolicy::default(),
             max_hints: count(4096),
             max_refusals: count(4096),
             max_step: count(256),

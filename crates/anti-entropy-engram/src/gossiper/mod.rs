@@ -68,5 +68,5 @@ pub use self::hints::{BeliefUpdate, UpdateSource};
 pub use self::metrics::{EngramMetrics, Sample};
 pub use self::prepare::{PreparedSnapshot, SnapshotPreparer};
 pub use self::rebuild::{RebuildProgress, Rebuilt, Vanished};
-pub use self::reporter::{ReportError, Reported, SnapshotReporter, Work, background};
+pub use self::reporter::{ReportError, Reported, SnapshotReporter, Task, background};
 pub use self::status::{ConflictStatus, ConsolidationStatus, PeerConsolidationStatus};

@@ -43,7 +43,7 @@ pub(super) enum Stored {
     /// One, as usual.
     Once,
     /// Several: the store was rolled back, and peers returned what this node had written before or after that.
-    Often,
+    Several,
 }
 
 /// Reading of changes that goes on.
@@ -129,7 +129,7 @@ impl OwnPatterns {
     fn take_in(&mut self, key: KeyHash, siblings: &[Version<Pattern>]) {
         self.versions.set(key, siblings.iter().map(|sibling| &sibling.value));
         let own = siblings.iter().filter(|sibling| sibling.value.origin() == self.node);
-        let stored = if own.clone().count() > 1 { Stored::Often } else { Stored::Once };
+        let stored = if own.clone().count() > 1 { Stored::Several } else { Stored::Once };
         match (own.max_by_key(|sibling| (sibling.timestamp, sibling.dot)), self.patterns.get_mut(&key)) {
             (Some(latest), Some(known)) => {
                 // The one that is held may share its embedding with the snapshot, and is then faster to compare.

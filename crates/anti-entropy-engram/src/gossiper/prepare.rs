@@ -7,8 +7,10 @@ use anti_entropy::{KeyHash, ReplicaConfig, Replicated};
 use chrono::{DateTime, Utc};
 use postcard::experimental::serialized_size;
 
-use crate::pattern::Mended;
-use crate::{Input, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, PatternRef, SnapshotSource};
+use crate::pattern::Normalised;
+use crate::{
+    InputPolicy, InvalidPattern, MemorySpace, Pattern, PatternField, PatternProblem, PatternRef, SnapshotSource,
+};
 
 /// Prepares snapshots for a [`ConsolidationGossiper`](super::ConsolidationGossiper), on any thread: checks, normalises and
 /// encodes what changed since the snapshot that it prepared last, so that the engine's thread only compares and writes.
@@ -93,7 +95,7 @@ pub(super) struct Rules {
     /// The node that consolidates.
     pub(super) node: String,
     pub(super) limits: ReplicaConfig,
-    pub(super) input: Input,
+    pub(super) input: InputPolicy,
 }
 
 impl Rules {
@@ -116,9 +118,9 @@ impl Rules {
             let key = KeyHash::of(given.id);
             let checked = if seen.insert(key) { self.check(given, known(key)) } else { Err(repeated(given.id)) };
             match checked {
-                Ok((pattern, mended)) => {
-                    prepared.normalised += usize::from(mended.episodes);
-                    prepared.clamped += usize::from(mended.numbers);
+                Ok((pattern, normalised)) => {
+                    prepared.normalised += usize::from(normalised.episodes);
+                    prepared.clamped += usize::from(normalised.numbers);
                     match pattern {
                         Some(pattern) => prepared.patterns.push((key, pattern)),
                         None => prepared.unchanged.push(key),
@@ -140,25 +142,25 @@ impl Rules {
         &self,
         given: PatternRef<'_>,
         known: Option<Known<'_>>,
-    ) -> Result<(Option<Pattern>, Mended), InvalidPattern> {
+    ) -> Result<(Option<Pattern>, Normalised), InvalidPattern> {
         let says = |pattern: &Pattern| pattern.says(given, &self.space, self.input);
         match known {
             Some(Known::Held(held)) => {
-                if let Some(mended) = says(held) {
-                    return Ok((None, mended));
+                if let Some(normalised) = says(held) {
+                    return Ok((None, normalised));
                 }
             }
             Some(Known::Once(once)) => {
-                if let Some(mended) = says(once) {
-                    return Ok((Some(once.clone()), mended));
+                if let Some(normalised) = says(once) {
+                    return Ok((Some(once.clone()), normalised));
                 }
             }
             None => {}
         }
         self.check_id(given.id)?;
-        let (pattern, mended) = Pattern::from_input(given, &self.node, &self.space, self.input)?;
+        let (pattern, normalised) = Pattern::from_input(given, &self.node, &self.space, self.input)?;
         self.check_len(&pattern)?;
-        Ok((Some(pattern), mended))
+        Ok((Some(pattern), normalised))
     }
 
     /// Whether a replica takes a write of this pattern.

@@ -33,7 +33,7 @@ pub struct Rebuilt {
     /// How many patterns are no longer in the snapshot and stay.
     pub kept: usize,
     /// How many patterns of the snapshot named episodes out of order or more than once, and were taken all the same; see
-    /// [`Input::Normalise`](crate::Input::Normalise).
+    /// [`InputPolicy::Normalise`](crate::InputPolicy::Normalise).
     pub normalised: usize,
     /// How many patterns of the snapshot had a confidence or strength out of 0 to 1, and were taken all the same.
     pub clamped: usize,
@@ -102,7 +102,7 @@ impl ConsolidationGossiper {
         while !self.own.follow(self.engine.replica_mut(), usize::MAX)? {}
         let known = |key| {
             self.own.patterns.get(&key).map(|own| match own.stored {
-                Stored::Often => Known::Once(&own.pattern),
+                Stored::Several => Known::Once(&own.pattern),
                 Stored::Once | Stored::Gone => Known::Held(&own.pattern),
             })
         };
@@ -190,7 +190,7 @@ impl ConsolidationGossiper {
             if let Some(known) = known {
                 known.rebuild = ongoing.number;
                 // The limits may be lower than when it was written. Then the versions stay.
-                if known.stored == Stored::Often && self.rules.allow(&known.pattern) {
+                if known.stored == Stored::Several && self.rules.allow(&known.pattern) {
                     ongoing.work.push(Work::Unite(refused.key));
                 }
             }
@@ -205,7 +205,7 @@ impl ConsolidationGossiper {
             match ongoing.vanished {
                 Vanished::Keep => {
                     ongoing.rebuilt.kept += 1;
-                    if own.stored == Stored::Often && self.rules.allow(&own.pattern) {
+                    if own.stored == Stored::Several && self.rules.allow(&own.pattern) {
                         listed.push((own.pattern.id(), Work::Unite(*key)));
                     }
                 }
@@ -352,7 +352,7 @@ impl Ongoing {
 impl OwnPattern {
     /// Whether a rebuild has nothing to write, since the snapshot has the pattern as the previous one had it.
     fn is_unchanged(&mut self, pattern: &Pattern) -> bool {
-        let unchanged = self.stored != Stored::Often && self.pattern == *pattern;
+        let unchanged = self.stored != Stored::Several && self.pattern == *pattern;
         let share = |a: &[u8], b: &[u8]| std::ptr::eq(a, b);
         if unchanged && !share(self.pattern.embedding.part().as_bytes(), pattern.embedding.part().as_bytes()) {
             // From the store, after a restart: from here on the two share one embedding, which is fast to compare.

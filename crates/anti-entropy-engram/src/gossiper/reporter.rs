@@ -15,7 +15,7 @@ use super::rebuild::{RebuildProgress, Rebuilt, Vanished};
 use crate::{Pattern, SnapshotSource};
 
 /// Something to be done on a thread that may take some time over it.
-pub type Work = Box<dyn FnOnce() + Send>;
+pub type Task = Box<dyn FnOnce() + Send>;
 
 /// Reports a node's snapshots to its [`ConsolidationGossiper`], which runs on the engine's thread, from a caller that must not
 /// wait: engram's `ConsolidationService::update_cache` is synchronous, and is called while a request is answered.
@@ -87,8 +87,8 @@ pub enum ReportError {
 ///
 /// # Errors
 /// If the thread cannot be started.
-pub fn background(name: &str) -> std::io::Result<impl Fn(Work) + Clone + Send + Sync + 'static> {
-    let (sender, tasks) = channel::<Work>();
+pub fn background(name: &str) -> std::io::Result<impl Fn(Task) + Clone + Send + Sync + 'static> {
+    let (sender, tasks) = channel::<Task>();
     // One that panics leaves those of other reporters to be done.
     std::thread::Builder::new().name(name.to_owned()).spawn(move || tasks.into_iter().for_each(guarded))?;
     Ok(move |task| drop(sender.send(task)))
@@ -98,7 +98,7 @@ struct Shared<S> {
     engine: Handle<Pattern, ConsolidationGossiper>,
     vanished: Vanished,
     state: Mutex<State<S>>,
-    run: Box<dyn Fn(Work) + Send + Sync>,
+    run: Box<dyn Fn(Task) + Send + Sync>,
     tell: Box<dyn Fn(Result<Rebuilt, ReportError>) + Send + Sync>,
 }
 
@@ -129,7 +129,7 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
     pub fn new(
         engine: Handle<Pattern, ConsolidationGossiper>,
         preparer: SnapshotPreparer,
-        run: impl Fn(Work) + Send + Sync + 'static,
+        run: impl Fn(Task) + Send + Sync + 'static,
         tell: impl Fn(Result<Rebuilt, ReportError>) + Send + Sync + 'static,
     ) -> Self {
         Self::with_vanished(engine, preparer, Vanished::Keep, run, tell)
@@ -140,7 +140,7 @@ impl<S: SnapshotSource + Send + 'static> SnapshotReporter<S> {
         engine: Handle<Pattern, ConsolidationGossiper>,
         preparer: SnapshotPreparer,
         vanished: Vanished,
-        run: impl Fn(Work) + Send + Sync + 'static,
+        run: impl Fn(Task) + Send + Sync + 'static,
         tell: impl Fn(Result<Rebuilt, ReportError>) + Send + Sync + 'static,
     ) -> Self {
         let state = Mutex::new(State { preparer: Some(preparer), turn: TurnState::Idle, waiting: None });

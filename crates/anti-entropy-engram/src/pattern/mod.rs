@@ -2,7 +2,7 @@
 
 mod embedding;
 mod episodes;
-mod input;
+mod input_policy;
 mod semantic;
 mod source;
 mod wire;
@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 
 pub use self::embedding::Embedding;
 pub use self::episodes::Episodes;
-pub use self::input::Input;
-pub(crate) use self::input::Mended;
+pub use self::input_policy::InputPolicy;
+pub(crate) use self::input_policy::Normalised;
 pub use self::semantic::{ConsolidationSnapshot, SemanticPattern};
 pub use self::source::{PatternRef, SnapshotSource};
 use crate::{InvalidPattern, MemorySpace, PatternProblem};
@@ -50,7 +50,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern that the node `origin` consolidated, exactly as it is given: [`Input::Strict`]. O(size)
+    /// The pattern that the node `origin` consolidated, exactly as it is given: [`InputPolicy::Strict`]. O(size)
     ///
     /// # Errors
     /// If a field is not valid in this space; the error names the field and says what is wrong with it. An item of a view is
@@ -60,7 +60,7 @@ impl Pattern {
         origin: &str,
         space: &MemorySpace,
     ) -> Result<Self, InvalidPattern> {
-        Self::from_input(pattern.into(), origin, space, Input::Strict).map(|(pattern, _)| pattern)
+        Self::from_input(pattern.into(), origin, space, InputPolicy::Strict).map(|(pattern, _)| pattern)
     }
 
     /// Whether another version says the same: whether all fields but the origin are equal. Nodes that have the same episodes

@@ -4,12 +4,12 @@
 //! is behind it. So a [`Trailer`] behind the message tells who sends it, where that node listens for comparisons, and what
 //! it holds; nodes that know nothing of trailers go on as before. The bytes are defined in docs/protocol.md, "Trailers".
 //!
-//! A node with a few spaces announces them one by one, in turn ([`Pings::append`]). A node with many sends one digest over all
-//! that it shares with the receiver ([`Pings::append_shared`]); where the digests differ,
+//! A node with a few spaces announces them one by one, in turn ([`PingTrailers::append`]). A node with many sends one
+//! digest over all that it shares with the receiver ([`PingTrailers::append_shared`]); where the digests differ,
 //! [`SharedSpaces`](anti_entropy::engine::SharedSpaces) finds the spaces.
 //!
-//! [`Pings`] is what a node keeps for this: whose turn it is among its spaces, which peers it has learnt of, and what it
-//! counts. Nothing here does IO, waits, or takes the word of a datagram for more than it is worth: a trailer proves nothing,
+//! [`PingTrailers`] is what a node keeps for this: whose turn it is among its spaces, which peers it has learnt of, and
+//! what it counts. Nothing here does IO, waits, or takes the word of a datagram for more than it is worth: a trailer proves nothing,
 //! and a forged one can add a peer that cannot be reached, begin a comparison that finds nothing, or have rounds leave
 //! differences alone until a session certifies the peer again, after so many announcements
 //! ([`certify_every`](anti_entropy::GossipConfig::certify_every)). Let only nodes reach the port of the failure detector.
@@ -18,11 +18,11 @@
 //! use anti_entropy::summary::Root;
 //! use anti_entropy_engram::MemorySpace;
 //! use anti_entropy_engram::gossiper::RootAnnouncement;
-//! use anti_entropy_engram::swim::{Pings, PingsConfig};
+//! use anti_entropy_engram::swim::{PingTrailers, PingTrailersConfig};
 //!
 //! let spaces = [MemorySpace::new("default"), MemorySpace::new("dreams")];
-//! let mut alice = Pings::new("alice", "10.0.0.1:7947".parse()?, PingsConfig::default())?;
-//! let mut bob = Pings::new("bob", "10.0.0.2:7947".parse()?, PingsConfig::default())?;
+//! let mut alice = PingTrailers::new("alice", "10.0.0.1:7947".parse()?, PingTrailersConfig::default())?;
+//! let mut bob = PingTrailers::new("bob", "10.0.0.2:7947".parse()?, PingTrailersConfig::default())?;
 //!
 //! // Alice sends a ping. The root of a space is read from a cell: `Handle::announced`.
 //! let mut datagram = b"what SWIM encoded".to_vec();
@@ -37,8 +37,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod pings;
+mod ping_trailers;
 mod trailer;
 
-pub use self::pings::{PingStats, Pings, PingsConfig, Received};
+pub use self::ping_trailers::{PingStats, PingTrailers, PingTrailersConfig, Received};
 pub use self::trailer::{MalformedTrailer, Trailer};

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use anti_entropy::MemoryStore;
 use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, Rebuilt};
-use anti_entropy_engram::{Input, PatternField, PatternProblem, SemanticPattern};
+use anti_entropy_engram::{InputPolicy, PatternField, PatternProblem, SemanticPattern};
 
 use crate::cluster::{alone, counts, open, pattern, seed, snapshot, space, start};
 
@@ -20,7 +20,7 @@ fn with(config: impl FnOnce(&mut GossiperConfig)) -> ConsolidationGossiper {
 }
 
 fn strict() -> ConsolidationGossiper {
-    with(|config| config.input = Input::Strict)
+    with(|config| config.input = InputPolicy::Strict)
 }
 
 fn rebuild(node: &mut ConsolidationGossiper, patterns: impl IntoIterator<Item = SemanticPattern>) -> Rebuilt {

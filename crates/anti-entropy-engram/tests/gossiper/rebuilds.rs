@@ -3,7 +3,7 @@
 use anti_entropy::{GossipConfig, MemoryStore, Opening, ReplicaConfig};
 use anti_entropy_engram::gossiper::{BeliefUpdate, ConsolidationGossiper, GossiperConfig, UpdateSource, Vanished};
 use anti_entropy_engram::{
-    ConsolidationSnapshot, Encoding, Input, MemorySpace, OpenError, Pattern, PatternField, PatternProblem,
+    ConsolidationSnapshot, Encoding, InputPolicy, MemorySpace, OpenError, Pattern, PatternField, PatternProblem,
     SemanticPattern,
 };
 use chrono::DateTime;
@@ -174,7 +174,7 @@ fn narrow() -> ConsolidationGossiper {
         config.max_value_bytes = 1000;
     });
     let opening = Opening::from(seed(1)).with(|changed| changed.config = config);
-    let strict = GossiperConfig::default().with(|config| config.input = Input::Strict);
+    let strict = GossiperConfig::default().with(|config| config.input = InputPolicy::Strict);
     open(0, 1, space(), MemoryStore::new(), opening, strict, start())
 }
 

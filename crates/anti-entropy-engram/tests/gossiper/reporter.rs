@@ -14,7 +14,7 @@ use anti_entropy::{
     SystemClock,
 };
 use anti_entropy_engram::gossiper::{
-    ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotPreparer, SnapshotReporter, Work,
+    ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotPreparer, SnapshotReporter, Task,
     background,
 };
 use anti_entropy_engram::{ConsolidationSnapshot, Pattern, PatternRef, SemanticPattern, SnapshotSource};
@@ -28,10 +28,10 @@ type Outcomes = Receiver<Result<Rebuilt, ReportError>>;
 
 /// Tasks that wait until the test does them.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<Vec<Work>>>);
+struct Waiting(Arc<Mutex<Vec<Task>>>);
 
 impl Waiting {
-    fn run(&self) -> impl Fn(Work) + Send + Sync + 'static {
+    fn run(&self) -> impl Fn(Task) + Send + Sync + 'static {
         let works = self.clone();
         move |work| works.0.lock().unwrap().push(work)
     }
@@ -53,11 +53,11 @@ struct Node {
     outcomes: Outcomes,
 }
 
-fn launch(run: impl Fn(Work) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+fn launch(run: impl Fn(Task) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
     launch_on(MemoryStore::new(), run, max_queued_calls)
 }
 
-fn launch_on(store: impl Store + 'static, run: impl Fn(Work) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
+fn launch_on(store: impl Store + 'static, run: impl Fn(Task) + Send + Sync + 'static, max_queued_calls: usize) -> Node {
     let (engine, preparer) = drive_node(store, max_queued_calls);
     let (told, outcomes) = channel();
     let reporter = SnapshotReporter::new(engine.clone(), preparer, run, move |outcome| drop(told.send(outcome)));
@@ -270,7 +270,7 @@ fn a_listener_that_panics_stops_neither_the_engine_nor_later_snapshots() {
 fn work_that_cannot_be_started_is_told_of() {
     let (engine, preparer) = drive_node(MemoryStore::new(), 1000);
     let (told, outcomes) = channel();
-    let run = |_: Work| panic!("as a test wants it");
+    let run = |_: Task| panic!("as a test wants it");
     let reporter = SnapshotReporter::new(engine, preparer, run, move |outcome| drop(told.send(outcome)));
     for _ in 0..2 {
         assert_eq!(reporter.report(fragile(10, false), vec![]), Reported::Started);

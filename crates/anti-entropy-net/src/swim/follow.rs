@@ -186,7 +186,9 @@ pub async fn follow(
             waited = timeout(membership.probe_interval(), membership.next_event()) => waited,
             times = membership.put_backs_other_than(put_backs) => {
                 put_backs = times;
-                views.values().for_each(|view| view.send_modify(|view| view.put_backs = times));
+                for view in views.values() {
+                    view.send_modify(|view| view.put_backs = times);
+                }
                 continue;
             }
         };

@@ -37,6 +37,7 @@ impl Disk {
         let meta = |slot| self.lock().meta(slot).expect("memory does not fail");
         meta(MetaSlot::Identity).as_deref().map(without_commits).hash(hasher);
         meta(MetaSlot::Context).hash(hasher);
+        meta(MetaSlot::Pushed).hash(hasher);
     }
 
     fn lock(&self) -> MutexGuard<'_, MemoryStore> {

@@ -3,9 +3,9 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Budgets, Bulk, ClocksThatJump, Compacting, DeletesDuringBatches, Dense, DenseWithCrashes,
-    DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers, PoisonedSketches, PutBack,
-    PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
+    Announced, BadDisks, Beset, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
+    DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
+    PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Profile;
@@ -44,6 +44,7 @@ const PLANTED: &[Planted] = &[
     core(M::NeighboursCoalescedByMaximum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::NeighboursCoalescedByMinimum, Dense, &[("S7", 5), ("S3", 5)]),
     core(M::EqualRootsSkipContexts, Dense, &[("L1", 20)]),
+    core(M::OwnClocksTakenForThePeers, ClocksByCells, &[("S7", 5), ("alarms", 5)]),
     core(M::AbsenceNotExpressible, Dense, &[("L1", 20)]),
     core(M::CertificationSkipped, ForgedFrames, &[("S2", 100)]),
     core(M::CertificationSkipped, PoisonedSketches, &[("S7", 20), ("S1", 20)]),
@@ -78,6 +79,7 @@ const PLANTED: &[Planted] = &[
     core(M::QueuesAreNotBounded, DenseWithQueues, &[("S9", 20)]),
     core(M::RoundWaitsForEverySession, Drawn(Profile::Swarm), &[("L1", 20), ("L4", 40)]),
     core(M::SessionsNeverTimeOut, Drawn(Profile::Swarm), &[("L3", 10), ("L1", 10)]),
+    core(M::SessionsNeverTimeOut, Beset, &[("L6", 10)]),
     core(M::LastRangeExchangedForEver, Dense, &[("L3", 5), ("L1", 5)]),
     around(S::StorePromisesTooMuch, DenseWithCrashes, &[("S8", 5), ("S1", 5)]),
     around(S::WipedStoreKeepsItsId, DenseWithCrashes, &[("S4", 5), ("S8", 5)]),

@@ -24,7 +24,7 @@ pub enum Abuse {
     HoldsTheSlot,
     /// It sends a hundred frames a second to each peer that are whole and mean nothing.
     Floods,
-    /// It writes the largest values that the subject has, one a second.
+    /// It writes the largest values that the subject has, one a second, at three keys.
     LargestValues,
     /// It writes sixty siblings at one key.
     MostSiblings,
@@ -62,7 +62,8 @@ impl Abuse {
 
     /// Those that harm others still, so that [`Profile::Hostile`](super::Profile::Hostile) does not draw them: each is a row in
     /// `KNOWN` of `tests/fairness.rs` or `tests/bytes.rs`.
-    pub(crate) const NOT_SURVIVED: [Self; 7] = [
+    pub(crate) const NOT_SURVIVED: [Self; 8] = [
+        Self::SlowReader,
         Self::SlowWriter,
         Self::RepeatsRequests,
         Self::HoldsTheSlot,

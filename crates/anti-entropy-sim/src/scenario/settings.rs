@@ -1,6 +1,6 @@
 //! The settings of a scenario that hold for all of its time: links, gossip, workload.
 
-use core::num::{NonZeroU64, NonZeroUsize};
+use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 
 use anti_entropy::{GossipConfig, PushRoute};
@@ -101,6 +101,8 @@ pub struct Gossip {
     pub announce_ms: Option<u64>,
     /// [`GossipConfig::announcement_lifetime`].
     pub announcement_lifetime_ms: Option<u64>,
+    /// [`GossipConfig::certify_every`]; at least 1.
+    pub certify_every: Option<u32>,
     /// `max_frame_bytes` of sessions; at least 512.
     pub frame_bytes: Option<usize>,
     /// `batch_entries` of sessions.
@@ -125,6 +127,8 @@ pub struct Gossip {
     pub sketch_cells: Option<usize>,
     /// `max_first_cells` of sessions.
     pub first_cells: Option<usize>,
+    /// `max_clock_counters` of sessions: longer clocks are told by cells.
+    pub clock_counters: Option<usize>,
 }
 
 /// Whether sessions use sketches to find what differs.
@@ -205,12 +209,14 @@ impl Gossip {
         config.backoff_min = ms(self.backoff_min_ms, config.backoff_min);
         config.backoff_max = ms(self.backoff_max_ms, config.backoff_max);
         config.announcement_lifetime = ms(self.announcement_lifetime_ms, config.announcement_lifetime);
+        config.certify_every = self.certify_every.and_then(NonZeroU32::new).unwrap_or(config.certify_every);
         let session = &mut config.session;
         session.max_frame_bytes = self.frame_bytes.unwrap_or(session.max_frame_bytes);
         session.batch_entries = self.batch_entries.unwrap_or(session.batch_entries);
         session.batch_bytes = self.batch_bytes.unwrap_or(session.batch_bytes);
         session.bulk_after = self.bulk_after.unwrap_or(session.bulk_after);
         session.answer_bytes = self.answer_bytes.unwrap_or(session.answer_bytes);
+        session.max_clock_counters = self.clock_counters.unwrap_or(session.max_clock_counters);
         session.max_first_cells = self.first_cells.unwrap_or(session.max_first_cells);
         session.resend_after = ms(self.resend_after_ms, session.resend_after);
         session.idle_timeout = ms(self.idle_timeout_ms, session.idle_timeout);

@@ -7,7 +7,7 @@ mod tests;
 use core::ops::Range;
 use std::collections::BTreeSet;
 
-use crate::scenario::{Gossip, Links, Scenario, Sketches};
+use crate::scenario::{Abuse, Fault, Gossip, Links, Scenario, Sketches};
 
 /// Removes everything that a failure does not need: operations, steps, nodes, properties of links, limits of gossip, time,
 /// clients.
@@ -39,6 +39,22 @@ pub fn shrink(scenario: Scenario, budget: usize, still_fails: &mut dyn FnMut(&Sc
     }
 }
 
+/// What hostile members do, in all steps.
+fn abuses(scenario: &Scenario) -> impl Iterator<Item = Abuse> + '_ {
+    let does = |fault: &Fault| if let Fault::Hostile { does } = fault { does.clone() } else { Vec::new() };
+    scenario.steps.iter().flat_map(move |step| does(&step.fault))
+}
+
+/// Removes some of them, by their places among all.
+fn drop_abuses(scenario: &mut Scenario, range: Range<usize>) {
+    let mut place = 0..;
+    for step in &mut scenario.steps {
+        if let Fault::Hostile { does } = &mut step.fault {
+            does.retain(|_| !place.next().is_some_and(|place| range.contains(&place)));
+        }
+    }
+}
+
 struct Shrinker<'a> {
     /// The smallest scenario so far that fails.
     smallest: Scenario,
@@ -53,6 +69,7 @@ impl Shrinker<'_> {
         self.drop_some(|scenario| scenario.steps.len(), |scenario, range| drop(scenario.steps.drain(range)));
         self.drop_some(|scenario| scenario.operations.len(), |scenario, range| drop(scenario.operations.drain(range)));
         self.drop_some(|scenario| scenario.never_back.len(), |scenario, range| drop(scenario.never_back.drain(range)));
+        self.drop_some(|scenario| abuses(scenario).count(), drop_abuses);
         self.drop_nodes();
         self.drop_keys();
         self.merge_clients();
@@ -162,7 +179,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 22] = [
+        let each: [fn(&mut Gossip); 24] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -174,6 +191,7 @@ impl Shrinker<'_> {
             |gossip| (gossip.backoff_min_ms, gossip.backoff_max_ms) = (None, None),
             |gossip| gossip.announce_ms = None,
             |gossip| gossip.announcement_lifetime_ms = None,
+            |gossip| gossip.certify_every = None,
             |gossip| gossip.frame_bytes = None,
             |gossip| gossip.batch_entries = None,
             |gossip| gossip.batch_bytes = None,
@@ -185,6 +203,7 @@ impl Shrinker<'_> {
             |gossip| gossip.sketches = Sketches::On,
             |gossip| gossip.sketch_cells = None,
             |gossip| gossip.first_cells = None,
+            |gossip| gossip.clock_counters = None,
         ];
         for usual in each {
             self.attempt(|scenario| usual(&mut scenario.gossip));

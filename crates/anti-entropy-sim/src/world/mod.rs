@@ -299,7 +299,6 @@ impl<S: Subject> World<S> {
             What::Arrival { to, from, frame } => self.arrive(to, from, frame),
             What::Abuse { node, abuse } => self.abuse(node, abuse),
             What::Late { from, to, frame } if self.hostile.contains_key(&from) => self.transmit(from, to, frame),
-            What::Late { .. } => {}
             What::Ping(node) => self.ping(node),
             What::Announcement { to, from, state } => self.hear(to, from, state),
             What::Timer { node, life } => self.fire(node, life),
@@ -312,7 +311,7 @@ impl<S: Subject> World<S> {
             What::Flap { step, apart } => self.flap(step, apart),
             What::Crash(node) if self.nodes[node as usize].held_down => self.crash(node),
             What::Restart { node, life } if self.nodes[node as usize].life == life => self.restart_soon(node),
-            What::Crash(_) | What::Restart { .. } => {}
+            What::Crash(_) | What::Restart { .. } | What::Late { .. } => {}
             What::Start { node, life } => self.start_again(node, life),
             What::Heal => self.heal(),
             What::Tick => self.tick(),
@@ -361,7 +360,7 @@ impl<S: Subject> World<S> {
             self.records.push(Record::Delivery(Delivery { at: self.now, from, to, bytes, frame: hash }));
         }
         let name = self.nodes[from as usize].name.clone();
-        if !self.overhears(to, from, &frame) {
+        if !self.overhears(to, &frame) {
             self.drive(to, Some(from), |engine, now| engine.handle_frame(&name, &frame, now));
         }
     }

@@ -3,6 +3,7 @@
 use anti_entropy::clock::Dot as CoreDot;
 use anti_entropy::{Error, Transaction};
 
+use super::hostile::LARGE_KEYS;
 use super::node::dots;
 use super::{Detail, Sabotage, World};
 use crate::history::{Acknowledged, KeyIndex, Op, OpKind, Record, ValueHash, WriteName};
@@ -161,7 +162,7 @@ impl<S: Subject> World<S> {
                 OpKind::Write | OpKind::WriteSeen => {
                     self.writes += 1;
                     let release = self.nodes[operation.node as usize].release;
-                    Some(if self.does(operation.node, Abuse::LargestValues) {
+                    Some(if key < LARGE_KEYS && self.does(operation.node, Abuse::LargestValues) {
                         self.subject.largest(key, self.writes)
                     } else {
                         self.subject.value_of(release, key, self.writes)

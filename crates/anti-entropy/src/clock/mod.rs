@@ -46,8 +46,8 @@ mod sparse;
 mod timestamp;
 mod vector;
 
+pub(crate) use context::{Base, Fill, Raised, Tally};
 pub use context::{Context, ContextHash};
-pub(crate) use context::{Fill, Tally};
 pub use dot::Dot;
 #[cfg(feature = "std")]
 pub use error::RandomnessUnavailable;

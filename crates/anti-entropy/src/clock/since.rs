@@ -95,6 +95,18 @@ impl VectorClock {
         !names(self).is_sorted_by(|a, b| a < b)
     }
 
+    /// This clock with the ids of another where both have one that begins with the same eight bytes: a writer that was
+    /// known by these alone when this clock was worked out may be known by now.
+    pub(crate) fn with_ids_of(&self, other: &Self) -> Self {
+        let known: BTreeMap<u64, ReplicaId> =
+            other.iter().map(|(replica, _)| (replica.first_eight(), replica)).collect();
+        let id = |replica: ReplicaId| match known.get(&replica.first_eight()) {
+            Some(known) if other.get(replica) == 0 => *known,
+            _ => replica,
+        };
+        self.iter().map(|(replica, counter)| (id(replica), counter)).collect()
+    }
+
     /// This clock with other counters, by the first eight bytes of the ids; 0 removes.
     pub(crate) fn with_named(&self, counters: &BTreeMap<u64, u64>) -> Self {
         let mut unknown = counters.clone();
@@ -254,6 +266,15 @@ mod tests {
         assert_eq!(theirs, [(id(1), 7), (id(2), 5), unknown].into_iter().collect());
         assert!(!theirs.has_namesakes());
         assert!([(id(1), 1), (ReplicaId::from_u128(1 << 64), 1)].into_iter().collect::<VectorClock>().has_namesakes());
+    }
+
+    #[test]
+    fn a_writer_that_was_known_by_its_name_has_its_id_once_that_is_known() {
+        let worked_out = clock(&[(1, 7)]).with_named(&[(9, 4)].into_iter().collect());
+        let later = of_all(clock(&[(1, 8), (9, 4)]));
+        let since = later.since(&worked_out.with_ids_of(later.first()));
+        assert_eq!(since, sent(&[], &[(1, 8)]));
+        assert_eq!(since.on(&clock(&[(1, 7), (9, 4)])), Some(later));
     }
 
     proptest! {

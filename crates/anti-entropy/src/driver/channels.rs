@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::channel::mpsc;
+use futures::future::FutureExt;
 use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::frame_queue::{FrameQueue, QueueLimits};
 use super::{SendError, Transport};
 use crate::{ConfigError, PeerId};
 
@@ -47,11 +49,13 @@ pub struct Channels(Arc<Shared>);
 #[serde(default)]
 #[non_exhaustive]
 pub struct ChannelsConfig {
-    /// How many frames may wait for a channel; further ones are dropped, as on a lossy network. At least 1; 1,024 by
-    /// default, as for a driver: with one behind it a channel is always read.
+    /// How many frames may wait for a channel, of all peers together. If there are more, the peer of which most wait loses
+    /// its newest, as on a lossy network, and no other peer does. At least 1; 1,024 by default, as for a driver: with one
+    /// behind it a channel is always read.
     pub queue_frames: NonZeroUsize,
-    /// How many bytes of frames may wait for a channel; one that waits alone may be longer. At least 1; 16 MiB by
-    /// default: frames of 1 MiB, of a few peers at once.
+    /// How many bytes of frames may wait for a channel, of all peers together; one that waits alone may be longer. If
+    /// there are more, the peer that takes most of it loses its newest frames. At least 1; 16 MiB by default: frames of
+    /// 1 MiB, of a few peers at once.
     pub queue_bytes: usize,
 }
 
@@ -111,14 +115,9 @@ struct Open {
 
 /// The frames that wait for a channel.
 struct Queue {
-    frames: mpsc::UnboundedSender<(PeerId, Vec<u8>)>,
-    waiting: Arc<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    frames: AtomicUsize,
-    bytes: AtomicUsize,
+    frames: Arc<Mutex<FrameQueue>>,
+    /// Told when frames wait and none did before.
+    arrived: mpsc::UnboundedSender<()>,
 }
 
 /// Length of a channel's number before a frame.
@@ -157,18 +156,19 @@ impl Channels {
     /// # Errors
     /// [`ChannelTaken`] if it is open already.
     pub fn open(&self, number: u64) -> Result<Channel, ChannelTaken> {
-        let (frames, incoming) = mpsc::unbounded();
-        let waiting = Arc::new(Waiting::default());
+        let (arrived, arrivals) = mpsc::unbounded();
+        let ChannelsConfig { queue_frames, queue_bytes } = self.0.config;
+        let limits = QueueLimits { frames: queue_frames.get(), bytes: queue_bytes };
+        let frames = Arc::new(Mutex::new(FrameQueue::new(limits)));
         let mut open = self.0.open();
         if open.queues.contains_key(&number) {
             return Err(ChannelTaken(number));
         }
         if !open.ended {
-            open.queues.insert(number, Queue { frames, waiting: Arc::clone(&waiting) });
+            open.queues.insert(number, Queue { frames: Arc::clone(&frames), arrived });
         }
         drop(open);
-        let incoming = futures::lock::Mutex::new(incoming);
-        Ok(Channel { shared: Arc::clone(&self.0), number, incoming, waiting })
+        Ok(Channel { shared: Arc::clone(&self.0), number, frames, arrivals: futures::lock::Mutex::new(arrivals) })
     }
 
     /// How many frames did not reach a channel so far.
@@ -198,18 +198,14 @@ impl Shared {
             self.unopened.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let Waiting { frames, bytes } = &*queue.waiting;
-        // Frames are added here alone, so that what was looked up is not exceeded.
-        let (others, with_it) = (frames.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed) + frame.len());
-        let fits = others < self.config.queue_frames.get() && with_it <= self.config.queue_bytes;
-        if others > 0 && !fits {
-            self.overflowed.fetch_add(1, Ordering::Relaxed);
-            return;
+        let mut frames = queue.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = frames.len() == 0;
+        self.overflowed.fetch_add(frames.push(from, frame), Ordering::Relaxed);
+        drop(frames);
+        if is_first {
+            // The receiver is there for as long as the queue is.
+            let _ = queue.arrived.unbounded_send(());
         }
-        frames.fetch_add(1, Ordering::Relaxed);
-        bytes.fetch_add(frame.len(), Ordering::Relaxed);
-        // The receiver is there for as long as the queue is.
-        let _ = queue.frames.unbounded_send((from, frame));
     }
 }
 
@@ -228,8 +224,8 @@ impl Drop for End {
 pub struct Channel {
     shared: Arc<Shared>,
     number: u64,
-    incoming: futures::lock::Mutex<mpsc::UnboundedReceiver<(PeerId, Vec<u8>)>>,
-    waiting: Arc<Waiting>,
+    frames: Arc<Mutex<FrameQueue>>,
+    arrivals: futures::lock::Mutex<mpsc::UnboundedReceiver<()>>,
 }
 
 #[async_trait]
@@ -244,10 +240,17 @@ impl Transport for Channel {
     }
 
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
-        let (from, frame) = self.incoming.lock().await.next().await?;
-        self.waiting.frames.fetch_sub(1, Ordering::Relaxed);
-        self.waiting.bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-        Some((from, frame))
+        // Held while it waits: of several that wait, each looks at what waits before it does.
+        let mut arrivals = self.arrivals.lock().await;
+        loop {
+            // Those of frames that were found without waiting would pile up.
+            while let Some(Some(())) = arrivals.next().now_or_never() {}
+            let next = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            if next.is_some() {
+                return next;
+            }
+            arrivals.next().await?;
+        }
     }
 
     fn max_frame_bytes(&self) -> usize {

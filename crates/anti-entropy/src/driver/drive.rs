@@ -12,9 +12,14 @@ use crate::replica::Replicated;
 #[serde(default)]
 #[non_exhaustive]
 pub struct DriverConfig {
-    /// How many received frames may wait for the engine; further ones are dropped, as on a lossy network. At least 1;
-    /// 1,024 by default.
+    /// How many received frames may wait for the engine, of all peers together. If there are more, the peer of which most
+    /// wait loses its newest, as on a lossy network, and no other peer does. At least 1; 1,024 by default: the longest
+    /// message in frames of 64 KiB.
     pub max_queued_frames: NonZeroUsize,
+    /// How many bytes of received frames may wait for the engine, of all peers together; one that waits alone may be
+    /// longer. If there are more, the peer that takes most of it loses its newest frames, and no other peer does. At least
+    /// 1; 64 MiB by default, as long as the longest message.
+    pub max_queued_bytes: NonZeroUsize,
     /// How many calls of handles may wait for the engine; further ones fail with
     /// [`HandleError::Overloaded`](crate::HandleError::Overloaded), except that a call may
     /// [post](crate::Handle::post) the one that continues it. At least 1; 4,096 by default.
@@ -35,7 +40,12 @@ impl DriverConfig {
 impl Default for DriverConfig {
     fn default() -> Self {
         let limit = |limit| NonZeroUsize::new(limit).expect("not zero");
-        Self { max_queued_frames: limit(1024), max_queued_calls: limit(4096), subscriber_queue: limit(1024) }
+        Self {
+            max_queued_frames: limit(1024),
+            max_queued_bytes: limit(64 << 20),
+            max_queued_calls: limit(4096),
+            subscriber_queue: limit(1024),
+        }
     }
 }
 

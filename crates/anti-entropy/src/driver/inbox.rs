@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use super::contain::Contained;
+use super::frame_queue::{FrameQueue, QueueLimits};
 use super::worker::Worker;
 use super::{DriverConfig, HandleError};
 use crate::PeerId;
@@ -40,10 +41,11 @@ pub(super) type Answer<V> = Contained<Box<dyn FnOnce(&Engine<V>, Result<(), Stor
 pub(super) struct Queued {
     pub(super) frames: usize,
     pub(super) calls: usize,
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "metrics alone tell"))]
     pub(super) dropped_frames: u64,
 }
 
-/// The jobs of one engine, in order, up to the limits of its driver; and where the engine is among the turns of its
+/// The jobs of one engine, frames and calls by turns, up to the limits of its driver; and where the engine is among the turns of its
 /// threads. Locked for moments only, never while the engine works.
 pub(super) struct Inbox<V: Replicated, E> {
     state: Mutex<State<V, E>>,
@@ -51,8 +53,12 @@ pub(super) struct Inbox<V: Replicated, E> {
 }
 
 struct State<V: Replicated, E> {
-    jobs: VecDeque<Job<V, E>>,
-    queued: Queued,
+    frames: FrameQueue,
+    dropped_frames: u64,
+    /// Jobs of handles, in order.
+    calls: VecDeque<Job<V, E>>,
+    /// Whether the next job is a call, if one waits.
+    is_turn_of_calls: bool,
     place: Place,
     /// The thread that carries out a call, whose place in the queue is kept for a call that continues it.
     continues: Option<ThreadId>,
@@ -89,25 +95,26 @@ pub(super) enum Wake {
 impl<V: Replicated, E> Inbox<V, E> {
     /// Of an engine that is about to be handed to a thread.
     pub(super) fn ready(config: DriverConfig) -> Self {
-        let (jobs, queued) = (VecDeque::new(), Queued::default());
-        let state = State { jobs, queued, place: Place::Ready, continues: None, closed: false };
+        let limits = QueueLimits { frames: config.max_queued_frames.get(), bytes: config.max_queued_bytes.get() };
+        let state = State {
+            frames: FrameQueue::new(limits),
+            dropped_frames: 0,
+            calls: VecDeque::new(),
+            is_turn_of_calls: false,
+            place: Place::Ready,
+            continues: None,
+            closed: false,
+        };
         Self { state: Mutex::new(state), config }
     }
 
-    /// Queues a frame; drops it, as a lossy network would, if too many wait.
+    /// Queues a frame. If too many wait, the peer of which most do loses one, as in a lossy network.
     pub(super) fn push_frame(&self, from: PeerId, frame: Vec<u8>) -> Result<Wake, Ended> {
         let mut state = self.lock();
         if state.place == Place::Ended {
             return Err(Ended);
         }
-        if state.queued.frames >= self.config.max_queued_frames.get() {
-            state.queued.dropped_frames += 1;
-            return Ok(Wake::No);
-        }
-        state.queued.frames += 1;
-        let is_shared = Frame::carries_pushes(&frame);
-        let pushes = |from, frame| Job::Shared(Shared::Pushes(from, frame));
-        state.jobs.push_back(if is_shared { pushes(from, frame) } else { Job::Frame(from, frame) });
+        state.dropped_frames += state.frames.push(from, frame);
         Ok(state.wake())
     }
 
@@ -119,11 +126,10 @@ impl<V: Replicated, E> Inbox<V, E> {
         if state.place == Place::Ended {
             return Err(HandleError::Stopped);
         }
-        if state.queued.calls >= limit && !state.take_kept_place() {
+        if state.calls.len() >= limit && !state.take_kept_place() {
             return Err(HandleError::Overloaded { limit });
         }
-        state.queued.calls += 1;
-        state.jobs.push_back(call);
+        state.calls.push_back(call);
         Ok(state.wake())
     }
 
@@ -143,14 +149,14 @@ impl<V: Replicated, E> Inbox<V, E> {
     pub(super) fn begin_turn(&self) -> bool {
         let mut state = self.lock();
         state.place = Place::Running;
-        !(state.closed && state.jobs.is_empty())
+        !(state.closed && state.is_empty())
     }
 
     /// A turn has ended.
     pub(super) fn end_turn(&self) -> Wake {
         let mut state = self.lock();
         state.place = Place::Idle;
-        if state.closed || !state.jobs.is_empty() { state.wake() } else { Wake::No }
+        if state.closed || !state.is_empty() { state.wake() } else { Wake::No }
     }
 
     /// The next job.
@@ -158,29 +164,25 @@ impl<V: Replicated, E> Inbox<V, E> {
         self.lock().pop()
     }
 
-    /// The next job, if it may share a commit with others.
+    /// The next call or the next frame, if it may share a commit with others.
     pub(super) fn pop_shared(&self) -> Option<Shared<V>> {
-        let mut state = self.lock();
-        state.jobs.front().filter(|job| matches!(job, Job::Shared(_)))?;
-        match state.pop()? {
-            Job::Shared(shared) => Some(shared),
-            Job::Frame(..) | Job::Call(_) => None,
-        }
+        self.lock().pop_shared()
     }
 
     /// Takes no further jobs, and drops those that wait, so that their callers hear of it.
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.place = Place::Ended;
-        let dropped = std::mem::take(&mut state.jobs);
-        state.queued = Queued { frames: 0, calls: 0, ..state.queued };
+        let dropped = std::mem::take(&mut state.calls);
+        state.frames.clear();
         drop(state);
         // What a call holds may call this inbox when it is dropped.
         drop(dropped);
     }
 
     pub(super) fn queued(&self) -> Queued {
-        self.lock().queued
+        let state = self.lock();
+        Queued { frames: state.frames.len(), calls: state.calls.len(), dropped_frames: state.dropped_frames }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<V, E>> {
@@ -189,18 +191,45 @@ impl<V: Replicated, E> Inbox<V, E> {
 }
 
 impl<V: Replicated, E> State<V, E> {
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.frames.len() == 0
+    }
+
+    /// Whether the next job is a call: so that neither peers nor the application can keep the other from being heard.
+    fn is_call_next(&self) -> bool {
+        !self.calls.is_empty() && (self.is_turn_of_calls || self.frames.len() == 0)
+    }
+
     fn pop(&mut self) -> Option<Job<V, E>> {
-        self.continues = None;
-        let job = self.jobs.pop_front()?;
-        match job {
-            Job::Frame(..) | Job::Shared(Shared::Pushes(..)) => self.queued.frames -= 1,
-            Job::Shared(Shared::Access(_)) => self.queued.calls -= 1,
-            Job::Call(_) => {
-                self.queued.calls -= 1;
-                self.continues = Some(thread::current().id());
-            }
+        let is_call = self.is_call_next();
+        self.pop_one(is_call)
+    }
+
+    fn pop_shared(&mut self) -> Option<Shared<V>> {
+        let is_call_shared = matches!(self.calls.front(), Some(Job::Shared(_)));
+        let is_frame_shared = self.frames.peek().is_some_and(Frame::carries_pushes);
+        let job = match (is_call_shared, is_frame_shared) {
+            (true, true) => self.pop(),
+            (false, false) => None,
+            (is_call, _) => self.pop_one(is_call),
+        };
+        match job? {
+            Job::Shared(shared) => Some(shared),
+            Job::Frame(..) | Job::Call(_) => None,
         }
-        Some(job)
+    }
+
+    fn pop_one(&mut self, is_call: bool) -> Option<Job<V, E>> {
+        self.is_turn_of_calls = !is_call;
+        self.continues = None;
+        if is_call {
+            let job = self.calls.pop_front()?;
+            self.continues = matches!(job, Job::Call(_)).then(|| thread::current().id());
+            return Some(job);
+        }
+        let (from, frame) = self.frames.pop()?;
+        let is_shared = Frame::carries_pushes(&frame);
+        Some(if is_shared { Job::Shared(Shared::Pushes(from, frame)) } else { Job::Frame(from, frame) })
     }
 
     /// Whether this is the thread that carries out a call, and the place of that call is not taken yet.
@@ -214,5 +243,50 @@ impl<V: Replicated, E> State<V, E> {
         }
         self.place = Place::Ready;
         Wake::Now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Keyed;
+
+    type Queue = Inbox<Keyed<u32, String>, ()>;
+
+    fn call() -> Job<Keyed<u32, String>, ()> {
+        Job::Call(Contained::new(Box::new(|_, _| {})))
+    }
+
+    #[test]
+    fn a_flood_of_one_peer_costs_nobody_else_a_frame_and_is_bounded_in_bytes() {
+        let inbox = Queue::ready(DriverConfig::default());
+        let frame = vec![0; 900 << 10];
+        for number in 0..2000 {
+            let _ = inbox.push_frame("floods".into(), frame.clone()).unwrap();
+            if number % 500 == 0 {
+                let _ = inbox.push_frame("honest".into(), vec![7]).unwrap();
+            }
+        }
+        let queued = inbox.queued();
+        assert!((queued.frames - 4) * frame.len() <= DriverConfig::default().max_queued_bytes.get());
+        assert_eq!(queued.dropped_frames, 2004 - queued.frames as u64);
+        // And it need not wait for what was there first.
+        let first: Vec<_> = (0..10).filter_map(|_| inbox.pop()).collect();
+        let honest = |job: &&Job<_, _>| matches!(job, Job::Frame(from, _) if from.as_str() == "honest");
+        assert_eq!(first.iter().filter(honest).count(), 4);
+    }
+
+    #[test]
+    fn calls_and_frames_take_turns() {
+        let inbox = Queue::ready(DriverConfig::default());
+        for _ in 0..100 {
+            let _ = inbox.push_frame("peer".into(), vec![7]).unwrap();
+        }
+        for _ in 0..2 {
+            let _ = inbox.push_call(call()).unwrap();
+        }
+        let jobs = (0..5).map(|_| matches!(inbox.pop(), Some(Job::Call(_))));
+        assert_eq!(jobs.collect::<Vec<_>>(), [false, true, false, true, false]);
+        assert_eq!((inbox.queued().frames, inbox.queued().calls), (97, 0));
     }
 }

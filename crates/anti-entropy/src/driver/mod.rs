@@ -9,6 +9,7 @@ mod channels;
 mod clock;
 mod contain;
 mod drive;
+mod frame_queue;
 mod handle;
 mod inbox;
 mod memory;

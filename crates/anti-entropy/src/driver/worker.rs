@@ -253,7 +253,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
 fn answer<V: Replicated>(engine: &Engine<V>, answers: &mut Vec<Answer<V>>, committed: Result<(), StoreError>) {
     let Some(last) = answers.pop() else { return };
     for answer in answers.drain(..) {
-        let committed = committed.as_ref().map(|()| ()).map_err(StoreError::retold);
+        let committed = committed.as_ref().copied().map_err(StoreError::retold);
         answer.into_inner()(engine, committed);
     }
     last.into_inner()(engine, committed);

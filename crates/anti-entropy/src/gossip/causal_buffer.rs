@@ -2,7 +2,7 @@
 //! does not keep the order.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -58,17 +58,28 @@ impl CausalBuffer {
         self.waiting.iter().any(|held| held.dot == dot)
     }
 
-    /// Adds a push; returns how many had to give way to it, the oldest first.
+    /// Adds a push; returns how many had to give way: the oldest of the peer that takes most of the room that is short.
     pub(super) fn keep(&mut self, arrived: Arrived, config: &GossipConfig) -> u64 {
         self.bytes += arrived.bytes.len();
         self.waiting.push_back(arrived);
         let mut gone = 0;
         while self.waiting.len() > config.max_buffered_pushes || self.bytes > config.max_buffered_bytes {
-            let Some(oldest) = self.waiting.pop_front() else { break };
+            let is_short_of_bytes = self.bytes > config.max_buffered_bytes;
+            let Some(oldest) = self.oldest_of_the_largest(is_short_of_bytes) else { break };
             self.bytes -= oldest.bytes.len();
             gone += 1;
         }
         gone
+    }
+
+    fn oldest_of_the_largest(&mut self, is_short_of_bytes: bool) -> Option<Arrived> {
+        let mut taken: BTreeMap<&PeerId, usize> = BTreeMap::new();
+        for held in &self.waiting {
+            *taken.entry(&held.from).or_default() += if is_short_of_bytes { held.bytes.len() } else { 1 };
+        }
+        let largest = taken.into_iter().max_by_key(|(_, taken)| *taken)?.0;
+        let oldest = self.waiting.iter().position(|held| held.from == *largest)?;
+        self.waiting.remove(oldest)
     }
 
     /// Takes out the pushes that may be ready now that this write or delete is known.

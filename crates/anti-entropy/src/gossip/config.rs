@@ -66,9 +66,9 @@ pub struct GossipConfig {
     /// are relayed.
     pub max_queued_pushes: usize,
     /// How many received pushes may wait in the causal delivery buffer for writes that they depend on, as where a
-    /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that, and the
-    /// oldest first when the buffer is full, they are left to the rounds. 64 by default, which suffices for a few
-    /// hundred writes a second.
+    /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that they are
+    /// left to the rounds, and when the buffer is full the oldest of the peer of which most wait. 64 by default, which
+    /// suffices for a few hundred writes a second.
     pub max_buffered_pushes: usize,
     /// How many bytes the pushes in the causal delivery buffer may have together. 1 MiB by default: 64 of 16 KiB. In
     /// memory they take up to three times as much.
@@ -91,8 +91,13 @@ pub struct GossipConfig {
     /// peers, so that replicas whose own sessions wait for each other still answer. A peer for which there is no room
     /// is told so. At least 2; 64 by default. Each session takes at most 64 KiB before it exchanges entries.
     pub max_sessions: NonZeroUsize,
-    /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. At
-    /// least 1 millisecond; 200 milliseconds by default.
+    /// How many bytes of messages that are not complete yet are held, of all peers together. If there is no room for a
+    /// further fragment, the peer that holds most loses what it holds, as if it had been lost on the way, and no other
+    /// peer does. At least [`SessionConfig::max_message_bytes`]; 256 MiB by default, four of the longest messages.
+    pub max_held_bytes: usize,
+    /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. A
+    /// peer that opens sessions faster than one in this time, beyond a few at once, is answered as busy. At least 1
+    /// millisecond; 200 milliseconds by default.
     pub busy_retry: Duration,
     /// How long to leave a peer alone after a failure; doubled with each further one. If the failure was not that it is
     /// silent, the sessions that it opens are answered as busy meanwhile. At least 1 millisecond and at
@@ -149,6 +154,7 @@ impl Default for GossipConfig {
             max_transfers: NonZeroUsize::MIN,
             transfer_turn: Duration::from_secs(10),
             max_sessions: NonZeroUsize::new(64).expect("not zero"),
+            max_held_bytes: 256 << 20,
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
@@ -190,7 +196,9 @@ impl GossipConfig {
         // One for each direction: otherwise two replicas that open at once could not answer each other.
         ConfigError::at_least("max_sessions", self.max_sessions.get(), 2)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
-        self.session.validate().map_err(|error| error.within("session"))
+        self.session.validate().map_err(|error| error.within("session"))?;
+        let (field, bytes) = ("session.max_message_bytes", self.session.max_message_bytes);
+        ConfigError::at_most_field(field, bytes, "max_held_bytes", self.max_held_bytes)
     }
 
     /// Checks these settings, and those that they have to agree on with the replica's. Fields are named as an engine

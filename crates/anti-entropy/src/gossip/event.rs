@@ -178,6 +178,8 @@ pub struct EngineStats {
     pub store_failures: u64,
     /// Frames that do not parse, or came from an unknown peer.
     pub frames_refused: u64,
+    /// Bytes of fragments dropped because [`GossipConfig::max_held_bytes`] were held.
+    pub fragment_bytes_dropped: u64,
     /// Pushes sent, counted once for each peer, relayed ones included.
     pub pushes_sent: u64,
     /// Pushes sent to relay a push of a peer.

@@ -8,11 +8,16 @@ use super::config::GossipConfig;
 use super::span::scaled;
 use crate::PeerId;
 use crate::refusal::Refusal;
+use crate::replica::GrowthAccount;
 use crate::summary::Root;
 use crate::sync::{Finished, Outcome, PartialReason};
 
 /// How often in a row a busy peer is tried again, each time after twice as long, before it is left to the next round.
 const MAX_BUSY_RETRIES: u32 = 6;
+
+/// How many sessions a peer may open at once, before they are answered no faster than one in each `busy_retry`: those that
+/// it opens again at once when it was busy, and those that it is asked for from several sides.
+const MAX_OPENINGS_AT_ONCE: u32 = 8;
 
 /// What is known of a peer, and when the next session with it is due.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +29,8 @@ pub(super) struct Peer {
     /// When the session was opened from here that certified a root last, and that root.
     certified: Option<(Duration, Root)>,
     heard_at: Option<Duration>,
+    /// How much it may add to the context.
+    pub(super) growth: GrowthAccount,
     failures: u32,
     /// Let a session time out, and has not been heard since the session's last time-out began.
     silent: bool,
@@ -37,6 +44,8 @@ pub(super) struct Peer {
     claimed_at: Option<Duration>,
     /// No session that it opens is answered before this time.
     shut_out_until: Duration,
+    /// Until when the sessions that it opened so far take, at one in each `busy_retry`.
+    openings_until: Duration,
     /// Sessions follow one another until the two have converged.
     pursued: bool,
     /// When the next session outside of the rounds is wanted.
@@ -224,8 +233,19 @@ impl Peer {
     }
 
     /// Whether sessions that it opens are refused.
-    pub(super) fn is_shut_out(&self, now: Duration) -> bool {
+    fn is_shut_out(&self, now: Duration) -> bool {
         self.shut_out_until > now
+    }
+
+    /// Whether a session that it opens now is answered; if so, it counts. Each costs a snapshot and a first answer.
+    pub(super) fn may_open(&mut self, config: &GossipConfig, now: Duration) -> bool {
+        let earlier = self.openings_until.max(now);
+        let has_too_many = earlier.saturating_sub(now) > config.busy_retry.saturating_mul(MAX_OPENINGS_AT_ONCE - 1);
+        if has_too_many || self.is_shut_out(now) {
+            return false;
+        }
+        self.openings_until = earlier.saturating_add(config.busy_retry);
+        true
     }
 
     fn succeeded(&mut self) {

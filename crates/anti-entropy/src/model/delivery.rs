@@ -10,8 +10,8 @@ use super::session::{BatchMessage, JoinedBatch, Message};
 use super::world::World;
 use crate::refusal::Refusal;
 use crate::sync::transfer::Applied;
+use crate::sync::wire::BatchBase;
 use crate::sync::wire::message::Takes;
-use crate::sync::wire::{BatchBase, KeyState};
 use crate::{KeyHash, KeyRange};
 
 /// What became of a batch.
@@ -50,7 +50,7 @@ impl World {
         let mut batch = message.batch.clone();
         let (range, sender, to) = (batch.range(), message.sender, message.to);
         let whole = batch.base == BatchBase::Nothing;
-        let listed: BTreeSet<KeyHash> = batch.changes.iter().map(KeyState::key).collect();
+        let listed: BTreeSet<KeyHash> = batch.changes.iter().map(|change| change.key()).collect();
         if self.has(Fault::ClockLaterThanTheInstant) {
             batch.clocks = self.nodes[message.from].replica.context().pieces(&range);
         }

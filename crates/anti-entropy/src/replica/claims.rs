@@ -125,7 +125,9 @@ impl<V: Replicated> Replica<V> {
 
     /// Notes what this replica's own writes and deletes were, in their order.
     pub(super) fn note_own(&mut self, tags: Vec<(u64, u64)>) {
-        tags.into_iter().for_each(|(counter, tag)| self.tags.note_own(counter, tag));
+        for (counter, tag) in tags {
+            self.tags.note_own(counter, tag);
+        }
     }
 }
 

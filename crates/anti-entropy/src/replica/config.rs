@@ -35,6 +35,35 @@ pub struct ReplicaConfig {
     /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
     /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
+    /// The most versions at a key that a write leaves there. 1,024 by default; at least 1. Each write of a key takes work and
+    /// room for all of them, and a message has to have room for all. A write that replaces none of them, as one on an old
+    /// read does, fails with [`Error::TooManySiblings`](super::Error); resolve the versions first. Writes of several
+    /// replicas may come to more together.
+    pub max_siblings: usize,
+    /// The most counters in all pieces of the context together, counted as replicas times pieces: sessions, opening and
+    /// keeping the context take work and room for each of them. 16,384 by default, which are 256 pieces of 64 replicas, or
+    /// 16 of 1,024. Where `max_clock_replicas` is greater, that counts instead, so that a single piece always has room. At
+    /// the limit, transfers have to end at existing cuts. Peers' cuts and replicas may add up to
+    /// [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many; a batch or push that would add more is refused. At
+    /// most 2<sup>18</sup>.
+    pub max_context_counters: usize,
+    /// The most replicas that one peer may add to the clocks in an hour. 512 by default, half of
+    /// [`max_clock_replicas`](Self::max_clock_replicas): a peer that invents replicas does not take all places at once, and
+    /// one that comes from another half of the cluster brings all of its. What is not used up adds up. At least 1. A
+    /// replica that has seen nobody's writes yet takes in all that there are.
+    pub new_replicas_per_hour: usize,
+    /// The most pieces that one peer may add to the context in an hour, beyond those that have become one again. 512 by
+    /// default; at least 1.
+    pub new_pieces_per_hour: usize,
+    /// The least [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes) of a peer that limits the
+    /// writes of this replica. 16 MiB by default: a value of the default length fits in. A peer that takes less does not
+    /// keep others from writing; what is too long for it is missing there, as a hole.
+    pub min_peer_message_bytes: usize,
+    /// The most bytes of values that are loaded from the store, or written to it, at a time for a batch of a peer. 2 MiB by
+    /// default, so that batches as sessions make them are joined in one commit; values take some twice as much in memory. A peer can name many values that are held
+    /// here in few bytes, to delete or to keep them: such a batch is joined in several steps, as if it were several. One
+    /// record may exceed this.
+    pub max_loaded_bytes: usize,
     /// The most keys at which this replica may lack what it could not take in from a peer, while it takes in everything
     /// else: values of a newer release during an upgrade, and entries longer than a message may be. 128 by default, for
     /// an upgrade that begins to use its new values before the last node has it; each takes some 110 bytes in a session
@@ -54,8 +83,9 @@ pub struct ReplicaConfig {
     pub max_pending_changes: NonZeroUsize,
     /// How many writes and deletes an engine commits to the store together, at most: those that wait when it gets to
     /// them, from callers and in pushes of peers. One transaction or one batch of a session is always committed
-    /// together. 4,096 by default: a commit takes about as long for them as for the syncs of a disk. At least 1, with
-    /// which each has a commit of its own.
+    /// together. An engine stops earlier where more pushes would wait for the commit than
+    /// [`max_queued_pushes`](crate::GossipConfig::max_queued_pushes) has room for. 4,096 by default: a commit takes about
+    /// as long for them as for the syncs of a disk. At least 1, with which each has a commit of its own.
     pub max_commit_writes: NonZeroUsize,
     /// How many bytes of records are put into such a commit, at most, beside the last of the writes in it. 4 MiB by
     /// default, which the store holds in memory until they are committed. At least 1.
@@ -76,8 +106,14 @@ impl ReplicaConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::at_least("max_value_bytes", self.max_value_bytes, 1)?;
         ConfigError::at_least("max_key_bytes", self.max_key_bytes, 1)?;
+        ConfigError::at_least("new_replicas_per_hour", self.new_replicas_per_hour, 1)?;
+        ConfigError::at_least("new_pieces_per_hour", self.new_pieces_per_hour, 1)?;
+        ConfigError::at_least("max_siblings", self.max_siblings, 1)?;
+        ConfigError::at_most("max_siblings", self.max_siblings, Self::MAX_VERSIONS)?;
         ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
         ConfigError::at_most("max_clock_replicas", self.max_clock_replicas, RangeClocks::MAX_COUNTERS)?;
+        let counters = RangeClocks::MAX_COUNTERS / Self::PIECES_OF_PEERS;
+        ConfigError::at_most("max_context_counters", self.max_context_counters, counters)?;
         ConfigError::at_most("reserved_clock_percent", self.reserved_clock_percent, 99)?;
         self.sketch.validate().map_err(|error| error.within("sketch"))
     }
@@ -86,6 +122,27 @@ impl ReplicaConfig {
     pub(super) fn max_replicas_with_own(&self) -> usize {
         self.max_clock_replicas - self.max_clock_replicas * usize::from(self.reserved_clock_percent) / 100
     }
+
+    /// The counters up to which this replica makes cuts of its own.
+    pub(crate) fn counters_before_cuts_end(&self) -> usize {
+        self.max_context_counters.max(self.max_clock_replicas)
+    }
+
+    /// The most counters that there may be with peers' cuts and replicas.
+    pub(crate) fn counters_with_peers(&self) -> usize {
+        self.counters_before_cuts_end().saturating_mul(Self::PIECES_OF_PEERS)
+    }
+
+    /// The most keys that a batch names, unless its range cannot end before; four times as many are accepted. So many
+    /// deletes fill a batch of the default length.
+    pub const MAX_KEYS_OF_BATCH: usize = 1 << 14;
+
+    /// The most versions of an entry that are taken in. Writes are refused long before, at
+    /// [`max_siblings`](Self::max_siblings); an entry with more is left out, as one that is too long.
+    pub const MAX_VERSIONS: usize = 1 << 16;
+
+    /// The most parts of a value. A value with more is not written, and one that arrives is left out.
+    pub const MAX_PARTS: usize = 1 << 16;
 
     /// How many times as many pieces as [`max_context_pieces`](Self::max_context_pieces), and holes as
     /// [`max_holes`](Self::max_holes), a context may have because of peers' cuts and holes.
@@ -104,6 +161,12 @@ impl Default for ReplicaConfig {
             max_clock_replicas: 1024,
             reserved_clock_percent: 10,
             max_context_pieces: NonZeroUsize::new(256).expect("256 is not zero"),
+            max_siblings: 1024,
+            max_context_counters: 1 << 14,
+            new_replicas_per_hour: 512,
+            new_pieces_per_hour: 512,
+            min_peer_message_bytes: 16 << 20,
+            max_loaded_bytes: 2 << 20,
             max_holes: 128,
             max_clock_skew: Duration::from_secs(300),
             writers: WriterPolicy::AllowAll,

@@ -77,7 +77,21 @@ pub enum Error {
         key: KeyHash,
         /// Length of the encodings of all versions, and of the key.
         bytes: usize,
-        /// [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes), without the room for clocks.
+        /// The least [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes) here and of peers, as far
+        /// as these take [enough](super::ReplicaConfig::min_peer_message_bytes), without the room for clocks.
+        limit: usize,
+    },
+    /// With this write, there would be more versions at its key than allowed, since it replaces none of them. Nothing was
+    /// changed. Read the key, resolve the versions, and write the result with what was read.
+    #[error(
+        "{siblings} concurrent versions would be at {key} and the limit is {limit}; nothing was changed; read the key, resolve its versions and write the result with what was read"
+    )]
+    TooManySiblings {
+        /// The hash of the key.
+        key: KeyHash,
+        /// The number of versions that there would be.
+        siblings: usize,
+        /// [`ReplicaConfig::max_siblings`](super::ReplicaConfig::max_siblings).
         limit: usize,
     },
     /// The value or its key has no encoding: it nests too deep, or contains a map without an order. Nothing was changed.

@@ -10,7 +10,7 @@ use super::bounded::Excess;
 use super::encoding::{DecodeError, canonical_from_bytes};
 use super::item::{Encoded, Part, Replicated, bytes};
 use super::version::{Record, Sibling};
-use crate::clock::{Context, Dot, ReplicaId, Timestamp};
+use crate::clock::{Context, Dot, Raised, ReplicaId, Timestamp};
 
 /// The first byte of everything in the store. A store written in another format is refused.
 const FORMAT: u8 = 1;
@@ -84,9 +84,18 @@ pub(crate) fn decode_context(bytes: &[u8]) -> Result<Context, FormatError> {
     decode(bytes)
 }
 
+pub(crate) fn encode_raised(raised: &Raised) -> Vec<u8> {
+    encode(raised)
+}
+
+pub(crate) fn decode_raised(bytes: &[u8]) -> Result<Raised, FormatError> {
+    decode(bytes)
+}
+
 pub(crate) fn encode_record<V: Replicated>(record: &Record<V>) -> Vec<u8> {
     let siblings = record.siblings.iter().map(store_sibling).collect();
-    encode(&StoredRecord { key: record.key_bytes.clone(), siblings })
+    let stored = StoredRecord { key: record.key_bytes.clone(), siblings };
+    encode_into(Vec::with_capacity(record.max_len_bytes() + 1), &stored)
 }
 
 fn store_sibling<V>(sibling: &Sibling<V>) -> StoredSibling {
@@ -131,7 +140,12 @@ fn who_is_at_fault(error: &DecodeError, decodes: impl Fn() -> bool) -> FormatErr
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, alloc::vec![FORMAT]).expect("our own types serialise, and memory grows")
+    encode_into(Vec::new(), value)
+}
+
+fn encode_into<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Vec<u8> {
+    bytes.push(FORMAT);
+    postcard::to_extend(value, bytes).expect("our own types serialise, and memory grows")
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {

@@ -54,8 +54,8 @@ impl<K> Group<K> {
     }
 
     /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<Option<&[u8]>> {
-        self.records.get(&key).map(Option::as_deref)
+    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+        self.records.get(&key)
     }
 
     fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
@@ -126,7 +126,12 @@ impl<V: Replicated> Replica<V> {
             return Ok(());
         };
         let Some(before) = before else { return Ok(()) };
-        let mut commit = self.commit_of_meta(context_changed);
+        let is_stored = self.stored.as_ref().is_some_and(|stored| stored.is(&self.context.base()));
+        if !is_stored {
+            // What is written as a whole has everything in it, and nothing beside it.
+            self.context.settle();
+        }
+        let mut commit = self.commit_of_meta(context_changed, is_stored);
         commit.records = records;
         let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         if let Err(error) = self.store.commit(commit) {
@@ -140,6 +145,9 @@ impl<V: Replicated> Replica<V> {
         }
         self.commits += 1;
         self.left_as = left_as;
+        if context_changed {
+            self.stored = Some(self.context.base());
+        }
         for (hash, Summary { fingerprint, is_conflict }) in summaries {
             self.summarise(hash, fingerprint);
             if is_conflict {
@@ -149,7 +157,9 @@ impl<V: Replicated> Replica<V> {
             }
         }
         self.forget_filled();
-        changes.into_iter().for_each(|change| self.changes.push(change));
+        for change in changes {
+            self.changes.push(change);
+        }
         Ok(())
     }
 
@@ -158,7 +168,8 @@ impl<V: Replicated> Replica<V> {
         self.tally.take();
     }
 
-    fn commit_of_meta(&self, context_changed: bool) -> Commit {
+    /// `is_stored` says that the store has all of the context but for what was pushed since.
+    fn commit_of_meta(&self, context_changed: bool, is_stored: bool) -> Commit {
         let mut commit = Commit::default();
         let identity = format::Identity {
             id: self.context.own_id(),
@@ -168,10 +179,13 @@ impl<V: Replicated> Replica<V> {
             commits: self.commits + 1,
         };
         commit.meta.insert(MetaSlot::Identity, format::encode_identity(&identity));
-        if context_changed {
+        if context_changed && !is_stored {
             let context = format::encode_context(&self.context);
             plant!(let context = stored_context(context, &self.context, format::encode_context));
             commit.meta.insert(MetaSlot::Context, context);
+        }
+        if context_changed {
+            commit.meta.insert(MetaSlot::Pushed, format::encode_raised(self.context.raised()));
         }
         commit
     }

@@ -36,10 +36,10 @@ pub(crate) fn join<V>(
     joined
 }
 
-/// Joins a sender's clock into the context, inside the range that it holds for and nowhere else.
-pub(crate) fn join_clock(context: &mut Context, range: &KeyRange, clock: &VectorClock) {
-    plant!(join_clock(context, range, clock));
-    context.join_range(range, clock);
+/// Joins a sender's clocks into the context, each inside the range that it holds for and nowhere else.
+pub(crate) fn join_clocks<'a>(context: &mut Context, clocks: impl Iterator<Item = (KeyRange, &'a VectorClock)>) {
+    plant!(let clocks = join_clocks(context, clocks));
+    context.join_ranges(clocks);
 }
 
 /// Rule 9: one dot with two contents is damage or a dot used twice; both sides keep the same one, and say so.

@@ -31,12 +31,14 @@ mod error;
 mod fence;
 mod format;
 mod group;
+mod growth;
 mod holes;
 mod item;
 mod join;
 mod lives;
 mod notices;
 mod open;
+mod peer_limits;
 mod read;
 mod resolver;
 mod store;
@@ -71,16 +73,18 @@ pub use error::Error;
 use format::FormatError;
 use group::Group;
 pub(crate) use group::Staged;
+pub(crate) use growth::{Growth, GrowthAccount};
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
-pub(crate) use join::{join, join_clock};
+pub(crate) use join::{join, join_clocks};
 pub(crate) use lives::Life;
 use lives::Lives;
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
+use peer_limits::PeerLimits;
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
@@ -90,7 +94,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -100,6 +104,10 @@ use crate::{ConfigError, KeyHash};
 /// It is plain state without threads or locks. Sessions and the gossip engine borrow it to exchange data with peers.
 pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
+    /// How much what comes in now may add to the context; `None` for as much as there is room for.
+    growth: Option<Growth>,
+    /// The limits of the messages of peers.
+    peer_limits: PeerLimits,
     /// Changes that wait for one commit.
     group: Option<Group<V::Key>>,
     resolver: Box<dyn Resolver<V>>,
@@ -110,6 +118,8 @@ pub struct Replica<V: Replicated> {
     /// Of the same entries as the tree, always.
     sketch: Sketch,
     pub(crate) context: Context,
+    /// What the store has of the context, but for what was pushed since. `None` if that is not known.
+    stored: Option<Base>,
     /// The context's hash, once it was asked for: every session starts with it, and most find nothing new.
     context_hash: OnceCell<ContextHash>,
     /// The context's tally, likewise.
@@ -176,12 +186,15 @@ impl<V: Replicated> Replica<V> {
         Self {
             store: Box::new(store),
             group: None,
+            growth: None,
+            peer_limits: self.peer_limits.clone(),
             resolver: Box::new(resolver),
             config: self.config.clone(),
             max_entry_bytes: self.max_entry_bytes,
             tree: self.tree.clone(),
             sketch: self.sketch.clone(),
             context: self.context.clone(),
+            stored: self.stored.clone(),
             context_hash: self.context_hash.clone(),
             tally: self.tally.clone(),
             clock: self.clock.clone(),
@@ -282,11 +295,26 @@ impl<V: Replicated> Replica<V> {
 
     /// Limits entries to what fits into a message of this length, besides the clock of a single piece.
     pub(crate) fn fit_messages(&mut self, max_message_bytes: usize) {
+        self.max_entry_bytes = Some(self.entry_bytes_of(max_message_bytes));
+    }
+
+    /// The most bytes of an entry that everybody takes who limits the writes of this replica; `None` if nobody does.
+    pub(crate) fn max_written_bytes(&self) -> Option<usize> {
+        let least = self.least_peer_limit().map(|limit| self.entry_bytes_of(limit));
+        [self.max_entry_bytes, least].into_iter().flatten().min()
+    }
+
+    fn entry_bytes_of(&self, max_message_bytes: usize) -> usize {
         // An id and a counter; what a batch has besides: range, digest, and the state at its end.
         const COUNTER: usize = 26;
         const BATCH: usize = 256;
         let clocks = self.config.max_clock_replicas.saturating_mul(COUNTER).saturating_add(BATCH);
-        self.max_entry_bytes = Some(max_message_bytes - clocks.min(max_message_bytes / 2));
+        max_message_bytes - clocks.min(max_message_bytes / 2)
+    }
+
+    /// The most bytes of an entry for which a message has room; of one by default settings, if no engine has said so.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes.unwrap_or(64 << 20)
     }
 
     /// Adds a writer to the allow-list, if the policy is one: a new node, or one that got a new id.
@@ -319,7 +347,7 @@ impl<V: Replicated> Replica<V> {
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
         let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.map(Cow::Borrowed),
+            Some(changed) => changed.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         };
         let Some(bytes) = bytes else { return Ok(None) };

@@ -13,6 +13,7 @@ use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
+use super::peer_limits::PeerLimits;
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
 use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
@@ -120,6 +121,8 @@ impl<V: Replicated> Replica<V> {
         let mut replica = Self {
             store,
             group: None,
+            growth: None,
+            peer_limits: PeerLimits::default(),
             resolver,
             tree,
             sketch,
@@ -146,6 +149,7 @@ impl<V: Replicated> Replica<V> {
             stop_cause: None,
             stats: ReplicaStats::default(),
             context: context.clone(),
+            stored: None,
             context_hash: OnceCell::new(),
             tally: OnceCell::new(),
         };
@@ -208,6 +212,12 @@ fn open_context(
         return Err(damaged(&"the context is another replica's"));
     }
     context.resume(identity.counter);
+    if let Some(bytes) = store.meta(MetaSlot::Pushed)? {
+        let raised = format::decode_raised(&bytes).map_err(|error| damaged(&error))?;
+        if !context.resume_raised(raised) {
+            return Err(damaged(&"a write of the replica itself was pushed to it"));
+        }
+    }
     plant!(let continuity = open_context(continuity));
     let proven = match continuity {
         Continuity::Unproven => false,

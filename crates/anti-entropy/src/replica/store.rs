@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{KeyHash, KeyRange};
 
-/// Keeps one record for each key hash, and two small pieces of metadata. Commits changes atomically.
+/// Keeps one record for each key hash, and three small pieces of metadata. Commits changes atomically.
 ///
 /// Records are opaque bytes, which docs/protocol.md describes. A store need not understand them, and must not change
 /// them.
@@ -54,13 +54,16 @@ pub trait Store: Send {
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;
 }
 
-/// The two pieces of metadata that a store keeps for its replica.
+/// The pieces of metadata that a store keeps for its replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetaSlot {
     /// The identity of the replica and its counter. Rewritten by every write.
     Identity,
     /// The context: the writes of others that the replica has seen. Rewritten when data of a peer is joined.
     Context,
+    /// The writes that were pushed since the context was rewritten last: so a push rewrites what is short, however long
+    /// the context is.
+    Pushed,
 }
 
 /// Changes that a store makes together or not at all. A store that keeps a log can encode one with serde.

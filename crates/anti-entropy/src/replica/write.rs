@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::version::{Record, Sibling};
-use super::{Change, Error, Read, Replica, Replicated, Seen, Staged, try_serde_encode};
+use super::{Change, EncodeError, Error, Read, Replica, ReplicaConfig, Replicated, Seen, Staged, try_serde_encode};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
 
@@ -196,11 +196,12 @@ impl<V: Replicated> Replica<V> {
         let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
         let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
         let deleted = new.is_none();
+        let before = record.siblings.len();
         record.siblings.retain(|sibling| !replaces(sibling));
         record.siblings.extend(new);
         record.siblings.sort_by_key(Sibling::dot);
         if !deleted {
-            self.check_length(hash, &record)?;
+            self.check_length(hash, &record, before)?;
         }
         Ok(Some((record, Written { key: hash, dot, seen, deleted })))
     }
@@ -217,9 +218,14 @@ impl<V: Replicated> Replica<V> {
         if replicas <= limit || is_kept { Ok(()) } else { Err(Error::TooManyReplicas { replicas, limit }) }
     }
 
-    /// Whether a message has room for an entry.
-    fn check_length(&self, key: KeyHash, record: &Record<V>) -> Result<(), Error> {
-        let Some(limit) = self.max_entry_bytes else { return Ok(()) };
+    /// Whether a message has room for an entry, and there are not too many versions.
+    fn check_length(&self, key: KeyHash, record: &Record<V>, before: usize) -> Result<(), Error> {
+        let (siblings, limit) = (record.siblings.len(), self.config.max_siblings);
+        // What replaces others makes it no worse.
+        if siblings > limit && siblings > before {
+            return Err(Error::TooManySiblings { key, siblings, limit });
+        }
+        let Some(limit) = self.max_written_bytes() else { return Ok(()) };
         let bytes = record.max_len_bytes();
         if bytes > limit { Err(Error::EntryTooLong { key, bytes, limit }) } else { Ok(()) }
     }
@@ -238,6 +244,9 @@ impl<V: Replicated> Replica<V> {
 
     fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
         let written = Sibling::from_value(dot, timestamp, value)?;
+        if written.encoded.parts.len() > ReplicaConfig::MAX_PARTS {
+            return Err(EncodeError::new("it has more parts than MAX_PARTS; join some of them").into());
+        }
         let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });

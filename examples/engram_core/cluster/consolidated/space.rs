@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anti_entropy::engine::Pool;
 use anti_entropy::{Clock, DriverConfig, Handle, HandleError, Opening, Store, SystemClock, Transport};
-use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, SnapshotReporter, Work};
+use anti_entropy_engram::gossiper::{ConsolidationGossiper, GossiperConfig, SnapshotReporter, Task};
 use anti_entropy_engram::view::{SemanticView, ViewConfig, ViewError};
 use anti_entropy_engram::{MemorySpace, Pattern, SemanticPattern};
 use tokio::sync::Mutex;
@@ -44,7 +44,7 @@ impl ConsolidatedSpace {
         let (gossiper, driver) = pool.drive(gossiper, transport, clock, DriverConfig::default())?;
         tokio::spawn(driver);
         let runtime = tokio::runtime::Handle::current();
-        let run = move |work: Work| drop(runtime.spawn_blocking(work));
+        let run = move |task: Task| drop(runtime.spawn_blocking(task));
         let reporter = SnapshotReporter::new(gossiper.clone(), preparer, run, |outcome| match outcome {
             Ok(rebuilt) => rebuilt.refused.iter().for_each(warn),
             Err(error) => warn(error),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::PeerId;
-use anti_entropy_engram::swim::{PingStats, Pings, PingsConfig};
+use anti_entropy_engram::swim::{PingStats, PingTrailers, PingTrailersConfig};
 use anti_entropy_net::TcpTransport;
 
 use super::space::BoxError;
@@ -14,7 +14,7 @@ use crate::cluster::SwimTrailers;
 
 /// What a node puts behind its messages, and reads there. Neither waits for an engine.
 pub struct Trailers {
-    pings: Mutex<Pings>,
+    pings: Mutex<PingTrailers>,
     spaces: Arc<Spaces>,
     transport: Arc<TcpTransport>,
 }
@@ -22,7 +22,7 @@ pub struct Trailers {
 impl Trailers {
     /// For a node that listens where its transport does.
     pub fn new(node: &str, spaces: Arc<Spaces>, transport: Arc<TcpTransport>) -> Result<Self, BoxError> {
-        let pings = Mutex::new(Pings::new(node, transport.local_addr(), PingsConfig::default())?);
+        let pings = Mutex::new(PingTrailers::new(node, transport.local_addr(), PingTrailersConfig::default())?);
         Ok(Self { pings, spaces, transport })
     }
 
@@ -36,7 +36,7 @@ impl Trailers {
         self.pings().forget(peer);
     }
 
-    fn pings(&self) -> MutexGuard<'_, Pings> {
+    fn pings(&self) -> MutexGuard<'_, PingTrailers> {
         self.pings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -194,6 +194,7 @@ impl Gossip {
             ("burst_bytes", self.burst_bytes.map(Into::into), 1),
             ("max_transfers", number(self.max_transfers.map(Into::into)), 1),
             ("max_sessions", number(self.max_sessions.map(Into::into)), 2),
+            ("certify_every", self.certify_every.map(Into::into), 1),
             ("frame_bytes", number(self.frame_bytes), 512),
             ("batch_entries", number(self.batch_entries.map(Into::into)), 1),
             ("batch_bytes", number(self.batch_bytes), 1),
@@ -201,6 +202,7 @@ impl Gossip {
             ("answer_bytes", number(self.answer_bytes), 1),
             ("sketch_cells", number(self.sketch_cells), 0),
             ("first_cells", number(self.first_cells), 0),
+            ("clock_counters", number(self.clock_counters), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
             ("clock_replicas", number(self.clock_replicas), 1),
         ];

@@ -7,6 +7,8 @@ use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::RangeInclusive;
 
 use crate::random::stream;
+#[cfg(feature = "mutants")]
+use crate::scenario::Abuse;
 use crate::scenario::{Fault, Gossip, Links, Mix, Scenario, Sketches};
 
 /// How many nodes there are.
@@ -27,6 +29,7 @@ pub(super) fn any(seed: u64) -> Scenario {
         10 => with_trees(scenario),
         11 => return with_left_markers(scenario),
         12 => return with_jumps(scenario, seed),
+        13 => with_clocks_by_cells(scenario),
         1 => with_queues(scenario),
         2 => with_bulk(scenario),
         3 => with_announcements(scenario),
@@ -71,6 +74,17 @@ pub(crate) fn without_pushes(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
+/// The last node never says what became of a batch, and goes on while the others, which were parted, have to exchange what they
+/// hold.
+#[cfg(feature = "mutants")]
+pub(crate) fn beset(scenario: Scenario) -> Scenario {
+    let member = scenario.nodes - 1;
+    let groups = vec![vec![0], (1..member).collect()];
+    let does = vec![Abuse::NeverAcknowledges];
+    let scenario = scenario.links(Links::default()).step(500, DURATION_MS, [], Fault::Split { groups });
+    scenario.step(500, DURATION_MS, [member], Fault::Hostile { does })
+}
+
 pub(crate) fn with_poison(mut scenario: Scenario) -> Scenario {
     scenario.gossip.sketches = Sketches::Failing;
     scenario.keys(40)
@@ -79,10 +93,13 @@ pub(crate) fn with_poison(mut scenario: Scenario) -> Scenario {
 pub(crate) fn with_announcements(mut scenario: Scenario) -> Scenario {
     scenario.gossip.announce_ms = Some(50);
     (scenario.gossip.interval_ms, scenario.gossip.min_interval_ms) = (Some(3_000), Some(1_000));
-    // What was written and deleted between two comparisons leaves nothing but that it is known.
+    // Sessions would soon certify what is announced, and hide what is wrong with it.
+    scenario.gossip.certify_every = Some(u32::MAX);
+    // What was written and deleted between two comparisons leaves nothing but that it is known. So few operations that
+    // sessions certify in between: before the first one, nothing that is announced is believed.
     scenario.workload.mix = Mix { write: 40, delete: 80, read: 0, ..Mix::default() };
-    scenario.workload.operations = 400;
-    scenario.keys(40)
+    scenario.workload.operations = 30;
+    scenario.keys(4)
 }
 
 pub(crate) fn with_bulk(mut scenario: Scenario) -> Scenario {
@@ -118,6 +135,12 @@ pub(crate) fn with_few_pieces(mut scenario: Scenario) -> Scenario {
     scenario.links.loss_permille = 250;
     scenario.workload.operations = 600;
     scenario.keys(60)
+}
+
+/// Clocks that are told by cells, however short they are.
+pub(crate) fn with_clocks_by_cells(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.clock_counters = Some(0);
+    scenario
 }
 
 /// Trees that are compared in many small steps, while entries change.

@@ -51,7 +51,7 @@ impl Swarm {
         let gossip = &mut self.scenario.gossip;
         gossip.push = self.random.permille(500).then_some(false);
         if self.random.permille(500) {
-            gossip.bytes_per_second = NonZeroU64::new(self.random.strength(200_000..=2_000_000));
+            gossip.bytes_per_second = NonZeroU64::new(self.random.strength(500_000..=2_000_000));
             gossip.burst_bytes = NonZeroU64::new(self.random.strength(1..=100_000));
         }
         gossip.batch_entries = self.random.one_of(&[None, Some(3), Some(20)]).and_then(NonZeroUsize::new);

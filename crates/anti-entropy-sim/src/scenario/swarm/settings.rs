@@ -112,6 +112,7 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
         bulk_after: random.one_of(&[None, None, Some(0), Some(3), Some(20)]),
         sketch_cells: random.one_of(&[None, None, Some(8), Some(16), Some(40)]),
         first_cells: random.one_of(&[None, None, Some(1), Some(8), Some(20)]),
+        clock_counters: random.one_of(&[None, None, Some(0), Some(6)]),
         ..Gossip::default()
     }
 }

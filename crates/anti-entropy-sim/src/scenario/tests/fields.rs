@@ -34,6 +34,7 @@ fn full_gossip() -> Gossip {
         backoff_max_ms: Some(2),
         announce_ms: Some(1),
         announcement_lifetime_ms: Some(1),
+        certify_every: Some(1),
         frame_bytes: Some(512),
         batch_entries: Some(NonZeroUsize::MIN),
         batch_bytes: Some(1),
@@ -46,6 +47,7 @@ fn full_gossip() -> Gossip {
         sketches: Sketches::On,
         sketch_cells: Some(1),
         first_cells: Some(1),
+        clock_counters: Some(1),
     }
 }
 
@@ -115,6 +117,7 @@ fn every_setting_of_gossip_has_its_range() {
         ("backoff_max_ms", |gossip| gossip.backoff_max_ms = Some(0)),
         ("announce_ms", |gossip| gossip.announce_ms = Some(0)),
         ("announcement_lifetime_ms", |gossip| gossip.announcement_lifetime_ms = Some(0)),
+        ("certify_every", |gossip| gossip.certify_every = Some(0)),
         ("frame_bytes", |gossip| gossip.frame_bytes = Some(511)),
         ("batch_entries", |gossip| gossip.batch_entries = Some(ALL_BITS)),
         ("batch_bytes", |gossip| gossip.batch_bytes = Some(0)),
@@ -126,6 +129,7 @@ fn every_setting_of_gossip_has_its_range() {
         ("clock_replicas", |gossip| gossip.clock_replicas = Some(0)),
         ("sketch_cells", |gossip| gossip.sketch_cells = Some(usize::MAX)),
         ("first_cells", |gossip| gossip.first_cells = Some(usize::MAX)),
+        ("clock_counters", |gossip| gossip.clock_counters = Some(usize::MAX)),
     ];
     all_refused(&full_gossip(), "gossip", outside, |gossip| Scenario::new("", 2).gossip(gossip));
 }

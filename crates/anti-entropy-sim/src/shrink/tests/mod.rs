@@ -103,3 +103,13 @@ fn a_step_does_not_spread_to_all_nodes() {
     assert_eq!(scenario.steps.iter().map(|step| step.fault.name()).collect::<Vec<_>>(), ["full_disk"]);
     scenario.check().unwrap();
 }
+
+#[test]
+fn one_thing_that_a_hostile_member_does_is_left() {
+    use crate::scenario::Abuse;
+    let does = vec![Abuse::Floods, Abuse::SlowReader, Abuse::SaysEqual];
+    let scenario = large().step(0, 9_000, [1], Fault::Hostile { does });
+    let small = shrink(scenario, 1_000, &mut |scenario| abuses(scenario).any(|abuse| abuse == Abuse::SlowReader));
+    assert_eq!(abuses(&small).collect::<Vec<_>>(), [Abuse::SlowReader]);
+    assert_eq!((small.steps.len(), small.operations.len()), (1, 0));
+}

@@ -5,7 +5,7 @@ use anti_entropy::session::{Frame, FrameKind};
 use anti_entropy::summary::MerkleTree;
 use anti_entropy::{KeyHash, KeyRange};
 use serde::Serialize;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::world::replies::{Header, TAG};
 
@@ -49,6 +49,11 @@ pub(super) fn differs(frame: &Frame<'_>) -> Differs {
         Some((&(EQUAL | BUSY | REFUSED), _)) => Differs::Over,
         _ => Differs::Goes,
     }
+}
+
+/// What names the reply to a request, besides its session.
+pub(super) fn tag(message: &[u8]) -> u64 {
+    Sha256::digest(message).first_chunk().map_or(0, |tag| u64::from_be_bytes(*tag))
 }
 
 fn encoded(message: &impl Serialize) -> Vec<u8> {
@@ -107,13 +112,14 @@ pub(super) fn empty_parts(writer: ReplicaId) -> Vec<u8> {
 }
 
 fn batch(clocks: Vec<(KeyHash, VectorClock)>, changes: &[impl Serialize]) -> Vec<u8> {
+    const WHOLE_CLOCKS: u8 = 0;
     const WHOLE: u8 = 1;
     const LONGEST_MESSAGE: u64 = 64 << 20;
     let clocks = RangeClocks::new(KeyRange::ALL, clocks).expect("the starts ascend");
     let nothing = MerkleTree::<Sha256>::new().root();
     let life = (1_u64.to_be_bytes(), 0_u64);
     let (state, knows, takes) = (None::<()>, 0_u64, (LONGEST_MESSAGE, [(); 0].as_slice()));
-    encoded(&(BATCH, clocks, WHOLE, nothing, changes, state, knows, life, takes))
+    encoded(&(BATCH, WHOLE_CLOCKS, clocks, WHOLE, nothing, changes, state, knows, life, takes))
 }
 
 /// The push of a delete that finds nothing.

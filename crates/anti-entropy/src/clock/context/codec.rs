@@ -38,9 +38,7 @@ impl<'de> Deserialize<'de> for Context {
         }
         let piece = |(start, clock): (KeyHash, VectorClock)| Piece { start, clock: Arc::new(clock) };
         let pieces = pieces.into_iter().map(piece).collect::<Vec<_>>();
-        let mut context = Self { own, counter, pieces, holes: Vec::new() };
-        context.fold();
-        Ok(context)
+        Ok(Self::of(own, counter, pieces))
     }
 }
 

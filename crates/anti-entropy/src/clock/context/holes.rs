@@ -52,13 +52,14 @@ impl Context {
     /// How a hole would be filled by somebody with this clock there: it would have the clock of a neighbour then, or one
     /// that differs from it in the few counters that this one has in a hole of its own.
     pub(crate) fn fill(&self, hole: KeyHash, clock: &VectorClock) -> Fill {
-        let mut filled = self.piece_at(hole).clock.as_ref().clone();
+        let settled = self.settled();
+        let mut filled = settled.piece_at(hole).clock.as_ref().clone();
         filled.join(clock);
         filled.set(self.own, 0);
         let before = hole.to_u128().checked_sub(1).map(KeyHash::from_u128);
         let neighbours = [(Side::Before, before), (Side::Behind, next_hash(hole))];
         let fills = neighbours.into_iter().filter_map(|(side, at)| {
-            let but = difference(&self.piece_at(at?).clock, &filled);
+            let but = difference(&settled.piece_at(at?).clock, &filled);
             Some(Fill { side, but })
         });
         fills.min_by_key(|fill| fill.but.len()).unwrap_or(Fill { side: Side::Before, but: Vec::new() })
@@ -67,8 +68,10 @@ impl Context {
     /// What would have been seen if holes were filled, as far as `fill` says how.
     pub(crate) fn with_filled<'a>(&self, fill: impl Fn(KeyHash) -> Option<&'a Fill>) -> Self {
         let mut filled = self.clone();
+        filled.settle();
+        let holes = Arc::clone(&filled.holes);
         filled.unfold();
-        for hole in &self.holes {
+        for hole in holes.iter() {
             let Some(fill) = fill(hole.start) else { continue };
             let at = super::holding(&filled.pieces, hole.start);
             let neighbour = match fill.side {
@@ -83,7 +86,7 @@ impl Context {
             if !clock.includes(&hole.clock) {
                 Arc::make_mut(&mut clock).join(&hole.clock);
             }
-            filled.pieces[at].clock = clock;
+            Arc::make_mut(&mut filled.pieces)[at].clock = clock;
         }
         filled.fold();
         filled
@@ -101,50 +104,57 @@ impl Context {
 
     /// The pieces, with each hole as one, and neighbours unequal.
     pub(super) fn unfolded(&self) -> Cow<'_, [Piece]> {
-        if self.holes.is_empty() {
+        if self.holes.is_empty() && self.raised.is_empty() {
             return Cow::Borrowed(&self.pieces);
         }
-        let mut unfolded = self.clone();
+        let mut unfolded = self.settled().into_owned();
         unfolded.unfold();
-        unfolded.pieces.dedup_by(|next, kept| next.clock == kept.clock);
-        Cow::Owned(unfolded.pieces)
+        let mut pieces = Arc::unwrap_or_clone(unfolded.pieces);
+        pieces.dedup_by(|next, kept| next.clock == kept.clock);
+        Cow::Owned(pieces)
     }
 
     /// Makes a piece of each hole. May leave equal neighbours.
     pub(super) fn unfold(&mut self) {
-        for hole in core::mem::take(&mut self.holes) {
+        for hole in Arc::unwrap_or_clone(core::mem::take(&mut self.holes)) {
             let at = self.cut(hole.start);
             if let Some(next) = next_hash(hole.start) {
                 self.cut(next);
             }
-            self.pieces[at].clock = hole.clock;
+            Arc::make_mut(&mut self.pieces)[at].clock = hole.clock;
         }
     }
 
     /// Merges equal neighbours, and makes a hole of each piece for one hash that has seen less than a neighbour.
     pub(super) fn fold(&mut self) {
         self.coalesce();
+        self.fold_holes();
+        self.index();
+    }
+
+    fn fold_holes(&mut self) {
         let is_single = |pair: &[Piece]| next_hash(pair[0].start) == Some(pair[1].start);
         let ends_in_single = self.pieces.last().is_some_and(|last| last.start == KeyHash::MAX);
         if !ends_in_single && !self.pieces.windows(2).any(is_single) {
             return;
         }
         let mut folded: Vec<Piece> = Vec::with_capacity(self.pieces.len());
-        let mut unfolded = core::mem::take(&mut self.pieces).into_iter().peekable();
+        let mut holes = Arc::unwrap_or_clone(core::mem::take(&mut self.holes));
+        let mut unfolded = Arc::unwrap_or_clone(core::mem::take(&mut self.pieces)).into_iter().peekable();
         while let Some(piece) = unfolded.next() {
             let is_single = next_hash(piece.start) == unfolded.peek().map(|next| next.start);
             match (folded.last(), unfolded.peek_mut()) {
                 // A hole was between the two.
                 (Some(before), _) if before.clock == piece.clock => {}
-                (Some(before), _) if is_single && before.clock.includes(&piece.clock) => self.holes.push(piece),
+                (Some(before), _) if is_single && before.clock.includes(&piece.clock) => holes.push(piece),
                 (_, Some(behind)) if is_single && behind.clock.includes(&piece.clock) => {
                     behind.start = piece.start;
-                    self.holes.push(piece);
+                    holes.push(piece);
                 }
                 _ => folded.push(piece),
             }
         }
-        self.pieces = folded;
+        (self.pieces, self.holes) = (Arc::new(folded), Arc::new(holes));
     }
 }
 

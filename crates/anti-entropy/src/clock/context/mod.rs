@@ -1,6 +1,7 @@
 mod codec;
 mod digest;
 mod holes;
+mod raised;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -8,12 +9,15 @@ mod tests;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::clock::{CounterExhausted, Dot, RangeClocks, ReplicaId, ReplicaIdTaken, VectorClock};
 use crate::{KeyHash, KeyRange};
 
 pub use digest::ContextHash;
 pub(crate) use holes::Fill;
+use raised::Index;
+pub(crate) use raised::{Base, Raised};
 pub(crate) use tally::Tally;
 
 /// The writes that a replica has seen: a [`VectorClock`] for each range of key hashes.
@@ -29,7 +33,7 @@ pub(crate) use tally::Tally;
 /// The replica's own counter is kept once, outside the pieces, since a replica has seen all its own writes at every
 /// key. So an own write changes no piece. No piece names the own id.
 ///
-/// A clone copies the list of pieces, and shares their clocks.
+/// A clone shares the pieces, and costs O(1).
 ///
 /// Causal contexts are from Almeida, Shoker, Baquero, "Delta State Replicated Data Types" (2018). One clock for each
 /// range is an addition of this framework, so that a transfer can be applied in parts.
@@ -54,15 +58,19 @@ pub(crate) use tally::Tally;
 /// assert_eq!(bob.pieces_len(), 1);
 /// # Ok::<(), anti_entropy::clock::CounterExhausted>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Context {
     own: ReplicaId,
     counter: u64,
     /// Ascending, the first at the lowest hash, neighbours unequal, without the own id.
-    pieces: Vec<Piece>,
+    pieces: Arc<Vec<Piece>>,
     /// Ascending. Each is a piece of its own for a single hash, with less in its clock than the piece before it has, or
     /// else the one behind it.
-    holes: Vec<Piece>,
+    holes: Arc<Vec<Piece>>,
+    /// Of the pieces and holes as they are here.
+    index: Arc<Index>,
+    /// What was pushed lately, and is not in the pieces yet.
+    raised: Raised,
 }
 
 /// What has been seen from `start` to where the next piece starts.
@@ -75,7 +83,15 @@ struct Piece {
 impl Context {
     /// The context of a new replica, which has neither made nor seen any write.
     pub fn new(own: ReplicaId) -> Self {
-        Self { own, counter: 0, pieces: vec![Piece { start: KeyHash::MIN, clock: Arc::default() }], holes: Vec::new() }
+        Self::of(own, 0, vec![Piece { start: KeyHash::MIN, clock: Arc::default() }])
+    }
+
+    /// The context with these pieces, which ascend from the lowest hash.
+    fn of(own: ReplicaId, counter: u64, pieces: Vec<Piece>) -> Self {
+        let (pieces, holes, index) = (Arc::new(pieces), Arc::default(), Arc::default());
+        let mut context = Self { own, counter, pieces, holes, index, raised: Raised::default() };
+        context.fold();
+        context
     }
 
     /// The id under which this replica writes.
@@ -105,7 +121,10 @@ impl Context {
 
     /// The highest counter of `replica` that has been seen at this hash, or 0. Logarithmic.
     pub fn counter(&self, at: KeyHash, replica: ReplicaId) -> u64 {
-        if replica == self.own { self.counter } else { self.piece_at(at).clock.get(replica) }
+        if replica == self.own {
+            return self.counter;
+        }
+        self.raised.of(replica, self.piece_at(at).clock.get(replica))
     }
 
     /// Whether `dot` is exactly the next one of its writer at the key with this hash, as a pushed write must be.
@@ -118,23 +137,24 @@ impl Context {
         if replica == self.own {
             return self.counter;
         }
-        self.pieces.iter().map(|piece| piece.clock.get(replica)).max().unwrap_or(0)
+        self.pieces.iter().map(|piece| self.raised.of(replica, piece.clock.get(replica))).max().unwrap_or(0)
     }
 
     /// The same for the replica whose id begins with these eight bytes. Linear in the counters of all pieces.
     pub(crate) fn max_counter_of_first_eight(&self, first_eight: u64) -> u64 {
-        let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter()).chain([(self.own, self.counter)]);
+        let settled = self.settled();
+        let seen = settled.pieces.iter().flat_map(|piece| piece.clock.iter()).chain([(self.own, self.counter)]);
         seen.filter(|(replica, _)| replica.first_eight() == first_eight).map(|(_, counter)| counter).max().unwrap_or(0)
     }
 
-    /// The clock at this hash, with the own counter. Copies a clock.
+    /// The clock at this hash, with the own counter. Copies a clock, and the pieces if writes were pushed lately.
     pub fn clock_at(&self, at: KeyHash) -> VectorClock {
-        self.with_own(&self.piece_at(at).clock)
+        self.with_own(&self.settled().piece_at(at).clock)
     }
 
     /// The clock of all keys, with the own counter, if there is a single piece and no hole. Copies a clock.
     pub fn whole_clock(&self) -> Option<VectorClock> {
-        match self.pieces.as_slice() {
+        match self.settled().pieces.as_slice() {
             [piece] if self.holes.is_empty() => Some(self.with_own(&piece.clock)),
             _ => None,
         }
@@ -159,15 +179,19 @@ impl Context {
     /// must have [renamed](Self::rename) this replica before. Linear in the counters of the pieces inside the range,
     /// and in the number of pieces.
     pub fn join_range(&mut self, range: &KeyRange, clock: &VectorClock) {
-        self.unfold();
-        self.raise_range(range, clock);
-        self.fold();
+        self.join_ranges([(*range, clock)].into_iter());
     }
 
     /// Covers what a peer has seen in a range: each clock inside its piece, as [`join_range`](Self::join_range) does.
     pub fn join(&mut self, clocks: &RangeClocks) {
+        self.join_ranges(clocks.iter());
+    }
+
+    /// Covers what a peer has seen in some ranges, as [`join_range`](Self::join_range) does for each.
+    pub(crate) fn join_ranges<'a>(&mut self, clocks: impl Iterator<Item = (KeyRange, &'a VectorClock)>) {
+        self.settle();
         self.unfold();
-        for (range, clock) in clocks.iter() {
+        for (range, clock) in clocks {
             self.raise_range(&range, clock);
         }
         self.fold();
@@ -182,8 +206,8 @@ impl Context {
     /// Other pieces cover the write too if they lack exactly this dot: its key lies elsewhere, so that nothing is
     /// missing from them. Where earlier writes are missing, they would be covered without having been seen.
     ///
-    /// A dot of the own id is never covered this way. Linear in the number of pieces, and in the counters of those that
-    /// change.
+    /// A dot of the own id is never covered this way. O(log n) in the number of pieces and counters, except for one in 4
+    /// to 64 calls, which is linear in the counters, and while there are holes.
     ///
     /// ```
     /// use anti_entropy::KeyHash;
@@ -199,13 +223,7 @@ impl Context {
         if dot.replica == self.own || !self.is_next(at, dot) {
             return false;
         }
-        self.unfold();
-        for piece in &mut self.pieces {
-            if piece.clock.get(dot.replica) == dot.counter - 1 {
-                Arc::make_mut(&mut piece.clock).observe(dot);
-            }
-        }
-        self.fold();
+        self.note_raise(dot);
         true
     }
 
@@ -220,15 +238,18 @@ impl Context {
     /// Continues under a new id, and keeps of the old one only the writes up to `kept`: the later ones count as never
     /// seen. The caller must give another name to those of them that it still holds. Not beyond the own counter.
     pub(crate) fn renounce(&mut self, new: ReplicaId, kept: u64) -> Result<(), ReplicaIdTaken> {
-        if new == self.own || self.max_counter(new) > 0 {
+        if new == self.own || self.names(new) {
             return Err(ReplicaIdTaken { replica: new });
         }
         // The old id is in no piece, so this makes no unequal neighbours equal.
         let kept = kept.min(self.counter);
+        self.settle();
         if kept > 0 {
-            for piece in self.pieces.iter_mut().chain(&mut self.holes) {
+            let pieces = Arc::make_mut(&mut self.pieces).iter_mut();
+            for piece in pieces.chain(Arc::make_mut(&mut self.holes)) {
                 Arc::make_mut(&mut piece.clock).set(self.own, kept);
             }
+            self.index();
         }
         (self.own, self.counter) = (new, 0);
         Ok(())
@@ -239,9 +260,9 @@ impl Context {
         self.counter = self.counter.max(counter);
     }
 
-    /// The number of replicas that the context names. Linear in the counters of all pieces, times a logarithm.
+    /// The number of replicas that the context names. O(1).
     pub fn replicas_len(&self) -> usize {
-        self.replicas_with_all(core::iter::empty())
+        self.others_len() + usize::from(self.counter > 0)
     }
 
     /// The number of replicas that the context would name if these, too, had made a write.
@@ -254,12 +275,13 @@ impl Context {
 
     /// The number of pieces, at least one. Holes are not counted.
     pub fn pieces_len(&self) -> usize {
-        self.pieces.len()
+        self.settled().pieces.len()
     }
 
     /// The hashes at which one piece ends and the next starts, in ascending order.
-    pub fn cuts(&self) -> impl ExactSizeIterator<Item = KeyHash> + '_ {
-        self.pieces.iter().skip(1).map(|piece| piece.start)
+    pub fn cuts(&self) -> impl ExactSizeIterator<Item = KeyHash> + use<> {
+        let starts = self.settled().pieces.iter().skip(1).map(|piece| piece.start).collect::<Vec<_>>();
+        starts.into_iter()
     }
 
     /// How many pieces a join of this range could add: 0, 1 or 2. Logarithmic.
@@ -275,9 +297,15 @@ impl Context {
         starts.chain(clocks.range().hi()).filter(|&at| !self.is_start(at)).count()
     }
 
+    /// At most how many counters the context would have after a [`join`](Self::join) of these clocks.
+    pub(crate) fn counters_with(&self, clocks: &RangeClocks) -> usize {
+        let pieces = self.pieces.len().saturating_add(self.would_cut_by(clocks));
+        pieces.saturating_mul(self.other_replicas_with(clocks.replicas()))
+    }
+
     /// The number of replicas that the context would name after a [`join`](Self::join) of these clocks.
     ///
-    /// The own id counts once it has made a write. Linear in the counters of all pieces and clocks, times a logarithm.
+    /// The own id counts once it has made a write. Linear in the counters of the clocks, times a logarithm.
     pub fn replicas_with(&self, clocks: &RangeClocks) -> usize {
         self.replicas_with_all(clocks.replicas())
     }
@@ -286,13 +314,12 @@ impl Context {
         self.other_replicas_with(others) + usize::from(self.counter > 0)
     }
 
-    /// The number of replicas but for the own one.
+    /// The number of replicas but for the own one, with these.
     fn other_replicas_with(&self, others: impl Iterator<Item = ReplicaId>) -> usize {
-        let seen = self.pieces.iter().flat_map(|piece| piece.clock.iter().map(|entry| entry.0));
-        let mut replicas: Vec<_> = seen.chain(others).filter(|&replica| replica != self.own).collect();
-        replicas.sort_unstable();
-        replicas.dedup();
-        replicas.len()
+        let mut new: Vec<_> = others.filter(|&replica| replica != self.own && !self.names(replica)).collect();
+        new.sort_unstable();
+        new.dedup();
+        self.others_len() + new.len()
     }
 
     /// Whether this context has seen everything that `other` has, at every key.
@@ -318,7 +345,7 @@ impl Context {
         }
         let first = self.cut(range.lo());
         let end = range.hi().map_or(self.pieces.len(), |hi| self.cut(hi));
-        for piece in &mut self.pieces[first..end] {
+        for piece in &mut Arc::make_mut(&mut self.pieces)[first..end] {
             piece.join(&seen);
         }
     }
@@ -330,13 +357,13 @@ impl Context {
             return holding;
         }
         let clock = Arc::clone(&self.pieces[holding].clock);
-        self.pieces.insert(holding + 1, Piece { start: at, clock });
+        Arc::make_mut(&mut self.pieces).insert(holding + 1, Piece { start: at, clock });
         holding + 1
     }
 
     /// Merges equal neighbours, and only equal ones.
     fn coalesce(&mut self) {
-        self.pieces.dedup_by(|next, kept| {
+        Arc::make_mut(&mut self.pieces).dedup_by(|next, kept| {
             plant!(coalesce(&mut kept.clock, &next.clock));
             next.clock == kept.clock
         });
@@ -350,6 +377,25 @@ impl Context {
         let mut clock = clock.clone();
         clock.set(self.own, self.counter);
         clock
+    }
+}
+
+/// Of what has been seen, whether it is noted in the pieces or beside them.
+impl PartialEq for Context {
+    fn eq(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.settled(), other.settled());
+        (mine.own, mine.counter) == (theirs.own, theirs.counter)
+            && mine.pieces == theirs.pieces
+            && mine.holes == theirs.holes
+    }
+}
+
+impl Eq for Context {}
+
+impl Hash for Context {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let settled = self.settled();
+        (settled.own, settled.counter, &settled.pieces, &settled.holes).hash(state);
     }
 }
 

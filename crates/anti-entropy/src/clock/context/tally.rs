@@ -50,7 +50,7 @@ impl Context {
     pub(crate) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         tally.add(self.own, self.counter);
-        match self.pieces.as_slice() {
+        match self.settled().pieces.as_slice() {
             [only] => only.clock.iter().for_each(|(replica, counter)| tally.add(replica, counter)),
             pieces => {
                 let mut greatest: BTreeMap<ReplicaId, u64> = BTreeMap::new();

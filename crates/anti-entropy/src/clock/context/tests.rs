@@ -152,7 +152,8 @@ fn raising_takes_other_pieces_along_only_if_they_lack_exactly_that_dot() {
     assert_eq!([5, 15, 25].map(|hash| context.counter(at(hash), id(2))), [6, 4, 8], "never lowered");
 
     assert!(context.raise(at(5), dot(4, 1)), "a new writer");
-    assert!(context.pieces.iter().all(|piece| piece.clock.get(id(4)) == 1), "one less is raised");
+    let pieces = context.pieces(&KeyRange::ALL);
+    assert!(pieces.iter().all(|(_, clock)| clock.get(id(4)) == 1), "one less is raised");
 }
 
 #[test]
@@ -473,4 +474,94 @@ proptest! {
             prop_assert_eq!(peer.hash(), context.hash());
         }
     }
+}
+
+/// What is raised is noted beside the pieces, and put into them now and then: nobody can tell.
+fn raises() -> impl Strategy<Value = Vec<(u128, u128, u64)>> {
+    vec_of((0u128..40, 2u128..5, 1u64..4), 0..60)
+}
+
+/// The same, with everything put into the pieces at once.
+fn raise_and_settle(context: &mut Context, at: KeyHash, dot: Dot) -> bool {
+    let raised = context.raise(at, dot);
+    context.settle();
+    raised
+}
+
+proptest! {
+    #[test]
+    fn what_was_raised_reads_the_same_in_the_pieces_and_beside_them(
+        joins in vec_of((0u128..40, 1u128..10, 0u64..6), 0..4),
+        raises in raises(),
+    ) {
+        let joins: Vec<_> = joins.into_iter().map(|(lo, len, counter)| (lo, lo + len, counter)).collect();
+        let (mut noted, mut settled) = (context(1, &joins), context(1, &joins));
+        let (mut stored, mut from) = (noted.clone(), noted.base());
+        for (hash, replica, ahead) in raises {
+            let dot = dot(replica, noted.counter(at(hash), id(replica)) + ahead);
+            prop_assert_eq!(noted.raise(at(hash), dot), ahead == 1);
+            prop_assert_eq!(raise_and_settle(&mut settled, at(hash), dot), ahead == 1);
+            for hash in (0..50).map(at) {
+                for replica in (1..5).map(id) {
+                    prop_assert_eq!(noted.counter(hash, replica), settled.counter(hash, replica));
+                }
+                prop_assert_eq!(noted.clock_at(hash), settled.clock_at(hash));
+            }
+            for replica in (1..5).map(id) {
+                prop_assert_eq!(noted.max_counter(replica), settled.max_counter(replica));
+                prop_assert_eq!(noted.names(replica), settled.names(replica));
+            }
+            prop_assert_eq!(noted.replicas_len(), settled.replicas_len());
+            prop_assert_eq!(noted.pieces(&KeyRange::ALL), settled.pieces(&KeyRange::ALL));
+            prop_assert_eq!((noted.hash(), noted.tally()), (settled.hash(), settled.tally()));
+            prop_assert_eq!(cuts(&noted), cuts(&settled));
+            prop_assert!(noted == settled && noted.counters_len() >= settled.counters_len());
+            // The store is told of the notes while the base is the same.
+            if !from.is(&noted.base()) {
+                noted.settle();
+                (stored, from) = (noted.clone(), noted.base());
+            }
+            let mut read = stored.clone();
+            let notes = postcard::to_allocvec(noted.raised()).unwrap();
+            prop_assert!(read.resume_raised(postcard::from_bytes(&notes).unwrap()));
+            prop_assert_eq!(&read, &noted);
+        }
+    }
+}
+
+#[test]
+fn few_pushes_touch_the_pieces() {
+    let mut context = context(0, &[]);
+    context.join_range(&KeyRange::ALL, &(100..1100).map(|replica| (id(replica), 1)).collect());
+    context.join_range(&range(10, 20), &clock(&[(7, 1)]));
+    let (mut base, mut touched) = (context.base(), 0);
+    for push in 0..6400 {
+        let dot = dot(100 + push % 64, 2 + u64::try_from(push / 64).unwrap());
+        assert!(context.raise(at(push), dot));
+        touched += u32::from(!base.is(&context.base()));
+        base = context.base();
+    }
+    assert_eq!(touched, 0, "64 writers have a note each");
+    for push in 0..640 {
+        assert!(context.raise(at(push), dot(200 + push, 2)));
+        touched += u32::from(!base.is(&context.base()));
+        base = context.base();
+    }
+    assert!(touched <= 640 / 64 + 1, "{touched}");
+}
+
+#[test]
+fn notes_that_nobody_made_are_refused() {
+    let decode = |runs: &[(ReplicaId, u64, u64)]| postcard::from_bytes::<Raised>(&postcard::to_allocvec(runs).unwrap());
+    assert!(decode(&[(id(2), 3, 4), (id(2), 1, 1), (id(3), 1, u64::MAX)]).is_ok());
+    for (what, runs) in [
+        ("descending", &[(id(3), 1, 1), (id(2), 1, 1)][..]),
+        ("no write", &[(id(2), 0, 1)]),
+        ("backwards", &[(id(2), 4, 3)]),
+    ] {
+        assert!(decode(runs).is_err(), "{what}");
+    }
+    let mut own = context(1, &[]);
+    assert!(!own.resume_raised(decode(&[(id(1), 2, 3)]).unwrap()));
+    assert_eq!(own, context(1, &[]));
 }

@@ -18,6 +18,8 @@ pub(super) struct Group {
     pub(super) pushes: Vec<Push>,
     pub(super) pushes_taken: u64,
     pub(super) frames_joined: u64,
+    /// How many pushes waited to be sent when the group was opened.
+    queued_before: usize,
     /// How the first commit of the group ended, if it took more than one.
     first_commit: Option<Result<(), StoreError>>,
 }
@@ -28,14 +30,20 @@ impl<V: Replicated> Engine<V> {
     pub(crate) fn begin_group(&mut self) -> bool {
         let begins = self.replica.begin_group();
         if begins {
-            self.group = Group::default();
+            self.group = Group { queued_before: self.pushing.queued_len(), ..Group::default() };
         }
         begins
     }
 
-    /// Whether nothing more fits into the open group.
+    /// Whether nothing more fits into the open group: neither into its commit nor, once that is done, into the queue of
+    /// pushes, which nothing leaves before that.
+    #[cfg(feature = "std")]
     pub(crate) fn group_is_full(&self) -> bool {
-        self.replica.group_is_full()
+        // One more than the fan-out, as in the tree.
+        let targets = self.peers.len().min(self.config.push_fanout + 1);
+        let relayed = self.pushing.queued_len().saturating_sub(self.group.queued_before);
+        let next = self.group.pushes.len() + 1;
+        self.replica.group_is_full() || relayed + next * targets > self.config.max_queued_pushes.max(targets)
     }
 
     /// Ends the open group: all of it is durable when this returns, or none of it has happened.
@@ -60,16 +68,18 @@ impl<V: Replicated> Engine<V> {
 
     /// Commits what is in the open group, and leaves it open for more. `false` if that failed.
     pub(super) fn continue_group(&mut self, now: Now) -> bool {
-        let earlier = self.group.first_commit.take();
+        let (earlier, queued_before) = (self.group.first_commit.take(), self.group.queued_before);
         let committed = self.commit_group(now);
         let is_committed = committed.is_ok();
         self.begin_group();
+        self.group.queued_before = queued_before;
         self.group.first_commit = Some(earlier.unwrap_or(committed));
         is_committed
     }
 
     /// How the commit of all that was in the open group before the last frame ended, if the group got full within that
     /// frame.
+    #[cfg(feature = "std")]
     pub(crate) fn take_first_commit(&mut self) -> Option<Result<(), StoreError>> {
         self.group.first_commit.take()
     }

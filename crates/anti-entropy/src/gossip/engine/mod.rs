@@ -4,6 +4,7 @@ mod announce;
 mod conversation;
 mod fork;
 mod group;
+mod growth;
 mod life;
 mod output;
 mod receive;

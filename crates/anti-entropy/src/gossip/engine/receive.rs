@@ -66,12 +66,14 @@ impl<V: Replicated> Engine<V> {
         }
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
-            match self.replica.receive_push(arrived.push(), now) {
+            let received =
+                self.within_growth(&arrived.from, now, |engine| engine.replica.receive_push(arrived.push(), now));
+            match received {
                 Ok(PushOutcome::Taken) => {
                     self.group.pushes_taken += 1;
                     self.pushing.relay(&arrived, &self.peers, &self.config, now.elapsed);
                     next.extend(self.pushing.take_waiting_for(arrived.dot));
-                    if self.group_is_full() && !self.continue_group(now) {
+                    if self.replica.group_is_full() && !self.continue_group(now) {
                         return false;
                     }
                 }

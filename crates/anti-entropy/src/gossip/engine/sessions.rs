@@ -1,6 +1,8 @@
 //! The engine's sessions: opening them when they are due, answering those of peers, and what their ends mean.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use super::Engine;
@@ -52,8 +54,40 @@ impl<V: Replicated> Engine<V> {
     fn handle_session_frame(&mut self, from: &PeerId, frame: Frame<'_>, now: Now) {
         let known = self.sessions.iter().position(|open| open.session.is_for(&frame) && open.peer == *from);
         let Some(index) = known.or_else(|| self.accept(from, &frame, now)) else { return };
+        if !self.has_room_to_hold(index, &frame) {
+            return;
+        }
         let span = self.sessions[index].span.clone();
         span.within(|| self.handle_in_session(index, frame, now));
+    }
+
+    /// Whether there is room for a fragment. If there is none, the peer that holds most loses what it holds, unless that is
+    /// the one that sends.
+    fn has_room_to_hold(&mut self, index: usize, frame: &Frame<'_>) -> bool {
+        // A message of one frame is not held.
+        if frame.fragments == 1 {
+            return true;
+        }
+        let bytes = frame.payload.len();
+        loop {
+            let mut held: BTreeMap<&PeerId, usize> = BTreeMap::new();
+            for conversation in &self.sessions {
+                *held.entry(&conversation.peer).or_default() += conversation.session.held_bytes();
+            }
+            if held.values().sum::<usize>() + bytes <= self.config.max_held_bytes {
+                return true;
+            }
+            let Some((longest, held)) = held.into_iter().max_by_key(|(_, held)| *held) else { return true };
+            if held == 0 || *longest == self.sessions[index].peer {
+                self.stats.fragment_bytes_dropped += bytes as u64;
+                return false;
+            }
+            let longest = longest.clone();
+            self.stats.fragment_bytes_dropped += held as u64;
+            for conversation in self.sessions.iter_mut().filter(|open| open.peer == longest) {
+                conversation.session.drop_fragments();
+            }
+        }
     }
 
     fn handle_in_session(&mut self, index: usize, frame: Frame<'_>, now: Now) {
@@ -62,7 +96,12 @@ impl<V: Replicated> Engine<V> {
         let conversation = &mut self.sessions[index];
         let (before, moved) = (conversation.session.stats(), conversation.moved());
         let compares = conversation.is_open() && !conversation.session.is_transferring();
-        let handled = conversation.session.handle_frame_if(room == Room::Free, frame, &mut self.replica, now);
+        let from = conversation.peer.clone();
+        let handled = self.within_growth(&from, now, |engine| {
+            let session = &mut engine.sessions[index].session;
+            session.handle_frame_if(room == Room::Free, frame, &mut engine.replica, now)
+        });
+        let conversation = &mut self.sessions[index];
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;
@@ -181,8 +220,8 @@ impl<V: Replicated> Engine<V> {
         let nonce = self.session_number(now);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
         self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
-        let is_shut_out = self.peers.get(from).is_some_and(|peer| peer.is_shut_out(now.elapsed));
-        if is_shut_out || !self.has_room_to_accept() {
+        let is_welcome = self.peers.get_mut(from).is_some_and(|peer| peer.may_open(&self.config, now.elapsed));
+        if !is_welcome || !self.has_room_to_accept() {
             let busy = encode_busy(frame, self.config.session.checksum)?;
             self.refuse(from, busy);
             return None;
@@ -197,15 +236,22 @@ impl<V: Replicated> Engine<V> {
     }
 
     /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat
-    /// themselves the oldest gives way: the last reply of a younger one may still be on its way, or be lost.
+    /// themselves one gives way, of the peer that has most of them. It is the oldest: the last reply of a younger one may
+    /// still be on its way, or be lost.
     fn has_room_to_accept(&mut self) -> bool {
         let accepted = self.sessions.iter().filter(|session| !session.is_opened_here()).count();
         if accepted < self.config.max_accepted() {
             return true;
         }
         let idle =
-            self.sessions.iter().enumerate().filter_map(|(index, other)| Some((other.idle_until()?, index))).min();
-        idle.map(|(_, oldest)| self.sessions.remove(oldest)).is_some()
+            || self.sessions.iter().enumerate().filter_map(|(index, other)| Some((other, other.idle_until()?, index)));
+        let mut most: BTreeMap<&PeerId, usize> = BTreeMap::new();
+        for (other, ..) in idle() {
+            *most.entry(&other.peer).or_default() += 1;
+        }
+        let gives_way = idle().min_by_key(|(other, until, index)| (Reverse(most[&other.peer]), *until, *index));
+        let gives_way = gives_way.map(|(.., index)| index);
+        gives_way.map(|index| self.sessions.remove(index)).is_some()
     }
 
     /// Opens the sessions that are due, as far as there is room.

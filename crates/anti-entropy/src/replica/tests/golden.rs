@@ -115,7 +115,22 @@ fn the_disk_has_these_bytes() {
         "0100000000000000000000000000000001ac02000180000000000000000000000000000000010000000000000000000000000000000205",
     );
     assert_eq!(format::encode_context(&context), golden);
-    assert_eq!(format::decode_context(&golden), Ok(context));
+    assert_eq!(format::decode_context(&golden).as_ref(), Ok(&context));
+
+    // The upper half has seen five writes of 2, the lower half none.
+    let raised = bytes(concat!(
+        "0103",
+        "0000000000000000000000000000000203ac02",
+        "000000000000000000000000000000020101",
+        "0000000000000000000000000000000701ffffffffffffffffff01",
+    ));
+    let decoded = format::decode_raised(&raised).unwrap();
+    assert_eq!(format::encode_raised(&decoded), raised);
+    let mut pieces = context.clone();
+    assert!(pieces.resume_raised(decoded));
+    let seen = |at, replica| pieces.counter(at, ReplicaId::from_u128(replica));
+    assert_eq!([seen(KeyHash::MIN, 2), seen(KeyHash::MAX, 2)], [1, 300]);
+    assert_eq!([seen(KeyHash::MIN, 7), seen(KeyHash::MAX, 7)], [u64::MAX; 2]);
 
     let golden = bytes("010706636f6c6f75720100000000000000000000000000000001ac0280d095ffbc31030605677265656e00");
     assert_eq!(format::encode_record(&green()), golden);

@@ -306,3 +306,57 @@ fn the_last_timestamp_does_not_stop_writes() {
     replica.write(item("a", 2), now()).unwrap();
     assert_eq!(replica.read(&"a".to_string()).unwrap().siblings().len(), 1);
 }
+
+#[test]
+fn a_write_that_leaves_too_many_versions_is_refused_and_says_so() {
+    let config = || ReplicaConfig { max_siblings: 3, ..ReplicaConfig::default() };
+    let (mut replica, mut other) = (open(1, config()), open(2, config()));
+    let key = "k".to_string();
+    for replica in [&mut replica, &mut other] {
+        let nothing = replica.read(&key).unwrap().seen();
+        (0..3).for_each(|_| drop(replica.write_seen(item("k", 1), &nothing, now()).unwrap()));
+        let before = (replica.root(), replica.context_hash());
+        let refused = replica.write_seen(item("k", 1), &nothing, now());
+        assert!(matches!(refused, Err(Error::TooManySiblings { siblings: 4, limit: 3, .. })), "{refused:?}");
+        assert_eq!((replica.root(), replica.context_hash()), before);
+    }
+    // Those of two replicas come to more together, which is no reason not to resolve some of them.
+    let base = replica.baseline();
+    let plan = BatchPlan {
+        range: KeyRange::ALL,
+        base: BatchBase::Nothing,
+        differences: Vec::new(),
+        compared: None,
+        inventory: &Inventory::new(),
+        seen: None,
+        inline: true,
+        cuts: None,
+        limits: BatchLimits::NONE,
+        unreadable: &Unreadable::default(),
+    };
+    let batch = other.make_batch(&plan).unwrap();
+    assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
+    let read = replica.read(&key).unwrap();
+    assert_eq!(read.siblings().len(), 6);
+    let some = read.seen_where(|version| version.dot.replica == replica.id());
+    replica.write_seen(item("k", 2), &some, now()).unwrap();
+    assert_eq!(replica.read(&key).unwrap().siblings().len(), 4);
+    replica.delete(&key, now()).unwrap();
+    replica.write(item("k", 1), now()).unwrap();
+}
+
+#[test]
+fn a_write_that_is_too_long_for_a_peer_is_refused_unless_the_peer_takes_too_little() {
+    let mut replica = open(1, ReplicaConfig { min_peer_message_bytes: 1500, ..ReplicaConfig::default() });
+    replica.fit_messages(64 << 20);
+    replica.write(item("k", 3000), now()).unwrap();
+    // Less than is asked of peers: that one lacks the entry.
+    replica.note_peer_limit(8, 1400);
+    replica.write(item("k", 3001), now()).unwrap();
+    replica.note_peer_limit(7, 2000);
+    let refused = replica.write(item("k", 1500), now());
+    assert!(matches!(refused, Err(Error::EntryTooLong { limit: 1000, .. })), "{refused:?}");
+    replica.write(item("k", 800), now()).unwrap();
+    replica.note_peer_limit(7, 1 << 20);
+    replica.write(item("k", 3000), now()).unwrap();
+}

@@ -7,3 +7,4 @@ mod golden;
 mod limits;
 mod nesting;
 pub(crate) mod pattern;
+mod pushes;

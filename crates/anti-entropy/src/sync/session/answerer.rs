@@ -187,6 +187,7 @@ impl Answerer {
             let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
             return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
         }
+        turn.replica.note_peer_limit(answering.their_id, takes.max_message_bytes);
         answering.note_takes(takes);
         let mut step = answering.handle_batch(batch, turn)?;
         // As the opener is, or was a moment ago: there is nothing more to be said.
@@ -449,7 +450,7 @@ fn rejected(rejection: Refusal, stats: &mut SessionStats) -> Step<Reply> {
             Step::send(verdict(Verdict::NotCertified))
         }
         Refusal::MissingContent => Step::send(verdict(Verdict::MissingContent)),
-        Refusal::TooManyPieces { .. } => Step::send_and_end(
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => Step::send_and_end(
             verdict(Verdict::Rejected(rejection.to_string())),
             Outcome::Partial(PartialReason::TooManyPieces),
         ),

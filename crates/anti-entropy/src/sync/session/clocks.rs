@@ -1,10 +1,10 @@
-//! What the answerer tells of its clocks, and what the opener makes of it (docs/design/sync.md, "How do long clocks go as
-//! differences?").
+//! What the answerer tells of its clocks, and what the opener makes of it (docs/design/sync.md, "How do long clocks go
+//! as differences?").
 
 use alloc::collections::BTreeMap;
 
 use super::SessionConfig;
-use crate::clock::{RangeClocks, Tally, VectorClock, WholeSpace};
+use crate::clock::{RangeClocks, ReplicaId, Tally, VectorClock, WholeSpace};
 use crate::replica::{Replica, Replicated};
 use crate::summary::sketch::{Cell, Chunk, DecodeStatus, Decoder, DecoderLimits, Encoder, Side};
 use crate::summary::{Fingerprint, MerkleTree};
@@ -54,12 +54,13 @@ impl Known {
 
 /// What to tell an opener, which has seen about as much as `theirs` says: everything if that is short, cells otherwise.
 pub(super) fn tell<V: Replicated>(replica: &Replica<V>, theirs: &Tally, config: &SessionConfig) -> HasSeen {
-    let clocks = replica.context().pieces(&KeyRange::ALL);
-    if clocks.counters() <= config.max_clock_counters {
-        return HasSeen::Whole(WholeSpace(clocks));
-    }
+    let clocks = match tell_if_short(replica, config) {
+        HasSeen::Untold => replica.context().pieces(&KeyRange::ALL),
+        short => return short,
+    };
     let (first, further) = (clocks.first(), clocks.further());
-    let cells = cells_for(replica.tally().writers_apart(theirs), first.len()).min(affordable_cells(config));
+    let cells = cells_for(replica.tally().writers_apart(theirs), first.len());
+    let cells = cells.min(affordable(config.max_clock_cells, Cell::LEN, config));
     if cells == 0 || first.has_namesakes() || further.len() > config.max_clock_cells {
         return HasSeen::Untold;
     }
@@ -69,7 +70,8 @@ pub(super) fn tell<V: Replicated>(replica: &Replica<V>, theirs: &Tally, config: 
 /// The same without cells.
 pub(super) fn tell_if_short<V: Replicated>(replica: &Replica<V>, config: &SessionConfig) -> HasSeen {
     let clocks = replica.context().pieces(&KeyRange::ALL);
-    let is_short = clocks.counters() <= config.max_clock_counters;
+    // A counter and its id take up to 26 bytes.
+    let is_short = clocks.counters() <= affordable(config.max_clock_counters, 26, config);
     if is_short { HasSeen::Whole(WholeSpace(clocks)) } else { HasSeen::Untold }
 }
 
@@ -83,22 +85,21 @@ fn cells_for(writers: u64, counters: usize) -> usize {
     LEAST + writers.saturating_mul(FOR_EACH).min(counters / 2)
 }
 
-/// A small part of what a message or a session may have.
-fn affordable_cells(config: &SessionConfig) -> usize {
+/// How many things of so many bytes to send, if there may be `max`: no more than a small part of a message or session.
+fn affordable(max: usize, bytes_each: usize, config: &SessionConfig) -> usize {
     const PART: u64 = 16;
     let bytes = config.max_session_bytes.min(config.max_message_bytes as u64) / PART;
-    config.max_clock_cells.min(usize::try_from(bytes).unwrap_or(usize::MAX) / Cell::LEN)
+    max.min(usize::try_from(bytes).unwrap_or(usize::MAX) / bytes_each)
 }
 
 /// A clock as a set of symbols.
 fn encoder(clock: &VectorClock) -> Encoder {
-    let mut tree = MerkleTree::new();
-    for (replica, counter) in clock.iter() {
+    let entry = |(replica, counter): (ReplicaId, u64)| {
         let mut fingerprint = [0; Fingerprint::LEN];
         fingerprint[..8].copy_from_slice(&counter.to_be_bytes());
-        tree.insert(KeyHash::from_prefix(replica.first_eight()), Fingerprint::from_bytes(fingerprint));
-    }
-    Encoder::new(tree.snapshot())
+        (KeyHash::from_prefix(replica.first_eight()), Fingerprint::from_bytes(fingerprint))
+    };
+    Encoder::new(MerkleTree::from_entries(clock.iter().map(entry)).snapshot())
 }
 
 /// A peer's clock, from its cells and the own one.
@@ -125,7 +126,6 @@ fn decode(mine: &VectorClock, cells: &Chunk) -> Option<VectorClock> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ReplicaId;
     use crate::sync::wire::tests::messages::{CLOCK_CELLS, bytes};
 
     fn clock(entries: &[(u128, u64)]) -> VectorClock {

@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
+use crate::clock::RangeClocks;
 use crate::summary::sketch::MAX_CELLS;
 
 /// Limits of a session. Each side applies its own to what it sends and accepts. [`schema_id`](Self::schema_id) and
@@ -42,12 +43,13 @@ pub struct SessionConfig {
     /// The most entries of a replica that computes more cells than it keeps: each doubling of the cells is a pass over
     /// all entries. 2^18 by default, for which a pass takes 40 ms. Larger replicas compare trees instead.
     pub max_sketch_pass: u64,
-    /// The most counters of an answerer's clocks that it tells an opener one by one, at 17 bytes each. 64 by default.
-    /// Longer clocks go as cells, which take less if the opener has seen nearly the same.
+    /// The most counters of an answerer's clocks that it tells an opener one by one, at 17 bytes each. 64 by default,
+    /// at most [`RangeClocks::MAX_COUNTERS`](crate::clock::RangeClocks::MAX_COUNTERS). Longer clocks go as cells, which
+    /// take less if the opener has seen nearly the same.
     pub max_clock_counters: usize,
     /// The most cells, at 19 bytes each, that a session sends or reads of clocks. 128 by default, which find 30 writers
-    /// at which the clocks differ. If that is not enough, the opener sends its clocks whole. From 0, with which it always
-    /// does so for long clocks, to 2^20.
+    /// at which the clocks differ. If that is not enough, the opener sends its clocks whole. From 0, with which it
+    /// always does so for long clocks, to 2^20.
     pub max_clock_cells: usize,
     /// The most bytes that a session sends and receives before it ends. 1 GiB by default. Another session continues
     /// where it ended.
@@ -86,6 +88,7 @@ impl SessionConfig {
         ConfigError::at_most_field("batch_bytes", self.batch_bytes, "max_message_bytes", self.max_message_bytes)?;
         ConfigError::at_most_field("answer_bytes", self.answer_bytes, "max_message_bytes", self.max_message_bytes)?;
         ConfigError::at_most("max_sketch_cells", self.max_sketch_cells, MAX_CELLS)?;
+        ConfigError::at_most("max_clock_counters", self.max_clock_counters, RangeClocks::MAX_COUNTERS)?;
         ConfigError::at_most("max_clock_cells", self.max_clock_cells, MAX_CELLS)?;
         ConfigError::at_least("resend_after", self.resend_after, Duration::from_millis(1))?;
         ConfigError::at_most_field("resend_after", self.resend_after, "idle_timeout", self.idle_timeout)

@@ -250,6 +250,21 @@ impl Exchange {
         received
     }
 
+    /// The bytes of the message that is not complete yet.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.incoming.bytes
+    }
+
+    /// Drops what has arrived of it, as if it had been lost.
+    pub(super) fn drop_fragments(&mut self) {
+        self.incoming = Assembly::default();
+    }
+
+    /// Drops the last message: the peer has said its last word, and asks for nothing again.
+    pub(super) fn drop_last(&mut self) {
+        (self.last, self.left) = (Vec::new(), 0);
+    }
+
     /// The bytes of messages that have arrived so far, here or at the peer; what arrives again counts once.
     pub(super) fn moved_bytes(&self) -> u64 {
         self.moved_bytes

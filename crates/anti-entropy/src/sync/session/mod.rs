@@ -235,6 +235,16 @@ impl Session {
         self.exchange.moved_bytes()
     }
 
+    /// The bytes that it holds of a message that is not complete yet.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.exchange.held_bytes()
+    }
+
+    /// Drops what has arrived of that message, as if it had been lost: the peer repeats it.
+    pub(crate) fn drop_fragments(&mut self) {
+        self.exchange.drop_fragments();
+    }
+
     /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept.
     pub(crate) fn wind_up(&mut self) {
         self.config.max_session_bytes = 0;
@@ -298,8 +308,10 @@ impl Session {
 
     /// Sends the last reply again, within the session's budget.
     fn repeat_reply(&mut self, now: Now) {
-        if self.stats.is_over(&self.config) {
+        // The last reply of a session that is over may be the word that it is, which may be lost too.
+        if self.finished.is_none() && self.stats.is_over(&self.config) {
             self.finish(Outcome::Partial(PartialReason::Budget), now);
+            self.exchange.drop_last();
             return;
         }
         match self.exchange.repeat(self.config.max_repeats) {
@@ -308,6 +320,7 @@ impl Session {
             Repeat::TooOften => {
                 let limit = self.config.max_repeats;
                 self.finish(Outcome::Refused(Refusal::TooManyRepeats { limit }), now);
+                self.exchange.drop_last();
             }
         }
     }
@@ -491,7 +504,10 @@ impl<M: Message> Step<M> {
         now: Now,
         stats: SessionStats,
     ) -> Option<Outcome> {
-        let Some(message) = self.message else { return self.end };
+        let Some(message) = self.message else {
+            exchange.drop_last();
+            return self.end;
+        };
         if stats.is_over(config) && self.end.is_none() {
             exchange.send(&M::give_up(RefusalCode::Budget), config, now);
             return Some(Outcome::Partial(PartialReason::Budget));

@@ -148,6 +148,7 @@ impl Opener {
         if let Err(refused) = turn.replica.notice_claim(differs.claim) {
             return refused_claim(Err(refused));
         }
+        turn.replica.note_peer_limit(differs.own, differs.takes.max_message_bytes);
         let mut exchanging = Box::new(Exchanging {
             opened,
             search: Search::nothing(),

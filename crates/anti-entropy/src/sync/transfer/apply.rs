@@ -1,13 +1,13 @@
 //! Rule 5: taking in a certified batch.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::certify::{Received, certify, inventory_of_sender, state_of_sender};
+use super::certify::{Received, Sides, certify, inventory_of_sender, state_of_sender};
 use super::plan::Baseline;
-use crate::clock::{Context, Dot, Now};
+use crate::clock::{Context, Dot, Now, RangeClocks, VectorClock};
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Change, Error, Record, Replica, Replicated, Staged, join, join_clock};
+use crate::replica::{Change, Error, Record, Replica, Replicated, Staged, join, join_clocks};
 use crate::summary::Snapshot;
 use crate::sync::wire::{Batch, BatchBase, Inventory, Withheld};
 use crate::{KeyHash, KeyRange};
@@ -35,11 +35,6 @@ pub(crate) struct Joined {
     pub(crate) withheld: Vec<Withheld>,
 }
 
-type Records<V> = BTreeMap<KeyHash, Record<V>>;
-
-/// What a batch changes: records, and dots that were met with two contents.
-type Changes<V> = (Records<V>, Vec<(<V as Replicated>::Key, Dot)>);
-
 impl<V: Replicated> Replica<V> {
     /// Takes in a batch that was made against `base`, or is whole, if it is certified.
     ///
@@ -62,7 +57,7 @@ impl<V: Replicated> Replica<V> {
         self.check_size(&batch)?;
         self.check_unlisted(&batch)?;
         let entries = core::mem::take(&mut batch.changes);
-        let received = self.rebuild(&batch, entries, base)?;
+        let mut received = self.rebuild(&batch, entries, base)?;
         let theirs = state_of_sender(&batch, base, &received);
         certify(&batch, &theirs)?;
         self.admit_clocks(&batch)?;
@@ -70,15 +65,10 @@ impl<V: Replicated> Replica<V> {
         let withheld: Vec<Withheld> = received.iter().filter_map(|received| received.withheld).collect();
         plant!(let withheld = left_out(withheld));
         let context = self.joined_context(&batch, &withheld)?;
-        let inventory = inventory_of_sender(&received);
-        let (records, clashes) = self.join_range(&batch, base, received, now)?;
-        let changed: Vec<KeyHash> = records.keys().copied().collect();
-        let keys: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
-        self.persist(Staged { records, context, context_changed: true })?;
-        for key in keys {
-            self.changes.push(Change::Remote(key));
-        }
-        self.report_clashes(clashes);
+        let inventory = inventory_of_sender(&mut received);
+        let before = self.context.clone();
+        let changed = self.join_range(&batch, base, received, (&withheld, context), now)?;
+        self.note_growth(&before);
         self.note_withheld(&withheld, &batch.clocks);
         self.confirm(batch.clocks.max_counter(self.id()));
         Ok(Joined { theirs, inventory, changed, withheld })
@@ -89,16 +79,17 @@ impl<V: Replicated> Replica<V> {
     fn joined_context(&self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
         plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
-        for (range, clock) in batch.clocks.iter() {
-            for part in range_without(range, withheld.iter().map(|withheld| withheld.key)) {
-                join_clock(&mut context, &part, clock);
-            }
-        }
+        join_clocks(&mut context, clocks_without(&batch.clocks, withheld, None));
         let (pieces, limit) = (context.pieces_len(), self.max_pieces());
         if pieces > limit && pieces > self.context.pieces_len() {
             plant!(joined_within(&self.context, batch, limit));
             return Err(Refusal::TooManyPieces { pieces, limit });
         }
+        let (counters, limit) = (context.counters_len(), self.config.counters_with_peers());
+        if counters > limit && counters > self.context.counters_len() {
+            return Err(Refusal::TooManyCounters { counters, limit });
+        }
+        self.check_growth(0, pieces.saturating_sub(self.context.pieces_len()))?;
         let (holes, limit) = (context.holes_len(), self.max_holes());
         if holes > limit && holes > self.context.holes_len() {
             return Err(Refusal::TooManyHoles { holes, limit });
@@ -106,72 +97,166 @@ impl<V: Replicated> Replica<V> {
         Ok(context)
     }
 
-    /// Joins every key of the range: those that were sent with what was sent, and those that were not with what the base
-    /// has there. Returns the records that change.
+    /// Joins every key of the range, in order: those that were sent with what was sent, and those that were not with what
+    /// the base has there. Returns the keys that change.
+    ///
+    /// What is loaded and what is to be written is limited: beyond, the range is joined up to a key, as if the batch had
+    /// ended there, and then the rest.
     fn join_range(
         &mut self,
         batch: &Batch,
         base: &Baseline,
         received: Vec<Received<V>>,
+        (withheld, context): (&[Withheld], Context),
         now: Now,
-    ) -> Result<Changes<V>, Error> {
-        let sent: BTreeSet<KeyHash> = received.iter().map(|received| received.hash).collect();
-        let mut records = match batch.base {
-            BatchBase::Snapshot => self.join_unsent(batch, base, &sent)?,
-            BatchBase::Nothing => self.join_unlisted(batch, &sent)?,
+    ) -> Result<Vec<KeyHash>, NotTaken> {
+        let unsent = self.unsent(batch, base, &received);
+        let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
+        let (mut some, mut changed) = (Some(context), Vec::new());
+        let mut joining = Joining::default();
+        while let Some(next) =
+            [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
+        {
+            if joining.bytes > self.config.max_loaded_bytes {
+                let mut context = self.context.clone();
+                join_clocks(&mut context, clocks_without(&batch.clocks, withheld, Some(next)));
+                self.persist_joined(core::mem::take(&mut joining), context)?;
+                some = None;
+            }
+            if let Some(sent) = received.next_if(|sent| sent.hash == next) {
+                self.join_sent(batch, base, sent, now, &mut joining)?;
+            } else {
+                unsent.next();
+                self.join_unsent(batch, base, next, &mut joining)?;
+            }
+            changed.extend(joining.records.contains_key(&next).then_some(next));
+        }
+        let context = match some {
+            Some(context) => context,
+            None => self.joined_context(batch, withheld)?,
         };
-        let mut clashes = Vec::new();
-        for Received { hash, theirs, mine, withheld, .. } in received {
-            let Some(mut record) = mine.filter(|_| withheld.is_none()) else { continue };
-            let old = record.siblings.clone();
-            let covers = |dot| self.context.covers(hash, dot);
-            let sender_covers = |dot| batch.clocks.covers(hash, dot);
-            let clash = |dot| clashes.push((record.key.clone(), dot));
-            record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
-            if self.take_in(hash, &old, &mut record.siblings, now) {
-                records.insert(hash, record);
-            }
-        }
-        Ok((records, clashes))
+        self.persist_joined(joining, context)?;
+        Ok(changed)
     }
 
-    /// Joins the keys that were not sent, and changed here since the comparison, with what the snapshot had.
-    fn join_unsent(&mut self, batch: &Batch, base: &Baseline, sent: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
-        plant!(join_unsent());
-        let (live, range) = (self.summary(), batch.range());
-        let changed = live.diff_range(&base.summary, &range).map(|difference| difference.key);
-        // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context covers.
-        let stays = |key, dot| base.context.covers(key, dot) || !batch.clocks.covers(key, dot);
-        self.load_reduced(changed.filter(|key| !sent.contains(key)), stays)
-    }
-
-    /// Joins the keys that a whole batch does not list with nothing: what its sender has seen there is dead. Where it
-    /// cannot have seen anything that is held here, nothing is loaded.
-    fn join_unlisted(&self, batch: &Batch, listed: &BTreeSet<KeyHash>) -> Result<Records<V>, Error> {
-        plant!(join_unlisted());
-        let pieces = self.pieces_in_common(&batch.clocks);
-        let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
-        let stays = |key, dot| !batch.clocks.covers(key, dot);
-        self.load_reduced(held.filter(|key| !listed.contains(key)), stays)
-    }
-
-    /// Loads the records that lose versions if only those stay for which `stays` says so, and takes these out.
-    fn load_reduced(
-        &self,
-        keys: impl Iterator<Item = KeyHash>,
-        stays: impl Fn(KeyHash, Dot) -> bool,
-    ) -> Result<Records<V>, Error> {
-        let mut reduced = Records::new();
+    fn persist_joined(&mut self, joining: Joining<V>, context: Context) -> Result<(), Error> {
+        let Joining { records, clashes, .. } = joining;
+        let keys: Vec<V::Key> = records.values().map(|record| record.key.clone()).collect();
+        self.persist(Staged { records, context, context_changed: true })?;
         for key in keys {
-            let Some(mut record) = self.load(key)? else { continue };
-            let before = record.siblings.len();
-            record.siblings.retain(|sibling| stays(key, sibling.dot()));
-            if record.siblings.len() != before {
-                reduced.insert(key, record);
+            self.changes.push(Change::Remote(key));
+        }
+        self.report_clashes(clashes);
+        Ok(())
+    }
+
+    /// Joins a key that was sent.
+    fn join_sent(
+        &mut self,
+        batch: &Batch,
+        base: &Baseline,
+        sent: Received<V>,
+        now: Now,
+        joining: &mut Joining<V>,
+    ) -> Result<(), NotTaken> {
+        let Received { hash, withheld, content, .. } = sent;
+        if withheld.is_some() {
+            return Ok(());
+        }
+        let Sides { theirs, mine, .. } = self.sides(content, base, &batch.range())?;
+        let Some(mut record) = mine else { return Ok(()) };
+        let old = record.siblings.clone();
+        let covers = |dot| self.context.covers(hash, dot);
+        let sender_covers = |dot| batch.clocks.covers(hash, dot);
+        let clash = |dot| joining.clashes.push((record.key.clone(), dot));
+        record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
+        if self.take_in(hash, &old, &mut record.siblings, now) {
+            joining.stage(hash, record);
+        }
+        Ok(())
+    }
+
+    /// The keys that were not sent, and at which there may be something to do all the same.
+    fn unsent(&mut self, batch: &Batch, base: &Baseline, received: &[Received<V>]) -> Vec<KeyHash> {
+        let is_unsent = |key: &KeyHash| received.binary_search_by_key(key, |received| received.hash).is_err();
+        match batch.base {
+            BatchBase::Snapshot => {
+                plant!(join_unsent());
+                let (live, range) = (self.summary(), batch.range());
+                // Elsewhere, what is held here is what was compared.
+                let changed = live.diff_range(&base.summary, &range).map(|difference| difference.key);
+                changed.filter(is_unsent).collect()
+            }
+            BatchBase::Nothing => {
+                plant!(join_unlisted());
+                // Where the sender cannot have seen anything that is held here, nothing is loaded.
+                let pieces = self.pieces_in_common(&batch.clocks);
+                let held = pieces.iter().flat_map(|piece| self.tree.range(piece)).map(|(key, _)| key);
+                held.filter(is_unsent).collect()
             }
         }
-        Ok(reduced)
     }
+
+    /// Joins a key that was not sent with what the base has there.
+    fn join_unsent(
+        &mut self,
+        batch: &Batch,
+        base: &Baseline,
+        key: KeyHash,
+        joining: &mut Joining<V>,
+    ) -> Result<(), Error> {
+        let Some(mut record) = self.load(key)? else { return Ok(()) };
+        let before = record.siblings.len();
+        let stays = |dot| match batch.base {
+            // The sender's entry is the snapshot's. Of what is alive here now, the snapshot had exactly what its context
+            // covers.
+            BatchBase::Snapshot => base.context.covers(key, dot) || !batch.clocks.covers(key, dot),
+            // What the sender has seen there is dead.
+            BatchBase::Nothing => !batch.clocks.covers(key, dot),
+        };
+        record.siblings.retain(|sibling| stays(sibling.dot()));
+        if record.siblings.len() != before {
+            joining.stage(key, record);
+        }
+        Ok(())
+    }
+}
+
+/// What is to be written of a batch, until it is enough for a commit.
+struct Joining<V: Replicated> {
+    records: BTreeMap<KeyHash, Record<V>>,
+    /// Dots that were met with two contents.
+    clashes: Vec<(V::Key, Dot)>,
+    bytes: usize,
+}
+
+impl<V: Replicated> Default for Joining<V> {
+    fn default() -> Self {
+        Self { records: BTreeMap::new(), clashes: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<V: Replicated> Joining<V> {
+    fn stage(&mut self, key: KeyHash, record: Record<V>) {
+        if !record.siblings.is_empty() {
+            self.bytes += record.max_len_bytes();
+        }
+        self.records.insert(key, record);
+    }
+}
+
+/// The clocks of a batch, below a hash if there is one, and without the keys that were withheld.
+fn clocks_without<'a>(
+    clocks: &'a RangeClocks,
+    withheld: &'a [Withheld],
+    below: Option<KeyHash>,
+) -> impl Iterator<Item = (KeyRange, &'a VectorClock)> {
+    let below = below.map_or(Some(KeyRange::ALL), |below| KeyRange::new(KeyHash::MIN, Some(below)));
+    let pieces = clocks.iter().filter_map(move |(range, clock)| Some((range.intersect(&below?)?, clock)));
+    pieces.flat_map(|(range, clock)| {
+        let parts = range_without(range, withheld.iter().map(|withheld| withheld.key));
+        parts.into_iter().map(move |part| (part, clock))
+    })
 }
 
 /// The parts of a range between these keys, which ascend.

@@ -1,31 +1,51 @@
 //! Rule 5, first half: what a batch says of its sender, checked without trusting any of it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::plan::Baseline;
 use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{
-    Claim, ContentHash, Encoded, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
+    Claim, ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
     canonical_from_bytes, fingerprint,
 };
 use crate::summary::{Fingerprint, MerkleTree, Snapshot};
 use crate::sync::wire::{
-    Batch, BatchBase, Inventory, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion, Withheld,
+    Batch, BatchBase, Inventory, KeyState, Lazy, WireContent, WireEntry, WirePart, WireValue, WireVersion, Withheld,
 };
 use crate::{KeyHash, KeyRange};
 
-/// One key of a batch: what the sender holds there, and what is held here.
+/// One key of a batch: what the sender holds there, in short.
 pub(super) struct Received<V: Replicated> {
     pub(super) hash: KeyHash,
-    pub(super) theirs: Vec<Sibling<V>>,
-    /// Versions that the sender holds and that are dead here.
-    pub(super) dead: Vec<Dead>,
-    /// `None` where neither side holds anything now; the snapshot of the comparison did.
-    pub(super) mine: Option<Record<V>>,
+    /// The fingerprint of the sender's entry; `None` if it has none.
+    fingerprint: Option<Fingerprint>,
+    /// The versions that the sender holds.
+    dots: Vec<Dot>,
+    /// The versions and parts that the sender is known to hold, as far as that may save sending them.
+    inventory: (Vec<Dot>, Vec<PartHash>),
+    /// Whether the versions that the sender holds are the ones that are held here.
+    holds_the_same: bool,
     /// The entry of the sender's, if it was not sent. Its hash is believed for the digest, and for nothing else.
     pub(super) withheld: Option<Withheld>,
+    pub(super) content: Content<V>,
+}
+
+/// What is to be joined at a key.
+pub(super) enum Content<V: Replicated> {
+    Read(Sides<V>),
+    /// It is read again when it is joined, since all of it would be too much at a time.
+    Unread(KeyState),
+}
+
+/// What both sides hold at a key.
+pub(super) struct Sides<V: Replicated> {
+    pub(super) theirs: Vec<Sibling<V>>,
+    /// Versions that the sender holds and that are dead here.
+    dead: Vec<Dead>,
+    /// `None` where neither side holds anything now; the snapshot of the comparison did.
+    pub(super) mine: Option<Record<V>>,
 }
 
 /// A version that the sender holds and that is dead here.
@@ -36,27 +56,36 @@ pub(super) struct Dead {
     parts: Vec<PartHash>,
 }
 
-impl<V: Replicated> Received<V> {
-    /// Whether the versions that the sender holds are the ones that are held here.
-    fn holds_the_same_dots(&self) -> bool {
-        if let Some(withheld) = &self.withheld {
-            return self.mine.as_ref().map(Record::fingerprint) == Some(withheld.fingerprint);
-        }
-        let theirs: BTreeSet<Dot> =
-            self.theirs.iter().map(Sibling::dot).chain(self.dead.iter().map(|dead| dead.dot)).collect();
-        self.mine.iter().flat_map(Record::dots).collect::<BTreeSet<Dot>>() == theirs
-    }
-
-    /// The fingerprint of the sender's entry; `None` if it has none.
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        if let Some(withheld) = &self.withheld {
-            return Some(withheld.fingerprint);
-        }
-        let mine = self.mine.as_ref()?;
+impl<V: Replicated> Sides<V> {
+    /// What the sender's entry at this key says of its sender, for the digest and for what is sent back.
+    fn received(self, hash: KeyHash) -> Received<V> {
         let mut versions: Vec<(Dot, ContentHash)> = self.dead.iter().map(|dead| (dead.dot, dead.content)).collect();
         versions.extend(self.theirs.iter().map(|sibling| (sibling.dot(), sibling.content)));
         versions.sort_unstable();
-        (!versions.is_empty()).then(|| fingerprint(&mine.key_bytes, versions.into_iter()))
+        let dots: Vec<Dot> = versions.iter().map(|(dot, _)| *dot).collect();
+        let key_bytes = self.mine.as_ref().filter(|_| !versions.is_empty()).map(|mine| &mine.key_bytes);
+        let dead_parts = self.dead.iter().flat_map(|dead| dead.parts.iter().copied());
+        let parts = self.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
+        Received {
+            hash,
+            fingerprint: key_bytes.map(|key_bytes| fingerprint(key_bytes, versions.into_iter())),
+            holds_the_same: self.mine.iter().flat_map(Record::dots).eq(dots.iter().copied()),
+            dots,
+            inventory: (self.theirs.iter().map(Sibling::dot).collect(), parts),
+            withheld: None,
+            content: Content::Read(self),
+        }
+    }
+
+    /// About how many bytes of the store this takes in memory, or of what was received if it takes more than that: a
+    /// version without content has a length, too.
+    fn len_bytes(&self) -> usize {
+        const PART: usize = 64;
+        let mine = self.mine.as_ref().map_or(0, Record::max_len_bytes);
+        let of_version = |sibling: &Sibling<V>| {
+            size_of::<Sibling<V>>() + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len()
+        };
+        mine + self.theirs.iter().map(of_version).sum::<usize>() + self.dead.len() * size_of::<Dead>()
     }
 }
 
@@ -78,6 +107,21 @@ impl<V: Replicated> Replica<V> {
         if replicas > limit && replicas > self.context.replicas_len() {
             return Err(Refusal::TooManyReplicas { replicas, limit });
         }
+        self.check_growth(replicas.saturating_sub(self.context.replicas_len()), 0)?;
+        self.check_counters(&batch.clocks, pieces)
+    }
+
+    /// Whether replicas times pieces are few enough, as they were sent, and for what they may come to here: how many that
+    /// really are is known once they are joined.
+    fn check_counters(&self, clocks: &RangeClocks, pieces: usize) -> Result<(), Refusal> {
+        let longest = clocks.iter().map(|(_, clock)| clock.len()).max().unwrap_or(0);
+        let sent = (pieces.saturating_mul(longest), self.config.counters_with_peers());
+        let joined = (self.context.counters_with(clocks), RangeClocks::MAX_COUNTERS);
+        for (counters, limit) in [sent, joined] {
+            if counters > limit && counters > self.context.counters_len() {
+                return Err(Refusal::TooManyCounters { counters, limit });
+            }
+        }
         Ok(())
     }
 
@@ -96,29 +140,39 @@ impl<V: Replicated> Replica<V> {
     pub(super) fn rebuild(
         &mut self,
         batch: &Batch,
-        changes: Vec<KeyState>,
+        changes: Lazy<KeyState>,
         base: &Baseline,
     ) -> Result<Vec<Received<V>>, NotTaken> {
-        let mut received: Vec<Received<V>> = Vec::with_capacity(changes.len());
-        let mut unreadable = Vec::new();
+        if changes.len() > 4 * ReplicaConfig::MAX_KEYS_OF_BATCH {
+            return Err(Refusal::Malformed("a batch names too many keys").into());
+        }
+        let mut received: Vec<Received<V>> = Vec::new();
+        let (mut unreadable, mut loaded) = (Vec::new(), 0);
         for change in changes {
             if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_) | KeyState::Withheld(_)) {
                 return Err(Refusal::Malformed("a whole batch lists a key at which nothing is held").into());
             }
-            let next = match self.rebuild_key(change, base, &batch.range()) {
+            let is_much = loaded > self.config.max_loaded_bytes;
+            let again = is_much.then(|| change.clone());
+            let mut next = match self.rebuild_key(change, base, &batch.range()) {
                 Err(NotTaken::Refused(Refusal::Unreadable(key))) => {
                     unreadable.push(key);
                     continue;
                 }
                 next => next?,
             };
+            if let Content::Read(sides) = &next.content {
+                loaded += sides.len_bytes();
+            }
+            if let Some(change) = again {
+                next.content = Content::Unread(change);
+            }
             let in_order = received.last().is_none_or(|last| last.hash < next.hash);
             if !in_order || !batch.range().contains(next.hash) {
                 return Err(Refusal::Malformed("a key is out of order or out of the range").into());
             }
-            let mut dots = next.theirs.iter().map(Sibling::dot).chain(next.dead.iter().map(|dead| dead.dot));
-            if let Some(dot) = dots.find(|dot| !batch.clocks.covers(next.hash, *dot)) {
-                return Err(Refusal::UncoveredWrite(dot).into());
+            if let Some(dot) = next.dots.iter().find(|dot| !batch.clocks.covers(next.hash, **dot)) {
+                return Err(Refusal::UncoveredWrite(*dot).into());
             }
             received.push(next);
         }
@@ -142,7 +196,24 @@ impl<V: Replicated> Replica<V> {
             KeyState::Withheld(withheld) => return self.rebuild_withheld(withheld),
         };
         let Some(hash) = absent else { return Err(Refusal::NotCertified.into()) };
-        Ok(Received { hash, theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)?, withheld: None })
+        Ok(Sides { theirs: Vec::new(), dead: Vec::new(), mine: self.load(hash)? }.received(hash))
+    }
+
+    /// What is to be joined at a key of a batch that was read before.
+    pub(super) fn sides(
+        &mut self,
+        content: Content<V>,
+        base: &Baseline,
+        range: &KeyRange,
+    ) -> Result<Sides<V>, NotTaken> {
+        let change = match content {
+            Content::Read(sides) => return Ok(sides),
+            Content::Unread(change) => change,
+        };
+        match self.rebuild_key(change, base, range)?.content {
+            Content::Read(sides) => Ok(sides),
+            Content::Unread(_) => Err(Error::BrokenInvariant("a change was not read").into()),
+        }
     }
 
     /// An entry that was not sent: a hole, unless the same is held here.
@@ -150,7 +221,12 @@ impl<V: Replicated> Replica<V> {
         let (hash, mine) = (withheld.key, self.load(withheld.key)?);
         let is_held = mine.as_ref().is_some_and(|mine| mine.fingerprint() == withheld.fingerprint);
         let theirs = if is_held { mine.iter().flat_map(|mine| mine.siblings.clone()).collect() } else { Vec::new() };
-        Ok(Received { hash, theirs, dead: Vec::new(), mine, withheld: (!is_held).then_some(withheld) })
+        let received = Sides { theirs, dead: Vec::new(), mine }.received(hash);
+        if is_held {
+            return Ok(received);
+        }
+        let fingerprint = Some(withheld.fingerprint);
+        Ok(Received { fingerprint, holds_the_same: false, withheld: Some(withheld), ..received })
     }
 
     fn rebuild_present(&mut self, entry: WireEntry) -> Result<Received<V>, NotTaken> {
@@ -163,9 +239,12 @@ impl<V: Replicated> Replica<V> {
         let saw = |dot| self.context.covers(hash, dot);
         // Another key with the same hash is as little to be read as what does not decode.
         let is_same_key = mine.key_bytes == entry.key;
-        let rebuilt = if is_same_key { rebuild_entry(hash, entry.versions, &mine, saw) } else { unreadable(hash) };
+        // What is sent again must fit into a message, with parts that were named.
+        let longest = self.max_entry_bytes().saturating_mul(2);
+        let fits = is_same_key && entry.versions.len() <= ReplicaConfig::MAX_VERSIONS;
+        let rebuilt = if fits { rebuild_entry(hash, entry.versions, &mine, longest, saw) } else { unreadable(hash) };
         match rebuilt {
-            Ok((theirs, dead)) => Ok(Received { hash, theirs, dead, mine: Some(mine), withheld: None }),
+            Ok((theirs, dead)) => Ok(Sides { theirs, dead, mine: Some(mine) }.received(hash)),
             Err(refusal) => {
                 if refusal == Refusal::Unreadable(hash) {
                     self.note_unreadable(hash, Some(key));
@@ -195,7 +274,7 @@ impl<V: Replicated> Replica<V> {
             equal.extend(mine.iter().filter(|(_, mine)| *mine == theirs).map(|(piece, _)| piece));
         }
         let differs = |received: &&Received<V>| {
-            equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same_dots()
+            equal.iter().any(|piece| piece.contains(received.hash)) && !received.holds_the_same
         };
         let listed = received.iter().find(differs).map(|received| received.hash);
         match listed.or_else(|| self.first_unlisted(batch, received, &equal)) {
@@ -247,7 +326,7 @@ pub(super) fn state_of_sender<V: Replicated>(batch: &Batch, base: &Baseline, rec
         BatchBase::Nothing => MerkleTree::new(),
     };
     for received in received {
-        match received.fingerprint() {
+        match received.fingerprint {
             Some(fingerprint) => tree.insert(received.hash, fingerprint),
             None => tree.remove(received.hash),
         };
@@ -261,14 +340,10 @@ pub(super) fn certify(batch: &Batch, theirs: &Snapshot) -> Result<(), Refusal> {
     if theirs.root() == batch.digest { Ok(()) } else { Err(Refusal::NotCertified) }
 }
 
-pub(super) fn inventory_of_sender<V: Replicated>(received: &[Received<V>]) -> Inventory {
-    let of_key = |received: &Received<V>| {
-        let dots = received.theirs.iter().map(Sibling::dot).collect();
-        let dead_parts = received.dead.iter().flat_map(|dead| dead.parts.iter().copied());
-        let parts = received.theirs.iter().flat_map(Sibling::part_hashes).chain(dead_parts).collect();
-        (received.hash, (dots, parts))
-    };
-    received.iter().filter(|received| received.withheld.is_none()).map(of_key).collect()
+/// What the sender is known to hold. Takes it out of what was received.
+pub(super) fn inventory_of_sender<V: Replicated>(received: &mut [Received<V>]) -> Inventory {
+    let of_key = |received: &mut Received<V>| (received.hash, core::mem::take(&mut received.inventory));
+    received.iter_mut().filter(|received| received.withheld.is_none()).map(of_key).collect()
 }
 
 /// Versions that are alive here or new, and versions that are dead here.
@@ -282,13 +357,14 @@ fn unreadable<T>(hash: KeyHash) -> Result<T, Refusal> {
 /// clock here knows.
 fn rebuild_entry<V: Replicated>(
     hash: KeyHash,
-    versions: Vec<WireVersion>,
+    versions: Lazy<WireVersion>,
     mine: &Record<V>,
+    longest: usize,
     saw: impl Fn(Dot) -> bool,
 ) -> Result<Rebuilt<V>, Refusal> {
     let (mut siblings, mut dead): Rebuilt<V> = Default::default();
     let mut inventory = PartInventory::of(mine);
-    let mut last = None;
+    let (mut last, mut bytes) = (None, 0);
     for WireVersion { dot, timestamp, content } in versions {
         if last.is_some_and(|last| last >= dot) || dot.counter == 0 {
             return Err(Refusal::Malformed("a version is out of order"));
@@ -297,6 +373,10 @@ fn rebuild_entry<V: Replicated>(
         match content {
             WireContent::Sent(value) => {
                 let rebuilt = rebuild_value(hash, dot, timestamp, value, &mut inventory, &siblings)?;
+                bytes += rebuilt.encoded.len_bytes();
+                if bytes > longest {
+                    return unreadable(hash);
+                }
                 siblings.push(rebuilt);
             }
             WireContent::Seen { content, parts } => match mine.siblings.iter().find(|sibling| sibling.dot() == dot) {
@@ -321,6 +401,9 @@ pub(super) fn rebuild_value<V: Replicated>(
     inventory: &mut PartInventory<'_, V>,
     earlier: &[Sibling<V>],
 ) -> Result<Sibling<V>, Refusal> {
+    if value.parts.len() > ReplicaConfig::MAX_PARTS {
+        return unreadable(hash);
+    }
     let mut encoded = Encoded::from_body(value.body);
     for part in value.parts {
         let part = match part {

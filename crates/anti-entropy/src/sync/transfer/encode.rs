@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::plan::{BatchPlan, cut_between, differences_to_base, is_held_by_both, is_theirs};
 use crate::clock::Dot;
-use crate::replica::{Error, PartHash, Record, Replica, Replicated, Sibling, fingerprint};
+use crate::replica::{Error, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling, fingerprint};
 use crate::summary::{Difference, Fingerprint};
 use crate::sync::wire::{
     Batch, Inventory, KeyState, WireContent, WireEntry, WireValue, WireVersion, Withheld, WithheldFor, len_on_wire,
@@ -34,7 +34,8 @@ impl<V: Replicated> Replica<V> {
             }
             let state = self.key_state(&difference, fingerprint, plan)?;
             let state = self.withhold_if_too_long(state, fingerprint, plan);
-            let full = changes.len() >= plan.limits.max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
+            let max_entries = plan.limits.max_entries.min(ReplicaConfig::MAX_KEYS_OF_BATCH);
+            let full = changes.len() >= max_entries || bytes + state.len_bytes() > plan.limits.max_bytes;
             if full && !changes.is_empty() {
                 let cut = cut_between(before, difference.key, plan.cuts);
                 if let Some(shorter) = cut.and_then(|cut| KeyRange::new(range.lo(), Some(cut))) {
@@ -46,7 +47,7 @@ impl<V: Replicated> Replica<V> {
             changes.push(state);
         }
         let (clocks, digest) = (self.context.pieces(&range), live.range_digest(&range));
-        let batch = Batch { clocks, base: plan.base, digest, changes };
+        let batch = Batch { clocks, base: plan.base, digest, changes: changes.into() };
         plant!(let batch = make_batch(batch, plan, &live, &self.context));
         Ok(batch)
     }
@@ -90,7 +91,7 @@ impl<V: Replicated> Replica<V> {
             reason: "its hash is not the one that it was written with".to_string(),
         })?;
         let versions = name_what_is_held(&record, difference, plan);
-        Ok(KeyState::Present(WireEntry { key: record.key_bytes, versions }))
+        Ok(KeyState::Present(WireEntry { key: record.key_bytes, versions: versions.into() }))
     }
 
     /// An entry that no message has room for would keep everything behind it from being sent.

@@ -86,7 +86,7 @@ impl Batch {
         // What is said of a key takes about a hundred bytes.
         const WORTH_ASKING_BYTES: u64 = 256;
         self.changes.iter().any(|change| {
-            let KeyState::Present(entry) = change else { return false };
+            let KeyState::Present(entry) = change.as_ref() else { return false };
             if entry.value_bytes().parts < WORTH_ASKING_BYTES {
                 return false;
             }
@@ -116,8 +116,12 @@ impl<V: Replicated> Replica<V> {
     /// The only hashes at which a range that is joined here may end: the existing cuts, if the context has no room for
     /// more. `None` if there is room.
     pub(crate) fn cuts_if_full(&self) -> Option<Vec<KeyHash>> {
-        // A join cuts at both ends of its range.
-        let full = self.context.pieces_len() + 2 > self.config.max_context_pieces.get();
+        // A join cuts at both ends of its range. However many replicas there are, one may be interrupted.
+        const CUT_ONCE: usize = 3;
+        let pieces = self.context.pieces_len() + 2;
+        let counters = pieces.saturating_mul(self.context.replicas_len());
+        let is_costly = pieces > CUT_ONCE && counters > self.config.counters_before_cuts_end();
+        let full = is_costly || pieces > self.config.max_context_pieces.get();
         full.then(|| self.context.cuts().collect())
     }
 }

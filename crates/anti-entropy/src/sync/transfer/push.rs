@@ -65,11 +65,15 @@ impl<V: Replicated> Replica<V> {
             self.note_tag(dot, key, None);
         }
         let record = self.stage_push(push, now)?;
+        let is_new = dot.replica != self.id() && !self.context.names(dot.replica);
         let mut context = self.context.clone();
         raise(&mut context, key, dot)?;
         let changed = record.as_ref().map(|record| record.key.clone());
         let records = record.map(|record| (key, record)).into_iter().collect();
         self.persist(Staged { records, context, context_changed: true })?;
+        if is_new {
+            self.note_new_replica();
+        }
         if let Some(key) = changed {
             self.announce(Change::Remote(key));
         }
@@ -89,15 +93,27 @@ impl<V: Replicated> Replica<V> {
         if writer != self.id() && !self.config.writers.allows(writer) {
             return Err(Refusal::WriterNotAdmitted(writer).into());
         }
-        let (replicas, limit) = (self.context.replicas_len(), self.config.max_clock_replicas);
-        if self.context.max_counter(writer) == 0 && writer != self.id() && replicas >= limit {
-            return Err(Refusal::TooManyReplicas { replicas: replicas + 1, limit }.into());
+        if writer != self.id() && !self.context.names(writer) {
+            self.check_room_for_new_writer()?;
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
         let made = self.context.own_counter();
         // Whether it is so, a session finds out, which the peer can be refused for a while if it lies.
         if claimed > made { Err(Refusal::ClaimsMyWrites { claimed, made }.into()) } else { Ok(()) }
+    }
+
+    /// Whether the clock of each piece has room for another writer.
+    fn check_room_for_new_writer(&self) -> Result<(), Refusal> {
+        let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_clock_replicas);
+        if replicas > limit {
+            return Err(Refusal::TooManyReplicas { replicas, limit });
+        }
+        let (counters, limit) = (self.context.counters_with_another(), self.config.counters_with_peers());
+        if counters > limit {
+            return Err(Refusal::TooManyCounters { counters, limit });
+        }
+        self.check_growth(1, 0)
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::lazy::Lazy;
 use crate::clock::{Dot, RangeClocks, Timestamp};
 use crate::replica::{ContentHash, Part, PartHash, Sibling, ValueBytes, bytes};
 use crate::summary::{Difference, Fingerprint, KeyBits, Root};
@@ -19,7 +20,7 @@ pub(crate) struct Batch<C = RangeClocks> {
     /// The root of the sender's tree restricted to the range.
     pub(crate) digest: Root,
     /// The keys at which the sender's state differs from the base, in order of their hashes.
-    pub(crate) changes: Vec<KeyState>,
+    pub(crate) changes: Lazy<KeyState>,
 }
 
 /// What the sender holds at keys that its batch does not list.
@@ -82,7 +83,7 @@ impl KeyPrefix {
 pub(crate) struct WireEntry {
     #[serde(with = "bytes")]
     pub(crate) key: Vec<u8>,
-    pub(crate) versions: Vec<WireVersion>,
+    pub(crate) versions: Lazy<WireVersion>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +110,7 @@ pub(crate) enum WireContent {
 pub(crate) struct WireValue {
     #[serde(with = "bytes")]
     pub(crate) body: Vec<u8>,
-    pub(crate) parts: Vec<WirePart>,
+    pub(crate) parts: Lazy<WirePart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +144,7 @@ impl<C> Batch<C> {
 
     /// The bytes of values that are sent, without what is named.
     pub(crate) fn value_bytes(&self) -> ValueBytes {
-        self.changes.iter().map(KeyState::value_bytes).sum()
+        self.changes.iter().map(|change| change.value_bytes()).sum()
     }
 }
 
@@ -215,12 +216,13 @@ impl WireValue {
         let part = |(index, (part, hash)): (usize, (&Part, PartHash))| {
             if named(index, hash) { WirePart::Held(hash) } else { WirePart::Sent(part.clone()) }
         };
-        let parts = sibling.encoded.parts.iter().zip(sibling.part_hashes()).enumerate().map(part).collect();
-        Self { body: sibling.encoded.body.clone(), parts }
+        let parts: Vec<WirePart> =
+            sibling.encoded.parts.iter().zip(sibling.part_hashes()).enumerate().map(part).collect();
+        Self { body: sibling.encoded.body.clone(), parts: parts.into() }
     }
 
     /// The bytes that are sent, without what is named.
     pub(crate) fn value_bytes(&self) -> ValueBytes {
-        ValueBytes::of(&self.body, self.parts.iter().map(WirePart::bytes_sent))
+        ValueBytes::of(&self.body, self.parts.iter().map(|part| part.bytes_sent()))
     }
 }

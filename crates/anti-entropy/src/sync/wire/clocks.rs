@@ -64,7 +64,10 @@ impl Batch {
 
     /// With the clocks as differences to one that the receiver is likely to have, if that is shorter.
     pub(crate) fn since_guess(self, theirs: &VectorClock) -> SentBatch {
-        self.with_shorter(|clocks| BatchClocks::SinceGuess(clocks.since(theirs), ClocksCheck::of(clocks)))
+        self.with_shorter(|clocks| {
+            let theirs = theirs.with_ids_of(clocks.first());
+            BatchClocks::SinceGuess(clocks.since(&theirs), ClocksCheck::of(clocks))
+        })
     }
 
     fn with_shorter(self, shorten: impl FnOnce(&RangeClocks) -> BatchClocks) -> SentBatch {

@@ -1,12 +1,14 @@
 //! Wire: every byte of protocol version 2 (docs/protocol.md).
 //!
-//! A [`frame`] carries a [`message`], a fragment of one, or [`push`]es. A [`batch`] has the entries of a message.
+//! A [`frame`] carries a [`message`], a fragment of one, or [`push`]es. A [`batch`] has the entries of a message,
+//! which are read one by one ([`lazy`]).
 //! Digests and cells are encoded by the crate `anti-entropy-summary`, clocks by [`crate::clock`]. The golden vectors of
 //! all of them are here.
 
 mod batch;
 mod clocks;
 mod frame;
+mod lazy;
 pub(crate) mod message;
 mod push;
 
@@ -20,4 +22,5 @@ pub(crate) use batch::{
 pub(crate) use clocks::{ClockCells, HasSeen, SentBatch};
 pub use frame::{Frame, FrameKind, PROTOCOL_VERSIONS};
 pub(crate) use frame::{Header, encode_version_refusal};
+pub(crate) use lazy::Lazy;
 pub(crate) use push::{Push, PushedWrite};

@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::faults::TEN_YEARS;
 use super::*;
 use crate::history::OpKind;
-use crate::scenario::Gossip;
+use crate::scenario::{Abuse, Gossip};
 
 const SEEDS: u64 = 10_000;
 
-const PROFILES: [Profile; 7] = [
+const PROFILES: [Profile; 8] = [
     Profile::Swarm,
     Profile::Partition,
     Profile::Crash,
@@ -15,6 +15,7 @@ const PROFILES: [Profile; 7] = [
     Profile::Byzantine,
     Profile::Dense,
     Profile::Twice,
+    Profile::Hostile,
 ];
 
 /// The least and the most of everything that was drawn.
@@ -133,6 +134,7 @@ fn a_swarm_reaches_every_end() {
         ("gossip bulk_after", (0, 20)),
         ("gossip sketch_cells", (8, 40)),
         ("gossip first_cells", (1, 20)),
+        ("gossip clock_counters", (0, 6)),
         ("gossip answer_bytes", ((32 << 10) / 600, 16 << 10)),
         ("gossip context_pieces", (1, 128)),
         ("gossip on", (1, 1)),
@@ -258,4 +260,23 @@ fn profiles_are_called_what_toml_calls_them() {
     for profile in PROFILES {
         assert_eq!(toml::Value::try_from(profile).unwrap().as_str(), Some(profile.name()));
     }
+}
+
+#[test]
+fn a_hostile_member_does_everything_that_is_survived_and_two_others_are_left() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..2_000 {
+        let scenario = Profile::Hostile.draw(seed, 2..=25);
+        scenario.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!((3..=8).contains(&scenario.nodes), "seed {seed}");
+        let does = scenario.steps.iter().filter_map(|step| match &step.fault {
+            Fault::Hostile { does } => Some((step, does)),
+            _ => None,
+        });
+        let [(step, does)] = does.collect::<Vec<_>>()[..] else { panic!("seed {seed}") };
+        assert!((1..=3).contains(&does.len()) && step.nodes.len() == 1 && step.end_ms == scenario.duration_ms);
+        seen.extend(does.iter().copied());
+    }
+    let survived = Abuse::ALL.into_iter().filter(|abuse| !Abuse::NOT_SURVIVED.contains(abuse));
+    assert_eq!(seen, survived.collect());
 }

@@ -153,3 +153,17 @@ fn what_a_session_made_ready_is_taken_when_overdue_in_whatever_order_it_came() {
     let stats = cluster.engine(1).stats();
     assert_eq!((stats.pushes_taken, stats.pushes_not_ready), (2, 0));
 }
+
+#[test]
+fn who_sends_pushes_that_are_never_ready_pushes_out_its_own_and_no_other() {
+    let mut cluster = Cluster::new(3, &LastWriterWins, &config(), 1);
+    let sent = frames(&mut cluster, &["a"; 200]);
+    let now = cluster.now;
+    // The second write of an honest peer comes before its first.
+    cluster.engines.get_mut(&name(2)).unwrap().handle_frame(&name(1), &sent[1], now);
+    for frame in &sent[3..] {
+        cluster.engines.get_mut(&name(2)).unwrap().handle_frame(&name(0), frame, now);
+    }
+    cluster.engines.get_mut(&name(2)).unwrap().handle_frame(&name(1), &sent[0], now);
+    assert_eq!(cluster.engine(2).stats().pushes_taken, 2);
+}

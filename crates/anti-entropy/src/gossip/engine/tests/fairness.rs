@@ -64,7 +64,7 @@ impl Opener {
         let heard = cluster.take_heard(&name(MEMBER), &name(self.victim));
         for frame in &heard {
             let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
-            if frame.kind != FrameKind::Reply || frame.session != self.own || frame.fragments != 1 {
+            if frame.kind != FrameKind::Reply || frame.fragments != 1 {
                 continue;
             }
             match postcard::from_bytes::<Reply>(frame.payload) {
@@ -205,4 +205,39 @@ fn who_failed_is_not_answered_either_until_its_back_off_is_over() {
     for (after, expected) in [(1, true), (1, false), (2, true), (3, false), (2, true), (7, false), (2, true)] {
         assert_eq!(is_answered(&mut cluster, second * after), expected, "after {after} s");
     }
+}
+
+#[test]
+fn who_opens_and_closes_all_the_time_is_answered_a_few_times_a_second() {
+    let mut cluster = cluster(&by_rounds_alone());
+    cluster.split(&[0], &[1]);
+    let mut opener = Opener::new(0);
+    for _ in 0..10_000 {
+        opener.open(&mut cluster);
+        cluster.run(Duration::from_millis(1), |_| false);
+    }
+    let accepted = cluster.engine(0).stats().sessions_accepted;
+    // One in each `busy_retry`, and a few at once.
+    assert!((50..=50 + 9).contains(&accepted), "{accepted}");
+}
+
+#[test]
+fn peers_that_are_filled_take_turns_and_are_sent_little_twice() {
+    let rate = NonZeroU64::new(20_000).unwrap();
+    let turn = Duration::from_secs(2);
+    let config = GossipConfig { bytes_per_second: rate, burst_bytes: rate, transfer_turn: turn, ..by_rounds_alone() };
+    let mut cluster = Cluster::new(4, &LastWriterWins, &config, 1);
+    // The others cannot help each other: all of it comes from the first.
+    cluster.split(&[1], &[2, 3]);
+    cluster.split(&[2], &[3]);
+    (0..1500).for_each(|key| cluster.write(0, key, &"x".repeat(200)));
+    let entries = |cluster: &mut Cluster<Item>| [1, 2, 3].map(|node| cluster.engine(node).replica.len());
+    let is_first_full = |cluster: &mut Cluster<Item>| entries(cluster).into_iter().max() == Some(1500);
+    assert!(cluster.run(HOUR, is_first_full));
+    let then = entries(&mut cluster);
+    assert!(then.iter().all(|entries| *entries > 300), "{then:?}");
+    cluster.converge(HOUR);
+    let sent = cluster.engine(0).stats().value_bytes_sent;
+    let needed: u64 = cluster.engines.values().map(|engine| engine.replica.stats().value_bytes_needed).sum();
+    assert!(sent * 4 <= needed * 5, "{sent} of {needed}");
 }

@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-use crate::PeerId;
-use crate::clock::{Now, Seed};
+use crate::clock::{Dot, Now, ReplicaId, Seed};
 use crate::gossip::*;
+use crate::refusal::Refusal;
 use crate::replica::{Error, Keyed, LastWriterWins, MemoryStore, Replica, ReplicaConfig, Transaction};
-use crate::sync::wire::Push;
+use crate::sync::session::{encode_push, encode_push_frame};
+use crate::sync::wire::message::Reply;
+use crate::sync::wire::{Header, Push};
 use crate::sync::{Frame, FrameKind, Session, SessionConfig};
+use crate::{KeyHash, PeerId};
 
 type Item = Keyed<u32, String>;
 
@@ -291,4 +294,100 @@ fn of_the_sessions_that_are_over_the_oldest_makes_room() {
         let held: Vec<usize> = (0..20).filter(|other| engine.sessions.iter().any(|s| s.peer == peer(*other))).collect();
         assert_eq!(held, (0..=index).skip((index + 1).saturating_sub(3)).collect::<Vec<_>>());
     }
+}
+
+/// A transfer that this peer has opened: the engine's number of it.
+fn opened_transfer(engine: &mut Engine<Item>, from: &PeerId, nonce: u64) -> u64 {
+    engine.handle_frame(from, &opening(nonce), now());
+    let sent = drain(engine, now()).0;
+    let frame = Frame::decode(&sent[0].1, &SessionConfig::default()).unwrap();
+    match postcard::from_bytes(frame.payload).unwrap() {
+        Reply::Differs(differs) => differs.nonce,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The fragments of a message, of 900 bytes each, that does not come to its end.
+fn fragments(session: u64, count: u32) -> Vec<Vec<u8>> {
+    let header = Header { kind: FrameKind::Request, session, exchange: 1 };
+    (0..count).map(|fragment| header.encode(fragment, 200, &[7; 908], true)).collect()
+}
+
+#[test]
+fn who_sends_messages_without_an_end_loses_them_and_no_other_does() {
+    let session =
+        SessionConfig { max_message_bytes: 100_000, batch_bytes: 10, answer_bytes: 10, ..SessionConfig::default() };
+    let max_transfers = NonZeroUsize::new(2).unwrap();
+    let config = GossipConfig { session, max_held_bytes: 100_000, max_transfers, ..GossipConfig::default() };
+    let limits = ReplicaConfig { max_value_bytes: 1000, ..ReplicaConfig::default() };
+    let mut engine = engine(2, GossipConfig::default());
+    engine.set_limits(limits, config).unwrap();
+    let (hog, other) = (peer(0), peer(1));
+    let (hogs, others) = (opened_transfer(&mut engine, &hog, 1), opened_transfer(&mut engine, &other, 2));
+    let held = |engine: &Engine<Item>, of: &PeerId| {
+        engine.sessions.iter().filter(|open| open.peer == *of).map(|open| open.session.held_bytes()).sum::<usize>()
+    };
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
+    assert_eq!((held(&engine, &hog), engine.stats().fragment_bytes_dropped), (90_000, 0));
+    for frame in fragments(others, 30) {
+        engine.handle_frame(&other, &frame, now());
+    }
+    assert_eq!((held(&engine, &hog), held(&engine, &other)), (0, 27_000));
+    assert_eq!(engine.stats().fragment_bytes_dropped, 90_000);
+    for frame in fragments(hogs, 100) {
+        engine.handle_frame(&hog, &frame, now());
+    }
+    assert_eq!(held(&engine, &other), 27_000);
+    assert!((70_000..73_001).contains(&held(&engine, &hog)), "{}", held(&engine, &hog));
+}
+
+#[test]
+fn of_the_sessions_that_are_over_those_of_the_peer_that_has_most_make_room() {
+    let most = NonZeroUsize::new(12).unwrap();
+    let mut engine = engine(2, GossipConfig { max_sessions: most, ..GossipConfig::default() });
+    let mut equal = replica(1);
+    // The honest peer is the first, and its session is the oldest.
+    for index in 0..20 {
+        let now = now().after(Duration::from_secs(index));
+        let mut session = Session::open_valid(index, &mut equal, SessionConfig::default(), now);
+        let crate::sync::SessionOutput::Send(opening) = session.poll_output() else {
+            panic!("it has something to say")
+        };
+        engine.handle_frame(&peer(usize::from(index > 0)), &opening, now);
+        drain(&mut engine, now);
+        assert!(engine.sessions.iter().any(|session| session.peer == peer(0)), "after {index}");
+    }
+}
+
+/// A frame with the first write of a replica that nobody knows: a delete of what an engine wrote.
+fn first_write(of: u128, engine: &Engine<Item>) -> Vec<u8> {
+    let dot = |replica| Dot { replica, counter: 1 };
+    let seen = alloc::vec![dot(engine.replica().id())];
+    let push = Push { key: KeyHash::from_u128(of << 64), dot: dot(ReplicaId::from_u128(of)), seen, write: None };
+    let config = SessionConfig::default();
+    encode_push_frame(&encode_push(&push, &config).unwrap(), &config)
+}
+
+#[test]
+fn a_peer_that_invents_replicas_uses_up_its_own_places_and_nobody_elses() {
+    let mut engine = engine(2, GossipConfig::default());
+    let limits = ReplicaConfig::default().with(|config| config.new_replicas_per_hour = 5);
+    engine.set_limits(limits, GossipConfig::default()).unwrap();
+    engine.write(item(1), now()).unwrap();
+    let first_write = |of| first_write(of, &engine);
+    let frames: Vec<_> = (0..=12).map(first_write).collect();
+    (1..=10).for_each(|of| engine.handle_frame(&peer(0), &frames[of], now()));
+    let refused = drain(&mut engine, now()).1.into_iter().filter(|event| {
+        let grows = |rejection: &Refusal| matches!(rejection, Refusal::GrowsTooFast { new: 1, left: 0 });
+        matches!(event, Event::PushRejected { peer: from, rejection } if *from == peer(0) && grows(rejection))
+    });
+    // The engine itself is one.
+    assert_eq!((refused.count(), engine.replica().context().replicas_len()), (5, 6));
+    engine.handle_frame(&peer(1), &frames[11], now());
+    assert_eq!(engine.replica().context().replicas_len(), 7, "another peer has its own");
+    let later = now().after(Duration::from_secs(3600));
+    (6..=12).for_each(|of| engine.handle_frame(&peer(0), &frames[of], later));
+    assert_eq!(engine.replica().context().replicas_len(), 12, "five more in the next hour");
 }

@@ -3,6 +3,7 @@
 mod announcement;
 mod causal_buffer;
 mod fairness;
+mod group;
 mod holes;
 mod life;
 mod limit;

@@ -429,7 +429,9 @@ impl Exchange<'_> {
                 Ok(Step::send(Request::More { from: got.lo(), inline: true, unreadable: Vec::new() }).into())
             }
             Applied::Rejected(Refusal::MissingContent) => Ok(give_up(PartialReason::Uncertified).into()),
-            Applied::Rejected(Refusal::TooManyPieces { .. }) => Ok(give_up(PartialReason::TooManyPieces).into()),
+            Applied::Rejected(Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. }) => {
+                Ok(give_up(PartialReason::TooManyPieces).into())
+            }
             Applied::Rejected(other) => Ok(Step::send_and_end(Request::Abort, Outcome::Refused(other)).into()),
         }
     }

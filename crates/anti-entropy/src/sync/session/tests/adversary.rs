@@ -9,11 +9,11 @@ use core::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use super::takes;
-use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, VectorClock, WriterPolicy};
+use crate::clock::{Dot, RangeClocks, ReplicaId, Seed, Tally, Timestamp, VectorClock, WriterPolicy};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
 use crate::replica::{
-    Claim, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
+    Claim, Growth, Keyed, LastWriterWins, Life, MemoryStore, Notice, Opening, Part, PartHash, ReplicaConfig, Resolver,
 };
 use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
@@ -22,7 +22,10 @@ use crate::sync::session::*;
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::Header;
 use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
-use crate::sync::wire::{Batch, BatchBase, HasSeen, Inventory, KeyState, WireContent, WirePart};
+use crate::sync::wire::{
+    Batch, BatchBase, HasSeen, Inventory, KeyPrefix, KeyState, Lazy, WireContent, WireEntry, WirePart, WireValue,
+    WireVersion,
+};
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
@@ -176,7 +179,9 @@ fn refused<V: Replicated>(victim: &mut Replica<V>, forged: Batch, expected: &Ver
 fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Refusal) {
     let verdict = Verdict::Rejected(rejection.to_string());
     let end = match rejection {
-        Refusal::TooManyPieces { .. } => Outcome::Partial(PartialReason::TooManyPieces),
+        Refusal::TooManyPieces { .. } | Refusal::TooManyCounters { .. } => {
+            Outcome::Partial(PartialReason::TooManyPieces)
+        }
         other => Outcome::Refused(other),
     };
     refused(victim, forged, &verdict, Some(&end));
@@ -184,8 +189,8 @@ fn rejected<V: Replicated>(victim: &mut Replica<V>, forged: Batch, rejection: Re
 
 /// What cannot be read is to be left out, and changes nothing until it is.
 fn unreadable<V: Replicated>(victim: &mut Replica<V>, forged: Batch) {
-    let mut present = forged.changes.iter().filter(|change| matches!(change, KeyState::Present(_)));
-    let verdict = Verdict::Unreadable(present.next().map(KeyState::key).into_iter().collect());
+    let present = forged.changes.iter().find(|change| matches!(**change, KeyState::Present(_)));
+    let verdict = Verdict::Unreadable(present.map(|change| change.key()).into_iter().collect());
     refused(victim, forged, &verdict, None);
 }
 
@@ -199,8 +204,8 @@ fn stage(config: ReplicaConfig) -> (Replica<Item>, Replica<Item>, Batch) {
 }
 
 fn first_dot(batch: &Batch) -> Dot {
-    let present = batch.changes.iter().find_map(|change| match change {
-        KeyState::Present(entry) => Some(entry.versions[0].dot),
+    let present = batch.changes.iter().find_map(|change| match change.as_ref() {
+        KeyState::Present(entry) => Some(entry.versions.iter().next().unwrap().dot),
         KeyState::Absent(_) | KeyState::AbsentUnder(_) | KeyState::Withheld(_) => None,
     });
     present.unwrap()
@@ -222,7 +227,7 @@ fn a_wrong_digest_is_not_certified() {
     refused(&mut victim, batch.clone(), &Verdict::NotCertified, None);
     // Nor is a right digest of other entries.
     let (_, mut victim, mut batch) = stage(ReplicaConfig::default());
-    batch.changes.pop();
+    batch.changes.make_mut().pop();
     refused(&mut victim, batch, &Verdict::NotCertified, None);
 }
 
@@ -239,10 +244,10 @@ fn keys_out_of_order_repeated_or_out_of_the_range_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
     let malformed = || Refusal::Malformed("a key is out of order or out of the range");
     let mut swapped = batch.clone();
-    swapped.changes.swap(3, 4);
+    swapped.changes.make_mut().swap(3, 4);
     rejected(&mut victim, swapped, malformed());
     let mut twice = batch.clone();
-    twice.changes.insert(4, batch.changes[4].clone());
+    twice.changes.make_mut().insert(4, batch.changes.iter().nth(4).unwrap().into_owned());
     rejected(&mut victim, twice, malformed());
     let range = KeyRange::new(KeyHash::MIN, Some(KeyHash::from_u128(1))).unwrap();
     let clock = batch.clocks.clock_at(KeyHash::MIN).unwrap().clone();
@@ -299,6 +304,70 @@ fn a_clock_in_too_many_pieces_is_refused() {
     Liar::open(&mut victim).say(&batch_request(cut), &mut victim);
     assert_eq!(victim.context().pieces_len(), 600);
     assert!(victim.cuts_if_full().is_some());
+}
+
+#[test]
+fn many_replicas_in_many_pieces_are_refused_though_either_alone_is_not() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
+    let many = |number: u128, ids: u128| {
+        let invented =
+            (0..ids).map(|id| (ReplicaId::from_u128(1 + (id << 20)), 1 + u64::try_from(number % 2).unwrap()));
+        (KeyHash::from_u128(2 * number), own.iter().chain(invented).collect())
+    };
+    let forged =
+        |pieces, ids| Batch { clocks: clocks((0..pieces).map(|number| many(number, ids)).collect()), ..batch.clone() };
+    // With the sender's own id, and what the victim has seen of itself.
+    let counters = 1000 * (66 + own.len());
+    rejected(&mut victim, forged(1000, 66), Refusal::TooManyCounters { counters, limit: 65_536 });
+    rejected(
+        &mut victim,
+        forged(70, 1000),
+        Refusal::TooManyCounters { counters: 70 * (1000 + own.len()), limit: 65_536 },
+    );
+    // Fewer are taken in, though transfers make no more cuts then.
+    let taken = forged(1000, 40);
+    Liar::open(&mut victim).say(&batch_request(taken), &mut victim);
+    assert_eq!((victim.context().pieces_len(), victim.len()), (1000, 15));
+    assert!(victim.context().counters_len() <= 65_536);
+    assert!(victim.cuts_if_full().is_some());
+}
+
+#[test]
+fn a_batch_adds_no_more_replicas_and_pieces_than_are_left_to_its_sender() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    let left = Some(Growth { replicas: 0, pieces: 0 });
+    victim.allow_growth(left);
+    let mut liar = Liar::open(&mut victim);
+    liar.say(&batch_request(batch.clone()), &mut victim);
+    assert_eq!((victim.len(), victim.context().replicas_len()), (15, 2), "the first that it hears of anybody");
+    let with = |ids: u128, pieces: u128| {
+        let own = batch.clocks.clock_at(KeyHash::MIN).unwrap();
+        let invented = (0..ids).map(|id| (ReplicaId::from_u128(1 + (id << 20)), 1));
+        let piece = |number: u128| {
+            let counter = (ReplicaId::from_u128(1), 1 + u64::try_from(number % 2).unwrap());
+            (KeyHash::from_u128(2 * number), own.iter().chain(invented.clone()).chain([counter]).collect())
+        };
+        Batch { clocks: clocks((0..pieces).map(piece).collect()), changes: Vec::new().into(), ..batch.clone() }
+    };
+    // What is held changes no more: only clocks come.
+    let digest = victim.root();
+    let forged = |ids, pieces| Batch { digest, ..with(ids, pieces) };
+    victim.allow_growth(Some(Growth { replicas: 3, pieces: 4 }));
+    rejected(&mut victim, forged(4, 1), Refusal::GrowsTooFast { new: 4, left: 3 });
+    rejected(&mut victim, forged(3, 6), Refusal::GrowsTooFast { new: 5, left: 4 });
+    Liar::open(&mut victim).say(&batch_request(forged(3, 4)), &mut victim);
+    assert_eq!(victim.allow_growth(None), Some(Growth { replicas: 0, pieces: 1 }));
+}
+
+#[test]
+fn each_side_learns_how_long_the_messages_are_that_the_other_takes() {
+    let (mut a, mut b) = (replica(1, ReplicaConfig::default()), replica(2, ReplicaConfig::default()));
+    write(&mut a, 1, "of one");
+    write(&mut b, 2, "of the other");
+    assert_eq!((a.least_peer_limit(), b.least_peer_limit()), (None, None));
+    assert_eq!(converge(&mut a, &mut b), Outcome::Converged);
+    assert_eq!((a.least_peer_limit(), b.least_peer_limit()), (Some(64 << 20), Some(64 << 20)));
 }
 
 #[test]
@@ -392,9 +461,9 @@ struct Note {
 }
 crate::replicated!(Note, key: String = |note| note.id.clone());
 
-fn sent_value(batch: &mut Batch) -> &mut crate::sync::wire::WireValue {
-    let Some(KeyState::Present(entry)) = batch.changes.first_mut() else { panic!("an entry is sent") };
-    let WireContent::Sent(value) = &mut entry.versions[0].content else { panic!("a value is sent") };
+fn sent_value(batch: &mut Batch) -> &mut WireValue {
+    let Some(KeyState::Present(entry)) = batch.changes.make_mut().first_mut() else { panic!("an entry is sent") };
+    let WireContent::Sent(value) = &mut entry.versions.make_mut()[0].content else { panic!("a value is sent") };
     value
 }
 
@@ -410,15 +479,18 @@ fn a_value_of_another_key_is_refused() {
 #[test]
 fn entries_without_versions_and_keys_in_other_forms_are_refused() {
     let (_, mut victim, batch) = stage(ReplicaConfig::default());
-    let change = |change: &dyn Fn(&mut crate::sync::wire::WireEntry)| {
+    let change = |change: &dyn Fn(&mut WireEntry)| {
         let mut batch = batch.clone();
-        let Some(KeyState::Present(entry)) = batch.changes.first_mut() else { panic!("an entry is sent") };
+        let Some(KeyState::Present(entry)) = batch.changes.make_mut().first_mut() else { panic!("an entry is sent") };
         change(entry);
         batch
     };
-    let none = change(&|entry| entry.versions.clear());
+    let none = change(&|entry| entry.versions.make_mut().clear());
     rejected(&mut victim, none, Refusal::Malformed("an entry has no version"));
-    let twice = change(&|entry| entry.versions.push(entry.versions[0].clone()));
+    let twice = change(&|entry| {
+        let first = entry.versions.make_mut()[0].clone();
+        entry.versions.make_mut().push(first);
+    });
     rejected(&mut victim, twice, Refusal::Malformed("a version is out of order"));
     let longer = change(&|entry| {
         *entry.key.last_mut().unwrap() |= 0x80;
@@ -439,7 +511,7 @@ fn a_part_that_does_not_match_is_refused() {
     let batch = honest(&mut sender, &mut victim);
     let with_parts = |parts: Vec<WirePart>| {
         let mut batch = batch.clone();
-        sent_value(&mut batch).parts = parts;
+        sent_value(&mut batch).parts = parts.into();
         batch
     };
     let other = with_parts(vec![WirePart::Sent(Part::from(&b"other"[..]))]);
@@ -453,8 +525,49 @@ fn a_part_that_does_not_match_is_refused() {
     victim.write(pattern(2, part.as_bytes()), now()).unwrap();
     let batch = honest(&mut sender, &mut victim);
     let mut often = batch.clone();
-    sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000];
+    sent_value(&mut often).parts = vec![WirePart::Held(part.hash()); 100_000].into();
     unreadable(&mut victim, often);
+}
+
+/// Elements that take little to send and much to hold.
+fn empty_elements(batch: &Batch, many: usize) -> [(&'static str, Vec<KeyState>); 4] {
+    let content = |parts| WireContent::Sent(WireValue { body: Vec::new(), parts });
+    let version = |counter, parts| WireVersion {
+        dot: Dot { counter, ..first_dot(batch) },
+        timestamp: Timestamp { wall_ms: 0, logical: 0 },
+        content: content(parts),
+    };
+    let entry =
+        |key: Vec<u8>, versions: Vec<WireVersion>| KeyState::Present(WireEntry { key, versions: versions.into() });
+    let counters = 1..=u64::try_from(many).unwrap();
+    let parts = alloc::vec![WirePart::Sent(Part::from(&[][..])); many];
+    [
+        ("keys", alloc::vec![KeyState::AbsentUnder(KeyPrefix(1)); many]),
+        ("entries", alloc::vec![entry(Vec::new(), Vec::new()); many]),
+        (
+            "versions",
+            alloc::vec![entry(alloc::vec![1], counters.map(|counter| version(counter, Vec::new().into())).collect())],
+        ),
+        ("parts", alloc::vec![entry(alloc::vec![1], alloc::vec![version(1, parts.into())])]),
+    ]
+}
+
+#[test]
+fn empty_elements_take_no_more_than_their_bytes_and_are_refused() {
+    let (_, mut victim, batch) = stage(ReplicaConfig::default());
+    for (what, changes) in empty_elements(&batch, 100_000) {
+        let forged = Batch { changes: changes.into(), ..batch.clone() };
+        let encoded = postcard::to_allocvec(&forged).unwrap();
+        let arrived: Batch = postcard::from_bytes(&encoded).unwrap();
+        let Lazy::Arrived { bytes, .. } = &arrived.changes else { panic!("{what} are all read at once") };
+        assert!(bytes.capacity() <= 2 * encoded.len(), "{what}: {} of {}", bytes.capacity(), encoded.len());
+        let before = (victim.root(), victim.context_hash());
+        let mut liar = Liar::open(&mut victim);
+        let reply = liar.say(&batch_request(arrived), &mut victim);
+        let Some(Reply::Batch(BatchReply { verdict, batch: None, .. })) = reply else { panic!("{what}: {reply:?}") };
+        assert!(matches!(verdict, Verdict::Rejected(_) | Verdict::Unreadable(_)), "{what}: {verdict:?}");
+        assert_eq!((victim.root(), victim.context_hash()), before, "{what}");
+    }
 }
 
 /// The answering side, which lies: replies to the victim's requests.
@@ -498,7 +611,8 @@ fn replies_that_answer_nothing_end_the_session() {
     let before = (victim.root(), victim.context_hash());
     let range = KeyRange::new(KeyHash::from_u128(1), None).unwrap();
     let clocks = RangeClocks::new(range, vec![(KeyHash::from_u128(1), VectorClock::new())]).unwrap();
-    let elsewhere = Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new() };
+    let elsewhere =
+        Batch { clocks, base: BatchBase::Snapshot, digest: Root::from_bytes([0; 32]), changes: Vec::new().into() };
     let (opening, batch) = ("a reply to an opening that was not sent", "a batch of another range");
     let answer = first_answer(&sender.summary(), Width::Short, 1000);
     let differs = || differs(First::Tree(answer.clone()));
@@ -586,7 +700,7 @@ fn a_context_full_of_pieces_still_converges_at_its_cuts() {
                 clocks: RangeClocks::new(KeyRange::new(start, None).unwrap(), vec![(start, clock)]).unwrap(),
                 base: BatchBase::Snapshot,
                 digest: Root::from_bytes([0; 32]),
-                changes: Vec::new(),
+                changes: Vec::new().into(),
             }
         };
         let mut third: Replica<Item> = replica(3, config.clone());

@@ -122,7 +122,7 @@ fn verdict(verdict: Verdict) -> Reply {
 fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
-    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
+    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new().into() };
     Request::Batch(BatchRequest {
         batch: batch.whole(),
         state: None,

@@ -2,12 +2,14 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 
 use super::{Item, Link, Pair, now, replica, write};
 use crate::KeyRange;
 use crate::clock::{RangeClocks, ReplicaId, Seed};
 use crate::sync::session::*;
 use crate::sync::transfer::Applied;
+use crate::sync::wire::message::Verdict;
 use crate::sync::wire::{Batch, BatchBase, HasSeen};
 
 /// Some writers, each of which has made some writes that were deleted since.
@@ -23,7 +25,7 @@ fn see(replica: &mut Replica<Item>, range: KeyRange, writers: impl Iterator<Item
         clocks: RangeClocks::new(range, vec![(range.lo(), writers.collect())]).unwrap(),
         base: BatchBase::Snapshot,
         digest: base.summary.range_digest(&range),
-        changes: Vec::new(),
+        changes: Vec::new().into(),
     };
     assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
 }
@@ -69,8 +71,8 @@ fn bytes_for_one_write(ids: u64) -> [u64; 2] {
 /// Most of it is the sketches of keys and clocks: who wrote makes a difference of a value and of a counter.
 #[test]
 fn one_write_takes_a_few_hundred_bytes_more_where_there_are_a_thousand_writers() {
-    assert_eq!(bytes_for_one_write(1), [636, 818]);
-    assert_eq!(bytes_for_one_write(1000), [983, 1165]);
+    assert_eq!(bytes_for_one_write(1), [652, 834]);
+    assert_eq!(bytes_for_one_write(1000), [999, 1181]);
 }
 
 fn bytes(finished: &Finished) -> u64 {
@@ -87,6 +89,31 @@ fn writers_that_only_one_side_knows_are_told_by_their_names() {
     assert!(bytes(&finished) < 2500, "{finished:?}");
     assert_eq!((finished.stats.uncertified, a.context().replicas_len()), (0, 1000 + 2 + 3 + 4));
     assert_eq!((a.context().pieces_len(), b.context().pieces_len()), (1, 1));
+}
+
+/// Of whom the opener knew eight bytes when it worked out the answerer's clock, it may know the id by its next batch.
+#[test]
+fn a_writer_that_the_opener_gets_to_know_meanwhile_is_no_stranger() {
+    let (mut a, mut b) = equal_pair(100);
+    (0..5).for_each(|key| write(&mut a, key, "changed"));
+    see(&mut b, KeyRange::ALL, writers(2000, 1));
+    let config = SessionConfig { batch_entries: NonZeroUsize::MIN, ..SessionConfig::default() };
+    let mut pair = Pair::new(a, b, config, Link::default(), 0);
+    let (mut batches, mut uncertified) = (0, 0);
+    let finished = pair.run(|pair| {
+        if batches == 2 {
+            see(&mut pair.a, KeyRange::ALL, writers(2000, 1));
+        }
+        for (_, frame) in &pair.flying {
+            let frame = Frame::decode(frame, &SessionConfig::default()).unwrap();
+            if frame.kind == FrameKind::Request {
+                batches += u32::from(matches!(message::read(frame.payload), Some(Request::Batch(_))));
+            } else if let Some(Reply::Batch(reply)) = message::read(frame.payload) {
+                uncertified += u32::from(reply.verdict != Verdict::Joined);
+            }
+        }
+    });
+    assert_eq!((finished.outcome, batches, uncertified), (Outcome::Converged, 5, 0));
 }
 
 /// What an interrupted transfer and a key that was left out leave behind.
@@ -145,6 +172,13 @@ fn the_limits_of_clocks_are_kept() {
     assert_eq!(cells(config, 63), Some(20));
     assert_eq!(cells(SessionConfig { max_clock_cells: 17, ..config }, 63), Some(17));
     assert_eq!(cells(SessionConfig { max_clock_cells: 0, ..config }, 63), None);
+    // Clocks take no more than a sixteenth of a message, or of a session.
+    let small = SessionConfig { max_session_bytes: 64 * 26 * 16, ..config };
+    assert!(matches!(told(small, 62), Some(HasSeen::Whole(_))));
+    let smaller = SessionConfig { max_session_bytes: 64 * 26 * 16 - 1, ..config };
+    assert_eq!(cells(smaller, 62), Some(20));
+    assert_eq!(cells(SessionConfig { max_session_bytes: 19 * 18 * 16, ..config }, 62), Some(18));
+    assert!(SessionConfig { max_clock_counters: (1 << 20) + 1, ..config }.validate().is_err());
     assert!(SessionConfig { max_clock_cells: 1 << 21, ..config }.validate().is_err());
 }
 

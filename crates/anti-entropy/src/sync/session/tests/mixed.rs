@@ -46,7 +46,7 @@ fn cut(replica: &mut Replica<Item>, at: KeyHash) {
         clocks: RangeClocks::new(range, vec![(at, clock)]).unwrap(),
         base: BatchBase::Snapshot,
         digest: base.summary.range_digest(&range),
-        changes: Vec::new(),
+        changes: Vec::new().into(),
     };
     assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
 }
@@ -123,7 +123,7 @@ impl Seen {
         let Some(Request::Batch(BatchRequest { batch, .. })) = request else { return };
         let is_under = |change: &KeyState| matches!(change, KeyState::AbsentUnder(_));
         self.whole_batches += u32::from(batch.base == BatchBase::Nothing);
-        self.absent_under += u32::from(batch.changes.iter().any(is_under));
+        self.absent_under += u32::from(batch.changes.iter().any(|change| is_under(&change)));
     }
 }
 

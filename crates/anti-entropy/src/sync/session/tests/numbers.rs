@@ -37,7 +37,9 @@ fn open(number: u64, replica: &mut Replica<Item>) -> (Session, Vec<Vec<u8>>) {
 
 /// Hands frames to a session, and returns what it sends then.
 fn hand(session: &mut Session, frames: &[Vec<u8>], replica: &mut Replica<Item>) -> Vec<Vec<u8>> {
-    frames.iter().for_each(|frame| session.handle_frame(decode(frame), replica, now()).unwrap());
+    for frame in frames {
+        session.handle_frame(decode(frame), replica, now()).unwrap();
+    }
     sent(session)
 }
 
@@ -111,7 +113,8 @@ fn a_session_goes_into_what_both_sides_make_ids_of() {
         let mut other = Session::accept_valid(&first, answerer, SessionConfig::default(), now()).unwrap();
         let differs = hand(&mut other, &asks, &mut b);
         hand(&mut session, &differs, &mut a);
-        (a.take_new_id().unwrap(), b.take_new_id().unwrap());
+        a.take_new_id().unwrap();
+        b.take_new_id().unwrap();
         (a.id(), b.id())
     };
     let (a, b) = ids(7, 8);

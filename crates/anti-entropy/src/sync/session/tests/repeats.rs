@@ -68,3 +68,23 @@ fn repeated_replies_count_in_the_sessions_budget() {
     assert_eq!(session.finished().unwrap().outcome, Outcome::Partial(PartialReason::Budget));
     assert!((1000..4000).contains(&sent), "{sent}");
 }
+
+#[test]
+fn nothing_is_kept_for_a_peer_that_has_said_its_last_word() {
+    let (mut session, mut b, frame) = opened(SessionConfig::default());
+    assert!(!answered(&mut session, &frame, &mut b).is_empty());
+    let header = Header { kind: FrameKind::Request, session: 2, exchange: 1 };
+    let busy = header.encode(0, 1, &postcard::to_allocvec(&Request::Busy).unwrap(), true);
+    assert!(answered(&mut session, &busy, &mut b).is_empty() && session.finished().is_some());
+    assert!(answered(&mut session, &frame, &mut b).is_empty());
+}
+
+#[test]
+fn the_word_that_a_session_has_had_its_share_is_repeated_like_any_other() {
+    let (mut session, mut b, frame) = opened(SessionConfig::default());
+    session.wind_up();
+    let reply = answered(&mut session, &frame, &mut b);
+    assert_eq!(session.finished().unwrap().outcome, Outcome::Partial(PartialReason::Budget));
+    assert_eq!(answered(&mut session, &frame, &mut b), reply);
+    assert!(!reply.is_empty());
+}

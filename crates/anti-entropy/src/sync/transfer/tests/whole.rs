@@ -264,14 +264,14 @@ fn a_whole_batch_lists_no_absent_key_and_leaves_none_out() {
     write(&mut sender, 0..10, "listed");
     write(&mut receiver, 5..15, "held");
     let mut absent = whole(&mut sender);
-    absent.changes.insert(0, KeyState::Absent(KeyHash::from_u128(5)));
+    absent.changes.make_mut().insert(0, KeyState::Absent(KeyHash::from_u128(5)));
     let malformed = Refusal::Malformed("a whole batch lists a key at which nothing is held");
     assert_eq!(rejected(&mut receiver, absent), malformed);
     let mut under = whole(&mut sender);
-    under.changes.insert(0, KeyState::AbsentUnder(KeyPrefix(0)));
+    under.changes.make_mut().insert(0, KeyState::AbsentUnder(KeyPrefix(0)));
     assert_eq!(rejected(&mut receiver, under), malformed);
     let mut shorter = whole(&mut sender);
-    shorter.changes.pop();
+    shorter.changes.make_mut().pop();
     assert_eq!(rejected(&mut receiver, shorter), Refusal::NotCertified);
     // Nor is it what it is not: against the receiver's snapshot, the same changes stand for another state.
     let difference = Batch { base: BatchBase::Snapshot, ..whole(&mut sender) };
@@ -381,7 +381,7 @@ fn clocks_of_several_pieces_are_joined_each_where_it_holds() {
     let lower = KeyRange::new(KeyHash::MIN, Some(middle)).unwrap();
     // In the lower half the clocks are equal, and what is held there is not listed.
     let digest = Snapshot::<sha2::Sha256>::default().root();
-    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new() };
+    let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Lazy::default() };
     let first = receiver.summary().range(&lower).next().unwrap().0;
     assert_eq!(rejected(&mut receiver, batch.clone()), Refusal::EqualClocksDiffer(first));
     // After one write more, which the batch does not cover, the lower half counts as deleted. The upper half does not.
@@ -409,10 +409,12 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
                 _ => write(side, [key], &step.to_string()),
             }
         }
-        let mut other = receiver.fork(store.copy(), LastWriterWins);
+        let copy = store.copy();
+        let mut other = receiver.fork(copy.clone(), LastWriterWins);
         let batch = difference(&mut sender, &receiver.summary(), &Inventory::new());
         let of_difference = joined(&mut receiver, batch);
         let batch = if random.bool() { whole(&mut sender) } else { whole_to(&mut sender, &other) };
+        in_steps(other.fork(Failing(copy, random.u32(1..4)), LastWriterWins), &batch, &mut sender);
         let of_whole = joined(&mut other, batch);
         assert_equal(&mut receiver, &mut other);
         assert_eq!(of_whole.theirs.root(), of_difference.theirs.root(), "seed {seed}");
@@ -422,4 +424,51 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         changed += of_whole.changed.len();
     }
     assert!(changed > 300, "{changed}");
+}
+
+/// A store whose commits fail from some number on, and change nothing then.
+struct Failing(MemoryStore, u32);
+
+impl Store for Failing {
+    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.load(key)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.0.scan(range, visit)
+    }
+
+    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.meta(slot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        self.1 = self.1.checked_sub(1).ok_or_else(|| StoreError::unchanged("on purpose"))?;
+        self.0.commit(commit)
+    }
+}
+
+/// A batch that is joined key by key, until the store fails: what was joined is sound, and the next batch brings the rest.
+fn in_steps(mut receiver: Replica<Item>, batch: &Batch, sender: &mut Replica<Item>) {
+    receiver.set_config(ReplicaConfig::default().with(|config| config.max_loaded_bytes = 0)).unwrap();
+    let base = receiver.baseline();
+    let before = receiver.context().clone();
+    let _failed_or_not = receiver.apply(batch.clone(), &base, now());
+    assert!(receiver.audit().unwrap().discrepancies.is_empty());
+    assert!(receiver.context().includes(&before));
+    // What it holds below its cut is what it would hold if the batch had ended there.
+    let mut third = replica(3);
+    one_way(&mut receiver, &mut third);
+    one_way(sender, &mut third);
+    let mut fourth = replica(4);
+    one_way(sender, &mut fourth);
+    one_way(&mut receiver, &mut fourth);
+    assert_equal(&mut third, &mut fourth);
+    third.set_config(ReplicaConfig::default().with(|config| config.max_loaded_bytes = 0)).unwrap();
+    one_way(sender, &mut third);
+    assert_equal(&mut third, &mut fourth);
 }

@@ -85,7 +85,7 @@ fn entries_answer() -> Answer {
 fn batch() -> Batch {
     let value = WireValue {
         body: GREEN.to_vec(),
-        parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32])), WirePart::Sent(Part::from(&b"part"[..]))],
+        parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32])), WirePart::Sent(Part::from(&b"part"[..]))].into(),
     };
     let version = |dot, content| WireVersion { dot, timestamp: timestamp(), content };
     let versions = vec![
@@ -107,21 +107,22 @@ fn batch() -> Batch {
         digest: Root::from_bytes([0xbb; 32]),
         changes: vec![
             KeyState::Absent(KeyHash::from_u128(5)),
-            KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions }),
+            KeyState::Present(WireEntry { key: COLOUR.to_vec(), versions: versions.into() }),
             KeyState::AbsentUnder(KeyPrefix(0x7f << 56)),
             KeyState::Withheld(Withheld {
                 key: KeyHash::from_u128(0x7f80 << 112),
                 fingerprint: Fingerprint::from_bytes([0xee; 32]),
                 reason: WithheldFor::TooLong,
             }),
-        ],
+        ]
+        .into(),
     }
 }
 
 /// Of a replica that has seen nothing.
 fn empty_batch() -> Batch {
     let clocks = RangeClocks::new(KeyRange::ALL, vec![(KeyHash::MIN, VectorClock::new())]).unwrap();
-    Batch { clocks, base: BatchBase::Nothing, digest: Root::from_bytes([0xbb; 32]), changes: Vec::new() }
+    Batch { clocks, base: BatchBase::Nothing, digest: Root::from_bytes([0xbb; 32]), changes: Vec::new().into() }
 }
 
 fn requests() -> Vectors<Request> {
@@ -312,7 +313,7 @@ fn clocks() -> (Vectors<Request>, Vectors<Reply>) {
     let range = KeyRange::new(KeyHash::MIN, Some(MIDDLE)).unwrap();
     let (first, second) = (clock(&[(1, 300), (2, 7), (3, 1), (4, 1)]), clock(&[(1, 300), (3, 1), (4, 1)]));
     let pieces = vec![(KeyHash::MIN, first), (KeyHash::from_u128(1 << 126), second)];
-    let batch = Batch { clocks: RangeClocks::new(range, pieces).unwrap(), changes: Vec::new(), ..batch() };
+    let batch = Batch { clocks: RangeClocks::new(range, pieces).unwrap(), changes: Vec::new().into(), ..batch() };
     // Of a receiver that has seen one write less of one writer, and a writer of whom the sender knows nothing.
     let receiver = clock(&[(1, 300), (2, 6), (3, 1), (4, 1), (0xa5 << 64 | 1, 9)]);
     let guessed = clock(&[(1, 300), (2, 6), (3, 1), (4, 1), (0xa5 << 64, 9)]);
@@ -343,7 +344,8 @@ fn clocks() -> (Vectors<Request>, Vectors<Reply>) {
 }
 
 fn pushes() -> Vectors<Push> {
-    let value = WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32]))] };
+    let value =
+        WireValue { body: GREEN.to_vec(), parts: vec![WirePart::Held(PartHash::from_bytes([0xdd; 32]))].into() };
     let write = PushedWrite { key: COLOUR.to_vec(), timestamp: timestamp(), value };
     vec![
         (

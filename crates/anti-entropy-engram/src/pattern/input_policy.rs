@@ -11,7 +11,7 @@ use crate::{InvalidPattern, MemorySpace, PatternField, PatternProblem};
 /// What happens to a pattern of a snapshot that is not in the form that a space holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Input {
+pub enum InputPolicy {
     /// It is brought into that form: episodes are sorted and each is named once; confidence and strength are clamped to 0
     /// to 1. The default, since engram lists every episode of a pattern twice. Numbers that are not finite, and whatever
     /// else has no obvious form, are refused.
@@ -23,7 +23,7 @@ pub enum Input {
 
 /// How a pattern differed from the form in which it is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mended {
+pub(crate) struct Normalised {
     /// The episodes were not sorted, or not each once.
     pub(crate) episodes: bool,
     /// Confidence or strength was out of 0 to 1.
@@ -31,19 +31,19 @@ pub(crate) struct Mended {
 }
 
 impl Pattern {
-    /// The pattern that the node `origin` consolidated, and what had to be mended for it. O(size)
+    /// The pattern that the node `origin` consolidated, and what was normalised for it. O(size)
     pub(crate) fn from_input(
         given: PatternRef<'_>,
         origin: &str,
         space: &MemorySpace,
-        input: Input,
-    ) -> Result<(Self, Mended), InvalidPattern> {
-        match mend(given, input) {
-            None => Ok((Self::checked(given, origin, space)?, Mended::default())),
-            Some((episodes, strength, confidence, mended)) => {
+        input: InputPolicy,
+    ) -> Result<(Self, Normalised), InvalidPattern> {
+        match normalise(given, input) {
+            None => Ok((Self::checked(given, origin, space)?, Normalised::default())),
+            Some((episodes, strength, confidence, normalised)) => {
                 let pattern =
                     PatternRef { source_episodes: &episodes, strength, schema_confidence: confidence, ..given };
-                Ok((Self::checked(pattern, origin, space)?, mended))
+                Ok((Self::checked(pattern, origin, space)?, normalised))
             }
         }
     }
@@ -79,12 +79,12 @@ impl Pattern {
     }
 
     /// Whether [`from_input`](Self::from_input) would make this pattern of what is given, whatever the origin, and if so,
-    /// what would be mended. It only compares, since fields that are equal to those of a valid pattern are valid. O(size)
+    /// what would be normalised. It only compares, since fields that are equal to those of a valid pattern are valid. O(size)
     #[expect(clippy::float_cmp, reason = "the same number is meant")]
-    pub(crate) fn says(&self, given: PatternRef<'_>, space: &MemorySpace, input: Input) -> Option<Mended> {
+    pub(crate) fn says(&self, given: PatternRef<'_>, space: &MemorySpace, input: InputPolicy) -> Option<Normalised> {
         let in_range = |number: f32| match input {
-            Input::Normalise => clamped(number),
-            Input::Strict => number,
+            InputPolicy::Normalise => clamped(number),
+            InputPolicy::Strict => number,
         };
         let (strength, confidence) = (in_range(given.strength), in_range(given.schema_confidence));
         let same = self.id == given.id
@@ -100,37 +100,37 @@ impl Pattern {
         }
         let numbers = strength != given.strength || confidence != given.schema_confidence;
         if self.episodes.are(given.source_episodes) {
-            return Some(Mended { episodes: false, numbers });
+            return Some(Normalised { episodes: false, numbers });
         }
-        let normalised = input == Input::Normalise && self.episodes.iter().eq(sorted(given.source_episodes));
-        normalised.then_some(Mended { episodes: true, numbers })
+        let same = input == InputPolicy::Normalise && self.episodes.iter().eq(sorted(given.source_episodes));
+        same.then_some(Normalised { episodes: true, numbers })
     }
 }
 
-type MendedFields<'a> = (Cow<'a, [String]>, f32, f32, Mended);
+type NormalisedFields<'a> = (Cow<'a, [String]>, f32, f32, Normalised);
 
 /// The episodes, strength and confidence of a pattern in the form that is held; `None` if they are in it, or are to be
 /// taken as they are.
-fn mend(given: PatternRef<'_>, input: Input) -> Option<MendedFields<'_>> {
-    if input == Input::Strict {
+fn normalise(given: PatternRef<'_>, input: InputPolicy) -> Option<NormalisedFields<'_>> {
+    if input == InputPolicy::Strict {
         return None;
     }
     let [strength, confidence] = [given.strength, given.schema_confidence].map(clamped);
     let same = |clamped: f32, given: f32| clamped.to_bits() == given.to_bits();
-    let mended = Mended {
+    let normalised = Normalised {
         episodes: !given.source_episodes.is_sorted_by(|a, b| a < b),
         // -0 becomes 0 in any case, and is not worth a count.
         numbers: !(same(strength, given.strength) && same(confidence, given.schema_confidence)),
     };
-    if mended == Mended::default() {
+    if normalised == Normalised::default() {
         return None;
     }
-    let episodes = if mended.episodes {
+    let episodes = if normalised.episodes {
         Cow::Owned(sorted(given.source_episodes).map(str::to_owned).collect())
     } else {
         Cow::Borrowed(given.source_episodes)
     };
-    Some((episodes, strength, confidence, mended))
+    Some((episodes, strength, confidence, normalised))
 }
 
 /// A number within 0 to 1, unless it is not finite.

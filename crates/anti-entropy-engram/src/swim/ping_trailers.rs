@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::trailer::Trailer;
 use crate::gossiper::RootAnnouncement;
 
-/// Settings of [`Pings`].
+/// Settings of [`PingTrailers`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct PingsConfig {
+pub struct PingTrailersConfig {
     /// How long a datagram may be with its trailer. At most 65,507, the longest over UDP; 1,400 by default, which is what
     /// engram receives, and passes most networks in one piece. What does not fit has its turn with the next ping; a message
     /// that leaves no room goes without a trailer.
@@ -28,14 +28,14 @@ pub struct PingsConfig {
     pub max_peers: NonZeroUsize,
 }
 
-impl Default for PingsConfig {
+impl Default for PingTrailersConfig {
     fn default() -> Self {
         let non_zero = |number| NonZeroUsize::new(number).expect("it is not zero");
         Self { max_datagram_bytes: 1_400, max_announcements: non_zero(8), max_peers: non_zero(1_024) }
     }
 }
 
-impl PingsConfig {
+impl PingTrailersConfig {
     const MAX_UDP_BYTES: usize = 65_507;
 
     /// These settings with some of them changed.
@@ -59,10 +59,10 @@ impl PingsConfig {
 /// What a node keeps for the trailers of its pings: whose turn it is among its spaces, and which peers it knows. See the
 /// [module](super).
 #[derive(Clone, Debug)]
-pub struct Pings {
+pub struct PingTrailers {
     node: PeerId,
     listens_at: SocketAddr,
-    config: PingsConfig,
+    config: PingTrailersConfig,
     /// The space that is announced first in the next ping.
     turn: usize,
     peers: BTreeMap<PeerId, SocketAddr>,
@@ -86,7 +86,7 @@ pub struct Received {
     pub shared: Option<Root>,
 }
 
-/// What [`Pings`] has counted.
+/// What [`PingTrailers`] has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PingStats {
@@ -97,7 +97,7 @@ pub struct PingStats {
     /// Trailers that went without a digest, since nobody is known to ping from the address that they went to. That is so
     /// until a peer's first ping arrives. If it goes on, the peer's datagrams come from another address than the one that
     /// it is pinged at, as through a translation of addresses (NAT): the rounds go on, and the two compare no sooner than
-    /// these. Ping it at the address that its datagrams come from, or use [`append`](Pings::append), which needs none.
+    /// these. Ping it at the address that its datagrams come from, or use [`append`](PingTrailers::append), which needs none.
     pub unknown_receivers: u64,
     /// Trailers received from other nodes.
     pub received: u64,
@@ -109,17 +109,21 @@ pub struct PingStats {
     pub own: u64,
     /// Addresses that name no node: unspecified, multicast, without a port, or a loopback address from elsewhere.
     pub placeholders: u64,
-    /// Peers not learnt since there were [`max_peers`](PingsConfig::max_peers).
+    /// Peers not learnt since there were [`max_peers`](PingTrailersConfig::max_peers).
     pub too_many_peers: u64,
 }
 
-impl Pings {
+impl PingTrailers {
     /// For a node of this name that listens for comparisons here. An unspecified address, as of a socket that is bound to
     /// all, has receivers take the address that its datagrams come from.
     ///
     /// # Errors
     /// If the name is empty or longer than [`Trailer::MAX_NAME_BYTES`], the port is 0, or a setting is out of its range.
-    pub fn new(node: impl Into<PeerId>, listens_at: SocketAddr, config: PingsConfig) -> Result<Self, ConfigError> {
+    pub fn new(
+        node: impl Into<PeerId>,
+        listens_at: SocketAddr,
+        config: PingTrailersConfig,
+    ) -> Result<Self, ConfigError> {
         let node = node.into();
         if !(1..=Trailer::MAX_NAME_BYTES).contains(&node.as_str().len()) {
             return Err(ConfigError::new("node", node, "a name of 1 to 255 bytes"));
@@ -271,12 +275,12 @@ mod tests {
         address.parse().unwrap()
     }
 
-    fn pings(node: &str, listens_at: &str, config: PingsConfig) -> Pings {
-        Pings::new(node, at(listens_at), config).unwrap()
+    fn pings(node: &str, listens_at: &str, config: PingTrailersConfig) -> PingTrailers {
+        PingTrailers::new(node, at(listens_at), config).unwrap()
     }
 
-    fn bob() -> Pings {
-        pings("bob", "10.0.0.2:7947", PingsConfig::default())
+    fn bob() -> PingTrailers {
+        pings("bob", "10.0.0.2:7947", PingTrailersConfig::default())
     }
 
     fn announcement(space: usize) -> RootAnnouncement {
@@ -294,7 +298,7 @@ mod tests {
 
     #[test]
     fn all_spaces_have_their_turn() {
-        let mut alice = pings("alice", "10.0.0.1:7947", PingsConfig::default());
+        let mut alice = pings("alice", "10.0.0.1:7947", PingTrailersConfig::default());
         let mut bob = bob();
         let mut turns = Vec::new();
         for _ in 0..4 {
@@ -310,7 +314,7 @@ mod tests {
 
     #[test]
     fn spaces_may_come_and_go_between_pings() {
-        let mut alice = pings("alice", "10.0.0.1:7947", PingsConfig::default());
+        let mut alice = pings("alice", "10.0.0.1:7947", PingTrailersConfig::default());
         for spaces in [11, 3, 0, 1, 20] {
             let mut datagram = Vec::new();
             alice.append(&mut datagram, spaces, |space| {
@@ -327,7 +331,7 @@ mod tests {
         let base = Trailer::base_bytes(&"alice".into());
         for (message, announcements) in [(0, Some(8)), (1_000, Some(7)), (1_400 - base, Some(0)), (1_401 - base, None)]
         {
-            let mut alice = pings("alice", "10.0.0.1:7947", PingsConfig::default());
+            let mut alice = pings("alice", "10.0.0.1:7947", PingTrailersConfig::default());
             let mut datagram = vec![1; message];
             alice.append(&mut datagram, 100, |space| Some(announcement(space)));
             assert!(datagram.len() <= 1_400);
@@ -338,11 +342,12 @@ mod tests {
     }
 
     /// What a ping of bob's to this address has for its receiver.
-    fn digest_to(bob: &mut Pings, message: usize, to: &str) -> Option<Root> {
+    fn digest_to(bob: &mut PingTrailers, message: usize, to: &str) -> Option<Root> {
         let mut datagram = vec![1; message];
         bob.append_shared(&mut datagram, at(to), |peer| (peer.as_str() == "alice").then(|| Root::from_bytes([7; 32])));
         assert!(datagram.len() <= 1_400);
-        let received = pings("alice", "10.0.0.1:7947", PingsConfig::default()).receive(&datagram, at("10.0.0.2:7946"));
+        let received =
+            pings("alice", "10.0.0.1:7947", PingTrailersConfig::default()).receive(&datagram, at("10.0.0.2:7946"));
         received.shared
     }
 
@@ -437,7 +442,8 @@ mod tests {
 
     #[test]
     fn made_up_names_do_not_fill_the_memory() {
-        let mut bob = pings("bob", "10.0.0.2:7947", PingsConfig::default().with(|c| c.max_peers = NonZeroUsize::MIN));
+        let mut bob =
+            pings("bob", "10.0.0.2:7947", PingTrailersConfig::default().with(|c| c.max_peers = NonZeroUsize::MIN));
         bob.receive(&ping("alice", "10.0.0.1:7947"), at("10.0.0.1:7946"));
         for number in 0..10 {
             let received = bob.receive(&ping(&format!("made up {number}"), "10.0.0.3:7947"), at("10.0.0.3:7946"));
@@ -451,13 +457,13 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused_by_name() {
-        let refused = |node: &str, listens_at: &str, config: PingsConfig| {
-            Pings::new(node, at(listens_at), config).unwrap_err().field
+        let refused = |node: &str, listens_at: &str, config: PingTrailersConfig| {
+            PingTrailers::new(node, at(listens_at), config).unwrap_err().field
         };
-        assert_eq!(refused("", "10.0.0.1:1", PingsConfig::default()), "node");
-        assert_eq!(refused(&"n".repeat(256), "10.0.0.1:1", PingsConfig::default()), "node");
-        assert_eq!(refused("alice", "10.0.0.1:0", PingsConfig::default()), "listens_at");
-        let config = PingsConfig::default().with(|config| config.max_datagram_bytes = 65_508);
+        assert_eq!(refused("", "10.0.0.1:1", PingTrailersConfig::default()), "node");
+        assert_eq!(refused(&"n".repeat(256), "10.0.0.1:1", PingTrailersConfig::default()), "node");
+        assert_eq!(refused("alice", "10.0.0.1:0", PingTrailersConfig::default()), "listens_at");
+        let config = PingTrailersConfig::default().with(|config| config.max_datagram_bytes = 65_508);
         assert_eq!(refused("alice", "10.0.0.1:1", config), "max_datagram_bytes");
     }
 }
