@@ -62,7 +62,6 @@ const PLANTED: &[Planted] = &[
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
     core(M::StoreOfAnotherTimeNotNoticed, PutBackOnALaterDisk, &[("S6", 20), ("L1", 20)]),
-    core(M::SessionNumbersRepeat, PutBack, &[("S6", 200)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
     core(M::EveryReplicaCompacts, Compacting, &[("L1", 80)]),

@@ -40,6 +40,8 @@ pub(super) struct Peer {
     backoff_until: Duration,
     /// How many sessions ended, since it last converged, because it claimed writes that this replica did not make.
     claims: u32,
+    /// When it claimed so last.
+    claimed_at: Option<Duration>,
     /// No session that it opens is answered before this time.
     shut_out_until: Duration,
     /// Until when the sessions that it opened so far take, at one in each `busy_retry`.
@@ -169,7 +171,6 @@ impl Peer {
 
     pub(super) fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
         self.succeeded();
-        self.claims = 0;
         self.pursued = false;
         self.uncertified = Some(0);
         self.converged = Some((now, root));
@@ -209,11 +210,18 @@ impl Peer {
         }
     }
 
-    /// It has seen more writes of this replica than this one made. The first time that is this replica's own trouble,
-    /// which a new id has ended. Whoever goes on is left alone, and not answered either, for longer each time.
+    /// It has seen more writes of this replica than this one made, or another one of the same name. The first time that is
+    /// this replica's own trouble, which a new id has ended. Whoever goes on is left alone, and not answered either, for
+    /// longer each time, whatever else it does well in between, until it has made no such claim for twice
+    /// `backoff_max`.
     fn claimed_too_much(&mut self, config: &GossipConfig, now: Duration) {
+        if self.claimed_at.is_none_or(|at| now.saturating_sub(at) > config.backoff_max.saturating_mul(2)) {
+            self.claims = 0;
+        }
+        self.claimed_at = Some(now);
         self.claims = self.claims.saturating_add(1);
         if self.claims > 1 {
+            self.failures = self.failures.max(self.claims - 2);
             self.misbehaved(config, now);
         }
     }

@@ -112,3 +112,39 @@ fn numbers_of_sessions_depend_on_the_time() {
     };
     assert_ne!(number(cluster.engine(0), now), number(&mut back, later));
 }
+
+/// A member that claims each time to have seen one write more of node 0 than that has made.
+fn claims_again(cluster: &mut Cluster<Item>) {
+    let victim = cluster.engine(0).replica().context();
+    let seen = [(victim.own_id(), victim.own_counter() + 1)].into_iter().collect();
+    cluster.engine(2).replica_mut().context.join_range(&crate::KeyRange::ALL, &seen);
+    write(cluster, 2, 2);
+}
+
+#[test]
+fn whoever_claims_too_much_again_and_again_is_left_alone_and_costs_nobody_else_anything() {
+    const LIES: u64 = 30;
+    let config = GossipConfig { push: false, ..GossipConfig::lan() };
+    let mut cluster = Cluster::<Item>::new(3, &LastWriterWins, &config, 1);
+    // The liar talks to its victim alone, so that nobody repeats what it says.
+    cluster.split(&[1], &[2]);
+    write(&mut cluster, 0, 1);
+    cluster.run(Duration::from_secs(60), |_| false);
+    for _ in 0..LIES {
+        claims_again(&mut cluster);
+        let now = cluster.now;
+        cluster.engine(2).sync_now(&name(0), now);
+        cluster.run(Duration::from_secs(2), |_| false);
+        write(&mut cluster, 0, 1);
+    }
+    let now = cluster.now;
+    let status = cluster.engine(0).status(now);
+    let peer = |index: usize| status.peers.iter().find(|peer| peer.peer == name(index)).unwrap();
+    assert!(status.replica.renamings > 1, "{status:?}");
+    assert!(status.replica.renamings < LIES / 2, "each lie costs an id at most, and soon few are heard: {status:?}");
+    assert!(peer(2).failures > 1 && peer(2).backoff > Duration::ZERO, "{status:?}");
+    assert_eq!((peer(1).failures, peer(1).backoff), (0, Duration::ZERO));
+    assert!(peer(1).lag.unwrap() < Duration::from_secs(30), "it is as equal as ever: {status:?}");
+    let roots = |all: &mut Cluster<Item>| [0, 1].map(|node| all.engine(node).replica_mut().root());
+    assert!(cluster.run(Duration::from_secs(60), |all| roots(all)[0] == roots(all)[1]));
+}
