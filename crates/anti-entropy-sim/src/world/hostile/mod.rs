@@ -31,6 +31,8 @@ const STREAM: u64 = 0x0068_6f73_7469_6c65;
 pub(super) const LARGE_KEYS: u32 = 3;
 /// How many siblings a node writes at one key.
 const SIBLINGS: u32 = 60;
+/// How often it makes up ids for pieces, for each peer. What it takes to compute with more is not what is tested.
+const INVENTIONS: u32 = 8;
 /// How many deletes it pushes in a frame.
 const TINY_PUSHES: u64 = 100;
 
@@ -45,6 +47,8 @@ pub(super) struct Hostile {
     /// The sessions that it has opened by hand, by the names of the replies that they wait for.
     sessions: BTreeMap<u64, Crafted>,
     siblings: u32,
+    /// How often it has made up ids for pieces, for all peers together.
+    inventions: u32,
     /// An id that it has made up, and up to which counter it has used it.
     made_up: (ReplicaId, u64),
 }
@@ -102,6 +106,7 @@ impl<S: Subject> World<S> {
             free_at: BTreeMap::new(),
             sessions: BTreeMap::new(),
             siblings: 0,
+            inventions: 0,
             made_up,
         });
         let new: Vec<Abuse> = does.iter().copied().filter(|abuse| hostile.does.insert(*abuse)).collect();
@@ -165,7 +170,7 @@ impl<S: Subject> World<S> {
             }
             Abuse::RepeatsRequests => self.go_on(at, to, Purpose::Drain),
             Abuse::HoldsTheSlot => self.go_on(at, to, Purpose::Hold),
-            Abuse::MostPieces => self.open_by_hand(at, to, Purpose::Pieces),
+            Abuse::MostPieces if self.may_invent(at) => self.open_by_hand(at, to, Purpose::Pieces),
             Abuse::EmptyParts => self.open_by_hand(at, to, Purpose::Parts),
             Abuse::Floods => {
                 let Some(hostile) = self.hostile.get_mut(&at) else { return };
@@ -230,6 +235,14 @@ impl<S: Subject> World<S> {
                 self.queue.push(self.now + 1, What::Announcement { to, from, state });
             }
         }
+    }
+
+    /// Whether it has not made up ids often enough.
+    fn may_invent(&mut self, at: NodeIndex) -> bool {
+        let most = INVENTIONS * u32::try_from(self.nodes[at as usize].peers.len()).unwrap_or(1);
+        let Some(hostile) = self.hostile.get_mut(&at) else { return false };
+        hostile.inventions += 1;
+        hostile.inventions <= most
     }
 
     fn push_tiny(&mut self, at: NodeIndex, to: NodeIndex) {
