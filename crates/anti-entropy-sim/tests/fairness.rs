@@ -13,7 +13,8 @@ use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Judging, checkers_for, judge};
 
 /// The rows that are not survived yet, and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] =
+    &[("MostPieces", "ids that are made up fill the context with pieces, and others are refused for want of room")];
 
 /// How many seeds of each row are tried.
 const SEEDS: u64 = 4;
