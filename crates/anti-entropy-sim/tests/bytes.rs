@@ -92,11 +92,8 @@ fn rows() -> Vec<Row> {
 }
 
 /// The rows in which a node takes more than it may, and why.
-const KNOWN: &[(&str, &str)] = &[
-    ("MostPieces", "ids that are made up are kept, and each piece of the context has them"),
-    ("EmptyParts", "each part is decoded, however short it is"),
-    ("DeletedAtOnce", "what a batch replaces is loaded all at once"),
-];
+const KNOWN: &[(&str, &str)] =
+    &[("MostPieces", "ids that are made up are kept, and each piece of the context has them")];
 
 /// How many seeds of the profile are run; `SEEDS` sets another number.
 const SEEDS: u64 = 20;

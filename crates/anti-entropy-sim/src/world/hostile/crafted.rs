@@ -118,13 +118,15 @@ fn batch(clocks: Vec<(KeyHash, VectorClock)>, changes: &[impl Serialize]) -> Vec
     let clocks = RangeClocks::new(KeyRange::ALL, clocks).expect("the starts ascend");
     let nothing = MerkleTree::<Sha256>::new().root();
     let life = (1_u64.to_be_bytes(), 0_u64);
-    let (state, knows, takes) = (None::<()>, 0_u64, (LONGEST_MESSAGE, [(); 0].as_slice()));
-    encoded(&(BATCH, WHOLE_CLOCKS, clocks, WHOLE, nothing, changes, state, knows, life, takes))
+    let claim = (0_u64, [0_u8; 8]);
+    let (state, takes) = (None::<()>, (LONGEST_MESSAGE, [(); 0].as_slice()));
+    encoded(&(BATCH, WHOLE_CLOCKS, clocks, WHOLE, nothing, changes, state, claim, life, takes))
 }
 
-/// The push of a delete that finds nothing.
-pub(super) fn delete(replica: ReplicaId, counter: u64, random: &mut fastrand::Rng) -> Vec<u8> {
-    encoded(&(KeyHash::from_u128(random.u128(..)), Dot { replica, counter }, [(); 0].as_slice(), None::<()>))
+/// The push of a delete that finds nothing, and says that it replaces the first write of another id.
+pub(super) fn delete(replica: ReplicaId, counter: u64, other: ReplicaId, random: &mut fastrand::Rng) -> Vec<u8> {
+    let seen = [Dot { replica: other, counter: 1 }];
+    encoded(&(KeyHash::from_u128(random.u128(..)), Dot { replica, counter }, seen.as_slice(), None::<()>))
 }
 
 /// A whole frame of a session that nobody has opened.

@@ -31,6 +31,8 @@ const STREAM: u64 = 0x0068_6f73_7469_6c65;
 pub(super) const LARGE_KEYS: u32 = 3;
 /// How many siblings a node writes at one key.
 const SIBLINGS: u32 = 60;
+/// How often it makes up ids for pieces, for each peer. What it takes to compute with more is not what is tested.
+const INVENTIONS: u32 = 8;
 /// How many deletes it pushes in a frame.
 const TINY_PUSHES: u64 = 100;
 
@@ -45,6 +47,8 @@ pub(super) struct Hostile {
     /// The sessions that it has opened by hand, by the names of the replies that they wait for.
     sessions: BTreeMap<u64, Crafted>,
     siblings: u32,
+    /// How often it has made up ids for pieces, for all peers together.
+    inventions: u32,
     /// An id that it has made up, and up to which counter it has used it.
     made_up: (ReplicaId, u64),
 }
@@ -102,6 +106,7 @@ impl<S: Subject> World<S> {
             free_at: BTreeMap::new(),
             sessions: BTreeMap::new(),
             siblings: 0,
+            inventions: 0,
             made_up,
         });
         let new: Vec<Abuse> = does.iter().copied().filter(|abuse| hostile.does.insert(*abuse)).collect();
@@ -165,7 +170,7 @@ impl<S: Subject> World<S> {
             }
             Abuse::RepeatsRequests => self.go_on(at, to, Purpose::Drain),
             Abuse::HoldsTheSlot => self.go_on(at, to, Purpose::Hold),
-            Abuse::MostPieces => self.open_by_hand(at, to, Purpose::Pieces),
+            Abuse::MostPieces if self.may_invent(at) => self.open_by_hand(at, to, Purpose::Pieces),
             Abuse::EmptyParts => self.open_by_hand(at, to, Purpose::Parts),
             Abuse::Floods => {
                 let Some(hostile) = self.hostile.get_mut(&at) else { return };
@@ -232,16 +237,28 @@ impl<S: Subject> World<S> {
         }
     }
 
+    /// Whether it has not made up ids often enough.
+    fn may_invent(&mut self, at: NodeIndex) -> bool {
+        let most = INVENTIONS * u32::try_from(self.nodes[at as usize].peers.len()).unwrap_or(1);
+        let Some(hostile) = self.hostile.get_mut(&at) else { return false };
+        hostile.inventions += 1;
+        hostile.inventions <= most
+    }
+
     fn push_tiny(&mut self, at: NodeIndex, to: NodeIndex) {
         let schema_id = self.config.session.schema_id;
+        let own = self.replica(at).map(|replica| (replica.context().own_id(), replica.context().own_counter()));
+        // A delete has to name something that it replaces.
+        let Some((own, 1..)) = own else { return self.write_something(at, self.scenario.keys) };
         let Some(hostile) = self.hostile.get_mut(&at) else { return };
         let (replica, made) = hostile.made_up;
         // All peers get the same, so that each has all before it.
         let first_peer = self.nodes[at as usize].peers.first();
         let from = if first_peer == Some(&to) { made } else { made.saturating_sub(TINY_PUSHES) };
         hostile.made_up.1 = from + TINY_PUSHES;
-        let pushes: Vec<u8> =
-            (1..=TINY_PUSHES).flat_map(|more| crafted::delete(replica, from + more, &mut hostile.random)).collect();
+        let pushes: Vec<u8> = (1..=TINY_PUSHES)
+            .flat_map(|more| crafted::delete(replica, from + more, own, &mut hostile.random))
+            .collect();
         self.utter(at, to, push_frame(schema_id, &pushes));
     }
 
@@ -413,13 +430,18 @@ mod tests {
         let (mut world, _) = records(Abuse::MostPieces);
         let pieces = world.nodes[0].engine.as_mut().unwrap().replica().context().pieces_len();
         assert!(pieces >= 64, "{pieces}");
-        let seen = |does, least: usize| {
-            let (mut world, _) = records(does);
-            let context = world.nodes[0].engine.as_mut().unwrap().replica().context().clone();
-            assert!(context.replicas_len() >= least, "{does:?}: {}", context.replicas_len());
-        };
-        seen(Abuse::TinyPushes, 4);
-        seen(Abuse::LongestClocks, 6);
+        let (mut world, _) = records(Abuse::LongestClocks);
+        let context = world.nodes[0].engine.as_mut().unwrap().replica().context().clone();
+        assert!(context.replicas_len() >= 6, "{}", context.replicas_len());
+    }
+
+    #[test]
+    fn pushes_of_a_made_up_id_are_taken() {
+        let mut world = world(Abuse::TinyPushes);
+        world.run_until(8_000_000);
+        let id = world.hostile[&2].made_up.0;
+        let counter = world.nodes[0].engine.as_ref().unwrap().replica().context().max_counter(id);
+        assert!(counter > 100, "{counter}");
     }
 
     #[test]
