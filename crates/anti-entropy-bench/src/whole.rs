@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::measure::{Progress, Samples, time};
 
 /// The bytes of a value.
+const BUSY_RETRY: Duration = Duration::from_millis(1);
 const VALUE_BYTES: usize = 100;
 const GOAL_BYTES: u64 = 1500;
 const GOAL_TRIPS: u32 = 2;
@@ -156,6 +157,7 @@ async fn over_tcp(
         config.interval = NEVER;
         config.min_interval = NEVER;
         config.push = false;
+        config.busy_retry = BUSY_RETRY;
     });
     let mut handles = Vec::new();
     for (index, (replica, transport)) in replicas.into_iter().zip(transports).enumerate() {
@@ -176,6 +178,8 @@ async fn over_tcp(
         let mut runs = Runs::default();
         for _ in 0..RUNS {
             handle.write(change()).await?;
+            // Whoever opens sessions faster than this is answered as busy.
+            tokio::time::sleep(BUSY_RETRY).await;
             let started = Instant::now();
             let finished = session(&handles[0], &names[1], &mut events).await?;
             let elapsed = started.elapsed();
