@@ -13,8 +13,7 @@ use anti_entropy_sim::subject::Items;
 use anti_entropy_sim::{Judging, checkers_for, judge};
 
 /// The rows that are not survived yet, and why.
-const KNOWN: &[(&str, &str)] =
-    &[("MostPieces", "ids that are made up fill the context with pieces, and others are refused for want of room")];
+const KNOWN: &[(&str, &str)] = &[];
 
 /// How many seeds of each row are tried.
 const SEEDS: u64 = 4;
@@ -65,6 +64,7 @@ fn violated(row: &Scenario) -> Option<String> {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes; .ci/simulation runs it in a release build")]
 fn nobody_is_harmed_by_what_one_member_does() {
     let mut wrong = Vec::new();
     for row in rows() {

@@ -22,7 +22,7 @@ impl Swarm {
         let member = self.random.between_u32(0, self.scenario.nodes - 1);
         let duration = self.scenario.duration_ms;
         let count = self.random.between_u32(1, 3);
-        let all: Vec<Abuse> = Abuse::ALL.into_iter().filter(|abuse| !Abuse::NOT_SURVIVED.contains(abuse)).collect();
+        let all: Vec<Abuse> = Abuse::ALL.into_iter().filter(|abuse| *abuse != Abuse::SLOW_TO_SIMULATE).collect();
         let places = self.random.distinct(count, u32::try_from(all.len()).unwrap_or(1));
         let does = places.into_iter().map(|place| all[place as usize]).collect();
         let start_ms = self.random.strength(0..=duration / 2);
