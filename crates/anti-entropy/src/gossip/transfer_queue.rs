@@ -6,12 +6,15 @@ use core::time::Duration;
 use crate::PeerId;
 
 /// The peers that were told that this replica is busy, in the order in which they were. When there is room, the first is
-/// called: a session with it is opened from here, and until it has had the time to answer nobody else gets the room.
+/// called: a session with it is opened from here. Whose turn was ended for others does not get the room before one of them
+/// has; everybody else who comes may have it, since the one that was called may itself be busy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TransferQueue {
     waiting: VecDeque<PeerId>,
-    /// Who was called, and until when the room is kept for it.
+    /// Who was called, and until when nobody else is.
     called: Option<(PeerId, Duration)>,
+    /// Whose turn was ended for others.
+    had_turn: Option<PeerId>,
 }
 
 impl TransferQueue {
@@ -23,8 +26,14 @@ impl TransferQueue {
         }
     }
 
+    /// The turn of a peer ends, so that others get the room.
+    pub(super) fn end_turn(&mut self, peer: &PeerId) {
+        self.had_turn = Some(peer.clone());
+    }
+
     /// A peer has begun a transfer, needs none, or is gone.
     pub(super) fn remove(&mut self, peer: &PeerId) {
+        self.had_turn.take_if(|had| had != peer);
         self.called.take_if(|(called, _)| called == peer);
         self.waiting.retain(|waiting| waiting != peer);
     }
@@ -34,12 +43,9 @@ impl TransferQueue {
         self.waiting.iter().chain(self.called.as_ref().map(|(called, _)| called)).any(|waiting| waiting != peer)
     }
 
-    /// Whether it is the turn of this peer, given that there is room.
-    pub(super) fn admits(&self, peer: &PeerId, now: Duration) -> bool {
-        match &self.called {
-            Some((called, until)) if now < *until => called == peer,
-            _ => self.waiting.front().is_none_or(|first| first == peer),
-        }
+    /// Whether a peer may have the room, given that there is some.
+    pub(super) fn admits(&self, peer: &PeerId) -> bool {
+        self.had_turn.as_ref() != Some(peer) || !self.has_other_than(peer)
     }
 
     /// Calls the peer that has waited longest, given that there is room: returns it, unless one was called just now.
@@ -77,23 +83,25 @@ mod tests {
     }
 
     #[test]
-    fn the_room_is_kept_for_who_was_called_and_then_goes_to_the_next() {
+    fn who_waits_is_called_in_order_and_comes_before_the_one_whose_turn_was_ended() {
         let (a, b, c) = (peer("a"), peer("b"), peer("c"));
         let at = Duration::from_secs;
         let mut queue = TransferQueue::default();
-        assert!(queue.admits(&c, at(0)), "nobody waits");
-        for peer in [&b, &a, &b] {
+        queue.end_turn(&c);
+        assert!(queue.admits(&c), "nobody waits");
+        for peer in [&b, &a, &b, &c] {
             queue.add(peer);
         }
-        assert!(queue.admits(&b, at(0)) && !queue.admits(&a, at(0)) && !queue.admits(&c, at(0)));
+        assert!(queue.admits(&b) && queue.admits(&a) && !queue.admits(&c));
         assert_eq!(queue.call(at(2), at(1), |_| true), Some(b.clone()));
         assert_eq!((queue.call(at(3), at(1), |_| true), queue.calls_at()), (None, Some(at(2))));
-        assert!(queue.admits(&b, at(1)) && !queue.admits(&a, at(1)));
         // It does not come.
         assert_eq!(queue.call(at(3), at(2), |_| true), Some(a.clone()));
-        assert!(queue.admits(&a, at(2)) && !queue.admits(&b, at(2)));
+        assert!(!queue.admits(&c));
         queue.remove(&a);
-        assert!(queue.admits(&c, at(2)) && queue.is_empty());
+        assert!(queue.admits(&c));
+        queue.remove(&c);
+        assert!(queue.is_empty());
     }
 
     #[test]

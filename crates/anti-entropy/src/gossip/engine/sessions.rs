@@ -143,7 +143,7 @@ impl<V: Replicated> Engine<V> {
         if this.session.is_transferring() {
             return Room::Free;
         }
-        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer, now.elapsed) {
+        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer) {
             return Room::Taken;
         }
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
@@ -176,6 +176,7 @@ impl<V: Replicated> Engine<V> {
         if is_over && has_brought_something && self.waiting.has_other_than(&conversation.peer) {
             conversation.session.wind_up();
             conversation.has_to_wait = true;
+            self.waiting.end_turn(&conversation.peer);
         }
     }
 
