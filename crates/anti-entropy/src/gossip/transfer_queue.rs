@@ -6,14 +6,15 @@ use core::time::Duration;
 use crate::PeerId;
 
 /// The peers that were told that this replica is busy, in the order in which they were. When there is room, the first is
-/// called: a session with it is opened from here. Whose turn was ended for others does not get the room before one of them
-/// has; everybody else who comes may have it, since the one that was called may itself be busy.
+/// called: a session with it is opened from here. Where nothing is moved, whoever comes meanwhile may have the room, since the
+/// one that was called may itself be busy. Beside a transfer that has stopped moving, and after a turn that was ended for
+/// others, the room is kept for the one that was called until that has had the time to answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TransferQueue {
     waiting: VecDeque<PeerId>,
     /// Who was called, and until when nobody else is.
     called: Option<(PeerId, Duration)>,
-    /// Whose turn was ended for others.
+    /// Whose turn was ended for others, until one of them has the room.
     had_turn: Option<PeerId>,
 }
 
@@ -31,9 +32,14 @@ impl TransferQueue {
         self.had_turn = Some(peer.clone());
     }
 
-    /// A peer has begun a transfer, needs none, or is gone.
+    /// A peer has begun a transfer.
+    pub(super) fn begin(&mut self, peer: &PeerId) {
+        self.had_turn = None;
+        self.remove(peer);
+    }
+
+    /// A peer needs no transfer, or is gone.
     pub(super) fn remove(&mut self, peer: &PeerId) {
-        self.had_turn.take_if(|had| had != peer);
         self.called.take_if(|(called, _)| called == peer);
         self.waiting.retain(|waiting| waiting != peer);
     }
@@ -43,9 +49,15 @@ impl TransferQueue {
         self.waiting.iter().chain(self.called.as_ref().map(|(called, _)| called)).any(|waiting| waiting != peer)
     }
 
-    /// Whether a peer may have the room, given that there is some.
-    pub(super) fn admits(&self, peer: &PeerId) -> bool {
-        self.had_turn.as_ref() != Some(peer) || !self.has_other_than(peer)
+    /// Whether a peer may have the room, given that there is some; `is_idle` says that no transfer is open at all.
+    pub(super) fn admits(&self, peer: &PeerId, is_idle: bool, now: Duration) -> bool {
+        if is_idle && self.had_turn.is_none() {
+            return true;
+        }
+        match &self.called {
+            Some((called, until)) if now < *until => called == peer,
+            _ => self.waiting.front().is_none_or(|first| first == peer),
+        }
     }
 
     /// Calls the peer that has waited longest, given that there is room: returns it, unless one was called just now.
@@ -83,25 +95,24 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_called_in_order_and_comes_before_the_one_whose_turn_was_ended() {
+    fn after_a_turn_the_room_is_kept_for_who_was_called_and_then_goes_to_the_next() {
         let (a, b, c) = (peer("a"), peer("b"), peer("c"));
         let at = Duration::from_secs;
         let mut queue = TransferQueue::default();
-        queue.end_turn(&c);
-        assert!(queue.admits(&c), "nobody waits");
-        for peer in [&b, &a, &b, &c] {
+        for peer in [&b, &a, &b] {
             queue.add(peer);
         }
-        assert!(queue.admits(&b) && queue.admits(&a) && !queue.admits(&c));
+        assert!(queue.admits(&c, true, at(0)) && !queue.admits(&c, false, at(0)), "no turn was ended");
+        queue.end_turn(&c);
+        assert!(queue.admits(&b, true, at(0)) && !queue.admits(&a, true, at(0)) && !queue.admits(&c, true, at(0)));
         assert_eq!(queue.call(at(2), at(1), |_| true), Some(b.clone()));
         assert_eq!((queue.call(at(3), at(1), |_| true), queue.calls_at()), (None, Some(at(2))));
+        assert!(queue.admits(&b, true, at(1)) && !queue.admits(&a, true, at(1)));
         // It does not come.
         assert_eq!(queue.call(at(3), at(2), |_| true), Some(a.clone()));
-        assert!(!queue.admits(&c));
+        assert!(queue.admits(&a, true, at(2)) && !queue.admits(&b, true, at(2)));
         queue.remove(&a);
-        assert!(queue.admits(&c));
-        queue.remove(&c);
-        assert!(queue.is_empty());
+        assert!(queue.admits(&c, true, at(2)) && queue.is_empty());
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl<V: Replicated> Engine<V> {
             lease.pay(moved, &self.config, now.elapsed);
         } else if conversation.session.is_transferring() {
             conversation.lease = Some(Lease::begin(&self.config, now.elapsed));
-            self.waiting.remove(&conversation.peer);
+            self.waiting.begin(&conversation.peer);
             self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
     }
@@ -143,7 +143,8 @@ impl<V: Replicated> Engine<V> {
         if this.session.is_transferring() {
             return Room::Free;
         }
-        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer) {
+        let is_idle = self.sessions.iter().all(|other| other.transfer().is_none());
+        if !self.has_room_to_transfer(now) || !self.waiting.admits(&this.peer, is_idle, now.elapsed) {
             return Room::Taken;
         }
         let others = || self.sessions.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
