@@ -55,11 +55,9 @@ impl Tags {
     const OWN: usize = 1024;
     const OTHERS: usize = 4096;
 
-    fn note_own(&mut self, counter: u64, tag: u64) {
-        if self.own.len() == Self::OWN {
-            self.own.pop_front();
-        }
-        self.own.push_back((counter, tag));
+    pub(super) fn note_own(&mut self, tags: Vec<(u64, u64)>) {
+        self.own.extend(tags);
+        self.own.drain(..self.own.len().saturating_sub(Self::OWN));
     }
 
     fn note(&mut self, id: u64, counter: u64, tag: u64) {
@@ -122,13 +120,6 @@ impl<V: Replicated> Replica<V> {
         tags.sort_unstable();
         tags
     }
-
-    /// Notes what this replica's own writes and deletes were, in their order.
-    pub(super) fn note_own(&mut self, tags: Vec<(u64, u64)>) {
-        for (counter, tag) in tags {
-            self.tags.note_own(counter, tag);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -148,7 +139,7 @@ mod tests {
     fn what_is_remembered_is_bounded_and_the_latest() {
         let mut tags = Tags::default();
         for counter in 1..=2_000 {
-            tags.note_own(counter, counter);
+            tags.note_own(alloc::vec![(counter, counter)]);
             tags.note(7, counter % 1_500, counter);
         }
         assert_eq!((tags.own.len(), tags.own.front()), (Tags::OWN, Some(&(977, 977))));

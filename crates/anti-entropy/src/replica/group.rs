@@ -27,6 +27,8 @@ pub(super) struct Group<K> {
     records: BTreeMap<KeyHash, Option<Vec<u8>>>,
     summaries: BTreeMap<KeyHash, Summary>,
     changes: Vec<Change<K>>,
+    /// Of the replica's own writes and deletes, by their counters.
+    own_tags: Vec<(u64, u64)>,
     /// The context before the first change; `None` as long as there is none.
     before: Option<Context>,
     context_changed: bool,
@@ -46,6 +48,7 @@ impl<K> Group<K> {
             records: BTreeMap::new(),
             summaries: BTreeMap::new(),
             changes: Vec::new(),
+            own_tags: Vec::new(),
             before: None,
             context_changed: false,
             writes: 0,
@@ -119,10 +122,20 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
+    /// Notes what this replica's own writes and deletes were, in their order, once they are committed: their names are
+    /// used again if they are not.
+    pub(super) fn note_own(&mut self, tags: Vec<(u64, u64)>) {
+        match &mut self.group {
+            Some(group) => group.own_tags.extend(tags),
+            None => self.tags.note_own(tags),
+        }
+    }
+
     /// Ends the open group: all of it is durable when this returns, or none of it has happened. Does nothing if no group
     /// is open, or if nothing was changed in it.
     pub(crate) fn commit_group(&mut self) -> Result<(), StoreError> {
-        let Some(Group { records, summaries, changes, before, context_changed, .. }) = self.group.take() else {
+        let Some(Group { records, summaries, changes, own_tags, before, context_changed, .. }) = self.group.take()
+        else {
             return Ok(());
         };
         let Some(before) = before else { return Ok(()) };
@@ -145,6 +158,7 @@ impl<V: Replicated> Replica<V> {
         }
         self.commits += 1;
         self.left_as = left_as;
+        self.tags.note_own(own_tags);
         if context_changed {
             self.stored = Some(self.context.base());
         }

@@ -280,6 +280,30 @@ fn local_writes_whose_commit_fails_were_never_made() {
 }
 
 #[test]
+fn writes_whose_commit_failed_are_not_taken_for_those_that_got_their_names() {
+    let disk = Disk::default();
+    let mut writer = engine(1, &disk, ReplicaConfig::default());
+    for _ in 0..3 {
+        disk.fail_after(0, StoreError::unchanged);
+        writer.begin_group();
+        (0..3).for_each(|key| drop(writer.write(item(key, "lost"), NOW).unwrap()));
+        assert!(writer.commit_group(NOW).is_err());
+    }
+    let id = writer.replica().id();
+    let mut reader = engine(2, &Disk::default(), ReplicaConfig::default());
+    for key in 0..3 {
+        writer.write(item(key, "made"), NOW).unwrap();
+        for frame in frames(&mut writer, NOW).0 {
+            reader.handle_frame(&name(0), &frame, NOW);
+        }
+        let claim = reader.replica().claim_of(id.first_eight());
+        assert!(claim.last != 0 && claim.knows == u64::from(key) + 1, "{claim:?}");
+        assert!(writer.replica_mut().notice_claim(claim).is_ok(), "{key}");
+    }
+    assert_eq!(writer.replica().id(), id);
+}
+
+#[test]
 fn a_group_has_no_more_writes_than_the_queue_of_pushes_has_room_for() {
     let mut writer = engine(1, &Disk::default(), ReplicaConfig::default());
     (1..3).for_each(|peer| writer.add_peer(name(peer), None));
