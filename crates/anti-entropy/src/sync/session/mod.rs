@@ -93,6 +93,8 @@ pub struct Session {
     /// The bytes of values in the last message, which are counted again if it is repeated.
     last_sent: ValueBytes,
     config: SessionConfig,
+    /// Whether it ends with the next message.
+    winds_up: bool,
     since: Duration,
     idle_deadline: Duration,
 }
@@ -206,6 +208,7 @@ impl Session {
             stats: SessionStats::default(),
             last_sent: ValueBytes::default(),
             config,
+            winds_up: false,
             since: now.elapsed,
             idle_deadline,
         }
@@ -245,9 +248,10 @@ impl Session {
         self.exchange.drop_fragments();
     }
 
-    /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept.
+    /// Ends the session with the next message, so that another peer has its turn. What was joined until then is kept, and
+    /// what was answered until then is repeated if it was lost: otherwise the peer would wait in vain.
     pub(crate) fn wind_up(&mut self) {
-        self.config.max_session_bytes = 0;
+        self.winds_up = true;
     }
 
     /// Handles a frame from the peer.
@@ -296,6 +300,9 @@ impl Session {
             Received::TooLong => self.refuse_message(now),
             Received::Refused(reason) => self.finish(Outcome::Refused(reason), now),
             Received::Message(message) => {
+                if self.winds_up {
+                    self.config.max_session_bytes = 0;
+                }
                 let before = self.stats.values_sent();
                 self.handle_message(&message, replica, may_transfer, now)?;
                 self.last_sent = self.stats.values_sent() - before;

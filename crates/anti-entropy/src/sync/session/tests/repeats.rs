@@ -88,3 +88,19 @@ fn the_word_that_a_session_has_had_its_share_is_repeated_like_any_other() {
     assert_eq!(answered(&mut session, &frame, &mut b), reply);
     assert!(!reply.is_empty());
 }
+
+#[test]
+fn a_session_that_has_had_its_share_repeats_a_reply_that_was_lost_and_ends_with_the_next_message() {
+    let (mut session, mut b, frame) = opened(SessionConfig::default());
+    let reply = answered(&mut session, &frame, &mut b);
+    session.wind_up();
+    assert_eq!(answered(&mut session, &frame, &mut b), reply);
+    assert!(session.finished().is_none() && !reply.is_empty());
+    let header = Header { kind: FrameKind::Request, session: 2, exchange: 1 };
+    let next = postcard::to_allocvec(&Request::Inventory(Vec::new())).unwrap();
+    let word = answered(&mut session, &header.encode(0, 1, &next, true), &mut b);
+    assert_eq!(word.len(), 1);
+    let word = Frame::decode(&word[0], &SessionConfig::default()).unwrap().payload.to_vec();
+    assert_eq!(message::read(&word), Some(Reply::Refused(RefusalCode::Budget)));
+    assert_eq!(session.finished().unwrap().outcome, Outcome::Partial(PartialReason::Budget));
+}
