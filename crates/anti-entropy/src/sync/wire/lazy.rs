@@ -9,6 +9,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A sequence that was made here, or has arrived.
@@ -144,8 +145,13 @@ impl<T: Clone + DeserializeOwned + Serialize> Serialize for Lazy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Made(elements) => elements.serialize(serializer),
-            // The length has to be known before.
-            Self::Arrived { .. } => self.iter().collect::<Vec<Cow<'_, T>>>().serialize(serializer),
+            Self::Arrived { len, .. } => {
+                let mut sequence = serializer.serialize_seq(Some(*len))?;
+                for element in self.iter() {
+                    sequence.serialize_element(&element)?;
+                }
+                sequence.end()
+            }
         }
     }
 }
@@ -178,8 +184,57 @@ impl<'de, T: DeserializeOwned + Serialize> Deserialize<'de> for Lazy<T> {
 #[cfg(test)]
 mod tests {
     use alloc::vec;
+    use core::cell::Cell;
+    use std::thread_local;
 
     use super::*;
+
+    thread_local! {
+        static ALIVE: Cell<usize> = const { Cell::new(0) };
+        static PEAK: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// An element that counts how many of them there are at a time.
+    #[derive(Debug, PartialEq, Eq, Serialize)]
+    struct Counted(u8);
+
+    impl Counted {
+        fn new(value: u8) -> Self {
+            ALIVE.set(ALIVE.get() + 1);
+            PEAK.set(PEAK.get().max(ALIVE.get()));
+            Self(value)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Counted {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            u8::deserialize(deserializer).map(Self::new)
+        }
+    }
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            Self::new(self.0)
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            ALIVE.set(ALIVE.get() - 1);
+        }
+    }
+
+    #[test]
+    fn sequences_within_sequences_are_read_element_by_element_too() {
+        let elements = |_| -> Lazy<Counted> { (0..100).map(Counted::new).collect::<Vec<_>>().into() };
+        let encoded = postcard::to_allocvec(&(0..3).map(elements).collect::<Vec<_>>()).unwrap();
+        assert_eq!(ALIVE.get(), 0);
+        PEAK.set(0);
+        let arrived: Lazy<Lazy<Counted>> = postcard::from_bytes(&encoded).unwrap();
+        assert_eq!(arrived.iter().map(|inner| inner.iter().count()).sum::<usize>(), 300);
+        assert_eq!(postcard::to_allocvec(&arrived).unwrap(), encoded);
+        assert_eq!((ALIVE.get(), PEAK.get()), (0, 1));
+    }
 
     #[test]
     fn what_arrived_takes_no_more_than_its_bytes_and_reads_as_it_was() {
