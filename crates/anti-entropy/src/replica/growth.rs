@@ -84,7 +84,7 @@ impl<V: Replicated> Replica<V> {
     pub(crate) fn note_growth(&mut self, before: &Context) {
         let Some(left) = &mut self.growth else { return };
         left.replicas = left.replicas.saturating_sub(self.context.replicas_len().saturating_sub(before.replicas_len()));
-        left.pieces = (left.pieces + before.pieces_len()).saturating_sub(self.context.pieces_len());
+        left.pieces = left.pieces.saturating_add(before.pieces_len()).saturating_sub(self.context.pieces_len());
     }
 }
 
@@ -106,5 +106,20 @@ mod tests {
         assert_eq!(account.left(start + hour, &config), Growth { replicas: 13, pieces: 20 });
         assert_eq!(account.left(start + 10 * hour, &config).replicas, 35);
         assert_eq!(account.left(start, &config).replicas, 35, "a clock that goes back takes nothing away");
+    }
+
+    #[test]
+    fn who_may_add_any_number_may_go_on_to() {
+        use crate::clock::Seed;
+        use crate::replica::{Keyed, LastWriterWins, MemoryStore};
+
+        let opened = Replica::open(MemoryStore::new(), LastWriterWins, Seed::from_bytes([1; 32]));
+        let mut replica: Replica<Keyed<u32, u32>> = opened.unwrap();
+        let all = Growth { replicas: usize::MAX, pieces: usize::MAX };
+        replica.allow_growth(Some(all));
+        let before = replica.context().clone();
+        replica.note_growth(&before);
+        let left = replica.allow_growth(None).unwrap();
+        assert!(left.replicas == all.replicas && left.pieces > all.pieces / 2, "{left:?}");
     }
 }
