@@ -133,9 +133,7 @@ impl Context {
     }
 
     fn fold_holes(&mut self) {
-        let is_single = |pair: &[Piece]| next_hash(pair[0].start) == Some(pair[1].start);
-        let ends_in_single = self.pieces.last().is_some_and(|last| last.start == KeyHash::MAX);
-        if !ends_in_single && !self.pieces.windows(2).any(is_single) {
+        if !has_single_hashes(&self.pieces) {
             return;
         }
         let mut folded: Vec<Piece> = Vec::with_capacity(self.pieces.len());
@@ -156,6 +154,12 @@ impl Context {
         }
         (self.pieces, self.holes) = (Arc::new(folded), Arc::new(holes));
     }
+}
+
+/// Whether a piece is for a single hash.
+pub(super) fn has_single_hashes(pieces: &[Piece]) -> bool {
+    let is_single = |pair: &[Piece]| next_hash(pair[0].start) == Some(pair[1].start);
+    pieces.last().is_some_and(|last| last.start == KeyHash::MAX) || pieces.windows(2).any(is_single)
 }
 
 /// The hash above this one; `None` at the top.

@@ -207,7 +207,7 @@ impl Context {
     /// missing from them. Where earlier writes are missing, they would be covered without having been seen.
     ///
     /// A dot of the own id is never covered this way. O(log n) in the number of pieces and counters, except for one in 4
-    /// to 64 calls, which is linear in the counters, and while there are holes.
+    /// to 64 calls, which is linear in the counters, and while there are holes or pieces for a single hash.
     ///
     /// ```
     /// use anti_entropy::KeyHash;

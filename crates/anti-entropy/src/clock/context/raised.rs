@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Context, Piece};
+use super::{Context, Piece, holes};
 use crate::clock::growing::growing_vec;
 use crate::clock::{Dot, ReplicaId};
 
@@ -99,6 +99,8 @@ impl<'de> Deserialize<'de> for Raised {
 pub(super) struct Index {
     /// Ascending: the replicas that a piece or a hole names.
     replicas: Vec<ReplicaId>,
+    /// Whether there is a hole, or a piece for a single hash, which a push elsewhere may make a hole of.
+    has_single_hashes: bool,
 }
 
 impl Index {
@@ -117,7 +119,7 @@ impl Index {
                 replicas.sort_unstable();
             }
         }
-        Self { replicas }
+        Self { replicas, has_single_hashes: !holes.is_empty() || holes::has_single_hashes(pieces) }
     }
 
     fn names(&self, replica: ReplicaId) -> bool {
@@ -150,8 +152,8 @@ impl Context {
     pub(super) fn note_raise(&mut self, dot: Dot) {
         self.raised.note(dot);
         let most = (self.counters_len() / 2).clamp(Raised::MIN, Raised::MAX);
-        // What has seen less than its neighbours may do so no longer.
-        if self.raised.0.len() > most || !self.holes.is_empty() {
+        // What has seen less than its neighbours may do so no longer, and what has not may now.
+        if self.raised.0.len() > most || self.index.has_single_hashes {
             self.settle();
         }
     }

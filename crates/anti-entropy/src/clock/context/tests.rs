@@ -417,6 +417,20 @@ fn pushes_elsewhere_raise_no_hole_that_lacks_more() {
 }
 
 #[test]
+fn a_push_that_makes_a_hole_of_a_piece_does_so_at_once() {
+    let mut context = Context::new(id(1));
+    context.join_range(&KeyRange::ALL, &clock(&[(2, 5)]));
+    context.join_range(&range(7, 8), &clock(&[(3, 1)]));
+    context.join_range(&range(0, 7), &clock(&[(2, 6)]));
+    context.join_range(&KeyRange::new(at(8), None).unwrap(), &clock(&[(2, 6)]));
+    assert_eq!((context.pieces_len(), context.holes_len()), (3, 0), "each has seen what the other has not");
+    assert!(context.raise(at(50), dot(3, 1)));
+    assert_eq!((context.pieces_len(), context.holes().collect::<Vec<_>>()), (1, vec![at(7)]));
+    assert!(context.is_hole(at(7)));
+    assert_eq!(context.whole_clock(), None);
+}
+
+#[test]
 fn a_hole_is_filled_as_it_is_at_the_peer_which_may_have_one_too() {
     // Counter 9 of replica 2 is nowhere to be had at the hash of the hole.
     let context = with_hole(7);
