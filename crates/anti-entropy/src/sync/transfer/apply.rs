@@ -101,7 +101,7 @@ impl<V: Replicated> Replica<V> {
     /// the base has there. Returns the keys that change.
     ///
     /// What is loaded and what is to be written is limited: beyond, the range is joined up to a key, as if the batch had
-    /// ended there, and then the rest.
+    /// ended there, and then the rest. `context` is what there is in the end.
     fn join_range(
         &mut self,
         batch: &Batch,
@@ -112,16 +112,14 @@ impl<V: Replicated> Replica<V> {
     ) -> Result<Vec<KeyHash>, NotTaken> {
         let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
-        let (mut some, mut changed) = (Some(context), Vec::new());
-        let mut joining = Joining::default();
+        let (mut joining, mut changed) = (Joining::default(), Vec::new());
         while let Some(next) =
             [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
         {
             if joining.bytes > self.config.max_loaded_bytes {
-                let mut context = self.context.clone();
-                join_clocks(&mut context, clocks_without(&batch.clocks, withheld, Some(next)));
-                self.persist_joined(core::mem::take(&mut joining), context)?;
-                some = None;
+                let mut so_far = self.context.clone();
+                join_clocks(&mut so_far, clocks_without(&batch.clocks, withheld, Some(next)));
+                self.persist_joined(core::mem::take(&mut joining), so_far)?;
             }
             if let Some(sent) = received.next_if(|sent| sent.hash == next) {
                 self.join_sent(batch, base, sent, now, &mut joining)?;
@@ -131,10 +129,6 @@ impl<V: Replicated> Replica<V> {
             }
             changed.extend(joining.records.contains_key(&next).then_some(next));
         }
-        let context = match some {
-            Some(context) => context,
-            None => self.joined_context(batch, withheld)?,
-        };
         self.persist_joined(joining, context)?;
         Ok(changed)
     }

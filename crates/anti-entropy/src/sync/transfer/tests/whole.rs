@@ -472,3 +472,39 @@ fn in_steps(mut receiver: Replica<Item>, batch: &Batch, sender: &mut Replica<Ite
     one_way(sender, &mut third);
     assert_equal(&mut third, &mut fourth);
 }
+
+/// Whether there is room for a batch is found out before anything of it is joined, however many commits it takes.
+#[test]
+fn a_batch_for_which_there_is_room_is_joined_to_its_end_in_any_number_of_commits() {
+    let part = |percent: u128| KeyHash::from_u128(u128::MAX / 100 * percent);
+    let seen = |replica: &mut Replica<Item>, from: u128, to: Option<u128>, writer: u128, counter: u64| {
+        let clock = VectorClock::from_iter([(ReplicaId::from_u128(writer), counter)]);
+        replica.context.join_range(&KeyRange::new(part(from), to.map(part)).unwrap(), &clock);
+    };
+    for max_loaded_bytes in (1..20).map(|step| step * 10_000) {
+        let (mut sender, mut receiver) = (replica(1), replica(2));
+        write(&mut sender, 0..200, &"x".repeat(1000));
+        for (from, counter) in [(0, 5), (92, 6), (95, 7)] {
+            seen(&mut sender, from, None, 7, counter);
+        }
+        // What the sender has seen makes one piece of those below the middle, and leaves those above it.
+        (0..8).for_each(|piece| {
+            seen(&mut receiver, 5 * piece, Some(5 * piece + 5), 7, 1 + u64::try_from(piece % 2).unwrap())
+        });
+        [80, 85, 90].into_iter().zip(1..).for_each(|(from, counter)| seen(&mut receiver, from, None, 8, counter));
+        let config = ReplicaConfig::default().with(|config| {
+            (config.max_context_pieces, config.max_loaded_bytes) = (core::num::NonZeroUsize::MIN, max_loaded_bytes);
+        });
+        receiver.set_config(config).unwrap();
+        let (batch, baseline) = (whole(&mut sender), receiver.baseline());
+        let mut joined = receiver.context().clone();
+        joined.join(&batch.clocks);
+        assert!(
+            joined.pieces_len() > ReplicaConfig::PIECES_OF_PEERS
+                && joined.pieces_len() < receiver.context().pieces_len()
+        );
+        let applied = receiver.apply(batch, &baseline, now()).unwrap();
+        assert!(matches!(applied, Applied::Joined(_)), "{max_loaded_bytes}: {applied:?}");
+        assert_eq!((receiver.root(), receiver.context()), (sender.root(), &joined));
+    }
+}
