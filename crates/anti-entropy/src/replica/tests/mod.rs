@@ -4,7 +4,6 @@ mod clocks;
 pub(crate) mod disk;
 mod fence;
 mod golden;
-pub(crate) mod hooked;
 mod limits;
 mod nesting;
 pub(crate) mod pattern;

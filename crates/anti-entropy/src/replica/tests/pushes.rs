@@ -8,7 +8,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
 use super::disk::Disk;
-use super::hooked::with_commit;
 use crate::clock::{Dot, Now, ReplicaId, VectorClock};
 use crate::replica::*;
 use crate::sync::transfer::PushOutcome;
@@ -48,7 +47,7 @@ fn push(writer: u128, counter: u64) -> Push {
 fn committed_by_pushes(ids: u128, pieces: u128) -> usize {
     let (inner, committed) = (Disk::default(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&committed);
-    let counting = with_commit(inner.clone(), move |store, commit| {
+    let counting = inner.with_commit(move |store, commit| {
         let records = commit.records.values().flatten().map(Vec::len).sum::<usize>();
         counted.fetch_add(records + commit.meta.values().map(Vec::len).sum::<usize>(), Ordering::Relaxed);
         store.commit(commit)

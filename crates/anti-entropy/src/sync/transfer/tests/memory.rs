@@ -12,7 +12,7 @@ use digest::Update;
 
 use super::plan;
 use crate::clock::{Now, Seed};
-use crate::replica::tests::hooked::with_commit;
+use crate::replica::tests::disk::Disk;
 use crate::replica::*;
 use crate::sync::transfer::*;
 use crate::sync::wire::*;
@@ -90,7 +90,7 @@ fn open(seed: u8) -> (Replica<Blob>, Arc<AtomicUsize>) {
     let config = ReplicaConfig::default().with(|config| config.max_loaded_bytes = LIMIT);
     let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|opening| opening.config = config);
     let noted = Arc::clone(&committed);
-    let store = with_commit(MemoryStore::new(), move |store, commit| {
+    let store = Disk::default().with_commit(move |store, commit| {
         noted.fetch_max(commit.records.values().flatten().map(Vec::len).sum(), Ordering::Relaxed);
         store.commit(commit)
     });

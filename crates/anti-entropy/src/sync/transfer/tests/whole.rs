@@ -13,7 +13,6 @@ use super::plan;
 use crate::clock::{Now, RangeClocks, ReplicaId, Seed, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::tests::disk::Disk;
-use crate::replica::tests::hooked::with_commit;
 use crate::replica::*;
 use crate::summary::{Difference, Fingerprint, Snapshot};
 use crate::sync::transfer::*;
@@ -401,7 +400,7 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         let of_difference = joined(&mut receiver, batch);
         let batch = if random.bool() { whole(&mut sender) } else { whole_to(&mut sender, &other) };
         let mut left = random.u32(1..4);
-        let failing = with_commit(copy, move |store, commit| {
+        let failing = Disk::of(copy).with_commit(move |store, commit| {
             left = left.checked_sub(1).ok_or_else(|| StoreError::unchanged("on purpose"))?;
             store.commit(commit)
         });
