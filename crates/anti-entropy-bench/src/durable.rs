@@ -15,6 +15,7 @@ use anti_entropy::summary::MerkleTree;
 use anti_entropy::summary::sketch::{Sketch, SketchConfig};
 use anti_entropy::{KeyHash, KeyRange, Keyed, LastWriterWins, Replica, Store, Transaction};
 use anti_entropy_bench::{Key, key, now};
+use anti_entropy_conformance::with_commit;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use redb::{Database, Durability, TableDefinition};
 use serde::Serialize;
@@ -233,8 +234,7 @@ fn measure_writing(directory: &Path, entries: u64, batch: u64, commits: usize) -
     let [ours, bare] = ["ours.copy", "bare.copy"].map(|name| directory.join(name));
     std::fs::copy(directory.join("ours.redb"), &ours)?;
     let file = RedbFile::open(&ours, config())?;
-    let (sender, receiver) = mpsc::channel();
-    let recorder = Recorder { store: file.space("s")?, sender };
+    let (recorder, receiver) = recorded(file.space("s")?);
     let mut replica: Replica<Item> = Replica::open(recorder, LastWriterWins, Seed::from_os()?)?;
     std::fs::copy(directory.join("ours.redb"), &bare)?;
     let database = Database::builder().set_cache_size(config().cache_bytes).create(&bare)?;
@@ -297,31 +297,12 @@ fn commit_bare(database: &Database, commit: &Commit) -> Result<(), Failure> {
     Ok(writing.commit()?)
 }
 
-/// Hands on what is committed. What that costs counts against us.
-struct Recorder {
-    store: RedbStore,
-    sender: mpsc::Sender<Commit>,
-}
-
-impl Store for Recorder {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.sender.send(commit.clone()).map_err(|_| StoreError::unchanged("nobody listens"))?;
-        self.store.commit(commit)
-    }
+/// A store that hands on what is committed. What that costs counts against us.
+fn recorded(store: RedbStore) -> (impl Store + 'static, mpsc::Receiver<Commit>) {
+    let (sender, receiver) = mpsc::channel();
+    let recorder = with_commit(store, move |store, commit| {
+        sender.send(commit.clone()).map_err(|_| StoreError::unchanged("nobody listens"))?;
+        store.commit(commit)
+    });
+    (recorder, receiver)
 }

@@ -106,16 +106,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_differences_are_found_and_nothing_is_exchanged() {
-        let mut pair = Pair::new(3000, |_| {}).unwrap();
+    fn all_differences_are_found_and_nothing_is_exchanged() -> Result<(), Error> {
+        let mut pair = Pair::new(3000, |_| {})?;
         for differences in [0, 1, 10, 1000, 3000] {
-            pair.differ_at(differences).unwrap();
+            pair.differ_at(differences)?;
             for _ in 0..2 {
-                assert!(find(&mut pair).unwrap().is_of(&pair.differing), "{differences}");
-                let by_tree = find_with(&mut pair, by_tree()).unwrap();
+                assert!(find(&mut pair)?.is_of(&pair.differing), "{differences}");
+                let by_tree = find_with(&mut pair, by_tree())?;
                 assert!(by_tree.keys.iter().eq(&pair.differing), "{differences}");
             }
         }
+        Ok(())
     }
 
     /// Round trips and bytes are exact, so that no change of them goes unnoticed.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod exchange;
+mod hooked;
 pub mod item;
 pub mod resolver;
 pub mod semilattice;
@@ -8,6 +9,7 @@ pub mod store;
 pub mod transport;
 
 pub use exchange::exchange;
+pub use hooked::{with_commit, with_load};
 pub use item::{check_items, check_items_by, check_nesting};
 pub use resolver::check_resolver;
 pub use semilattice::check_semilattice;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{KeyHash, KeyRange, MemoryStore, Store};
 use anti_entropy_conformance::store::law;
-use anti_entropy_conformance::{check_failed_commits, check_store};
+use anti_entropy_conformance::{check_failed_commits, check_store, with_commit, with_load};
 
 type Visit<'a> = &'a mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>;
 
@@ -13,6 +13,18 @@ type Visit<'a> = &'a mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>;
 fn the_memory_store_conforms() {
     check_store(MemoryStore::new, |store| store).unwrap();
     check_store(|| Box::new(MemoryStore::new()) as Box<dyn Store>, |store| store).unwrap();
+}
+
+#[test]
+fn a_function_replaces_one_method_of_a_store_and_no_other() {
+    check_store(|| with_commit(MemoryStore::new(), MemoryStore::commit), |store| store).unwrap();
+    check_store(|| with_load(MemoryStore::new(), MemoryStore::load), |store| store).unwrap();
+    let fails = |_: &mut MemoryStore, _| Err(StoreError::unchanged("on purpose"));
+    let violation = check_store(|| with_commit(MemoryStore::new(), fails), |store| store).unwrap_err();
+    assert_eq!(violation.law, law::SUCCEEDS, "{violation}");
+    let finds_nothing = |_: &MemoryStore, _| Ok(None);
+    let violation = check_store(|| with_load(MemoryStore::new(), finds_nothing), |store| store).unwrap_err();
+    assert_eq!(violation.law, law::LOAD_AND_SCAN_AGREE, "{violation}");
 }
 
 /// What is wrong with a store.

@@ -20,13 +20,14 @@ const MAX_HOST_BYTES: usize = 253;
 /// ```
 /// use anti_entropy_net::Address;
 ///
-/// let fixed: Address = "192.0.2.1:7000".parse().unwrap();
-/// let named: Address = "node-2.example.net:7000".parse().unwrap();
+/// let fixed: Address = "192.0.2.1:7000".parse()?;
+/// let named: Address = "node-2.example.net:7000".parse()?;
 /// assert_eq!(fixed.to_string(), "192.0.2.1:7000");
 /// assert!(matches!(named, Address::Name { port: 7000, .. }));
 /// assert!("node-2.example.net".parse::<Address>().is_err(), "the port is missing");
-/// let mapped: Address = "[::ffff:192.0.2.1]:7000".parse().unwrap();
+/// let mapped: Address = "[::ffff:192.0.2.1]:7000".parse()?;
 /// assert_eq!(mapped, fixed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -183,14 +184,23 @@ pub struct AddressError {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
-    fn addresses_and_names_survive_being_written() {
+    fn addresses_and_names_survive_being_written() -> Result<(), serde_json::Error> {
         for text in ["127.0.0.1:1", "[::1]:65535", "localhost:7000", "a-b_c.example.:80"] {
-            let address: Address = text.parse().unwrap();
+            let address = address(text);
             assert_eq!(address.to_string(), text);
-            assert_eq!(serde_json::to_string(&address).unwrap(), format!("{text:?}"));
-            assert_eq!(serde_json::from_str::<Address>(&format!("{text:?}")).unwrap(), address);
+            assert_eq!(serde_json::to_string(&address)?, format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<Address>(&format!("{text:?}"))?, address);
         }
+        Ok(())
     }
 
     #[test]
@@ -202,17 +212,16 @@ mod tests {
             ("[2001:db8::1%2]:7000", "[2001:db8::1]:7000"),
         ];
         for (written, form) in forms {
-            let (address, expected): (Address, Address) = (written.parse().unwrap(), form.parse().unwrap());
+            let (address, expected) = (address(written), address(form));
             assert_eq!((address.to_string().as_str(), &address), (form, &expected));
-            let socket: SocketAddr = written.parse().unwrap();
-            assert_eq!(Address::from(socket), expected);
+            assert_eq!(Address::from(socket(written)), expected);
         }
     }
 
     #[tokio::test]
     async fn an_address_that_was_put_together_by_hand_is_used_in_its_form() {
-        let mapped = Address::Socket("[::ffff:127.0.0.1]:7000".parse().unwrap());
-        assert_eq!(mapped.resolve().await.unwrap(), ["127.0.0.1:7000".parse().unwrap()]);
+        let mapped = Address::Socket(socket("[::ffff:127.0.0.1]:7000"));
+        assert_eq!(mapped.resolve().await.unwrap(), [socket("127.0.0.1:7000")]);
         // getaddrinfo takes this for the wildcard; a connection to it would reach this host itself.
         let zero = Address::Name { host: "0".to_owned(), port: 7_000 };
         assert!(zero.resolve().await.unwrap_err().to_string().contains("no address that a peer can have"));
@@ -232,11 +241,10 @@ mod tests {
             ("[fe80::1]:7000", "number of the interface"),
         ];
         for (text, reason) in refused {
-            let address: Address = text.parse().unwrap();
-            assert!(address.why_unreachable().is_some_and(|why| why.contains(reason)), "{text}");
+            assert!(address(text).why_unreachable().is_some_and(|why| why.contains(reason)), "{text}");
         }
         for text in ["192.0.2.1:1", "127.0.0.1:65535", "[fe80::1%2]:7000", "169.254.1.1:7000", "node-2.example.net:1"] {
-            assert_eq!(text.parse::<Address>().unwrap().why_unreachable(), None, "{text}");
+            assert_eq!(address(text).why_unreachable(), None, "{text}");
         }
     }
 
@@ -278,8 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_looked_up() {
-        let address: Address = "localhost:7000".parse().unwrap();
-        let found = address.resolve().await.unwrap();
+        let found = address("localhost:7000").resolve().await.unwrap();
         assert!(!found.is_empty() && found.iter().all(|found| found.port() == 7_000 && found.ip().is_loopback()));
     }
 }

@@ -74,15 +74,16 @@ mod tests {
     const PATIENCE: [Duration; 2] = [Duration::from_secs(60); 2];
 
     #[tokio::test]
-    async fn a_frame_has_these_bytes() {
+    async fn a_frame_has_these_bytes() -> io::Result<()> {
         let mut wire = Vec::new();
-        write_frame(&mut wire, b"abc").await.unwrap();
-        write_frame(&mut wire, b"").await.unwrap();
+        write_frame(&mut wire, b"abc").await?;
+        write_frame(&mut wire, b"").await?;
         assert_eq!(wire, b"\x00\x00\x00\x03abc\x00\x00\x00\x00");
         let mut reader = &wire[..];
         assert_eq!(read_frame(&mut reader, 3, PATIENCE).await.unwrap(), b"abc");
         assert_eq!(read_frame(&mut reader, 3, PATIENCE).await.unwrap(), b"");
         assert!(matches!(read_frame(&mut reader, 3, PATIENCE).await, Err(ReadError::Finished)));
+        Ok(())
     }
 
     #[tokio::test]

@@ -93,13 +93,18 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Takes a slot where there must be one.
+    fn take(places: &Arc<HandshakeSlots>, remote: SocketAddr) -> HandshakeSlot {
+        places.take(remote).unwrap()
+    }
+
     #[test]
     fn one_address_leaves_places_to_the_others_and_gets_its_own_back() {
         let places = places(3, 2);
-        let first = places.take(remote("192.0.2.1:1")).unwrap();
-        let _second = places.take(remote("192.0.2.1:2")).unwrap();
+        let first = take(&places, remote("192.0.2.1:1"));
+        let _second = take(&places, remote("192.0.2.1:2"));
         assert!(places.take(remote("192.0.2.1:3")).is_none(), "the address has its two");
-        let other = places.take(remote("192.0.2.2:1")).unwrap();
+        let other = take(&places, remote("192.0.2.2:1"));
         assert!(places.take(remote("192.0.2.3:1")).is_none(), "there are three in all");
         drop(first);
         drop(other);
@@ -110,7 +115,7 @@ mod tests {
     #[test]
     fn addresses_that_one_host_has_count_as_one() {
         let places = places(9, 1);
-        let _held = ["192.0.2.1:1", "[2001:db8::1]:1"].map(|text| places.take(remote(text)).unwrap());
+        let _held = ["192.0.2.1:1", "[2001:db8::1]:1"].map(|text| take(&places, remote(text)));
         assert!(places.take(remote("[::ffff:192.0.2.1]:1")).is_none());
         assert!(places.take(remote("[2001:db8::ffff:1]:1")).is_none());
         assert!(places.take(remote("[2001:db8:0:1::1]:1")).is_some());
@@ -122,9 +127,9 @@ mod tests {
         let places = places(6, 2);
         let (a, b) = (remote("192.0.2.1:1"), remote("192.0.2.2:1"));
         assert!(!places.are_scarce(a));
-        let _first = places.take(a).unwrap();
+        let _first = take(&places, a);
         assert!(places.are_scarce(a) && !places.are_scarce(b));
-        let _more = [places.take(a).unwrap(), places.take(b).unwrap()];
+        let _more = [take(&places, a), take(&places, b)];
         assert!(places.are_scarce(remote("192.0.2.3:1")));
     }
 }

@@ -63,16 +63,17 @@ mod tests {
 
     #[cfg(feature = "test-ca")]
     #[test]
-    fn a_key_is_written_for_this_user_alone_and_not_through_a_link() {
-        let directory = tempfile::tempdir().unwrap();
+    fn a_key_is_written_for_this_user_alone_and_not_through_a_link() -> std::io::Result<()> {
+        let directory = tempfile::tempdir()?;
         let at = |name: &str| directory.path().join(name);
-        fs::write(at("precious"), "data").unwrap();
-        std::os::unix::fs::symlink(at("precious"), at("node.key")).unwrap();
+        fs::write(at("precious"), "data")?;
+        std::os::unix::fs::symlink(at("precious"), at("node.key"))?;
         for content in ["one", "two"] {
-            write(&at("node.key"), content.as_bytes()).unwrap();
-            assert_eq!(fs::read_to_string(at("node.key")).unwrap(), content);
+            write(&at("node.key"), content.as_bytes())?;
+            assert_eq!(fs::read_to_string(at("node.key"))?, content);
         }
-        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "data");
-        assert_eq!(fs::symlink_metadata(at("node.key")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(at("precious"))?, "data");
+        assert_eq!(fs::symlink_metadata(at("node.key"))?.permissions().mode() & 0o777, 0o600);
+        Ok(())
     }
 }

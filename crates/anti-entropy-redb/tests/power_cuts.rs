@@ -2,15 +2,17 @@
 //!
 //! `POWER_CUTS` says how many, 300 by default; `POWER_CUTS_SEED` repeats a run.
 #![cfg(feature = "simulated-disk")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod ledger;
 
 use std::env;
-use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 use anti_entropy::clock::Seed;
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
-use anti_entropy::{Continuity, Error, KeyHash, KeyRange, LastWriterWins, Opening, Replica, Store};
+use anti_entropy::store::{Commit, StoreError};
+use anti_entropy::{Continuity, Error, LastWriterWins, Opening, Replica, Store};
+use anti_entropy_conformance::{with_commit, with_load};
 use anti_entropy_redb::simulated_disk::SimulatedDisk;
 use anti_entropy_redb::{RedbConfig, RedbFile, RedbStore, Schema};
 use fastrand::Rng;
@@ -93,7 +95,7 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Rng, bug: Bug) -
     // Nothing is ever rolled back here, so the replica keeps its id, and would use a dot twice if it had forgotten it.
     let seed = Seed::from_bytes(std::array::from_fn(|_| random.u8(..)));
     let opening = Opening::from(seed).with(|opening| opening.continuity = Continuity::Vouched);
-    let mut replica: Replica<Item> = match Replica::open(Broken { store, bug, late: None }, LastWriterWins, opening) {
+    let mut replica: Replica<Item> = match Replica::open(broken(store, bug), LastWriterWins, opening) {
         Ok(replica) => replica,
         Err(error) => return by_cut("the replica does not open", &error),
     };
@@ -140,56 +142,43 @@ enum Failed {
 }
 
 /// A store with a bug, or without one.
-struct Broken {
-    store: RedbStore,
-    bug: Bug,
-    /// What was acknowledged and not committed.
-    late: Option<Commit>,
+fn broken(store: RedbStore, bug: Bug) -> impl Store {
+    let late = Arc::new(Mutex::new(None::<Commit>));
+    let acknowledged = Arc::clone(&late);
+    let store = with_commit(store, move |store, commit| bug.commit(store, commit, &mut late.lock().unwrap()));
+    with_load(store, move |store, key| {
+        match acknowledged.lock().unwrap().as_ref().and_then(|late| late.records.get(&key)) {
+            Some(record) => Ok(record.clone()),
+            None => store.load(key),
+        }
+    })
 }
 
-impl Store for Broken {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.late.as_ref().and_then(|late| late.records.get(&key)) {
-            Some(record) => Ok(record.clone()),
-            None => self.store.load(key),
-        }
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, mut commit: Commit) -> Result<(), StoreError> {
-        match self.bug {
-            Bug::None | Bug::LyingDisk => self.store.commit(commit),
-            Bug::IdentityLater => {
+impl Bug {
+    /// Commits as a store with this bug does. What it acknowledges without committing it is `late`.
+    fn commit(self, store: &mut RedbStore, mut commit: Commit, late: &mut Option<Commit>) -> Result<(), StoreError> {
+        match self {
+            Self::None | Self::LyingDisk => store.commit(commit),
+            Self::IdentityLater => {
                 let meta = std::mem::take(&mut commit.meta);
-                self.store.commit(commit)?;
-                self.store.commit(Commit { meta, ..Commit::default() })
+                store.commit(commit)?;
+                store.commit(Commit { meta, ..Commit::default() })
             }
             // What is opened is committed at once, so that the store can be scanned.
-            Bug::AcknowledgedEarly if commit.records.is_empty() => self.store.commit(commit),
-            Bug::AcknowledgedEarly => match self.late.replace(commit) {
-                Some(earlier) => self.store.commit(earlier),
+            Self::AcknowledgedEarly if commit.records.is_empty() => store.commit(commit),
+            Self::AcknowledgedEarly => match late.replace(commit) {
+                Some(earlier) => store.commit(earlier),
                 None => Ok(()),
             },
-            Bug::HalfCommits => {
+            Self::HalfCommits => {
                 if commit.records.len() > 1
                     && let Some((key, record)) = commit.records.pop_first()
                 {
                     let mut half = Commit { meta: commit.meta.clone(), ..Commit::default() };
                     half.records.insert(key, record);
-                    self.store.commit(half)?;
+                    store.commit(half)?;
                 }
-                self.store.commit(commit)
+                store.commit(commit)
             }
         }
     }

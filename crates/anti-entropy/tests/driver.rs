@@ -1,19 +1,18 @@
 //! The driver: real threads, an in-memory network, and no runtime but a thread for each future.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Engine, drive};
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::transport::LinkFaults;
 use anti_entropy::{
-    Change, Clock, DriverConfig, Event, GossipConfig, Handle, HandleError, KeyHash, KeyRange, Keyed, LastWriterWins,
-    Marker, MemoryNetwork, MemoryStore, Missing, PeerId, PushRoute, Replica, Store, SystemClock, Transaction,
+    Change, Clock, DriverConfig, Event, GossipConfig, Handle, HandleError, Keyed, LastWriterWins, Marker,
+    MemoryNetwork, MemoryStore, Missing, PeerId, PushRoute, Replica, Store, SystemClock, Transaction,
 };
+use anti_entropy_conformance::with_commit;
 use futures::StreamExt;
 use futures::executor::block_on;
 
@@ -211,40 +210,18 @@ fn a_slow_subscriber_is_told_what_it_missed_and_blocks_nobody() {
     });
 }
 
-/// A store whose commits block until a gate opens.
-struct Gated {
-    inner: MemoryStore,
-    gate: Arc<Mutex<()>>,
-    blocked: Arc<AtomicBool>,
-}
-
-impl Store for Gated {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.load(key)
-    }
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.inner.scan(range, visit)
-    }
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.meta(slot)
-    }
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.blocked.store(true, Ordering::SeqCst);
-        drop(self.gate.lock().unwrap());
-        self.blocked.store(false, Ordering::SeqCst);
-        self.inner.commit(commit)
-    }
-}
-
 #[test]
 fn a_store_that_blocks_does_not_stall_the_runtime_and_calls_are_bounded() {
     let network = MemoryNetwork::new(1);
     let (gate, blocked) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));
-    let store = Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate), blocked: Arc::clone(&blocked) };
+    let (held, waits) = (Arc::clone(&gate), Arc::clone(&blocked));
+    // Its commits wait until the gate opens.
+    let store = with_commit(MemoryStore::new(), move |store, commit| {
+        waits.store(true, Ordering::SeqCst);
+        drop(held.lock().unwrap());
+        waits.store(false, Ordering::SeqCst);
+        store.commit(commit)
+    });
     let config = DriverConfig::default().with(|config| config.max_queued_calls = 3.try_into().unwrap());
     let handle = start_with(&network, 0, 1, store, config);
     let closed = gate.lock().unwrap();

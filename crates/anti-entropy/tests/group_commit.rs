@@ -1,7 +1,6 @@
 //! What waits for an engine is committed together, and answered afterwards.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -9,12 +8,13 @@ use std::time::Duration;
 
 use anti_entropy::clock::{Now, Seed};
 use anti_entropy::engine::{Engine, EngineOutput};
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::store::{Commit, StoreError};
 use anti_entropy::transport::SendError;
 use anti_entropy::{
-    Clock, Error, GossipConfig, Handle, HandleError, KeyHash, KeyRange, Keyed, LastWriterWins, MemoryNetwork,
-    MemoryStore, Node, PeerId, Replica, ReplicaConfig, Store, Transaction, Transport,
+    Clock, Error, GossipConfig, Handle, HandleError, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node, PeerId,
+    Replica, ReplicaConfig, Store, Transaction, Transport,
 };
+use anti_entropy_conformance::with_commit;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::executor::block_on;
@@ -26,10 +26,9 @@ const WORKS: u8 = 0;
 const IS_FULL: u8 = 1;
 const FAILS_TO_SYNC: u8 = 2;
 
-/// A store in memory that counts its commits, and fails when the test says so.
+/// What a store in memory counts of its commits, and when they fail.
 #[derive(Clone, Default)]
 struct Disk {
-    store: MemoryStore,
     commits: Arc<AtomicUsize>,
     records: Arc<AtomicUsize>,
     state: Arc<AtomicU8>,
@@ -39,24 +38,13 @@ struct Disk {
     gate: Arc<Mutex<()>>,
 }
 
-impl Store for Disk {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.load(key)
+impl Disk {
+    fn store(&self) -> impl Store + use<> {
+        let disk = self.clone();
+        with_commit(MemoryStore::new(), move |store, commit| disk.commit(store, commit))
     }
 
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+    fn commit(&self, store: &mut MemoryStore, commit: Commit) -> Result<(), StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
         self.records.fetch_add(commit.records.len(), Ordering::SeqCst);
         drop(self.gate.lock().unwrap());
@@ -68,12 +56,10 @@ impl Store for Disk {
         match self.state.load(Ordering::SeqCst) {
             IS_FULL => Err(StoreError::unchanged("the disk is full")),
             FAILS_TO_SYNC => Err(StoreError::unknown("the disk was not synced")),
-            _ => self.store.commit(commit),
+            _ => store.commit(commit),
         }
     }
-}
 
-impl Disk {
     /// Commits and records in them since this was last asked.
     fn count(&self) -> (usize, usize) {
         (self.commits.swap(0, Ordering::SeqCst), self.records.swap(0, Ordering::SeqCst))
@@ -91,7 +77,7 @@ impl Clock for Still {
 
 fn start(disk: &Disk, config: ReplicaConfig) -> Handle<Item> {
     let node =
-        Node::<Item>::new(disk.clone(), LastWriterWins).replica(config).gossip(GossipConfig::test()).clock(Still);
+        Node::<Item>::new(disk.store(), LastWriterWins).replica(config).gossip(GossipConfig::test()).clock(Still);
     let handle = node.spawn(MemoryNetwork::new(1).join("alice".into())).unwrap();
     block_on(handle.status()).unwrap();
     disk.count();
@@ -318,7 +304,7 @@ type Frames = futures::channel::mpsc::UnboundedSender<Vec<u8>>;
 
 fn start_with_peer(disk: &Disk, config: ReplicaConfig) -> (Handle<Item>, Frames) {
     let (frames, script) = futures::channel::mpsc::unbounded();
-    let node = Node::<Item>::new(disk.clone(), LastWriterWins).replica(config).gossip(quiet()).clock(Still).peer("bob");
+    let node = Node::<Item>::new(disk.store(), LastWriterWins).replica(config).gossip(quiet()).clock(Still).peer("bob");
     let handle = node.spawn(Script(futures::lock::Mutex::new(script))).unwrap();
     block_on(handle.status()).unwrap();
     disk.count();

@@ -2,17 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anti_entropy::clock::Now;
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
+use anti_entropy::store::StoreError;
 use anti_entropy::{
-    Error, Event, GossipConfig, KeyHash, KeyRange, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node, Replica,
-    Store,
+    Error, Event, GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node, Replica, Store,
 };
+use anti_entropy_conformance::with_commit;
 use futures::StreamExt;
 use futures::executor::block_on;
 
@@ -22,41 +21,20 @@ const WORKS: u8 = 0;
 const IS_FULL: u8 = 1;
 const FAILS_TO_SYNC: u8 = 2;
 
-/// A store in memory whose disk is full, or fails, when the test says so.
-#[derive(Clone, Default)]
-struct Disk {
-    store: MemoryStore,
-    state: Arc<AtomicU8>,
-}
-
 fn full() -> io::Error {
     io::Error::new(io::ErrorKind::StorageFull, "no space left on device")
 }
 
-impl Store for Disk {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        match self.state.load(Ordering::Relaxed) {
-            IS_FULL => Err(StoreError::unchanged("the file was not written").with_source(full())),
-            FAILS_TO_SYNC => Err(StoreError::unknown("the file was not synced").with_source(full())),
-            _ => self.store.commit(commit),
-        }
-    }
+/// A store in memory whose disk is full, or fails, when the test says so.
+fn disk() -> (impl Store + 'static, Arc<AtomicU8>) {
+    let state = Arc::new(AtomicU8::new(WORKS));
+    let seen = Arc::clone(&state);
+    let store = with_commit(MemoryStore::new(), move |store, commit| match seen.load(Ordering::Relaxed) {
+        IS_FULL => Err(StoreError::unchanged("the file was not written").with_source(full())),
+        FAILS_TO_SYNC => Err(StoreError::unknown("the file was not synced").with_source(full())),
+        _ => store.commit(commit),
+    });
+    (store, state)
 }
 
 fn item(key: u32) -> Item {
@@ -83,8 +61,7 @@ fn an_error_of_a_store_has_its_causes_in_its_text_once_each() {
 
 #[test]
 fn a_replica_says_why_it_stopped_each_time_it_is_asked() {
-    let disk = Disk::default();
-    let state = Arc::clone(&disk.state);
+    let (disk, state) = disk();
     let mut replica: Replica<Item> =
         Replica::open(disk, LastWriterWins, anti_entropy::clock::Seed::from_bytes([1; 32])).unwrap();
     state.store(FAILS_TO_SYNC, Ordering::Relaxed);
@@ -102,11 +79,10 @@ fn a_replica_says_why_it_stopped_each_time_it_is_asked() {
 #[test]
 fn handles_and_events_say_that_the_disk_is_full() {
     let network = MemoryNetwork::new(1);
-    let disk = Disk::default();
-    let state = Arc::clone(&disk.state);
+    let (alice_disk, state) = disk();
     let node = |store| Node::new(store, LastWriterWins).gossip(GossipConfig::test());
-    let alice = node(disk).peer("bob").spawn(network.join("alice".into())).unwrap();
-    let bob = node(Disk::default()).peer("alice").spawn(network.join("bob".into())).unwrap();
+    let alice = node(alice_disk).peer("bob").spawn(network.join("alice".into())).unwrap();
+    let bob = node(disk().0).peer("alice").spawn(network.join("bob".into())).unwrap();
     block_on(async {
         let mut events = alice.events().await.unwrap();
         state.store(IS_FULL, Ordering::Relaxed);

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Instant;
 
 use anti_entropy::clock::Seed;
@@ -10,7 +9,7 @@ use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::store::Commit;
 use anti_entropy::{
     GossipConfig, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, Node, Opening, PeerId, Replica, ReplicaConfig,
-    Transaction,
+    Store, Transaction,
 };
 use anti_entropy_bench::now;
 use anti_entropy_redb::RedbFile;
@@ -19,7 +18,7 @@ use futures::future::join_all;
 use redb::Database;
 use serde::Serialize;
 
-use super::{Recorder, commit_bare, config};
+use super::{commit_bare, config, recorded};
 use crate::measure::Samples;
 
 type Item = Keyed<u32, u8>;
@@ -62,7 +61,7 @@ impl WaitingRow {
 }
 
 /// One way to hand in writes: how many seconds a replica over this store takes for them.
-type HandIn = fn(Recorder, ReplicaConfig) -> Result<f64, Failure>;
+type HandIn = fn(Box<dyn Store>, ReplicaConfig) -> Result<f64, Failure>;
 
 pub(super) fn measure(directory: &Path, mut each: impl FnMut(WaitingRow)) -> Result<(), Failure> {
     let together = ReplicaConfig::default();
@@ -93,8 +92,8 @@ pub(super) fn measure(directory: &Path, mut each: impl FnMut(WaitingRow)) -> Res
 fn of_ours(directory: &Path, hand_in: HandIn, limits: &ReplicaConfig) -> Result<(f64, Vec<Commit>), Failure> {
     let directory = tempfile::tempdir_in(directory)?;
     let file = RedbFile::create(directory.path().join("ours.redb"), config())?;
-    let (sender, receiver) = mpsc::channel();
-    let seconds = hand_in(Recorder { store: file.space("s")?, sender }, limits.clone())?;
+    let (recorder, receiver) = recorded(file.space("s")?);
+    let seconds = hand_in(Box::new(recorder), limits.clone())?;
     // But for those of opening and closing.
     Ok((seconds, receiver.iter().filter(|commit| !commit.records.is_empty()).collect()))
 }
@@ -114,7 +113,7 @@ fn item(number: u32) -> Item {
     Keyed::new(number, number.to_le_bytes()[0])
 }
 
-fn take_in(store: Recorder, limits: ReplicaConfig) -> Result<f64, Failure> {
+fn take_in(store: Box<dyn Store>, limits: ReplicaConfig) -> Result<f64, Failure> {
     let opening = Opening::from(Seed::from_os()?).with(|opening| opening.config = limits);
     let replica: Replica<Item> = Replica::open(store, LastWriterWins, opening)?;
     let mut reader = Engine::new(replica, gossip(), 1, now())?;
@@ -147,7 +146,7 @@ fn frame_of_pushes() -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn write(store: Recorder, limits: ReplicaConfig) -> Result<f64, Failure> {
+fn write(store: Box<dyn Store>, limits: ReplicaConfig) -> Result<f64, Failure> {
     let node = Node::<Item>::new(store, LastWriterWins).replica(limits);
     let handle = node.spawn(MemoryNetwork::new(1).join("alone".into()))?;
     block_on(handle.status())?;

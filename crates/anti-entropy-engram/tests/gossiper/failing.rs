@@ -1,12 +1,12 @@
 //! Rebuilds over stores that fail.
 
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
-use anti_entropy::{Error, GossipConfig, KeyHash, KeyRange, MemoryStore, Store};
+use anti_entropy::store::StoreError;
+use anti_entropy::{Error, GossipConfig, MemoryStore, Store};
+use anti_entropy_conformance::{with_commit, with_load};
 use anti_entropy_engram::Pattern;
 use anti_entropy_engram::gossiper::{GossiperConfig, RebuildProgress, Vanished};
 
@@ -24,41 +24,25 @@ impl Fuse {
         self.0.store(left.saturating_sub(1), Ordering::Relaxed);
         if left == 1 { Err(StoreError::unchanged("the disk is busy")) } else { Ok(()) }
     }
-}
 
-struct Failing {
-    store: MemoryStore,
-    fuse: Fuse,
-}
-
-impl Store for Failing {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.fuse.burn()?;
-        self.store.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.store.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.fuse.burn()?;
-        self.store.commit(commit)
+    /// A store in memory whose loads and commits burn it.
+    fn store(&self) -> impl Store + use<> {
+        let (loads, commits) = (self.clone(), self.clone());
+        let store = with_commit(MemoryStore::new(), move |store, commit| {
+            commits.burn()?;
+            store.commit(commit)
+        });
+        with_load(store, move |store, key| {
+            loads.burn()?;
+            store.load(key)
+        })
     }
 }
 
 /// Rebuilds with a store whose `fails_at`th operation fails, and once more. Returns whether the first one failed.
 fn rebuild_twice(fails_at: u32) -> bool {
     let fuse = Fuse::default();
-    let store = Failing { store: MemoryStore::new(), fuse: fuse.clone() };
+    let store = fuse.store();
     let mut node = open(0, 1, space(), store, seed(1), GossipConfig::default(), start());
     let before = ["a", "b", "c", "e", "f"].map(|id| pattern(id, 10));
     node.rebuild_from_snapshot(&snapshot(before), start()).unwrap();
@@ -97,7 +81,7 @@ fn a_rebuild_that_fails_changes_nothing_and_the_next_makes_up_for_it() {
 fn a_step_that_fails_is_tried_again() {
     for fails_at in 1..40 {
         let fuse = Fuse::default();
-        let store = Failing { store: MemoryStore::new(), fuse: fuse.clone() };
+        let store = fuse.store();
         let config = GossiperConfig::default().with(|config| config.max_step = NonZeroUsize::MIN);
         let mut node = open(0, 1, space(), store, seed(1), config, start());
         node.rebuild_from_snapshot(&snapshot(["a", "b", "c", "e"].map(|id| pattern(id, 10))), start()).unwrap();

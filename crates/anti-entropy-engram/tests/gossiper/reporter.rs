@@ -1,18 +1,16 @@
 //! Snapshots that are reported to an engine that is busy, slow, overloaded or gone.
 
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anti_entropy::engine::drive;
-use anti_entropy::store::{Commit, MetaSlot, StoreError};
 use anti_entropy::{
-    Clock, DriverConfig, GossipConfig, Handle, HandleError, KeyHash, KeyRange, MemoryNetwork, MemoryStore, Store,
-    SystemClock,
+    Clock, DriverConfig, GossipConfig, Handle, HandleError, MemoryNetwork, MemoryStore, Store, SystemClock,
 };
+use anti_entropy_conformance::with_commit;
 use anti_entropy_engram::gossiper::{
     ConsolidationGossiper, GossiperConfig, Rebuilt, ReportError, Reported, SnapshotPreparer, SnapshotReporter, Task,
     background,
@@ -21,7 +19,7 @@ use anti_entropy_engram::{ConsolidationSnapshot, Pattern, PatternRef, SemanticPa
 use chrono::{DateTime, Utc};
 use futures::executor::block_on;
 
-use crate::cluster::{Disk, counts, name, open, pattern, seed, snapshot, space};
+use crate::cluster::{counts, name, open, pattern, seed, snapshot, space};
 
 type Engine = Handle<Pattern, ConsolidationGossiper>;
 type Outcomes = Receiver<Result<Rebuilt, ReportError>>;
@@ -152,48 +150,23 @@ fn other_calls_have_their_turn_between_steps() {
     assert_eq!(lengths, (0..=20).collect::<Vec<_>>(), "a pattern a step, and somebody else after each");
 }
 
-/// A store that does something at each commit, on the engine's thread.
-#[derive(Clone, Default)]
-struct Hooked {
-    disk: Disk,
-    hook: Arc<Mutex<Option<Hook>>>,
-}
-
-type Hook = Box<dyn FnMut() + Send>;
-
-impl Store for Hooked {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.disk.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.disk.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.disk.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        if let Some(hook) = &mut *self.hook.lock().unwrap() {
-            hook();
-        }
-        self.disk.commit(commit)
-    }
-}
-
 #[test]
 fn an_engine_whose_queue_is_always_full_makes_one_step_at_a_time_all_the_same() {
-    let (works, store) = (Waiting::default(), Hooked::default());
-    let node = launch_on(store.clone(), works.run(), 1);
+    type Hook = Box<dyn FnMut() + Send>;
+
+    let (works, hook) = (Waiting::default(), Arc::new(Mutex::new(None::<Hook>)));
+    let at_commits = Arc::clone(&hook);
+    let store = with_commit(MemoryStore::new(), move |store, commit| {
+        if let Some(hook) = &mut *at_commits.lock().unwrap() {
+            hook();
+        }
+        store.commit(commit)
+    });
+    let node = launch_on(store, works.run(), 1);
     // During each step somebody else takes the only place.
     let (seen, lengths) = channel();
     let engine = node.engine.clone();
-    *store.hook.lock().unwrap() = Some(Box::new(move || {
+    *hook.lock().unwrap() = Some(Box::new(move || {
         let (engine, seen) = (engine.clone(), seen.clone());
         let look = move |gossiper: &mut ConsolidationGossiper, _| {
             seen.send(gossiper.engine().replica().len()).unwrap();
@@ -204,7 +177,7 @@ fn an_engine_whose_queue_is_always_full_makes_one_step_at_a_time_all_the_same() 
     works.do_it();
     assert_eq!(counts(&node.outcomes.recv().unwrap().unwrap()), [5, 0, 0, 0, 0]);
     assert_eq!(lengths.iter().take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 5], "it has its turn after each");
-    store.hook.lock().unwrap().take();
+    hook.lock().unwrap().take();
 }
 
 /// A snapshot that cannot be read while it says so.

@@ -28,14 +28,13 @@ use crate::tls::TlsConfig;
 ///         "trust": { "authorities": "certificates/authority.pem" }
 ///     }
 /// }"#;
-/// let read: QuicConfig = serde_json::from_str(written).unwrap();
+/// let read: QuicConfig = serde_json::from_str(written)?;
 ///
 /// let trust = Trust::Authorities("certificates/authority.pem".into());
 /// let tls = TlsConfig::new("certificates/node-1.pem", "certificates/node-1.key", trust);
-/// let config = QuicConfig::new("production".parse()?, "node-1".into(), "0.0.0.0:7001".parse()?, tls).with(|config| {
-///     config.peers.insert("node-2".into(), "node-2.example.net:7001".parse().unwrap());
-///     config.peers.insert("node-3".into(), "192.0.2.3:7001".parse().unwrap());
-/// });
+/// let peers = [("node-2".into(), "node-2.example.net:7001".parse()?), ("node-3".into(), "192.0.2.3:7001".parse()?)];
+/// let config = QuicConfig::new("production".parse()?, "node-1".into(), "0.0.0.0:7001".parse()?, tls)
+///     .with(|config| config.peers = peers.into());
 /// assert_eq!(read, config);
 /// assert!(config.validate().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -220,36 +220,41 @@ pub enum KeyError {
 mod tests {
     use std::io::Write;
 
+    use tempfile::NamedTempFile;
+
     use super::*;
 
-    #[test]
-    fn hexadecimal_digits_and_files_of_them_are_keys() {
-        let mut bytes = [0xAB; 32];
-        bytes[31] = 0x0F;
-        let text = format!("{}0F\n", "aB".repeat(31));
-        assert_eq!(ClusterKey::from_hex(&text).unwrap(), ClusterKey::new(bytes));
-        let mut file = tempfile::NamedTempFile::new().unwrap();
+    fn file_of(text: &str) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        assert_eq!(ClusterKey::from_file(file.path()).unwrap(), ClusterKey::new(bytes));
-        assert_eq!(serde_json::from_value::<ClusterKey>(text.into()).unwrap(), ClusterKey::new(bytes));
+        file
     }
 
     #[test]
-    fn a_file_has_a_key_a_line_and_the_first_is_sent_with() {
+    fn hexadecimal_digits_and_files_of_them_are_keys() -> Result<(), Box<dyn std::error::Error>> {
+        let mut bytes = [0xAB; 32];
+        bytes[31] = 0x0F;
+        let text = format!("{}0F\n", "aB".repeat(31));
+        assert_eq!(ClusterKey::from_hex(&text)?, ClusterKey::new(bytes));
+        assert_eq!(ClusterKey::from_file(file_of(&text).path())?, ClusterKey::new(bytes));
+        assert_eq!(serde_json::from_value::<ClusterKey>(text.into())?, ClusterKey::new(bytes));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_has_a_key_a_line_and_the_first_is_sent_with() -> Result<(), Box<dyn std::error::Error>> {
         let [old, new] = [1, 2].map(|byte| ClusterKey::new([byte; 32]));
         let text = format!("{}\n\n{}\n", "02".repeat(32), "01".repeat(32));
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        let keys = ClusterKeys::from_file(file.path()).unwrap();
+        let keys = ClusterKeys::from_file(file_of(&text).path())?;
         assert_eq!(keys, ClusterKeys::new(new.clone(), [old.clone()]));
         assert_eq!((keys.sending(), keys.all().collect::<Vec<_>>()), (&new, vec![&new, &old]));
         let one = serde_json::json!("01".repeat(32));
         let several = serde_json::json!(["02".repeat(32), "01".repeat(32)]);
-        assert_eq!(serde_json::from_value::<ClusterKeys>(one).unwrap(), old.into());
-        assert_eq!(serde_json::from_value::<ClusterKeys>(several).unwrap(), keys);
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(ClusterKeys::from_file(empty.path()), Err(KeyError::Length { digits: 0 })));
+        assert_eq!(serde_json::from_value::<ClusterKeys>(one)?, old.into());
+        assert_eq!(serde_json::from_value::<ClusterKeys>(several)?, keys);
+        assert!(matches!(ClusterKeys::from_file(file_of("").path()), Err(KeyError::Length { digits: 0 })));
         assert!(serde_json::from_value::<ClusterKeys>(serde_json::json!([])).is_err());
+        Ok(())
     }
 
     #[cfg(all(unix, feature = "tracing"))]
@@ -257,8 +262,7 @@ mod tests {
     fn a_file_that_others_may_use_is_warned_of() {
         use std::os::unix::fs::PermissionsExt;
 
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all("01".repeat(32).as_bytes()).unwrap();
+        let file = file_of(&"01".repeat(32));
         for (mode, warned) in [(0o600, 0), (0o400, 0), (0o640, 0), (0o604, 1), (0o660, 1), (0o602, 1)] {
             file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
             let warnings = crate::swim::tests::log::warnings(|| drop(ClusterKeys::from_file(file.path()).unwrap()));
@@ -269,12 +273,15 @@ mod tests {
 
     #[test]
     fn there_are_one_to_three_keys_each_once() {
-        let keys = |bytes: &[u8]| ClusterKeys::of(bytes.iter().map(|&byte| ClusterKey::new([byte; 32])).collect());
+        let validated = |bytes: &[u8]| {
+            let keys = bytes.iter().map(|&byte| ClusterKey::new([byte; 32])).collect();
+            ClusterKeys::of(keys).unwrap().validate()
+        };
         for good in [&[1][..], &[1, 2], &[3, 1, 2]] {
-            assert_eq!(keys(good).unwrap().validate(), Ok(()), "{good:?}");
+            assert_eq!(validated(good), Ok(()), "{good:?}");
         }
         for bad in [&[1, 1][..], &[1, 2, 1], &[1, 2, 2], &[1, 2, 3, 4]] {
-            let error = keys(bad).unwrap().validate().unwrap_err();
+            let error = validated(bad).unwrap_err();
             assert!(error.field == "keys" && error.value == format!("{} keys", bad.len()), "{error}");
         }
     }

@@ -191,19 +191,31 @@ mod tests {
         ClusterKey::new([7; 32]).into()
     }
 
-    fn cluster() -> ClusterName {
-        ClusterName::new("test").unwrap()
+    fn cluster(name: &str) -> ClusterName {
+        ClusterName::new(name).unwrap()
+    }
+
+    fn sealer(keys: &ClusterKeys, entropy: Box<dyn Entropy>) -> Sealer {
+        Sealer::new(keys, cluster("test"), BOOT, entropy).unwrap()
+    }
+
+    fn seal(sealer: &mut Sealer, receiver: BootId, contents: &[u8]) -> Vec<u8> {
+        sealer.seal(Kind::Data, receiver, contents).unwrap()
     }
 
     /// Two copies of a process that has run for a while.
     fn copies(entropy: impl Fn() -> Box<dyn Entropy>) -> [Sealer; 2] {
-        let mut original = Sealer::new(&keys(), cluster(), BOOT, entropy()).unwrap();
-        (0..100).for_each(|_| drop(original.seal(Kind::Data, RECEIVER, b"before")));
+        let mut original = sealer(&keys(), entropy());
+        (0..100).for_each(|_| drop(seal(&mut original, RECEIVER, b"before")));
         [(); 2].map(|()| original.copy(&keys(), entropy()))
     }
 
+    fn header(datagram: &[u8]) -> Header {
+        Header::decode(datagram).unwrap()
+    }
+
     fn nonce(datagram: &[u8]) -> [u8; NONCE_BYTES] {
-        Header::decode(datagram).unwrap().nonce
+        header(datagram).nonce
     }
 
     /// `NONCES=1000000 cargo test --release` tries more.
@@ -216,8 +228,7 @@ mod tests {
         let mut nonces = BTreeSet::new();
         for mut copy in copies(|| Box::new(SystemEntropy::new())) {
             for _ in 0..how_many() {
-                let datagram = copy.seal(Kind::Data, RECEIVER, b"the same").unwrap();
-                assert!(nonces.insert(nonce(&datagram)));
+                assert!(nonces.insert(nonce(&seal(&mut copy, RECEIVER, b"the same"))));
             }
         }
     }
@@ -227,13 +238,12 @@ mod tests {
         let [mut a, mut b] = copies(|| Box::new(SeededEntropy::new(1)));
         for number in 0..how_many() {
             let [said, receiver] = if number % 2 == 0 { [b"same", b"same"] } else { [b"of a", b"of b"] };
-            let [a, b] = [(&mut a, said), (&mut b, receiver)].map(|(s, c)| s.seal(Kind::Data, RECEIVER, c).unwrap());
+            let [a, b] = [(&mut a, said), (&mut b, receiver)].map(|(sealer, said)| seal(sealer, RECEIVER, said));
             assert_eq!(nonce(&a) == nonce(&b), number % 2 == 0);
             assert_eq!(a == b, number % 2 == 0, "what has one nonce is equal bit for bit");
         }
         // What differs in its receiver alone differs.
-        let [to_one, to_other] =
-            [(&mut a, RECEIVER), (&mut b, BOOT)].map(|(s, to)| s.seal(Kind::Data, to, b"x").unwrap());
+        let [to_one, to_other] = [(&mut a, RECEIVER), (&mut b, BOOT)].map(|(sealer, to)| seal(sealer, to, b"x"));
         assert_ne!(nonce(&to_one), nonce(&to_other));
     }
 
@@ -247,8 +257,8 @@ mod tests {
             }
         }
         let dry = |draws| Box::new(Dry(SeededEntropy::new(1), draws));
-        assert!(Sealer::new(&keys(), cluster(), BOOT, dry(0)).is_err());
-        let mut sealer = Sealer::new(&keys(), cluster(), BOOT, dry(2)).unwrap();
+        assert!(Sealer::new(&keys(), cluster("test"), BOOT, dry(0)).is_err());
+        let mut sealer = sealer(&keys(), dry(2));
         assert!(sealer.seal(Kind::Lost, BootId::UNKNOWN, &[]).is_some());
         assert_eq!(sealer.seal(Kind::Lost, BootId::UNKNOWN, &[]), None);
         assert_eq!((sealer.renew_boot(), sealer.boot()), (Err(NoEntropy), BOOT));
@@ -259,17 +269,15 @@ mod tests {
         let [old, new] = [1, 2].map(|byte| ClusterKey::new([byte; 32]));
         let both = ClusterKeys::new(old.clone(), [new.clone()]);
         for (kind, elsewhere) in [(Kind::Hello, true), (Kind::Lost, false), (Kind::Data, false)] {
-            let mut sealer = Sealer::new(&both, cluster(), BOOT, Box::new(SeededEntropy::new(1))).unwrap();
+            let mut sealer = sealer(&both, Box::new(SeededEntropy::new(1)));
             for (sending, opens) in [(&old, [true, false, true]), (&new, [false, true, true])] {
                 sealer.set_keys(&ClusterKeys::new(sending.clone(), []));
-                let datagram = sealer.seal(kind, RECEIVER, b"x").map(|datagram| {
-                    // An unbound datagram has no receiver.
-                    if kind.is_bound() { datagram } else { sealer.seal(kind, BootId::UNKNOWN, b"x").unwrap() }
-                });
-                let datagram = datagram.unwrap();
-                let header = Header::decode(&datagram).unwrap();
+                // An unbound datagram has no receiver.
+                let receiver = if kind.is_bound() { RECEIVER } else { BootId::UNKNOWN };
+                let datagram = sealer.seal(kind, receiver, b"x").unwrap();
+                let header = header(&datagram);
                 let open = |keys: &ClusterKeys, name: &str| {
-                    let opener = Opener::new(keys, ClusterName::new(name).unwrap());
+                    let opener = Opener::new(keys, cluster(name));
                     opener.open(&header, &datagram, RECEIVER).is_some_and(|contents| contents == b"x")
                 };
                 let accepted = [old.clone().into(), new.clone().into(), both.clone()];

@@ -11,8 +11,9 @@ use crate::mutant::{Mutant, with};
 use crate::refusal::Refusal;
 use crate::replica::tests::disk::Disk;
 use crate::replica::*;
-use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome, Unreadable};
-use crate::sync::wire::{BatchBase, Inventory, Push};
+use crate::sync::transfer::tests::plan;
+use crate::sync::transfer::{Applied, BatchLimits, BatchPlan, PushOutcome};
+use crate::sync::wire::{Inventory, Push};
 
 type Item = Keyed<String, Vec<u8>>;
 
@@ -34,6 +35,15 @@ fn pushed(from: &mut Replica<Item>, to: &mut Replica<Item>, item: Item, time: No
     let written = from.write(item, time).unwrap();
     let push = from.push_of(&written).unwrap().unwrap();
     to.receive_push(push, now()).unwrap()
+}
+
+/// Joins all that one replica holds at another.
+fn send_everything(from: &mut Replica<Item>, to: &mut Replica<Item>) {
+    let nothing = Inventory::new();
+    let everything = BatchPlan { inline: true, ..plan(KeyRange::ALL, &nothing, BatchLimits::NONE) };
+    let batch = from.make_batch(&everything).unwrap();
+    let base = to.baseline();
+    assert!(matches!(to.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
 }
 
 #[test]
@@ -117,21 +127,7 @@ fn three_nodes_and_1023_crash_restarts_with_a_write_after_each() {
     }
     // Who is new and only reads takes in everything.
     let mut reader = open(3, ReplicaConfig::default());
-    let everything = BatchPlan {
-        range: KeyRange::ALL,
-        base: BatchBase::Nothing,
-        differences: Vec::new(),
-        compared: None,
-        inventory: &Inventory::new(),
-        seen: None,
-        inline: true,
-        cuts: None,
-        limits: BatchLimits::NONE,
-        unreadable: &Unreadable::default(),
-    };
-    let batch = peers[1].make_batch(&everything).unwrap();
-    let base = reader.baseline();
-    assert!(matches!(reader.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
+    send_everything(&mut peers[1], &mut reader);
     assert_eq!(reader.root(), peers[1].root());
     // Who writes under a known id goes on.
     let known = peers[0].write(item("again", 1), now()).unwrap();
@@ -321,21 +317,7 @@ fn a_write_that_leaves_too_many_versions_is_refused_and_says_so() {
         assert_eq!((replica.root(), replica.context_hash()), before);
     }
     // Those of two replicas come to more together, which is no reason not to resolve some of them.
-    let base = replica.baseline();
-    let plan = BatchPlan {
-        range: KeyRange::ALL,
-        base: BatchBase::Nothing,
-        differences: Vec::new(),
-        compared: None,
-        inventory: &Inventory::new(),
-        seen: None,
-        inline: true,
-        cuts: None,
-        limits: BatchLimits::NONE,
-        unreadable: &Unreadable::default(),
-    };
-    let batch = other.make_batch(&plan).unwrap();
-    assert!(matches!(replica.apply(batch, &base, now()).unwrap(), Applied::Joined(_)));
+    send_everything(&mut other, &mut replica);
     let read = replica.read(&key).unwrap();
     assert_eq!(read.siblings().len(), 6);
     let some = read.seen_where(|version| version.dot.replica == replica.id());

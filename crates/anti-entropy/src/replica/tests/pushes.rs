@@ -4,7 +4,6 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
@@ -16,36 +15,6 @@ use crate::sync::wire::Push;
 use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<String, u32>;
-
-/// Counts the bytes of each commit.
-struct Counting {
-    inner: Disk,
-    committed: Arc<AtomicUsize>,
-}
-
-impl Store for Counting {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.inner.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        let records = commit.records.values().flatten().map(Vec::len).sum::<usize>();
-        self.committed.fetch_add(records + commit.meta.values().map(Vec::len).sum::<usize>(), Ordering::Relaxed);
-        self.inner.commit(commit)
-    }
-}
 
 fn now() -> Now {
     Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
@@ -77,7 +46,13 @@ fn push(writer: u128, counter: u64) -> Push {
 /// The bytes that a thousand pushes of ten writers commit to a store.
 fn committed_by_pushes(ids: u128, pieces: u128) -> usize {
     let (inner, committed) = (Disk::default(), Arc::new(AtomicUsize::new(0)));
-    let mut replica = open(Counting { inner: inner.clone(), committed: Arc::clone(&committed) }, 7);
+    let counted = Arc::clone(&committed);
+    let counting = inner.with_commit(move |store, commit| {
+        let records = commit.records.values().flatten().map(Vec::len).sum::<usize>();
+        counted.fetch_add(records + commit.meta.values().map(Vec::len).sum::<usize>(), Ordering::Relaxed);
+        store.commit(commit)
+    });
+    let mut replica = open(counting, 7);
     know(&mut replica, ids, pieces);
     committed.store(0, Ordering::Relaxed);
     for number in 0..1000 {

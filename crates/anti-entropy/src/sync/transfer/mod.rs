@@ -10,7 +10,7 @@ mod plan;
 mod push;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use apply::{Applied, Joined};
 pub(crate) use plan::{Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};

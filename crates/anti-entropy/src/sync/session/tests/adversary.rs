@@ -19,7 +19,8 @@ use crate::summary::compare::first_answer;
 use crate::summary::{Root, Snapshot, Width};
 use crate::sync::session::exchange::{TAG_BYTES, frames};
 use crate::sync::session::*;
-use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
+use crate::sync::transfer::tests::plan;
+use crate::sync::transfer::{BatchLimits, BatchPlan};
 use crate::sync::wire::Header;
 use crate::sync::wire::message::{BatchReply, BatchRequest, Differs, First, Open, Seen, State, Verdict};
 use crate::sync::wire::{
@@ -106,7 +107,7 @@ fn any_open() -> Open {
 }
 
 /// A batch that does not say how its sender is.
-fn batch_request(batch: Batch) -> Request {
+pub(super) fn batch_request(batch: Batch) -> Request {
     Request::Batch(BatchRequest {
         batch: batch.whole(),
         state: None,
@@ -139,19 +140,9 @@ impl Liar {
 fn honest<V: Replicated>(sender: &mut Replica<V>, receiver: &mut Replica<V>) -> Batch {
     let (mine, theirs) = (sender.summary(), receiver.summary());
     let differences = mine.diff(&theirs).collect();
-    let plan = BatchPlan {
-        range: KeyRange::ALL,
-        base: BatchBase::Snapshot,
-        differences,
-        compared: None,
-        seen: None,
-        inventory: &Inventory::new(),
-        inline: true,
-        cuts: None,
-        limits: BatchLimits::NONE,
-        unreadable: &Unreadable::default(),
-    };
-    sender.make_batch(&plan).unwrap()
+    let nothing = Inventory::new();
+    let plan = plan(KeyRange::ALL, &nothing, BatchLimits::NONE);
+    sender.make_batch(&BatchPlan { base: BatchBase::Snapshot, differences, inline: true, ..plan }).unwrap()
 }
 
 fn clocks(pieces: Vec<(KeyHash, VectorClock)>) -> RangeClocks {

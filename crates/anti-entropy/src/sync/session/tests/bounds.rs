@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use std::hash::DefaultHasher;
 
-use super::adversary::{differs, hand, outcome, said};
-use super::{Item, Link, Pair, now, replica, takes, write};
+use super::adversary::{batch_request, differs, hand, outcome, said};
+use super::{Item, Link, Pair, now, replica, write};
 use crate::KeyRange;
 use crate::clock::{Context, RangeClocks, ReplicaId, Seed, Tally, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::tests::pattern::Pattern;
-use crate::replica::{Claim, LastWriterWins, Life, MemoryStore, Opening, Part, ReplicaConfig};
+use crate::replica::{LastWriterWins, MemoryStore, Opening, Part, ReplicaConfig};
 use crate::summary::Width;
 use crate::summary::sketch::{Cell, Chunk, Encoder, SketchConfig};
 use crate::sync::session::*;
@@ -123,13 +123,7 @@ fn nothing_left(range: KeyRange, seen: VectorClock) -> Request {
     let clocks = RangeClocks::new(range, vec![(range.lo(), seen)]).unwrap();
     let digest = replica::<Item>(99).root();
     let batch = Batch { clocks, base: BatchBase::Nothing, digest, changes: Vec::new().into() };
-    Request::Batch(BatchRequest {
-        batch: batch.whole(),
-        state: None,
-        claim: Claim::default(),
-        life: Life::default(),
-        takes: takes(),
-    })
+    batch_request(batch)
 }
 
 #[test]

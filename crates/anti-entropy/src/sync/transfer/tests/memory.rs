@@ -4,14 +4,15 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::thread_local;
 
 use digest::Update;
 
+use super::plan;
 use crate::clock::{Now, Seed};
+use crate::replica::tests::disk::Disk;
 use crate::replica::*;
 use crate::sync::transfer::*;
 use crate::sync::wire::*;
@@ -74,32 +75,6 @@ impl Replicated for Blob {
     }
 }
 
-/// Notes the most bytes of records that one commit had.
-struct Noting(MemoryStore, Arc<AtomicUsize>);
-
-impl Store for Noting {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.0.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.1.fetch_max(commit.records.values().flatten().map(Vec::len).sum(), Ordering::Relaxed);
-        self.0.commit(commit)
-    }
-}
-
 const KEYS: u32 = 500;
 const BYTES: usize = 64 << 10;
 /// A quarter of the default, so that the test is quick.
@@ -109,11 +84,16 @@ fn now() -> Now {
     Now { elapsed: Duration::ZERO, unix_ms: 1_700_000_000_000 }
 }
 
+/// An empty replica, and the most bytes of records that one commit had.
 fn open(seed: u8) -> (Replica<Blob>, Arc<AtomicUsize>) {
     let committed = Arc::new(AtomicUsize::new(0));
     let config = ReplicaConfig::default().with(|config| config.max_loaded_bytes = LIMIT);
     let opening = Opening::from(Seed::from_bytes([seed; 32])).with(|opening| opening.config = config);
-    let store = Noting(MemoryStore::new(), Arc::clone(&committed));
+    let noted = Arc::clone(&committed);
+    let store = Disk::default().with_commit(move |store, commit| {
+        noted.fetch_max(commit.records.values().flatten().map(Vec::len).sum(), Ordering::Relaxed);
+        store.commit(commit)
+    });
     (Replica::open(store, KeepAll, opening).unwrap(), committed)
 }
 
@@ -130,19 +110,9 @@ fn batch(sender: &mut Replica<Blob>, receiver: &mut Replica<Blob>, base: BatchBa
     let (mine, theirs) = (sender.summary(), receiver.summary());
     let inventory = receiver.inventory((0..KEYS).map(|key| KeyHash::of(&key))).unwrap();
     let seen = receiver.context().pieces(&KeyRange::ALL);
-    let plan = BatchPlan {
-        range: KeyRange::ALL,
-        base,
-        differences: mine.diff(&theirs).collect(),
-        compared: None,
-        inventory: &inventory,
-        seen: Some(&seen),
-        inline: false,
-        cuts: None,
-        limits: BatchLimits::NONE,
-        unreadable: &Unreadable::default(),
-    };
-    sender.make_batch(&plan).unwrap()
+    let plan = plan(KeyRange::ALL, &inventory, BatchLimits::NONE);
+    let differences = mine.diff(&theirs).collect();
+    sender.make_batch(&BatchPlan { base, differences, seen: Some(&seen), ..plan }).unwrap()
 }
 
 /// Two replicas that both hold two versions of each value.

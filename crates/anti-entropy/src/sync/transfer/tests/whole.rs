@@ -1,6 +1,6 @@
 //! Whole batches: those that list all that their sender holds in a range, whatever the receiver has.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
+use super::plan;
 use crate::clock::{Now, RangeClocks, ReplicaId, Seed, VectorClock};
 use crate::refusal::Refusal;
 use crate::replica::tests::disk::Disk;
@@ -20,7 +21,6 @@ use crate::{KeyHash, KeyRange};
 
 type Item = Keyed<u32, String>;
 
-const NO_UNREADABLE: &Unreadable = &Unreadable { now: BTreeSet::new(), before: BTreeMap::new() };
 const NO_LIMITS: BatchLimits = BatchLimits::NONE;
 
 fn now() -> Now {
@@ -41,21 +41,6 @@ fn write(replica: &mut Replica<Item>, keys: impl IntoIterator<Item = u32>, value
 
 fn delete(replica: &mut Replica<Item>, keys: impl IntoIterator<Item = u32>) {
     keys.into_iter().for_each(|key| drop(replica.delete(&key, now()).unwrap()));
-}
-
-fn plan(range: KeyRange, inventory: &Inventory, limits: BatchLimits) -> BatchPlan<'_> {
-    BatchPlan {
-        range,
-        base: BatchBase::Nothing,
-        differences: Vec::new(),
-        compared: None,
-        inventory,
-        seen: None,
-        inline: false,
-        cuts: None,
-        limits,
-        unreadable: NO_UNREADABLE,
-    }
 }
 
 /// All that a replica holds.
@@ -414,7 +399,12 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         let batch = difference(&mut sender, &receiver.summary(), &Inventory::new());
         let of_difference = joined(&mut receiver, batch);
         let batch = if random.bool() { whole(&mut sender) } else { whole_to(&mut sender, &other) };
-        in_steps(other.fork(Failing(copy, random.u32(1..4)), LastWriterWins), &batch, &mut sender);
+        let mut left = random.u32(1..4);
+        let failing = Disk::of(copy).with_commit(move |store, commit| {
+            left = left.checked_sub(1).ok_or_else(|| StoreError::unchanged("on purpose"))?;
+            store.commit(commit)
+        });
+        in_steps(other.fork(failing, LastWriterWins), &batch, &mut sender);
         let of_whole = joined(&mut other, batch);
         assert_equal(&mut receiver, &mut other);
         assert_eq!(of_whole.theirs.root(), of_difference.theirs.root(), "seed {seed}");
@@ -424,32 +414,6 @@ fn a_whole_batch_and_a_difference_come_to_the_same() {
         changed += of_whole.changed.len();
     }
     assert!(changed > 300, "{changed}");
-}
-
-/// A store whose commits fail from some number on, and change nothing then.
-struct Failing(MemoryStore, u32);
-
-impl Store for Failing {
-    fn load(&self, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.load(key)
-    }
-
-    fn scan(
-        &self,
-        range: KeyRange,
-        visit: &mut dyn FnMut(KeyHash, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.0.scan(range, visit)
-    }
-
-    fn meta(&self, slot: MetaSlot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.meta(slot)
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.1 = self.1.checked_sub(1).ok_or_else(|| StoreError::unchanged("on purpose"))?;
-        self.0.commit(commit)
-    }
 }
 
 /// A batch that is joined key by key, until the store fails: what was joined is sound, and the next batch brings the rest.
