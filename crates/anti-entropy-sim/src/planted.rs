@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use table::planted;
 
 use crate::check::{Checker, Violation, all, by_name, same_trace};
+use crate::history::OpKind;
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
     DURATION_MS, beset, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets,
@@ -80,7 +81,8 @@ pub enum Hunt {
     /// Dense without pushes, over many keys, with clients that delete and stores that are wiped: who holds little sends all
     /// of it, in whole batches.
     Bulk,
-    /// Dense without pushes, with pings that announce what a node holds several times in each round.
+    /// Dense without pushes, with pings that announce what a node holds several times in each round, and with a write at
+    /// the end of which nothing is left but that it is known.
     Announced,
     /// Dense without pushes, with a member that never says what became of a batch, beside others that were parted.
     Beset,
@@ -227,7 +229,7 @@ impl Hunt {
             }
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
-            Self::Announced => with_announcements(without_pushes(dense(seed))),
+            Self::Announced => return announced(dense(seed), seed),
             Self::Beset => beset(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
             Self::PutBack => put_back(dense(seed), DiskAge::Then),
@@ -251,6 +253,18 @@ impl Hunt {
 
 fn by_names(names: &[&str]) -> Vec<Box<dyn Checker>> {
     names.iter().filter_map(|name| by_name(name)).collect()
+}
+
+/// All are equal after some seconds without operations. Then node 0 writes and deletes, and holds what it held before.
+fn announced(scenario: Scenario, seed: u64) -> Scenario {
+    let mut scenario = with_announcements(without_pushes(scenario)).expanded(seed);
+    scenario.operations.retain(|operation| operation.at_us < 1_000 * DURATION_MS / 2);
+    let last = |op, before_end_ms| {
+        let at_us = 1_000 * (DURATION_MS - before_end_ms);
+        Operation { at_us, process: 0, node: 0, op, keys: vec![0] }
+    };
+    scenario.operations.extend([last(OpKind::Write, 100), last(OpKind::Delete, 50)]);
+    scenario
 }
 
 /// The memory of node 0 is put back to two seconds ago at 4 s.

@@ -433,6 +433,11 @@ pub(crate) fn is_overdue(opened_here: bool) -> Option<bool> {
     patient.then_some(false)
 }
 
+/// A session that never times out keeps its room, too.
+pub(crate) fn lease_ends() -> Option<Duration> {
+    active(Mutant::SessionsNeverTimeOut).then_some(Duration::MAX)
+}
+
 pub(crate) fn next_cursor(next: Option<KeyHash>, range: &KeyRange) -> Option<KeyHash> {
     next.or(active(Mutant::LastRangeExchangedForEver).then_some(range.lo()))
 }

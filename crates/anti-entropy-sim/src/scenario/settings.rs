@@ -93,6 +93,8 @@ pub struct Gossip {
     pub max_sessions: Option<NonZeroUsize>,
     /// [`GossipConfig::busy_retry`].
     pub busy_retry_ms: Option<u64>,
+    /// [`GossipConfig::transfer_turn`].
+    pub transfer_turn_ms: Option<u64>,
     /// [`GossipConfig::backoff_min`], at most `backoff_max_ms`.
     pub backoff_min_ms: Option<u64>,
     /// [`GossipConfig::backoff_max`].
@@ -206,6 +208,7 @@ impl Gossip {
         config.max_transfers = self.max_transfers.unwrap_or(config.max_transfers);
         config.max_sessions = self.max_sessions.unwrap_or(config.max_sessions);
         config.busy_retry = ms(self.busy_retry_ms, config.busy_retry);
+        config.transfer_turn = ms(self.transfer_turn_ms, config.transfer_turn);
         config.backoff_min = ms(self.backoff_min_ms, config.backoff_min);
         config.backoff_max = ms(self.backoff_max_ms, config.backoff_max);
         config.announcement_lifetime = ms(self.announcement_lifetime_ms, config.announcement_lifetime);

@@ -179,7 +179,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 24] = [
+        let each: [fn(&mut Gossip); 25] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -188,6 +188,7 @@ impl Shrinker<'_> {
             |gossip| gossip.max_queued_pushes = None,
             |gossip| gossip.max_sessions = None,
             |gossip| gossip.busy_retry_ms = None,
+            |gossip| gossip.transfer_turn_ms = None,
             |gossip| (gossip.backoff_min_ms, gossip.backoff_max_ms) = (None, None),
             |gossip| gossip.announce_ms = None,
             |gossip| gossip.announcement_lifetime_ms = None,

@@ -48,6 +48,7 @@ impl Lease {
 
     /// Until when it keeps others waiting.
     pub(super) fn holds_until(&self, config: &GossipConfig) -> Duration {
+        plant!(lease_ends());
         self.paid_until.min(self.turn_ends_at(config))
     }
 
@@ -58,6 +59,7 @@ impl Lease {
 
     /// When the transfer ends, having moved too little for too long.
     pub(super) fn lapses_at(&self, config: &GossipConfig) -> Duration {
+        plant!(lease_ends());
         self.paid_until.saturating_add(config.session.idle_timeout)
     }
 }

@@ -169,6 +169,7 @@ impl Gossip {
             ("interval_ms", self.interval_ms),
             ("min_interval_ms", self.min_interval_ms),
             ("busy_retry_ms", self.busy_retry_ms),
+            ("transfer_turn_ms", self.transfer_turn_ms),
             ("backoff_min_ms", self.backoff_min_ms),
             ("backoff_max_ms", self.backoff_max_ms),
             ("announce_ms", self.announce_ms),

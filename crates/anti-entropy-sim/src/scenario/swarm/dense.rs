@@ -65,6 +65,7 @@ pub(crate) fn dense(seed: u64) -> Scenario {
         resend_after_ms: Some(150),
         idle_timeout_ms: Some(1_000),
         batch_entries: NonZeroUsize::new(random.u8(1..3).into()),
+        transfer_turn_ms: [None, Some(5), Some(3_600_000)][random.usize(0..3)],
         ..Gossip::default()
     })
 }

@@ -113,6 +113,8 @@ pub(super) fn gossip(random: &mut Random) -> Gossip {
         sketch_cells: random.one_of(&[None, None, Some(8), Some(16), Some(40)]),
         first_cells: random.one_of(&[None, None, Some(1), Some(8), Some(20)]),
         clock_counters: random.one_of(&[None, None, Some(0), Some(6)]),
+        // From less than a message takes to longer than the run.
+        transfer_turn_ms: random.one_of(&[None, None, Some(5), Some(1_000), Some(3_600_000)]),
         ..Gossip::default()
     }
 }
