@@ -74,6 +74,7 @@ use format::FormatError;
 use group::Group;
 pub(crate) use group::Staged;
 pub(crate) use growth::{Growth, GrowthAccount};
+use growth::{Heard, Offers};
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
@@ -106,6 +107,10 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     /// How much what comes in now may add to the context; `None` for as much as there is room for.
     growth: Option<Growth>,
+    /// The peer whose frame is handled.
+    heard: Option<Heard>,
+    /// Replicas that peers named and that did not get in.
+    offers: Offers,
     /// The limits of the messages of peers.
     peer_limits: PeerLimits,
     /// Changes that wait for one commit.
@@ -187,6 +192,8 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             group: None,
             growth: None,
+            heard: None,
+            offers: self.offers.clone(),
             peer_limits: self.peer_limits.clone(),
             resolver: Box::new(resolver),
             config: self.config.clone(),

@@ -10,6 +10,7 @@ use core::ops::ControlFlow;
 use super::change_log::ChangeLog;
 use super::claims::Tags;
 use super::format::{self, FormatError, Identity};
+use super::growth::Offers;
 use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
@@ -122,6 +123,8 @@ impl<V: Replicated> Replica<V> {
             store,
             group: None,
             growth: None,
+            heard: None,
+            offers: Offers::default(),
             peer_limits: PeerLimits::default(),
             resolver,
             tree,

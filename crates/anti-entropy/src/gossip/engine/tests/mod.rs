@@ -1,6 +1,7 @@
 //! Whole clusters of engines on virtual time, over links that delay, lose and repeat frames, and can be cut.
 
 mod announcement;
+mod budgets;
 mod causal_buffer;
 mod fairness;
 mod group;
