@@ -285,7 +285,7 @@ impl Answering {
             Request::Inventory(keys) => {
                 // What is asked for beyond that is sent whole.
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
-                Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?)))
+                Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?.into_iter().collect::<Vec<_>>().into())))
             }
             Request::More { from, inline, unreadable } => self.handle_more(from, inline, unreadable, turn),
             _ => Ok(out_of_turn()),

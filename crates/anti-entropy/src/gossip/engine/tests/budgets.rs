@@ -10,11 +10,10 @@ use crate::KeyHash;
 use crate::clock::{Dot, Now, ReplicaId, Tally};
 use crate::gossip::*;
 use crate::replica::{Error, Keyed, LastWriterWins, ReplicaConfig};
-use crate::summary::compare::Prefix;
 use crate::summary::{Root, Width};
 use crate::sync::session::{encode_push, encode_push_frame};
 use crate::sync::wire::message::{Differs, Filled, Open, Reply, Request, Seen, State};
-use crate::sync::wire::{Header, Inventory, Push};
+use crate::sync::wire::{Header, Push};
 use crate::sync::{Frame, FrameKind, SessionConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -173,37 +172,6 @@ fn an_opening_has_room_for_the_cuts_of_every_context_that_settings_allow() {
     }
     cluster.run(SECOND, |_| false);
     assert!(told(&mut cluster, 0).is_some(), "an opening of {} bytes is refused", message.len());
-}
-
-/// A message of a sequence of so many elements of this form, behind its tag.
-fn sequence(tag: u8, elements: usize, element: &[u8], rest: &[u8]) -> Vec<u8> {
-    [&[tag][..], &postcard::to_allocvec(&elements).unwrap(), &element.repeat(elements), rest].concat()
-}
-
-#[test]
-#[ignore = "answers and questions of a comparison of trees are read at once, at 11 and 8 times their bytes"]
-fn messages_of_short_elements_take_no_more_than_three_times_their_bytes() {
-    const COUNT: usize = 100_000;
-    let read = crate::sync::wire::message::read::<Reply>;
-    let mut grown = Vec::new();
-    // An answer of lists of nothing. A part has at least a vector.
-    let message = sequence(3, COUNT, &[0, 0], &[]);
-    if let Some(Reply::Answer(answer)) = read(&message) {
-        grown.push(("answer", answer.len() * size_of::<Vec<u8>>() / message.len()));
-    }
-    // A question for everything.
-    let message = sequence(1, COUNT, &postcard::to_allocvec(&Prefix::ALL).unwrap(), &[0]);
-    if let Some(Request::Ask(ask)) = crate::sync::wire::message::read(&message) {
-        grown.push(("question", ask.prefixes.len() * size_of::<Prefix>() / message.len()));
-    }
-    // An inventory of keys at which nothing is held.
-    let keys = (0..COUNT as u128).map(|key| (KeyHash::from_u128(key << 64), (Vec::new(), Vec::new())));
-    let message = postcard::to_allocvec(&Reply::Inventory(keys.collect::<Inventory>())).unwrap();
-    if let Some(Reply::Inventory(inventory)) = read(&message) {
-        let each = size_of::<KeyHash>() + 2 * size_of::<Vec<u8>>();
-        grown.push(("inventory", inventory.len() * each / message.len()));
-    }
-    assert!(grown.iter().all(|(_, times)| *times <= 3), "times their bytes: {grown:?}");
 }
 
 #[test]
