@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
 use super::claims::Tags;
+use super::contents::Contents;
 use super::format::{self, FormatError, Identity};
 use super::holes::Holes;
 use super::lives::{Life, Lives};
@@ -133,6 +134,7 @@ impl<V: Replicated> Replica<V> {
             seed,
             ids_made,
             conflicts,
+            contents: Contents::default(),
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
             holes: Holes::default(),
