@@ -8,8 +8,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::format::StoredRecord;
+use super::sizes::Size;
 use super::version::{Record, fingerprint};
-use super::{Change, Commit, ContentHash, Error, MetaSlot, Replica, Replicated, StoreError, format};
+use super::{Change, Commit, ContentHash, Error, MetaSlot, Notice, Replica, Replicated, StoreError, format};
 use crate::KeyHash;
 use crate::clock::{Context, Dot};
 use crate::summary::Fingerprint;
@@ -28,7 +29,7 @@ pub(crate) struct Staged<V: Replicated> {
 pub(super) struct EncodedRecord {
     bytes: Option<Vec<u8>>,
     pub(super) fingerprint: Option<Fingerprint>,
-    siblings: usize,
+    size: Size,
 }
 
 impl EncodedRecord {
@@ -38,7 +39,8 @@ impl EncodedRecord {
             return Self::default();
         }
         let fingerprint = fingerprint(record.key, versions.iter().copied());
-        Self { bytes: Some(record.encode()), fingerprint: Some(fingerprint), siblings: versions.len() }
+        let size = Size { bytes: record.max_len_bytes(), siblings: versions.len() };
+        Self { bytes: Some(record.encode()), fingerprint: Some(fingerprint), size }
     }
 }
 
@@ -66,7 +68,7 @@ pub(super) struct Group<K> {
 /// What the summary has to say of a key.
 struct Summary {
     fingerprint: Option<Fingerprint>,
-    is_conflict: bool,
+    size: Size,
 }
 
 impl<K> Group<K> {
@@ -89,11 +91,11 @@ impl<K> Group<K> {
     }
 
     fn stage(&mut self, key: KeyHash, record: EncodedRecord) {
-        let EncodedRecord { bytes, fingerprint, siblings } = record;
+        let EncodedRecord { bytes, fingerprint, size } = record;
         self.writes += 1;
         self.bytes += bytes.as_ref().map_or(0, Vec::len);
         self.records.insert(key, bytes);
-        self.summaries.insert(key, Summary { fingerprint, is_conflict: siblings > 1 });
+        self.summaries.insert(key, Summary { fingerprint, size });
     }
 }
 
@@ -205,19 +207,30 @@ impl<V: Replicated> Replica<V> {
         if context_changed {
             self.stored = Some(self.context.base());
         }
-        for (hash, Summary { fingerprint, is_conflict }) in summaries {
+        for (hash, Summary { fingerprint, size }) in summaries {
             self.summarise(hash, fingerprint);
-            if is_conflict {
-                self.conflicts.insert(hash);
-            } else {
-                self.conflicts.remove(&hash);
-            }
+            self.note_size(hash, size);
         }
         self.forget_filled();
         for change in changes {
             self.changes.push(change);
         }
         Ok(())
+    }
+
+    /// Follows how large the entry at a key is, and says so once it has grown beyond half of a limit.
+    fn note_size(&mut self, hash: KeyHash, size: Size) {
+        if size.siblings > 1 {
+            self.conflicts.insert(hash);
+        } else {
+            self.conflicts.remove(&hash);
+        }
+        let (most_bytes, most_siblings) = (self.max_written_bytes().unwrap_or(usize::MAX), self.config.max_siblings);
+        let is_large = |size: Size| size.bytes > most_bytes / 2 || size.siblings > 1.max(most_siblings / 2);
+        let before = self.sizes.note(hash, size);
+        if is_large(size) && !is_large(before) {
+            self.notices.push(Notice::LargeEntry { hash, bytes: size.bytes, siblings: size.siblings });
+        }
     }
 
     fn forget_digests(&mut self) {

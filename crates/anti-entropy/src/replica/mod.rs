@@ -42,6 +42,7 @@ mod open;
 mod peer_limits;
 mod read;
 mod resolver;
+mod sizes;
 mod store;
 mod summaries;
 mod take_in;
@@ -89,6 +90,7 @@ pub use open::{Continuity, Marker, Opening};
 use peer_limits::PeerLimits;
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
+use sizes::Sizes;
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
@@ -138,6 +140,7 @@ pub struct Replica<V: Replicated> {
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
     contents: Contents,
+    sizes: Sizes,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
     /// What is known of the entries that this replica could not take in.
@@ -208,6 +211,7 @@ impl<V: Replicated> Replica<V> {
             left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
             contents: self.contents.clone(),
+            sizes: self.sizes.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
             holes: self.holes.clone(),
@@ -235,6 +239,21 @@ impl<V: Replicated> Replica<V> {
     /// The number of keys that have more than one version.
     pub fn conflicts(&self) -> usize {
         self.conflicts.len()
+    }
+
+    /// The longest entry: the hash of its key, and at least as many bytes as it takes in a message, as
+    /// [`Error::EntryTooLong`] counts them. `None` if nothing is held.
+    ///
+    /// O(1): the 64 largest ones are kept up to date. If all of them have shrunk or gone since the replica was opened, it
+    /// is the largest of those that were changed since.
+    pub fn largest_entry(&self) -> Option<(KeyHash, usize)> {
+        self.sizes.bytes.get()
+    }
+
+    /// The entry with the most concurrent versions: the hash of its key, and how many there are. `None` if no key has
+    /// several. As for [`largest_entry`](Self::largest_entry).
+    pub fn most_siblings(&self) -> Option<(KeyHash, usize)> {
+        self.sizes.siblings.get()
     }
 
     /// The Merkle root over all entries: equal roots mean equal stores.

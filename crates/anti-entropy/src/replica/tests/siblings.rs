@@ -154,3 +154,40 @@ fn a_round_decodes_only_versions_that_are_to_be_written_back_here() {
     );
     assert_eq!(other.read(&KEY).unwrap().siblings().len(), 1);
 }
+
+#[test]
+fn the_largest_entries_are_known_before_and_after_an_opening_and_one_beyond_half_of_a_limit_is_named() {
+    let disk = Disk::default();
+    let opening = || Opening::from(Seed::from_bytes([1; 32])).with(|opening| opening.config.max_siblings = 20);
+    let mut replica = Replica::<Item>::open(disk.clone(), KeepAll, opening()).unwrap();
+    assert_eq!((replica.largest_entry(), replica.most_siblings()), (None, None));
+    let hash = KeyHash::of_encoded(&[KEY]);
+    replica.write(Keyed::new(1, Counted(0)), now()).unwrap();
+    assert_eq!((replica.largest_entry().unwrap().0, replica.most_siblings()), (KeyHash::of_encoded(&[1]), None));
+    write_siblings(&mut replica, 10);
+    assert_eq!(replica.poll_notice(), None);
+    write_siblings(&mut replica, 2);
+    let bytes = replica.load(hash).unwrap().unwrap().max_len_bytes();
+    let before: Vec<_> = core::iter::from_fn(|| replica.poll_notice()).collect();
+    assert!(matches!(*before, [Notice::LargeEntry { hash: named, siblings: 11, .. }] if named == hash), "{before:?}");
+    assert_eq!((replica.largest_entry(), replica.most_siblings()), (Some((hash, bytes)), Some((hash, 12))));
+    drop(replica);
+    let mut replica = Replica::<Item>::open(disk, KeepAll, opening()).unwrap();
+    assert_eq!((replica.largest_entry(), replica.most_siblings()), (Some((hash, bytes)), Some((hash, 12))));
+    replica.delete(&KEY, now()).unwrap();
+    assert_eq!((replica.largest_entry().unwrap().0, replica.most_siblings()), (KeyHash::of_encoded(&[1]), None));
+}
+
+#[test]
+fn an_entry_that_fills_half_of_a_message_is_named() {
+    let mut replica = open(MemoryStore::new());
+    replica.fit_messages(1000);
+    let room = replica.max_written_bytes().unwrap();
+    let before = core::iter::repeat_with(|| {
+        write_siblings(&mut replica, 1);
+        replica.poll_notice()
+    });
+    let named = before.take(20).flatten().next();
+    let Some(Notice::LargeEntry { bytes, siblings, .. }) = named else { panic!("{named:?}") };
+    assert!(bytes > room / 2 && bytes - bytes / siblings <= room / 2, "{bytes} bytes, {siblings} siblings, {room}");
+}
