@@ -184,10 +184,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_known_to_as_many_ids_as_is_said() {
-        let store = known_to_many(1000, 2048).unwrap();
-        let replica = Replica::<Item>::open(store, LastWriterWins, Seed::from_bytes([9; 32])).unwrap();
+    fn a_store_is_known_to_as_many_ids_as_is_said() -> Result<(), Error> {
+        let store = known_to_many(1000, 2048)?;
+        let replica = Replica::<Item>::open(store, LastWriterWins, Seed::from_bytes([9; 32]))?;
         assert_eq!((replica.context().replicas_len(), replica.len()), (1000, 1));
+        Ok(())
     }
 
     #[test]
