@@ -150,10 +150,12 @@ impl<V: Replicated> Replica<V> {
         Ok(records)
     }
 
-    /// Counts and completes versions that are new here; says whether the siblings changed at all.
+    /// Counts and completes versions that are new here; says whether the siblings changed at all. `old` is in canonical
+    /// order.
     pub(crate) fn take_in(&mut self, key: KeyHash, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
         let same = |sibling: &Sibling<V>| {
-            old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
+            let held = old.binary_search_by_key(&sibling.dot(), Sibling::dot);
+            held.is_ok_and(|held| old[held].content == sibling.content)
         };
         let mut changed = old.len() != new.len();
         for index in 0..new.len() {

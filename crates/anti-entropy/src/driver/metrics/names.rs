@@ -57,6 +57,8 @@ metrics! {
         "events dropped, and so missing in what is counted from events";
     ENTRIES = Gauge "anti_entropy_entries" Count "keys that hold something";
     CONFLICTS = Gauge "anti_entropy_conflicts" Count "keys that hold concurrent versions";
+    LARGEST_ENTRY = Gauge "anti_entropy_largest_entry_bytes" Bytes "bytes of the longest entry, as limits count them";
+    MOST_SIBLINGS = Gauge "anti_entropy_most_siblings" Count "concurrent versions at the key that has the most; 0 if none has several";
     HOLES = Gauge "anti_entropy_holes" Count "keys at which something could not be taken in";
     CLOCK_REPLICAS = Gauge "anti_entropy_clock_replicas" Count "replica ids in the clock";
     SESSIONS = Gauge "anti_entropy_open_sessions" Count "sessions open";

@@ -5,11 +5,11 @@ use std::time::Duration;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
 
 use super::{counts, names, reasons};
-use crate::PeerId;
 use crate::clock::Now;
 use crate::driver::inbox::Queued;
 use crate::gossip::{Engine, Event, PeerStatus, Status};
 use crate::replica::Replicated;
+use crate::{KeyHash, PeerId};
 
 /// How often the counts of the engine are published. Publishing visits every peer, and nobody reads more often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -133,6 +133,9 @@ impl Metrics {
     fn publish_state(&self, status: &Status) {
         self.set(names::ENTRIES, &[], status.entries as f64);
         self.set(names::CONFLICTS, &[], number(status.conflicts));
+        let size = |entry: Option<(KeyHash, usize)>| number(entry.map_or(0, |(_, size)| size));
+        self.set(names::LARGEST_ENTRY, &[], size(status.largest_entry));
+        self.set(names::MOST_SIBLINGS, &[], size(status.most_siblings));
         self.set(names::HOLES, &[], number(status.holes));
         self.set(names::SESSIONS, &[], number(status.sessions));
         self.set(names::LAST_JOINED, &[], since(status.last_joined));

@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Engine;
-use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::EngineStats;
 use crate::gossip::peer::PeerStatus;
 use crate::replica::{ReplicaStats, Replicated};
 use crate::summary::Root;
+use crate::{KeyHash, PeerId};
 
 /// The engine's state, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Status {
     pub entries: u64,
     /// How many of them hold concurrent versions.
     pub conflicts: usize,
+    /// The longest entry; see [`Replica::largest_entry`](crate::Replica::largest_entry).
+    pub largest_entry: Option<(KeyHash, usize)>,
+    /// The entry with the most versions; see [`Replica::most_siblings`](crate::Replica::most_siblings).
+    pub most_siblings: Option<(KeyHash, usize)>,
     /// At how many keys this replica lacks what it could not take in; see [`Replica::holes`](crate::Replica::holes).
     pub holes: usize,
     /// How many sessions are open.
@@ -42,6 +46,8 @@ impl<V: Replicated> Engine<V> {
             root: self.replica.root(),
             entries: self.replica.len(),
             conflicts: self.replica.conflicts(),
+            largest_entry: self.replica.largest_entry(),
+            most_siblings: self.replica.most_siblings(),
             holes: self.replica.holes_len(),
             sessions: self.sessions.iter().filter(|conversation| conversation.is_open()).count(),
             last_joined: self.last_joined.map(|at| now.elapsed.saturating_sub(at)),
