@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::announcement::StateDigest;
 use super::config::GossipConfig;
 use super::span::scaled;
+use super::work::WorkAccount;
 use crate::PeerId;
 use crate::refusal::Refusal;
 use crate::replica::GrowthAccount;
@@ -31,6 +32,8 @@ pub(super) struct Peer {
     heard_at: Option<Duration>,
     /// How much it may add to the context.
     pub(super) growth: GrowthAccount,
+    /// How much was done for it.
+    pub(super) work: WorkAccount,
     failures: u32,
     /// Let a session time out, and has not been heard since the session's last time-out began.
     silent: bool,
@@ -84,6 +87,9 @@ pub struct PeerStatus {
     pub failures: u32,
     /// For how much longer no session with the peer is opened, after failures.
     pub backoff: Duration,
+    /// For how much longer its requests and pushes are dropped, since it has had more done than
+    /// [`peer_work_per_second`](crate::GossipConfig::peer_work_per_second) allows.
+    pub put_off: Duration,
     /// How many keys differed when the two were last compared.
     pub differences: u64,
 }
@@ -338,6 +344,7 @@ impl Peer {
             silent: self.heard_at.map(ago),
             failures: self.failures,
             backoff: self.backoff_until.saturating_sub(now),
+            put_off: self.work.overdrawn(now),
             differences: self.differences,
         }
     }
