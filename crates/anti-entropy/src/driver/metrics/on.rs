@@ -156,6 +156,7 @@ impl Metrics {
             self.set_of_peer(names::PEER_DIFFERENCES, &peer.peer, peer.differences as f64);
             self.set_of_peer(names::PEER_FAILURES, &peer.peer, peer.failures.into());
             self.set_of_peer(names::PEER_BACKOFF, &peer.peer, peer.backoff.as_secs_f64());
+            self.set_of_peer(names::PEER_PUT_OFF, &peer.peer, peer.put_off.as_secs_f64());
         }
         for peer in &gone {
             self.forget_peer(peer);
@@ -171,6 +172,7 @@ impl Metrics {
             names::PEER_DIFFERENCES,
             names::PEER_FAILURES,
             names::PEER_BACKOFF,
+            names::PEER_PUT_OFF,
         ] {
             self.set_of_peer(name, peer, f64::NAN);
         }

@@ -91,7 +91,20 @@ impl<V: Replicated> Engine<V> {
     /// Whether a session that this replica opened at `since` or later certified that the peer has the root that this
     /// replica has now.
     pub fn is_converged_with(&mut self, peer: &PeerId, since: Duration) -> bool {
+        self.certified_except(peer, since) == Some(0)
+    }
+
+    /// Except at how many keys such a session certified that the peer holds what this replica holds now. `None` if none
+    /// did.
+    pub(crate) fn certified_except(&mut self, peer: &PeerId, since: Duration) -> Option<u64> {
         let root = self.replica.root();
-        self.peers.get(peer).is_some_and(|peer| peer.has_certified(root, since))
+        let filled = self.replica.filled(self.config.session.max_message_bytes).map_or(root, |filled| filled.root);
+        self.peers.get(peer)?.certified_except(root, filled, since)
+    }
+
+    /// Whether this is a peer.
+    #[cfg(feature = "std")]
+    pub(crate) fn knows_peer(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
     }
 }
