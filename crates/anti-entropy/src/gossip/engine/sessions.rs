@@ -242,7 +242,7 @@ impl<V: Replicated> Engine<V> {
         }
         let nonce = self.session_number(now);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
-        self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
+        self.give_up_accepted(from);
         let is_welcome = self.peers.get_mut(from).is_some_and(|peer| peer.may_open(&self.config, now.elapsed));
         if !is_welcome || !self.has_room_to_accept() {
             let busy = encode_busy(frame, self.config.session.checksum)?;
@@ -256,6 +256,17 @@ impl<V: Replicated> Engine<V> {
         let conversation = Conversation::new(from.clone(), session, OpenedBy::Peer, frame.session, self.space(), now);
         self.sessions.push(conversation);
         Some(self.sessions.len() - 1)
+    }
+
+    /// Gives up the session that a peer opened before. If that was in a transfer, the peer has had its turn: otherwise it
+    /// could keep the room, by a new lease each time.
+    fn give_up_accepted(&mut self, from: &PeerId) {
+        let is_its = |other: &Conversation| !other.is_opened_here() && other.is_open() && other.peer == *from;
+        let had_room = self.sessions.iter().any(|other| is_its(other) && other.transfer().is_some());
+        if had_room && self.waiting.has_other_than(from) {
+            self.waiting.end_turn(from);
+        }
+        self.give_up_sessions(is_its);
     }
 
     /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat

@@ -129,6 +129,24 @@ fn a_transfer_that_never_ends_keeps_nobody_waiting_for_longer_than_its_turn() {
 }
 
 #[test]
+fn transfers_that_are_left_for_new_ones_keep_nobody_waiting() {
+    let alone = time_to_converge(&by_rounds_alone(), Duration::from_secs(1), |_| {});
+    let mut openers = [Opener::new(0), Opener::new(1)];
+    let (mut steps, mut asked) = (0, 0);
+    // Each has a lease of two seconds when it begins.
+    let beside = time_to_converge(&by_rounds_alone(), Duration::from_millis(100), |cluster| {
+        steps += 1;
+        for opener in &mut openers {
+            opener.listen(cluster);
+            asked += u32::from(opener.theirs.is_some());
+            if steps % 3 == 0 { opener.open(cluster) } else { opener.ask(cluster) }
+        }
+    });
+    assert!(asked > 10, "it had transfers");
+    assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
+}
+
+#[test]
 fn a_transfer_that_does_not_move_ends_and_is_a_failure() {
     let mut cluster = cluster(&by_rounds_alone());
     let mut opener = Opener::new(0);
