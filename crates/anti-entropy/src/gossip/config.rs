@@ -113,6 +113,11 @@ pub struct GossipConfig {
     /// The longest time for which a failing peer is left alone. Five minutes by default, so that a peer that was away
     /// for a day is soon talked to again.
     pub backoff_max: Duration,
+    /// How many new ids the replica takes in a day, at most, because peers say that its id is in use by somebody else. 8 by
+    /// default: an incident, as a machine that is put back or cloned, costs one or two, and a member that lies uses up no
+    /// more than eight of the places in everybody's clocks in a day, and as many once. At the limit, a peer that says so is
+    /// refused until one of the eight comes back, three hours after the other. With 0, each is refused.
+    pub max_renamings_per_day: u32,
     /// The shortest time between two sessions with a peer that are started because of what it announces. At most
     /// [`announcement_lifetime`](Self::announcement_lifetime); one second by default: about the period of a failure
     /// detector's pings, so that writes on their way are not compared again and again.
@@ -166,6 +171,7 @@ impl Default for GossipConfig {
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
+            max_renamings_per_day: 8,
             announcement_pause: Duration::from_secs(1),
             announcement_lifetime: Duration::from_secs(60),
             certify_every: NonZeroU32::new(60).expect("not zero"),

@@ -12,6 +12,7 @@ mod config;
 mod engine;
 mod event;
 mod lease;
+mod new_ids;
 mod peer;
 mod push_queue;
 mod pushing;

@@ -82,8 +82,8 @@ use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clocks};
-pub(crate) use lives::Life;
 use lives::Lives;
+pub(crate) use lives::{Life, Speaker};
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
@@ -148,6 +148,8 @@ pub struct Replica<V: Replicated> {
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
     life: Life,
+    /// Whose frames are being handled, if that is known.
+    speaker: Option<Speaker>,
     /// Of peers.
     lives: Lives,
     tags: Tags,
@@ -217,6 +219,7 @@ impl<V: Replicated> Replica<V> {
             holes: self.holes.clone(),
             confirmed: self.confirmed,
             life: self.life,
+            speaker: None,
             lives: self.lives.clone(),
             tags: self.tags.clone(),
             disputed: self.disputed.clone(),

@@ -146,6 +146,7 @@ impl<V: Replicated> Replica<V> {
             // alone.
             confirmed: context.own_counter(),
             life,
+            speaker: None,
             lives: Lives::default(),
             tags: Tags::default(),
             disputed: VecDeque::new(),

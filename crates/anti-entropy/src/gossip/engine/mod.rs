@@ -27,6 +27,7 @@ pub use self::status::Status;
 use super::bucket::TokenBucket;
 use super::config::GossipConfig;
 use super::event::{EngineStats, Event, EventQueue};
+use super::new_ids::NewIds;
 use super::peer::Peer;
 use super::pushing::Pushing;
 use super::round_robin::RoundRobin;
@@ -83,6 +84,7 @@ pub struct Engine<V: Replicated> {
     pace: Duration,
     next_round: Duration,
     stats: EngineStats,
+    new_ids: NewIds,
     /// When a session or a push last changed something here.
     last_joined: Option<Duration>,
     is_shutting_down: bool,
@@ -129,6 +131,7 @@ impl<V: Replicated> Engine<V> {
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
+            new_ids: NewIds::default(),
             last_joined: None,
             is_shutting_down: false,
             transport: None,

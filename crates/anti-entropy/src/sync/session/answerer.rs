@@ -13,7 +13,7 @@ use super::limits::{
 use super::{HASHED_BYTES, LOAD_WORK, Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Error, Replicated};
+use crate::replica::{Claim, Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
 use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
@@ -157,17 +157,28 @@ impl Answerer {
             self.stage = Stage::Closed { certified };
             return Ok(Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome));
         }
-        // A copy of this replica, which has written something else since. One of the two has to give way.
-        let is_clone = open.own == turn.replica.id().first_eight();
-        if is_clone {
-            turn.replica.take_new_id()?;
+        if open.own == turn.replica.id().first_eight() {
+            return Ok(Step::send_and_end(
+                Reply::Differs(self.tell_copy(turn)),
+                Outcome::Refused(Refusal::CopyOfAnother),
+            ));
         }
-        if is_clone || !turn.may_transfer {
+        if !turn.may_transfer {
             return Ok(Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy)));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
         Ok(Step::send(Reply::Differs(differs)))
+    }
+
+    /// The reply to a copy of this replica, which has written something else since. The one that opens gives way: whoever
+    /// opens sessions under the id of another one costs that one nothing.
+    fn tell_copy<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Differs {
+        self.stage = Stage::Closed { certified: None };
+        let (own, life) = (turn.replica.id().first_eight(), turn.replica.life(turn.now));
+        let (claim, takes) = (Claim::ID_IN_USE, takes_of(turn.replica, turn.config));
+        let (cuts, first, seen) = (None, First::Nothing, HasSeen::Untold);
+        Differs { nonce: self.nonce, cuts, own, claim, life, first, takes, seen }
     }
 
     fn handle_batch<V: Replicated>(
@@ -186,7 +197,7 @@ impl Answerer {
         }
         if turn.replica.is_copy(answering.their_id, life) {
             let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
-            return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
+            return Ok(Step::send_and_end(reply, Outcome::Refused(Refusal::CopyOfAnother)));
         }
         turn.replica.note_peer_limit(answering.their_id, takes.max_message_bytes);
         answering.note_takes(takes);
