@@ -36,6 +36,13 @@ fn occupy_and(handle: &Handle<Item>, end: impl FnOnce() + Send + 'static) -> mps
     release
 }
 
+/// Waits until all that was queued has been carried out: a call after it has been then.
+fn await_room(handle: &Handle<Item>) {
+    while matches!(block_on(handle.status()), Err(HandleError::Overloaded { .. })) {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn posts_return_while_the_engine_is_busy_and_are_carried_out_in_order() {
     const POSTS: u32 = 1000;
@@ -70,10 +77,7 @@ fn more_posts_than_may_wait_are_refused_and_nothing_is_lost_of_those_before() {
     (0..3).for_each(|number| post(number).unwrap());
     assert!(matches!(post(3), Err(HandleError::Overloaded { limit: 3 })));
     drop(release);
-    // The three have been carried out when a call after them is, unless there is no room for it yet.
-    while matches!(block_on(handle.status()), Err(HandleError::Overloaded { .. })) {
-        std::thread::yield_now();
-    }
+    await_room(&handle);
     assert!(was_done.try_iter().eq(0..3));
     block_on(handle.shutdown(std::time::Duration::ZERO)).unwrap();
     assert!(matches!(post(4), Err(HandleError::Stopped)), "it is not accepted and then lost");
@@ -97,6 +101,7 @@ fn a_call_has_room_for_the_one_that_continues_it_whatever_waits() {
     let overloaded = HandleError::Overloaded { limit: 1 }.to_string();
     assert_eq!((filled, continued, further), (Err(overloaded.clone()), Ok(()), Err(overloaded)));
     // A frame, or a call that has ended, keeps no place.
+    await_room(&handle);
     let release = occupy(&handle);
     handle.post(|_, _| {}).unwrap();
     assert!(matches!(handle.post(|_, _| {}), Err(HandleError::Overloaded { limit: 1 })));

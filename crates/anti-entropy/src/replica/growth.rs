@@ -30,10 +30,9 @@ pub(crate) struct Grown {
     pub(crate) refused: Growth,
 }
 
-/// The peer whose frame is handled.
-#[derive(Clone, Debug)]
-pub(super) struct Heard {
-    peer: PeerId,
+/// What the peer brings whose frame is handled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Brings {
     /// How many replicas it may bring to a replica that has seen nobody's writes.
     share: usize,
     /// How many of the replicas that come in now another peer has named.
@@ -142,21 +141,22 @@ impl GrowthAccount {
     }
 }
 
+impl Brings {
+    /// May bring so many replicas to one that has seen nobody's writes.
+    pub(crate) fn within(share: usize) -> Self {
+        Self { share, ..Self::default() }
+    }
+
+    /// What was added while the peer was heard.
+    pub(crate) const fn grown(&self) -> Grown {
+        self.grown
+    }
+}
+
 /// Whose frame it is that is handled.
 impl<V: Replicated> Replica<V> {
-    /// What comes in from now on is this peer's, which may bring so many replicas to one that has seen nobody's writes.
-    pub(crate) fn hear(&mut self, peer: &PeerId, share: usize) {
-        self.heard = Some(Heard { peer: peer.clone(), share, vouched: 0, grown: Grown::default() });
-    }
-
-    /// What comes in from now on is nobody's. Returns what the peer that was heard has added.
-    pub(crate) fn hear_nobody(&mut self) -> Grown {
-        self.heard.take().map(|heard| heard.grown).unwrap_or_default()
-    }
-
-    /// The peer whose frame is handled, if it has a name.
-    pub(super) fn heard(&self) -> Option<&PeerId> {
-        self.heard.as_ref().map(|heard| &heard.peer)
+    fn brings(&mut self) -> Option<&mut Brings> {
+        self.speaker.as_mut().map(|speaker| &mut speaker.brings)
     }
 
     /// Forgets what a peer said of itself, and which replicas it named. O(n) in the number of peers.
@@ -175,21 +175,21 @@ impl<V: Replicated> Replica<V> {
     /// Whether these replicas, which are new here and ascend, may come in. A replica that has seen nobody's writes yet takes
     /// in all that there are, or the share of the peer that it hears.
     pub(crate) fn check_new_replicas(&mut self, new: &[ReplicaId]) -> Result<(), Refusal> {
-        if let Some(heard) = &mut self.heard {
-            heard.vouched = 0;
+        if let Some(brings) = self.brings() {
+            brings.vouched = 0;
         }
         let Some(Growth { replicas: left, .. }) = self.growth else { return Ok(()) };
-        let left = match &self.heard {
+        let left = match &self.speaker {
             _ if !self.has_seen_nobody() => left,
-            Some(heard) => left.max(heard.share),
+            Some(speaker) => left.max(speaker.brings.share),
             None => usize::MAX,
         };
         if new.len() <= left {
             return Ok(());
         }
         let alone = new.iter().filter(|replica| !self.is_named_by_another(**replica)).count();
-        if let Some(heard) = &mut self.heard {
-            heard.vouched = new.len() - alone;
+        if let Some(brings) = self.brings() {
+            brings.vouched = new.len() - alone;
         }
         if alone <= left {
             return Ok(());
@@ -204,8 +204,8 @@ impl<V: Replicated> Replica<V> {
         if new <= left || self.has_seen_nobody() {
             return Ok(());
         }
-        if let Some(heard) = &mut self.heard {
-            heard.grown.refused.pieces = new;
+        if let Some(brings) = self.brings() {
+            brings.grown.refused.pieces = new;
         }
         Err(Refusal::GrowsTooFast { new, left })
     }
@@ -217,16 +217,17 @@ impl<V: Replicated> Replica<V> {
 
     /// Whether a peer other than the one that is heard has named this replica, and was refused.
     fn is_named_by_another(&self, replica: ReplicaId) -> bool {
-        let mut others = self.offers.iter().filter(|(peer, _)| self.heard().is_some_and(|heard| heard != *peer));
+        let mut others =
+            self.offers.iter().filter(|(peer, _)| self.speaker.as_ref().is_some_and(|speaker| speaker.name != **peer));
         others.any(|(_, named)| named.binary_search(&replica).is_ok())
     }
 
     /// Notes what the peer that is heard was refused. Of single ones there are several offers, of which each adds to what
     /// was offered; more than a clock may name are forgotten.
     fn note_offer(&mut self, new: &[ReplicaId], alone: usize) {
-        let Some(heard) = &mut self.heard else { return };
-        heard.grown.refused.replicas = alone;
-        let offered = self.offers.entry(heard.peer.clone()).or_default();
+        let Some(speaker) = &mut self.speaker else { return };
+        speaker.brings.grown.refused.replicas = alone;
+        let offered = self.offers.entry(speaker.name.clone()).or_default();
         if new.len() > 1 || offered.len() >= self.config.max_clock_replicas {
             offered.clear();
         }
@@ -251,9 +252,9 @@ impl<V: Replicated> Replica<V> {
 
     fn charge_replicas(&mut self, new: usize) {
         let mut alone = new;
-        if let Some(heard) = &mut self.heard {
-            alone = new.saturating_sub(core::mem::take(&mut heard.vouched));
-            heard.grown.replicas += alone;
+        if let Some(brings) = self.brings() {
+            alone = new.saturating_sub(core::mem::take(&mut brings.vouched));
+            brings.grown.replicas += alone;
         }
         if let Some(left) = &mut self.growth {
             left.replicas = left.replicas.saturating_sub(alone);

@@ -42,19 +42,30 @@ struct Renaming<K> {
 impl<V: Replicated> Replica<V> {
     /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, or if the last
     /// of them is another one, its store or its memory was put back without notice. It takes another id then, and what
-    /// the peer says is refused: by the next session, this replica's writes have names that nobody else has used.
+    /// the peer says is refused: by the next session, this replica's writes have names that nobody else has used. If it may
+    /// take none, the peer is refused all the same, until it may.
     pub(crate) fn notice_claim(&mut self, claim: Claim) -> Result<(), NotTaken> {
         plant!(notice_claim());
         let (made, claimed) = (self.context.own_counter(), claim.knows);
-        if claim == Claim::ID_IN_USE || self.is_another_write(claim) {
-            self.take_new_id()?;
-            return Err(Refusal::IdInUse.into());
-        }
-        if claimed <= made {
+        let is_in_use = claim == Claim::ID_IN_USE || self.is_another_write(claim);
+        if !is_in_use && claimed <= made {
             return Ok(());
         }
+        if !self.may_take_new_id() {
+            return Err(Refusal::NoNewIdLeft.into());
+        }
         self.take_new_id()?;
-        Err(Refusal::ClaimsMyWrites { claimed, made }.into())
+        Err(if is_in_use { Refusal::IdInUse } else { Refusal::ClaimsMyWrites { claimed, made } }.into())
+    }
+
+    /// Whether this replica may take another id because of the peer that it listens to; if so, that counts. An id under
+    /// which nothing was written takes no place in any clock, and counts as none.
+    fn may_take_new_id(&mut self) -> bool {
+        let is_unused = self.context.own_counter() == 0;
+        let Some(speaker) = self.speaker.as_mut().filter(|_| !is_unused) else { return true };
+        let left = speaker.new_ids_left.checked_sub(1);
+        speaker.new_ids_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// A peer has seen so many writes under the present id, and they are this replica's: the two have compared what there
@@ -150,10 +161,12 @@ impl<V: Replicated> Replica<V> {
         Ok(records)
     }
 
-    /// Counts and completes versions that are new here; says whether the siblings changed at all.
+    /// Counts and completes versions that are new here; says whether the siblings changed at all. `old` is in canonical
+    /// order.
     pub(crate) fn take_in(&mut self, key: KeyHash, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
         let same = |sibling: &Sibling<V>| {
-            old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
+            let held = old.binary_search_by_key(&sibling.dot(), Sibling::dot);
+            held.is_ok_and(|held| old[held].content == sibling.content)
         };
         let mut changed = old.len() != new.len();
         for index in 0..new.len() {

@@ -126,11 +126,12 @@ pub(crate) fn compacting(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
-/// Twelve nodes with transfers of one entry a batch that often break off, each at another place, between contexts with room
-/// for two cuts: together they have more places than any of them takes.
+/// Twelve nodes with several transfers at a time of one entry a batch, which often break off, each at another place, between
+/// contexts with room for two cuts: together they have more places than any of them takes.
 pub(crate) fn with_few_pieces(mut scenario: Scenario) -> Scenario {
     scenario.nodes = 12;
     scenario.gossip.context_pieces = NonZeroUsize::new(3);
+    scenario.gossip.max_transfers = NonZeroUsize::new(4);
     scenario.gossip.batch_entries = Some(NonZeroUsize::MIN);
     scenario.gossip.idle_timeout_ms = Some(400);
     scenario.links.loss_permille = 250;

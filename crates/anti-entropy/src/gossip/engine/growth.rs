@@ -1,29 +1,35 @@
-//! Whose frame it is that adds replicas and pieces to the context.
+//! Whose frame it is that adds replicas and pieces to the context, or says that this replica's id is in use.
 
 use core::time::Duration;
 
 use super::Engine;
 use crate::PeerId;
 use crate::clock::Now;
-use crate::replica::{Growth, Replicated};
+use crate::replica::{Brings, Growth, Replicated, Speaker};
 
 /// For how long a replica that has seen nobody's writes waits for a second peer, if the first one names more replicas than
 /// its share. If one of the others is there, a few rounds find it within this time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl<V: Replicated> Engine<V> {
-    /// Does what a peer wants, within what it may add to the context.
+    /// Does what a peer wants, within what it may add to the context, and what new ids are left.
     pub(super) fn within_growth<T>(&mut self, from: &PeerId, now: Now, act: impl FnOnce(&mut Self) -> T) -> T {
         let share = self.replica.config().share_of_peer(self.peers.len());
         let left = self.peers.get_mut(from).map(|peer| peer.growth.left(now.elapsed, share, self.replica.config()));
         let is_new = self.replica.has_seen_nobody();
-        self.replica.hear(from, if is_new { self.share_of_first_peer(share, now) } else { share });
+        let brings = Brings::within(if is_new { self.share_of_first_peer(share, now) } else { share });
         // Of a peer that is gone, a push may be waiting still.
         self.replica.allow_growth(Some(left.unwrap_or(Growth { replicas: 0, pieces: 0 })));
+        let new_ids_left = self.new_ids.left(self.config.max_renamings_per_day, now.elapsed);
+        self.replica.listen_to(Some(Speaker { name: from.clone(), new_ids_left, brings }));
         let done = act(self);
-        let (left, grown) = (self.replica.allow_growth(None), self.replica.hear_nobody());
-        if let (Some(peer), Some(left)) = (self.peers.get_mut(from), left) {
-            peer.growth.settle(grown, left, self.replica.config());
+        let (left, speaker) = (self.replica.allow_growth(None), self.replica.listen_to(None));
+        let Some(speaker) = speaker else { return done };
+        self.new_ids.use_up(new_ids_left.saturating_sub(speaker.new_ids_left));
+        let grown = speaker.brings.grown();
+        match (self.peers.get_mut(from), left) {
+            (Some(peer), Some(left)) => peer.growth.settle(grown, left, self.replica.config()),
+            _ => self.replica.forget_peer(from),
         }
         if is_new && grown.refused.replicas > 0 {
             self.waits_for_second_peer.get_or_insert(now.elapsed);

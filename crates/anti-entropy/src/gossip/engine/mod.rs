@@ -27,6 +27,7 @@ pub use self::status::Status;
 use super::bucket::TokenBucket;
 use super::config::GossipConfig;
 use super::event::{EngineStats, Event, EventQueue};
+use super::new_ids::NewIds;
 use super::peer::Peer;
 use super::pushing::Pushing;
 use super::round_robin::RoundRobin;
@@ -85,6 +86,7 @@ pub struct Engine<V: Replicated> {
     stats: EngineStats,
     /// Since when this replica, which has seen nobody's writes, waits for a second peer to name the same replicas.
     waits_for_second_peer: Option<Duration>,
+    new_ids: NewIds,
     /// When a session or a push last changed something here.
     last_joined: Option<Duration>,
     is_shutting_down: bool,
@@ -132,6 +134,7 @@ impl<V: Replicated> Engine<V> {
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
             waits_for_second_peer: None,
+            new_ids: NewIds::default(),
             last_joined: None,
             is_shutting_down: false,
             transport: None,

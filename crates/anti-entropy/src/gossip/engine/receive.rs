@@ -9,6 +9,7 @@ use crate::gossip::pushing::Buffered;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
 use crate::sync::Frame;
+use crate::sync::session::{DECODED_BYTES, LOAD_WORK, MESSAGE_WORK};
 use crate::sync::transfer::PushOutcome;
 
 impl<V: Replicated> Engine<V> {
@@ -23,7 +24,9 @@ impl<V: Replicated> Engine<V> {
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
         let begins = self.begin_group();
         let (mut payload, taken) = (frame.payload, self.pushes_taken());
+        let mut work = MESSAGE_WORK + payload.len() / DECODED_BYTES;
         loop {
+            work += LOAD_WORK;
             let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
                 self.reject_push(from, Refusal::Malformed("a push does not parse"));
                 break;
@@ -34,6 +37,7 @@ impl<V: Replicated> Engine<V> {
             }
             payload = rest;
         }
+        self.charge(from, work as u64, now);
         self.group.frames_joined += u64::from(self.pushes_taken() > taken);
         self.end_pushes(begins, now);
     }

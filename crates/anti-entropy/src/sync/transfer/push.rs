@@ -1,5 +1,6 @@
 //! Rule 7: a write or delete that is sent at once, and applied only if everything before it has been seen.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::certify::{PartInventory, rebuild_value};
@@ -31,8 +32,8 @@ impl<V: Replicated> Replica<V> {
         if deleted {
             return Ok(Some(push));
         }
-        let Some(record) = self.load(key)? else { return Ok(None) };
-        let Some(sibling) = record.siblings.iter().find(|sibling| sibling.dot() == dot) else { return Ok(None) };
+        let Some(record) = self.load_version(key, dot)? else { return Ok(None) };
+        let Some(sibling) = record.siblings.first() else { return Ok(None) };
         // The peer is not known, so parts are named on the guess that it has what was here before.
         let value = WireValue::of(sibling, |index, _| sibling.inherited[index]);
         push.write = Some(PushedWrite { key: record.key_bytes, timestamp: sibling.version.timestamp, value });
@@ -158,6 +159,7 @@ impl<V: Replicated> Replica<V> {
 
 fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
     plant!(remove_seen(siblings));
+    let seen: BTreeSet<Dot> = seen.iter().copied().collect();
     siblings.retain(|held| !seen.contains(&held.dot()));
 }
 

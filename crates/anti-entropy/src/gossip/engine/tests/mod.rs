@@ -6,6 +6,7 @@ mod causal_buffer;
 mod fairness;
 mod group;
 mod holes;
+mod identity;
 mod life;
 mod limit;
 mod members;

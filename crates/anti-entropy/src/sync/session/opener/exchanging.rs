@@ -360,6 +360,10 @@ impl Exchange<'_> {
 
     fn handle_batch<V: Replicated>(&mut self, reply: BatchReply, turn: &mut Turn<'_, V>) -> Result<Next, Error> {
         let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
+        if reply.verdict == Verdict::Joined && turn.replica.is_copy(self.at.their_id, self.at.their_life) {
+            // It was told so with the batch, and should have taken another id.
+            return Ok(Step::send_and_end(Request::Abort, Outcome::Refused(Refusal::CopyOfAnother)).into());
+        }
         if reply.verdict == Verdict::Joined {
             turn.replica.confirm(self.at.knows);
         }
