@@ -43,6 +43,7 @@ mod peer_limits;
 mod read;
 mod resolver;
 mod sizes;
+mod speaker;
 mod store;
 mod summaries;
 mod take_in;
@@ -76,14 +77,15 @@ pub use error::Error;
 use format::{FormatError, StoredRecord};
 use group::Group;
 pub(crate) use group::Staged;
+use growth::Offers;
 pub(crate) use growth::{Growth, GrowthAccount};
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clocks};
+pub(crate) use lives::Life;
 use lives::Lives;
-pub(crate) use lives::{Life, Speaker};
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
@@ -91,6 +93,7 @@ use peer_limits::PeerLimits;
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
 use sizes::Sizes;
+pub(crate) use speaker::Speaker;
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
@@ -110,6 +113,8 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     /// How much what comes in now may add to the context; `None` for as much as there is room for.
     growth: Option<Growth>,
+    /// Replicas that peers named and that did not get in.
+    offers: Offers,
     /// The limits of the messages of peers.
     peer_limits: PeerLimits,
     /// Changes that wait for one commit.
@@ -148,7 +153,7 @@ pub struct Replica<V: Replicated> {
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
     life: Life,
-    /// Whose frames are being handled, if that is known.
+    /// The peer whose frame is handled.
     speaker: Option<Speaker>,
     /// Of peers.
     lives: Lives,
@@ -195,6 +200,7 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             group: None,
             growth: None,
+            offers: self.offers.clone(),
             peer_limits: self.peer_limits.clone(),
             resolver: Box::new(resolver),
             config: self.config.clone(),

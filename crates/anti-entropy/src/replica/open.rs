@@ -11,6 +11,7 @@ use super::change_log::ChangeLog;
 use super::claims::Tags;
 use super::contents::Contents;
 use super::format::{self, FormatError, Identity};
+use super::growth::Offers;
 use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
@@ -124,6 +125,7 @@ impl<V: Replicated> Replica<V> {
             store,
             group: None,
             growth: None,
+            offers: Offers::default(),
             peer_limits: PeerLimits::default(),
             resolver,
             tree,

@@ -32,6 +32,7 @@ impl<V: Replicated> Engine<V> {
             next_round: self.next_round,
             stats: self.stats,
             new_ids: self.new_ids,
+            waits_for_second_peer: self.waits_for_second_peer,
             last_joined: self.last_joined,
             is_shutting_down: self.is_shutting_down,
             transport: self.transport,

@@ -299,7 +299,7 @@ impl Answering {
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
                 let (inventory, loaded_bytes) = turn.replica.inventory(keys)?;
                 turn.stats.count_work(inventory.len() * LOAD_WORK + loaded_bytes / HASHED_BYTES);
-                Ok(Step::send(Reply::Inventory(inventory)))
+                Ok(Step::send(Reply::Inventory(inventory.into_iter().collect::<Vec<_>>().into())))
             }
             Request::More { from, inline, unreadable } => self.handle_more(from, inline, unreadable, turn),
             _ => Ok(out_of_turn()),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::certify::{PartInventory, rebuild_value};
 use crate::KeyHash;
-use crate::clock::{Context, Dot, Now};
+use crate::clock::{Context, Dot, Now, ReplicaId};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Change, Error, Record, Replica, Replicated, Sibling, Staged, Written, canonical_from_bytes};
 use crate::sync::wire::{Push, PushedWrite, WireValue};
@@ -95,7 +95,7 @@ impl<V: Replicated> Replica<V> {
             return Err(Refusal::WriterNotAdmitted(writer).into());
         }
         if writer != self.id() && !self.context.names(writer) {
-            self.check_room_for_new_writer()?;
+            self.check_room_for_new_writer(writer)?;
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
@@ -105,7 +105,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Whether the clock of each piece has room for another writer.
-    fn check_room_for_new_writer(&self) -> Result<(), Refusal> {
+    fn check_room_for_new_writer(&mut self, writer: ReplicaId) -> Result<(), Refusal> {
         let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_clock_replicas);
         if replicas > limit {
             return Err(Refusal::TooManyReplicas { replicas, limit });
@@ -114,7 +114,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
-        self.check_growth(1, 0)
+        self.check_new_replicas(&[writer])
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its
@@ -175,7 +175,6 @@ fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ReplicaId;
 
     #[test]
     fn what_is_not_the_next_write_of_its_writer_raises_nothing() {

@@ -88,7 +88,7 @@ impl Opener {
     fn ask(&mut self, cluster: &mut Cluster<Item>) {
         let Some(theirs) = self.theirs else { return };
         self.exchange += 1;
-        self.say(&Request::Ask(Ask { prefixes: Vec::new(), width: Width::Short }), theirs, cluster);
+        self.say(&Request::Ask(Ask::new([], Width::Short)), theirs, cluster);
     }
 
     fn say(&self, request: &Request, session: u64, cluster: &mut Cluster<Item>) {

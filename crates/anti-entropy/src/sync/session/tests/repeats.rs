@@ -115,8 +115,7 @@ fn what_is_asked_while_the_reply_before_is_leaving_is_not_worked_on() {
     // A peer need not have read the reply to know the number in it.
     let nonce = 2;
     let ask = |exchange| {
-        let request =
-            Request::Ask(crate::summary::compare::Ask { prefixes: Vec::new(), width: crate::summary::Width::Short });
+        let request = Request::Ask(crate::summary::compare::Ask::new([], crate::summary::Width::Short));
         let header = Header { kind: FrameKind::Request, session: nonce, exchange };
         header.encode(0, 1, &postcard::to_allocvec(&request).unwrap(), true)
     };
