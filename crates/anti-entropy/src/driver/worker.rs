@@ -228,12 +228,17 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     /// with those that have not, further sessions are started.
     fn has_converged(&mut self, waiting: &Waiting, now: Now) -> Option<Result<(), HandleError>> {
         let engine = self.driven.as_mut();
+        // Before anything is started with those that are known.
+        if let Some(unknown) = waiting.peers.iter().find(|peer| !engine.knows_peer(peer)) {
+            return Some(Err(HandleError::UnknownPeer(unknown.clone())));
+        }
         let (mut peers, mut is_behind) = (BTreeMap::new(), false);
         for peer in &waiting.peers {
-            match engine.certified_except(peer, waiting.since) {
-                Some(keys) => peers.extend(NonZeroU64::new(keys).map(|keys| (peer.clone(), keys))),
-                None if engine.sync_until_converged(peer, now) => is_behind = true,
-                None => return Some(Err(HandleError::UnknownPeer(peer.clone()))),
+            if let Some(keys) = engine.certified_except(peer, waiting.since) {
+                peers.extend(NonZeroU64::new(keys).map(|keys| (peer.clone(), keys)));
+            } else {
+                engine.sync_until_converged(peer, now);
+                is_behind = true;
             }
         }
         let holes = || engine.replica().holes().collect();

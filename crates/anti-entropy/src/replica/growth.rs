@@ -26,8 +26,18 @@ pub(crate) struct Growth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grown {
     /// Replicas that no other peer has named.
-    pub(super) replicas: usize,
+    replicas: usize,
     pub(crate) refused: Growth,
+}
+
+/// What the peer brings whose frame is handled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Brings {
+    /// How many replicas it may bring to a replica that has seen nobody's writes.
+    share: usize,
+    /// How many of the replicas that come in now another peer has named.
+    vouched: usize,
+    grown: Grown,
 }
 
 /// Replicas that peers named and that did not get in, each list in ascending order. At most as many by peer as a clock may
@@ -131,8 +141,24 @@ impl GrowthAccount {
     }
 }
 
-/// What one peer may add.
+impl Brings {
+    /// May bring so many replicas to one that has seen nobody's writes.
+    pub(crate) fn within(share: usize) -> Self {
+        Self { share, ..Self::default() }
+    }
+
+    /// What was added while the peer was heard.
+    pub(crate) const fn grown(&self) -> Grown {
+        self.grown
+    }
+}
+
+/// Whose frame it is that is handled.
 impl<V: Replicated> Replica<V> {
+    fn brings(&mut self) -> Option<&mut Brings> {
+        self.speaker.as_mut().map(|speaker| &mut speaker.brings)
+    }
+
     /// Forgets what a peer said of itself, and which replicas it named. O(n) in the number of peers.
     pub(crate) fn forget_peer(&mut self, peer: &PeerId) {
         self.peer_limits.forget(peer);
@@ -149,21 +175,21 @@ impl<V: Replicated> Replica<V> {
     /// Whether these replicas, which are new here and ascend, may come in. A replica that has seen nobody's writes yet takes
     /// in all that there are, or the share of the peer that it hears.
     pub(crate) fn check_new_replicas(&mut self, new: &[ReplicaId]) -> Result<(), Refusal> {
-        if let Some(speaker) = &mut self.speaker {
-            speaker.vouched = 0;
+        if let Some(brings) = self.brings() {
+            brings.vouched = 0;
         }
         let Some(Growth { replicas: left, .. }) = self.growth else { return Ok(()) };
         let left = match &self.speaker {
             _ if !self.has_seen_nobody() => left,
-            Some(speaker) => left.max(speaker.share),
+            Some(speaker) => left.max(speaker.brings.share),
             None => usize::MAX,
         };
         if new.len() <= left {
             return Ok(());
         }
         let alone = new.iter().filter(|replica| !self.is_named_by_another(**replica)).count();
-        if let Some(speaker) = &mut self.speaker {
-            speaker.vouched = new.len() - alone;
+        if let Some(brings) = self.brings() {
+            brings.vouched = new.len() - alone;
         }
         if alone <= left {
             return Ok(());
@@ -178,8 +204,8 @@ impl<V: Replicated> Replica<V> {
         if new <= left || self.has_seen_nobody() {
             return Ok(());
         }
-        if let Some(speaker) = &mut self.speaker {
-            speaker.grown.refused.pieces = new;
+        if let Some(brings) = self.brings() {
+            brings.grown.refused.pieces = new;
         }
         Err(Refusal::GrowsTooFast { new, left })
     }
@@ -192,7 +218,7 @@ impl<V: Replicated> Replica<V> {
     /// Whether a peer other than the one that is heard has named this replica, and was refused.
     fn is_named_by_another(&self, replica: ReplicaId) -> bool {
         let mut others =
-            self.offers.iter().filter(|(peer, _)| self.speaker_name().is_some_and(|speaker| speaker != *peer));
+            self.offers.iter().filter(|(peer, _)| self.speaker.as_ref().is_some_and(|speaker| speaker.name != **peer));
         others.any(|(_, named)| named.binary_search(&replica).is_ok())
     }
 
@@ -200,7 +226,7 @@ impl<V: Replicated> Replica<V> {
     /// was offered; more than a clock may name are forgotten.
     fn note_offer(&mut self, new: &[ReplicaId], alone: usize) {
         let Some(speaker) = &mut self.speaker else { return };
-        speaker.grown.refused.replicas = alone;
+        speaker.brings.grown.refused.replicas = alone;
         let offered = self.offers.entry(speaker.name.clone()).or_default();
         if new.len() > 1 || offered.len() >= self.config.max_clock_replicas {
             offered.clear();
@@ -226,9 +252,9 @@ impl<V: Replicated> Replica<V> {
 
     fn charge_replicas(&mut self, new: usize) {
         let mut alone = new;
-        if let Some(speaker) = &mut self.speaker {
-            alone = new.saturating_sub(core::mem::take(&mut speaker.vouched));
-            speaker.grown.replicas += alone;
+        if let Some(brings) = self.brings() {
+            alone = new.saturating_sub(core::mem::take(&mut brings.vouched));
+            brings.grown.replicas += alone;
         }
         if let Some(left) = &mut self.growth {
             left.replicas = left.replicas.saturating_sub(alone);

@@ -5,7 +5,7 @@ use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Replica, Replicated};
+use super::{Brings, Replica, Replicated};
 use crate::PeerId;
 use crate::clock::Now;
 
@@ -17,6 +17,16 @@ pub(crate) struct Life {
     pub(crate) opening: u64,
     /// How many writes had been made under the present id when the store was opened.
     pub(crate) began_at: u64,
+}
+
+/// The peer whose frames a replica is about to handle. A replica that is told of none believes every claim.
+#[derive(Clone, Debug)]
+pub(crate) struct Speaker {
+    pub(crate) name: PeerId,
+    /// How many more ids this replica may take because peers say that its id is in use.
+    pub(crate) new_ids_left: u32,
+    /// What it adds to the context.
+    pub(crate) brings: Brings,
 }
 
 /// A life of a peer that this replica has met.
@@ -70,6 +80,11 @@ impl Lives {
 }
 
 impl<V: Replicated> Replica<V> {
+    /// From now on, what comes in is this peer's; nobody's in particular if it is `None`. Returns whose it was before.
+    pub(crate) fn listen_to(&mut self, speaker: Option<Speaker>) -> Option<Speaker> {
+        core::mem::replace(&mut self.speaker, speaker)
+    }
+
     /// What this replica tells peers of its life.
     pub(crate) fn life(&mut self, now: Now) -> Life {
         self.begin_life(now);
@@ -93,13 +108,13 @@ impl<V: Replicated> Replica<V> {
 
     /// Whether a peer is a copy of another one that this replica has met: both make writes under one id.
     pub(crate) fn is_copy(&self, id: u64, life: Life) -> bool {
-        self.lives.contradicts(id, life, self.speaker_name())
+        self.lives.contradicts(id, life, self.speaker.as_ref().map(|speaker| &speaker.name))
     }
 
     /// Notes what a peer is known to have made, now that this replica has joined what it said.
     pub(crate) fn has_met(&mut self, id: u64, life: Life) {
         let made = self.context.max_counter_of_first_eight(id);
-        self.lives.note(id, life, self.speaker_name().cloned(), made);
+        self.lives.note(id, life, self.speaker.as_ref().map(|speaker| speaker.name.clone()), made);
     }
 }
 

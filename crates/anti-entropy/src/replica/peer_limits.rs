@@ -45,10 +45,11 @@ impl PeerLimits {
 }
 
 impl<V: Replicated> Replica<V> {
-    /// Notes the most bytes of a message that the peer takes which is [heard](Self::hear) now, or else the replica whose
+    /// Notes the most bytes of a message that the peer takes which [speaks](Self::listen_to) now, or else the replica whose
     /// id begins so. O(log n), and O(n) to write, in the number of peers.
     pub(crate) fn note_peer_limit(&mut self, first_eight: u64, max_message_bytes: u64) {
-        let teller = self.speaker_name().cloned().map_or(Teller::Id(first_eight), Teller::Named);
+        let teller =
+            self.speaker.as_ref().map_or(Teller::Id(first_eight), |speaker| Teller::Named(speaker.name.clone()));
         let limit = usize::try_from(max_message_bytes).unwrap_or(usize::MAX);
         self.peer_limits.note(teller, limit, self.config.min_peer_message_bytes);
     }

@@ -84,9 +84,9 @@ pub struct Engine<V: Replicated> {
     pace: Duration,
     next_round: Duration,
     stats: EngineStats,
-    new_ids: NewIds,
     /// Since when this replica, which has seen nobody's writes, waits for a second peer to name the same replicas.
     waits_for_second_peer: Option<Duration>,
+    new_ids: NewIds,
     /// When a session or a push last changed something here.
     last_joined: Option<Duration>,
     is_shutting_down: bool,
@@ -133,8 +133,8 @@ impl<V: Replicated> Engine<V> {
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
-            new_ids: NewIds::default(),
             waits_for_second_peer: None,
+            new_ids: NewIds::default(),
             last_joined: None,
             is_shutting_down: false,
             transport: None,
