@@ -63,6 +63,7 @@ impl<V: Replicated> Replica<V> {
 
     /// Whether so many more replicas and pieces may come in. Everything may to a replica that has seen nobody's writes yet.
     pub(crate) fn check_growth(&self, replicas: usize, pieces: usize) -> Result<(), Refusal> {
+        plant!(check_growth());
         let Some(left) = self.growth else { return Ok(()) };
         let is_new = self.context.replicas_len() == usize::from(self.context.own_counter() > 0);
         for (new, left) in [(replicas, left.replicas), (pieces, left.pieces)] {
