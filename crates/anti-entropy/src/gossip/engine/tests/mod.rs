@@ -84,6 +84,12 @@ impl<V: Replicated> Cluster<V> {
         self.engines.get_mut(&name(index)).unwrap()
     }
 
+    /// Changes settings of one node's sessions while it runs.
+    #[cfg(feature = "trace")]
+    pub(in crate::gossip) fn set_session_config(&mut self, index: usize, session: crate::sync::SessionConfig) {
+        self.engine(index).config.session = session;
+    }
+
     /// Cuts every link between the two sides.
     pub(in crate::gossip) fn split(&mut self, left: &[usize], right: &[usize]) {
         for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))) {
