@@ -105,7 +105,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     fn work(&mut self, job: Option<Job<V, E>>, inbox: &Inbox<V, E>) {
         let began = self.clock.now();
         match job {
-            Some(Job::Frame(from, frame)) => self.driven.as_mut().handle_frame(&from, &frame, began),
+            Some(Job::Frame(from, waiting)) => self.driven.as_mut().handle_frame(&from, &waiting.frame, began),
             Some(Job::Call(call)) => call.into_inner()(self, began),
             Some(Job::Shared(first)) => self.work_together(first, inbox),
             None => {}
@@ -131,9 +131,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         engine.begin_group();
         while let Some(job) = next.take() {
             match job {
-                Shared::Pushes(from, frame) => {
-                    bytes += frame.len();
-                    engine.handle_frame(&from, &frame, self.clock.now());
+                Shared::Pushes(from, waiting) => {
+                    bytes += waiting.frame.len();
+                    engine.handle_frame(&from, &waiting.frame, self.clock.now());
                 }
                 Shared::Access(access) => answers.push(access.into_inner()(engine, self.clock.now())),
             }

@@ -104,6 +104,7 @@ impl<V: Replicated> Replica<V> {
     /// already.
     pub(crate) fn begin_group(&mut self) -> bool {
         let begins = self.group.is_none();
+        plant!(let begins = begins_group(begins));
         self.group.get_or_insert_with(Group::new);
         begins
     }
@@ -179,6 +180,7 @@ impl<V: Replicated> Replica<V> {
     /// Ends the open group: all of it is durable when this returns, or none of it has happened. Does nothing if no group
     /// is open, or if nothing was changed in it.
     pub(crate) fn commit_group(&mut self) -> Result<(), StoreError> {
+        plant!(commit_later(self.group.as_ref().map_or(0, |group| group.writes)));
         let Some(Group { records, summaries, changes, own_tags, before, context_changed, .. }) = self.group.take()
         else {
             return Ok(());

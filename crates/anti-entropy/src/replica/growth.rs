@@ -175,6 +175,7 @@ impl<V: Replicated> Replica<V> {
     /// Whether these replicas, which are new here and ascend, may come in. A replica that has seen nobody's writes yet takes
     /// in all that there are, or the share of the peer that it hears.
     pub(crate) fn check_new_replicas(&mut self, new: &[ReplicaId]) -> Result<(), Refusal> {
+        plant!(check_growth());
         if let Some(brings) = self.brings() {
             brings.vouched = 0;
         }
@@ -200,6 +201,7 @@ impl<V: Replicated> Replica<V> {
 
     /// Whether so many more pieces may come in. Any number may to a replica that has seen nobody's writes yet.
     pub(crate) fn check_new_pieces(&mut self, new: usize) -> Result<(), Refusal> {
+        plant!(check_growth());
         let Some(Growth { pieces: left, .. }) = self.growth else { return Ok(()) };
         if new <= left || self.has_seen_nobody() {
             return Ok(());

@@ -83,8 +83,8 @@ use holes::Holes;
 pub(crate) use item::bytes;
 pub use item::{Digest, Encoded, Keyed, Part, PartHash, Replicated};
 pub(crate) use join::{join, join_clocks};
-use lives::Lives;
 pub(crate) use lives::{Life, Speaker};
+use lives::Lives;
 pub use notices::Notice;
 use notices::Notices;
 pub use open::{Continuity, Marker, Opening};
@@ -151,7 +151,7 @@ pub struct Replica<V: Replicated> {
     /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
     confirmed: u64,
     life: Life,
-    /// Whose frames are being handled, if that is known.
+    /// The peer whose frame is handled.
     speaker: Option<Speaker>,
     /// Of peers.
     lives: Lives,

@@ -154,6 +154,7 @@ impl Exchange {
 
     /// Repeats the last reply for a peer that asks for it again, unless it is still leaving. Says what it did.
     pub(super) fn repeat(&mut self, max_repeats: u32) -> Repeat {
+        plant!(let max_repeats = most_repeats(max_repeats));
         if self.has_frames() {
             Repeat::StillLeaving
         } else if self.repeats >= max_repeats {

@@ -113,10 +113,12 @@ impl<V: Replicated> Replica<V> {
         let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
         let (mut joining, mut changed) = (Joining::default(), Vec::new());
+        let most_bytes = self.config.max_loaded_bytes;
+        plant!(let most_bytes = most_loaded(most_bytes));
         while let Some(next) =
             [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
         {
-            if joining.bytes > self.config.max_loaded_bytes {
+            if joining.bytes > most_bytes {
                 let mut so_far = self.context.clone();
                 join_clocks(&mut so_far, clocks_without(&batch.clocks, withheld, Some(next)));
                 self.persist_joined(core::mem::take(&mut joining), so_far)?;

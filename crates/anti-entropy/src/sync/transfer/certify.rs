@@ -150,11 +150,13 @@ impl<V: Replicated> Replica<V> {
         }
         let mut received: Vec<Received<V>> = Vec::new();
         let (mut unreadable, mut loaded) = (Vec::new(), 0);
+        let most_bytes = self.config.max_loaded_bytes;
+        plant!(let most_bytes = most_loaded(most_bytes));
         for change in changes {
             if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_) | KeyState::Withheld(_)) {
                 return Err(Refusal::Malformed("a whole batch lists a key at which nothing is held").into());
             }
-            let is_much = loaded > self.config.max_loaded_bytes;
+            let is_much = loaded > most_bytes;
             let again = is_much.then(|| change.clone());
             let mut next = match self.rebuild_key(change, base, &batch.range()) {
                 Err(NotTaken::Refused(Refusal::Unreadable(key))) => {
