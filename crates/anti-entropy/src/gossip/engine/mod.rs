@@ -176,6 +176,7 @@ impl<V: Replicated> Engine<V> {
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.pushing.forget(peer);
+        self.replica.forget_peer(peer);
         self.waiting.remove(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::gossip::causal_buffer::Arrived;
 use crate::gossip::event::Event;
 use crate::gossip::pushing::Buffered;
+use crate::gossip::tree::PushRoute;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
 use crate::sync::Frame;
@@ -66,8 +67,17 @@ impl<V: Replicated> Engine<V> {
         }
         let mut next = alloc::vec![arrived];
         while let Some(arrived) = next.pop() {
-            let received =
-                self.within_growth(&arrived.from, now, |engine| engine.replica.receive_push(arrived.push(), now));
+            let received = self.within_growth(&arrived.from, now, |engine| {
+                // Nobody but its writer pushes a write directly: whoever does makes it up, or is a copy of the writer.
+                if engine.config.push_route == PushRoute::Direct && engine.replica.is_of_another(arrived.dot.replica) {
+                    return None;
+                }
+                Some(engine.replica.receive_push(arrived.push(), now))
+            });
+            let Some(received) = received else {
+                self.leave_to_rounds(1, now);
+                continue;
+            };
             match received {
                 Ok(PushOutcome::Taken) => {
                     self.group.pushes_taken += 1;
