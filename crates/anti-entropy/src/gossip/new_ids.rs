@@ -47,7 +47,7 @@ mod tests {
         let (mut ids, hour) = (NewIds::default(), Duration::from_secs(3600));
         assert_eq!(ids.left(8, hour), 8);
         ids.use_up(8);
-        assert_eq!(ids.left(8, 4 * hour - Duration::from_nanos(1)), 0);
+        assert_eq!(ids.left(8, Duration::from_secs(4 * 3600 - 1)), 0);
         assert_eq!((ids.left(8, 4 * hour), ids.left(8, 7 * hour)), (1, 2));
         assert_eq!(ids.left(8, 1000 * hour), 8);
         ids.use_up(1);

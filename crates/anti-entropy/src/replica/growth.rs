@@ -159,8 +159,9 @@ impl<V: Replicated> Replica<V> {
         self.speaker.as_mut().map(|speaker| &mut speaker.brings)
     }
 
-    /// Forgets what a peer said of itself, and which replicas it named. O(n) in the number of peers.
+    /// Forgets what a peer said of itself, which replicas it named, and what it has seen. O(n) in the number of peers.
     pub(crate) fn forget_peer(&mut self, peer: &PeerId) {
+        self.confirmed.forget(peer);
         self.peer_limits.forget(peer);
         self.offers.remove(peer);
     }

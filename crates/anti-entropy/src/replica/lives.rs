@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Brings, Replica, Replicated};
 use crate::PeerId;
-use crate::clock::Now;
+use crate::clock::{Now, ReplicaId};
 
 /// One opening of a store, as its replica tells it to peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +67,18 @@ impl Lives {
         self.0.insert(id, Met { name, opening: life.opening, made });
     }
 
+    /// Notes that a peer says that it writes under this id, unless another one has said so or has been met under it.
+    fn note_writer(&mut self, id: u64, name: PeerId) {
+        if !self.0.contains_key(&id) {
+            self.note(id, Life::default(), Some(name), 0);
+        }
+    }
+
+    /// The name of the peer that writes under this id, if that is known.
+    fn writer(&self, id: u64) -> Option<&PeerId> {
+        self.0.get(&id)?.name.as_ref()
+    }
+
     /// Forgets an id of the peer that has used most: one that uses many has others forget its own.
     fn forget_one(&mut self) {
         let mut used: BTreeMap<Option<&PeerId>, (usize, u64)> = BTreeMap::new();
@@ -111,8 +123,22 @@ impl<V: Replicated> Replica<V> {
         self.lives.contradicts(id, life, self.speaker.as_ref().map(|speaker| &speaker.name))
     }
 
+    /// Notes under which id the peer says that it writes.
+    pub(crate) fn note_writer(&mut self, id: u64) {
+        if let Some(speaker) = &self.speaker {
+            self.lives.note_writer(id, speaker.name.clone());
+        }
+    }
+
+    /// Whether it is another peer than the one that speaks which writes under this id.
+    pub(crate) fn is_of_another(&self, id: ReplicaId) -> bool {
+        let writer = self.lives.writer(id.first_eight());
+        writer.zip(self.speaker.as_ref()).is_some_and(|(writer, speaker)| *writer != speaker.name)
+    }
+
     /// Notes what a peer is known to have made, now that this replica has joined what it said.
     pub(crate) fn has_met(&mut self, id: u64, life: Life) {
+        self.tags.settle(id);
         let made = self.context.max_counter_of_first_eight(id);
         self.lives.note(id, life, self.speaker.as_ref().map(|speaker| speaker.name.clone()), made);
     }
@@ -138,6 +164,18 @@ mod tests {
         );
         assert!(!lives.contradicts(7, life(2, 5), None), "who has no name is told by its life alone");
         assert!(!lives.contradicts(8, life(2, 0), Some(&other)));
+    }
+
+    #[test]
+    fn the_first_who_says_that_it_writes_under_an_id_is_its_writer_until_writes_show_another() {
+        let (mut lives, one, other) = (Lives::default(), PeerId::from("one"), PeerId::from("other"));
+        lives.note_writer(7, one.clone());
+        lives.note_writer(7, other.clone());
+        assert_eq!(lives.writer(7), Some(&one));
+        assert!(!lives.contradicts(7, life(2, 0), Some(&other)), "what is only said makes nobody a copy");
+        lives.note(7, life(2, 0), Some(other.clone()), 1);
+        lives.note_writer(7, one);
+        assert_eq!((lives.writer(7), lives.writer(8)), (Some(&other), None));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod change_log;
 mod changes_since;
 mod claims;
 mod config;
+mod confirmed;
 mod contents;
 mod encoding;
 mod error;
@@ -69,6 +70,7 @@ pub use changes_since::ChangedEntries;
 pub(crate) use claims::Claim;
 use claims::Tags;
 pub use config::ReplicaConfig;
+use confirmed::Confirmed;
 use contents::Contents;
 pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
@@ -148,8 +150,7 @@ pub struct Replica<V: Replicated> {
     pub(crate) notices: Notices<V::Key>,
     /// What is known of the entries that this replica could not take in.
     holes: Holes<V::Key>,
-    /// The greatest counter of the present id that a peer is known to have seen, or that the store had when it was opened.
-    confirmed: u64,
+    confirmed: Confirmed,
     life: Life,
     /// The peer whose frame is handled.
     speaker: Option<Speaker>,
@@ -221,7 +222,7 @@ impl<V: Replicated> Replica<V> {
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
             holes: self.holes.clone(),
-            confirmed: self.confirmed,
+            confirmed: self.confirmed.clone(),
             life: self.life,
             speaker: None,
             lives: self.lives.clone(),

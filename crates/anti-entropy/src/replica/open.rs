@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 
 use super::change_log::ChangeLog;
 use super::claims::Tags;
+use super::confirmed::Confirmed;
 use super::contents::Contents;
 use super::format::{self, FormatError, Identity};
 use super::growth::Offers;
@@ -144,9 +145,7 @@ impl<V: Replicated> Replica<V> {
             holes: Holes::default(),
             config,
             max_entry_bytes: None,
-            // What was made before this opening is in the store that was opened, whichever that is: it has these names
-            // alone.
-            confirmed: context.own_counter(),
+            confirmed: Confirmed::new(context.own_counter()),
             life,
             speaker: None,
             lives: Lives::default(),

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::gossip::causal_buffer::Arrived;
 use crate::gossip::event::Event;
 use crate::gossip::pushing::Buffered;
+use crate::gossip::tree::PushRoute;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
 use crate::sync::Frame;
@@ -73,7 +74,17 @@ impl<V: Replicated> Engine<V> {
         let (mut next, mut decoded) = (alloc::vec![arrived], Some(push));
         while let Some(arrived) = next.pop() {
             let push = decoded.take().unwrap_or_else(|| arrived.push());
-            let received = self.within_growth(&arrived.from, now, |engine| engine.replica.receive_push(push, now));
+            let received = self.within_growth(&arrived.from, now, |engine| {
+                // Nobody but its writer pushes a write directly: whoever does makes it up, or is a copy of the writer.
+                if engine.config.push_route == PushRoute::Direct && engine.replica.is_of_another(arrived.dot.replica) {
+                    return None;
+                }
+                Some(engine.replica.receive_push(push, now))
+            });
+            let Some(received) = received else {
+                self.leave_to_rounds(1, now);
+                continue;
+            };
             match received {
                 Ok(PushOutcome::Taken) => {
                     self.group.pushes_taken += 1;

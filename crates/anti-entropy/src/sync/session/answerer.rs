@@ -125,7 +125,7 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         match request {
-            Request::Open(open) => self.handle_open(&open, turn),
+            Request::Open(open) => Ok(self.handle_open(&open, turn)),
             Request::Close(theirs) => Ok(Step::end(self.end(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
@@ -137,17 +137,18 @@ impl Answerer {
         }
     }
 
-    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
+    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
         if open.schema_id != turn.config.schema_id {
             let refusal = Outcome::Refused(Refusal::SchemaId);
-            return Ok(Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal));
+            return Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal);
         }
         let opening = match &self.stage {
             Stage::Unopened => Opening::First,
             // Once more, and with whole digests, since short ones did not add up.
             Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
-            Stage::Answering(_) | Stage::Closed { .. } => return Ok(out_of_turn()),
+            Stage::Answering(_) | Stage::Closed { .. } => return out_of_turn(),
         };
+        turn.replica.note_writer(open.own);
         let state = state_of(turn.replica, turn.config);
         let equality = if can_send_more(&open.state, turn.config) { None } else { state.equality(&open.state) };
         plant!(let equality = equality(equality, state.seen.root, open.state.seen.root));
@@ -155,20 +156,18 @@ impl Answerer {
             turn.replica.confirm_all();
             let (outcome, certified) = outcome_of(equality);
             self.stage = Stage::Closed { certified };
-            return Ok(Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome));
+            return Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome);
         }
         if open.own == turn.replica.id().first_eight() {
-            return Ok(Step::send_and_end(
-                Reply::Differs(self.tell_copy(turn)),
-                Outcome::Refused(Refusal::CopyOfAnother),
-            ));
+            let told = Reply::Differs(self.tell_copy(turn));
+            return Step::send_and_end(told, Outcome::Refused(Refusal::CopyOfAnother));
         }
         if !turn.may_transfer {
-            return Ok(Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy)));
+            return Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
-        Ok(Step::send(Reply::Differs(differs)))
+        Step::send(Reply::Differs(differs))
     }
 
     /// The reply to a copy of this replica, which has written something else since. The one that opens gives way: whoever

@@ -148,6 +148,7 @@ impl Opener {
         if !turn.may_transfer {
             return Ok(Step::send_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)));
         }
+        turn.replica.note_writer(differs.own);
         turn.replica.note_peer_limit(differs.own, differs.takes.max_message_bytes);
         let mut exchanging = Box::new(Exchanging {
             opened,

@@ -56,6 +56,7 @@ impl<V: Replicated> Replica<V> {
     fn join_push(&mut self, push: Push, now: Now) -> Result<PushOutcome, NotTaken> {
         self.admit_push(&push)?;
         if self.context.covers(push.key, push.dot) {
+            self.check_seen(push)?;
             return Ok(PushOutcome::Seen);
         }
         if !self.is_ready(&push) {
@@ -79,6 +80,29 @@ impl<V: Replicated> Replica<V> {
             self.announce(Change::Remote(key));
         }
         Ok(PushOutcome::Taken)
+    }
+
+    /// Whether a write that was seen is the one that was taken in under its name, as far as that is known. If it is not,
+    /// the writer has to hear of that: it believes that this write was seen.
+    fn check_seen(&mut self, push: Push) -> Result<(), Error> {
+        let Push { key, dot, write, .. } = push;
+        if self.known_tag(dot).is_none() {
+            return Ok(());
+        }
+        let content = match write {
+            None => None,
+            Some(write) => {
+                let Ok(name) = canonical_from_bytes::<V::Key>(&write.key) else { return Ok(()) };
+                let record = self.load(key)?.unwrap_or_else(|| Record::empty(name));
+                let mut parts = PartInventory::of(&record);
+                let Ok(sibling) = rebuild_value(key, dot, write.timestamp, write.value, &mut parts, &[]) else {
+                    return Ok(());
+                };
+                Some(sibling.content)
+            }
+        };
+        self.note_pushed_again(dot, key, content);
+        Ok(())
     }
 
     /// Whether the writer is admitted, the clock has room for it, and the push names no write of this replica that it

@@ -4,16 +4,17 @@ use alloc::string::ToString;
 use core::time::Duration;
 
 use super::{Cluster, Item, name};
-use crate::clock::{Now, Seed, Tally};
-use crate::{KeyRange, PeerId};
+use crate::clock::{Dot, Now, ReplicaId, Seed, Tally};
+use crate::{KeyHash, KeyRange, PeerId};
 
 use crate::gossip::*;
 use crate::refusal::Refusal;
 use crate::replica::{Claim, Keyed, LastWriterWins, Life, MemoryStore, Replica};
 use crate::summary::{Root, Width};
+use crate::sync::session::{encode_push, encode_push_frame};
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::message::{BatchRequest, Differs, Open, Reply, Request, Seen, State, Takes};
-use crate::sync::wire::{Batch, BatchBase, Header, Inventory};
+use crate::sync::wire::{Batch, BatchBase, Header, Inventory, Push};
 use crate::sync::{Frame, FrameKind, SessionConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,14 +55,14 @@ fn say(cluster: &mut Cluster<Item>, victim: usize, session: u64, exchange: u32, 
 /// What the victim answers to an opening, if it does.
 fn told(cluster: &mut Cluster<Item>, victim: usize) -> Option<Differs> {
     let heard = cluster.take_heard(&name(MEMBER), &name(victim));
-    let told = heard.iter().filter_map(|frame| {
+    let mut told = heard.iter().filter_map(|frame| {
         let frame = Frame::decode(frame, &SessionConfig::default()).ok()?;
         match postcard::from_bytes::<Reply>(frame.payload) {
             Ok(Reply::Differs(differs)) => Some(differs),
             _ => None,
         }
     });
-    told.last()
+    told.next_back()
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn two_hours(mut member: impl FnMut(&mut Cluster<Item>)) -> (u32, u64) {
         behind += u32::from(before.is_some() && cluster.value(1, 7) != before);
         cluster.write(0, 7, &minute.to_string());
         member(&mut cluster);
-        cluster.run(MINUTE - SECOND, |_| false);
+        cluster.run(59 * SECOND, |_| false);
     }
     (behind, cluster.engine(0).replica.stats().renamings)
 }
@@ -174,7 +175,7 @@ fn a_member_that_claims_anothers_writes_again_and_again_takes_few_of_the_places_
     for step in 0..24 * 60_u64 {
         cluster.write(0, u32::try_from(step % 50).unwrap(), &step.to_string());
         claim(&mut cluster, &mut own, 0, step);
-        cluster.run(MINUTE - SECOND, |_| false);
+        cluster.run(59 * SECOND, |_| false);
     }
     let renamings = cluster.engine(0).replica.stats().renamings;
     let named = replicas(&mut cluster, 1);
@@ -216,4 +217,43 @@ fn an_id_under_which_nothing_was_written_is_given_up_whatever_is_left() {
     cluster.run(MINUTE, |_| false);
     assert_eq!(cluster.engine(0).replica.stats().renamings, 1);
     assert_eq!(replicas(&mut cluster, 0), 1);
+}
+
+/// The member tells node 1 that node 0 has deleted something, under the name of its next write. Node 3 is told of that write by
+/// node 0, and so confirms it, before node 1 says that it knows it for another one.
+fn name_used_up_at_one(route: PushRoute) -> (Cluster<Item>, ReplicaId) {
+    let config = GossipConfig::default().with(|config| config.push_route = route);
+    let mut cluster = honest(4, &config);
+    cluster.write(0, 1, "one");
+    cluster.run(MINUTE, |_| false);
+    let of = cluster.engine(0).replica.id();
+    let [seen, dot] = [1, 2].map(|counter| Dot { replica: of, counter });
+    let push = Push { key: KeyHash::MIN, dot, seen: [seen].into(), write: None };
+    let config = SessionConfig::default();
+    let now = cluster.now;
+    let lie = encode_push_frame(&encode_push(&push, &config).unwrap(), &config);
+    cluster.engine(1).handle_frame(&name(MEMBER), &lie, now);
+    cluster.split(&[0, 3], &[1]);
+    cluster.write(0, 4, "acknowledged");
+    let roots = |cluster: &mut Cluster<Item>| [0, 3].map(|node| cluster.engine(node).replica.root());
+    assert!(cluster.run(3 * MINUTE, |cluster| roots(cluster)[0] == roots(cluster)[1]));
+    cluster.run(3 * MINUTE, |_| false);
+    cluster.cut.clear();
+    cluster.converge(HOUR);
+    let held = [0, 1, 3].map(|node| cluster.value(node, 4));
+    assert!(held.iter().all(|value| value.as_deref() == Some("acknowledged")), "{held:?}");
+    (cluster, of)
+}
+
+#[test]
+fn a_write_whose_name_a_member_has_used_up_at_one_is_written_anew_whoever_else_has_seen_it() {
+    let (mut cluster, of) = name_used_up_at_one(PushRoute::Tree);
+    assert_ne!(cluster.engine(0).replica.id(), of);
+    assert_eq!(cluster.engine(0).replica.conflicts(), 0, "what comes back under the old name is no sibling");
+}
+
+#[test]
+fn where_writers_push_their_own_writes_a_member_pushes_nothing_in_anothers_name() {
+    let (mut cluster, of) = name_used_up_at_one(PushRoute::Direct);
+    assert_eq!(cluster.engine(0).replica.id(), of);
 }

@@ -85,7 +85,7 @@ impl<V: Replicated> Cluster<V> {
     }
 
     /// Changes settings of one node's sessions while it runs.
-    #[cfg(feature = "trace")]
+    #[cfg(feature = "tracing")]
     pub(in crate::gossip) fn set_session_config(&mut self, index: usize, session: crate::sync::SessionConfig) {
         self.engine(index).config.session = session;
     }

@@ -201,8 +201,8 @@ fn two_copies_that_are_renamed_take_different_ids() {
         let mut other = one.fork(disk.copy(), LastWriterWins);
         one.stir(1);
         other.stir(2);
-        one.take_new_id().unwrap();
-        other.take_new_id().unwrap();
+        one.take_new_id(u64::MAX).unwrap();
+        other.take_new_id(u64::MAX).unwrap();
         (one.id(), other.id())
     };
     let (one, other) = ids();
