@@ -63,15 +63,15 @@ pub enum Refusal {
     },
     /// The peer would add more replicas to the clocks, or more pieces to the context, than
     /// [`ReplicaConfig::new_replicas_per_hour`](crate::replica::ReplicaConfig::new_replicas_per_hour) or
-    /// [`new_pieces_per_hour`](crate::replica::ReplicaConfig::new_pieces_per_hour) leave to it for now. In an hour it may
-    /// add more, and other peers may now.
+    /// [`new_pieces_per_hour`](crate::replica::ReplicaConfig::new_pieces_per_hour) leave to it for now. It gets in once the
+    /// peer has saved up for it; replicas also when another peer names them too.
     #[error(
-        "the peer names {new} replicas or pieces that are new here, and {left} are left to it in this hour; raise new_replicas_per_hour or new_pieces_per_hour if they are yours"
+        "the peer names {new} replicas or pieces that are new here, and {left} are left to it for now; raise new_replicas_per_hour or new_pieces_per_hour if they are yours"
     )]
     GrowsTooFast {
         /// How many are new.
         new: usize,
-        /// How many more the peer may add in this hour.
+        /// How many more the peer may add now.
         left: usize,
     },
     /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the
@@ -157,6 +157,18 @@ pub enum Refusal {
     /// new id ([`Notice::Renamed`](crate::Notice::Renamed)), and the next session succeeds. End one of the two.
     #[error("the peer has met a copy of this replica, which goes on under a new id; end one of the two")]
     IdInUse,
+    /// The peer makes writes under the id of another replica that this one has met, or of this one. It was told so, and the
+    /// next session succeeds once it has taken another id. Nothing was joined. End one of the two.
+    #[error("the peer is a copy of another replica, which makes writes under the same id; end one of the two")]
+    CopyOfAnother,
+    /// A peer says that somebody else makes writes under this replica's id, and peers have made this replica take
+    /// [`GossipConfig::max_renamings_per_day`](crate::GossipConfig::max_renamings_per_day) new ids already. It keeps its
+    /// id for now and joins nothing with that peer, so that nothing is lost. Look for a copy of this replica, and inspect the
+    /// peers that say so.
+    #[error(
+        "the peer says that this replica's id is in use, and no new id is left in this day: look for a copy of this replica, and inspect the peer"
+    )]
+    NoNewIdLeft,
     /// A peer has seen more of this replica's writes than it made: this replica was put back to an earlier state, or the
     /// peer lies. The replica has taken a new id ([`Notice::Renamed`](crate::Notice::Renamed)), and the next session
     /// succeeds. A peer that goes on claiming such writes is left alone, longer each time.

@@ -86,6 +86,9 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = (1 << 20) + 1, "at most 1048576"),
+    ("new_replicas_per_hour", |config| config.new_replicas_per_hour = 0, "at least 1"),
+    ("new_pieces_per_hour", |config| config.new_pieces_per_hour = 0, "at least 1"),
+    ("max_context_pieces", |config| config.max_context_pieces = NonZeroUsize::new(1001).unwrap(), "at most 1000"),
     ("max_siblings", |config| config.max_siblings = 0, "at least 1"),
     ("max_siblings", |config| config.max_siblings = (1 << 16) + 1, "at most 65536"),
     ("max_context_counters", |config| config.max_context_counters = (1 << 18) + 1, "at most 262144"),
@@ -110,6 +113,8 @@ const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
     |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
     |config| (config.max_context_counters, config.max_siblings) = (1 << 18, 1 << 16),
     |config| (config.max_clock_replicas, config.reserved_clock_percent) = (1 << 20, 99),
+    |config| config.max_context_pieces = NonZeroUsize::new(ReplicaConfig::MAX_CONTEXT_PIECES).unwrap(),
+    |config| (config.new_replicas_per_hour, config.new_pieces_per_hour) = (1, 1),
     |config| config.sketch.min_cells = config.sketch.max_cells,
 ];
 

@@ -95,6 +95,13 @@ pub struct GossipConfig {
     /// further fragment, the peer that holds most loses what it holds, as if it had been lost on the way, and no other
     /// peer does. At least [`SessionConfig::max_message_bytes`]; 256 MiB by default, four of the longest messages.
     pub max_held_bytes: usize,
+    /// How much comparing and decoding is done for one peer per second, in entries as
+    /// [`SessionStats::work`](crate::session::SessionStats::work) counts them, for the sessions that it opens and the writes
+    /// that it pushes. Four times as much is done at once. Beyond that its requests and pushes are dropped, as if they had
+    /// been lost; it repeats them. At least [`SessionConfig::max_sketch_pass`]; 2^20 by default: about a sixth of a core,
+    /// and twenty times as much as a peer needs that sends as fast as [`bytes_per_second`](Self::bytes_per_second) allows by
+    /// default.
+    pub peer_work_per_second: NonZeroU64,
     /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. A
     /// peer that opens sessions faster than one in this time, beyond a few at once, is answered as busy. At least 1
     /// millisecond; 200 milliseconds by default.
@@ -106,6 +113,11 @@ pub struct GossipConfig {
     /// The longest time for which a failing peer is left alone. Five minutes by default, so that a peer that was away
     /// for a day is soon talked to again.
     pub backoff_max: Duration,
+    /// How many new ids the replica takes in a day, at most, because peers say that its id is in use by somebody else. 8 by
+    /// default: an incident, as a machine that is put back or cloned, costs one or two, and a member that lies uses up no
+    /// more than eight of the places in everybody's clocks in a day, and as many once. At the limit, a peer that says so is
+    /// refused until one of the eight comes back, three hours after the other. With 0, each is refused.
+    pub max_renamings_per_day: u32,
     /// The shortest time between two sessions with a peer that are started because of what it announces. At most
     /// [`announcement_lifetime`](Self::announcement_lifetime); one second by default: about the period of a failure
     /// detector's pings, so that writes on their way are not compared again and again.
@@ -155,9 +167,11 @@ impl Default for GossipConfig {
             transfer_turn: Duration::from_secs(10),
             max_sessions: NonZeroUsize::new(64).expect("not zero"),
             max_held_bytes: 256 << 20,
+            peer_work_per_second: NonZeroU64::new(1 << 20).expect("not zero"),
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
+            max_renamings_per_day: 8,
             announcement_pause: Duration::from_secs(1),
             announcement_lifetime: Duration::from_secs(60),
             certify_every: NonZeroU32::new(60).expect("not zero"),
@@ -197,6 +211,8 @@ impl GossipConfig {
         ConfigError::at_least("max_sessions", self.max_sessions.get(), 2)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
         self.session.validate().map_err(|error| error.within("session"))?;
+        let (pass, work) = (self.session.max_sketch_pass, self.peer_work_per_second.get());
+        ConfigError::at_most_field("session.max_sketch_pass", pass, "peer_work_per_second", work)?;
         let (field, bytes) = ("session.max_message_bytes", self.session.max_message_bytes);
         ConfigError::at_most_field(field, bytes, "max_held_bytes", self.max_held_bytes)
     }

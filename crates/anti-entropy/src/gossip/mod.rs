@@ -12,6 +12,7 @@ mod config;
 mod engine;
 mod event;
 mod lease;
+mod new_ids;
 mod peer;
 mod push_queue;
 mod pushing;
@@ -21,6 +22,7 @@ mod span;
 mod trace;
 mod transfer_queue;
 mod tree;
+mod work;
 
 pub use announcement::{Announced, StateDigest};
 pub use config::GossipConfig;

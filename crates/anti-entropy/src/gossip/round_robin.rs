@@ -20,6 +20,7 @@ impl RoundRobin {
     /// Who is sent the next frame, of those who are `ready`. `quantum` is at least as long as any frame. O(peers that are
     /// ready).
     pub(super) fn next(&mut self, ready: &BTreeSet<&PeerId>, quantum: usize) -> Option<PeerId> {
+        plant!(first_in_order(ready));
         // Who has nothing to send saves nothing up.
         self.credits.retain(|peer, _| ready.contains(peer));
         let current = self.current.take();

@@ -47,7 +47,17 @@ pub(super) struct Tags {
     /// Of the last writes under the present id, by counter.
     own: VecDeque<(u64, u64)>,
     /// Of the last write that was taken in of each id, by the id's first eight bytes.
-    others: BTreeMap<u64, (u64, u64)>,
+    others: BTreeMap<u64, Last>,
+}
+
+/// The last write that was taken in of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Last {
+    counter: u64,
+    tag: u64,
+    /// Whether another write of the same name was pushed since. It is claimed then, whatever came later, until the writer
+    /// has heard of it.
+    is_contested: bool,
 }
 
 impl Tags {
@@ -64,9 +74,24 @@ impl Tags {
         if self.others.len() == Self::OTHERS && !self.others.contains_key(&id) {
             self.others.pop_first();
         }
-        let known = self.others.entry(id).or_insert((counter, tag));
-        if known.0 < counter {
-            *known = (counter, tag);
+        let new = Last { counter, tag, is_contested: false };
+        let known = self.others.entry(id).or_insert(new);
+        if known.counter < counter && !known.is_contested {
+            *known = new;
+        }
+    }
+
+    /// Notes that another write has the name of the last one of an id.
+    fn contest(&mut self, id: u64) {
+        if let Some(last) = self.others.get_mut(&id) {
+            last.is_contested = true;
+        }
+    }
+
+    /// Notes that the writer has heard what is claimed of its writes.
+    pub(super) fn settle(&mut self, id: u64) {
+        if let Some(last) = self.others.get_mut(&id) {
+            last.is_contested = false;
         }
     }
 
@@ -85,8 +110,23 @@ impl<V: Replicated> Replica<V> {
     /// What this replica has seen of the writes of the id with these first eight bytes.
     pub(crate) fn claim_of(&self, id: u64) -> Claim {
         let knows = self.context.max_counter_of_first_eight(id);
-        let last = self.tags.others.get(&id).filter(|(counter, _)| *counter == knows).map_or(0, |(_, tag)| *tag);
-        Claim { knows, last }
+        match self.tags.others.get(&id) {
+            Some(last) if last.is_contested || last.counter == knows => Claim { knows: last.counter, last: last.tag },
+            _ => Claim::of(knows),
+        }
+    }
+
+    /// The tag of a write of somebody else, if it is the last that was taken in of its writer.
+    pub(crate) fn known_tag(&self, dot: Dot) -> Option<u64> {
+        let last = self.tags.others.get(&dot.replica.first_eight());
+        last.filter(|last| last.counter == dot.counter).map(|last| last.tag)
+    }
+
+    /// Notes that a write was pushed under the name of the last one of its writer: another one, if the tags differ.
+    pub(crate) fn note_pushed_again(&mut self, dot: Dot, key: KeyHash, content: Option<ContentHash>) {
+        if self.known_tag(dot).is_some_and(|known| known != tag(key, content)) {
+            self.tags.contest(dot.replica.first_eight());
+        }
     }
 
     /// Whether a peer takes a name of this replica's for another write than the one that it made.
@@ -104,12 +144,9 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    /// The tags of this replica's own writes and deletes, by their counters.
-    pub(super) fn own_tags(written: &[Written], records: &BTreeMap<KeyHash, Record<V>>) -> Vec<(u64, u64)> {
-        let content = |Written { key, dot, .. }: &Written| {
-            records.get(key)?.siblings.iter().find(|held| held.dot() == *dot).map(|held| held.content)
-        };
-        written.iter().map(|done| (done.dot.counter, tag(done.key, content(done)))).collect()
+    /// The counter and the tag of a write of this replica with this content, or of a delete.
+    pub(super) fn own_tag(written: &Written, content: Option<ContentHash>) -> (u64, u64) {
+        (written.dot.counter, tag(written.key, content))
     }
 
     /// The tags of the versions that are written anew under `own`, by their counters.
@@ -143,10 +180,22 @@ mod tests {
             tags.note(7, counter % 1_500, counter);
         }
         assert_eq!((tags.own.len(), tags.own.front()), (Tags::OWN, Some(&(977, 977))));
-        assert_eq!(tags.others.get(&7), Some(&(1_499, 1_499)));
+        assert_eq!(tags.others.get(&7), Some(&Last { counter: 1_499, tag: 1_499, is_contested: false }));
         (0..10_000).for_each(|id| tags.note(id, 1, 1));
         assert_eq!(tags.others.len(), Tags::OTHERS);
         tags.forget_own();
         assert!(tags.own.is_empty());
+    }
+
+    #[test]
+    fn a_contested_write_is_what_is_claimed_until_its_writer_has_heard_of_it() {
+        let mut tags = Tags::default();
+        tags.note(7, 2, 22);
+        tags.contest(7);
+        tags.note(7, 3, 33);
+        assert_eq!(tags.others[&7], Last { counter: 2, tag: 22, is_contested: true });
+        tags.settle(7);
+        tags.note(7, 4, 44);
+        assert_eq!(tags.others[&7], Last { counter: 4, tag: 44, is_contested: false });
     }
 }

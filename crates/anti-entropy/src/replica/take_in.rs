@@ -5,6 +5,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::claims::Claim;
+use super::confirmed::Confirmed;
 use super::version::{Record, Sibling};
 use super::{Change, Error, Notice, Replica, Replicated, Staged};
 use crate::clock::{Context, Dot, Now, ReplicaId, Seed};
@@ -42,30 +43,43 @@ struct Renaming<K> {
 impl<V: Replicated> Replica<V> {
     /// Rule 8: a peer has seen `claimed` writes under the present id. If that is more than this replica made, or if the last
     /// of them is another one, its store or its memory was put back without notice. It takes another id then, and what
-    /// the peer says is refused: by the next session, this replica's writes have names that nobody else has used.
+    /// the peer says is refused: by the next session, this replica's writes have names that nobody else has used. If it may
+    /// take none, the peer is refused all the same, until it may.
     pub(crate) fn notice_claim(&mut self, claim: Claim) -> Result<(), NotTaken> {
         plant!(notice_claim());
         let (made, claimed) = (self.context.own_counter(), claim.knows);
-        if claim == Claim::ID_IN_USE || self.is_another_write(claim) {
-            self.take_new_id()?;
-            return Err(Refusal::IdInUse.into());
-        }
-        if claimed <= made {
+        let is_in_use = claim == Claim::ID_IN_USE || self.is_another_write(claim);
+        if !is_in_use && claimed <= made {
             return Ok(());
         }
-        self.take_new_id()?;
-        Err(Refusal::ClaimsMyWrites { claimed, made }.into())
+        if !self.may_take_new_id() {
+            return Err(Refusal::NoNewIdLeft.into());
+        }
+        let is_other = claim != Claim::ID_IN_USE && is_in_use;
+        self.take_new_id(if is_other { claimed.saturating_sub(1) } else { u64::MAX })?;
+        Err(if is_in_use { Refusal::IdInUse } else { Refusal::ClaimsMyWrites { claimed, made } }.into())
+    }
+
+    /// Whether this replica may take another id because of the peer that it listens to; if so, that counts. An id under
+    /// which nothing was written takes no place in any clock, and counts as none.
+    fn may_take_new_id(&mut self) -> bool {
+        let is_unused = self.context.own_counter() == 0;
+        let Some(speaker) = self.speaker.as_mut().filter(|_| !is_unused) else { return true };
+        let left = speaker.new_ids_left.checked_sub(1);
+        speaker.new_ids_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// A peer has seen so many writes under the present id, and they are this replica's: the two have compared what there
     /// is to tell copies by.
     pub(crate) fn confirm(&mut self, seen: u64) {
-        self.confirmed = self.confirmed.max(seen.min(self.context.own_counter()));
+        let name = self.speaker.as_ref().map(|speaker| &speaker.name);
+        self.confirmed.note(name, seen.min(self.context.own_counter()));
     }
 
     /// A peer is in the same state: it has seen all writes under the present id.
     pub(crate) fn confirm_all(&mut self) {
-        self.confirmed = self.context.own_counter();
+        self.confirm(u64::MAX);
     }
 
     /// Goes on under a new id and in a new life, since the process was put back to an earlier state of its memory, or runs
@@ -85,27 +99,30 @@ impl<V: Replicated> Replica<V> {
     pub fn put_back(&mut self, seed: Seed) -> Result<(), Error> {
         self.seed = seed;
         (self.ids_made, self.life.opening) = (0, 0);
-        let renamed = self.rename().inspect_err(|error| self.stop_since(error.to_string()));
+        let renamed = self.rename(u64::MAX).inspect_err(|error| self.stop_since(error.to_string()));
         let Renaming { from, to, made, reissued } = renamed?;
         self.notices.push(Notice::PutBack { from, to, made, reissued });
         Ok(())
     }
 
     /// Goes on under another id, since a peer has shown that somebody else makes or has made writes under the present one.
-    pub(crate) fn take_new_id(&mut self) -> Result<(), Error> {
-        let Renaming { from, to, made, reissued } = self.rename()?;
+    /// Of the present names, none above `most` is kept.
+    pub(crate) fn take_new_id(&mut self, most: u64) -> Result<(), Error> {
+        let Renaming { from, to, made, reissued } = self.rename(most)?;
         self.notices.push(Notice::Renamed { from, to, made, reissued });
         Ok(())
     }
 
     /// Takes another id.
     ///
-    /// Versions that were written under it and that no peer is known to have seen get names of the new id: others may know
-    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What a peer
-    /// has seen keeps its name; if the peer holds it no longer, it has been replaced or deleted.
-    fn rename(&mut self) -> Result<Renaming<V::Key>, Error> {
+    /// Versions that were written under it get names of the new id unless all peers that were met are known to have seen
+    /// them, and in any case above `most`: others may know
+    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What all peers
+    /// have seen keeps its name; if a peer holds it no longer, it has been replaced or deleted.
+    fn rename(&mut self, most: u64) -> Result<Renaming<V::Key>, Error> {
         let (from, made) = (self.id(), self.context.own_counter());
-        let kept = self.confirmed.min(made);
+        let safe = self.confirmed.by_all_with(self.speaker.as_ref().map(|speaker| &speaker.name));
+        let kept = safe.min(made).min(most);
         plant!(let kept = kept_names(kept, made));
         let mut context = self.context.clone();
         let to = self.fresh_id(&mut context, kept);
@@ -122,7 +139,7 @@ impl<V: Replicated> Replica<V> {
             self.disputed.pop_front();
         }
         self.disputed.push_back(Disputed { id: from, kept, made });
-        self.confirmed = 0;
+        self.confirmed = Confirmed::new(0);
         self.life.began_at = 0;
         self.stats.renamings += 1;
         Ok(Renaming { from, to, made, reissued })
@@ -150,10 +167,25 @@ impl<V: Replicated> Replica<V> {
         Ok(records)
     }
 
-    /// Counts and completes versions that are new here; says whether the siblings changed at all.
+    /// Takes out what comes back under a name that this replica gave up, and is held under a new one. Says whether there
+    /// was any: then one name of this replica's has to be used up for it, or a peer that has seen as much and holds it would
+    /// take that for damage.
+    pub(crate) fn drop_reissued(&self, old: &[Sibling<V>], new: &mut Vec<Sibling<V>>) -> bool {
+        let is_held = |sibling: &Sibling<V>| old.iter().any(|held| held.content == sibling.content);
+        let before = new.len();
+        new.retain(|sibling| {
+            let is_new = old.iter().all(|held| held.dot() != sibling.dot());
+            !(is_new && is_held(sibling) && self.disputed.iter().any(|disputed| disputed.has(sibling.dot())))
+        });
+        new.len() < before
+    }
+
+    /// Counts and completes versions that are new here; says whether the siblings changed at all. `old` is in canonical
+    /// order.
     pub(crate) fn take_in(&mut self, key: KeyHash, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
         let same = |sibling: &Sibling<V>| {
-            old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
+            let held = old.binary_search_by_key(&sibling.dot(), Sibling::dot);
+            held.is_ok_and(|held| old[held].content == sibling.content)
         };
         let mut changed = old.len() != new.len();
         for index in 0..new.len() {

@@ -93,8 +93,13 @@ impl<V> Sibling<V> {
 
     /// Marks the parts that one of `earlier`, the siblings held so far, had already.
     pub(crate) fn inherit(&mut self, earlier: &[Sibling<V>]) {
+        self.inherit_where(|part| earlier.iter().any(|sibling| sibling.encoded.parts.contains(part)));
+    }
+
+    /// Marks the parts that were held already.
+    pub(super) fn inherit_where(&mut self, is_held: impl Fn(&Part) -> bool) {
         for (part, inherited) in self.encoded.parts.iter().zip(&mut self.inherited) {
-            *inherited |= earlier.iter().any(|sibling| sibling.encoded.parts.contains(part));
+            *inherited |= is_held(part);
         }
     }
 
@@ -142,13 +147,8 @@ impl<V: Replicated> Record<V> {
 
     /// At least as many bytes as the record takes in a message with all its content.
     pub(crate) fn max_len_bytes(&self) -> usize {
-        // Lengths, and of each version dot, timestamp and kind.
-        const ENTRY: usize = 32;
-        const VERSION: usize = 64;
-        const PART: usize = 16;
-        let of_version =
-            |sibling: &Sibling<V>| VERSION + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len();
-        ENTRY + self.key_bytes.len() + self.siblings.iter().map(of_version).sum::<usize>()
+        let versions = self.siblings.iter().map(|held| (held.encoded.len_bytes(), held.encoded.parts.len()));
+        max_len_bytes(&self.key_bytes, versions)
     }
 
     pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
@@ -158,6 +158,16 @@ impl<V: Replicated> Record<V> {
     pub(crate) fn into_entry(self) -> Entry<V> {
         Entry { key: self.key, siblings: self.siblings.into_iter().map(|sibling| sibling.version).collect() }
     }
+}
+
+/// At least as many bytes as an entry takes in a message, from its key and of each version the bytes and how many parts
+/// it has.
+pub(super) fn max_len_bytes(key_bytes: &[u8], versions: impl Iterator<Item = (usize, usize)>) -> usize {
+    // Lengths, and of each version dot, timestamp and kind.
+    const ENTRY: usize = 32;
+    const VERSION: usize = 64;
+    const PART: usize = 16;
+    ENTRY + key_bytes.len() + versions.map(|(bytes, parts)| VERSION + bytes + PART * parts).sum::<usize>()
 }
 
 /// The fingerprint of an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling,

@@ -37,9 +37,25 @@ impl<V: Replicated> Engine<V> {
             self.pushing.peers_changed();
         }
         match Frame::decode(bytes, &self.config.session) {
+            Ok(frame) if self.is_put_off(from, &frame, now) => self.stats.frames_put_off += 1,
             Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
             Ok(frame) => self.handle_session_frame(from, frame, now),
             Err(error) => self.refuse_frame(from, error),
+        }
+    }
+
+    /// Whether a frame is dropped that would have this replica do more for its peer than that may have done. What answers
+    /// this replica's own requests is not.
+    fn is_put_off(&self, from: &PeerId, frame: &Frame<'_>, now: Now) -> bool {
+        matches!(frame.kind, FrameKind::Request | FrameKind::Push)
+            && self.peers.get(from).is_some_and(|peer| !peer.work.overdrawn(now.elapsed).is_zero())
+    }
+
+    /// Notes what was done for a peer.
+    pub(super) fn charge(&mut self, peer: &PeerId, work: u64, now: Now) {
+        self.stats.work_for_peers = self.stats.work_for_peers.saturating_add(work);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.work.charge(work, &self.config, now.elapsed);
         }
     }
 
@@ -105,6 +121,7 @@ impl<V: Replicated> Engine<V> {
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;
+        let work = if conversation.is_opened_here() { 0 } else { after.work - before.work };
         if after.changed > before.changed {
             self.last_joined = Some(now.elapsed);
             self.stats.frames_joined += 1;
@@ -126,6 +143,7 @@ impl<V: Replicated> Engine<V> {
             self.waiting.begin(&conversation.peer);
             self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
+        self.charge(&from, work, now);
     }
 
     /// Queues a refusal: at most one waits for a peer, however many frames of it come.

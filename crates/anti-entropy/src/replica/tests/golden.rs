@@ -133,7 +133,7 @@ fn the_disk_has_these_bytes() {
     assert_eq!([seen(KeyHash::MIN, 7), seen(KeyHash::MAX, 7)], [u64::MAX; 2]);
 
     let golden = bytes("010706636f6c6f75720100000000000000000000000000000001ac0280d095ffbc31030605677265656e00");
-    assert_eq!(format::encode_record(&green()), golden);
+    assert_eq!(StoredRecord::of(&green()).encode(), golden);
     let decoded: Record<Item> = format::decode_record(&golden).unwrap();
     assert_eq!(decoded.fingerprint(), green().fingerprint());
     for end in 0..golden.len() {
@@ -152,7 +152,7 @@ fn the_disk_has_these_bytes() {
     let golden = bytes(
         "0101090200000000000000000000000000000001ac0280d095ffbc31030107010109656d62656464696e67000000000000000000000000000000020181d095ffbc31000108010009656d62656464696e67",
     );
-    assert_eq!(format::encode_record(&record), golden);
+    assert_eq!(StoredRecord::of(&record).encode(), golden);
     let decoded: Record<Pattern> = format::decode_record(&golden).unwrap();
     assert_eq!(decoded.fingerprint(), record.fingerprint());
     let inherited: Vec<_> = decoded.siblings.iter().map(|sibling| sibling.inherited[0]).collect();

@@ -10,11 +10,12 @@ use super::limits::{
     BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
     state_of, takes_of,
 };
-use super::{Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
+use super::{HASHED_BYTES, LOAD_WORK, Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
-use crate::replica::{Error, Replicated};
+use crate::replica::{Claim, Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
+use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{OwnCells, first_cells, holds_little, max_sketch_cells};
 use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined, Unreadable};
@@ -124,7 +125,7 @@ impl Answerer {
         turn: &mut Turn<'_, V>,
     ) -> Result<Step<Reply>, Error> {
         match request {
-            Request::Open(open) => self.handle_open(&open, turn),
+            Request::Open(open) => Ok(self.handle_open(&open, turn)),
             Request::Close(theirs) => Ok(Step::end(self.end(theirs, turn))),
             Request::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
             Request::Abort => Ok(Step::end(Outcome::Partial(PartialReason::AbortedByPeer))),
@@ -136,17 +137,18 @@ impl Answerer {
         }
     }
 
-    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Result<Step<Reply>, Error> {
+    fn handle_open<V: Replicated>(&mut self, open: &Open, turn: &mut Turn<'_, V>) -> Step<Reply> {
         if open.schema_id != turn.config.schema_id {
             let refusal = Outcome::Refused(Refusal::SchemaId);
-            return Ok(Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal));
+            return Step::send_and_end(Reply::Refused(RefusalCode::Agreement), refusal);
         }
         let opening = match &self.stage {
             Stage::Unopened => Opening::First,
             // Once more, and with whole digests, since short ones did not add up.
             Stage::Answering(first) if first.opening == Opening::First && open.width == Width::Full => Opening::Second,
-            Stage::Answering(_) | Stage::Closed { .. } => return Ok(out_of_turn()),
+            Stage::Answering(_) | Stage::Closed { .. } => return out_of_turn(),
         };
+        turn.replica.note_writer(open.own);
         let state = state_of(turn.replica, turn.config);
         let equality = if can_send_more(&open.state, turn.config) { None } else { state.equality(&open.state) };
         plant!(let equality = equality(equality, state.seen.root, open.state.seen.root));
@@ -154,19 +156,28 @@ impl Answerer {
             turn.replica.confirm_all();
             let (outcome, certified) = outcome_of(equality);
             self.stage = Stage::Closed { certified };
-            return Ok(Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome));
+            return Step::send_and_end(Reply::Equal { keys: equality.keys }, outcome);
         }
-        // A copy of this replica, which has written something else since. One of the two has to give way.
-        let is_clone = open.own == turn.replica.id().first_eight();
-        if is_clone {
-            turn.replica.take_new_id()?;
+        if open.own == turn.replica.id().first_eight() {
+            let told = Reply::Differs(self.tell_copy(turn));
+            return Step::send_and_end(told, Outcome::Refused(Refusal::CopyOfAnother));
         }
-        if is_clone || !turn.may_transfer {
-            return Ok(Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy)));
+        if !turn.may_transfer {
+            return Step::send_and_end(Reply::Busy, Outcome::Partial(PartialReason::Busy));
         }
         let (answering, differs) = Answering::begin(open, opening, self.nonce, turn);
         self.stage = Stage::Answering(Box::new(answering));
-        Ok(Step::send(Reply::Differs(differs)))
+        Step::send(Reply::Differs(differs))
+    }
+
+    /// The reply to a copy of this replica, which has written something else since. The one that opens gives way: whoever
+    /// opens sessions under the id of another one costs that one nothing.
+    fn tell_copy<V: Replicated>(&mut self, turn: &mut Turn<'_, V>) -> Differs {
+        self.stage = Stage::Closed { certified: None };
+        let (own, life) = (turn.replica.id().first_eight(), turn.replica.life(turn.now));
+        let (claim, takes) = (Claim::ID_IN_USE, takes_of(turn.replica, turn.config));
+        let (cuts, first, seen) = (None, First::Nothing, HasSeen::Untold);
+        Differs { nonce: self.nonce, cuts, own, claim, life, first, takes, seen }
     }
 
     fn handle_batch<V: Replicated>(
@@ -185,7 +196,7 @@ impl Answerer {
         }
         if turn.replica.is_copy(answering.their_id, life) {
             let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
-            return Ok(Step::send_and_end(reply, Outcome::Partial(PartialReason::AbortedByPeer)));
+            return Ok(Step::send_and_end(reply, Outcome::Refused(Refusal::CopyOfAnother)));
         }
         turn.replica.note_peer_limit(answering.their_id, takes.max_message_bytes);
         answering.note_takes(takes);
@@ -260,7 +271,7 @@ impl Answering {
         match first_cells(open, turn.replica, turn.config) {
             Some(count) => {
                 let cells = self.cells.insert(OwnCells::of(self.compared.summary.clone()));
-                First::Cells(cells.chunk(0, count, turn.replica))
+                First::Cells(chunk(cells, 0, count, turn))
             }
             None => First::Tree(first_answer(&self.compared.summary, open.width, turn.config.answer_bytes)),
         }
@@ -285,7 +296,9 @@ impl Answering {
             Request::Inventory(keys) => {
                 // What is asked for beyond that is sent whole.
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
-                Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?)))
+                let (inventory, loaded_bytes) = turn.replica.inventory(keys)?;
+                turn.stats.count_work(inventory.len() * LOAD_WORK + loaded_bytes / HASHED_BYTES);
+                Ok(Step::send(Reply::Inventory(inventory.into_iter().collect::<Vec<_>>().into())))
             }
             Request::More { from, inline, unreadable } => self.handle_more(from, inline, unreadable, turn),
             _ => Ok(out_of_turn()),
@@ -323,7 +336,7 @@ impl Answering {
         let Some(cells) = &mut self.cells else { return out_of_turn() };
         let end = (start as usize).saturating_add(count as usize).min(max_sketch_cells(turn.replica, turn.config));
         let start = (start as usize).min(end);
-        Step::send(Reply::Cells(cells.chunk(start, end, turn.replica)))
+        Step::send(Reply::Cells(chunk(cells, start, end, turn)))
     }
 
     /// Takes in a batch, and replies with this replica's own of the same range.
@@ -365,6 +378,7 @@ impl Answering {
         let max = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
         let live = turn.replica.summary();
         let mut differences: Vec<Difference> = live.diff_range(&joined.theirs, &rest).take(max + 1).collect();
+        turn.stats.count_work(differences.len());
         // Of those that were not looked up nobody knows how many there are: many, for the limits.
         let found = if differences.len() > max { BULK_DIFFERENCES.max(max) } else { differences.len() };
         let rest = end_before_last(&mut differences, rest, max);
@@ -418,6 +432,13 @@ impl Answering {
         let batch = batch.map(|batch| self.shorten(batch));
         Step::send(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
+}
+
+/// The cells from `start` to `end`. Counts what it took to make them.
+fn chunk<V: Replicated>(cells: &mut OwnCells, start: usize, end: usize, turn: &mut Turn<'_, V>) -> Chunk {
+    let (chunk, work) = cells.chunk(start, end, turn.replica);
+    turn.stats.count_work(work);
+    chunk
 }
 
 /// If there are more than `max` differences, ends the range before the first one that is left out.

@@ -127,9 +127,6 @@ impl Opener {
         match reply {
             Reply::Equal { keys } => Ok(Step::end(self.end_equal(opened.state, keys, turn))),
             Reply::Busy => Ok(Step::end(Outcome::Partial(PartialReason::Busy))),
-            Reply::Differs(_) if !turn.may_transfer => {
-                Ok(Step::send_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)))
-            }
             Reply::Differs(differs) => self.begin_exchange(opened, differs, turn),
             Reply::Refused(code) => Ok(Step::end(refused(code))),
             Reply::Answer(_) => Ok(malformed(MISFIT)),
@@ -148,6 +145,10 @@ impl Opener {
         if let Err(refused) = turn.replica.notice_claim(differs.claim) {
             return refused_claim(Err(refused));
         }
+        if !turn.may_transfer {
+            return Ok(Step::send_and_end(Request::Busy, Outcome::Partial(PartialReason::Busy)));
+        }
+        turn.replica.note_writer(differs.own);
         turn.replica.note_peer_limit(differs.own, differs.takes.max_message_bytes);
         let mut exchanging = Box::new(Exchanging {
             opened,

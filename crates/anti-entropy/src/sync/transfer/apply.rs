@@ -76,7 +76,7 @@ impl<V: Replicated> Replica<V> {
 
     /// Covers what the sender has seen, except at keys where what it holds was withheld: there, the clock stays what it
     /// is, so that nobody takes what is not held here for deleted.
-    fn joined_context(&self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
+    fn joined_context(&mut self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
         plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
         join_clocks(&mut context, clocks_without(&batch.clocks, withheld, None));
@@ -89,7 +89,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit && counters > self.context.counters_len() {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
-        self.check_growth(0, pieces.saturating_sub(self.context.pieces_len()))?;
+        self.check_new_pieces(pieces.saturating_sub(self.context.pieces_len()))?;
         let (holes, limit) = (context.holes_len(), self.max_holes());
         if holes > limit && holes > self.context.holes_len() {
             return Err(Refusal::TooManyHoles { holes, limit });
@@ -107,27 +107,33 @@ impl<V: Replicated> Replica<V> {
         batch: &Batch,
         base: &Baseline,
         received: Vec<Received<V>>,
-        (withheld, context): (&[Withheld], Context),
+        (withheld, mut context): (&[Withheld], Context),
         now: Now,
     ) -> Result<Vec<KeyHash>, NotTaken> {
         let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
         let (mut joining, mut changed) = (Joining::default(), Vec::new());
+        let most_bytes = self.config.max_loaded_bytes;
+        plant!(let most_bytes = most_loaded(most_bytes));
+        let mut has_dropped = false;
         while let Some(next) =
             [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
         {
-            if joining.bytes > self.config.max_loaded_bytes {
+            if joining.bytes > most_bytes {
                 let mut so_far = self.context.clone();
                 join_clocks(&mut so_far, clocks_without(&batch.clocks, withheld, Some(next)));
                 self.persist_joined(core::mem::take(&mut joining), so_far)?;
             }
             if let Some(sent) = received.next_if(|sent| sent.hash == next) {
-                self.join_sent(batch, base, sent, now, &mut joining)?;
+                has_dropped |= self.join_sent(batch, base, sent, now, &mut joining)?;
             } else {
                 unsent.next();
                 self.join_unsent(batch, base, next, &mut joining)?;
             }
             changed.extend(joining.records.contains_key(&next).then_some(next));
+        }
+        if has_dropped {
+            context.mint().map_err(Error::from)?;
         }
         self.persist_joined(joining, context)?;
         Ok(changed)
@@ -144,7 +150,7 @@ impl<V: Replicated> Replica<V> {
         Ok(())
     }
 
-    /// Joins a key that was sent.
+    /// Joins a key that was sent. Says whether it dropped what is held under another name.
     fn join_sent(
         &mut self,
         batch: &Batch,
@@ -152,22 +158,23 @@ impl<V: Replicated> Replica<V> {
         sent: Received<V>,
         now: Now,
         joining: &mut Joining<V>,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<bool, NotTaken> {
         let Received { hash, withheld, content, .. } = sent;
         if withheld.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let Sides { theirs, mine, .. } = self.sides(content, base, &batch.range())?;
-        let Some(mut record) = mine else { return Ok(()) };
+        let Some(mut record) = mine else { return Ok(false) };
         let old = record.siblings.clone();
         let covers = |dot| self.context.covers(hash, dot);
         let sender_covers = |dot| batch.clocks.covers(hash, dot);
         let clash = |dot| joining.clashes.push((record.key.clone(), dot));
         record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
+        let has_dropped = self.drop_reissued(&old, &mut record.siblings);
         if self.take_in(hash, &old, &mut record.siblings, now) {
             joining.stage(hash, record);
         }
-        Ok(())
+        Ok(has_dropped)
     }
 
     /// The keys that were not sent, and at which there may be something to do all the same.

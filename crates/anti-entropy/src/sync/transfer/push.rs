@@ -1,10 +1,11 @@
 //! Rule 7: a write or delete that is sent at once, and applied only if everything before it has been seen.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::certify::{PartInventory, rebuild_value};
 use crate::KeyHash;
-use crate::clock::{Context, Dot, Now};
+use crate::clock::{Context, Dot, Now, ReplicaId};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Change, Error, Record, Replica, Replicated, Sibling, Staged, Written, canonical_from_bytes};
 use crate::sync::wire::{Push, PushedWrite, WireValue};
@@ -31,8 +32,8 @@ impl<V: Replicated> Replica<V> {
         if deleted {
             return Ok(Some(push));
         }
-        let Some(record) = self.load(key)? else { return Ok(None) };
-        let Some(sibling) = record.siblings.iter().find(|sibling| sibling.dot() == dot) else { return Ok(None) };
+        let Some(record) = self.load_version(key, dot)? else { return Ok(None) };
+        let Some(sibling) = record.siblings.first() else { return Ok(None) };
         // The peer is not known, so parts are named on the guess that it has what was here before.
         let value = WireValue::of(sibling, |index, _| sibling.inherited[index]);
         push.write = Some(PushedWrite { key: record.key_bytes, timestamp: sibling.version.timestamp, value });
@@ -55,6 +56,7 @@ impl<V: Replicated> Replica<V> {
     fn join_push(&mut self, push: Push, now: Now) -> Result<PushOutcome, NotTaken> {
         self.admit_push(&push)?;
         if self.context.covers(push.key, push.dot) {
+            self.check_seen(push)?;
             return Ok(PushOutcome::Seen);
         }
         if !self.is_ready(&push) {
@@ -80,6 +82,29 @@ impl<V: Replicated> Replica<V> {
         Ok(PushOutcome::Taken)
     }
 
+    /// Whether a write that was seen is the one that was taken in under its name, as far as that is known. If it is not,
+    /// the writer has to hear of that: it believes that this write was seen.
+    fn check_seen(&mut self, push: Push) -> Result<(), Error> {
+        let Push { key, dot, write, .. } = push;
+        if self.known_tag(dot).is_none() {
+            return Ok(());
+        }
+        let content = match write {
+            None => None,
+            Some(write) => {
+                let Ok(name) = canonical_from_bytes::<V::Key>(&write.key) else { return Ok(()) };
+                let record = self.load(key)?.unwrap_or_else(|| Record::empty(name));
+                let mut parts = PartInventory::of(&record);
+                let Ok(sibling) = rebuild_value(key, dot, write.timestamp, write.value, &mut parts, &[]) else {
+                    return Ok(());
+                };
+                Some(sibling.content)
+            }
+        };
+        self.note_pushed_again(dot, key, content);
+        Ok(())
+    }
+
     /// Whether the writer is admitted, the clock has room for it, and the push names no write of this replica that it
     /// did not make.
     fn admit_push(&mut self, push: &Push) -> Result<(), NotTaken> {
@@ -94,7 +119,7 @@ impl<V: Replicated> Replica<V> {
             return Err(Refusal::WriterNotAdmitted(writer).into());
         }
         if writer != self.id() && !self.context.names(writer) {
-            self.check_room_for_new_writer()?;
+            self.check_room_for_new_writer(writer)?;
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
@@ -104,7 +129,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Whether the clock of each piece has room for another writer.
-    fn check_room_for_new_writer(&self) -> Result<(), Refusal> {
+    fn check_room_for_new_writer(&mut self, writer: ReplicaId) -> Result<(), Refusal> {
         let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_clock_replicas);
         if replicas > limit {
             return Err(Refusal::TooManyReplicas { replicas, limit });
@@ -113,7 +138,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
-        self.check_growth(1, 0)
+        self.check_new_replicas(&[writer])
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its
@@ -158,6 +183,7 @@ impl<V: Replicated> Replica<V> {
 
 fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
     plant!(remove_seen(siblings));
+    let seen: BTreeSet<Dot> = seen.iter().copied().collect();
     siblings.retain(|held| !seen.contains(&held.dot()));
 }
 
@@ -173,7 +199,6 @@ fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ReplicaId;
 
     #[test]
     fn what_is_not_the_next_write_of_its_writer_raises_nothing() {
