@@ -229,10 +229,29 @@ fn two_nodes_exchange_their_own_whatever_replicas_a_member_invents_at_each() {
     cluster.run(MINUTE, |_| false);
     cluster.cut.clear();
     let have = |cluster: &mut Cluster<Item>| cluster.value(1, 7).is_some() && cluster.value(0, 1).is_some();
-    let in_time = cluster.run(24 * HOUR, have);
+    let in_time = cluster.run(10 * MINUTE, have);
     let (named, now) = ([replicas(&mut cluster, 0), replicas(&mut cluster, 1)], cluster.now);
     let failures: Vec<u32> = cluster.engine(0).status(now).peers.iter().map(|peer| peer.failures).collect();
-    assert!(in_time, "a day later: {named:?} replicas, failures {failures:?}");
+    assert!(in_time, "ten minutes later: {named:?} replicas, failures {failures:?}");
+}
+
+#[test]
+fn several_nodes_take_in_what_a_member_invents_at_each_since_two_of_them_name_it() {
+    let honest_nodes = [0, 1, 3, 4];
+    let mut cluster = honest(5, &GossipConfig::default());
+    for one in honest_nodes {
+        cluster.split(&[one], &honest_nodes);
+    }
+    for (node, first) in honest_nodes.into_iter().zip((1_000..).step_by(1_000)) {
+        cluster.write(node, u32::try_from(node).unwrap(), "mine");
+        invent(&mut cluster, node, first..first + 600);
+        // An equal part of all places.
+        assert_eq!(replicas(&mut cluster, node), 1 + 1024 / 5);
+    }
+    cluster.cut.clear();
+    let in_time = cluster.run(HOUR, |cluster| honest_nodes.iter().all(|node| replicas(cluster, *node) == 4 + 4 * 204));
+    let named = honest_nodes.map(|node| replicas(&mut cluster, node));
+    assert!(in_time, "an hour later: {named:?}");
 }
 
 #[test]
