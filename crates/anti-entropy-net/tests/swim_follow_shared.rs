@@ -10,7 +10,7 @@ use std::time::Duration;
 use anti_entropy::clock::ReplicaId;
 use anti_entropy::engine::{Pool, PoolConfig, SharedSpacesConfig};
 use anti_entropy::transport::{Channels, ChannelsConfig};
-use anti_entropy::{GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId};
+use anti_entropy::{GossipConfig, Handle, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, PeerId};
 use anti_entropy_net::swim::{
     ClusterKey, Membership, PlacedSpace, SpaceReplica, SwimConfig, SwimTimings, follow_shared,
 };
@@ -151,6 +151,14 @@ async fn spaces_become_equal_where_they_are_placed_and_follow_their_assignments(
     nodes[0].place(moved);
     until(async || nodes[0].peers(1).await.is_empty()).await;
     assert_eq!(nodes[0].peers(2).await, nodes[0].others(placed_on(2)));
+
+    // A replica stops and is opened again: it knows nobody, and is told.
+    nodes[0].handles[&2].shutdown(Duration::ZERO).await.unwrap();
+    let opened = anti_entropy::Node::<Value>::new(MemoryStore::new(), LastWriterWins).gossip(announcements_alone());
+    let opened = opened.spawn(MemoryNetwork::new(1).join("a".into())).unwrap();
+    nodes[0].handles.insert(2, opened);
+    nodes[0].place(moved);
+    until(async || nodes[0].peers(2).await == nodes[0].others(placed_on(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,6 +101,8 @@ pub enum Hunt {
     UnnoticedRestore,
     /// A machine is put back to the memory and the disk of two seconds ago.
     PutBack,
+    /// A machine is put back by less than the time that a question takes to a peer and its answer back.
+    PutBackSoon,
     /// A machine is put back to the memory of two seconds ago, and keeps its disk.
     PutBackOnALaterDisk,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -258,6 +260,7 @@ impl Hunt {
             Self::MadeUpIds => with_few_new_replicas(beset(without_pushes(dense(seed)), Abuse::MostPieces, 3_000)),
             Self::ShortMessages => with_short_messages(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
+            Self::PutBackSoon => return put_back_soon(dense(seed), seed),
             Self::PutBack => put_back(dense(seed), DiskAge::Then),
             Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
@@ -296,6 +299,24 @@ fn announced(scenario: Scenario, seed: u64) -> Scenario {
 /// The memory of node 0 is put back to two seconds ago at 4 s.
 fn put_back(scenario: Scenario, disk: DiskAge) -> Scenario {
     scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::RestoreMemory { disk })
+}
+
+/// Two nodes have become equal when the memory of node 0 is put back by half a second, over links on which answers take longer:
+/// those to what it asked before arrive when it has written something and asks again.
+fn put_back_soon(scenario: Scenario, seed: u64) -> Scenario {
+    const PUT_BACK_MS: u64 = 6_500;
+    let links = Links { delay_min_us: 400_000, ..Links::default() };
+    let fault = Fault::RestoreMemory { disk: DiskAge::Then };
+    let mut scenario = without_pushes(scenario).links(links).step(PUT_BACK_MS - 500, PUT_BACK_MS, [0], fault);
+    scenario.nodes = 2;
+    let gossip = &mut scenario.gossip;
+    (gossip.resend_after_ms, gossip.idle_timeout_ms) = (Some(2_000), Some(5_000));
+    (gossip.batch_entries, gossip.transfer_turn_ms) = (None, None);
+    let mut scenario = scenario.expanded(seed);
+    scenario.operations.retain(|operation| operation.at_us < 1_000_000);
+    let at_us = 1_000 * (PUT_BACK_MS + 5);
+    scenario.operations.push(Operation { at_us, process: 0, node: 0, op: OpKind::Write, keys: vec![0] });
+    scenario
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

@@ -66,10 +66,13 @@ fn rows() -> Vec<Scenario> {
             [],
             Fault::Split { groups: vec![vec![0, 1], vec![2, 3]] },
         ),
-        upgraded_one_after_the_other("upgrade_while_nodes_crash")
-            .step(1_000, 1_200, [3], Fault::Crash { in_order: false, vouched: false })
-            .step(4_500, 4_700, [0], Fault::Crash { in_order: false, vouched: false })
-            .step(6_000, 6_200, [3], Fault::Crash { in_order: true, vouched: false }),
+        calm("upgrade_while_nodes_crash")
+            .operations(200)
+            .step(0, 4_000, [0], Fault::OldRelease)
+            .step(0, 7_000, [1], Fault::OldRelease)
+            .step(1_000, 1_200, [2], Fault::Crash { in_order: false, vouched: false })
+            .step(5_000, 5_200, [0], Fault::Crash { in_order: false, vouched: false })
+            .step(5_500, 5_700, [3], Fault::Crash { in_order: true, vouched: false }),
         clock_wrong("clock_ten_years_ahead", TEN_YEARS_MS),
         clock_wrong("clock_ten_years_behind", -TEN_YEARS_MS),
     ]

@@ -3,7 +3,6 @@
 //! A function here is what a rule becomes with the bugs in it. The rule calls it in a line of its own, `plant!(...)`, which
 //! is empty outside of tests. It returns `None`, or the value that it was given, while none of its bugs is planted.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -224,8 +223,8 @@ pub(crate) fn begins_group(begins: bool) -> bool {
     begins || active(Mutant::ToldBeforeItIsDurable)
 }
 
-pub(crate) fn least_peer_limit() -> Option<Option<usize>> {
-    active(Mutant::PeerLimitsIgnored).then_some(None)
+pub(crate) fn least_limit_from(floor: usize) -> usize {
+    if active(Mutant::PeerLimitsIgnored) { usize::MAX } else { floor }
 }
 
 pub(crate) fn check_growth<E>() -> Option<Result<(), E>> {
@@ -575,9 +574,9 @@ pub(crate) fn renew_lease(
     })
 }
 
-/// Who comes first by name is served as long as there is something for it.
-pub(crate) fn first_in_order(ready: &BTreeSet<&PeerId>) -> Option<Option<PeerId>> {
-    active(Mutant::PeersServedInOrder).then(|| ready.first().map(|peer| (*peer).clone()))
+/// Nobody's turn is behind anybody's: who comes first by name is served as long as there is something for it.
+pub(crate) fn turn_after(current: Option<PeerId>) -> Option<PeerId> {
+    current.filter(|_| !active(Mutant::PeersServedInOrder))
 }
 
 /// Pushes a version that is held, whoever wrote it and whoever has it; the round then goes on.

@@ -39,6 +39,11 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ),
     ("session.max_frame_bytes", |config| config.session.max_frame_bytes = 511, "at least 512"),
     (
+        "session.max_sketch_pass",
+        |config| config.session.max_sketch_pass = config.peer_work_per_second.get() + 1,
+        "at most peer_work_per_second, which is 1048576",
+    ),
+    (
         "session.max_message_bytes",
         |config| config.max_held_bytes = config.session.max_message_bytes - 1,
         "at most max_held_bytes, which is 67108863",

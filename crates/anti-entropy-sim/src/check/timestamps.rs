@@ -14,7 +14,7 @@ use crate::history::{Acknowledged, NodeIndex, Op, Opened, Record, WriteName};
 ///
 /// Versions of other nodes are left out: a node does not follow a timestamp that is too far ahead of its own wall clock.
 #[derive(Debug, Default)]
-pub struct Timestamps {
+pub(crate) struct Timestamps {
     /// How often each node's store was not the one that the node had before.
     stores: BTreeMap<NodeIndex, u64>,
     /// Who wrote a version, in which store, and when by its clock.

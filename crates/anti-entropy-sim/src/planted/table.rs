@@ -5,8 +5,8 @@ use anti_entropy::__private::Mutant as M;
 use super::Hunt::{
     Announced, BadDisks, Beset, BesetByTheFirst, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting,
     DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames,
-    LeftMarkers, MadeUpIds, PoisonedSketches, PutBack, PutBackOnALaterDisk, ShortMessages, StaleDeletes, Trees,
-    UnnoticedRestore,
+    LeftMarkers, MadeUpIds, PoisonedSketches, PutBack, PutBackOnALaterDisk, PutBackSoon, ShortMessages, StaleDeletes,
+    Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Abuse::{HoldsTheSlot, NeverAcknowledges, RepeatsRequests};
@@ -63,6 +63,7 @@ const PLANTED: &[Planted] = &[
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
+    core(M::SessionNumbersRepeat, PutBackSoon, &[("S6", 40)]),
     core(M::StoreOfAnotherTimeNotNoticed, PutBackOnALaterDisk, &[("S6", 20), ("L1", 20)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),

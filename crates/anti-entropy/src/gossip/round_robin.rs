@@ -20,10 +20,10 @@ impl RoundRobin {
     /// Who is sent the next frame, of those who are `ready`. `quantum` is at least as long as any frame. O(peers that are
     /// ready).
     pub(super) fn next(&mut self, ready: &BTreeSet<&PeerId>, quantum: usize) -> Option<PeerId> {
-        plant!(first_in_order(ready));
         // Who has nothing to send saves nothing up.
         self.credits.retain(|peer, _| ready.contains(peer));
         let current = self.current.take();
+        plant!(let current = turn_after(current));
         let goes_on = current.as_ref().filter(|peer| self.credits.get(*peer).is_some_and(|credit| *credit > 0));
         if goes_on.is_some() {
             self.current = current;

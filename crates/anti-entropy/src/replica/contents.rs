@@ -36,13 +36,11 @@ impl Contents {
     }
 
     /// Notes the versions of an entry, in canonical order. A single one is quickly decoded, and not kept.
-    pub(super) fn note(&mut self, key: KeyHash, fingerprint: Fingerprint, versions: Vec<(Dot, ContentHash)>) {
+    pub(super) fn note(&mut self, key: KeyHash, fingerprint: Option<Fingerprint>, versions: Vec<(Dot, ContentHash)>) {
         if let Some(known) = self.entries.remove(&key) {
             self.hashes -= known.versions.len();
         }
-        if versions.len() < 2 || versions.len() > Self::MOST {
-            return;
-        }
+        let Some(fingerprint) = fingerprint.filter(|_| (2..=Self::MOST).contains(&versions.len())) else { return };
         // Who writes to so many keys in turn decodes their versions now and then.
         if self.hashes + versions.len() > Self::MOST {
             *self = Self::default();
@@ -66,26 +64,26 @@ mod tests {
     fn what_is_known_of_another_entry_does_not_count() {
         let mut contents = Contents::default();
         let (key, before, after) = (KeyHash::MIN, Fingerprint::from_bytes([1; 32]), Fingerprint::from_bytes([2; 32]));
-        contents.note(key, before, versions(3));
+        contents.note(key, Some(before), versions(3));
         assert_eq!(contents.of(key, Some(before)), versions(3));
         assert!(contents.of(key, Some(after)).is_empty() && contents.of(key, None).is_empty());
-        contents.note(key, after, versions(1));
+        contents.note(key, Some(after), versions(1));
         assert_eq!((contents.entries.len(), contents.hashes), (0, 0));
     }
 
     #[test]
     fn the_hashes_that_are_kept_are_limited() {
         let mut contents = Contents::default();
-        let fingerprint = Fingerprint::from_bytes([1; 32]);
+        let fingerprint = Some(Fingerprint::from_bytes([1; 32]));
         for key in 0..1000 {
             contents.note(KeyHash::from_u128(key), fingerprint, versions(1000));
             assert!(contents.hashes <= Contents::MOST);
             assert_eq!(contents.hashes, contents.entries.len() * 1000);
-            assert_eq!(contents.of(KeyHash::from_u128(key), Some(fingerprint)).len(), 1000);
+            assert_eq!(contents.of(KeyHash::from_u128(key), fingerprint).len(), 1000);
         }
         contents.note(KeyHash::MIN, fingerprint, versions(Contents::MOST + 1));
-        assert!(contents.of(KeyHash::MIN, Some(fingerprint)).is_empty());
+        assert!(contents.of(KeyHash::MIN, fingerprint).is_empty());
         contents.note(KeyHash::MIN, fingerprint, versions(Contents::MOST));
-        assert_eq!(contents.of(KeyHash::MIN, Some(fingerprint)).len(), Contents::MOST);
+        assert_eq!(contents.of(KeyHash::MIN, fingerprint).len(), Contents::MOST);
     }
 }

@@ -27,8 +27,8 @@ pub(crate) struct Staged<V: Replicated> {
 /// A record that is ready for the store; all empty if nothing is kept at its key.
 #[derive(Default)]
 pub(super) struct EncodedRecord {
-    bytes: Option<Vec<u8>>,
-    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) bytes: Option<Vec<u8>>,
+    fingerprint: Option<Fingerprint>,
     size: Size,
 }
 
@@ -53,8 +53,7 @@ impl<V: Replicated> From<&Record<V>> for EncodedRecord {
 
 /// What waits for the commit of an open group.
 pub(super) struct Group<K> {
-    records: BTreeMap<KeyHash, Option<Vec<u8>>>,
-    summaries: BTreeMap<KeyHash, Summary>,
+    records: BTreeMap<KeyHash, EncodedRecord>,
     changes: Vec<Change<K>>,
     /// Of the replica's own writes and deletes, by their counters.
     own_tags: Vec<(u64, u64)>,
@@ -65,17 +64,10 @@ pub(super) struct Group<K> {
     bytes: usize,
 }
 
-/// What the summary has to say of a key.
-struct Summary {
-    fingerprint: Option<Fingerprint>,
-    size: Size,
-}
-
 impl<K> Group<K> {
     const fn new() -> Self {
         Self {
             records: BTreeMap::new(),
-            summaries: BTreeMap::new(),
             changes: Vec::new(),
             own_tags: Vec::new(),
             before: None,
@@ -85,17 +77,19 @@ impl<K> Group<K> {
         }
     }
 
-    /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+    /// The record at a key that the group has changed.
+    pub(super) fn record(&self, key: KeyHash) -> Option<&EncodedRecord> {
         self.records.get(&key)
     }
 
-    fn stage(&mut self, key: KeyHash, record: EncodedRecord) {
-        let EncodedRecord { bytes, fingerprint, size } = record;
-        self.writes += 1;
-        self.bytes += bytes.as_ref().map_or(0, Vec::len);
-        self.records.insert(key, bytes);
-        self.summaries.insert(key, Summary { fingerprint, size });
+    fn stage(&mut self, mut records: BTreeMap<KeyHash, EncodedRecord>) {
+        self.writes += records.len();
+        self.bytes += records.values().filter_map(|record| record.bytes.as_ref()).map(Vec::len).sum::<usize>();
+        if self.records.is_empty() {
+            self.records = records;
+        } else {
+            self.records.append(&mut records);
+        }
     }
 }
 
@@ -143,9 +137,7 @@ impl<V: Replicated> Replica<V> {
         }
         let begins = self.begin_group();
         if let Some(group) = &mut self.group {
-            for (hash, record) in records {
-                group.stage(hash, record);
-            }
+            group.stage(records);
             group.context_changed |= context_changed;
             let before = core::mem::replace(&mut self.context, context);
             group.before.get_or_insert(before);
@@ -156,8 +148,8 @@ impl<V: Replicated> Replica<V> {
 
     /// The fingerprint of what is held at a key, as it was changed last.
     pub(super) fn fingerprint_at(&self, key: KeyHash) -> Option<Fingerprint> {
-        let changed = self.group.as_ref().and_then(|group| group.summaries.get(&key));
-        changed.map_or_else(|| self.tree.get(key), |summary| summary.fingerprint)
+        let changed = self.group.as_ref().and_then(|group| group.records.get(&key));
+        changed.map_or_else(|| self.tree.get(key), |record| record.fingerprint)
     }
 
     /// Tells subscribers of a change, once it is committed.
@@ -181,8 +173,7 @@ impl<V: Replicated> Replica<V> {
     /// is open, or if nothing was changed in it.
     pub(crate) fn commit_group(&mut self) -> Result<(), StoreError> {
         plant!(commit_later(self.group.as_ref().map_or(0, |group| group.writes)));
-        let Some(Group { records, summaries, changes, own_tags, before, context_changed, .. }) = self.group.take()
-        else {
+        let Some(Group { records, changes, own_tags, before, context_changed, .. }) = self.group.take() else {
             return Ok(());
         };
         let Some(before) = before else { return Ok(()) };
@@ -192,7 +183,12 @@ impl<V: Replicated> Replica<V> {
             self.context.settle();
         }
         let mut commit = self.commit_of_meta(context_changed, is_stored);
-        commit.records = records;
+        let mut summaries = Vec::with_capacity(records.len());
+        let bytes = records.into_iter().map(|(hash, EncodedRecord { bytes, fingerprint, size })| {
+            summaries.push((hash, fingerprint, size));
+            (hash, bytes)
+        });
+        commit.records = bytes.collect();
         let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         if let Err(error) = self.store.commit(commit) {
             self.context = before;
@@ -209,7 +205,7 @@ impl<V: Replicated> Replica<V> {
         if context_changed {
             self.stored = Some(self.context.base());
         }
-        for (hash, Summary { fingerprint, size }) in summaries {
+        for (hash, fingerprint, size) in summaries {
             self.summarise(hash, fingerprint);
             self.note_size(hash, size);
         }

@@ -397,7 +397,7 @@ impl<V: Replicated> Replica<V> {
     /// The bytes of the record at a key, as it was changed last.
     fn load_bytes(&self, hash: KeyHash) -> Result<Option<Cow<'_, [u8]>>, Error> {
         Ok(match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.as_deref().map(Cow::Borrowed),
+            Some(changed) => changed.bytes.as_deref().map(Cow::Borrowed),
             None => self.store.load(hash)?.map(Cow::Owned),
         })
     }

@@ -56,8 +56,9 @@ impl<V: Replicated> Replica<V> {
 
     /// The most bytes of a message that everybody takes who limits the writes of this replica; `None` if nobody does.
     pub(crate) fn least_peer_limit(&self) -> Option<usize> {
-        plant!(least_peer_limit());
-        self.peer_limits.least_from(self.config.min_peer_message_bytes)
+        let floor = self.config.min_peer_message_bytes;
+        plant!(let floor = least_limit_from(floor));
+        self.peer_limits.least_from(floor)
     }
 }
 

@@ -42,6 +42,11 @@ impl Largest {
 
     /// Notes the size at a key, zero if there is nothing. Returns the size before, as far as it is known.
     fn note(&mut self, key: KeyHash, size: usize) -> usize {
+        let is_full = self.by_key.len() == Self::KEPT;
+        let is_less = is_full && self.by_size.first().is_some_and(|least| (size, key) < *least);
+        if is_less && !self.by_key.contains_key(&key) {
+            return 0;
+        }
         let before = self.by_key.remove(&key).unwrap_or_default();
         self.by_size.remove(&(before, key));
         if size > 0 {

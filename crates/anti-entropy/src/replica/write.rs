@@ -1,12 +1,12 @@
 //! Local writes and deletes (rules 1 and 2 of docs/architecture.md).
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::format::{StoredRecord, StoredSibling};
 use super::group::EncodedRecord;
-use super::version::Sibling;
+use super::version::{Fed, Sibling};
 use super::{
     Change, ContentHash, EncodeError, Error, Read, Replica, ReplicaConfig, Replicated, Seen, try_serde_encode,
 };
@@ -40,14 +40,14 @@ struct Operation<V: Replicated> {
 /// What an operation makes of its key.
 struct Made<K> {
     key: K,
-    record: EncodedRecord,
+    done: Written,
     /// The hashes of all versions that are there then.
     versions: Vec<(Dot, ContentHash)>,
     /// Of what was written.
     content: Option<ContentHash>,
 }
 
-type Staging<K> = (Made<K>, Written);
+type Staging<K> = (EncodedRecord, Made<K>);
 
 /// A write or delete that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,33 +161,27 @@ impl<V: Replicated> Replica<V> {
         self.begin_life(now);
         let timestamp = self.clock.now(now.unix_ms);
         let mut context = self.context.clone();
-        let (mut made, mut written) = (BTreeMap::new(), Vec::new());
+        let (mut records, mut made) = (BTreeMap::new(), Vec::new());
         for operation in transaction.operations {
-            if let Some((change, done)) = self.stage(operation, &mut context, timestamp)? {
-                if made.insert(done.key, change).is_some() {
-                    return Err(Error::ChangedTwice(done.key));
+            if let Some((record, change)) = self.stage(operation, &mut context, timestamp)? {
+                if records.insert(change.done.key, record).is_some() {
+                    return Err(Error::ChangedTwice(change.done.key));
                 }
-                written.push(done);
+                made.push(change);
             }
         }
-        if written.is_empty() {
-            return Ok(written);
+        if made.is_empty() {
+            return Ok(Vec::new());
         }
         self.check_room_for_own_id()?;
-        let hash = |done: &Written| made.get(&done.key).and_then(|made| made.content);
-        let notes = written.iter().map(|done| Self::own_tag(done, hash(done))).collect();
-        let (mut records, mut keys) = (BTreeMap::new(), Vec::with_capacity(made.len()));
-        for (hash, Made { key, record, versions, .. }) in made {
-            if let Some(fingerprint) = record.fingerprint {
-                self.contents.note(hash, fingerprint, versions);
-            }
-            records.insert(hash, record);
-            keys.push(key);
-        }
         self.persist_encoded(records, context, false)?;
-        self.note_own(notes);
-        for key in keys {
+        self.note_own(made.iter().map(|made| Self::own_tag(&made.done, made.content)).collect());
+        let mut written = Vec::with_capacity(made.len());
+        for Made { key, done, versions, .. } in made {
+            let fingerprint = if versions.len() > 1 { self.fingerprint_at(done.key) } else { None };
+            self.contents.note(done.key, fingerprint, versions);
             self.announce(Change::Local(key));
+            written.push(done);
         }
         Ok(written)
     }
@@ -217,8 +211,10 @@ impl<V: Replicated> Replica<V> {
         }
         let seen = self.what_was_seen(hash, &held, seen)?;
         plant!(let seen = seen_by_write(seen, held.dots()));
-        let replaced: BTreeSet<Dot> = seen.iter().copied().collect();
-        let (gone, kept): (Vec<_>, Vec<_>) = held.siblings.iter().partition(|held| replaced.contains(&held.dot));
+        let mut replaced = seen.clone();
+        replaced.sort_unstable();
+        let is_replaced = |held: &&StoredSibling<'_>| replaced.binary_search(&held.dot).is_ok();
+        let (gone, kept): (Vec<_>, Vec<_>) = held.siblings.iter().partition(is_replaced);
         if value.is_none() && gone.is_empty() {
             return Ok(None);
         }
@@ -226,10 +222,10 @@ impl<V: Replicated> Replica<V> {
         // One by one: among versions that are later there may be one that the clock follows and one that it does not.
         let times = gone.iter().map(|held| held.timestamp);
         let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
-        let new = value.map(|value| self.new_sibling(dot, timestamp, &key, value, &held)).transpose()?;
+        let new = value.map(|value| self.new_sibling(dot, timestamp, &key, &value, &held)).transpose()?;
         let (record, versions) = self.record_with(hash, &key, &held, &kept, new.as_ref())?;
         let done = Written { key: hash, dot, seen, deleted: new.is_none() };
-        Ok(Some((Made { key, record, versions, content: new.map(|new| new.content) }, done)))
+        Ok(Some((record, Made { key, done, versions, content: new.map(|new| new.content) })))
     }
 
     /// The record of a key with the versions that stay there and a new one, and the hashes of all of them.
@@ -308,24 +304,24 @@ impl<V: Replicated> Replica<V> {
         dot: Dot,
         timestamp: Timestamp,
         key: &V::Key,
-        value: V,
+        value: &V,
         held: &StoredRecord<'_>,
     ) -> Result<Sibling<V>, Error> {
-        let written = Sibling::from_value(dot, timestamp, value)?;
-        if written.encoded.parts.len() > ReplicaConfig::MAX_PARTS {
+        let encoded = value.try_encode()?;
+        if encoded.parts.len() > ReplicaConfig::MAX_PARTS {
             return Err(EncodeError::new("it has more parts than MAX_PARTS; join some of them").into());
         }
-        let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
+        let (bytes, limit) = (encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });
         }
         // What does not come back as it went in would make the whole store unreadable: it is read once before.
-        let (content, encoded) = (written.content, written.encoded);
-        let read = Sibling::from_bytes(dot, timestamp, key, encoded);
-        let mut sibling = read.map_err(|error| Error::of_unreadable(&error))?;
-        if sibling.content != content {
+        let fed = Fed::by(value);
+        let read = V::decode(key, &encoded).map_err(|error| Error::of_unreadable(&error))?;
+        if !fed.is_fed_by(&read) {
             return Err(Error::NotCanonical);
         }
+        let mut sibling = Sibling::that_feeds(&fed, dot, timestamp, read, encoded);
         sibling.inherit_where(|part| held.has_part(part.as_bytes()));
         Ok(sibling)
     }

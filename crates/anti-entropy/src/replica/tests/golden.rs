@@ -31,9 +31,14 @@ fn colour(value: &str) -> Item {
     Keyed::new("colour".to_string(), value.to_string())
 }
 
+fn written<V: Replicated>(dot: Dot, timestamp: Timestamp, value: V) -> Sibling<V> {
+    let encoded = value.encode();
+    Sibling::of(dot, timestamp, value, encoded)
+}
+
 fn green() -> Record<Item> {
     let mut record = Record::empty("colour".to_string());
-    record.siblings = vec![Sibling::from_value(dot(1, 300), FIRST, colour("green")).unwrap()];
+    record.siblings = vec![written(dot(1, 300), FIRST, colour("green"))];
     record
 }
 
@@ -146,9 +151,9 @@ fn the_disk_has_these_bytes() {
 
     let pattern = |confidence| Pattern { id: 9, confidence, embedding: Part::from(&b"embedding"[..]) };
     let mut record = Record::empty(9u32);
-    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, pattern(7)).unwrap();
+    let mut inherits = written(dot(1, 300), FIRST, pattern(7));
     inherits.inherited = vec![true];
-    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, pattern(8)).unwrap()];
+    record.siblings = vec![inherits, written(dot(2, 1), SECOND, pattern(8))];
     let golden = bytes(
         "0101090200000000000000000000000000000001ac0280d095ffbc31030107010109656d62656464696e67000000000000000000000000000000020181d095ffbc31000108010009656d62656464696e67",
     );

@@ -55,6 +55,7 @@ impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { side, opener, answerer, opened, asked, number, last, left, incoming, .. } = self;
         (side, opener, answerer, opened, asked, number, last, left, incoming).hash(state);
+        self.is_leaving_first().hash(state);
     }
 }
 
