@@ -38,10 +38,11 @@ pub(super) struct FrameQueue {
 
 #[derive(Default)]
 struct OfPeer {
-    /// Never empty.
+    /// Empty for a peer that owes something, as long as others wait.
     frames: VecDeque<Waiting>,
     bytes: usize,
-    /// What it may still have taken out in this turn.
+    /// What it may still have taken out in this turn. Less than nothing after a frame that was longer than that, which later
+    /// turns make up for: also if no other frame of it waited then.
     credit: i64,
 }
 
@@ -105,11 +106,11 @@ impl FrameQueue {
     /// The next frame.
     pub(super) fn pop(&mut self) -> Option<(PeerId, Waiting)> {
         let peer = self.next_peer()?;
+        let of_peer = self.peers.get_mut(&peer)?;
+        let bytes = of_peer.frames.front().map_or(0, |waiting| waiting.frame.len());
+        let cost = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_add(FRAME_COST);
+        of_peer.credit = of_peer.credit.saturating_sub(cost);
         let waiting = self.take(&peer, VecDeque::pop_front)?;
-        if let Some(of_peer) = self.peers.get_mut(&peer) {
-            let bytes = i64::try_from(waiting.frame.len()).unwrap_or(i64::MAX);
-            of_peer.credit = of_peer.credit.saturating_sub(bytes).saturating_sub(FRAME_COST);
-        }
         Some((peer, waiting))
     }
 
@@ -139,12 +140,18 @@ impl FrameQueue {
         self.bytes -= bytes;
         self.frames -= 1;
         if of_peer.frames.is_empty() {
-            self.peers.remove(peer);
+            if of_peer.credit >= 0 {
+                self.peers.remove(peer);
+            }
             if self.turns.front() == Some(peer) {
                 self.turns.pop_front();
             } else {
                 self.turns.retain(|other| other != peer);
             }
+        }
+        if self.frames == 0 {
+            // Nobody has had to wait for what is owed.
+            self.peers.clear();
         }
         Some(waiting)
     }
@@ -208,6 +215,25 @@ mod tests {
             if from == peer("small") { small += cost } else { large += cost }
         }
         assert!((small - large).abs() < 2 * QUANTUM, "{small} {large}");
+    }
+
+    #[test]
+    fn who_sends_one_long_frame_at_a_time_takes_no_more_than_its_share() {
+        let mut queue = queue(10_000, 1 << 30);
+        let mut taken = [0_usize; 2];
+        for _ in 0..10_000 {
+            for (name, length, waits) in [("one", 1 << 20, 1), ("many", 1 << 10, 100)] {
+                while queue.peers.get(&peer(name)).map_or(0, |of_peer| of_peer.frames.len()) < waits {
+                    push(&mut queue, peer(name), vec![0; length]);
+                }
+            }
+            let (from, Waiting { frame, .. }) = queue.pop().unwrap();
+            let cost = frame.len() + usize::try_from(FRAME_COST).unwrap();
+            taken[usize::from(from == peer("many"))] += cost;
+        }
+        let [one, many] = taken;
+        // It begins its turns at the end of the others', which costs it a little.
+        assert!((many * 9 / 10..=many).contains(&one), "{one} {many}");
     }
 
     #[test]
