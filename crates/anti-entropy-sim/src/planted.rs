@@ -21,7 +21,7 @@ use crate::scenario::dense::{
     DURATION_MS, beset, beset_by_the_first, busier, compacting, dense, stale_deletes, with_announcements,
     with_bad_disks, with_budgets, with_bulk, with_clocks_by_cells, with_crashes, with_few_new_replicas,
     with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_short_messages, with_trees,
-    without_pushes,
+    with_upgrades, without_pushes,
 };
 use crate::scenario::{Abuse, DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
 use crate::subject::{Items, Subject, from_fn};
@@ -95,6 +95,8 @@ pub enum Hunt {
     MadeUpIds,
     /// Dense without pushes, with a first node that takes only short messages, and values that get longer than these after some time.
     ShortMessages,
+    /// Dense, with nodes that run an old release, which cannot read some values, and are upgraded one after the other.
+    Upgrades,
     /// Dense, with nodes that are restarted while their wall clocks have jumped by up to an hour, either way.
     ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
@@ -259,6 +261,7 @@ impl Hunt {
             Self::BesetByTheFirst(does) => beset_by_the_first(without_pushes(dense(seed)), does),
             Self::MadeUpIds => with_few_new_replicas(beset(without_pushes(dense(seed)), Abuse::MostPieces, 3_000)),
             Self::ShortMessages => with_short_messages(without_pushes(dense(seed))),
+            Self::Upgrades => with_upgrades(dense(seed), seed),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
             Self::PutBackSoon => return put_back_soon(dense(seed), seed),
             Self::PutBack => put_back(dense(seed), DiskAge::Then),

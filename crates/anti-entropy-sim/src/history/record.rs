@@ -55,7 +55,7 @@ pub enum Record {
         /// How much may be.
         limit: u64,
     },
-    /// A node's wall clock has jumped, and shows this.
+    /// A node's wall clock has jumped, stopped or gone on, and shows this.
     Clock {
         /// When.
         at: u64,

@@ -6,7 +6,7 @@ use super::Hunt::{
     Announced, BadDisks, Beset, BesetByTheFirst, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting,
     DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames,
     LeftMarkers, MadeUpIds, PoisonedSketches, PutBack, PutBackOnALaterDisk, PutBackSoon, ShortMessages, StaleDeletes,
-    Trees, UnnoticedRestore,
+    Trees, UnnoticedRestore, Upgrades,
 };
 use super::{Bug, Hunt, Planted};
 use crate::scenario::Abuse::{HoldsTheSlot, NeverAcknowledges, RepeatsRequests};
@@ -73,6 +73,11 @@ const PLANTED: &[Planted] = &[
     core(M::BudgetNeverRefillsFromZero, Budgets, &[("L1", 5)]),
     core(M::ClockNotCarriedOver, ClocksThatJump, &[("S11", 20)]),
     core(M::ClockNeverPutRight, ClocksThatJump, &[("S11", 5)]),
+    core(M::HoleCountsAsSeen, Upgrades, &[("S1", 5), ("S7", 5)]),
+    core(M::HolesAreNotToldToPeers, Upgrades, &[("S1", 5), ("S12", 5)]),
+    core(M::HolesAreNotStored, Upgrades, &[("S1", 5), ("S7", 5)]),
+    core(M::HoleHeldByItsHashAlone, Upgrades, &[("S1", 5), ("S7", 5)]),
+    core(M::HoleDroppedSilently, Upgrades, &[("S6", 5)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
     core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),

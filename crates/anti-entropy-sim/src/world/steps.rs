@@ -293,17 +293,22 @@ impl<S: Subject> World<S> {
 
     fn jump(&mut self, nodes: &[NodeIndex], by_ms: i64) {
         for &at in nodes {
-            let clock = &mut self.nodes[at as usize].clock;
-            clock.jump(by_ms);
-            let unix_ms = clock.now(self.now).unix_ms;
-            self.records.push(Record::Clock { at: self.now, node: at, unix_ms });
+            self.nodes[at as usize].clock.jump(by_ms);
+            self.record_clock(at);
         }
+    }
+
+    fn record_clock(&mut self, at: NodeIndex) {
+        let unix_ms = self.nodes[at as usize].clock.now(self.now).unix_ms;
+        self.records.push(Record::Clock { at: self.now, node: at, unix_ms });
     }
 
     fn freeze(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
             let frozen = self.faults_at(*at).any(|fault| *fault == Fault::ClockFreeze);
             self.nodes[*at as usize].clock.freeze(self.now, frozen);
+            // If it has jumped while it stood still, that shows when it goes on.
+            self.record_clock(*at);
         }
     }
 

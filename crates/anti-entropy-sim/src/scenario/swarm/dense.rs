@@ -97,6 +97,16 @@ pub(crate) fn beset_by_the_first(mut scenario: Scenario, does: Abuse) -> Scenari
     scenario.step(500, DURATION_MS, [0], Fault::Hostile { does: vec![does] })
 }
 
+/// All nodes but the last run the old release at first, and are restarted with the new one at different times.
+#[cfg(feature = "mutants")]
+pub(crate) fn with_upgrades(mut scenario: Scenario, seed: u64) -> Scenario {
+    let mut random = stream(seed, &[10]);
+    for node in 0..scenario.nodes - 1 {
+        scenario = scenario.step(0, random.u64(2_000..DURATION_MS), [node], Fault::OldRelease);
+    }
+    scenario
+}
+
 /// Hardly any new ids may come in from one peer.
 #[cfg(feature = "mutants")]
 pub(crate) fn with_few_new_replicas(mut scenario: Scenario) -> Scenario {
