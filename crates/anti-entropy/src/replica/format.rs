@@ -90,7 +90,10 @@ impl<'a> StoredRecord<'a> {
     /// The record with its values and their hashes.
     pub(super) fn decode<V: Replicated>(&self) -> Result<Record<V>, FormatError> {
         let key: V::Key = canonical_from_bytes(self.key).map_err(|_| FormatError::Damaged)?;
-        let siblings = self.siblings.iter().map(|sibling| sibling.decode(&key)).collect::<Result<_, _>>()?;
+        let mut siblings = Vec::with_capacity(self.siblings.len());
+        for sibling in &self.siblings {
+            siblings.push(sibling.decode(&key)?);
+        }
         Ok(Record { key, key_bytes: self.key.to_vec(), siblings })
     }
 

@@ -258,7 +258,7 @@ fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<Scan
     store.scan(KeyRange::ALL, &mut |hash, bytes| match check_record::<V>(hash, bytes, context) {
         Ok(record) => {
             entries.push((hash, record.fingerprint()));
-            sizes.note(hash, Size { bytes: record.max_len_bytes(), siblings: record.siblings.len() });
+            sizes.note_new(hash, Size { bytes: record.max_len_bytes(), siblings: record.siblings.len() });
             if record.siblings.len() > 1 {
                 conflicts.insert(hash);
             }

@@ -23,9 +23,19 @@ pub(super) struct Sizes {
 impl Sizes {
     /// Notes what is held at a key now; the default if nothing is. Returns what was known of the key before.
     pub(super) fn note(&mut self, key: KeyHash, size: Size) -> Size {
-        let siblings = if size.siblings > 1 { size.siblings } else { 0 };
-        Size { bytes: self.bytes.note(key, size.bytes), siblings: self.siblings.note(key, siblings) }
+        Size { bytes: self.bytes.note(key, size.bytes), siblings: self.siblings.note(key, several(size)) }
     }
+
+    /// Notes what is held at a key that was not noted before.
+    pub(super) fn note_new(&mut self, key: KeyHash, size: Size) {
+        self.bytes.note_new(key, size.bytes);
+        self.siblings.note_new(key, several(size));
+    }
+}
+
+/// The number of versions, if they are several.
+const fn several(size: Size) -> usize {
+    if size.siblings > 1 { size.siblings } else { 0 }
 }
 
 /// The largest of all keys that were noted, and some that are nearly as large, which take its place when it shrinks.
@@ -42,23 +52,33 @@ impl Largest {
 
     /// Notes the size at a key, zero if there is nothing. Returns the size before, as far as it is known.
     fn note(&mut self, key: KeyHash, size: usize) -> usize {
-        let is_full = self.by_key.len() == Self::KEPT;
-        let is_less = is_full && self.by_size.first().is_some_and(|least| (size, key) < *least);
-        if is_less && !self.by_key.contains_key(&key) {
+        if self.is_small(size) && !self.by_key.contains_key(&key) {
             return 0;
         }
         let before = self.by_key.remove(&key).unwrap_or_default();
         self.by_size.remove(&(before, key));
-        if size > 0 {
-            self.by_key.insert(key, size);
-            self.by_size.insert((size, key));
+        self.note_new(key, size);
+        before
+    }
+
+    /// Notes the size at a key that was not noted before.
+    fn note_new(&mut self, key: KeyHash, size: usize) {
+        if size == 0 || self.is_small(size) {
+            return;
         }
+        self.by_key.insert(key, size);
+        self.by_size.insert((size, key));
         if self.by_key.len() > Self::KEPT
             && let Some((_, least)) = self.by_size.pop_first()
         {
             self.by_key.remove(&least);
         }
-        before
+    }
+
+    /// Whether there are enough others that are at least as large. Most entries of a store may be equally long, and come in
+    /// the order of their hashes: one does not displace another.
+    fn is_small(&self, size: usize) -> bool {
+        self.by_key.len() == Self::KEPT && self.by_size.first().is_some_and(|(least, _)| size <= *least)
     }
 
     /// The largest one.
@@ -74,19 +94,29 @@ mod tests {
     #[test]
     fn the_largest_is_known_while_others_come_and_go() {
         let (mut largest, mut all) = (Largest::default(), BTreeMap::new());
-        let key = |number: usize| KeyHash::from_u128(number as u128);
         for step in 0..10_000_usize {
             // A walk over a few hundred keys, of which some vanish. Never do so many of the largest that none is kept.
-            let (number, size) = (step * 7919 % 311, step * 104_729 % 997);
+            let (number, size) = ((step * 7919 % 311) as u128, step * 104_729 % 997);
             let size = if step % 5 == 0 { 0 } else { size };
             let before = all.insert(number, size).unwrap_or_default();
-            let known = largest.note(key(number), size);
+            let known = largest.note(KeyHash::from_u128(number), size);
             assert!(known == before || known == 0, "step {step}");
-            let expected = all.iter().map(|(number, size)| (*size, key(*number))).max();
-            assert_eq!(largest.get().map(|(key, size)| (size, key)), expected.filter(|(size, _)| *size > 0));
+            assert_eq!(largest.get().map_or(0, |(_, size)| size), all.values().copied().max().unwrap_or_default());
+            assert!(largest.get().is_none_or(|(key, size)| all[&key.to_u128()] == size), "step {step}");
             assert!(largest.by_key.len() <= Largest::KEPT);
             assert_eq!(largest.by_key.len(), largest.by_size.len());
         }
+    }
+
+    #[test]
+    fn of_many_that_are_equally_large_the_first_ones_stay() {
+        let mut largest = Largest::default();
+        for number in 0..1000 {
+            largest.note(KeyHash::from_u128(number), 7);
+        }
+        assert_eq!(largest.get(), Some((KeyHash::from_u128(63), 7)));
+        largest.note(KeyHash::from_u128(500), 8);
+        assert_eq!(largest.get(), Some((KeyHash::from_u128(500), 8)));
     }
 
     #[test]
