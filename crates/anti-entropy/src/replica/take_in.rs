@@ -172,17 +172,32 @@ impl<V: Replicated> Replica<V> {
         Ok(records)
     }
 
-    /// Takes out what comes back under a name that this replica gave up, and is held under a new one. Says whether there
-    /// was any: then one name of this replica's has to be used up for it, or a peer that has seen as much and holds it would
-    /// take that for damage.
-    pub(crate) fn drop_reissued(&self, old: &[Sibling<V>], new: &mut Vec<Sibling<V>>) -> bool {
-        let is_held = |sibling: &Sibling<V>| old.iter().any(|held| held.content == sibling.content);
-        let before = new.len();
-        new.retain(|sibling| {
+    /// Gives versions that come in under names which this replica gave up names of the present id, from `context`. Whoever
+    /// has another write under such a name takes this one for dead, and by the new name it comes back. One that is held
+    /// here under a new name already is dropped, and uses up a name: a peer that has seen as much and holds it would
+    /// take that for damage otherwise.
+    pub(crate) fn rename_disputed(
+        &mut self,
+        old: &[Sibling<V>],
+        new: &mut Vec<Sibling<V>>,
+        context: &mut Context,
+    ) -> Result<(), Error> {
+        let is_disputed = |sibling: &Sibling<V>| {
             let is_new = old.iter().all(|held| held.dot() != sibling.dot());
-            !(is_new && is_held(sibling) && self.disputed.iter().any(|disputed| disputed.has(sibling.dot())))
-        });
-        new.len() < before
+            is_new && self.disputed.iter().any(|disputed| disputed.has(sibling.dot()))
+        };
+        let (disputed, others): (Vec<_>, Vec<_>) = core::mem::take(new).into_iter().partition(is_disputed);
+        *new = others;
+        for mut sibling in disputed {
+            let (dot, is_held) = (sibling.dot(), old.iter().any(|held| held.content == sibling.content));
+            sibling.version.dot = context.mint()?;
+            if !is_held {
+                self.notices.push(Notice::NameUsedTwice { key: sibling.version.value.key(), dot });
+                new.push(sibling);
+            }
+        }
+        new.sort_by_key(Sibling::dot);
+        Ok(())
     }
 
     /// Counts and completes versions that are new here; says whether the siblings changed at all.
