@@ -104,7 +104,7 @@ impl<V: Replicated> Replica<V> {
     pub fn put_back(&mut self, seed: Seed) -> Result<(), Error> {
         self.seed = seed;
         (self.ids_made, self.life.opening) = (0, 0);
-        let renamed = self.rename(u64::MAX).inspect_err(|error| self.stop_since(error.to_string()));
+        let renamed = self.rename(self.confirmed.by_any()).inspect_err(|error| self.stop_since(error.to_string()));
         let Renaming { from, to, made, reissued } = renamed?;
         self.notices.push(Notice::PutBack { from, to, made, reissued });
         Ok(())
@@ -113,21 +113,20 @@ impl<V: Replicated> Replica<V> {
     /// Goes on under another id, since a peer has shown that somebody else makes or has made writes under the present one.
     /// Of the present names, none above `most` is kept.
     pub(crate) fn take_new_id(&mut self, most: u64) -> Result<(), Error> {
-        let Renaming { from, to, made, reissued } = self.rename(most)?;
+        let safe = self.confirmed.by_all_with(self.speaker.as_ref().map(|speaker| &speaker.name));
+        let Renaming { from, to, made, reissued } = self.rename(safe.min(most))?;
         self.notices.push(Notice::Renamed { from, to, made, reissued });
         Ok(())
     }
 
     /// Takes another id.
     ///
-    /// Versions that were written under it get names of the new id unless all peers that were met are known to have seen
-    /// them, and in any case above `most`: others may know
-    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What all peers
-    /// have seen keeps its name; if a peer holds it no longer, it has been replaced or deleted.
+    /// Versions that were written under it get names of the new id if they are above `most`: others may know
+    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What is not
+    /// above it keeps its name; if a peer holds it no longer, it has been replaced or deleted.
     fn rename(&mut self, most: u64) -> Result<Renaming<V::Key>, Error> {
         let (from, made) = (self.id(), self.context.own_counter());
-        let safe = self.confirmed.by_all_with(self.speaker.as_ref().map(|speaker| &speaker.name));
-        let kept = safe.min(made).min(most);
+        let kept = most.min(made);
         plant!(let kept = kept_names(kept, made));
         let mut context = self.context.clone();
         let to = self.fresh_id(&mut context, kept);
@@ -172,32 +171,17 @@ impl<V: Replicated> Replica<V> {
         Ok(records)
     }
 
-    /// Gives versions that come in under names which this replica gave up names of the present id, from `context`. Whoever
-    /// has another write under such a name takes this one for dead, and by the new name it comes back. One that is held
-    /// here under a new name already is dropped, and uses up a name: a peer that has seen as much and holds it would
-    /// take that for damage otherwise.
-    pub(crate) fn rename_disputed(
-        &mut self,
-        old: &[Sibling<V>],
-        new: &mut Vec<Sibling<V>>,
-        context: &mut Context,
-    ) -> Result<(), Error> {
-        let is_disputed = |sibling: &Sibling<V>| {
+    /// Takes out what comes back under a name that this replica gave up, and is held under a new one. Says whether there
+    /// was any: then one name of this replica's has to be used up for it, or a peer that has seen as much and holds it would
+    /// take that for damage.
+    pub(crate) fn drop_reissued(&self, old: &[Sibling<V>], new: &mut Vec<Sibling<V>>) -> bool {
+        let is_held = |sibling: &Sibling<V>| old.iter().any(|held| held.content == sibling.content);
+        let before = new.len();
+        new.retain(|sibling| {
             let is_new = old.iter().all(|held| held.dot() != sibling.dot());
-            is_new && self.disputed.iter().any(|disputed| disputed.has(sibling.dot()))
-        };
-        let (disputed, others): (Vec<_>, Vec<_>) = core::mem::take(new).into_iter().partition(is_disputed);
-        *new = others;
-        for mut sibling in disputed {
-            let (dot, is_held) = (sibling.dot(), old.iter().any(|held| held.content == sibling.content));
-            sibling.version.dot = context.mint()?;
-            if !is_held {
-                self.notices.push(Notice::NameUsedTwice { key: sibling.version.value.key(), dot });
-                new.push(sibling);
-            }
-        }
-        new.sort_by_key(Sibling::dot);
-        Ok(())
+            !(is_new && is_held(sibling) && self.disputed.iter().any(|disputed| disputed.has(sibling.dot())))
+        });
+        new.len() < before
     }
 
     /// Counts and completes versions that are new here; says whether the siblings changed at all.

@@ -113,22 +113,25 @@ impl<V: Replicated> Replica<V> {
         let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
         let (mut joining, mut changed) = (Joining::default(), Vec::new());
+        let mut has_dropped = false;
         while let Some(next) =
             [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
         {
             if joining.bytes > self.config.max_loaded_bytes {
                 let mut so_far = self.context.clone();
                 join_clocks(&mut so_far, clocks_without(&batch.clocks, withheld, Some(next)));
-                so_far.resume(context.own_counter());
                 self.persist_joined(core::mem::take(&mut joining), so_far)?;
             }
             if let Some(sent) = received.next_if(|sent| sent.hash == next) {
-                self.join_sent(batch, base, sent, (&mut joining, &mut context), now)?;
+                has_dropped |= self.join_sent(batch, base, sent, now, &mut joining)?;
             } else {
                 unsent.next();
                 self.join_unsent(batch, base, next, &mut joining)?;
             }
             changed.extend(joining.records.contains_key(&next).then_some(next));
+        }
+        if has_dropped {
+            context.mint().map_err(Error::from)?;
         }
         self.persist_joined(joining, context)?;
         Ok(changed)
@@ -145,31 +148,31 @@ impl<V: Replicated> Replica<V> {
         Ok(())
     }
 
-    /// Joins a key that was sent.
+    /// Joins a key that was sent. Says whether it dropped what is held under another name.
     fn join_sent(
         &mut self,
         batch: &Batch,
         base: &Baseline,
         sent: Received<V>,
-        (joining, context): (&mut Joining<V>, &mut Context),
         now: Now,
-    ) -> Result<(), NotTaken> {
+        joining: &mut Joining<V>,
+    ) -> Result<bool, NotTaken> {
         let Received { hash, withheld, content, .. } = sent;
         if withheld.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let Sides { theirs, mine, .. } = self.sides(content, base, &batch.range())?;
-        let Some(mut record) = mine else { return Ok(()) };
+        let Some(mut record) = mine else { return Ok(false) };
         let old = record.siblings.clone();
         let covers = |dot| self.context.covers(hash, dot);
         let sender_covers = |dot| batch.clocks.covers(hash, dot);
         let clash = |dot| joining.clashes.push((record.key.clone(), dot));
         record.siblings = join(core::mem::take(&mut record.siblings), covers, theirs, sender_covers, clash);
-        self.rename_disputed(&old, &mut record.siblings, context)?;
+        let has_dropped = self.drop_reissued(&old, &mut record.siblings);
         if self.take_in(hash, &old, &mut record.siblings, now) {
             joining.stage(hash, record);
         }
-        Ok(())
+        Ok(has_dropped)
     }
 
     /// The keys that were not sent, and at which there may be something to do all the same.

@@ -8,12 +8,11 @@ use core::ops::Range;
 use core::time::Duration;
 
 use super::adversary::converge;
-use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::mutant::{Mutant, with};
 use crate::refusal::Refusal;
 use crate::replica::tests::disk::Disk;
-use crate::replica::{Continuity, Keyed, LastWriterWins, Notice, Opening, Replica, Speaker};
+use crate::replica::{Continuity, Keyed, LastWriterWins, Notice, Opening, Replica};
 use crate::sync::Outcome;
 
 type Item = Keyed<u32, String>;
@@ -381,35 +380,4 @@ fn the_session_with_the_alarm_joins_nothing_on_either_side() {
         ));
         assert_eq!((holds(&back), b.context_hash()), (alloc::vec![20, 21, 22], before));
     }
-}
-
-/// A version that was replaced here, and comes back under a name that was given up: the one that replaced it and those who
-/// hold it would have seen the same, and hold different things for good.
-#[test]
-fn what_comes_back_under_a_name_that_was_given_up_gets_a_new_one_and_parts_nobody() {
-    let (mut a, mut b, mut c) = (new(1), new(2), new(3));
-    write(&mut a, 0..1);
-    meet(&mut a, &mut b, true);
-    meet(&mut b, &mut c, true);
-    write(&mut c, 0..1);
-    meet(&mut a, &mut c, true);
-    // Somebody else was met before the first write.
-    let speaker = Speaker { name: PeerId::from("d"), new_ids_left: 8 };
-    a.listen_to(Some(speaker));
-    a.confirm(0);
-    a.listen_to(None);
-    a.put_back(Seed::from_bytes([9; 32])).unwrap();
-    meet(&mut a, &mut b, true);
-    let notices: Vec<_> = core::iter::from_fn(|| a.poll_notice()).collect();
-    assert!(
-        matches!(notices[..], [Notice::PutBack { made: 1, .. }, Notice::NameUsedTwice { key: 0, .. }]),
-        "{notices:?}"
-    );
-    meet(&mut a, &mut c, false);
-    meet(&mut b, &mut c, true);
-    for replica in [&a, &b, &c] {
-        assert_eq!(replica.read(&0).unwrap().siblings().len(), 2, "nothing is lost");
-        assert_eq!(replica.stats().histories_differ, 0);
-    }
-    assert!(a.audit().unwrap().discrepancies.is_empty());
 }
