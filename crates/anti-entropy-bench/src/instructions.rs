@@ -7,15 +7,25 @@ use std::error::Error;
 use std::hint::black_box;
 
 use anti_entropy::clock::Seed;
+use anti_entropy::engine::{Engine, EngineOutput};
 use anti_entropy::summary::MerkleTree;
-use anti_entropy::{LastWriterWins, MemoryStore, Replica};
-use anti_entropy_bench::{Entry, Item, Pair, entries, filled, item, now, synchronise};
+use anti_entropy::{GossipConfig, LastWriterWins, MemoryStore, Opening, PeerId, Replica};
+use anti_entropy_bench::{Entry, Item, Pair, entries, filled, item, key, known_to_many, now, synchronise};
 use clap::ValueEnum;
 
 /// How many entries the trees and replicas have.
 const ENTRIES: u64 = 20_000;
 /// How many entries are changed one by one.
 const CHANGES: u64 = 2000;
+
+/// How many versions there are before those that are counted, and how many are written then. In all, no more than a
+/// replica allows by default.
+const SIBLINGS: u64 = 1000;
+const OTHERS: u64 = 20;
+/// How many pushes are taken in.
+const PUSHES: u64 = 200;
+/// How many ids a clock may have there.
+const MAX_IDS: usize = 2048;
 
 /// The work whose instructions are counted.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -28,6 +38,15 @@ pub(crate) enum Scenario {
     Open,
     /// Writing changed values to a replica, each in a transaction of its own.
     Write,
+    /// Writing values beside a thousand others at the same key, which none of them has seen.
+    #[value(name = "write-sibling")]
+    WriteSibling,
+    /// Taking in pushes, each in a frame of its own, where the clock has ten ids.
+    #[value(name = "push-10")]
+    Push10,
+    /// The same where the clock has a thousand ids.
+    #[value(name = "push-1000")]
+    Push1000,
     /// A hundred sessions between replicas that differ at one key.
     #[value(name = "session-1")]
     Session1,
@@ -46,6 +65,9 @@ pub(crate) fn run(scenario: Scenario) -> Result<(), Box<dyn Error>> {
         Scenario::Update => update(),
         Scenario::Open => open()?,
         Scenario::Write => write()?,
+        Scenario::WriteSibling => write_sibling()?,
+        Scenario::Push10 => pushes(10)?,
+        Scenario::Push1000 => pushes(1000)?,
         Scenario::Session1 => sessions(100, 1)?,
         Scenario::Session1000 => sessions(2, 1000)?,
     }
@@ -85,6 +107,43 @@ fn write() -> Result<(), Box<dyn Error>> {
     let mut replica = replica(filled(ENTRIES, |number| item(number, 0), |_| {})?)?;
     let changed: Vec<Item> = (0..CHANGES).map(|number| item(number, 1)).collect();
     count(|| changed.into_iter().try_for_each(|item| replica.write(item, now()).map(|_| ())))?;
+    Ok(())
+}
+
+fn write_sibling() -> Result<(), Box<dyn Error>> {
+    let mut replica = replica(MemoryStore::new())?;
+    let nothing = replica.read(&key(0))?.seen();
+    for version in 0..SIBLINGS {
+        replica.write_seen(item(0, version), &nothing, now())?;
+    }
+    let others: Vec<Item> = (SIBLINGS..SIBLINGS + OTHERS).map(|version| item(0, version)).collect();
+    count(|| others.into_iter().try_for_each(|item| replica.write_seen(item, &nothing, now()).map(|_| ())))?;
+    Ok(())
+}
+
+/// Takes in the pushes of one writer where the clock has this number of other ids.
+fn pushes(ids: u64) -> Result<(), Box<dyn Error>> {
+    let [reader, writer] = ["reader", "writer"].map(PeerId::from);
+    let engine = |store, seed, peer: &PeerId| -> Result<Engine<Item>, Box<dyn Error>> {
+        let opening = Opening::from(Seed::from_bytes([seed; 32]));
+        let opening = opening.with(|opening| opening.config.max_clock_replicas = MAX_IDS);
+        let config = GossipConfig::default();
+        let mut engine = Engine::new(Replica::open(store, LastWriterWins, opening)?, config, seed.into(), now())?;
+        engine.add_peer(peer.clone(), None);
+        Ok(engine)
+    };
+    let mut writing = engine(MemoryStore::new(), 1, &reader)?;
+    let mut frames = Vec::new();
+    for number in 0..PUSHES {
+        writing.write(item(number, 0), now())?;
+        match writing.poll_output(now()) {
+            EngineOutput::Send { frame, .. } => frames.push(frame),
+            output => return Err(format!("no push, but {output:?}").into()),
+        }
+    }
+    let mut reading = engine(known_to_many(ids, MAX_IDS)?, 2, &writer)?;
+    count(|| frames.iter().for_each(|frame| reading.handle_frame(&writer, frame, now())));
+    assert_eq!(reading.stats().pushes_taken, PUSHES, "all are taken in");
     Ok(())
 }
 

@@ -9,6 +9,6 @@ mod synchronising;
 
 pub use data::{Entry, Item, Key, Value, entries, entry_of, item, key, now, value};
 pub use finding::{Finding, by_tree, find, find_with, short};
-pub use pair::{Pair, equal, filled};
+pub use pair::{Pair, equal, filled, known_to_many};
 pub use patterns::{RealPatterns, Revision, made_up_pattern, real_patterns};
 pub use synchronising::{Synchronised, synchronise};

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anti_entropy::clock::Seed;
 use anti_entropy::store::{Commit, MetaSlot, StoreError};
-use anti_entropy::{Error, KeyHash, KeyRange, LastWriterWins, MemoryStore, Replica, Replicated, Store, Transaction};
+use anti_entropy::{
+    Error, KeyHash, KeyRange, LastWriterWins, MemoryStore, Opening, Replica, Replicated, Store, Transaction,
+};
 
 use super::data::{Item, item, key, now};
 use super::synchronising::synchronise;
@@ -127,6 +129,24 @@ pub fn filled<V: Replicated>(
     Ok(filled)
 }
 
+/// A store in whose clock there are this number of ids, since it was opened so often without a proof. `max_ids` is how many
+/// a clock may have, of which a tenth are kept for others.
+///
+/// # Errors
+/// If a replica refuses a write.
+pub fn known_to_many(ids: u64, max_ids: usize) -> Result<MemoryStore, Error> {
+    let store = SharedStore::default();
+    for number in 0..ids {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_be_bytes());
+        let opening = Opening::from(Seed::from_bytes(seed));
+        let opening = opening.with(|opening| opening.config.max_clock_replicas = max_ids);
+        Replica::open(store.clone(), LastWriterWins, opening)?.write(item(u64::MAX, number), now())?;
+    }
+    let known = store.contents().clone();
+    Ok(known)
+}
+
 /// A store that can be copied while a replica owns it.
 #[derive(Clone, Debug, Default)]
 struct SharedStore(Arc<Mutex<MemoryStore>>);
@@ -162,6 +182,14 @@ impl Store for SharedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_is_known_to_as_many_ids_as_is_said() -> Result<(), Error> {
+        let store = known_to_many(1000, 2048)?;
+        let replica = Replica::<Item>::open(store, LastWriterWins, Seed::from_bytes([9; 32]))?;
+        assert_eq!((replica.context().replicas_len(), replica.len()), (1000, 1));
+        Ok(())
+    }
 
     #[test]
     fn a_session_makes_a_pair_equal_and_all_its_frames_are_counted() {

@@ -46,14 +46,14 @@ pub struct TransportLimits {
     ///
     /// Default 16 MiB.
     pub receive_queue_bytes: usize,
-    /// How many of the received frames that wait may be from one peer. From 1 to 2²⁹ - 1; more than
-    /// `receive_queue_frames` has no effect.
+    /// How many of the received frames that wait may be from one peer, those included whose
+    /// [room](anti_entropy::Transport::receive_with_room) the receiver keeps until it has handled them. From 1 to 2²⁹ - 1.
     ///
     /// Default 256, a quarter of all: a peer that sends faster than this node receives delays itself and not the
     /// others.
     pub peer_queue_frames: usize,
-    /// How many bytes of the received frames that wait may be from one peer. From `max_frame_bytes` to 2²⁹ - 1; more
-    /// than `receive_queue_bytes` has no effect.
+    /// How many bytes of the received frames that wait may be from one peer, those included whose room the receiver keeps.
+    /// From `max_frame_bytes` to 2²⁹ - 1.
     ///
     /// Default 4 MiB, a quarter of all.
     pub peer_queue_bytes: usize,

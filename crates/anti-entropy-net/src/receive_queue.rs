@@ -7,13 +7,33 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::limits::TransportLimits;
 use crate::stats::Stats;
 
-/// A frame that waits for `receive`, and the permits for the room that it takes in the queue.
+/// A frame that waits for `receive`, and the room that it takes in the queue.
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub(crate) from: PeerId,
-    pub(crate) frame: Vec<u8>,
-    _room: [OwnedSemaphorePermit; 3],
+    from: PeerId,
+    frame: Vec<u8>,
+    room: Room,
+    /// In what all peers share.
+    _shared: OwnedSemaphorePermit,
+}
+
+/// The room that a frame takes in its peer's part of the queue, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    _permits: [OwnedSemaphorePermit; 2],
     _peer: Arc<PeerRoom>,
+}
+
+impl Received {
+    pub(crate) fn into_frame(self) -> (PeerId, Vec<u8>) {
+        (self.from, self.frame)
+    }
+
+    /// With the frame's room, as long as its receiver keeps that. What all peers share is free from here on, so that those
+    /// whose frames are not handled keep nobody else from being read.
+    pub(crate) fn into_parts(self) -> (PeerId, Vec<u8>, Box<dyn Send>) {
+        (self.from, self.frame, Box::new(self.room))
+    }
 }
 
 /// The frames of all connections that wait for `receive`. The queue is bounded in frames and in bytes, for all peers
@@ -29,9 +49,10 @@ pub(crate) struct ReceiveQueue {
     limits: (usize, usize),
 }
 
-/// The room for one peer's frames. It outlives the peer's connections as long as frames of it wait.
+/// The room for one peer's frames. It outlives the peer's connections as long as frames of it wait, here or at who took
+/// them.
 #[derive(Debug)]
-struct PeerRoom {
+pub(crate) struct PeerRoom {
     frames: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
 }
@@ -81,9 +102,9 @@ impl PeerQueue {
         // The peer's own room comes first, so that a peer without any does not take room from others.
         let Ok(place) = Arc::clone(&self.room.frames).acquire_owned().await else { return };
         let Ok(own) = Arc::clone(&self.room.bytes).acquire_many_owned(bytes).await else { return };
-        let Ok(room) = Arc::clone(&self.all.room).acquire_many_owned(bytes).await else { return };
-        let (from, peer) = (self.peer.clone(), Arc::clone(&self.room));
-        let received = Received { from, frame, _room: [place, own, room], _peer: peer };
+        let Ok(shared) = Arc::clone(&self.all.room).acquire_many_owned(bytes).await else { return };
+        let room = Room { _permits: [place, own], _peer: Arc::clone(&self.room) };
+        let received = Received { from: self.peer.clone(), frame, room, _shared: shared };
         if self.all.frames.send(received).await.is_ok() {
             stats.count(|stats| {
                 stats.frames_received += 1;

@@ -181,6 +181,8 @@ impl SnapshotReading {
 pub struct SnapshotDetector {
     config: SnapshotConfig,
     last: SnapshotReading,
+    /// Since when the next look is waited for.
+    waits_since: Option<tokio::time::Instant>,
 }
 
 impl SnapshotDetector {
@@ -190,11 +192,12 @@ impl SnapshotDetector {
     /// [`ConfigError`] if the configuration is invalid.
     pub fn new(config: SnapshotConfig, first: SnapshotReading) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self { config, last: first })
+        Ok(Self { config, last: first, waits_since: None })
     }
 
     /// Waits until the process notices that it was put back or runs twice: looks every
-    /// [`check_interval`](SnapshotConfig::check_interval). Dropping the future loses nothing.
+    /// [`check_interval`](SnapshotConfig::check_interval). Dropping the future loses nothing: the next one goes on waiting
+    /// where it was.
     ///
     /// A program without a `Membership` lets its replicas take new ids then:
     ///
@@ -214,7 +217,9 @@ impl SnapshotDetector {
     /// Outside of a tokio runtime.
     pub async fn noticed(&mut self) -> PutBack {
         loop {
-            tokio::time::sleep(self.config.check_interval).await;
+            let waited = self.waits_since.get_or_insert_with(tokio::time::Instant::now).elapsed();
+            tokio::time::sleep(self.config.check_interval.saturating_sub(waited)).await;
+            self.waits_since = None;
             if let Some(how) = self.observe(SnapshotReading::now(&self.config)) {
                 return how;
             }
@@ -326,6 +331,25 @@ mod tests {
         let reading = SnapshotReading::now(&config);
         assert_eq!(reading.generations[0].as_ref().map(Vec::len), Some(256), "no more than that is read");
         assert_eq!(detector.observe(reading), Some(PutBack::Generation { file }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_always_dropped_before_its_time_looks_all_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let config = SnapshotConfig::default().with(|config| config.generation_files = vec![file.path().to_path_buf()]);
+        let mut detector = SnapshotDetector::new(config.clone(), SnapshotReading::now(&config)).unwrap();
+        std::fs::write(file.path(), "2").unwrap();
+        let mut calls = 0;
+        let look = async {
+            loop {
+                calls += 1;
+                if let Ok(how) = tokio::time::timeout(config.check_interval / 4, detector.noticed()).await {
+                    return how;
+                }
+            }
+        };
+        let how = tokio::time::timeout(config.check_interval * 10, look).await.unwrap();
+        assert_eq!((how, calls), (PutBack::Generation { file: file.path().to_path_buf() }, 4));
     }
 
     #[test]

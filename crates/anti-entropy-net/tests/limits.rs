@@ -95,6 +95,38 @@ async fn receive_queue_bytes() {
 }
 
 #[tokio::test]
+async fn who_holds_the_room_of_frames_pushes_back_to_their_peer_and_to_no_other() {
+    let b = open_to_all(|limits| (limits.receive_queue_frames, limits.peer_queue_frames) = (5, 3)).await;
+    let (mut greedy, _) = connect(&b, "greedy", "b").await;
+    for number in 0..10 {
+        put(&mut greedy, &[number]).await;
+    }
+    let (mut rooms, mut numbers) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let (from, frame, room) = in_time(b.receive_with_room()).await.unwrap();
+        assert_eq!(from, peer("greedy"));
+        numbers.extend(frame);
+        rooms.push(room);
+    }
+    assert_eq!(until(&b, |stats| stats.receive_waits > 0).await.frames_received, 3, "it is read no further");
+    // More than there is room for together: what was taken stands in nobody's way.
+    let (mut honest, _) = connect(&b, "honest", "b").await;
+    for number in 0..10 {
+        put(&mut honest, &[number]).await;
+        assert_eq!(in_time(b.receive()).await, Some((peer("honest"), vec![number])));
+    }
+    while numbers.len() < 10 {
+        drop(rooms.pop());
+        let (from, frame, room) = in_time(b.receive_with_room()).await.unwrap();
+        assert_eq!(from, peer("greedy"));
+        numbers.extend(frame);
+        rooms.push(room);
+    }
+    assert!(numbers.into_iter().eq(0..10), "and none is lost");
+    assert_eq!(b.stats().frames_received, 20);
+}
+
+#[tokio::test]
 async fn max_peers() {
     let a = bind(limited("a", |limits| limits.max_peers = 2)).await;
     let set = |name, port: u16| a.set_peer(peer(name), SocketAddr::from(([127, 0, 0, 1], port)));

@@ -253,6 +253,32 @@ async fn peer_queue_frames_and_bytes_and_window_bytes() {
 }
 
 #[tokio::test]
+async fn who_holds_the_room_of_frames_pushes_back_to_their_peer_and_to_no_other() {
+    let (b, authority, endpoint) =
+        open_to_all(|limits| (limits.receive_queue_frames, limits.peer_queue_frames) = (5, 3)).await;
+    let (greedy, _) = connect(&b, &authority, &endpoint, "greedy").await;
+    let mut stream = raw::stream(&greedy, &[1]).await;
+    stream.write_all(&[0; 4 * 10]).await.unwrap();
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        let (from, _, room) = in_time(b.receive_with_room()).await.unwrap();
+        assert_eq!(from, peer("greedy"));
+        rooms.push(room);
+    }
+    assert_eq!(until(&b, |stats| stats.receive_waits > 0).await.frames_received, 3, "it is read no further");
+    let (honest, _) = connect(&b, &authority, &endpoint, "honest").await;
+    let mut stream = raw::stream(&honest, &[1]).await;
+    for _ in 0..10 {
+        stream.write_all(b"\x00\x00\x00\x02hi").await.unwrap();
+        assert_eq!(in_time(b.receive()).await, Some((peer("honest"), b"hi".to_vec())));
+    }
+    drop(rooms);
+    for _ in 3..10 {
+        assert_eq!(in_time(b.receive()).await, Some((peer("greedy"), Vec::new())), "and none is lost");
+    }
+}
+
+#[tokio::test]
 async fn write_timeout() {
     let authority = authority();
     let mut config = quic_config(&authority, "b");

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anti_entropy::clock::Seed;
+use anti_entropy::clock::{ReplicaId, Seed};
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::{
     Clock, DriverConfig, GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId, Replica, SystemClock,
@@ -32,6 +32,10 @@ fn loopback() -> SocketAddr {
 }
 
 async fn start(name: &str, seeds: Vec<String>) -> Node {
+    start_with(name, seeds, |_| ()).await
+}
+
+async fn start_with(name: &str, seeds: Vec<String>, change: impl FnOnce(&mut SwimConfig)) -> Node {
     let transport = Arc::new(
         TcpTransport::bind(TcpConfig::new("test".parse().expect("a short name"), name.into(), loopback()))
             .await
@@ -56,6 +60,7 @@ async fn start(name: &str, seeds: Vec<String>) -> Node {
         Membership::join(config.with(|config| {
             config.seeds = seeds;
             config.timings = timings;
+            change(config);
         }))
         .await
         .expect("loopback"),
@@ -78,6 +83,10 @@ impl Node {
 
     async fn peers(&self) -> Vec<PeerId> {
         self.handle.status().await.expect("it runs").peers.into_iter().map(|peer| peer.peer).collect()
+    }
+
+    async fn id(&self) -> ReplicaId {
+        self.handle.with(|engine, _| engine.replica().id()).await.expect("it runs")
     }
 }
 
@@ -124,6 +133,34 @@ async fn what_a_busy_engine_holds_is_announced_without_waiting_for_it() {
     };
     tokio::time::timeout(DEADLINE, announced).await.expect("it must not take that long");
     drop(release);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_a_new_id_each_time_that_its_machine_is_put_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("generation");
+    std::fs::write(&file, "0").unwrap();
+    let watch = |config: &mut SwimConfig| {
+        config.snapshots.generation_files = vec![file.clone()];
+        config.snapshots.check_interval = Duration::from_millis(5);
+        // A machine that stands still while the tests run is not what is tested.
+        config.snapshots.clock_jump = Duration::from_secs(60 * 60);
+    };
+    let a = start("a", Vec::new()).await;
+    let b = start_with("b", vec![a.membership.local_addr().to_string()], watch).await;
+    b.handle.write(Keyed::new(0, "before".to_owned())).await.unwrap();
+    a.until(async |a| a.handle.read(0).await.unwrap().value().is_some()).await;
+    let other = a.id().await;
+    for generation in 1..=2 {
+        let old = b.id().await;
+        std::fs::write(&file, generation.to_string()).unwrap();
+        b.until(async |b| b.id().await != old).await;
+        // It goes on: what it writes from then on gets to its peer.
+        b.handle.write(Keyed::new(generation, "after".to_owned())).await.unwrap();
+        a.until(async |a| a.handle.read(generation).await.unwrap().value().is_some()).await;
+    }
+    assert_eq!((b.membership.stats().put_backs, a.membership.stats().put_backs), (2, 0));
+    assert_eq!(a.id().await, other);
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anti_entropy::clock::ReplicaId;
 use anti_entropy::engine::{Pool, PoolConfig, SharedSpacesConfig};
 use anti_entropy::transport::{Channels, ChannelsConfig};
-use anti_entropy::{GossipConfig, Handle, Keyed, LastWriterWins, MemoryStore, PeerId};
+use anti_entropy::{GossipConfig, Handle, Keyed, LastWriterWins, MemoryNetwork, MemoryStore, PeerId};
 use anti_entropy_net::swim::{
     ClusterKey, Membership, PlacedSpace, SpaceReplica, SwimConfig, SwimTimings, follow_shared,
 };
@@ -91,6 +92,15 @@ impl Node {
         self.handles[&space].status().await.unwrap().peers.into_iter().map(|peer| peer.peer).collect()
     }
 
+    /// Under which ids its replicas write.
+    async fn ids(&self) -> BTreeMap<u64, ReplicaId> {
+        let mut ids = BTreeMap::new();
+        for (space, handle) in &self.handles {
+            ids.insert(*space, handle.with(|engine, _| engine.replica().id()).await.unwrap());
+        }
+        ids
+    }
+
     fn others(&self, nodes: BTreeSet<PeerId>) -> BTreeSet<PeerId> {
         nodes.into_iter().filter(|node| node.as_str() != self.name).collect()
     }
@@ -141,4 +151,37 @@ async fn spaces_become_equal_where_they_are_placed_and_follow_their_assignments(
     nodes[0].place(moved);
     until(async || nodes[0].peers(1).await.is_empty()).await;
     assert_eq!(nodes[0].peers(2).await, nodes[0].others(placed_on(2)));
+
+    // A replica stops and is opened again: it knows nobody, and is told.
+    nodes[0].handles[&2].shutdown(Duration::ZERO).await.unwrap();
+    let opened = anti_entropy::Node::<Value>::new(MemoryStore::new(), LastWriterWins).gossip(announcements_alone());
+    let opened = opened.spawn(MemoryNetwork::new(1).join("a".into())).unwrap();
+    nodes[0].handles.insert(2, opened);
+    nodes[0].place(moved);
+    until(async || nodes[0].peers(2).await == nodes[0].others(placed_on(2))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_replicas_of_a_pool_take_a_new_id_each_time_that_their_machine_is_put_back() {
+    let a = start("a", Vec::new()).await;
+    let b = start("b", vec![a.membership.local_addr().to_string()]).await;
+    for node in [&a, &b] {
+        for handle in node.handles.values() {
+            handle.write(Keyed::new(1, node.name.to_owned())).await.unwrap();
+        }
+    }
+    let (mut old, others) = (b.ids().await, a.ids().await);
+    for times in 1..=2 {
+        b.membership.report_put_back().await;
+        until(async || b.ids().await.iter().all(|(space, id)| *id != old[space])).await;
+        old = b.ids().await;
+        assert_eq!(b.membership.stats().put_backs, times);
+    }
+    // They go on, under the ids that they have, and meet those of the other node.
+    let values = async || {
+        let read = a.handles[&5].read(1).await.unwrap();
+        read.siblings().iter().map(|version| version.value.value.clone()).collect::<BTreeSet<_>>()
+    };
+    until(async || values().await == BTreeSet::from(["a".to_owned(), "b".to_owned()])).await;
+    assert_eq!((b.ids().await, a.ids().await), (old, others));
 }

@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod history;
+pub mod hostile;
 pub mod nemesis;
 pub mod network;
 pub mod node;

@@ -9,6 +9,7 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 
 use anti_entropy::__private::{Mutant, with};
+use anti_entropy::{LastWriterWins, MemoryStore};
 use serde::Serialize;
 
 pub use table::planted;
@@ -17,12 +18,13 @@ use crate::check::{Checker, Violation, all, by_name, same_trace};
 use crate::history::OpKind;
 use crate::judge::{Judging, checkers_for, judge};
 use crate::scenario::dense::{
-    DURATION_MS, beset, busier, compacting, dense, stale_deletes, with_announcements, with_bad_disks, with_budgets,
-    with_bulk, with_clocks_by_cells, with_crashes, with_few_pieces, with_jumps, with_left_markers, with_poison,
-    with_queues, with_trees, without_pushes,
+    DURATION_MS, beset, beset_by_the_first, busier, compacting, dense, stale_deletes, with_announcements,
+    with_bad_disks, with_budgets, with_bulk, with_clocks_by_cells, with_crashes, with_few_new_replicas,
+    with_few_pieces, with_jumps, with_left_markers, with_poison, with_queues, with_short_messages, with_trees,
+    without_pushes,
 };
-use crate::scenario::{DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
-use crate::subject::Items;
+use crate::scenario::{Abuse, DiskAge, Fault, Lie, Links, Operation, Profile, Scenario};
+use crate::subject::{Items, Subject, from_fn};
 use crate::world::Sabotage;
 
 /// A bug.
@@ -84,14 +86,23 @@ pub enum Hunt {
     /// Dense without pushes, with pings that announce what a node holds several times in each round, and with a write at
     /// the end of which nothing is left but that it is known.
     Announced,
-    /// Dense without pushes, with a member that never says what became of a batch, beside others that were parted.
-    Beset,
+    /// Dense without pushes, with a member that does this, beside others that were parted.
+    Beset(Abuse),
+    /// Dense without pushes, with a first member that does this, beside others that were parted, and with so little that may be
+    /// sent that all entries take seconds.
+    BesetByTheFirst(Abuse),
+    /// Dense without pushes, with a member that makes up ids, of which each peer may bring few.
+    MadeUpIds,
+    /// Dense without pushes, with a first node that takes only short messages, and values that get longer than these after some time.
+    ShortMessages,
     /// Dense, with nodes that are restarted while their wall clocks have jumped by up to an hour, either way.
     ClocksThatJump,
     /// A backup is opened as if it were the last state of its store, and nothing is written there until it has met others.
     UnnoticedRestore,
     /// A machine is put back to the memory and the disk of two seconds ago.
     PutBack,
+    /// A machine is put back by less than the time that a question takes to a peer and its answer back.
+    PutBackSoon,
     /// A machine is put back to the memory of two seconds ago, and keeps its disk.
     PutBackOnALaterDisk,
     /// As a profile draws them, for 3 to 8 nodes.
@@ -177,7 +188,21 @@ impl Planted {
 fn run(hunt: Hunt, seed: u64, sabotage: Option<Sabotage>) -> Vec<Violation> {
     let scenario = hunt.scenario(seed);
     let judging = Judging { sabotage, ..Judging::default() };
-    judge(&scenario, seed, Items::default(), hunt.checkers(&scenario), judging, |_| {}).violations
+    let checkers = hunt.checkers(&scenario);
+    match hunt {
+        Hunt::ShortMessages => judge(&scenario, seed, swelling(), checkers, judging, |_| {}),
+        // All of them in one batch take seconds to send.
+        Hunt::BesetByTheFirst(_) => judge(&scenario, seed, Items { body_bytes: 1_000 }, checkers, judging, |_| {}),
+        _ => judge(&scenario, seed, Items::default(), checkers, judging, |_| {}),
+    }
+    .violations
+}
+
+/// Values that are short at first, until all have met all, and then longer than some messages.
+fn swelling() -> impl Subject {
+    const SHORT: u64 = 60;
+    let items = |write| if write < SHORT { Items::default() } else { Items { body_bytes: 70_000 } };
+    from_fn(MemoryStore::new, || LastWriterWins, move |key, write| items(write).value(key, write))
 }
 
 /// S10 takes two runs.
@@ -230,8 +255,12 @@ impl Hunt {
             Self::PoisonedSketches => with_poison(without_pushes(dense(seed))),
             Self::Bulk => with_crashes(with_bulk(without_pushes(dense(seed))), seed),
             Self::Announced => return announced(dense(seed), seed),
-            Self::Beset => beset(without_pushes(dense(seed))),
+            Self::Beset(does) => beset(without_pushes(dense(seed)), does, 500),
+            Self::BesetByTheFirst(does) => beset_by_the_first(without_pushes(dense(seed)), does),
+            Self::MadeUpIds => with_few_new_replicas(beset(without_pushes(dense(seed)), Abuse::MostPieces, 3_000)),
+            Self::ShortMessages => with_short_messages(without_pushes(dense(seed))),
             Self::ClocksThatJump => with_jumps(dense(seed), seed),
+            Self::PutBackSoon => return put_back_soon(dense(seed), seed),
             Self::PutBack => put_back(dense(seed), DiskAge::Then),
             Self::PutBackOnALaterDisk => put_back(dense(seed), DiskAge::Now),
             Self::UnnoticedRestore => return unnoticed_restore(dense(seed), seed),
@@ -270,6 +299,24 @@ fn announced(scenario: Scenario, seed: u64) -> Scenario {
 /// The memory of node 0 is put back to two seconds ago at 4 s.
 fn put_back(scenario: Scenario, disk: DiskAge) -> Scenario {
     scenario.links(Links::default()).step(2_000, 4_000, [0], Fault::RestoreMemory { disk })
+}
+
+/// Two nodes have become equal when the memory of node 0 is put back by half a second, over links on which answers take longer:
+/// those to what it asked before arrive when it has written something and asks again.
+fn put_back_soon(scenario: Scenario, seed: u64) -> Scenario {
+    const PUT_BACK_MS: u64 = 6_500;
+    let links = Links { delay_min_us: 400_000, ..Links::default() };
+    let fault = Fault::RestoreMemory { disk: DiskAge::Then };
+    let mut scenario = without_pushes(scenario).links(links).step(PUT_BACK_MS - 500, PUT_BACK_MS, [0], fault);
+    scenario.nodes = 2;
+    let gossip = &mut scenario.gossip;
+    (gossip.resend_after_ms, gossip.idle_timeout_ms) = (Some(2_000), Some(5_000));
+    (gossip.batch_entries, gossip.transfer_turn_ms) = (None, None);
+    let mut scenario = scenario.expanded(seed);
+    scenario.operations.retain(|operation| operation.at_us < 1_000_000);
+    let at_us = 1_000 * (PUT_BACK_MS + 5);
+    scenario.operations.push(Operation { at_us, process: 0, node: 0, op: OpKind::Write, keys: vec![0] });
+    scenario
 }
 
 /// Node 0 is put back to two seconds ago at 4 s. What it wrote in between has reached others by then, and it is asked for

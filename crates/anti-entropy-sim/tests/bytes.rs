@@ -4,6 +4,7 @@
 
 use std::alloc::System;
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 
 use anti_entropy_sim::history::{NodeIndex, OpKind, Record};
 use anti_entropy_sim::scenario::{Abuse, Fault, Gossip, Operation, Profile, Scenario};
@@ -97,10 +98,13 @@ const KNOWN: &[(&str, &str)] = &[];
 /// How many seeds of the profile are run; `SEEDS` sets another number.
 const SEEDS: u64 = 20;
 
-/// One test, since it counts what the whole process allocates.
+/// One test at a time, since it counts what the whole process allocates.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes minutes; .ci/simulation runs it in a release build")]
 fn nodes_take_what_they_may() {
+    let _alone = ALONE.lock();
     count_heap(live_bytes);
     let mut wrong = Vec::new();
     for (name, scenario, items, above) in rows() {
@@ -130,4 +134,25 @@ fn nodes_take_what_they_may() {
         wrong.extend(verdict.violations.iter().map(|violation| format!("seed {seed}: {violation}")));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A planted bug, which only bytes show. `.ci/mutants` runs it.
+#[test]
+#[cfg(feature = "mutants")]
+#[cfg_attr(debug_assertions, ignore = "takes minutes; .ci/mutants runs it in a release build")]
+fn a_batch_that_is_loaded_all_at_once_takes_more() {
+    use anti_entropy::__private::{Mutant, with};
+
+    let _alone = ALONE.lock();
+    count_heap(live_bytes);
+    let mut scenario = deleted_at_once();
+    scenario.heap_bytes = Some((8 << 20) + USUAL);
+    let scenario = scenario.expanded(1);
+    let violations = |bug| {
+        let items = Items { body_bytes: 64 << 10 };
+        let verdict = with(bug, || judge(&scenario, 1, items, checkers_for(&scenario), Judging::default(), |_| {}));
+        verdict.violations.iter().map(|violation| violation.invariant).collect::<Vec<_>>()
+    };
+    assert_eq!(violations(None), [""; 0]);
+    assert_eq!(violations(Some(Mutant::BatchLoadedAllAtOnce)), ["S9 by bytes"]);
 }

@@ -59,8 +59,45 @@ fn rows() -> Vec<Scenario> {
         put_back("node_with_a_constant_seed", Fault::SameSeed { wiped: false }),
         calm("lies_about_a_counter").step(1_000, 10_000, [3], lie).never_back([3]),
         calm("upgrade_node_by_node").step(0, 6_000, [0], Fault::OldRelease).step(0, 8_000, [1], Fault::OldRelease),
-        calm("clock_ten_years_ahead").step(2_000, 4_000, [0], Fault::ClockJump { by_ms: 10 * 365 * 24 * 3_600_000 }),
+        upgraded_one_after_the_other("upgrade_of_all_nodes"),
+        upgraded_one_after_the_other("upgrade_while_nodes_are_parted").step(
+            500,
+            7_000,
+            [],
+            Fault::Split { groups: vec![vec![0, 1], vec![2, 3]] },
+        ),
+        calm("upgrade_while_nodes_crash")
+            .operations(200)
+            .step(0, 4_000, [0], Fault::OldRelease)
+            .step(0, 7_000, [1], Fault::OldRelease)
+            .step(1_000, 1_200, [2], Fault::Crash { in_order: false, vouched: false })
+            .step(5_000, 5_200, [0], Fault::Crash { in_order: false, vouched: false })
+            .step(5_500, 5_700, [3], Fault::Crash { in_order: true, vouched: false }),
+        clock_wrong("clock_ten_years_ahead", TEN_YEARS_MS),
+        clock_wrong("clock_ten_years_behind", -TEN_YEARS_MS),
     ]
+}
+
+/// All nodes run the old release at first, and each is restarted with the new one while all are written to.
+fn upgraded_one_after_the_other(name: &str) -> Scenario {
+    let upgrade =
+        |scenario: Scenario, node| scenario.step(0, 2_000 + 2_000 * u64::from(node), [node], Fault::OldRelease);
+    (0..4).fold(calm(name).operations(200), upgrade)
+}
+
+const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 3_600_000;
+
+/// The clock of node 0 is wrong from 1 s to 4 s. The node is restarted with its id and gets a new one, while the clock is wrong
+/// and afterwards.
+fn clock_wrong(name: &str, by_ms: i64) -> Scenario {
+    let restart = |vouched| Fault::Crash { in_order: false, vouched };
+    calm(name)
+        .operations(200)
+        .step(1_000, 4_000, [0], Fault::ClockJump { by_ms })
+        .step(1_600, 1_700, [0], restart(true))
+        .step(2_400, 2_500, [0], restart(false))
+        .step(4_800, 4_900, [0], restart(true))
+        .step(6_000, 6_100, [0], restart(false))
 }
 
 /// The first violation of a row, with its seed.

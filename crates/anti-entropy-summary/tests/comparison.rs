@@ -167,10 +167,10 @@ fn what_is_not_asked_for_is_refused() {
     let (ours, theirs) = (snapshot(&numbers(1000)), snapshot(&numbers(900)));
     let mut comparison = Comparison::new(ours, Width::Short);
     let first = first_answer(&theirs, Width::Short, 4096);
-    let nothing = answer(&theirs, &Ask { prefixes: vec![], width: Width::Short }, 4096);
+    let nothing = answer(&theirs, &Ask::new([], Width::Short), 4096);
     assert!(nothing.is_empty());
     assert_eq!(comparison.handle_answer(&nothing), Err(AnswerError::Empty));
-    let twice = Ask { prefixes: vec![Prefix::ALL; 2], width: Width::Short };
+    let twice = Ask::new([Prefix::ALL; 2], Width::Short);
     let twice = answer(&theirs, &twice, 4096);
     assert_eq!(comparison.handle_answer(&twice), Err(AnswerError::TooMany { got: 2, asked: 1 }));
     let full = first_answer(&theirs, Width::Full, 4096);

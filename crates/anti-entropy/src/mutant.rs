@@ -11,14 +11,14 @@ use std::cell::Cell;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::{Context, Dot, Fill, Now, RangeClocks, ReplicaId, Timestamp, VectorClock};
+use crate::clock::{Context, Dot, Fill, Now, Raised, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::gossip::{Engine, StateDigest};
-use crate::replica::{Continuity, Error, Marker, Replica, Replicated, Written};
+use crate::replica::{Continuity, Error, Marker, Replica, Replicated, StoreError, Written};
 use crate::summary::{Difference, Fingerprint, Root, Snapshot};
 use crate::sync::transfer::{Baseline, BatchLimits, BatchPlan, Unreadable};
 use crate::sync::wire::message::Equality;
 use crate::sync::wire::{Batch, BatchBase, Inventory, Push, Withheld};
-use crate::{KeyHash, KeyRange};
+use crate::{KeyHash, KeyRange, PeerId};
 
 /// A rule of the data model or of gossip, broken in one way. The names say what the broken code does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,15 @@ pub enum Mutant {
     QueuesAreNotBounded,
     RoundWaitsForEverySession,
     SessionsNeverTimeOut,
+    LeaseRenewedByAnyFrame,
+    PeersServedInOrder,
+    RepliesRepeatedForEver,
+    GrowthIsNotCounted,
+    PeerLimitsIgnored,
+    ToldBeforeItIsDurable,
+    NotesLostWhenSettled,
+    BatchLoadedAllAtOnce,
+    ClockNeverPutRight,
 }
 
 std::thread_local! {
@@ -163,6 +172,15 @@ fn pointwise_minimum(a: &VectorClock, b: &VectorClock) -> VectorClock {
     a.iter().map(|(replica, counter)| (replica, counter.min(b.get(replica)))).collect()
 }
 
+pub(crate) fn follows_wall_clock(follows: bool, is_later: bool) -> bool {
+    if active(Mutant::ClockNeverPutRight) { is_later } else { follows }
+}
+
+/// What was pushed lately, as it is put into the pieces.
+pub(crate) fn settled_notes(notes: Raised) -> Raised {
+    if active(Mutant::NotesLostWhenSettled) { Raised::default() } else { notes }
+}
+
 // The replica: what it holds, and what it writes.
 
 pub(crate) fn open_context(continuity: Continuity) -> Continuity {
@@ -193,6 +211,24 @@ pub(crate) fn check_store() -> Option<Result<(), Error>> {
 
 pub(crate) fn stops_after_a_commit(may_have_changed: bool) -> bool {
     may_have_changed && !active(Mutant::GoesOnAfterAnUnknownCommit)
+}
+
+/// Whoever waits for the commit of a group is told that it is done while the group is still small.
+pub(crate) fn commit_later(writes: usize) -> Option<Result<(), StoreError>> {
+    (active(Mutant::ToldBeforeItIsDurable) && writes < 4).then_some(Ok(()))
+}
+
+/// A group that was left open is taken up by whoever comes next.
+pub(crate) fn begins_group(begins: bool) -> bool {
+    begins || active(Mutant::ToldBeforeItIsDurable)
+}
+
+pub(crate) fn least_limit_from(floor: usize) -> usize {
+    if active(Mutant::PeerLimitsIgnored) { usize::MAX } else { floor }
+}
+
+pub(crate) fn check_growth<E>() -> Option<Result<(), E>> {
+    active(Mutant::GrowthIsNotCounted).then_some(Ok(()))
 }
 
 pub(crate) fn compacts_here(greatest: Option<ReplicaId>, own: ReplicaId) -> Option<ReplicaId> {
@@ -370,6 +406,10 @@ pub(crate) fn hole_keys(keys: usize) -> usize {
     if active(Mutant::HoleDroppedSilently) { 0 } else { keys }
 }
 
+pub(crate) fn most_loaded(bytes: usize) -> usize {
+    if active(Mutant::BatchLoadedAllAtOnce) { usize::MAX } else { bytes }
+}
+
 pub(crate) fn join<T>(theirs: impl Iterator<Item = T>) -> Option<Vec<T>> {
     active(Mutant::LiveOverwrittenInsteadOfJoined).then(|| theirs.collect())
 }
@@ -436,6 +476,10 @@ pub(crate) fn is_overdue(opened_here: bool) -> Option<bool> {
 /// A session that never times out keeps its room, too.
 pub(crate) fn lease_ends() -> Option<Duration> {
     active(Mutant::SessionsNeverTimeOut).then_some(Duration::MAX)
+}
+
+pub(crate) fn most_repeats(limit: u32) -> u32 {
+    if active(Mutant::RepliesRepeatedForEver) { u32::MAX } else { limit }
 }
 
 pub(crate) fn next_cursor(next: Option<KeyHash>, range: &KeyRange) -> Option<KeyHash> {
@@ -516,6 +560,23 @@ pub(crate) fn start_round(has_opened_sessions: bool) -> Option<()> {
 
 pub(crate) fn slower(shortest: Duration) -> Option<Duration> {
     active(Mutant::PaceNeverSlowsDown).then_some(shortest)
+}
+
+/// A lease that begins anew with each frame, whatever that moves.
+pub(crate) fn renew_lease(
+    began_at: &mut Duration,
+    paid_until: &mut Duration,
+    idle_timeout: Duration,
+    now: Duration,
+) -> Option<()> {
+    active(Mutant::LeaseRenewedByAnyFrame).then(|| {
+        (*began_at, *paid_until) = (now, now.saturating_add(idle_timeout));
+    })
+}
+
+/// Nobody's turn is behind anybody's: who comes first by name is served as long as there is something for it.
+pub(crate) fn turn_after(current: Option<PeerId>) -> Option<PeerId> {
+    current.filter(|_| !active(Mutant::PeersServedInOrder))
 }
 
 /// Pushes a version that is held, whoever wrote it and whoever has it; the round then goes on.

@@ -63,15 +63,15 @@ pub enum Refusal {
     },
     /// The peer would add more replicas to the clocks, or more pieces to the context, than
     /// [`ReplicaConfig::new_replicas_per_hour`](crate::replica::ReplicaConfig::new_replicas_per_hour) or
-    /// [`new_pieces_per_hour`](crate::replica::ReplicaConfig::new_pieces_per_hour) leave to it for now. In an hour it may
-    /// add more, and other peers may now.
+    /// [`new_pieces_per_hour`](crate::replica::ReplicaConfig::new_pieces_per_hour) leave to it for now. It gets in once the
+    /// peer has saved up for it; replicas also when another peer names them too.
     #[error(
-        "the peer names {new} replicas or pieces that are new here, and {left} are left to it in this hour; raise new_replicas_per_hour or new_pieces_per_hour if they are yours"
+        "the peer names {new} replicas or pieces that are new here, and {left} are left to it for now; raise new_replicas_per_hour or new_pieces_per_hour if they are yours"
     )]
     GrowsTooFast {
         /// How many are new.
         new: usize,
-        /// How many more the peer may add in this hour.
+        /// How many more the peer may add now.
         left: usize,
     },
     /// What was sent at the key with this hash does not decode here, or belongs to another key with the same hash: the

@@ -39,6 +39,11 @@ const GOSSIP: &[Case<GossipConfig>] = &[
     ),
     ("session.max_frame_bytes", |config| config.session.max_frame_bytes = 511, "at least 512"),
     (
+        "session.max_sketch_pass",
+        |config| config.session.max_sketch_pass = config.peer_work_per_second.get() + 1,
+        "at most peer_work_per_second, which is 1048576",
+    ),
+    (
         "session.max_message_bytes",
         |config| config.max_held_bytes = config.session.max_message_bytes - 1,
         "at most max_held_bytes, which is 67108863",
@@ -86,6 +91,9 @@ const REPLICA: &[Case<ReplicaConfig>] = &[
     ("max_key_bytes", |config| config.max_key_bytes = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = 0, "at least 1"),
     ("max_clock_replicas", |config| config.max_clock_replicas = (1 << 20) + 1, "at most 1048576"),
+    ("new_replicas_per_hour", |config| config.new_replicas_per_hour = 0, "at least 1"),
+    ("new_pieces_per_hour", |config| config.new_pieces_per_hour = 0, "at least 1"),
+    ("max_context_pieces", |config| config.max_context_pieces = NonZeroUsize::new(1001).unwrap(), "at most 1000"),
     ("max_siblings", |config| config.max_siblings = 0, "at least 1"),
     ("max_siblings", |config| config.max_siblings = (1 << 16) + 1, "at most 65536"),
     ("max_context_counters", |config| config.max_context_counters = (1 << 18) + 1, "at most 262144"),
@@ -110,6 +118,8 @@ const REPLICA_AT_ITS_BOUNDS: &[fn(&mut ReplicaConfig)] = &[
     |config| (config.max_value_bytes, config.max_key_bytes, config.max_clock_replicas) = (1, 1, 1),
     |config| (config.max_context_counters, config.max_siblings) = (1 << 18, 1 << 16),
     |config| (config.max_clock_replicas, config.reserved_clock_percent) = (1 << 20, 99),
+    |config| config.max_context_pieces = NonZeroUsize::new(ReplicaConfig::MAX_CONTEXT_PIECES).unwrap(),
+    |config| (config.new_replicas_per_hour, config.new_pieces_per_hour) = (1, 1),
     |config| config.sketch.min_cells = config.sketch.max_cells,
 ];
 

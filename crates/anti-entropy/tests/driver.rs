@@ -1,6 +1,7 @@
 //! The driver: real threads, an in-memory network, and no runtime but a thread for each future.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,11 +11,13 @@ use anti_entropy::engine::{Engine, drive};
 use anti_entropy::transport::LinkFaults;
 use anti_entropy::{
     Change, Clock, DriverConfig, Event, GossipConfig, Handle, HandleError, Keyed, LastWriterWins, Marker,
-    MemoryNetwork, MemoryStore, Missing, PeerId, PushRoute, Replica, Store, SystemClock, Transaction,
+    MemoryNetwork, MemoryStore, Missing, Node, PeerId, PushRoute, Replica, Replicated, Resolver, Store, SystemClock,
+    Transaction,
 };
 use anti_entropy_conformance::with_commit;
 use futures::StreamExt;
 use futures::executor::block_on;
+use serde::{Deserialize, Serialize};
 
 type Item = Keyed<u32, String>;
 
@@ -299,4 +302,76 @@ fn what_contains_an_engine_is_driven_like_one() {
         let _: Marker = counting.shutdown(Duration::from_secs(20)).await.unwrap();
         assert!(matches!(counting.with(ask).await, Err(HandleError::Stopped)));
     });
+}
+
+/// A value as an old release knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum OldValue {
+    Text(String),
+}
+
+/// As a new release does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum NewValue {
+    Text(String),
+    Number(u64),
+}
+
+/// Waits for a call that must return.
+fn returned<T: Send + 'static>(call: impl Future<Output = T> + Send + 'static) -> T {
+    let (done, result) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(done.send(block_on(call))));
+    result.recv_timeout(Duration::from_secs(60)).expect("it waits for ever")
+}
+
+#[test]
+fn who_waits_until_all_is_equal_is_told_of_holes() {
+    fn start<V: Replicated>(network: &MemoryNetwork, name: &str, peer: &str) -> Handle<V>
+    where
+        LastWriterWins: Resolver<V>,
+    {
+        let node = Node::<V>::new(MemoryStore::new(), LastWriterWins).gossip(GossipConfig::test());
+        node.peer(peer).spawn(network.join(name.into())).unwrap()
+    }
+    let network = MemoryNetwork::new(1);
+    let old: Handle<Keyed<u32, OldValue>> = start(&network, "old", "new");
+    let new: Handle<Keyed<u32, NewValue>> = start(&network, "new", "old");
+    let text = || NewValue::Text("text".to_string());
+    block_on(async {
+        for key in 0..5 {
+            new.write(Keyed::new(key, text())).await.unwrap();
+        }
+        new.write(Keyed::new(7, NewValue::Number(7))).await.unwrap();
+    });
+    let waits = |old: &Handle<_>, new: &Handle<_>| {
+        let (old, new) = (old.clone(), new.clone());
+        let old = returned(async move { old.wait_converged(["new".into()]).await });
+        (old, returned(async move { new.wait_converged(["old".into()]).await }))
+    };
+    let (at_old, at_new) = waits(&old, &new);
+    let one = NonZeroU64::MIN;
+    let Err(HandleError::ConvergedExcept { peers, holes }) = at_old else { panic!("{at_old:?}") };
+    assert_eq!(peers, [("new".into(), one)].into());
+    assert_eq!(holes, block_on(old.with(|engine, _| engine.replica().holes().collect::<Vec<_>>())).unwrap());
+    assert_eq!(holes.len(), 1);
+    let Err(HandleError::ConvergedExcept { peers, holes }) = at_new else { panic!("{at_new:?}") };
+    assert_eq!((peers, holes.len()), ([("old".into(), one)].into(), 0));
+    assert_eq!(block_on(old.status()).unwrap().entries, 5, "all else is there");
+    block_on(new.write(Keyed::new(7, text()))).unwrap();
+    let (at_old, at_new) = waits(&old, &new);
+    assert!(at_old.is_ok() && at_new.is_ok(), "{at_old:?} {at_new:?}");
+}
+
+#[test]
+fn who_waits_for_a_peer_that_is_removed_is_told() {
+    let network = MemoryNetwork::new(1);
+    let handle = start(&network, 0, 2);
+    let waiting = handle.clone();
+    let mut waits = Box::pin(async move { waiting.wait_converged([name(1)]).await });
+    block_on(async {
+        assert!(futures::poll!(&mut waits).is_pending());
+        handle.remove_peer(name(1)).await.unwrap();
+    });
+    let told = returned(waits);
+    assert!(matches!(&told, Err(HandleError::UnknownPeer(peer)) if *peer == name(1)), "{told:?}");
 }

@@ -306,7 +306,10 @@ impl<S: SnapshotSource + Send + 'static> Drop for Turn<S> {
 
 /// Calls what may panic. The panic has been reported by the hook; nothing here depends on what it left undone.
 fn guarded(call: impl FnOnce()) {
-    drop(catch_unwind(AssertUnwindSafe(call)));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        // It is any value, whose drop may panic again.
+        std::mem::forget(payload);
+    }
 }
 
 impl<S> Clone for SnapshotReporter<S> {

@@ -216,6 +216,15 @@ fn a_snapshot_that_panics_is_told_of_and_the_next_one_has_its_turn() {
     }
 }
 
+/// A panic carries any value.
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("as a test wants it");
+    }
+}
+
 #[test]
 fn a_listener_that_panics_stops_neither_the_engine_nor_later_snapshots() {
     let works = Waiting::default();
@@ -223,7 +232,7 @@ fn a_listener_that_panics_stops_neither_the_engine_nor_later_snapshots() {
     let (told, outcomes) = channel();
     let reporter = SnapshotReporter::new(engine.clone(), preparer, works.run(), move |outcome| {
         drop(told.send(outcome));
-        panic!("as a test wants it");
+        std::panic::panic_any(PanicsOnDrop);
     });
     reporter.report(fragile(10, true), vec![]);
     assert_eq!(reporter.report(fragile(11, false), vec![]), Reported::Waiting);

@@ -25,7 +25,8 @@ pub struct PlacedSpace {
 /// their spaces are placed on, until the membership has left.
 ///
 /// Each space has its own assignment, and all may change while this runs: send the present spaces, by the numbers that
-/// they have on all nodes, through the `watch`. The space of a replica that has stopped is no longer announced.
+/// they have on all nodes, through the `watch`. The space of a replica that has stopped is no longer announced. One that was
+/// opened again is told of its peers once it is sent in place of the other.
 ///
 /// In place of an announcement for each space, a datagram carries one digest over all spaces that its sender shares with
 /// its receiver ([`SharedSpaces`]), so that a thousand spaces send as many bytes as one. Where two digests differ, the
@@ -115,12 +116,23 @@ struct Follower {
     began: Instant,
 }
 
+fn is_same(one: &Arc<dyn SpaceReplica>, other: &Arc<dyn SpaceReplica>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
 impl Follower {
     fn place(&mut self, spaces: BTreeMap<u64, PlacedSpace>) {
         for gone in self.placed.keys().filter(|space| !spaces.contains_key(space)) {
             self.shared.remove(*gone);
             self.told.remove(gone);
             self.put_backs_told.remove(gone);
+        }
+        for (space, placed) in &spaces {
+            let before = self.placed.get(space);
+            // One that was opened again knows nobody.
+            if before.is_some_and(|before| !is_same(&before.replica, &placed.replica)) {
+                self.told.remove(space);
+            }
         }
         self.placed = spaces;
         for (space, placed) in &self.placed {

@@ -176,8 +176,11 @@ impl Transport for TcpTransport {
 
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
         // Both awaits are cancellation-safe: a frame leaves the queue in the poll that returns it.
-        let received = self.received.lock().await.recv().await?;
-        Some((received.from, received.frame))
+        self.received.lock().await.recv().await.map(Received::into_frame)
+    }
+
+    async fn receive_with_room(&self) -> Option<(PeerId, Vec<u8>, Box<dyn Send>)> {
+        self.received.lock().await.recv().await.map(Received::into_parts)
     }
 
     fn max_frame_bytes(&self) -> usize {

@@ -6,6 +6,7 @@ mod space;
 mod wire;
 
 pub use node::run;
+pub(crate) use node::{SPACES, quic, say, swim};
 pub use wire::{Answer, PLAYS, Request, SONGS, Settings, View};
 
 /// Whatever ends a node early, or keeps it from doing what it is asked; its text is for the one who asked.

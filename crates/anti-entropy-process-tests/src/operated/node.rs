@@ -1,30 +1,30 @@
 //! The node: what it is made of, and what it does when it is asked.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anti_entropy::clock::Seed;
 use anti_entropy::engine::{Engine, drive};
 use anti_entropy::transport::{Channels, ChannelsConfig};
-use anti_entropy::{
-    Clock, DriverConfig, GossipConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SystemClock,
-};
+use anti_entropy::{Clock, DriverConfig, Handle, KeepAll, Keyed, Opening, Replica, Replicated, SystemClock};
 use anti_entropy_net::swim::{ClusterKeys, Membership, MembershipMetrics, SpaceReplica, SwimConfig, follow};
 use anti_entropy_net::{
     PrometheusConfig, PrometheusEndpoint, QuicConfig, QuicTransport, TransportLimits, TransportMetrics,
 };
 use anti_entropy_redb::{MarkerFile, RedbConfig, RedbFile, Schema};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::space::Spoken;
 use super::wire::{Answer, PLAYS, Request, SONGS, Settings};
 
 /// Each space's name, by the number that it has in channels and announcements.
-const SPACES: [(u64, &str); 2] = [(1, SONGS), (2, PLAYS)];
+pub(crate) const SPACES: [(u64, &str); 2] = [(1, SONGS), (2, PLAYS)];
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -60,6 +60,7 @@ pub async fn run() -> Result<(), Failure> {
 
 impl Node {
     async fn start(settings: Settings) -> Result<(Self, Answer), Failure> {
+        log_to(&settings)?;
         // Before anything that tells metrics.
         let endpoint =
             PrometheusEndpoint::bind(PrometheusConfig::default().with(|config| config.listen = LOOPBACK)).await?;
@@ -101,6 +102,12 @@ impl Node {
             Request::SetTls(config) => self.transport.set_tls(config)?,
             Request::ReloadKeys => self.membership.set_keys(ClusterKeys::from_file(&self.settings.keys)?).await?,
             Request::Backup(path) => self.file.backup(path)?,
+            Request::RemovePeer(peer) => {
+                self.transport.remove_peer(&peer);
+                for space in self.spaces.values() {
+                    space.remove_peer(peer.clone()).await?;
+                }
+            }
             Request::Shutdown => self.stop().await?,
         }
         Ok(Answer::Done)
@@ -140,7 +147,7 @@ impl Parts<'_> {
         let replica = Replica::open(self.file.space(name)?, KeepAll, opening)?;
         let id = replica.id().to_string();
         let schema_id = self.settings.schema_ids.get(name).copied().unwrap_or_default();
-        let gossip = GossipConfig::test().with(|config| config.session.schema_id = schema_id);
+        let gossip = self.settings.gossip.clone().with(|config| config.session.schema_id = schema_id);
         let clock = SystemClock::new();
         let mut engine = Engine::new(replica, gossip, fastrand::u64(..), clock.now())?;
         engine.set_space(name);
@@ -150,18 +157,26 @@ impl Parts<'_> {
     }
 }
 
+/// Writes warnings and errors to the file of the settings, as an operator's log has them.
+fn log_to(settings: &Settings) -> Result<(), Failure> {
+    let file = File::options().create(true).append(true).open(&settings.log)?;
+    let log =
+        tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_ansi(false).with_writer(Mutex::new(file));
+    log.try_init()
+}
+
 fn marker(settings: &Settings, space: &str) -> MarkerFile {
     MarkerFile::new(settings.markers.join(format!("{space}.marker")))
 }
 
 /// Peers that were refused are tried again soon, since tests wait for it.
-fn quic(settings: &Settings) -> QuicConfig {
+pub(crate) fn quic(settings: &Settings) -> QuicConfig {
     let limits = TransportLimits::default().with(|limits| limits.reconnect_max = Duration::from_millis(500));
     let (cluster, name) = (settings.cluster.clone(), settings.name.clone());
     QuicConfig::new(cluster, name, LOOPBACK, settings.tls.clone()).with(|config| config.limits = limits)
 }
 
-fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
+pub(crate) fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failure> {
     let (cluster, name) = (settings.cluster.clone(), settings.name.clone());
     let keys = ClusterKeys::from_file(&settings.keys)?;
     Ok(SwimConfig::new(cluster, name, settings.swim, transport, keys).with(|config| {
@@ -172,7 +187,7 @@ fn swim(settings: &Settings, transport: SocketAddr) -> Result<SwimConfig, Failur
 }
 
 /// A whole line at once.
-fn say(answer: &Answer) -> Result<(), Failure> {
+pub(crate) fn say(answer: &Answer) -> Result<(), Failure> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();

@@ -57,7 +57,8 @@ where
                 entries.insert(key.to_string(), values.collect());
                 ControlFlow::Continue(())
             })?;
-            Ok::<_, Error>(View { replica: engine.replica().id().to_string(), entries })
+            let (replica, rounds) = (engine.replica().id().to_string(), engine.stats().rounds);
+            Ok::<_, Error>(View { replica, entries, rounds })
         });
         Ok(view.await??)
     }

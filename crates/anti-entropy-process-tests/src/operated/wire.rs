@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anti_entropy::PeerId;
+use anti_entropy::{GossipConfig, PeerId};
 use anti_entropy_net::swim::SwimTimings;
 use anti_entropy_net::{ClusterName, TlsConfig};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,10 @@ pub struct Settings {
     pub timings: SwimTimings,
     /// What replicas of each space have to agree on.
     pub schema_ids: BTreeMap<String, u64>,
+    /// How its replicas gossip.
+    pub gossip: GossipConfig,
+    /// The file that it logs to.
+    pub log: PathBuf,
 }
 
 /// What a node is asked, and answers in the same order. Keys and values are in words, whatever the space keeps.
@@ -61,6 +65,8 @@ pub enum Request {
     ReloadKeys,
     /// Copy the database into a new file.
     Backup(PathBuf),
+    /// Have nothing to do with a peer any more.
+    RemovePeer(PeerId),
     /// Leave the others, close the store, and end.
     Shutdown,
 }
@@ -96,4 +102,6 @@ pub struct View {
     pub replica: String,
     /// Every key, with all versions' values.
     pub entries: BTreeMap<String, Vec<String>>,
+    /// How many rounds of gossip it has started.
+    pub rounds: u64,
 }

@@ -8,9 +8,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use anti_entropy::PeerId;
+use anti_entropy::{GossipConfig, PeerId};
 use anti_entropy_net::swim::SwimTimings;
 use anti_entropy_net::{TestAuthority, TestCertificate, TlsConfig, Trust};
+use anti_entropy_process_tests::hostile::{Abuse, Order};
 use anti_entropy_process_tests::operated::{Answer, PLAYS, Request, SONGS, Settings, View};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     /// The cluster's key, in hexadecimal.
     pub(crate) key: String,
     timings: SwimTimings,
+    /// How replicas gossip, unless a node's settings say otherwise.
+    pub(crate) gossip: GossipConfig,
     pub(crate) directory: TempDir,
 }
 
@@ -54,7 +57,7 @@ impl Cluster {
         let authority = TestAuthority::new().expect("there are random numbers");
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let key = [fastrand::u64(..); 4].map(|quarter| format!("{quarter:016x}")).concat();
-        Self { authority, key, timings, directory }
+        Self { authority, key, timings, gossip: GossipConfig::test(), directory }
     }
 
     /// A node that was never started, with a certificate of the authority.
@@ -62,6 +65,11 @@ impl Cluster {
         let certificate = self.authority.issue(name).expect("a DNS name");
         let tls = certificate.write(&self.subdirectory(&format!("{name}.tls"))).expect("there is room").config();
         self.node_with(name, name, tls)
+    }
+
+    /// A member that misbehaves.
+    pub(crate) fn hostile(&self, name: &str) -> Node {
+        Node { program: env!("CARGO_BIN_EXE_anti-entropy-hostile-node"), ..self.node(name) }
     }
 
     /// A node that believes those on a list, and its self-signed certificate.
@@ -86,8 +94,10 @@ impl Cluster {
             seeds: Vec::new(),
             timings: self.timings.clone(),
             schema_ids: BTreeMap::new(),
+            gossip: self.gossip.clone(),
+            log: self.directory.path().join(format!("{place}.log")),
         };
-        let node = Node { settings, running: None };
+        let node = Node { settings, program: env!("CARGO_BIN_EXE_anti-entropy-operated-node"), running: None };
         node.give_keys(&[&self.key]);
         node
     }
@@ -121,6 +131,7 @@ impl Cluster {
 /// A node: what stays of it while its process comes and goes.
 pub(crate) struct Node {
     pub(crate) settings: Settings,
+    program: &'static str,
     running: Option<Running>,
 }
 
@@ -144,7 +155,7 @@ impl Node {
 
     /// Starts its process, and says under which ids its spaces were opened.
     pub(crate) fn start(&mut self) -> BTreeMap<String, String> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_anti-entropy-operated-node"))
+        let mut child = Command::new(self.program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -176,6 +187,17 @@ impl Node {
 
     pub(crate) fn swim(&self) -> SocketAddr {
         self.running.as_ref().expect("it runs").swim
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.running.as_ref().expect("it runs").child.id()
+    }
+
+    /// Tells a member that misbehaves how.
+    pub(crate) fn abuse(&mut self, does: &[Abuse]) {
+        let running = self.running.as_mut().expect("it runs");
+        running.say(&Order::Do(does.iter().copied().collect()));
+        assert!(matches!(running.next(), Answer::Done));
     }
 
     pub(crate) fn ask(&mut self, request: &Request) -> Answer {

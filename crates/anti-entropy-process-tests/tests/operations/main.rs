@@ -6,6 +6,7 @@ mod backup;
 mod certificates;
 mod cluster;
 mod deploy;
+mod hostile;
 mod keys;
 mod membership;
 mod page;

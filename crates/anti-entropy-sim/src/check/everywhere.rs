@@ -14,7 +14,7 @@ type Content = (KeyIndex, u64);
 /// It goes by values and not by the names of writes, so that it also judges what becomes of names that are used twice: what was
 /// acknowledged is everywhere then, or was refused with an error.
 #[derive(Debug, Default)]
-pub struct Everywhere {
+pub(crate) struct Everywhere {
     /// What each node has acknowledged or held, since its store was last lost, put back, or exchanged.
     owed: BTreeMap<NodeIndex, BTreeSet<Content>>,
     /// What writes and deletes have replaced.

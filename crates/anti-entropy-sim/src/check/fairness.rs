@@ -14,7 +14,7 @@ pub(crate) const TIMES: u64 = 3;
 /// ones, and goes on being written, may be refused: so the others need not be equal as long as hostile members go on. They have to
 /// be once these are gone, which the other checkers judge.
 #[derive(Debug, Default)]
-pub struct Fairness {
+pub(crate) struct Fairness {
     siege: Option<Siege>,
 }
 

@@ -6,7 +6,7 @@ use crate::history::Record;
 /// S9 by bytes: a core node has at most as much on the heap, besides its store, as the scenario says, at every step. Judged where
 /// bytes are counted; see [`count_heap`](crate::world::count_heap).
 #[derive(Debug, Default)]
-pub struct BoundedHeap;
+pub(crate) struct BoundedHeap;
 
 impl Checker for BoundedHeap {
     fn name(&self) -> &'static str {

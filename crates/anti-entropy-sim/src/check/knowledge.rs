@@ -165,6 +165,8 @@ impl Knowledge {
             Record::Fault(_)
             | Record::Besieged(_)
             | Record::Heap(_)
+            | Record::Strain { .. }
+            | Record::Clock { .. }
             | Record::Delivery(_)
             | Record::Session(_)
             | Record::Traffic(_)
@@ -292,6 +294,7 @@ fn time(record: &Record) -> u64 {
         Record::Converged(converged) => converged.at,
         Record::Session(session) => session.at,
         Record::Traffic(traffic) => traffic.to,
+        Record::Strain { at, .. } | Record::Clock { at, .. } => *at,
         Record::Usage(usage) => usage.at,
         Record::Heap(heap) => heap.at,
         Record::Alarm(alarm) => alarm.at,

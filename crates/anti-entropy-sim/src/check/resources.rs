@@ -13,6 +13,11 @@ impl Checker for BoundedResources {
     }
 
     fn observe(&mut self, record: &Record, knowledge: &Knowledge) -> Result<(), Violation> {
+        if let Record::Strain { node, what, used, limit, .. } = record
+            && used > limit
+        {
+            return Err(self.violation(knowledge, format!("node {node} has {used} {what}, more than {limit}")));
+        }
         let (Record::Usage(usage), Some(start)) = (record, knowledge.start()) else { return Ok(()) };
         let limits = &start.limits;
         let resources = [
@@ -53,6 +58,18 @@ mod tests {
     #[test]
     fn limits_that_are_reached_are_fine() {
         assert_eq!(judge(BoundedResources, &history(&full())), None);
+    }
+
+    #[test]
+    fn what_hostile_members_use_up_is_found_beyond_its_limit() {
+        let strain = |used| {
+            let mut history = History::new();
+            let what = "ids that nobody has".to_owned();
+            history.push(Record::Strain { at: 1, node: 2, what, used, limit: 9 });
+            history
+        };
+        assert_eq!(judge(BoundedResources, &strain(9)), None);
+        finds(BoundedResources, &strain(10), "node 2 has 10 ids that nobody has, more than 9");
     }
 
     #[test]

@@ -42,6 +42,28 @@ pub enum Record {
     Usage(Usage),
     /// What a node has on the heap, once each gossip interval where that is counted.
     Heap(Heap),
+    /// A resource that only hostile nodes can use up, once each gossip interval while there are any.
+    Strain {
+        /// When.
+        at: u64,
+        /// Which node.
+        node: NodeIndex,
+        /// What is counted.
+        what: String,
+        /// How much of it is in use.
+        used: u64,
+        /// How much may be.
+        limit: u64,
+    },
+    /// A node's wall clock has jumped, and shows this.
+    Clock {
+        /// When.
+        at: u64,
+        /// Which node.
+        node: NodeIndex,
+        /// What it shows, in milliseconds since 1970.
+        unix_ms: u64,
+    },
     /// A node reported something that should not happen.
     Alarm(Alarm),
     /// What a node holds at the end of the run; one record for each node.

@@ -3,11 +3,13 @@
 use anti_entropy::__private::Mutant as M;
 
 use super::Hunt::{
-    Announced, BadDisks, Beset, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting, DeletesDuringBatches, Dense,
-    DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames, LeftMarkers,
-    PoisonedSketches, PutBack, PutBackOnALaterDisk, StaleDeletes, Trees, UnnoticedRestore,
+    Announced, BadDisks, Beset, BesetByTheFirst, Budgets, Bulk, ClocksByCells, ClocksThatJump, Compacting,
+    DeletesDuringBatches, Dense, DenseWithCrashes, DenseWithQueues, DenseWithoutPushes, Drawn, FewPieces, ForgedFrames,
+    LeftMarkers, MadeUpIds, PoisonedSketches, PutBack, PutBackOnALaterDisk, PutBackSoon, ShortMessages, StaleDeletes,
+    Trees, UnnoticedRestore,
 };
 use super::{Bug, Hunt, Planted};
+use crate::scenario::Abuse::{HoldsTheSlot, NeverAcknowledges, RepeatsRequests};
 use crate::scenario::Profile;
 use crate::world::Sabotage as S;
 
@@ -61,6 +63,7 @@ const PLANTED: &[Planted] = &[
     core(M::RolledBackStoreKeepsItsId, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, UnnoticedRestore, &[("S4", 40), ("S8", 40)]),
     core(M::OwnWritesUnknownToThePeerNotNoticed, PutBack, &[("S12", 40)]),
+    core(M::SessionNumbersRepeat, PutBackSoon, &[("S6", 40)]),
     core(M::StoreOfAnotherTimeNotNoticed, PutBackOnALaterDisk, &[("S6", 20), ("L1", 20)]),
     core(M::MarkerGoodForTwoOpenings, LeftMarkers, &[("S4", 40), ("S8", 40)]),
     core(M::GoesOnAfterAnUnknownCommit, BadDisks, &[("S2", 40), ("S8", 40)]),
@@ -69,6 +72,7 @@ const PLANTED: &[Planted] = &[
     core(M::AnswersFromThePresent, Trees, &[("alarms", 40)]),
     core(M::BudgetNeverRefillsFromZero, Budgets, &[("L1", 5)]),
     core(M::ClockNotCarriedOver, ClocksThatJump, &[("S11", 20)]),
+    core(M::ClockNeverPutRight, ClocksThatJump, &[("S11", 5)]),
     core(M::ContextForgets, Dense, &[("S4", 5)]),
     core(M::FingerprintBlindToVersions, Dense, &[("S6", 20)]),
     core(M::DigestBlindToDeletions, Dense, &[("S6", 500), ("L1", 20)]),
@@ -79,8 +83,15 @@ const PLANTED: &[Planted] = &[
     core(M::QueuesAreNotBounded, DenseWithQueues, &[("S9", 20)]),
     core(M::RoundWaitsForEverySession, Drawn(Profile::Swarm), &[("L1", 20), ("L4", 40)]),
     core(M::SessionsNeverTimeOut, Drawn(Profile::Swarm), &[("L3", 10), ("L1", 10)]),
-    core(M::SessionsNeverTimeOut, Beset, &[("L6", 10)]),
+    core(M::SessionsNeverTimeOut, Beset(NeverAcknowledges), &[("L6", 10)]),
     core(M::LastRangeExchangedForEver, Dense, &[("L3", 5), ("L1", 5)]),
+    core(M::LeaseRenewedByAnyFrame, Beset(HoldsTheSlot), &[("L6", 10)]),
+    core(M::PeersServedInOrder, BesetByTheFirst(RepeatsRequests), &[("L6", 40)]),
+    core(M::RepliesRepeatedForEver, Beset(RepeatsRequests), &[("S9", 5)]),
+    core(M::GrowthIsNotCounted, MadeUpIds, &[("S9", 5)]),
+    core(M::PeerLimitsIgnored, ShortMessages, &[("S12", 5)]),
+    core(M::ToldBeforeItIsDurable, DenseWithCrashes, &[("S8", 5)]),
+    core(M::NotesLostWhenSettled, Dense, &[("S4", 5)]),
     around(S::StorePromisesTooMuch, DenseWithCrashes, &[("S8", 5), ("S1", 5)]),
     around(S::WipedStoreKeepsItsId, DenseWithCrashes, &[("S4", 5), ("S8", 5)]),
     around(S::RestoredStoreIsVouchedFor, DenseWithCrashes, &[("S4", 10), ("S8", 10)]),

@@ -123,6 +123,11 @@ pub struct Gossip {
     pub context_pieces: Option<NonZeroUsize>,
     /// `max_clock_replicas` of replicas; at least 1.
     pub clock_replicas: Option<usize>,
+    /// `new_replicas_per_hour` of replicas; at least 1.
+    pub new_replicas: Option<usize>,
+    /// `max_message_bytes` of sessions at node 0, by which the others limit what they write; at least 4096. The others have the
+    /// preset's.
+    pub first_message_bytes: Option<usize>,
     /// Whether sessions use sketches.
     pub sketches: Sketches,
     /// `max_sketch_cells` of sessions. With [`Sketches::Mixed`], only at the nodes that would otherwise make no sketches.
@@ -176,11 +181,17 @@ pub enum Preset {
 }
 
 impl Gossip {
-    /// The engine's settings at a node. Nodes differ only in [`sketches`](Self::sketches).
+    /// The engine's settings at a node. Nodes differ only in [`sketches`](Self::sketches) and
+    /// [`first_message_bytes`](Self::first_message_bytes).
     pub fn config_of(&self, node: NodeIndex) -> GossipConfig {
         let mut config = self.config();
         let session = &mut config.session;
         session.max_sketch_cells = self.sketches.most_at(node, session.max_sketch_cells, self.sketch_cells);
+        if let Some(bytes) = self.first_message_bytes.filter(|_| node == 0) {
+            session.max_message_bytes = bytes;
+            session.batch_bytes = session.batch_bytes.min(bytes);
+            session.answer_bytes = session.answer_bytes.min(bytes);
+        }
         config
     }
 

@@ -179,7 +179,7 @@ impl Shrinker<'_> {
     /// Resets settings of gossip to those of the preset: all, or one by one.
     fn usual_gossip(&mut self) {
         self.attempt(|scenario| scenario.gossip = Gossip { preset: scenario.gossip.preset, ..Gossip::default() });
-        let each: [fn(&mut Gossip); 25] = [
+        let each: [fn(&mut Gossip); 27] = [
             |gossip| (gossip.interval_ms, gossip.min_interval_ms) = (None, None),
             |gossip| gossip.min_interval_ms = None,
             |gossip| gossip.fanout = None,
@@ -201,6 +201,8 @@ impl Shrinker<'_> {
             |gossip| gossip.resend_after_ms = None,
             |gossip| gossip.idle_timeout_ms = None,
             |gossip| gossip.context_pieces = None,
+            |gossip| gossip.new_replicas = None,
+            |gossip| gossip.first_message_bytes = None,
             |gossip| gossip.sketches = Sketches::On,
             |gossip| gossip.sketch_cells = None,
             |gossip| gossip.first_cells = None,

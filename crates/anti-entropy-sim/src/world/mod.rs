@@ -273,7 +273,7 @@ impl<S: Subject> World<S> {
     fn record_start(&mut self, seed: u64) {
         let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let config = &self.config;
-        let pieces = self.replica_config().max_context_pieces.get() * ReplicaConfig::PIECES_OF_PEERS;
+        let pieces = self.replica_config(0).max_context_pieces.get() * ReplicaConfig::PIECES_OF_PEERS;
         self.records.push(Record::Start(Start {
             seed,
             scenario: self.scenario.name.clone(),
@@ -459,6 +459,7 @@ impl<S: Subject> World<S> {
         self.traffic.frames += 1;
         self.traffic.bytes += frame.len() as u64;
         self.counts.sketches += u64::from(begins_a_sketch(&frame));
+        self.count_replies(from, to, &frame);
         let node = &mut self.nodes[from as usize];
         node.longest_frame = node.longest_frame.max(frame.len() as u64);
         for frame in self.with_poison(from, to, frame) {

@@ -307,6 +307,7 @@ impl<S: Subject> World<S> {
             self.count_value_bytes(at);
             if self.detail != Detail::Roots && !self.is_forging(at) {
                 self.record_usage(at);
+                self.record_strain(at);
                 self.record_heap(at);
             }
         }
@@ -368,7 +369,7 @@ impl<S: Subject> World<S> {
         let seed = self.fresh_seed();
         let opening = Opening::from(seed).with(|config| {
             config.continuity = Continuity::Vouched;
-            config.config = self.replica_config();
+            config.config = self.replica_config(at);
         });
         set_release(self.nodes[at as usize].release);
         let afresh = Replica::open(copy, self.resolver(), opening);

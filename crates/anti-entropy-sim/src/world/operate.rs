@@ -229,6 +229,9 @@ impl<S: Subject> World<S> {
             Error::Store(_) | Error::Stopped { .. } | Error::NotYetSeen(_) => {}
             // The scenario leaves so little room for ids that they run out, and the writer is told.
             Error::TooManyReplicas { .. } if self.scenario.gossip.clock_replicas.is_some() => {}
+            // One node takes less than the others write, and these are told.
+            Error::EntryTooLong { .. } | Error::ValueTooLong { .. }
+                if self.scenario.gossip.first_message_bytes.is_some() => {}
             other => self.alarm(at, "operation_failed", other.to_string()),
         }
     }

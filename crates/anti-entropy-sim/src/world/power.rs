@@ -126,11 +126,18 @@ impl<S: Subject> World<S> {
         if self.scenario.steps.iter().any(is_old) { Release::Old } else { Release::New }
     }
 
-    pub(super) fn replica_config(&self) -> ReplicaConfig {
-        let default = ReplicaConfig::default();
-        let pieces = self.scenario.gossip.context_pieces.unwrap_or(default.max_context_pieces);
-        let replicas = self.scenario.gossip.clock_replicas.unwrap_or(default.max_clock_replicas);
-        default.with(|config| (config.max_context_pieces, config.max_clock_replicas) = (pieces, replicas))
+    pub(super) fn replica_config(&self, at: NodeIndex) -> ReplicaConfig {
+        let gossip = &self.scenario.gossip;
+        ReplicaConfig::default().with(|config| {
+            config.max_context_pieces = gossip.context_pieces.unwrap_or(config.max_context_pieces);
+            config.max_clock_replicas = gossip.clock_replicas.unwrap_or(config.max_clock_replicas);
+            config.new_replicas_per_hour = gossip.new_replicas.unwrap_or(config.new_replicas_per_hour);
+            if let Some(bytes) = gossip.first_message_bytes {
+                config.min_peer_message_bytes = config.min_peer_message_bytes.min(bytes);
+                config.max_value_bytes =
+                    if at == 0 { config.max_value_bytes.min(bytes) } else { config.max_value_bytes };
+            }
+        })
     }
 
     pub(super) fn resolver(&self) -> Resolving<S::Resolver> {
@@ -178,7 +185,7 @@ impl<S: Subject> World<S> {
         set_release(node.release);
         let opening = Opening::from(replica_seed).with(|config| {
             config.continuity = continuity;
-            config.config = self.replica_config();
+            config.config = self.replica_config(at);
         });
         let node = &self.nodes[at as usize];
         let replica = Replica::open(node.disk.handle(), self.resolver(), opening).ok()?;

@@ -43,7 +43,7 @@ impl<S: Subject> World<S> {
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
             Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => self.each(&nodes, |node| node.pauses += 1),
-            Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(*by_ms)),
+            Fault::ClockJump { by_ms } => self.jump(&nodes, *by_ms),
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
             Fault::Clone { running, one_name } => self.clone_node(nodes[0], nodes[1], *running, *one_name),
@@ -85,7 +85,7 @@ impl<S: Subject> World<S> {
             Fault::SlowDisk { .. } | Fault::DiskErrors { .. } | Fault::FullDisk => self.set_disks(&nodes),
             Fault::Limits { .. } => self.set_limits(&nodes),
             Fault::Pause => nodes.into_iter().for_each(|node| self.resume(node)),
-            Fault::ClockJump { by_ms } => self.each(&nodes, |node| node.clock.jump(-by_ms)),
+            Fault::ClockJump { by_ms } => self.jump(&nodes, -by_ms),
             Fault::ClockDrift { .. } => self.drift(&nodes),
             Fault::ClockFreeze => self.freeze(&nodes),
             Fault::Swap => self.swap(&nodes),
@@ -259,7 +259,7 @@ impl<S: Subject> World<S> {
     /// Gives running nodes the limits of the last step that has begun and not ended, or those of the scenario.
     fn set_limits(&mut self, nodes: &[NodeIndex]) {
         for at in nodes {
-            let (mut replica, mut gossip) = (self.replica_config(), self.scenario.gossip.config_of(*at));
+            let (mut replica, mut gossip) = (self.replica_config(*at), self.scenario.gossip.config_of(*at));
             let lower = self.faults_at(*at).filter_map(|fault| match fault {
                 Fault::Limits { context_pieces, max_queued_pushes, batch_entries } => {
                     Some((*context_pieces, *max_queued_pushes, *batch_entries))
@@ -288,6 +288,15 @@ impl<S: Subject> World<S> {
             self.nodes[*at as usize].clock.drift(self.now, ppm);
             // Deadlines come sooner or later now.
             self.drive(*at, None, |_, _| {});
+        }
+    }
+
+    fn jump(&mut self, nodes: &[NodeIndex], by_ms: i64) {
+        for &at in nodes {
+            let clock = &mut self.nodes[at as usize].clock;
+            clock.jump(by_ms);
+            let unix_ms = clock.now(self.now).unix_ms;
+            self.records.push(Record::Clock { at: self.now, node: at, unix_ms });
         }
     }
 
@@ -375,7 +384,7 @@ impl<S: Subject> World<S> {
         let seed: Seed = self.fresh_seed();
         let opening = Opening::from(seed).with(|config| {
             config.continuity = Continuity::Vouched;
-            config.config = self.replica_config();
+            config.config = self.replica_config(at);
         });
         let number = self.random.u64(..);
         let node = &self.nodes[at as usize];

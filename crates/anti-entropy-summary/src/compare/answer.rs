@@ -8,6 +8,7 @@ use crate::node::FAN_OUT;
 use crate::view::View;
 use crate::{HashFunction, Snapshot, Width};
 
+use super::packed::Packed;
 use super::prefix::Prefix;
 use super::wire::{Answer, Ask, MAX_LEVELS, MAX_LISTED, Part};
 
@@ -35,19 +36,20 @@ const ANSWER_OVERHEAD: usize = 5;
 /// O(depth) for each prefix answered; hashes at most 64 buckets.
 pub fn answer<D: HashFunction>(snapshot: &Snapshot<D>, ask: &Ask, max_bytes: usize) -> Answer {
     let mut room = max_bytes.saturating_sub(ANSWER_OVERHEAD);
-    let plan = Plan::new(ask.prefixes.len(), ask.width);
-    let mut parts = Vec::new();
-    for prefix in &ask.prefixes {
+    let plan = Plan::new(ask.len(), ask.width());
+    let mut parts = Packed::new();
+    for prefix in ask.prefixes() {
+        let prefix = &prefix;
         let view = snapshot.under(prefix.start(), prefix.bits());
         let (choice, bytes) = plan.choose(view, prefix);
         match room.checked_sub(bytes) {
             Some(left) => {
-                parts.push(plan.part::<D>(view, prefix, choice));
+                parts.push(&plan.part::<D>(view, prefix, choice));
                 room = left;
             }
-            None if parts.is_empty() => {
+            None if parts.len() == 0 => {
                 // There must be progress, whatever the limit.
-                parts.push(plan.part::<D>(view, prefix, plan.squeeze(view, prefix, room)));
+                parts.push(&plan.part::<D>(view, prefix, plan.squeeze(view, prefix, room)));
                 break;
             }
             None => break,
@@ -58,7 +60,7 @@ pub fn answer<D: HashFunction>(snapshot: &Snapshot<D>, ask: &Ask, max_bytes: usi
 
 /// The answer to the question for all keys, with which every comparison starts. It can be sent before it is asked for.
 pub fn first_answer<D: HashFunction>(snapshot: &Snapshot<D>, width: Width, max_bytes: usize) -> Answer {
-    answer(snapshot, &Ask { prefixes: vec![Prefix::ALL], width }, max_bytes)
+    answer(snapshot, &Ask::new([Prefix::ALL], width), max_bytes)
 }
 
 /// How far one answer goes.

@@ -93,7 +93,7 @@ impl<D: HashFunction> Comparison<D> {
     /// everything is known. Replaces the open question: its answer must not be handed in any more.
     pub fn next_ask(&mut self, max_prefixes: usize) -> Option<Ask> {
         self.asked = self.pending.iter().take(max_prefixes.max(1)).copied().collect();
-        (!self.asked.is_empty()).then(|| Ask { prefixes: self.asked.clone(), width: self.width })
+        (!self.asked.is_empty()).then(|| Ask::new(self.asked.iter().copied(), self.width))
     }
 
     /// Takes the answer to the open question, and closes the question.
@@ -112,8 +112,8 @@ impl<D: HashFunction> Comparison<D> {
         let outcomes: Vec<_> = self
             .asked
             .iter()
-            .zip(&answer.parts)
-            .map(|(prefix, part)| self.read(prefix, part))
+            .zip(answer.parts.iter())
+            .map(|(prefix, part)| self.read(prefix, &part))
             .collect::<Result<_, _>>()?;
         for (prefix, outcome) in core::mem::take(&mut self.asked).into_iter().zip(outcomes) {
             self.pending.remove(&prefix);

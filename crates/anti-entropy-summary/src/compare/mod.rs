@@ -32,6 +32,7 @@
 
 mod answer;
 mod comparison;
+mod packed;
 mod prefix;
 mod wire;
 

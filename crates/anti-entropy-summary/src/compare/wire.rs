@@ -6,18 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::Width;
 
+use super::packed::Packed;
 use super::prefix::Prefix;
 
 /// A question for the entries under some prefixes. [`answer`](super::answer()) answers it.
 ///
-/// The number of prefixes is bounded by the frame that the question came in. The cost of an answer is bounded by its
-/// own size.
+/// The number of prefixes is bounded by the frame that the question came in, and a question takes no more memory than
+/// that. The cost of an answer is bounded by its own size.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ask {
+    prefixes: Packed<Prefix>,
+    width: Width,
+}
+
+impl Ask {
+    /// A question for these prefixes, in the order in which they are to be answered, with digests and fingerprints of this
+    /// width.
+    pub fn new(prefixes: impl IntoIterator<Item = Prefix>, width: Width) -> Self {
+        Self { prefixes: prefixes.into_iter().collect(), width }
+    }
+
     /// The prefixes, in the order in which they are to be answered.
-    pub prefixes: Vec<Prefix>,
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> + '_ {
+        self.prefixes.iter()
+    }
+
     /// The width of the digests and fingerprints in the answer.
-    pub width: Width,
+    pub const fn width(&self) -> Width {
+        self.width
+    }
+
+    /// The number of prefixes.
+    pub const fn len(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    /// Whether nothing is asked for.
+    pub const fn is_empty(&self) -> bool {
+        self.prefixes.len() == 0
+    }
 }
 
 /// The entries or digests under the first prefixes of an [`Ask`].
@@ -26,7 +53,7 @@ pub struct Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// One for each of the first prefixes asked for, as many as there was room for.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Packed<Part>,
 }
 
 impl Answer {
@@ -37,7 +64,7 @@ impl Answer {
 
     /// Whether no prefix is answered. This happens only if none was asked for.
     pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.len() == 0
     }
 }
 

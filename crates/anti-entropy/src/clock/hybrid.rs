@@ -67,6 +67,7 @@ impl HybridClock {
     pub fn now(&mut self, unix_ms: u64) -> Timestamp {
         let by_wall = Timestamp { wall_ms: unix_ms, logical: 0 };
         let follows = by_wall > self.last || self.is_too_far_ahead(self.last, unix_ms);
+        plant!(let follows = follows_wall_clock(follows, by_wall > self.last));
         self.last = if follows { by_wall } else { self.last.next().unwrap_or(Timestamp::MAX) };
         self.greatest = self.greatest.max(self.last);
         self.last

@@ -122,15 +122,16 @@ impl VectorClock {
 }
 
 impl Further {
-    /// The clocks of the whole space, as far as they are known, if the first of them is known as far as that.
-    pub(crate) fn guess(&self, first: VectorClock) -> Option<RangeClocks> {
+    /// The clocks of the whole space, as far as they are known, if the first of them is known as far as that, and they have
+    /// no more counters than this.
+    pub(crate) fn guess(&self, first: VectorClock, max_counters: usize) -> Option<RangeClocks> {
         let named = |(start, changes): (KeyHash, &[(ReplicaId, u64)])| {
             let counters = changes.iter().map(|(replica, counter)| (replica.first_eight(), *counter)).collect();
             (start, first.with_named(&counters))
         };
         let pieces = 1 + self.iter().len();
         let counters = pieces.checked_mul(first.len())?.checked_add(self.len())?;
-        if counters > RangeClocks::MAX_COUNTERS {
+        if counters > max_counters {
             return None;
         }
         let further: Vec<_> = self.iter().map(named).collect();
@@ -254,8 +255,8 @@ mod tests {
         let most = RangeClocks::MAX_COUNTERS as u128 >> 12;
         assert_eq!(pieces(most).on(&base).unwrap().counters(), RangeClocks::MAX_COUNTERS);
         assert_eq!(pieces(most + 1).on(&base), None);
-        assert!(pieces(most - 1).further.guess(base.clone()).is_some());
-        assert!(pieces(most + 1).further.guess(base).is_none());
+        assert!(pieces(most - 1).further.guess(base.clone(), RangeClocks::MAX_COUNTERS).is_some());
+        assert!(pieces(most + 1).further.guess(base, RangeClocks::MAX_COUNTERS).is_none());
     }
 
     #[test]

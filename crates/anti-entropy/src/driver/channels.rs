@@ -10,7 +10,7 @@ use futures::future::FutureExt;
 use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::frame_queue::{FrameQueue, QueueLimits};
+use super::frame_queue::{FrameQueue, QueueLimits, Waiting};
 use super::{SendError, Transport};
 use crate::{ConfigError, PeerId};
 
@@ -200,8 +200,10 @@ impl Shared {
         };
         let mut frames = queue.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = frames.len() == 0;
-        self.overflowed.fetch_add(frames.push(from, frame), Ordering::Relaxed);
+        // Without its room in the transport: one channel that is not read must not keep its peers' frames for others away.
+        let dropped = frames.push(from, Waiting::new(frame, Box::new(())));
         drop(frames);
+        self.overflowed.fetch_add(dropped.len() as u64, Ordering::Relaxed);
         if is_first {
             // The receiver is there for as long as the queue is.
             let _ = queue.arrived.unbounded_send(());
@@ -246,8 +248,8 @@ impl Transport for Channel {
             // Those of frames that were found without waiting would pile up.
             while let Some(Some(())) = arrivals.next().now_or_never() {}
             let next = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            if next.is_some() {
-                return next;
+            if let Some((from, waiting)) = next {
+                return Some((from, waiting.frame));
             }
             arrivals.next().await?;
         }

@@ -13,12 +13,14 @@ use crate::replica::Replicated;
 #[non_exhaustive]
 pub struct DriverConfig {
     /// How many received frames may wait for the engine, of all peers together. If there are more, the peer of which most
-    /// wait loses its newest, as on a lossy network, and no other peer does. At least 1; 1,024 by default: the longest
-    /// message in frames of 64 KiB.
+    /// wait loses its newest, as on a lossy network, and no other peer does. A transport that can push back does so to a peer
+    /// of which half as many wait; see [`Transport::receive_with_room`]. At least 1; 1,024 by default: the longest message in
+    /// frames of 64 KiB.
     pub max_queued_frames: NonZeroUsize,
     /// How many bytes of received frames may wait for the engine, of all peers together; one that waits alone may be
-    /// longer. If there are more, the peer that takes most of it loses its newest frames, and no other peer does. At least
-    /// 1; 64 MiB by default, as long as the longest message.
+    /// longer. If there are more, the peer that takes most of it loses its newest frames, and no other peer does; a transport
+    /// that can push back does so to a peer that takes half of it. At least 1; 64 MiB by default, as long as the longest
+    /// message.
     pub max_queued_bytes: NonZeroUsize,
     /// How many calls of handles may wait for the engine; further ones fail with
     /// [`HandleError::Overloaded`](crate::HandleError::Overloaded), except that a call may

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -9,12 +10,12 @@ use super::contain::Contained;
 use super::inbox::{Access, Answer, Job, Shared};
 use super::pool::Jobs;
 use super::worker::Worker;
-use crate::PeerId;
 use crate::clock::{Now, RandomnessUnavailable, Seed};
 use crate::gossip::{Announced, Engine, Event, StateDigest, Status};
 use crate::replica::{
     Adopted, Change, Error, Marker, Missing, Read, Replicated, Seen, StoreError, Transaction, Written,
 };
+use crate::{KeyHash, PeerId};
 
 /// Reads from, writes to, and watches a replica while its engine runs.
 ///
@@ -42,9 +43,24 @@ pub enum HandleError {
         /// [`DriverConfig::max_queued_calls`](crate::DriverConfig::max_queued_calls).
         limit: usize,
     },
-    /// The engine has no such peer. Nothing was done; add the peer first.
-    #[error("the peer {0} is unknown; nothing was done; add it to the engine first")]
+    /// The engine has no such peer, or no longer. Nothing was changed; add the peer first.
+    #[error("the peer {0} is unknown; nothing was changed; add it to the engine first")]
     UnknownPeer(PeerId),
+    /// What was [waited for](Handle::wait_converged) is certified, except at keys at which this replica or a peer has a
+    /// [hole](crate::Replica::holes). All else is equal. What is missing comes by itself once whoever lacks it can take it:
+    /// upgrade that node, or raise its limits.
+    #[error(
+        "this replica and the peers are equal except at holes: {} here, and with {} of the peers; all else is equal; \
+         upgrade whoever cannot read what is missing, or raise its limits",
+        holes.len(),
+        peers.len()
+    )]
+    ConvergedExcept {
+        /// The peers with which this replica is equal except at so many keys at most.
+        peers: BTreeMap<PeerId, NonZeroU64>,
+        /// The hashes of the keys at which this replica itself has a hole. A [`Notice`](crate::Notice) named each.
+        holes: Vec<KeyHash>,
+    },
     /// The operating system returns no random bytes. Nothing was done; try again.
     #[error("{0}; nothing was done")]
     NoRandomness(#[from] RandomnessUnavailable),
@@ -307,18 +323,16 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Handle<V, E> {
 
     /// Starts sessions with these peers, and waits until each of them has certified, in a session that began after this
     /// call, the root that this replica has by then. This waits for ever for a peer that never answers or always
-    /// refuses, and while this replica or the peer has a [hole](crate::Replica::holes): put a time-out around it.
+    /// refuses: put a time-out around it.
     ///
     /// # Errors
-    /// [`HandleError::UnknownPeer`], and those of [`with`](Self::with).
+    /// [`HandleError::ConvergedExcept`] if all of that is so except at [holes](crate::Replica::holes),
+    /// [`HandleError::UnknownPeer`], also if a peer is removed meanwhile, and those of [`with`](Self::with).
     pub async fn wait_converged(&self, peers: impl IntoIterator<Item = PeerId>) -> Result<(), HandleError> {
         let (done, converged) = oneshot::channel();
         let peers = peers.into_iter().collect();
-        let unknown = self.ask(move |worker, now| worker.wait_converged(peers, done, now)).await?;
-        if let Some(peer) = unknown {
-            return Err(HandleError::UnknownPeer(peer));
-        }
-        converged.await.map_err(|_| HandleError::Stopped)
+        self.call(move |worker, now| worker.wait_converged(peers, done, now))?;
+        converged.await.map_err(|_| HandleError::Stopped)?
     }
 
     /// Lets the replica start over under a new id, since this process was put back to an earlier state of its memory, or

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use super::contain::Contained;
-use super::frame_queue::{FrameQueue, QueueLimits};
+use super::frame_queue::{FrameQueue, QueueLimits, Waiting};
 use super::worker::Worker;
 use super::{DriverConfig, HandleError};
 use crate::PeerId;
@@ -16,14 +16,14 @@ use crate::sync::Frame;
 
 /// What an engine's thread is to do next.
 pub(super) enum Job<V: Replicated, E> {
-    Frame(PeerId, Vec<u8>),
+    Frame(PeerId, Waiting),
     Call(Contained<Call<V, E>>),
     Shared(Shared<V>),
 }
 
 /// A job that may share a commit with others: nobody hears of it before that.
 pub(super) enum Shared<V: Replicated> {
-    Pushes(PeerId, Vec<u8>),
+    Pushes(PeerId, Waiting),
     Access(Contained<Access<V>>),
 }
 
@@ -109,13 +109,18 @@ impl<V: Replicated, E> Inbox<V, E> {
     }
 
     /// Queues a frame. If too many wait, the peer of which most do loses one, as in a lossy network.
-    pub(super) fn push_frame(&self, from: PeerId, frame: Vec<u8>) -> Result<Wake, Ended> {
+    pub(super) fn push_frame(&self, from: PeerId, waiting: Waiting) -> Result<Wake, Ended> {
         let mut state = self.lock();
         if state.place == Place::Ended {
             return Err(Ended);
         }
-        state.dropped_frames += state.frames.push(from, frame);
-        Ok(state.wake())
+        let dropped = state.frames.push(from, waiting);
+        state.dropped_frames += dropped.len() as u64;
+        let wake = state.wake();
+        drop(state);
+        // Their room is the transport's, which may do anything when it gets it back.
+        drop(dropped);
+        Ok(wake)
     }
 
     /// Queues a job of a handle. Work that is done in steps, each of which queues the next, always has room for one: that
@@ -173,8 +178,7 @@ impl<V: Replicated, E> Inbox<V, E> {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.place = Place::Ended;
-        let dropped = std::mem::take(&mut state.calls);
-        state.frames.clear();
+        let dropped = (std::mem::take(&mut state.calls), state.frames.take_all());
         drop(state);
         // What a call holds may call this inbox when it is dropped.
         drop(dropped);
@@ -227,9 +231,9 @@ impl<V: Replicated, E> State<V, E> {
             self.continues = matches!(job, Job::Call(_)).then(|| thread::current().id());
             return Some(job);
         }
-        let (from, frame) = self.frames.pop()?;
-        let is_shared = Frame::carries_pushes(&frame);
-        Some(if is_shared { Job::Shared(Shared::Pushes(from, frame)) } else { Job::Frame(from, frame) })
+        let (from, waiting) = self.frames.pop()?;
+        let is_shared = Frame::carries_pushes(&waiting.frame);
+        Some(if is_shared { Job::Shared(Shared::Pushes(from, waiting)) } else { Job::Frame(from, waiting) })
     }
 
     /// Whether this is the thread that carries out a call, and the place of that call is not taken yet.
@@ -253,6 +257,10 @@ mod tests {
 
     type Queue = Inbox<Keyed<u32, String>, ()>;
 
+    fn waiting(frame: Vec<u8>) -> Waiting {
+        Waiting::new(frame, Box::new(()))
+    }
+
     fn call() -> Job<Keyed<u32, String>, ()> {
         Job::Call(Contained::new(Box::new(|_, _| {})))
     }
@@ -262,9 +270,9 @@ mod tests {
         let inbox = Queue::ready(DriverConfig::default());
         let frame = vec![0; 900 << 10];
         for number in 0..2000 {
-            let _ = inbox.push_frame("floods".into(), frame.clone()).unwrap();
+            let _ = inbox.push_frame("floods".into(), waiting(frame.clone())).unwrap();
             if number % 500 == 0 {
-                let _ = inbox.push_frame("honest".into(), vec![7]).unwrap();
+                let _ = inbox.push_frame("honest".into(), waiting(vec![7])).unwrap();
             }
         }
         let queued = inbox.queued();
@@ -280,7 +288,7 @@ mod tests {
     fn calls_and_frames_take_turns() {
         let inbox = Queue::ready(DriverConfig::default());
         for _ in 0..100 {
-            let _ = inbox.push_frame("peer".into(), vec![7]).unwrap();
+            let _ = inbox.push_frame("peer".into(), waiting(vec![7])).unwrap();
         }
         for _ in 0..2 {
             let _ = inbox.push_call(call()).unwrap();

@@ -15,7 +15,8 @@ use crate::{ConfigError, PeerId, SessionConfig};
 ///   that name is proven is what [`authenticated`](Self::authenticated) says.
 /// - [`send`](Self::send) may queue. Its queues are bounded: when one is full, the frame is dropped and an error
 ///   returned. It never waits for a slow or unreachable peer.
-/// - [`receive`](Self::receive) is cancellation-safe: a future dropped before it was ready has consumed no frame.
+/// - [`receive`](Self::receive) is cancellation-safe: a future dropped before it was ready has consumed no frame. So is
+///   [`receive_with_room`](Self::receive_with_room), and both return the same frames.
 /// - Frames longer than [`max_frame_bytes`](Self::max_frame_bytes) are refused by `send`, and so are frames to an unknown
 ///   peer.
 /// - Once the transport is closed, `receive` returns `None`, also where it was waiting, and `send` fails.
@@ -31,6 +32,17 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Waits for the next frame from any peer. `None` means that the transport is closed for good.
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)>;
+
+    /// Waits for the next frame as [`receive`](Self::receive) does, and returns with it the room that it takes in this
+    /// transport's queues. The caller drops the room when the frame has been handled. So a transport that has so much room
+    /// for each peer, and does not read a peer that has used up its own, can push back to those whose frames are not
+    /// handled as fast as they arrive, while the frames of others go on.
+    ///
+    /// By default the room is nothing, and what is not handled in time is dropped by the caller.
+    async fn receive_with_room(&self) -> Option<(PeerId, Vec<u8>, Box<dyn Send>)> {
+        let (from, frame) = self.receive().await?;
+        Some((from, frame, Box::new(())))
+    }
 
     /// The longest frame that can be sent, in bytes; at least 1,024. A driver refuses a transport with less than
     /// [`SessionConfig::MIN_FRAME_BYTES`].
@@ -90,6 +102,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
         (**self).receive().await
     }
+    async fn receive_with_room(&self) -> Option<(PeerId, Vec<u8>, Box<dyn Send>)> {
+        (**self).receive_with_room().await
+    }
     fn max_frame_bytes(&self) -> usize {
         (**self).max_frame_bytes()
     }
@@ -108,6 +123,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
     async fn receive(&self) -> Option<(PeerId, Vec<u8>)> {
         (**self).receive().await
+    }
+    async fn receive_with_room(&self) -> Option<(PeerId, Vec<u8>, Box<dyn Send>)> {
+        (**self).receive_with_room().await
     }
     fn max_frame_bytes(&self) -> usize {
         (**self).max_frame_bytes()

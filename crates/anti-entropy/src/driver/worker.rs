@@ -1,6 +1,7 @@
 //! An engine at work: it handles jobs and deadlines, delivers what comes of them, and may block on the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
@@ -9,7 +10,7 @@ use super::announcing::{Announced, Announcing};
 use super::contain::{Contained, contain};
 use super::inbox::{Answer, Inbox, Job, Queued, Shared};
 use super::metrics::Metrics;
-use super::{Clock, DriverConfig};
+use super::{Clock, DriverConfig, HandleError};
 use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::{Engine, EngineOutput, Event};
@@ -34,7 +35,7 @@ pub(super) struct Worker<V: Replicated, E> {
 struct Waiting {
     peers: BTreeSet<PeerId>,
     since: Duration,
-    done: Contained<oneshot::Sender<()>>,
+    done: Contained<oneshot::Sender<Result<(), HandleError>>>,
 }
 
 /// A shutdown, and who waits for it.
@@ -104,7 +105,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
     fn work(&mut self, job: Option<Job<V, E>>, inbox: &Inbox<V, E>) {
         let began = self.clock.now();
         match job {
-            Some(Job::Frame(from, frame)) => self.driven.as_mut().handle_frame(&from, &frame, began),
+            Some(Job::Frame(from, waiting)) => self.driven.as_mut().handle_frame(&from, &waiting.frame, began),
             Some(Job::Call(call)) => call.into_inner()(self, began),
             Some(Job::Shared(first)) => self.work_together(first, inbox),
             None => {}
@@ -130,9 +131,9 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         engine.begin_group();
         while let Some(job) = next.take() {
             match job {
-                Shared::Pushes(from, frame) => {
-                    bytes += frame.len();
-                    engine.handle_frame(&from, &frame, self.clock.now());
+                Shared::Pushes(from, waiting) => {
+                    bytes += waiting.frame.len();
+                    engine.handle_frame(&from, &waiting.frame, self.clock.now());
                 }
                 Shared::Access(access) => answers.push(access.into_inner()(engine, self.clock.now())),
             }
@@ -170,7 +171,7 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
                 EngineOutput::Send { to, frame } => drop(self.frames.unbounded_send((to, frame))),
                 EngineOutput::Event(event) => {
                     self.metrics.event(&event);
-                    if matches!(event, Event::Converged { .. }) {
+                    if matches!(event, Event::Converged { .. } | Event::ConvergedExcept { .. }) {
                         self.wake_waiting();
                     }
                     self.events.send(&event);
@@ -180,6 +181,10 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         };
         while let Some(change) = self.driven.as_mut().replica_mut().poll_change() {
             self.changes.send(&change);
+        }
+        let engine = self.driven.as_mut();
+        if self.waiting.iter().flat_map(|waiting| &waiting.peers).any(|peer| !engine.knows_peer(peer)) {
+            self.wake_waiting();
         }
         let deadline = deadline.min(self.metrics.publish_at());
         self.stopping.as_ref().map_or(deadline, |stopping| deadline.min(stopping.at))
@@ -193,46 +198,53 @@ impl<V: Replicated, E: AsMut<Engine<V>>> Worker<V, E> {
         self.events.add(self.config.subscriber_queue.get())
     }
 
-    /// Starts sessions with these peers until this replica has converged with all of them. Returns a peer that is
-    /// unknown, if there is one.
+    /// Starts sessions with these peers until this replica has converged with all of them.
     pub(super) fn wait_converged(
         &mut self,
         peers: BTreeSet<PeerId>,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<(), HandleError>>,
         now: Now,
-    ) -> Option<PeerId> {
-        if let Some(unknown) = peers.iter().find(|peer| !self.driven.as_mut().sync_until_converged(peer, now)) {
-            return Some(unknown.clone());
-        }
+    ) {
         self.waiting.push(Waiting { peers, since: now.elapsed, done: Contained::new(done) });
         self.wake_waiting();
-        None
     }
 
-    /// Ends the waiting of calls whose peers have all certified the root that this replica has now. With peers that
-    /// have not, further sessions are started.
+    /// Ends the waiting of calls for whose peers there is nothing more to wait for.
     fn wake_waiting(&mut self) {
         let now = self.clock.now();
         for waiting in std::mem::take(&mut self.waiting) {
             if waiting.done.is_canceled() {
                 continue;
             }
-            let behind: Vec<PeerId> = waiting
-                .peers
-                .iter()
-                .filter(|peer| !self.driven.as_mut().is_converged_with(peer, waiting.since))
-                .cloned()
-                .collect();
-            if behind.is_empty() {
+            match self.has_converged(&waiting, now) {
                 // The caller may have dropped its future.
-                let _ = waiting.done.into_inner().send(());
-            } else {
-                for peer in &behind {
-                    self.driven.as_mut().sync_until_converged(peer, now);
-                }
-                self.waiting.push(waiting);
+                Some(converged) => drop(waiting.done.into_inner().send(converged)),
+                None => self.waiting.push(waiting),
             }
         }
+    }
+
+    /// Whether all peers have certified what this replica holds now, or all but its holes and theirs. `None` if not yet:
+    /// with those that have not, further sessions are started.
+    fn has_converged(&mut self, waiting: &Waiting, now: Now) -> Option<Result<(), HandleError>> {
+        let engine = self.driven.as_mut();
+        // Before anything is started with those that are known.
+        if let Some(unknown) = waiting.peers.iter().find(|peer| !engine.knows_peer(peer)) {
+            return Some(Err(HandleError::UnknownPeer(unknown.clone())));
+        }
+        let (mut peers, mut is_behind) = (BTreeMap::new(), false);
+        for peer in &waiting.peers {
+            if let Some(keys) = engine.certified_except(peer, waiting.since) {
+                peers.extend(NonZeroU64::new(keys).map(|keys| (peer.clone(), keys)));
+            } else {
+                engine.sync_until_converged(peer, now);
+                is_behind = true;
+            }
+        }
+        let holes = || engine.replica().holes().collect();
+        (!is_behind).then(|| {
+            if peers.is_empty() { Ok(()) } else { Err(HandleError::ConvergedExcept { holes: holes(), peers }) }
+        })
     }
 
     pub(super) fn stop(&mut self, within: Duration, done: oneshot::Sender<Result<Marker, Error>>, now: Now) {

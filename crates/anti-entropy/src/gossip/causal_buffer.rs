@@ -12,8 +12,8 @@ use crate::clock::Dot;
 use crate::replica::ValueBytes;
 use crate::sync::wire::Push;
 
-/// A push as it arrived. It is decoded anew each time it is tried, since it takes more memory decoded: an empty part is
-/// two bytes on the wire and forty in memory.
+/// A push as it arrived. One that waits is decoded anew when it is tried again, since it takes more memory decoded: an empty
+/// part is two bytes on the wire and forty in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
     pub(super) from: PeerId,
@@ -26,13 +26,12 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// The first push of `payload`, and the bytes after it; `None` if it does not parse.
-    pub(super) fn read<'a>(payload: &'a [u8], from: &PeerId, until: Duration) -> Option<(Self, &'a [u8])> {
+    /// The first push of `payload`, also decoded, and the bytes after it; `None` if it does not parse.
+    pub(super) fn read<'a>(payload: &'a [u8], from: &PeerId, until: Duration) -> Option<(Self, Push, &'a [u8])> {
         let (push, rest) = postcard::take_from_bytes::<Push>(payload).ok()?;
         let bytes = Arc::from(&payload[..payload.len() - rest.len()]);
-        let value_bytes = push.value_bytes();
-        let Push { dot, seen, .. } = push;
-        Some((Self { from: from.clone(), dot, seen: seen.into(), value_bytes, bytes, until }, rest))
+        let (dot, seen, value_bytes) = (push.dot, push.seen.as_slice().into(), push.value_bytes());
+        Some((Self { from: from.clone(), dot, seen, value_bytes, bytes, until }, push, rest))
     }
 
     pub(super) fn push(&self) -> Push {

@@ -48,7 +48,7 @@ mod tests {
             peer.set_zone(Some(if index < 8 { "near" } else { "far" }.into()));
             if index != 5 {
                 let root = Root::from_bytes([0; 32]);
-                peer.has_converged(Some(root), None, Duration::from_secs(100 + index));
+                peer.has_converged(Some(root), 0, None, Duration::from_secs(100 + index));
             }
             (PeerId::from(alloc::format!("peer-{index}").as_str()), peer)
         };

@@ -60,8 +60,8 @@ pub struct GossipConfig {
     /// bandwidth. A few milliseconds save most headers, and most calls of the transport, where small writes come in
     /// bursts.
     pub push_delay: Duration,
-    /// How many pushes may wait to be sent, counted once for each peer; further ones are left to the rounds. 1,024 by
-    /// default, for bursts of small writes; raise it if each write goes to many peers, or if `push_delay` is long. A
+    /// How many pushes may wait to be sent, counted once for each peer. If there are more, whoever most of them come from, a
+    /// peer or this replica itself, loses its newest, which is left to the rounds, and nobody else does. 1,024 by default, for bursts of small writes; raise it if each write goes to many peers, or if `push_delay` is long. A
     /// push takes at most a frame in memory, so that by default they take at most 64 MiB together, those included that
     /// are relayed.
     pub max_queued_pushes: usize,
@@ -95,6 +95,13 @@ pub struct GossipConfig {
     /// further fragment, the peer that holds most loses what it holds, as if it had been lost on the way, and no other
     /// peer does. At least [`SessionConfig::max_message_bytes`]; 256 MiB by default, four of the longest messages.
     pub max_held_bytes: usize,
+    /// How much comparing and decoding is done for one peer per second, in entries as
+    /// [`SessionStats::work`](crate::session::SessionStats::work) counts them, for the sessions that it opens and the writes
+    /// that it pushes. Four times as much is done at once. Beyond that its requests and pushes are dropped, as if they had
+    /// been lost; it repeats them. At least [`SessionConfig::max_sketch_pass`]; 2^20 by default: about a sixth of a core,
+    /// and twenty times as much as a peer needs that sends as fast as [`bytes_per_second`](Self::bytes_per_second) allows by
+    /// default.
+    pub peer_work_per_second: NonZeroU64,
     /// How long to wait before trying again with a peer that was in another transfer; doubled with each further try. A
     /// peer that opens sessions faster than one in this time, beyond a few at once, is answered as busy. At least 1
     /// millisecond; 200 milliseconds by default.
@@ -160,6 +167,7 @@ impl Default for GossipConfig {
             transfer_turn: Duration::from_secs(10),
             max_sessions: NonZeroUsize::new(64).expect("not zero"),
             max_held_bytes: 256 << 20,
+            peer_work_per_second: NonZeroU64::new(1 << 20).expect("not zero"),
             busy_retry: Duration::from_millis(200),
             backoff_min: Duration::from_secs(2),
             backoff_max: Duration::from_secs(300),
@@ -203,6 +211,8 @@ impl GossipConfig {
         ConfigError::at_least("max_sessions", self.max_sessions.get(), 2)?;
         ConfigError::at_most_field("max_transfers", self.max_transfers, "max_sessions", self.max_sessions)?;
         self.session.validate().map_err(|error| error.within("session"))?;
+        let (pass, work) = (self.session.max_sketch_pass, self.peer_work_per_second.get());
+        ConfigError::at_most_field("session.max_sketch_pass", pass, "peer_work_per_second", work)?;
         let (field, bytes) = ("session.max_message_bytes", self.session.max_message_bytes);
         ConfigError::at_most_field(field, bytes, "max_held_bytes", self.max_held_bytes)
     }

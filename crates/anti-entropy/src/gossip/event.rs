@@ -178,6 +178,12 @@ pub struct EngineStats {
     pub store_failures: u64,
     /// Frames that do not parse, or came from an unknown peer.
     pub frames_refused: u64,
+    /// Requests and pushes dropped because their peer had more done than
+    /// [`GossipConfig::peer_work_per_second`] allows.
+    pub frames_put_off: u64,
+    /// The work of comparing and decoding that was done for peers, as [`SessionStats::work`](crate::session::SessionStats::work)
+    /// counts it: for the sessions that they opened, and for their pushes.
+    pub work_for_peers: u64,
     /// Bytes of fragments dropped because [`GossipConfig::max_held_bytes`] were held.
     pub fragment_bytes_dropped: u64,
     /// Pushes sent, counted once for each peer, relayed ones included.

@@ -38,6 +38,7 @@ impl Lease {
 
     /// Buys time with what has moved. It cannot be saved up: whoever stops holds others up for a moment only.
     pub(super) fn pay(&mut self, moved: Moved, config: &GossipConfig, now: Duration) {
+        plant!(renew_lease(&mut self.began_at, &mut self.paid_until, config.session.idle_timeout, now));
         let nanos = u128::from(moved.bytes) * 1_000_000_000 / u128::from(floor(config));
         let by_bytes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         // Where frames are lost a small message takes as long as a large one.

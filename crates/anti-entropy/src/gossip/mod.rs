@@ -22,6 +22,7 @@ mod span;
 mod trace;
 mod transfer_queue;
 mod tree;
+mod work;
 
 pub use announcement::{Announced, StateDigest};
 pub use config::GossipConfig;

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::announcement::StateDigest;
 use super::config::GossipConfig;
 use super::span::scaled;
+use super::work::WorkAccount;
 use crate::PeerId;
 use crate::refusal::Refusal;
 use crate::replica::GrowthAccount;
@@ -26,11 +27,13 @@ pub(super) struct Peer {
     /// When this replica and the peer last certified that they are equal, and with which root; with none if they were
     /// equal except for holes.
     converged: Option<(Duration, Option<Root>)>,
-    /// When the session was opened from here that certified a root last, and that root.
-    certified: Option<(Duration, Root)>,
+    /// What a session that was opened from here certified last.
+    certified: Option<Certificate>,
     heard_at: Option<Duration>,
     /// How much it may add to the context.
     pub(super) growth: GrowthAccount,
+    /// How much was done for it.
+    pub(super) work: WorkAccount,
     failures: u32,
     /// Let a session time out, and has not been heard since the session's last time-out began.
     silent: bool,
@@ -84,8 +87,21 @@ pub struct PeerStatus {
     pub failures: u32,
     /// For how much longer no session with the peer is opened, after failures.
     pub backoff: Duration,
+    /// For how much longer its requests and pushes are dropped, since it has had more done than
+    /// [`peer_work_per_second`](crate::GossipConfig::peer_work_per_second) allows.
+    pub put_off: Duration,
     /// How many keys differed when the two were last compared.
     pub differences: u64,
+}
+
+/// What a session certified: that the peer holds the same as this replica did.
+#[derive(Clone, Copy, Debug)]
+struct Certificate {
+    opened_at: Duration,
+    /// The root that both had; if there were holes, the one that they would have had without.
+    root: Root,
+    /// At how many keys the two may differ all the same, since one of them has a hole there.
+    keys: u64,
 }
 
 /// A session that has ended, as the peer's health goes by it.
@@ -157,8 +173,8 @@ impl Peer {
         let was_busy = finished.outcome == Outcome::Partial(PartialReason::Busy);
         self.busy = if was_busy { self.busy.saturating_add(1) } else { 0 };
         match &finished.outcome {
-            Outcome::Converged => self.has_converged(finished.root, opened_at, now),
-            Outcome::ConvergedExcept { .. } => self.has_converged(None, opened_at, now),
+            Outcome::Converged => self.has_converged(finished.root, 0, opened_at, now),
+            Outcome::ConvergedExcept { keys } => self.has_converged(finished.root, keys.get(), opened_at, now),
             Outcome::Progress => self.succeeded(),
             Outcome::Partial(reason) => self.ended_early(reason, config, now),
             Outcome::Refused(Refusal::ClaimsMyWrites { .. } | Refusal::IdInUse) => self.claimed_too_much(config, now),
@@ -169,14 +185,15 @@ impl Peer {
         }
     }
 
-    pub(super) fn has_converged(&mut self, root: Option<Root>, opened_at: Option<Duration>, now: Duration) {
+    /// The two are equal, except at so many keys.
+    pub(super) fn has_converged(&mut self, root: Option<Root>, keys: u64, opened_at: Option<Duration>, now: Duration) {
         self.succeeded();
         self.pursued = false;
         self.uncertified = Some(0);
-        self.converged = Some((now, root));
-        if let Some(root) = root {
-            // What the peer said in a session that it opened, or that was open before, may be older than it looks.
-            self.certified = opened_at.map(|opened_at| (opened_at, root)).or(self.certified);
+        self.converged = Some((now, root.filter(|_| keys == 0)));
+        // What the peer said in a session that it opened, or that was open before, may be older than it looks.
+        if let (Some(root), Some(opened_at)) = (root, opened_at) {
+            self.certified = Some(Certificate { opened_at, root, keys });
         }
     }
 
@@ -295,9 +312,12 @@ impl Peer {
         true
     }
 
-    /// Whether a session that was opened from here at `since` or later certified this root.
-    pub(super) fn has_certified(&self, root: Root, since: Duration) -> bool {
-        self.certified.is_some_and(|(opened_at, certified)| opened_at >= since && certified == root)
+    /// Except at how many keys the last session that was opened from here at `since` or later certified that the peer
+    /// holds what this replica does, whose root is `root`, and `filled` with its holes filled. `None` if none did.
+    pub(super) fn certified_except(&self, root: Root, filled: Root, since: Duration) -> Option<u64> {
+        let certified = self.certified.filter(|certified| certified.opened_at >= since)?;
+        let mine = if certified.keys == 0 { root } else { filled };
+        (certified.root == mine).then_some(certified.keys)
     }
 
     /// When a session last certified that the two are equal.
@@ -324,6 +344,7 @@ impl Peer {
             silent: self.heard_at.map(ago),
             failures: self.failures,
             backoff: self.backoff_until.saturating_sub(now),
+            put_off: self.work.overdrawn(now),
             differences: self.differences,
         }
     }

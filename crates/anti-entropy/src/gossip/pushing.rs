@@ -50,7 +50,7 @@ struct Sent {
 struct Encoded {
     bytes: Arc<[u8]>,
     value_bytes: ValueBytes,
-    relayed: bool,
+    from: Option<PeerId>,
 }
 
 /// A frame of pushes to one peer.
@@ -137,7 +137,7 @@ impl Pushing {
         now: Duration,
     ) {
         let Some(bytes) = encode_push(push, &config.session) else { return };
-        let encoded = Encoded { bytes: bytes.into(), value_bytes: push.value_bytes(), relayed: false };
+        let encoded = Encoded { bytes: bytes.into(), value_bytes: push.value_bytes(), from: None };
         let along_tree = self.tree_neighbours(peers, config);
         let targets = along_tree.unwrap_or_else(|| self.sticky_targets(peers, config, random, now));
         for to in targets {
@@ -151,7 +151,8 @@ impl Pushing {
         let Some(neighbours) = self.tree_neighbours(peers, config).filter(|_| config.push && fits) else { return };
         let relayed = self.relayed.entry(arrived.dot.replica).or_default();
         *relayed = arrived.dot.counter.max(*relayed);
-        let encoded = Encoded { bytes: Arc::clone(&arrived.bytes), value_bytes: arrived.value_bytes, relayed: true };
+        let (bytes, from) = (Arc::clone(&arrived.bytes), Some(arrived.from.clone()));
+        let encoded = Encoded { bytes, value_bytes: arrived.value_bytes, from };
         for to in neighbours.into_iter().filter(|to| *to != arrived.from) {
             self.enqueue(to, &encoded, config, now);
         }
@@ -167,12 +168,14 @@ impl Pushing {
         plant!(let is_full = queue_is_full(is_full));
         if is_full {
             self.sent.dropped += 1;
-            return;
+            if !self.queue.make_room_for(push.from.as_ref()) {
+                return;
+            }
         }
-        let Encoded { bytes, value_bytes, relayed } = push;
+        let Encoded { bytes, value_bytes, from } = push;
         let send_at = now.saturating_add(config.push_delay);
-        let (bytes, value_bytes, relayed) = (Arc::clone(bytes), *value_bytes, *relayed);
-        self.queue.add(QueuedPush { to, bytes, value_bytes, relayed, send_at });
+        let (bytes, value_bytes, from) = (Arc::clone(bytes), *value_bytes, from.clone());
+        self.queue.add(QueuedPush { to, bytes, value_bytes, from, send_at });
     }
 
     /// The peers to which a push is to leave by this time.
@@ -191,7 +194,7 @@ impl Pushing {
             payload.extend_from_slice(&push.bytes);
             value_bytes += push.value_bytes;
             self.sent.pushes += 1;
-            self.sent.relayed += u64::from(push.relayed);
+            self.sent.relayed += u64::from(push.from.is_some());
         }
         let frame = encode_push_frame(&payload, &config.session);
         self.sent.frame_bytes += frame.len() as u64;

@@ -23,6 +23,7 @@ impl RoundRobin {
         // Who has nothing to send saves nothing up.
         self.credits.retain(|peer, _| ready.contains(peer));
         let current = self.current.take();
+        plant!(let current = turn_after(current));
         let goes_on = current.as_ref().filter(|peer| self.credits.get(*peer).is_some_and(|credit| *credit > 0));
         if goes_on.is_some() {
             self.current = current;

@@ -144,12 +144,9 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    /// The tags of this replica's own writes and deletes, by their counters.
-    pub(super) fn own_tags(written: &[Written], records: &BTreeMap<KeyHash, Record<V>>) -> Vec<(u64, u64)> {
-        let content = |Written { key, dot, .. }: &Written| {
-            records.get(key)?.siblings.iter().find(|held| held.dot() == *dot).map(|held| held.content)
-        };
-        written.iter().map(|done| (done.dot.counter, tag(done.key, content(done)))).collect()
+    /// The counter and the tag of a write of this replica with this content, or of a delete.
+    pub(super) fn own_tag(written: &Written, content: Option<ContentHash>) -> (u64, u64) {
+        (written.dot.counter, tag(written.key, content))
     }
 
     /// The tags of the versions that are written anew under `own`, by their counters.

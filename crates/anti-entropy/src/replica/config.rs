@@ -31,7 +31,8 @@ pub struct ReplicaConfig {
     /// by default, for a hundred replicas that begin at once; at most 99. An id of the allow-list may take a kept
     /// place if there is one for each id of the list: then nobody can be left without.
     pub reserved_clock_percent: u8,
-    /// The most pieces into which transfers cut the context. 256 by default. Interrupted transfers leave cuts until the
+    /// The most pieces into which transfers cut the context. 256 by default; at most
+    /// [`MAX_CONTEXT_PIECES`](Self::MAX_CONTEXT_PIECES). Interrupted transfers leave cuts until the
     /// next complete transfer. At the limit, transfers have to end at existing cuts. A batch may bring the cuts of a
     /// peer's context, up to [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many pieces.
     pub max_context_pieces: NonZeroUsize,
@@ -47,13 +48,15 @@ pub struct ReplicaConfig {
     /// [`PIECES_OF_PEERS`](Self::PIECES_OF_PEERS) times as many; a batch or push that would add more is refused. At
     /// most 2<sup>18</sup>.
     pub max_context_counters: usize,
-    /// The most replicas that one peer may add to the clocks in an hour. 512 by default, half of
-    /// [`max_clock_replicas`](Self::max_clock_replicas): a peer that invents replicas does not take all places at once, and
-    /// one that comes from another half of the cluster brings all of its. What is not used up adds up. At least 1. A
-    /// replica that has seen nobody's writes yet takes in all that there are.
+    /// The most replicas that one peer may add to the clocks in an hour, and at once. 512 by default; at least 1. Where
+    /// there are several peers, each has a share: [`max_clock_replicas`](Self::max_clock_replicas) by one more than there are
+    /// peers, but at least one for each. A peer adds at most its share at once, and once it has brought that, a 32nd of this
+    /// in an hour: 16 by default, for honest peers that hand on what another invents. A replica that two peers name counts
+    /// for neither. What is refused stays out until the peer has saved up for it, or another one names it too. A replica
+    /// that has seen nobody's writes waits ten minutes for a second peer, and then takes in what there is.
     pub new_replicas_per_hour: usize,
     /// The most pieces that one peer may add to the context in an hour, beyond those that have become one again. 512 by
-    /// default; at least 1.
+    /// default; at least 1. A batch that brings more is refused until the peer has saved up for it.
     pub new_pieces_per_hour: usize,
     /// The least [`SessionConfig::max_message_bytes`](crate::SessionConfig::max_message_bytes) of a peer that limits the
     /// writes of this replica. 16 MiB by default: a value of the default length fits in. A peer that takes less does not
@@ -110,12 +113,32 @@ impl ReplicaConfig {
         ConfigError::at_least("new_pieces_per_hour", self.new_pieces_per_hour, 1)?;
         ConfigError::at_least("max_siblings", self.max_siblings, 1)?;
         ConfigError::at_most("max_siblings", self.max_siblings, Self::MAX_VERSIONS)?;
+        ConfigError::at_most("max_context_pieces", self.max_context_pieces.get(), Self::MAX_CONTEXT_PIECES)?;
         ConfigError::at_least("max_clock_replicas", self.max_clock_replicas, 1)?;
         ConfigError::at_most("max_clock_replicas", self.max_clock_replicas, RangeClocks::MAX_COUNTERS)?;
         let counters = RangeClocks::MAX_COUNTERS / Self::PIECES_OF_PEERS;
         ConfigError::at_most("max_context_counters", self.max_context_counters, counters)?;
         ConfigError::at_most("reserved_clock_percent", self.reserved_clock_percent, 99)?;
         self.sketch.validate().map_err(|error| error.within("sketch"))
+    }
+
+    /// How many replicas one of so many peers may bring before it has to go on slowly. If all but one of them are honest,
+    /// what that one invents at each of them has room in one clock. But it is one for each peer at least, so that a cluster
+    /// that begins is not kept waiting.
+    pub(crate) fn share_of_peer(&self, peers: usize) -> usize {
+        let places = self.max_clock_replicas;
+        if peers < 2 { places } else { (places / (peers + 1)).max(peers + 1) }
+    }
+
+    /// How many replicas a peer may bring to a replica that has seen nobody's writes, if no other peer has come: the own id
+    /// and one of each peer have room besides.
+    pub(crate) fn share_of_only_peer(&self, peers: usize) -> usize {
+        self.max_replicas_with_own().saturating_sub(1 + peers)
+    }
+
+    /// How many replicas a peer may bring in an hour once it has brought its share.
+    pub(super) fn new_replicas_beyond_share_per_hour(&self) -> usize {
+        (self.new_replicas_per_hour / 32).max(1)
     }
 
     /// How many replicas a clock may name once this replica has begun to write under a new id.
@@ -132,6 +155,10 @@ impl ReplicaConfig {
     pub(crate) fn counters_with_peers(&self) -> usize {
         self.counters_before_cuts_end().saturating_mul(Self::PIECES_OF_PEERS)
     }
+
+    /// The greatest [`max_context_pieces`](Self::max_context_pieces): a session is opened with all cuts of a context that
+    /// has no room for more, peers' cuts among them, and an opening is no longer than 64 KiB.
+    pub const MAX_CONTEXT_PIECES: usize = 1000;
 
     /// The most keys that a batch names, unless its range cannot end before; four times as many are accepted. So many
     /// deletes fill a batch of the default length.

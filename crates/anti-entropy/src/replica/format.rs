@@ -3,13 +3,12 @@
 
 use alloc::vec::Vec;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::Excess;
 use super::encoding::{DecodeError, canonical_from_bytes};
 use super::item::{Encoded, Part, Replicated, bytes};
-use super::version::{Record, Sibling};
+use super::version::{Record, Sibling, max_len_bytes};
 use crate::clock::{Context, Dot, Raised, ReplicaId, Timestamp};
 
 /// The first byte of everything in the store. A store written in another format is refused.
@@ -46,26 +45,97 @@ pub(crate) struct Identity {
     pub(crate) commits: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredRecord {
-    #[serde(with = "bytes")]
-    key: Vec<u8>,
-    siblings: Vec<StoredSibling>,
+/// A record whose values are still bytes. Reading it costs little, however long they are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredRecord<'a> {
+    #[serde(serialize_with = "bytes::serialize")]
+    pub(super) key: &'a [u8],
+    /// In canonical order, by dot.
+    #[serde(borrow)]
+    pub(super) siblings: Vec<StoredSibling<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredSibling {
-    dot: Dot,
-    timestamp: Timestamp,
-    #[serde(with = "bytes")]
-    body: Vec<u8>,
-    parts: Vec<StoredPart>,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredSibling<'a> {
+    pub(super) dot: Dot,
+    pub(super) timestamp: Timestamp,
+    #[serde(serialize_with = "bytes::serialize")]
+    body: &'a [u8],
+    #[serde(borrow)]
+    parts: Vec<StoredPart<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredPart {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct StoredPart<'a> {
     inherited: bool,
-    part: Part,
+    #[serde(serialize_with = "bytes::serialize")]
+    part: &'a [u8],
+}
+
+impl<'a> StoredRecord<'a> {
+    /// Reads a record from the store as far as possible without its values' type.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let stored: Self = decode(bytes)?;
+        let sorted = stored.siblings.windows(2).all(|pair| pair[0].dot < pair[1].dot);
+        if stored.siblings.is_empty() || !sorted {
+            return Err(FormatError::Damaged);
+        }
+        Ok(stored)
+    }
+
+    pub(super) fn of<V: Replicated>(record: &'a Record<V>) -> Self {
+        Self { key: &record.key_bytes, siblings: record.siblings.iter().map(StoredSibling::of).collect() }
+    }
+
+    /// The record with its values and their hashes.
+    pub(super) fn decode<V: Replicated>(&self) -> Result<Record<V>, FormatError> {
+        let key: V::Key = canonical_from_bytes(self.key).map_err(|_| FormatError::Damaged)?;
+        let siblings = self.siblings.iter().map(|sibling| sibling.decode(&key)).collect::<Result<_, _>>()?;
+        Ok(Record { key, key_bytes: self.key.to_vec(), siblings })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        encode_into(Vec::with_capacity(self.max_len_bytes() + 1), self)
+    }
+
+    pub(super) fn max_len_bytes(&self) -> usize {
+        max_len_bytes(self.key, self.siblings.iter().map(|held| (held.len_bytes(), held.parts.len())))
+    }
+
+    pub(super) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.siblings.iter().map(|held| held.dot)
+    }
+
+    /// Whether a version has this part.
+    pub(super) fn has_part(&self, part: &[u8]) -> bool {
+        self.siblings.iter().flat_map(|held| &held.parts).any(|held| held.part == part)
+    }
+}
+
+impl<'a> StoredSibling<'a> {
+    pub(super) fn of<V>(sibling: &'a Sibling<V>) -> Self {
+        let parts = sibling.encoded.parts.iter().zip(&sibling.inherited);
+        Self {
+            dot: sibling.version.dot,
+            timestamp: sibling.version.timestamp,
+            body: &sibling.encoded.body,
+            parts: parts.map(|(part, inherited)| StoredPart { inherited: *inherited, part: part.as_bytes() }).collect(),
+        }
+    }
+
+    /// The version with its value and its hash.
+    pub(super) fn decode<V: Replicated>(&self, key: &V::Key) -> Result<Sibling<V>, FormatError> {
+        let (inherited, parts) = self.parts.iter().map(|stored| (stored.inherited, Part::from(stored.part))).unzip();
+        let encoded = Encoded { body: self.body.to_vec(), parts };
+        let value =
+            V::decode(key, &encoded).map_err(|error| who_is_at_fault(&error, || V::decode(key, &encoded).is_ok()))?;
+        let decoded = Sibling::of(self.dot, self.timestamp, value, encoded);
+        Ok(Sibling { inherited, ..decoded })
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.body.len() + self.parts.iter().map(|stored| stored.part.len()).sum::<usize>()
+    }
 }
 
 pub(crate) fn encode_identity(identity: &Identity) -> Vec<u8> {
@@ -92,39 +162,8 @@ pub(crate) fn decode_raised(bytes: &[u8]) -> Result<Raised, FormatError> {
     decode(bytes)
 }
 
-pub(crate) fn encode_record<V: Replicated>(record: &Record<V>) -> Vec<u8> {
-    let siblings = record.siblings.iter().map(store_sibling).collect();
-    let stored = StoredRecord { key: record.key_bytes.clone(), siblings };
-    encode_into(Vec::with_capacity(record.max_len_bytes() + 1), &stored)
-}
-
-fn store_sibling<V>(sibling: &Sibling<V>) -> StoredSibling {
-    let parts = sibling.encoded.parts.iter().zip(&sibling.inherited);
-    StoredSibling {
-        dot: sibling.version.dot,
-        timestamp: sibling.version.timestamp,
-        body: sibling.encoded.body.clone(),
-        parts: parts.map(|(part, inherited)| StoredPart { inherited: *inherited, part: part.clone() }).collect(),
-    }
-}
-
 pub(crate) fn decode_record<V: Replicated>(bytes: &[u8]) -> Result<Record<V>, FormatError> {
-    let stored: StoredRecord = decode(bytes)?;
-    let key: V::Key = canonical_from_bytes(&stored.key).map_err(|_| FormatError::Damaged)?;
-    let mut siblings = Vec::with_capacity(stored.siblings.len());
-    for sibling in stored.siblings {
-        let (inherited, parts) = sibling.parts.into_iter().map(|stored| (stored.inherited, stored.part)).unzip();
-        let encoded = Encoded { body: sibling.body, parts };
-        let value =
-            V::decode(&key, &encoded).map_err(|error| who_is_at_fault(&error, || V::decode(&key, &encoded).is_ok()))?;
-        let decoded = Sibling::of(sibling.dot, sibling.timestamp, value, encoded);
-        siblings.push(Sibling { inherited, ..decoded });
-    }
-    let sorted = siblings.windows(2).all(|pair| pair[0].dot() < pair[1].dot());
-    if siblings.is_empty() || !sorted {
-        return Err(FormatError::Damaged);
-    }
-    Ok(Record { key, key_bytes: stored.key, siblings })
+    StoredRecord::read(bytes)?.decode()
 }
 
 /// Whether a value does not decode because of its type or because of its bytes.
@@ -148,7 +187,7 @@ fn encode_into<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Vec<u8> {
     postcard::to_extend(value, bytes).expect("our own types serialise, and memory grows")
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, FormatError> {
     match bytes.split_first() {
         Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
             Ok((value, [])) => Ok(value),

@@ -7,10 +7,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::version::Record;
-use super::{Change, Commit, Error, MetaSlot, Replica, Replicated, StoreError, format};
+use super::format::StoredRecord;
+use super::sizes::Size;
+use super::version::{Record, fingerprint};
+use super::{Change, Commit, ContentHash, Error, MetaSlot, Notice, Replica, Replicated, StoreError, format};
 use crate::KeyHash;
-use crate::clock::Context;
+use crate::clock::{Context, Dot};
 use crate::summary::Fingerprint;
 
 /// Changes that are made together: in the store first, then in memory.
@@ -22,10 +24,36 @@ pub(crate) struct Staged<V: Replicated> {
     pub(crate) context_changed: bool,
 }
 
+/// A record that is ready for the store; all empty if nothing is kept at its key.
+#[derive(Default)]
+pub(super) struct EncodedRecord {
+    pub(super) bytes: Option<Vec<u8>>,
+    fingerprint: Option<Fingerprint>,
+    size: Size,
+}
+
+impl EncodedRecord {
+    /// The record with these versions, whose hashes are in their order.
+    pub(super) fn of(record: &StoredRecord<'_>, versions: &[(Dot, ContentHash)]) -> Self {
+        if versions.is_empty() {
+            return Self::default();
+        }
+        let fingerprint = fingerprint(record.key, versions.iter().copied());
+        let size = Size { bytes: record.max_len_bytes(), siblings: versions.len() };
+        Self { bytes: Some(record.encode()), fingerprint: Some(fingerprint), size }
+    }
+}
+
+impl<V: Replicated> From<&Record<V>> for EncodedRecord {
+    fn from(record: &Record<V>) -> Self {
+        let versions: Vec<_> = record.siblings.iter().map(|held| (held.dot(), held.content)).collect();
+        Self::of(&StoredRecord::of(record), &versions)
+    }
+}
+
 /// What waits for the commit of an open group.
 pub(super) struct Group<K> {
-    records: BTreeMap<KeyHash, Option<Vec<u8>>>,
-    summaries: BTreeMap<KeyHash, Summary>,
+    records: BTreeMap<KeyHash, EncodedRecord>,
     changes: Vec<Change<K>>,
     /// Of the replica's own writes and deletes, by their counters.
     own_tags: Vec<(u64, u64)>,
@@ -36,17 +64,10 @@ pub(super) struct Group<K> {
     bytes: usize,
 }
 
-/// What the summary has to say of a key.
-struct Summary {
-    fingerprint: Option<Fingerprint>,
-    is_conflict: bool,
-}
-
 impl<K> Group<K> {
     const fn new() -> Self {
         Self {
             records: BTreeMap::new(),
-            summaries: BTreeMap::new(),
             changes: Vec::new(),
             own_tags: Vec::new(),
             before: None,
@@ -56,19 +77,19 @@ impl<K> Group<K> {
         }
     }
 
-    /// The record at a key that the group has changed: its bytes, or `None` if it is gone.
-    pub(super) fn record(&self, key: KeyHash) -> Option<&Option<Vec<u8>>> {
+    /// The record at a key that the group has changed.
+    pub(super) fn record(&self, key: KeyHash) -> Option<&EncodedRecord> {
         self.records.get(&key)
     }
 
-    fn stage<V: Replicated>(&mut self, key: KeyHash, record: &Record<V>) {
-        let is_held = !record.siblings.is_empty();
-        let bytes = is_held.then(|| format::encode_record(record));
-        self.writes += 1;
-        self.bytes += bytes.as_ref().map_or(0, Vec::len);
-        self.records.insert(key, bytes);
-        let fingerprint = is_held.then(|| record.fingerprint());
-        self.summaries.insert(key, Summary { fingerprint, is_conflict: record.siblings.len() > 1 });
+    fn stage(&mut self, mut records: BTreeMap<KeyHash, EncodedRecord>) {
+        self.writes += records.len();
+        self.bytes += records.values().filter_map(|record| record.bytes.as_ref()).map(Vec::len).sum::<usize>();
+        if self.records.is_empty() {
+            self.records = records;
+        } else {
+            self.records.append(&mut records);
+        }
     }
 }
 
@@ -77,6 +98,7 @@ impl<V: Replicated> Replica<V> {
     /// already.
     pub(crate) fn begin_group(&mut self) -> bool {
         let begins = self.group.is_none();
+        plant!(let begins = begins_group(begins));
         self.group.get_or_insert_with(Group::new);
         begins
     }
@@ -98,20 +120,36 @@ impl<V: Replicated> Replica<V> {
     /// Commits changes to the store and then follows them in memory; on an error, nothing changed in memory. In an open
     /// group, they wait for its commit instead.
     pub(crate) fn persist(&mut self, staged: Staged<V>) -> Result<(), Error> {
+        let Staged { records, context, context_changed } = staged;
+        let records = records.iter().map(|(hash, record)| (*hash, record.into())).collect();
+        self.persist_encoded(records, context, context_changed)
+    }
+
+    /// As [`persist`](Self::persist), of records that are ready.
+    pub(super) fn persist_encoded(
+        &mut self,
+        records: BTreeMap<KeyHash, EncodedRecord>,
+        context: Context,
+        context_changed: bool,
+    ) -> Result<(), Error> {
         if self.group.as_ref().is_none_or(|group| group.before.is_none()) {
             self.check_store()?;
         }
         let begins = self.begin_group();
         if let Some(group) = &mut self.group {
-            for (hash, record) in &staged.records {
-                group.stage(*hash, record);
-            }
-            group.context_changed |= staged.context_changed;
-            let before = core::mem::replace(&mut self.context, staged.context);
+            group.stage(records);
+            group.context_changed |= context_changed;
+            let before = core::mem::replace(&mut self.context, context);
             group.before.get_or_insert(before);
         }
         self.forget_digests();
         if begins { self.commit_group().map_err(Error::from) } else { Ok(()) }
+    }
+
+    /// The fingerprint of what is held at a key, as it was changed last.
+    pub(super) fn fingerprint_at(&self, key: KeyHash) -> Option<Fingerprint> {
+        let changed = self.group.as_ref().and_then(|group| group.records.get(&key));
+        changed.map_or_else(|| self.tree.get(key), |record| record.fingerprint)
     }
 
     /// Tells subscribers of a change, once it is committed.
@@ -134,8 +172,8 @@ impl<V: Replicated> Replica<V> {
     /// Ends the open group: all of it is durable when this returns, or none of it has happened. Does nothing if no group
     /// is open, or if nothing was changed in it.
     pub(crate) fn commit_group(&mut self) -> Result<(), StoreError> {
-        let Some(Group { records, summaries, changes, own_tags, before, context_changed, .. }) = self.group.take()
-        else {
+        plant!(commit_later(self.group.as_ref().map_or(0, |group| group.writes)));
+        let Some(Group { records, changes, own_tags, before, context_changed, .. }) = self.group.take() else {
             return Ok(());
         };
         let Some(before) = before else { return Ok(()) };
@@ -145,7 +183,12 @@ impl<V: Replicated> Replica<V> {
             self.context.settle();
         }
         let mut commit = self.commit_of_meta(context_changed, is_stored);
-        commit.records = records;
+        let mut summaries = Vec::with_capacity(records.len());
+        let bytes = records.into_iter().map(|(hash, EncodedRecord { bytes, fingerprint, size })| {
+            summaries.push((hash, fingerprint, size));
+            (hash, bytes)
+        });
+        commit.records = bytes.collect();
         let left_as = commit.meta.get(&MetaSlot::Identity).cloned();
         if let Err(error) = self.store.commit(commit) {
             self.context = before;
@@ -162,19 +205,30 @@ impl<V: Replicated> Replica<V> {
         if context_changed {
             self.stored = Some(self.context.base());
         }
-        for (hash, Summary { fingerprint, is_conflict }) in summaries {
+        for (hash, fingerprint, size) in summaries {
             self.summarise(hash, fingerprint);
-            if is_conflict {
-                self.conflicts.insert(hash);
-            } else {
-                self.conflicts.remove(&hash);
-            }
+            self.note_size(hash, size);
         }
         self.forget_filled();
         for change in changes {
             self.changes.push(change);
         }
         Ok(())
+    }
+
+    /// Follows how large the entry at a key is, and says so once it has grown beyond half of a limit.
+    fn note_size(&mut self, hash: KeyHash, size: Size) {
+        if size.siblings > 1 {
+            self.conflicts.insert(hash);
+        } else {
+            self.conflicts.remove(&hash);
+        }
+        let (most_bytes, most_siblings) = (self.max_written_bytes().unwrap_or(usize::MAX), self.config.max_siblings);
+        let is_large = |size: Size| size.bytes > most_bytes / 2 || size.siblings > 1.max(most_siblings / 2);
+        let before = self.sizes.note(hash, size);
+        if is_large(size) && !is_large(before) {
+            self.notices.push(Notice::LargeEntry { hash, bytes: size.bytes, siblings: size.siblings });
+        }
     }
 
     fn forget_digests(&mut self) {

@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{ReplicaId, Timestamp};
-    use crate::replica::Keyed;
+    use crate::replica::{Keyed, Replicated};
 
     /// What a replica has seen at one key: the clock, and the versions alive.
     type State = (VectorClock, BTreeMap<Dot, u8>);
@@ -74,7 +74,9 @@ mod tests {
     }
 
     fn sibling(dot: Dot, value: u8) -> Sibling<Keyed<u8, u8>> {
-        Sibling::from_value(dot, Timestamp { wall_ms: 0, logical: 0 }, Keyed::new(0, value)).expect("it encodes")
+        let value = Keyed::new(0, value);
+        let encoded = value.encode();
+        Sibling::of(dot, Timestamp { wall_ms: 0, logical: 0 }, value, encoded)
     }
 
     /// Any set of seen dots per writer, some of them alive: more than a run can reach, and the laws hold for all.

@@ -5,7 +5,7 @@ use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Replica, Replicated};
+use super::{Brings, Replica, Replicated};
 use crate::PeerId;
 use crate::clock::{Now, ReplicaId};
 
@@ -25,6 +25,8 @@ pub(crate) struct Speaker {
     pub(crate) name: PeerId,
     /// How many more ids this replica may take because peers say that its id is in use.
     pub(crate) new_ids_left: u32,
+    /// What it adds to the context.
+    pub(crate) brings: Brings,
 }
 
 /// A life of a peer that this replica has met.

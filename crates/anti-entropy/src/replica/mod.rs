@@ -27,6 +27,7 @@ mod changes_since;
 mod claims;
 mod config;
 mod confirmed;
+mod contents;
 mod encoding;
 mod error;
 mod fence;
@@ -42,6 +43,7 @@ mod open;
 mod peer_limits;
 mod read;
 mod resolver;
+mod sizes;
 mod store;
 mod summaries;
 mod take_in;
@@ -69,13 +71,15 @@ pub(crate) use claims::Claim;
 use claims::Tags;
 pub use config::ReplicaConfig;
 use confirmed::Confirmed;
+use contents::Contents;
 pub(crate) use encoding::canonical_from_bytes;
 pub use encoding::{DecodeError, EncodeError, encode_for_write, serde_decode, serde_encode, try_serde_encode};
 pub use error::Error;
-use format::FormatError;
+use format::{FormatError, StoredRecord};
 use group::Group;
 pub(crate) use group::Staged;
-pub(crate) use growth::{Growth, GrowthAccount};
+use growth::Offers;
+pub(crate) use growth::{Brings, Growth, GrowthAccount};
 pub(crate) use holes::Filled;
 use holes::Holes;
 pub(crate) use item::bytes;
@@ -89,6 +93,7 @@ pub use open::{Continuity, Marker, Opening};
 use peer_limits::PeerLimits;
 pub use read::{Read, Seen};
 pub use resolver::{KeepAll, LastWriterWins, Resolver, Semilattice, SemilatticeJoin};
+use sizes::Sizes;
 pub use store::{Commit, MemoryStore, MetaSlot, Store, StoreError};
 use take_in::Disputed;
 pub(crate) use value_bytes::ValueBytes;
@@ -96,7 +101,7 @@ pub use version::{ContentHash, Entry, Version};
 pub(crate) use version::{Record, Sibling, fingerprint};
 pub use write::{Transaction, Written};
 
-use crate::clock::{Base, Context, ContextHash, HybridClock, ReplicaId, Seed, Tally};
+use crate::clock::{Base, Context, ContextHash, Dot, HybridClock, ReplicaId, Seed, Tally};
 use crate::summary::sketch::Sketch;
 use crate::summary::{MerkleTree, Root, Snapshot};
 use crate::{ConfigError, KeyHash};
@@ -108,6 +113,8 @@ pub struct Replica<V: Replicated> {
     store: Box<dyn Store>,
     /// How much what comes in now may add to the context; `None` for as much as there is room for.
     growth: Option<Growth>,
+    /// Replicas that peers named and that did not get in.
+    offers: Offers,
     /// The limits of the messages of peers.
     peer_limits: PeerLimits,
     /// Changes that wait for one commit.
@@ -137,13 +144,15 @@ pub struct Replica<V: Replicated> {
     left_as: Option<Vec<u8>>,
     /// Keys with more than one sibling.
     conflicts: BTreeSet<KeyHash>,
+    contents: Contents,
+    sizes: Sizes,
     pub(crate) changes: ChangeLog<V::Key>,
     pub(crate) notices: Notices<V::Key>,
     /// What is known of the entries that this replica could not take in.
     holes: Holes<V::Key>,
     confirmed: Confirmed,
     life: Life,
-    /// Whose frames are being handled, if that is known.
+    /// The peer whose frame is handled.
     speaker: Option<Speaker>,
     /// Of peers.
     lives: Lives,
@@ -190,6 +199,7 @@ impl<V: Replicated> Replica<V> {
             store: Box::new(store),
             group: None,
             growth: None,
+            offers: self.offers.clone(),
             peer_limits: self.peer_limits.clone(),
             resolver: Box::new(resolver),
             config: self.config.clone(),
@@ -207,6 +217,8 @@ impl<V: Replicated> Replica<V> {
             commits: self.commits,
             left_as: self.left_as.clone(),
             conflicts: self.conflicts.clone(),
+            contents: self.contents.clone(),
+            sizes: self.sizes.clone(),
             changes: ChangeLog::new(self.config.max_pending_changes),
             notices: Notices::default(),
             holes: self.holes.clone(),
@@ -235,6 +247,21 @@ impl<V: Replicated> Replica<V> {
     /// The number of keys that have more than one version.
     pub fn conflicts(&self) -> usize {
         self.conflicts.len()
+    }
+
+    /// The longest entry: the hash of its key, and at least as many bytes as it takes in a message, as
+    /// [`Error::EntryTooLong`] counts them. `None` if nothing is held.
+    ///
+    /// O(1): the 64 largest ones are kept up to date. If all of them have shrunk or gone since the replica was opened, it
+    /// is the largest of those that were changed since.
+    pub fn largest_entry(&self) -> Option<(KeyHash, usize)> {
+        self.sizes.bytes.get()
+    }
+
+    /// The entry with the most concurrent versions: the hash of its key, and how many there are. `None` if no key has
+    /// several. As for [`largest_entry`](Self::largest_entry).
+    pub fn most_siblings(&self) -> Option<(KeyHash, usize)> {
+        self.sizes.siblings.get()
     }
 
     /// The Merkle root over all entries: equal roots mean equal stores.
@@ -350,16 +377,38 @@ impl<V: Replicated> Replica<V> {
 
     /// The record at a key, decoded and with its hashes computed from its bytes.
     pub(crate) fn load(&self, hash: KeyHash) -> Result<Option<Record<V>>, Error> {
-        let bytes = match self.group.as_ref().and_then(|group| group.record(hash)) {
-            Some(changed) => changed.as_deref().map(Cow::Borrowed),
-            None => self.store.load(hash)?.map(Cow::Owned),
-        };
-        let Some(bytes) = bytes else { return Ok(None) };
+        let Some(bytes) = self.load_bytes(hash)? else { return Ok(None) };
         let record: Record<V> = format::decode_record(&bytes).map_err(|error| Error::of_record(hash, error))?;
         if record.key_hash() != hash {
             return Err(Error::of_record(hash, FormatError::OtherKey));
         }
         Ok(Some(record))
+    }
+
+    /// The record at a key with one of its versions alone. The others are not decoded.
+    pub(crate) fn load_version(&self, hash: KeyHash, dot: Dot) -> Result<Option<Record<V>>, Error> {
+        let Some(bytes) = self.load_bytes(hash)? else { return Ok(None) };
+        let stored = Self::read_stored(hash, &bytes)?;
+        let Some(version) = stored.siblings.iter().find(|held| held.dot == dot) else { return Ok(None) };
+        let alone = StoredRecord { key: stored.key, siblings: alloc::vec![version.clone()] };
+        alone.decode().map(Some).map_err(|error| Error::of_record(hash, error))
+    }
+
+    /// The bytes of the record at a key, as it was changed last.
+    fn load_bytes(&self, hash: KeyHash) -> Result<Option<Cow<'_, [u8]>>, Error> {
+        Ok(match self.group.as_ref().and_then(|group| group.record(hash)) {
+            Some(changed) => changed.bytes.as_deref().map(Cow::Borrowed),
+            None => self.store.load(hash)?.map(Cow::Owned),
+        })
+    }
+
+    /// The record that bytes of the store are, with its values as bytes.
+    fn read_stored(hash: KeyHash, bytes: &[u8]) -> Result<StoredRecord<'_>, Error> {
+        let stored = StoredRecord::read(bytes).map_err(|error| Error::of_record(hash, error))?;
+        if KeyHash::of_encoded(stored.key) != hash {
+            return Err(Error::of_record(hash, FormatError::OtherKey));
+        }
+        Ok(stored)
     }
 
     /// As after a store lost a record without anybody's noticing.

@@ -86,6 +86,18 @@ pub enum Notice<K> {
         /// The hash of the key.
         hash: KeyHash,
     },
+    /// The entry at this key has grown beyond half of a limit: of
+    /// [`ReplicaConfig::max_siblings`](super::ReplicaConfig::max_siblings), or of what a message has room for. At the limit,
+    /// writes of the key fail, and peers may be unable to take it in. Nothing was lost. Resolve the key's versions, or write
+    /// shorter values.
+    LargeEntry {
+        /// The hash of the key.
+        hash: KeyHash,
+        /// At least as many bytes as it takes in a message, as [`Error::EntryTooLong`](super::Error) counts them.
+        bytes: usize,
+        /// How many versions there are.
+        siblings: usize,
+    },
     /// A version's timestamp is too far ahead for the local clock to follow. The version was accepted all the same.
     ClockSkew(ClockSkew),
 }

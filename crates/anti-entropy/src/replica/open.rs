@@ -10,11 +10,14 @@ use core::ops::ControlFlow;
 use super::change_log::ChangeLog;
 use super::claims::Tags;
 use super::confirmed::Confirmed;
+use super::contents::Contents;
 use super::format::{self, FormatError, Identity};
+use super::growth::Offers;
 use super::holes::Holes;
 use super::lives::{Life, Lives};
 use super::notices::Notices;
 use super::peer_limits::PeerLimits;
+use super::sizes::{Size, Sizes};
 use super::version::Record;
 use super::{Error, MetaSlot, Replica, ReplicaConfig, ReplicaStats, Replicated, Resolver, Staged, Store};
 use crate::clock::{Context, HybridClock, ReplicaId, Seed, Timestamp};
@@ -116,13 +119,14 @@ impl<V: Replicated> Replica<V> {
         let last_timestamp = identity.map_or(Timestamp::MIN, |identity| identity.last_timestamp);
         plant!(let last_timestamp = last_timestamp(last_timestamp));
         let clock = HybridClock::resume(config.max_clock_skew, last_timestamp);
-        let (mut tree, conflicts) = scan_all::<V>(&store, &context)?;
+        let (mut tree, conflicts, sizes) = scan_all::<V>(&store, &context)?;
         let sketch = Sketch::from_entries(&tree.snapshot(), config.sketch.clone())?;
         let life = Life { opening: 0, began_at: context.own_counter() };
         let mut replica = Self {
             store,
             group: None,
             growth: None,
+            offers: Offers::default(),
             peer_limits: PeerLimits::default(),
             resolver,
             tree,
@@ -134,6 +138,8 @@ impl<V: Replicated> Replica<V> {
             seed,
             ids_made,
             conflicts,
+            contents: Contents::default(),
+            sizes,
             changes: ChangeLog::new(config.max_pending_changes),
             notices: Notices::default(),
             holes: Holes::default(),
@@ -241,14 +247,18 @@ fn rename(context: &mut Context, seed: &Seed, mut ids_made: u64, kept: u64) -> u
     }
 }
 
-/// Reads every record once: the tree over them, and the keys with several versions.
-fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<(MerkleTree, BTreeSet<KeyHash>), Error> {
+/// What is known of all records: the tree over them, the keys with several versions, and which are the largest.
+type Scanned = (MerkleTree, BTreeSet<KeyHash>, Sizes);
+
+/// Reads every record once.
+fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<Scanned, Error> {
     let mut entries: Vec<(KeyHash, Fingerprint)> = Vec::new();
-    let mut conflicts = BTreeSet::new();
+    let (mut conflicts, mut sizes) = (BTreeSet::new(), Sizes::default());
     let mut failure = None;
     store.scan(KeyRange::ALL, &mut |hash, bytes| match check_record::<V>(hash, bytes, context) {
         Ok(record) => {
             entries.push((hash, record.fingerprint()));
+            sizes.note(hash, Size { bytes: record.max_len_bytes(), siblings: record.siblings.len() });
             if record.siblings.len() > 1 {
                 conflicts.insert(hash);
             }
@@ -261,7 +271,7 @@ fn scan_all<V: Replicated>(store: &impl Store, context: &Context) -> Result<(Mer
     })?;
     match failure {
         Some(error) => Err(error),
-        None => Ok((MerkleTree::from_entries(entries), conflicts)),
+        None => Ok((MerkleTree::from_entries(entries), conflicts, sizes)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::version::{Record, Sibling};
 use super::{Change, Error, Notice, Replica, Replicated, Staged};
 use crate::clock::{Context, Dot, Now, ReplicaId, Seed};
 use crate::refusal::{NotTaken, Refusal};
-use crate::{KeyHash, KeyRange, PeerId};
+use crate::{KeyHash, KeyRange};
 
 /// The names of an id that this replica gave up, of which it does not know whether somebody else has used them.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +80,6 @@ impl<V: Replicated> Replica<V> {
     /// A peer is in the same state: it has seen all writes under the present id.
     pub(crate) fn confirm_all(&mut self) {
         self.confirm(u64::MAX);
-    }
-
-    /// A peer is no peer any more.
-    pub(crate) fn forget_peer(&mut self, peer: &PeerId) {
-        self.confirmed.forget(peer);
     }
 
     /// Goes on under a new id and in a new life, since the process was put back to an earlier state of its memory, or runs
@@ -184,10 +179,12 @@ impl<V: Replicated> Replica<V> {
         new.len() < before
     }
 
-    /// Counts and completes versions that are new here; says whether the siblings changed at all.
+    /// Counts and completes versions that are new here; says whether the siblings changed at all. `old` is in canonical
+    /// order.
     pub(crate) fn take_in(&mut self, key: KeyHash, old: &[Sibling<V>], new: &mut [Sibling<V>], now: Now) -> bool {
         let same = |sibling: &Sibling<V>| {
-            old.iter().any(|held| held.dot() == sibling.dot() && held.content == sibling.content)
+            let held = old.binary_search_by_key(&sibling.dot(), Sibling::dot);
+            held.is_ok_and(|held| old[held].content == sibling.content)
         };
         let mut changed = old.len() != new.len();
         for index in 0..new.len() {

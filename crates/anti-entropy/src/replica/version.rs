@@ -7,7 +7,7 @@ use digest::Update;
 use sha2::{Digest as _, Sha256};
 
 use super::ValueBytes;
-use super::encoding::{DecodeError, EncodeError, serde_encode};
+use super::encoding::{DecodeError, serde_encode};
 use super::item::{Digest, Encoded, Part, PartHash, Replicated, tag};
 use crate::KeyHash;
 use crate::clock::{Dot, Timestamp};
@@ -41,11 +41,50 @@ anti_entropy_summary::__opaque_bytes! {
 impl ContentHash {
     /// SHA-256 over a tag, the timestamp's 12 bytes and the bytes that [`Digest`] feeds.
     pub fn of<V: Digest>(timestamp: Timestamp, value: &V) -> Self {
+        Self::with(timestamp, |hash| value.digest(hash))
+    }
+
+    fn with(timestamp: Timestamp, feed: impl FnOnce(&mut Sha256)) -> Self {
         let mut hash = Sha256::new();
         Update::update(&mut hash, &[tag::CONTENT]);
         Update::update(&mut hash, &timestamp.to_bytes());
-        value.digest(&mut hash);
+        feed(&mut hash);
         Self(hash.finalize().into())
+    }
+}
+
+/// The bytes that a value feeds to its digest. Two values that feed the same have the same content hash, and comparing
+/// takes less than hashing both.
+#[derive(Default)]
+pub(super) struct Fed(Vec<u8>);
+
+impl Fed {
+    pub(super) fn by(value: &impl Digest) -> Self {
+        let mut fed = Self::default();
+        value.digest(&mut fed);
+        fed
+    }
+
+    /// Whether another value feeds the same bytes.
+    pub(super) fn is_fed_by(&self, value: &impl Digest) -> bool {
+        let mut rest = Rest(Some(&self.0));
+        value.digest(&mut rest);
+        rest.0.is_some_and(<[u8]>::is_empty)
+    }
+}
+
+impl Update for Fed {
+    fn update(&mut self, data: &[u8]) {
+        self.0.extend_from_slice(data);
+    }
+}
+
+/// What is still to come, as long as it was the same so far.
+struct Rest<'a>(Option<&'a [u8]>);
+
+impl Update for Rest<'_> {
+    fn update(&mut self, data: &[u8]) {
+        self.0 = self.0.and_then(|rest| rest.strip_prefix(data));
     }
 }
 
@@ -61,12 +100,6 @@ pub(crate) struct Sibling<V> {
 }
 
 impl<V: Replicated> Sibling<V> {
-    /// A version from its value, which is about to be written.
-    pub(crate) fn from_value(dot: Dot, timestamp: Timestamp, value: V) -> Result<Self, EncodeError> {
-        let encoded = value.try_encode()?;
-        Ok(Self::of(dot, timestamp, value, encoded))
-    }
-
     /// A version from its bytes, which come from a peer or a file.
     pub(crate) fn from_bytes(
         dot: Dot,
@@ -81,6 +114,16 @@ impl<V: Replicated> Sibling<V> {
     /// A version from its value and what that encodes to.
     pub(super) fn of(dot: Dot, timestamp: Timestamp, value: V, encoded: Encoded) -> Self {
         let content = ContentHash::of(timestamp, &value);
+        Self::with_content(dot, timestamp, value, encoded, content)
+    }
+
+    /// A version whose value feeds these bytes.
+    pub(super) fn that_feeds(fed: &Fed, dot: Dot, timestamp: Timestamp, value: V, encoded: Encoded) -> Self {
+        let content = ContentHash::with(timestamp, |hash| Update::update(hash, &fed.0));
+        Self::with_content(dot, timestamp, value, encoded, content)
+    }
+
+    fn with_content(dot: Dot, timestamp: Timestamp, value: V, encoded: Encoded, content: ContentHash) -> Self {
         let inherited = alloc::vec![false; encoded.parts.len()];
         Self { version: Version { dot, timestamp, value }, encoded, inherited, content }
     }
@@ -93,8 +136,13 @@ impl<V> Sibling<V> {
 
     /// Marks the parts that one of `earlier`, the siblings held so far, had already.
     pub(crate) fn inherit(&mut self, earlier: &[Sibling<V>]) {
+        self.inherit_where(|part| earlier.iter().any(|sibling| sibling.encoded.parts.contains(part)));
+    }
+
+    /// Marks the parts that were held already.
+    pub(super) fn inherit_where(&mut self, is_held: impl Fn(&Part) -> bool) {
         for (part, inherited) in self.encoded.parts.iter().zip(&mut self.inherited) {
-            *inherited |= earlier.iter().any(|sibling| sibling.encoded.parts.contains(part));
+            *inherited |= is_held(part);
         }
     }
 
@@ -142,13 +190,8 @@ impl<V: Replicated> Record<V> {
 
     /// At least as many bytes as the record takes in a message with all its content.
     pub(crate) fn max_len_bytes(&self) -> usize {
-        // Lengths, and of each version dot, timestamp and kind.
-        const ENTRY: usize = 32;
-        const VERSION: usize = 64;
-        const PART: usize = 16;
-        let of_version =
-            |sibling: &Sibling<V>| VERSION + sibling.encoded.len_bytes() + PART * sibling.encoded.parts.len();
-        ENTRY + self.key_bytes.len() + self.siblings.iter().map(of_version).sum::<usize>()
+        let versions = self.siblings.iter().map(|held| (held.encoded.len_bytes(), held.encoded.parts.len()));
+        max_len_bytes(&self.key_bytes, versions)
     }
 
     pub(crate) fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
@@ -158,6 +201,16 @@ impl<V: Replicated> Record<V> {
     pub(crate) fn into_entry(self) -> Entry<V> {
         Entry { key: self.key, siblings: self.siblings.into_iter().map(|sibling| sibling.version).collect() }
     }
+}
+
+/// At least as many bytes as an entry takes in a message, from its key and of each version the bytes and how many parts
+/// it has.
+pub(super) fn max_len_bytes(key_bytes: &[u8], versions: impl Iterator<Item = (usize, usize)>) -> usize {
+    // Lengths, and of each version dot, timestamp and kind.
+    const ENTRY: usize = 32;
+    const VERSION: usize = 64;
+    const PART: usize = 16;
+    ENTRY + key_bytes.len() + versions.map(|(bytes, parts)| VERSION + bytes + PART * parts).sum::<usize>()
 }
 
 /// The fingerprint of an entry in the Merkle tree: SHA-256 over a tag, the key with its length, and for each sibling,
@@ -178,4 +231,31 @@ pub(crate) fn fingerprint(
         Update::update(&mut hash, content.as_bytes());
     }
     Fingerprint::from_bytes(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value that feeds what is between the bars.
+    struct Pieces(&'static str);
+
+    impl Digest for Pieces {
+        fn digest<H: Update>(&self, hash: &mut H) {
+            self.0.split('|').for_each(|piece| hash.update(piece.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn values_that_feed_the_same_bytes_are_told_from_others() {
+        let fed = Fed::by(&Pieces("ab||c"));
+        for same in ["abc", "a|bc", "|ab|c|"] {
+            assert!(fed.is_fed_by(&Pieces(same)), "{same}");
+        }
+        for other in ["", "ab", "abcd", "abc|d", "xbc", "x|abc", "bc|abc"] {
+            assert!(!fed.is_fed_by(&Pieces(other)), "{other}");
+        }
+        let content = ContentHash::with(Timestamp::MIN, |hash| Update::update(hash, &fed.0));
+        assert_eq!(content, ContentHash::of(Timestamp::MIN, &Pieces("abc")));
+    }
 }

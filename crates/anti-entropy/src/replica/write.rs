@@ -1,10 +1,15 @@
 //! Local writes and deletes (rules 1 and 2 of docs/architecture.md).
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::version::{Record, Sibling};
-use super::{Change, EncodeError, Error, Read, Replica, ReplicaConfig, Replicated, Seen, Staged, try_serde_encode};
+use super::format::{StoredRecord, StoredSibling};
+use super::group::EncodedRecord;
+use super::version::{Fed, Sibling};
+use super::{
+    Change, ContentHash, EncodeError, Error, Read, Replica, ReplicaConfig, Replicated, Seen, try_serde_encode,
+};
 use crate::KeyHash;
 use crate::clock::{Context, Dot, Now, Timestamp};
 
@@ -31,6 +36,18 @@ struct Operation<V: Replicated> {
     /// What the operation replaces; `None` for all that is held.
     seen: Option<Seen>,
 }
+
+/// What an operation makes of its key.
+struct Made<K> {
+    key: K,
+    done: Written,
+    /// The hashes of all versions that are there then.
+    versions: Vec<(Dot, ContentHash)>,
+    /// Of what was written.
+    content: Option<ContentHash>,
+}
+
+type Staging<K> = (EncodedRecord, Made<K>);
 
 /// A write or delete that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,66 +161,106 @@ impl<V: Replicated> Replica<V> {
         self.begin_life(now);
         let timestamp = self.clock.now(now.unix_ms);
         let mut context = self.context.clone();
-        let mut records = BTreeMap::new();
-        let mut written = Vec::new();
+        let (mut records, mut made) = (BTreeMap::new(), Vec::new());
         for operation in transaction.operations {
-            if let Some((record, done)) = self.stage(operation, &mut context, timestamp)? {
-                if records.insert(done.key, record).is_some() {
-                    return Err(Error::ChangedTwice(done.key));
+            if let Some((record, change)) = self.stage(operation, &mut context, timestamp)? {
+                if records.insert(change.done.key, record).is_some() {
+                    return Err(Error::ChangedTwice(change.done.key));
                 }
-                written.push(done);
+                made.push(change);
             }
         }
-        if written.is_empty() {
-            return Ok(written);
+        if made.is_empty() {
+            return Ok(Vec::new());
         }
         self.check_room_for_own_id()?;
-        let keys: Vec<V::Key> = records.values().map(|record: &Record<V>| record.key.clone()).collect();
-        let notes = Self::own_tags(&written, &records);
-        self.persist(Staged { records, context, context_changed: false })?;
-        self.note_own(notes);
-        for key in keys {
+        self.persist_encoded(records, context, false)?;
+        self.note_own(made.iter().map(|made| Self::own_tag(&made.done, made.content)).collect());
+        let mut written = Vec::with_capacity(made.len());
+        for Made { key, done, versions, .. } in made {
+            let fingerprint = if versions.len() > 1 { self.fingerprint_at(done.key) } else { None };
+            self.contents.note(done.key, fingerprint, versions);
             self.announce(Change::Local(key));
+            written.push(done);
         }
         Ok(written)
     }
 
     /// What one operation makes of its key; `None` for a delete that finds nothing.
+    ///
+    /// The versions that are held stay bytes: the values are decoded only of those that stay and whose hashes are not
+    /// known.
     fn stage(
         &mut self,
-        operation: Operation<V>,
+        Operation { key, value, seen }: Operation<V>,
         context: &mut Context,
         timestamp: Timestamp,
-    ) -> Result<Option<(Record<V>, Written)>, Error> {
-        let key_bytes = try_serde_encode(&operation.key)?;
+    ) -> Result<Option<Staging<V::Key>>, Error> {
+        let key_bytes = try_serde_encode(&key)?;
         if key_bytes.len() > self.config.max_key_bytes {
             return Err(Error::KeyTooLong { bytes: key_bytes.len(), limit: self.config.max_key_bytes });
         }
         let hash = KeyHash::of_encoded(&key_bytes);
-        let mut record = self.load(hash)?.unwrap_or_else(|| Record::empty(operation.key.clone()));
-        if record.key_bytes != key_bytes {
+        let bytes = self.load_bytes(hash)?.map(Cow::into_owned);
+        let held = match &bytes {
+            Some(bytes) => Self::read_stored(hash, bytes)?,
+            None => StoredRecord { key: &key_bytes, siblings: Vec::new() },
+        };
+        if held.key != key_bytes {
             return Err(Error::KeyCollision(hash));
         }
-        let seen = self.what_was_seen(hash, &record, operation.seen)?;
-        plant!(let seen = seen_by_write(seen, record.dots()));
-        let replaces = |sibling: &Sibling<V>| seen.contains(&sibling.dot());
-        if operation.value.is_none() && !record.siblings.iter().any(replaces) {
+        let seen = self.what_was_seen(hash, &held, seen)?;
+        plant!(let seen = seen_by_write(seen, held.dots()));
+        let mut replaced = seen.clone();
+        replaced.sort_unstable();
+        let is_replaced = |held: &&StoredSibling<'_>| replaced.binary_search(&held.dot).is_ok();
+        let (gone, kept): (Vec<_>, Vec<_>) = held.siblings.iter().partition(is_replaced);
+        if value.is_none() && gone.is_empty() {
             return Ok(None);
         }
         let dot = context.mint()?;
         // One by one: among versions that are later there may be one that the clock follows and one that it does not.
-        let times = record.siblings.iter().filter(|held| replaces(held)).map(|held| held.version.timestamp);
+        let times = gone.iter().map(|held| held.timestamp);
         let timestamp = times.fold(timestamp, |later, replaced| self.clock.later_than(later, replaced));
-        let new = operation.value.map(|value| self.new_sibling(dot, timestamp, value, &record)).transpose()?;
-        let deleted = new.is_none();
-        let before = record.siblings.len();
-        record.siblings.retain(|sibling| !replaces(sibling));
-        record.siblings.extend(new);
-        record.siblings.sort_by_key(Sibling::dot);
-        if !deleted {
-            self.check_length(hash, &record, before)?;
+        let new = value.map(|value| self.new_sibling(dot, timestamp, &key, &value, &held)).transpose()?;
+        let (record, versions) = self.record_with(hash, &key, &held, &kept, new.as_ref())?;
+        let done = Written { key: hash, dot, seen, deleted: new.is_none() };
+        Ok(Some((record, Made { key, done, versions, content: new.map(|new| new.content) })))
+    }
+
+    /// The record of a key with the versions that stay there and a new one, and the hashes of all of them.
+    fn record_with(
+        &self,
+        hash: KeyHash,
+        key: &V::Key,
+        held: &StoredRecord<'_>,
+        kept: &[&StoredSibling<'_>],
+        new: Option<&Sibling<V>>,
+    ) -> Result<(EncodedRecord, Vec<(Dot, ContentHash)>), Error> {
+        let mut record = StoredRecord { key: held.key, siblings: kept.iter().copied().cloned().collect() };
+        let mut versions = self.contents_of(hash, key, kept)?;
+        if let Some(new) = new {
+            let at = kept.partition_point(|held| held.dot < new.dot());
+            record.siblings.insert(at, StoredSibling::of(new));
+            versions.insert(at, (new.dot(), new.content));
+            self.check_length(hash, &record, held.siblings.len())?;
         }
-        Ok(Some((record, Written { key: hash, dot, seen, deleted })))
+        Ok((EncodedRecord::of(&record, &versions), versions))
+    }
+
+    /// The hashes of versions that are held at a key.
+    fn contents_of(
+        &self,
+        hash: KeyHash,
+        key: &V::Key,
+        kept: &[&StoredSibling<'_>],
+    ) -> Result<Vec<(Dot, ContentHash)>, Error> {
+        let known = if kept.is_empty() { &[] } else { self.contents.of(hash, self.fingerprint_at(hash)) };
+        let content = |held: &StoredSibling<'_>| match known.binary_search_by_key(&held.dot, |(dot, _)| *dot) {
+            Ok(at) => Ok(known[at]),
+            Err(_) => held.decode::<V>(key).map(|held| (held.dot(), held.content)),
+        };
+        kept.iter().map(|held| content(held).map_err(|error| Error::of_record(hash, error))).collect()
     }
 
     /// Whether peers take in a write under the own id: they know it, or their clocks have room for it.
@@ -219,7 +276,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Whether a message has room for an entry, and there are not too many versions.
-    fn check_length(&self, key: KeyHash, record: &Record<V>, before: usize) -> Result<(), Error> {
+    fn check_length(&self, key: KeyHash, record: &StoredRecord<'_>, before: usize) -> Result<(), Error> {
         let (siblings, limit) = (record.siblings.len(), self.config.max_siblings);
         // What replaces others makes it no worse.
         if siblings > limit && siblings > before {
@@ -230,8 +287,8 @@ impl<V: Replicated> Replica<V> {
         if bytes > limit { Err(Error::EntryTooLong { key, bytes, limit }) } else { Ok(()) }
     }
 
-    fn what_was_seen(&self, hash: KeyHash, record: &Record<V>, seen: Option<Seen>) -> Result<Vec<Dot>, Error> {
-        let Some(seen) = seen else { return Ok(record.dots().collect()) };
+    fn what_was_seen(&self, hash: KeyHash, held: &StoredRecord<'_>, seen: Option<Seen>) -> Result<Vec<Dot>, Error> {
+        let Some(seen) = seen else { return Ok(held.dots().collect()) };
         if seen.key != hash {
             return Err(Error::SeenElsewhere);
         }
@@ -242,23 +299,30 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    fn new_sibling(&self, dot: Dot, timestamp: Timestamp, value: V, held: &Record<V>) -> Result<Sibling<V>, Error> {
-        let written = Sibling::from_value(dot, timestamp, value)?;
-        if written.encoded.parts.len() > ReplicaConfig::MAX_PARTS {
+    fn new_sibling(
+        &self,
+        dot: Dot,
+        timestamp: Timestamp,
+        key: &V::Key,
+        value: &V,
+        held: &StoredRecord<'_>,
+    ) -> Result<Sibling<V>, Error> {
+        let encoded = value.try_encode()?;
+        if encoded.parts.len() > ReplicaConfig::MAX_PARTS {
             return Err(EncodeError::new("it has more parts than MAX_PARTS; join some of them").into());
         }
-        let (bytes, limit) = (written.encoded.len_bytes(), self.config.max_value_bytes);
+        let (bytes, limit) = (encoded.len_bytes(), self.config.max_value_bytes);
         if bytes > limit {
             return Err(Error::ValueTooLong { bytes, limit });
         }
         // What does not come back as it went in would make the whole store unreadable: it is read once before.
-        let (content, encoded) = (written.content, written.encoded);
-        let read = Sibling::from_bytes(dot, timestamp, &held.key, encoded);
-        let mut sibling = read.map_err(|error| Error::of_unreadable(&error))?;
-        if sibling.content != content {
+        let fed = Fed::by(value);
+        let read = V::decode(key, &encoded).map_err(|error| Error::of_unreadable(&error))?;
+        if !fed.is_fed_by(&read) {
             return Err(Error::NotCanonical);
         }
-        sibling.inherit(&held.siblings);
+        let mut sibling = Sibling::that_feeds(&fed, dot, timestamp, read, encoded);
+        sibling.inherit_where(|part| held.has_part(part.as_bytes()));
         Ok(sibling)
     }
 
@@ -276,11 +340,22 @@ impl<V: Replicated> Replica<V> {
             if written.len() == limit {
                 break;
             }
-            if let Some(record) = self.load(hash)? {
+            if self.writes_back(hash)?
+                && let Some(record) = self.load(hash)?
+            {
                 written.extend(self.compact(&record.key, now)?);
             }
         }
         Ok(written)
+    }
+
+    /// Whether this replica wrote the greatest of several siblings.
+    fn writes_back(&self, hash: KeyHash) -> Result<bool, Error> {
+        let Some(bytes) = self.load_bytes(hash)? else { return Ok(false) };
+        let siblings = Self::read_stored(hash, &bytes)?.siblings;
+        let greatest = siblings.last().map(|held| held.dot.replica);
+        plant!(let greatest = compacts_here(greatest, self.id()));
+        Ok(siblings.len() > 1 && greatest == Some(self.id()))
     }
 
     /// Replaces the siblings at `key` with the resolved value, if the resolver asks for it and this replica wrote the
@@ -289,15 +364,10 @@ impl<V: Replicated> Replica<V> {
     /// # Errors
     /// As for [`commit`](Self::commit).
     pub fn compact(&mut self, key: &V::Key, now: Now) -> Result<Option<Written>, Error> {
-        if !self.resolver.compacts() {
+        if !self.resolver.compacts() || !self.writes_back(KeyHash::of_encoded(&try_serde_encode(key)?))? {
             return Ok(None);
         }
         let read: Read<V> = self.read(key)?;
-        let greatest = read.siblings().last().map(|version| version.dot.replica);
-        plant!(let greatest = compacts_here(greatest, self.id()));
-        if read.siblings().len() < 2 || greatest != Some(self.id()) {
-            return Ok(None);
-        }
         let seen = read.seen();
         match read.into_value() {
             Some(value) => self.write_seen(value, &seen, now).map(Some),

@@ -206,6 +206,8 @@ impl Gossip {
             ("clock_counters", number(self.clock_counters), 0),
             ("context_pieces", number(self.context_pieces.map(Into::into)), 1),
             ("clock_replicas", number(self.clock_replicas), 1),
+            ("new_replicas", number(self.new_replicas), 1),
+            ("first_message_bytes", number(self.first_message_bytes), 4096),
         ];
         for (name, size, least) in sizes.into_iter().filter_map(|(name, size, least)| Some((name, size?, least))) {
             require((least..=MAX_NUMBER).contains(&size), "gossip", || {
@@ -220,7 +222,7 @@ impl Gossip {
             format!("backoff_min_ms, {:?}, is more than backoff_max_ms, {:?}", config.backoff_min, config.backoff_max)
         })?;
         // What the engine would refuse, in its own words.
-        let refused = config.validate().err();
+        let refused = config.validate().and(self.config_of(0).validate()).err();
         require(refused.is_none(), "gossip", || refused.iter().map(ToString::to_string).collect())
     }
 }

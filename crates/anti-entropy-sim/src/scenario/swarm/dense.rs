@@ -75,15 +75,41 @@ pub(crate) fn without_pushes(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
-/// The last node never says what became of a batch, and goes on while the others, which were parted, have to exchange what they
-/// hold.
+/// The last node does this, and goes on while the others, which were parted, have to exchange what they hold.
 #[cfg(feature = "mutants")]
-pub(crate) fn beset(scenario: Scenario) -> Scenario {
+pub(crate) fn beset(scenario: Scenario, does: Abuse, from_ms: u64) -> Scenario {
     let member = scenario.nodes - 1;
     let groups = vec![vec![0], (1..member).collect()];
-    let does = vec![Abuse::NeverAcknowledges];
-    let scenario = scenario.links(Links::default()).step(500, DURATION_MS, [], Fault::Split { groups });
-    scenario.step(500, DURATION_MS, [member], Fault::Hostile { does })
+    let scenario = scenario.links(Links::default()).step(from_ms, DURATION_MS, [], Fault::Split { groups });
+    scenario.step(from_ms, DURATION_MS, [member], Fault::Hostile { does: vec![does] })
+}
+
+/// The first node does this, and so little may be sent that all entries in one batch take seconds.
+#[cfg(feature = "mutants")]
+pub(crate) fn beset_by_the_first(mut scenario: Scenario, does: Abuse) -> Scenario {
+    scenario.gossip.bytes_per_second = NonZeroU64::new(30_000);
+    scenario.gossip.burst_bytes = Some(NonZeroU64::MIN);
+    scenario.gossip.frame_bytes = Some(2_048);
+    scenario.gossip.batch_entries = NonZeroUsize::new(60);
+    scenario.gossip.idle_timeout_ms = Some(2_000);
+    let groups = vec![vec![1], (2..scenario.nodes).collect()];
+    let scenario = scenario.keys(60).links(Links::default()).step(500, DURATION_MS, [], Fault::Split { groups });
+    scenario.step(500, DURATION_MS, [0], Fault::Hostile { does: vec![does] })
+}
+
+/// Hardly any new ids may come in from one peer.
+#[cfg(feature = "mutants")]
+pub(crate) fn with_few_new_replicas(mut scenario: Scenario) -> Scenario {
+    scenario.gossip.new_replicas = Some(8);
+    scenario
+}
+
+/// Three nodes of which the first takes only short messages, and values that get longer than that after some time.
+#[cfg(feature = "mutants")]
+pub(crate) fn with_short_messages(mut scenario: Scenario) -> Scenario {
+    scenario.nodes = 3;
+    scenario.gossip.first_message_bytes = Some(64 << 10);
+    scenario.links(Links::default())
 }
 
 pub(crate) fn with_poison(mut scenario: Scenario) -> Scenario {
@@ -126,11 +152,12 @@ pub(crate) fn compacting(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
-/// Twelve nodes with transfers of one entry a batch that often break off, each at another place, between contexts with room
-/// for two cuts: together they have more places than any of them takes.
+/// Twelve nodes with several transfers at a time of one entry a batch, which often break off, each at another place, between
+/// contexts with room for two cuts: together they have more places than any of them takes.
 pub(crate) fn with_few_pieces(mut scenario: Scenario) -> Scenario {
     scenario.nodes = 12;
     scenario.gossip.context_pieces = NonZeroUsize::new(3);
+    scenario.gossip.max_transfers = NonZeroUsize::new(4);
     scenario.gossip.batch_entries = Some(NonZeroUsize::MIN);
     scenario.gossip.idle_timeout_ms = Some(400);
     scenario.links.loss_permille = 250;

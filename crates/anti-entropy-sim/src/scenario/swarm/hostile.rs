@@ -44,6 +44,8 @@ impl Swarm {
         gossip.backoff_min_ms = Some(min_interval);
         gossip.backoff_max_ms = Some(self.random.strength(interval..=3 * interval));
         gossip.idle_timeout_ms = Some(self.random.strength(600..=3 * interval.max(600)));
+        // A member that goes on for as long as it may keeps others waiting for all of it, and then has to wait for them.
+        gossip.transfer_turn_ms = Some(self.random.strength(interval / 2..=3 * interval));
     }
 
     /// Budgets, batches and disks of which a member can use up much.

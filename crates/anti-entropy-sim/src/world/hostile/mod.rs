@@ -5,6 +5,7 @@
 
 mod crafted;
 mod siege;
+mod strain;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +47,8 @@ pub(super) struct Hostile {
     free_at: BTreeMap<NodeIndex, u64>,
     /// The sessions that it has opened by hand, by the names of the replies that they wait for.
     sessions: BTreeMap<u64, Crafted>,
+    /// How often each reply was sent to it, by who sent it and a hash of the frame.
+    heard: BTreeMap<(NodeIndex, u64), u64>,
     siblings: u32,
     /// How often it has made up ids for pieces, for all peers together.
     inventions: u32,
@@ -105,6 +108,7 @@ impl<S: Subject> World<S> {
             random,
             free_at: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            heard: BTreeMap::new(),
             siblings: 0,
             inventions: 0,
             made_up,

@@ -165,6 +165,7 @@ impl Context {
         }
         self.unfold();
         let raised = core::mem::take(&mut self.raised);
+        plant!(let raised = settled_notes(raised));
         let mut replicas: Vec<ReplicaId> = raised.replicas().collect();
         replicas.dedup();
         for piece in Arc::make_mut(&mut self.pieces) {

@@ -8,7 +8,7 @@ use crate::replica::ReplicaStats;
 type Count = (&'static str, Option<(&'static str, &'static str)>, u64);
 
 /// The number of counters.
-pub(super) const LEN: usize = 35;
+pub(super) const LEN: usize = 37;
 
 /// All of them, always in the same order.
 pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u64) -> [Count; LEN] {
@@ -40,6 +40,8 @@ pub(super) fn of(engine: &EngineStats, replica: &ReplicaStats, dropped_frames: u
         (names::NEEDED_VALUES, Some(("content", "part")), replica.part_bytes_needed),
         (names::REFUSED_FRAMES, None, engine.frames_refused),
         (names::DROPPED_FRAMES, None, dropped_frames),
+        (names::PUT_OFF_FRAMES, None, engine.frames_put_off),
+        (names::WORK_FOR_PEERS, None, engine.work_for_peers),
         (names::DROPPED_FRAGMENTS, None, engine.fragment_bytes_dropped),
         (names::CHANGED_KEYS, None, engine.keys_changed),
         (names::PUSHES_SENT, Some(("from", "here")), written_here),

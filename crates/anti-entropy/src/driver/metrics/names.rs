@@ -38,6 +38,10 @@ metrics! {
         "frames that do not parse, or came from an unknown peer";
     DROPPED_FRAMES = Counter "anti_entropy_dropped_frames_total" Count
         "frames dropped since the engine's queue had no room: the newest of the peer of which most waited";
+    PUT_OFF_FRAMES = Counter "anti_entropy_put_off_frames_total" Count
+        "requests and pushes dropped since their peer had more done than it may have";
+    WORK_FOR_PEERS = Counter "anti_entropy_work_for_peers_total" Count
+        "work of comparing and decoding for the sessions and pushes of peers, in entries";
     DROPPED_FRAGMENTS = Counter "anti_entropy_dropped_fragment_bytes_total" Bytes
         "bytes of messages dropped before they were complete, since too many were held";
     CHANGED_KEYS = Counter "anti_entropy_changed_keys_total" Count "keys that sessions changed here";
@@ -57,6 +61,8 @@ metrics! {
         "events dropped, and so missing in what is counted from events";
     ENTRIES = Gauge "anti_entropy_entries" Count "keys that hold something";
     CONFLICTS = Gauge "anti_entropy_conflicts" Count "keys that hold concurrent versions";
+    LARGEST_ENTRY = Gauge "anti_entropy_largest_entry_bytes" Bytes "bytes of the longest entry, as limits count them";
+    MOST_SIBLINGS = Gauge "anti_entropy_most_siblings" Count "concurrent versions at the key that has the most; 0 if none has several";
     HOLES = Gauge "anti_entropy_holes" Count "keys at which something could not be taken in";
     CLOCK_REPLICAS = Gauge "anti_entropy_clock_replicas" Count "replica ids in the clock";
     SESSIONS = Gauge "anti_entropy_open_sessions" Count "sessions open";
@@ -74,6 +80,8 @@ metrics! {
     PEER_DIFFERENCES = Gauge "anti_entropy_peer_differences" Count
         "keys that differed when the peer was last compared with";
     PEER_FAILURES = Gauge "anti_entropy_peer_failures" Count "sessions with the peer that failed in a row";
+    PEER_PUT_OFF = Gauge "anti_entropy_peer_put_off_seconds" Seconds
+        "time for which requests and pushes of the peer are dropped, since it had more done than it may have";
     PEER_BACKOFF = Gauge "anti_entropy_peer_backoff_seconds" Seconds
         "time for which no session with the peer is opened, after failures";
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
 
 use super::{counts, names, reasons};
-use crate::PeerId;
 use crate::clock::Now;
 use crate::driver::inbox::Queued;
 use crate::gossip::{Engine, Event, PeerStatus, Status};
 use crate::replica::Replicated;
+use crate::{KeyHash, PeerId};
 
 /// How often the counts of the engine are published. Publishing visits every peer, and nobody reads more often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -133,6 +133,9 @@ impl Metrics {
     fn publish_state(&self, status: &Status) {
         self.set(names::ENTRIES, &[], status.entries as f64);
         self.set(names::CONFLICTS, &[], number(status.conflicts));
+        let size = |entry: Option<(KeyHash, usize)>| number(entry.map_or(0, |(_, size)| size));
+        self.set(names::LARGEST_ENTRY, &[], size(status.largest_entry));
+        self.set(names::MOST_SIBLINGS, &[], size(status.most_siblings));
         self.set(names::HOLES, &[], number(status.holes));
         self.set(names::SESSIONS, &[], number(status.sessions));
         self.set(names::LAST_JOINED, &[], since(status.last_joined));
@@ -153,6 +156,7 @@ impl Metrics {
             self.set_of_peer(names::PEER_DIFFERENCES, &peer.peer, peer.differences as f64);
             self.set_of_peer(names::PEER_FAILURES, &peer.peer, peer.failures.into());
             self.set_of_peer(names::PEER_BACKOFF, &peer.peer, peer.backoff.as_secs_f64());
+            self.set_of_peer(names::PEER_PUT_OFF, &peer.peer, peer.put_off.as_secs_f64());
         }
         for peer in &gone {
             self.forget_peer(peer);
@@ -168,6 +172,7 @@ impl Metrics {
             names::PEER_DIFFERENCES,
             names::PEER_FAILURES,
             names::PEER_BACKOFF,
+            names::PEER_PUT_OFF,
         ] {
             self.set_of_peer(name, peer, f64::NAN);
         }

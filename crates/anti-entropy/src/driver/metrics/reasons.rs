@@ -65,6 +65,7 @@ pub(super) const REJECTIONS: &[&str] = &[
     "grows_too_fast",
     "too_many_unlisted",
     "equal_clocks_differ",
+    "id_in_use",
     "claims_my_writes",
     "unreadable",
     "too_many_holes",
@@ -91,4 +92,31 @@ pub(super) fn of_rejection(refusal: &Refusal) -> Option<&'static str> {
         // A session or a frame was refused, and not what it brought.
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyHash;
+    use crate::clock::{Dot, ReplicaId};
+
+    /// A counter that begins with its first refusal has no increase to be alarmed by.
+    #[test]
+    fn every_reason_is_counted_from_the_start() {
+        let (replica, key) = (ReplicaId::from_bytes([1; 16]), KeyHash::MIN);
+        let refusals = [
+            Refusal::IdInUse,
+            Refusal::NotCertified,
+            Refusal::MissingContent,
+            Refusal::Malformed(""),
+            Refusal::UncoveredWrite(Dot { replica, counter: 1 }),
+            Refusal::WriterNotAdmitted(replica),
+            Refusal::EqualClocksDiffer(key),
+            Refusal::Unreadable(key),
+        ];
+        for refusal in refusals {
+            let reason = of_rejection(&refusal).unwrap();
+            assert!(REJECTIONS.contains(&reason), "{reason}");
+        }
+    }
 }

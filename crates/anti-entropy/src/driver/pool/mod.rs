@@ -16,6 +16,7 @@ use self::task::Driven;
 pub(super) use self::task::Jobs;
 use self::threads::{Task, Threads};
 use super::contain::Contained;
+use super::frame_queue::Waiting;
 use super::inbox::Inbox;
 use super::worker::Worker;
 use super::{Clock, DriverConfig, Handle, Transport, transport};
@@ -178,8 +179,8 @@ async fn carry<V: Replicated, E>(
 ) {
     let transport = Contained::new(transport);
     let incoming = async {
-        while let Some((from, frame)) = transport.receive().await {
-            if jobs.frame(from, frame).is_err() {
+        while let Some((from, frame, room)) = transport.receive_with_room().await {
+            if jobs.frame(from, Waiting::new(frame, room)).is_err() {
                 return;
             }
         }

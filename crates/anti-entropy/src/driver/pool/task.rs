@@ -7,6 +7,7 @@ use super::threads::{Task, Threads};
 use crate::PeerId;
 use crate::driver::HandleError;
 use crate::driver::contain::contain;
+use crate::driver::frame_queue::Waiting;
 use crate::driver::inbox::{Ended, Inbox, Job, Queued, Wake};
 use crate::driver::worker::{Turn, Worker};
 use crate::gossip::Engine;
@@ -71,8 +72,8 @@ impl<V: Replicated, E> Jobs<V, E> {
         Self(Arc::new(Sender { inbox, task, number, threads }))
     }
 
-    pub(in crate::driver) fn frame(&self, from: PeerId, frame: Vec<u8>) -> Result<(), Ended> {
-        let wake = self.0.inbox.push_frame(from, frame)?;
+    pub(in crate::driver) fn frame(&self, from: PeerId, waiting: Waiting) -> Result<(), Ended> {
+        let wake = self.0.inbox.push_frame(from, waiting)?;
         self.0.hand_over(wake);
         Ok(())
     }

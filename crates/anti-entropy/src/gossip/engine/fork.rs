@@ -31,6 +31,7 @@ impl<V: Replicated> Engine<V> {
             pace: self.pace,
             next_round: self.next_round,
             stats: self.stats,
+            waits_for_second_peer: self.waits_for_second_peer,
             new_ids: self.new_ids,
             last_joined: self.last_joined,
             is_shutting_down: self.is_shutting_down,

@@ -84,6 +84,8 @@ pub struct Engine<V: Replicated> {
     pace: Duration,
     next_round: Duration,
     stats: EngineStats,
+    /// Since when this replica, which has seen nobody's writes, waits for a second peer to name the same replicas.
+    waits_for_second_peer: Option<Duration>,
     new_ids: NewIds,
     /// When a session or a push last changed something here.
     last_joined: Option<Duration>,
@@ -131,6 +133,7 @@ impl<V: Replicated> Engine<V> {
             pace: config.interval,
             next_round: now.elapsed.saturating_add(first_round),
             stats: EngineStats::default(),
+            waits_for_second_peer: None,
             new_ids: NewIds::default(),
             last_joined: None,
             is_shutting_down: false,
@@ -172,11 +175,12 @@ impl<V: Replicated> Engine<V> {
         self.pushing.peers_changed();
     }
 
-    /// Removes a peer and gives up the sessions with it; its frames are refused from now on. O(n) in what is queued.
+    /// Removes a peer and gives up the sessions with it; its frames are refused from now on, and the length of the
+    /// messages that it takes limits no writes any more. O(n) in what is queued.
     pub fn remove_peer(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
-        self.pushing.forget(peer);
         self.replica.forget_peer(peer);
+        self.pushing.forget(peer);
         self.waiting.remove(peer);
         self.give_up_sessions(|conversation| conversation.peer == *peer);
     }

@@ -10,7 +10,9 @@ use crate::gossip::tree::PushRoute;
 use crate::refusal::Refusal;
 use crate::replica::Replicated;
 use crate::sync::Frame;
+use crate::sync::session::{DECODED_BYTES, LOAD_WORK, MESSAGE_WORK};
 use crate::sync::transfer::PushOutcome;
+use crate::sync::wire::Push;
 
 impl<V: Replicated> Engine<V> {
     /// Takes in the pushes of a frame, one after the other, and commits them together. One that does not parse ends this,
@@ -24,17 +26,20 @@ impl<V: Replicated> Engine<V> {
         let until = now.elapsed.saturating_add(self.config.session.resend_after);
         let begins = self.begin_group();
         let (mut payload, taken) = (frame.payload, self.pushes_taken());
+        let mut work = MESSAGE_WORK + payload.len() / DECODED_BYTES;
         loop {
-            let Some((arrived, rest)) = Arrived::read(payload, from, until) else {
+            work += LOAD_WORK;
+            let Some((arrived, push, rest)) = Arrived::read(payload, from, until) else {
                 self.reject_push(from, Refusal::Malformed("a push does not parse"));
                 break;
             };
             self.stats.value_bytes_received += arrived.value_bytes.all;
-            if !self.handle_push(arrived, now) || rest.is_empty() {
+            if !self.handle_push(arrived, push, now) || rest.is_empty() {
                 break;
             }
             payload = rest;
         }
+        self.charge(from, work as u64, now);
         self.group.frames_joined += u64::from(self.pushes_taken() > taken);
         self.end_pushes(begins, now);
     }
@@ -47,7 +52,8 @@ impl<V: Replicated> Engine<V> {
         }
         let begins = self.begin_group();
         for overdue in overdue {
-            self.handle_push(overdue, now);
+            let push = overdue.push();
+            self.handle_push(overdue, push, now);
         }
         self.end_pushes(begins, now);
     }
@@ -61,18 +67,19 @@ impl<V: Replicated> Engine<V> {
     }
 
     /// Takes in a push, and those that waited for it. `false` if the store failed.
-    fn handle_push(&mut self, arrived: Arrived, now: Now) -> bool {
+    fn handle_push(&mut self, arrived: Arrived, push: Push, now: Now) -> bool {
         if self.replica.is_stopped() {
             return false;
         }
-        let mut next = alloc::vec![arrived];
+        let (mut next, mut decoded) = (alloc::vec![arrived], Some(push));
         while let Some(arrived) = next.pop() {
+            let push = decoded.take().unwrap_or_else(|| arrived.push());
             let received = self.within_growth(&arrived.from, now, |engine| {
                 // Nobody but its writer pushes a write directly: whoever does makes it up, or is a copy of the writer.
                 if engine.config.push_route == PushRoute::Direct && engine.replica.is_of_another(arrived.dot.replica) {
                     return None;
                 }
-                Some(engine.replica.receive_push(arrived.push(), now))
+                Some(engine.replica.receive_push(push, now))
             });
             let Some(received) = received else {
                 self.leave_to_rounds(1, now);

@@ -37,9 +37,25 @@ impl<V: Replicated> Engine<V> {
             self.pushing.peers_changed();
         }
         match Frame::decode(bytes, &self.config.session) {
+            Ok(frame) if self.is_put_off(from, &frame, now) => self.stats.frames_put_off += 1,
             Ok(frame) if frame.kind == FrameKind::Push => self.handle_pushes(from, frame, now),
             Ok(frame) => self.handle_session_frame(from, frame, now),
             Err(error) => self.refuse_frame(from, error),
+        }
+    }
+
+    /// Whether a frame is dropped that would have this replica do more for its peer than that may have done. What answers
+    /// this replica's own requests is not.
+    fn is_put_off(&self, from: &PeerId, frame: &Frame<'_>, now: Now) -> bool {
+        matches!(frame.kind, FrameKind::Request | FrameKind::Push)
+            && self.peers.get(from).is_some_and(|peer| !peer.work.overdrawn(now.elapsed).is_zero())
+    }
+
+    /// Notes what was done for a peer.
+    pub(super) fn charge(&mut self, peer: &PeerId, work: u64, now: Now) {
+        self.stats.work_for_peers = self.stats.work_for_peers.saturating_add(work);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.work.charge(work, &self.config, now.elapsed);
         }
     }
 
@@ -105,6 +121,7 @@ impl<V: Replicated> Engine<V> {
         let after = conversation.session.stats();
         self.stats.value_bytes_received += after.value_bytes_received - before.value_bytes_received;
         self.stats.keys_changed += after.changed - before.changed;
+        let work = if conversation.is_opened_here() { 0 } else { after.work - before.work };
         if after.changed > before.changed {
             self.last_joined = Some(now.elapsed);
             self.stats.frames_joined += 1;
@@ -126,6 +143,7 @@ impl<V: Replicated> Engine<V> {
             self.waiting.begin(&conversation.peer);
             self.events.push(Event::Diverged { peer: conversation.peer.clone() });
         }
+        self.charge(&from, work, now);
     }
 
     /// Queues a refusal: at most one waits for a peer, however many frames of it come.
@@ -224,7 +242,7 @@ impl<V: Replicated> Engine<V> {
         }
         let nonce = self.session_number(now);
         let session = Session::accept_valid(frame, nonce, self.config.session, now)?;
-        self.give_up_sessions(|other| !other.is_opened_here() && other.is_open() && other.peer == *from);
+        self.give_up_accepted(from);
         let is_welcome = self.peers.get_mut(from).is_some_and(|peer| peer.may_open(&self.config, now.elapsed));
         if !is_welcome || !self.has_room_to_accept() {
             let busy = encode_busy(frame, self.config.session.checksum)?;
@@ -238,6 +256,17 @@ impl<V: Replicated> Engine<V> {
         let conversation = Conversation::new(from.clone(), session, OpenedBy::Peer, frame.session, self.space(), now);
         self.sessions.push(conversation);
         Some(self.sessions.len() - 1)
+    }
+
+    /// Gives up the session that a peer opened before. If that was in a transfer, the peer has had its turn: otherwise it
+    /// could keep the room, by a new lease each time.
+    fn give_up_accepted(&mut self, from: &PeerId) {
+        let is_its = |other: &Conversation| !other.is_opened_here() && other.is_open() && other.peer == *from;
+        let had_room = self.sessions.iter().any(|other| is_its(other) && other.transfer().is_some());
+        if had_room && self.waiting.has_other_than(from) {
+            self.waiting.end_turn(from);
+        }
+        self.give_up_sessions(is_its);
     }
 
     /// Whether there is room for another session of a peer's. Of those that have ended and only wait to repeat

@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Engine;
-use crate::PeerId;
 use crate::clock::Now;
 use crate::gossip::event::EngineStats;
 use crate::gossip::peer::PeerStatus;
 use crate::replica::{ReplicaStats, Replicated};
 use crate::summary::Root;
+use crate::{KeyHash, PeerId};
 
 /// The engine's state, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Status {
     pub entries: u64,
     /// How many of them hold concurrent versions.
     pub conflicts: usize,
+    /// The longest entry; see [`Replica::largest_entry`](crate::Replica::largest_entry).
+    pub largest_entry: Option<(KeyHash, usize)>,
+    /// The entry with the most versions; see [`Replica::most_siblings`](crate::Replica::most_siblings).
+    pub most_siblings: Option<(KeyHash, usize)>,
     /// At how many keys this replica lacks what it could not take in; see [`Replica::holes`](crate::Replica::holes).
     pub holes: usize,
     /// How many sessions are open.
@@ -42,6 +46,8 @@ impl<V: Replicated> Engine<V> {
             root: self.replica.root(),
             entries: self.replica.len(),
             conflicts: self.replica.conflicts(),
+            largest_entry: self.replica.largest_entry(),
+            most_siblings: self.replica.most_siblings(),
             holes: self.replica.holes_len(),
             sessions: self.sessions.iter().filter(|conversation| conversation.is_open()).count(),
             last_joined: self.last_joined.map(|at| now.elapsed.saturating_sub(at)),
@@ -85,7 +91,20 @@ impl<V: Replicated> Engine<V> {
     /// Whether a session that this replica opened at `since` or later certified that the peer has the root that this
     /// replica has now.
     pub fn is_converged_with(&mut self, peer: &PeerId, since: Duration) -> bool {
+        self.certified_except(peer, since) == Some(0)
+    }
+
+    /// Except at how many keys such a session certified that the peer holds what this replica holds now. `None` if none
+    /// did.
+    pub(crate) fn certified_except(&mut self, peer: &PeerId, since: Duration) -> Option<u64> {
         let root = self.replica.root();
-        self.peers.get(peer).is_some_and(|peer| peer.has_certified(root, since))
+        let filled = self.replica.filled(self.config.session.max_message_bytes).map_or(root, |filled| filled.root);
+        self.peers.get(peer)?.certified_except(root, filled, since)
+    }
+
+    /// Whether this is a peer.
+    #[cfg(feature = "std")]
+    pub(crate) fn knows_peer(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
     }
 }

@@ -207,7 +207,7 @@ impl SharedSpaces {
     }
 
     fn answer(&mut self, from: &PeerId, number: u64, ask: &crate::summary::compare::Ask, now: Duration) -> bool {
-        let Some(pair) = self.pairs.get_mut(from).filter(|_| !ask.prefixes.is_empty()) else { return false };
+        let Some(pair) = self.pairs.get_mut(from).filter(|_| !ask.is_empty()) else { return false };
         if !pair.may_answer(&self.config, now) {
             return false;
         }

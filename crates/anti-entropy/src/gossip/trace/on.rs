@@ -134,6 +134,10 @@ fn report_notice<K>(notice: &Notice<K>) {
         Notice::HoleFilled { hash } => {
             info!(target: "anti_entropy", key = %hash, "what had been left out is here");
         }
+        Notice::LargeEntry { hash, bytes, siblings } => {
+            let text = "an entry has grown beyond half of a limit; resolve its versions";
+            warn!(target: "anti_entropy", key = %hash, bytes, siblings, text);
+        }
         Notice::ClockSkew(skew) => warn!(target: "anti_entropy", %skew, "a timestamp is too far ahead"),
     }
 }

@@ -72,6 +72,7 @@ fn kind_of<K>(notice: &Notice<K>) -> &'static str {
         Notice::NameUsedTwice { .. } => "name used twice",
         Notice::ContentClash { .. } => "content clash",
         Notice::HistoriesDiffer { .. } => "histories differ",
+        Notice::LargeEntry { .. } => "large entry",
         Notice::ClockSkew(_) => "clock skew",
         Notice::Unreadable { .. } => "unreadable",
         Notice::TooLong { .. } => "too long",

@@ -31,9 +31,14 @@ fn colour(value: &str) -> Item {
     Keyed::new("colour".to_string(), value.to_string())
 }
 
+fn written<V: Replicated>(dot: Dot, timestamp: Timestamp, value: V) -> Sibling<V> {
+    let encoded = value.encode();
+    Sibling::of(dot, timestamp, value, encoded)
+}
+
 fn green() -> Record<Item> {
     let mut record = Record::empty("colour".to_string());
-    record.siblings = vec![Sibling::from_value(dot(1, 300), FIRST, colour("green")).unwrap()];
+    record.siblings = vec![written(dot(1, 300), FIRST, colour("green"))];
     record
 }
 
@@ -133,7 +138,7 @@ fn the_disk_has_these_bytes() {
     assert_eq!([seen(KeyHash::MIN, 7), seen(KeyHash::MAX, 7)], [u64::MAX; 2]);
 
     let golden = bytes("010706636f6c6f75720100000000000000000000000000000001ac0280d095ffbc31030605677265656e00");
-    assert_eq!(format::encode_record(&green()), golden);
+    assert_eq!(StoredRecord::of(&green()).encode(), golden);
     let decoded: Record<Item> = format::decode_record(&golden).unwrap();
     assert_eq!(decoded.fingerprint(), green().fingerprint());
     for end in 0..golden.len() {
@@ -146,13 +151,13 @@ fn the_disk_has_these_bytes() {
 
     let pattern = |confidence| Pattern { id: 9, confidence, embedding: Part::from(&b"embedding"[..]) };
     let mut record = Record::empty(9u32);
-    let mut inherits = Sibling::from_value(dot(1, 300), FIRST, pattern(7)).unwrap();
+    let mut inherits = written(dot(1, 300), FIRST, pattern(7));
     inherits.inherited = vec![true];
-    record.siblings = vec![inherits, Sibling::from_value(dot(2, 1), SECOND, pattern(8)).unwrap()];
+    record.siblings = vec![inherits, written(dot(2, 1), SECOND, pattern(8))];
     let golden = bytes(
         "0101090200000000000000000000000000000001ac0280d095ffbc31030107010109656d62656464696e67000000000000000000000000000000020181d095ffbc31000108010009656d62656464696e67",
     );
-    assert_eq!(format::encode_record(&record), golden);
+    assert_eq!(StoredRecord::of(&record).encode(), golden);
     let decoded: Record<Pattern> = format::decode_record(&golden).unwrap();
     assert_eq!(decoded.fingerprint(), record.fingerprint());
     let inherited: Vec<_> = decoded.siblings.iter().map(|sibling| sibling.inherited[0]).collect();

@@ -8,3 +8,4 @@ mod limits;
 mod nesting;
 pub(crate) mod pattern;
 mod pushes;
+mod siblings;

@@ -71,9 +71,20 @@ impl OwnCells {
         Self(Encoder::new(snapshot))
     }
 
-    pub(crate) fn chunk<V: Replicated>(&mut self, start: usize, end: usize, replica: &mut Replica<V>) -> Chunk {
+    /// The cells from `start` to `end`, and how many entries were visited, and cells filled, to make them.
+    pub(crate) fn chunk<V: Replicated>(
+        &mut self,
+        start: usize,
+        end: usize,
+        replica: &mut Replica<V>,
+    ) -> (Chunk, usize) {
         replica.provide_cells(&mut self.0, end);
-        self.0.chunk(start, end.saturating_sub(start))
+        let provided = self.0.made();
+        let chunk = self.0.chunk(start, end.saturating_sub(start));
+        let filled = self.0.made().saturating_sub(provided);
+        // What is not there yet is made in one pass over all entries.
+        let visited = if filled > 0 { usize::try_from(self.0.snapshot().len()).unwrap_or(usize::MAX) } else { 0 };
+        (chunk, visited.saturating_add(filled))
     }
 }
 

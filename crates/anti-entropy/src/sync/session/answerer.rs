@@ -10,11 +10,12 @@ use super::limits::{
     BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
     state_of, takes_of,
 };
-use super::{Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
+use super::{HASHED_BYTES, LOAD_WORK, Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Claim, Error, Replicated};
 use crate::summary::compare::{answer, first_answer};
+use crate::summary::sketch::Chunk;
 use crate::summary::{Difference, Root, Width};
 use crate::sync::discovery::{OwnCells, first_cells, holds_little, max_sketch_cells};
 use crate::sync::transfer::{Applied, Baseline, BatchPlan, Joined, Unreadable};
@@ -270,7 +271,7 @@ impl Answering {
         match first_cells(open, turn.replica, turn.config) {
             Some(count) => {
                 let cells = self.cells.insert(OwnCells::of(self.compared.summary.clone()));
-                First::Cells(cells.chunk(0, count, turn.replica))
+                First::Cells(chunk(cells, 0, count, turn))
             }
             None => First::Tree(first_answer(&self.compared.summary, open.width, turn.config.answer_bytes)),
         }
@@ -295,7 +296,9 @@ impl Answering {
             Request::Inventory(keys) => {
                 // What is asked for beyond that is sent whole.
                 let keys: BTreeSet<KeyHash> = keys.into_iter().take(MAX_KEYS_ASKED).collect();
-                Ok(Step::send(Reply::Inventory(turn.replica.inventory(keys)?)))
+                let (inventory, loaded_bytes) = turn.replica.inventory(keys)?;
+                turn.stats.count_work(inventory.len() * LOAD_WORK + loaded_bytes / HASHED_BYTES);
+                Ok(Step::send(Reply::Inventory(inventory.into_iter().collect::<Vec<_>>().into())))
             }
             Request::More { from, inline, unreadable } => self.handle_more(from, inline, unreadable, turn),
             _ => Ok(out_of_turn()),
@@ -333,7 +336,7 @@ impl Answering {
         let Some(cells) = &mut self.cells else { return out_of_turn() };
         let end = (start as usize).saturating_add(count as usize).min(max_sketch_cells(turn.replica, turn.config));
         let start = (start as usize).min(end);
-        Step::send(Reply::Cells(cells.chunk(start, end, turn.replica)))
+        Step::send(Reply::Cells(chunk(cells, start, end, turn)))
     }
 
     /// Takes in a batch, and replies with this replica's own of the same range.
@@ -375,6 +378,7 @@ impl Answering {
         let max = if self.cuts.is_some() { usize::MAX - 1 } else { self.look_ahead };
         let live = turn.replica.summary();
         let mut differences: Vec<Difference> = live.diff_range(&joined.theirs, &rest).take(max + 1).collect();
+        turn.stats.count_work(differences.len());
         // Of those that were not looked up nobody knows how many there are: many, for the limits.
         let found = if differences.len() > max { BULK_DIFFERENCES.max(max) } else { differences.len() };
         let rest = end_before_last(&mut differences, rest, max);
@@ -428,6 +432,13 @@ impl Answering {
         let batch = batch.map(|batch| self.shorten(batch));
         Step::send(Reply::Batch(BatchReply { verdict: Verdict::Joined, batch, state }))
     }
+}
+
+/// The cells from `start` to `end`. Counts what it took to make them.
+fn chunk<V: Replicated>(cells: &mut OwnCells, start: usize, end: usize, turn: &mut Turn<'_, V>) -> Chunk {
+    let (chunk, work) = cells.chunk(start, end, turn.replica);
+    turn.stats.count_work(work);
+    chunk
 }
 
 /// If there are more than `max` differences, ends the range before the first one that is left out.

@@ -28,16 +28,20 @@ enum Source {
 }
 
 impl Known {
-    /// What `has_seen` says to a side that has seen as much as this replica; `None` if it says nothing to it.
+    /// What `has_seen` says to a side that has seen as much as this replica; `None` if it says nothing to it. Clocks with
+    /// more counters than this replica's own context may have are not kept: a few bytes can stand for a million.
     pub(super) fn from<V: Replicated>(has_seen: HasSeen, replica: &Replica<V>, config: &SessionConfig) -> Option<Self> {
+        let most = replica.config().counters_with_peers();
         match has_seen {
             HasSeen::Untold => None,
-            HasSeen::Whole(WholeSpace(clocks)) => Some(Self { clocks, source: Source::Told }),
+            HasSeen::Whole(WholeSpace(clocks)) => {
+                (clocks.counters() <= most).then_some(Self { clocks, source: Source::Told })
+            }
             HasSeen::Cells(ClockCells { cells, further }) => {
                 plant!(peers_clocks(replica.context(), |clocks| Some(Self { clocks, source: Source::Told })));
                 let mine = replica.context().clock_at(KeyHash::MIN);
                 let first = (cells.end() <= config.max_clock_cells).then(|| decode(&mine, &cells)).flatten()?;
-                Some(Self { clocks: further.guess(first)?, source: Source::WorkedOut })
+                Some(Self { clocks: further.guess(first, most)?, source: Source::WorkedOut })
             }
         }
     }
@@ -126,6 +130,8 @@ fn decode(mine: &VectorClock, cells: &Chunk) -> Option<VectorClock> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Seed;
+    use crate::replica::{Keyed, LastWriterWins, MemoryStore, Opening, ReplicaConfig};
     use crate::sync::wire::tests::messages::{CLOCK_CELLS, bytes};
 
     fn clock(entries: &[(u128, u64)]) -> VectorClock {
@@ -165,6 +171,34 @@ mod tests {
             }
         }
         assert!(failed[..4].iter().sum::<u32>() <= 4 && failed.iter().sum::<u32>() <= 40, "{failed:?} of 200 each");
+    }
+
+    #[test]
+    fn clocks_with_more_counters_than_a_context_may_have_are_not_kept() {
+        let config = ReplicaConfig::default().with(|config| {
+            (config.max_clock_replicas, config.max_context_counters) = (10, 1);
+        });
+        let opening = Opening { config, ..Opening::from(Seed::from_bytes([1; 32])) };
+        let replica: Replica<Keyed<u32, u32>> = Replica::open(MemoryStore::new(), LastWriterWins, opening).unwrap();
+        let first = clock(&[(1 << 64, 1), (2 << 64, 1), (3 << 64, 1), (4 << 64, 1), (5 << 64, 1)]);
+        // Of each further piece, one counter differs.
+        let pieces = |count: u128| {
+            let further = (1..count).map(|at| {
+                let mut clock = first.clone();
+                clock.set(ReplicaId::from_u128(1 << 64), 2 + u64::try_from(at).unwrap());
+                (KeyHash::from_u128(at), clock)
+            });
+            RangeClocks::new(KeyRange::ALL, [(KeyHash::MIN, first.clone())].into_iter().chain(further).collect())
+                .unwrap()
+        };
+        let whole = |count| HasSeen::Whole(WholeSpace(pieces(count)));
+        let cells = |count| {
+            let (cells, further) = (encoder(&first).chunk(0, 32), pieces(count).further());
+            HasSeen::Cells(ClockCells { cells, further })
+        };
+        let is_kept = |told| Known::from(told, &replica, &SessionConfig::default()).is_some();
+        assert!(is_kept(whole(8)) && is_kept(cells(6)), "forty");
+        assert!(!is_kept(whole(9)) && !is_kept(cells(9)), "forty-five");
     }
 
     /// Who chooses ids may choose some that look alike. Nothing is guessed then.

@@ -55,6 +55,7 @@ impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { side, opener, answerer, opened, asked, number, last, left, incoming, .. } = self;
         (side, opener, answerer, opened, asked, number, last, left, incoming).hash(state);
+        self.is_leaving_first().hash(state);
     }
 }
 
@@ -154,6 +155,7 @@ impl Exchange {
 
     /// Repeats the last reply for a peer that asks for it again, unless it is still leaving. Says what it did.
     pub(super) fn repeat(&mut self, max_repeats: u32) -> Repeat {
+        plant!(let max_repeats = most_repeats(max_repeats));
         if self.has_frames() {
             Repeat::StillLeaving
         } else if self.repeats >= max_repeats {
@@ -208,6 +210,16 @@ impl Exchange {
         self.left < self.last.len()
     }
 
+    /// Whether the last message has not left as a whole yet, not even once.
+    fn is_leaving_first(&self) -> bool {
+        self.has_frames() && self.repeats == 0
+    }
+
+    /// The bytes of the last message's frames.
+    pub(super) fn last_bytes(&self) -> usize {
+        self.last.iter().map(Vec::len).sum()
+    }
+
     pub(super) fn receive(&mut self, frame: Frame<'_>, config: &SessionConfig) -> Received {
         if !self.is_for(&frame) {
             return Received::Nothing;
@@ -223,6 +235,8 @@ impl Exchange {
                 }
                 received
             }
+            // An honest opener asks again only once it has the whole reply, so that the reply has left.
+            (Side::Answerer, _) if frame.exchange == self.number && self.is_leaving_first() => Received::Nothing,
             (Side::Answerer, _) if frame.exchange == self.number => {
                 let tag = request_tag(&frame);
                 let received = self.take_in(frame, config);
@@ -241,10 +255,7 @@ impl Exchange {
         let held = self.incoming.bytes;
         let received = self.incoming.add(frame, config);
         self.moved_bytes += match &received {
-            Received::Message(message) => {
-                let acknowledged: usize = self.last.iter().map(Vec::len).sum();
-                (message.len().saturating_sub(held) + acknowledged) as u64
-            }
+            Received::Message(message) => (message.len().saturating_sub(held) + self.last_bytes()) as u64,
             _ => self.incoming.bytes.saturating_sub(held) as u64,
         };
         received

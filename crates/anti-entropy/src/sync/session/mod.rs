@@ -340,6 +340,7 @@ impl Session {
         now: Now,
     ) -> Result<(), Error> {
         self.stats.round_trips += 1;
+        self.stats.count_work(MESSAGE_WORK + message.len() / DECODED_BYTES);
         let (config, stats) = (&self.config, &mut self.stats);
         let mut turn = Turn { replica, config, stats, may_transfer, now };
         let outcome = match &mut self.role {
@@ -363,8 +364,13 @@ impl Session {
                 if let Request::Open(_) = request {
                     turn.replica.stir(self.exchange.numbers());
                 }
+                let is_about_trees = matches!(request, Request::Open(_) | Request::Ask(_));
                 let step = answerer.handle_request(request, &mut turn)?;
-                step.perform(&mut self.exchange, &self.config, now, self.stats)
+                let ended = step.perform(&mut self.exchange, &self.config, now, self.stats);
+                if is_about_trees {
+                    self.stats.count_work(self.exchange.last_bytes() / DIGEST_BYTES);
+                }
+                ended
             }
         };
         if let Some(outcome) = outcome {
@@ -472,6 +478,17 @@ impl Session {
         }
     }
 }
+
+/// What it takes to handle a message besides its bytes, in entries that are visited: about that of loading one.
+pub(crate) const MESSAGE_WORK: usize = LOAD_WORK;
+/// What it takes to load an entry from the store, in entries that are visited.
+pub(crate) const LOAD_WORK: usize = 16;
+/// How many bytes are decoded in the time that it takes to visit an entry.
+pub(crate) const DECODED_BYTES: usize = 256;
+/// How many bytes are loaded and hashed in that time.
+const HASHED_BYTES: usize = 64;
+/// What a digest, or an entry that is listed, takes in an answer at least.
+const DIGEST_BYTES: usize = 16;
 
 /// The surroundings of a side while it handles a message.
 struct Turn<'a, V: Replicated> {

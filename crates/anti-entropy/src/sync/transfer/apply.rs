@@ -76,7 +76,7 @@ impl<V: Replicated> Replica<V> {
 
     /// Covers what the sender has seen, except at keys where what it holds was withheld: there, the clock stays what it
     /// is, so that nobody takes what is not held here for deleted.
-    fn joined_context(&self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
+    fn joined_context(&mut self, batch: &Batch, withheld: &[Withheld]) -> Result<Context, Refusal> {
         plant!(joined_context(&self.context, batch));
         let mut context = self.context.clone();
         join_clocks(&mut context, clocks_without(&batch.clocks, withheld, None));
@@ -89,7 +89,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit && counters > self.context.counters_len() {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
-        self.check_growth(0, pieces.saturating_sub(self.context.pieces_len()))?;
+        self.check_new_pieces(pieces.saturating_sub(self.context.pieces_len()))?;
         let (holes, limit) = (context.holes_len(), self.max_holes());
         if holes > limit && holes > self.context.holes_len() {
             return Err(Refusal::TooManyHoles { holes, limit });
@@ -113,11 +113,13 @@ impl<V: Replicated> Replica<V> {
         let unsent = self.unsent(batch, base, &received);
         let (mut received, mut unsent) = (received.into_iter().peekable(), unsent.into_iter().peekable());
         let (mut joining, mut changed) = (Joining::default(), Vec::new());
+        let most_bytes = self.config.max_loaded_bytes;
+        plant!(let most_bytes = most_loaded(most_bytes));
         let mut has_dropped = false;
         while let Some(next) =
             [received.peek().map(|next| next.hash), unsent.peek().copied()].into_iter().flatten().min()
         {
-            if joining.bytes > self.config.max_loaded_bytes {
+            if joining.bytes > most_bytes {
                 let mut so_far = self.context.clone();
                 join_clocks(&mut so_far, clocks_without(&batch.clocks, withheld, Some(next)));
                 self.persist_joined(core::mem::take(&mut joining), so_far)?;

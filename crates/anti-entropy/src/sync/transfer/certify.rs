@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::plan::Baseline;
-use crate::clock::{Dot, RangeClocks, Timestamp, VectorClock};
+use crate::clock::{Dot, RangeClocks, ReplicaId, Timestamp, VectorClock};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{
     Claim, ContentHash, Encoded, Error, Notice, Part, PartHash, Record, Replica, ReplicaConfig, Replicated, Sibling,
@@ -92,7 +92,7 @@ impl<V: Replicated> Sides<V> {
 impl<V: Replicated> Replica<V> {
     /// Whether the clocks of a batch are of a size that joining them, which takes time for pieces times replicas, is no
     /// burden.
-    pub(super) fn check_size(&self, batch: &Batch) -> Result<(), Refusal> {
+    pub(super) fn check_size(&mut self, batch: &Batch) -> Result<(), Refusal> {
         // Each hole of the sender's is a piece there, and what is behind it another.
         let (holes, most) = (batch.clocks.holes_len(), self.max_holes());
         let (pieces, limit) = (batch.clocks.len().saturating_sub(2 * holes), self.max_pieces());
@@ -107,7 +107,9 @@ impl<V: Replicated> Replica<V> {
         if replicas > limit && replicas > self.context.replicas_len() {
             return Err(Refusal::TooManyReplicas { replicas, limit });
         }
-        self.check_growth(replicas.saturating_sub(self.context.replicas_len()), 0)?;
+        let new = batch.clocks.replicas().filter(|replica| *replica != self.id() && !self.context.names(*replica));
+        let new: Vec<ReplicaId> = new.collect();
+        self.check_new_replicas(&new)?;
         self.check_counters(&batch.clocks, pieces)
     }
 
@@ -148,11 +150,13 @@ impl<V: Replicated> Replica<V> {
         }
         let mut received: Vec<Received<V>> = Vec::new();
         let (mut unreadable, mut loaded) = (Vec::new(), 0);
+        let most_bytes = self.config.max_loaded_bytes;
+        plant!(let most_bytes = most_loaded(most_bytes));
         for change in changes {
             if batch.base == BatchBase::Nothing && !matches!(change, KeyState::Present(_) | KeyState::Withheld(_)) {
                 return Err(Refusal::Malformed("a whole batch lists a key at which nothing is held").into());
             }
-            let is_much = loaded > self.config.max_loaded_bytes;
+            let is_much = loaded > most_bytes;
             let again = is_much.then(|| change.clone());
             let mut next = match self.rebuild_key(change, base, &batch.range()) {
                 Err(NotTaken::Refused(Refusal::Unreadable(key))) => {

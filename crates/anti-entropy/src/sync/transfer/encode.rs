@@ -57,7 +57,7 @@ impl<V: Replicated> Replica<V> {
     ///
     /// # Errors
     /// If the store fails, or what it holds is not what was written to it.
-    pub(crate) fn inventory(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<Inventory, Error> {
+    pub(crate) fn inventory(&self, keys: impl IntoIterator<Item = KeyHash>) -> Result<(Inventory, usize), Error> {
         // Parts are hashed to be named: about what it takes to hash a batch or two is enough at a time.
         const MAX_BYTES: usize = 4 << 20;
         let (mut inventory, mut bytes) = (Inventory::new(), 0);
@@ -70,7 +70,7 @@ impl<V: Replicated> Replica<V> {
             let parts = siblings.iter().flat_map(Sibling::part_hashes).collect();
             inventory.insert(key, (siblings.iter().map(Sibling::dot).collect(), parts));
         }
-        Ok(inventory)
+        Ok((inventory, bytes))
     }
 
     /// The entry at a key, in the shortest form that the receiver can complete.

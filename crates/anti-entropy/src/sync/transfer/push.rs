@@ -1,10 +1,11 @@
 //! Rule 7: a write or delete that is sent at once, and applied only if everything before it has been seen.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::certify::{PartInventory, rebuild_value};
 use crate::KeyHash;
-use crate::clock::{Context, Dot, Now};
+use crate::clock::{Context, Dot, Now, ReplicaId};
 use crate::refusal::{NotTaken, Refusal};
 use crate::replica::{Change, Error, Record, Replica, Replicated, Sibling, Staged, Written, canonical_from_bytes};
 use crate::sync::wire::{Push, PushedWrite, WireValue};
@@ -31,8 +32,8 @@ impl<V: Replicated> Replica<V> {
         if deleted {
             return Ok(Some(push));
         }
-        let Some(record) = self.load(key)? else { return Ok(None) };
-        let Some(sibling) = record.siblings.iter().find(|sibling| sibling.dot() == dot) else { return Ok(None) };
+        let Some(record) = self.load_version(key, dot)? else { return Ok(None) };
+        let Some(sibling) = record.siblings.first() else { return Ok(None) };
         // The peer is not known, so parts are named on the guess that it has what was here before.
         let value = WireValue::of(sibling, |index, _| sibling.inherited[index]);
         push.write = Some(PushedWrite { key: record.key_bytes, timestamp: sibling.version.timestamp, value });
@@ -118,7 +119,7 @@ impl<V: Replicated> Replica<V> {
             return Err(Refusal::WriterNotAdmitted(writer).into());
         }
         if writer != self.id() && !self.context.names(writer) {
-            self.check_room_for_new_writer()?;
+            self.check_room_for_new_writer(writer)?;
         }
         let mine = push.seen.iter().chain([&push.dot]).filter(|dot| dot.replica == self.id());
         let claimed = mine.map(|dot| dot.counter).max().unwrap_or(0);
@@ -128,7 +129,7 @@ impl<V: Replicated> Replica<V> {
     }
 
     /// Whether the clock of each piece has room for another writer.
-    fn check_room_for_new_writer(&self) -> Result<(), Refusal> {
+    fn check_room_for_new_writer(&mut self, writer: ReplicaId) -> Result<(), Refusal> {
         let (replicas, limit) = (self.context.replicas_len() + 1, self.config.max_clock_replicas);
         if replicas > limit {
             return Err(Refusal::TooManyReplicas { replicas, limit });
@@ -137,7 +138,7 @@ impl<V: Replicated> Replica<V> {
         if counters > limit {
             return Err(Refusal::TooManyCounters { counters, limit });
         }
-        self.check_growth(1, 0)
+        self.check_new_replicas(&[writer])
     }
 
     /// Whether the push is exactly the next one of its writer, and everything that it replaces has been seen, at its
@@ -182,6 +183,7 @@ impl<V: Replicated> Replica<V> {
 
 fn remove_seen<V>(siblings: &mut Vec<Sibling<V>>, seen: &[Dot]) {
     plant!(remove_seen(siblings));
+    let seen: BTreeSet<Dot> = seen.iter().copied().collect();
     siblings.retain(|held| !seen.contains(&held.dot()));
 }
 
@@ -197,7 +199,6 @@ fn raise(context: &mut Context, key: KeyHash, dot: Dot) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ReplicaId;
 
     #[test]
     fn what_is_not_the_next_write_of_its_writer_raises_nothing() {

@@ -126,8 +126,11 @@ pub(crate) fn len_on_wire<T: Serialize>(value: &T) -> usize {
     postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()).unwrap_or(usize::MAX)
 }
 
-/// The versions and parts that a peer is known to hold, by key.
-pub(crate) type Inventory = BTreeMap<KeyHash, (Vec<Dot>, Vec<PartHash>)>;
+/// The versions and parts that a peer is known to hold at a key.
+pub(crate) type Held = (Vec<Dot>, Vec<PartHash>);
+
+/// The same, by key.
+pub(crate) type Inventory = BTreeMap<KeyHash, Held>;
 
 impl Batch {
     pub(crate) fn range(&self) -> KeyRange {

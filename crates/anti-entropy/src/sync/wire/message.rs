@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::batch::Inventory;
+use super::batch::Held;
 use super::clocks::{HasSeen, SentBatch};
+use super::lazy::Lazy;
 use crate::KeyHash;
 use crate::clock::Tally;
 use crate::replica::{Claim, Life};
@@ -155,7 +156,7 @@ pub(crate) enum Reply {
     /// The answerer refuses, for this reason.
     Refused(RefusalCode),
     /// What is held at the keys that were asked for.
-    Inventory(Inventory),
+    Inventory(Lazy<(KeyHash, Held)>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

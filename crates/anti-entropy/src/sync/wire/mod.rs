@@ -16,7 +16,7 @@ mod push;
 pub(crate) mod tests;
 
 pub(crate) use batch::{
-    Batch, BatchBase, Inventory, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
+    Batch, BatchBase, Held, Inventory, KeyPrefix, KeyState, WireContent, WireEntry, WirePart, WireValue, WireVersion,
     Withheld, WithheldFor, len_on_wire,
 };
 pub(crate) use clocks::{ClockCells, HasSeen, SentBatch};

@@ -6,6 +6,7 @@ use super::{Cluster, Item, name};
 use crate::gossip::*;
 use crate::replica::LastWriterWins;
 use crate::sync::SessionConfig;
+use crate::sync::wire::tests::messages::bytes;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -50,11 +51,20 @@ impl Cluster<Item> {
     }
 }
 
+/// Worked out from docs/protocol.md by a separate program.
 #[test]
 fn a_state_has_this_digest() {
-    let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &GossipConfig::default(), 1);
     let first = |digest: StateDigest| u64::from_be_bytes(*digest.as_bytes().first_chunk().unwrap());
-    assert_eq!(first(cluster.engine(0).announcement()), 0x3413_e209_60a7_04cf);
+    for (schema_id, digest) in [
+        (0, "3413e20960a704cf484b17e518c438402e432ec2779809a4af8f1ce9d9e2d57d"),
+        (300, "7286797db687ad9ee1fb90ffd37bb7adcd8a614896ac669b2d76eb9e3855e726"),
+    ] {
+        let session = SessionConfig { schema_id, ..SessionConfig::default() };
+        let config = GossipConfig { session, ..GossipConfig::default() };
+        let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &config, 1);
+        assert_eq!(cluster.engine(0).announcement().as_bytes()[..], bytes(digest));
+    }
+    let mut cluster = Cluster::<Item>::new(1, &LastWriterWins, &GossipConfig::default(), 1);
     cluster.write(0, 7, "value");
     assert_eq!(first(cluster.engine(0).announcement()), 0x7b32_f8fe_2614_17f0);
 }

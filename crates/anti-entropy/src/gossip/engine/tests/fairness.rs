@@ -88,7 +88,7 @@ impl Opener {
     fn ask(&mut self, cluster: &mut Cluster<Item>) {
         let Some(theirs) = self.theirs else { return };
         self.exchange += 1;
-        self.say(&Request::Ask(Ask { prefixes: Vec::new(), width: Width::Short }), theirs, cluster);
+        self.say(&Request::Ask(Ask::new([], Width::Short)), theirs, cluster);
     }
 
     fn say(&self, request: &Request, session: u64, cluster: &mut Cluster<Item>) {
@@ -125,6 +125,24 @@ fn a_transfer_that_never_ends_keeps_nobody_waiting_for_longer_than_its_turn() {
         }
     });
     assert!(asked > 10, "it had a transfer");
+    assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
+}
+
+#[test]
+fn transfers_that_are_left_for_new_ones_keep_nobody_waiting() {
+    let alone = time_to_converge(&by_rounds_alone(), Duration::from_secs(1), |_| {});
+    let mut openers = [Opener::new(0), Opener::new(1)];
+    let (mut steps, mut asked) = (0, 0);
+    // Each has a lease of two seconds when it begins.
+    let beside = time_to_converge(&by_rounds_alone(), Duration::from_millis(100), |cluster| {
+        steps += 1;
+        for opener in &mut openers {
+            opener.listen(cluster);
+            asked += u32::from(opener.theirs.is_some());
+            if steps % 3 == 0 { opener.open(cluster) } else { opener.ask(cluster) }
+        }
+    });
+    assert!(asked > 10, "it had transfers");
     assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
 }
 
@@ -240,4 +258,53 @@ fn peers_that_are_filled_take_turns_and_are_sent_little_twice() {
     let sent = cluster.engine(0).stats().value_bytes_sent;
     let needed: u64 = cluster.engines.values().map(|engine| engine.replica.stats().value_bytes_needed).sum();
     assert!(sent * 4 <= needed * 5, "{sent} of {needed}");
+}
+
+/// What is done for a member that always asks for the last cell, which takes a pass over all entries and is short; and how
+/// long the honest nodes take beside it.
+fn work_for_who_asks_for_passes(per_second: u64) -> (EngineStats, Duration, Duration) {
+    let session = SessionConfig { max_sketch_pass: 2000, ..SessionConfig::default() };
+    let config =
+        GossipConfig { peer_work_per_second: NonZeroU64::new(per_second).unwrap(), session, ..by_rounds_alone() };
+    let mut opener = Opener::new(0);
+    let mut last = None;
+    let mut member = |cluster: &mut Cluster<Item>| {
+        opener.listen(cluster);
+        match opener.theirs {
+            Some(theirs) if opener.exchange == 0 => {
+                opener.exchange = 1;
+                opener.say(&Request::Cells { start: (1 << 16) - 1, count: 1 }, theirs, cluster);
+            }
+            _ => asks_for_much(&mut opener, cluster),
+        }
+        let now = cluster.now;
+        let status = cluster.engine(0).status(now);
+        let put_off = |peer: &crate::PeerId| status.peers.iter().find(|status| status.peer == *peer).unwrap().put_off;
+        assert_eq!(put_off(&name(1)), Duration::ZERO, "that is the honest one");
+        last = Some((status.engine, put_off(&name(MEMBER))));
+    };
+    let mut cluster = cluster(&config);
+    let mut converged = None;
+    while cluster.now.elapsed < Duration::from_secs(60) {
+        member(&mut cluster);
+        cluster.run(Duration::from_millis(20), |_| false);
+        converged = converged.or_else(|| cluster.equal().then_some(cluster.now.elapsed));
+    }
+    let (stats, put_off) = last.unwrap();
+    (stats, put_off, converged.unwrap_or(Duration::MAX))
+}
+
+#[test]
+fn so_much_work_is_done_for_one_peer_and_no_more() {
+    let (rate, pass) = (10_000, 100 + (1 << 16));
+    let (limited, put_off, beside) = work_for_who_asks_for_passes(rate);
+    // A minute's worth, what is done at once, and the pass that was begun last.
+    assert!(limited.work_for_peers <= (60 + 4) * rate + pass, "{limited:?}");
+    assert!(limited.work_for_peers >= 60 * rate, "it had as much as it may: {limited:?}");
+    assert!(limited.frames_put_off > 0 && !put_off.is_zero());
+    let alone = time_to_converge(&by_rounds_alone(), Duration::from_secs(1), |_| {});
+    assert!(beside <= 3 * alone, "{beside:?}, and {alone:?} without that member");
+    let (unlimited, put_off, _) = work_for_who_asks_for_passes(u64::MAX);
+    assert!(unlimited.work_for_peers > 10 * limited.work_for_peers, "{unlimited:?}");
+    assert_eq!((unlimited.frames_put_off, put_off), (0, Duration::ZERO));
 }

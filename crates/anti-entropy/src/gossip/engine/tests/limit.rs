@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 
 use crate::clock::{Dot, Now, ReplicaId, Seed};
@@ -390,4 +390,26 @@ fn a_peer_that_invents_replicas_uses_up_its_own_places_and_nobody_elses() {
     let later = now().after(Duration::from_secs(3600));
     (6..=12).for_each(|of| engine.handle_frame(&peer(0), &frames[of], later));
     assert_eq!(engine.replica().context().replicas_len(), 12, "five more in the next hour");
+}
+
+#[test]
+fn pushes_of_a_peer_for_which_more_was_done_than_may_be_are_dropped_until_that_is_paid_off() {
+    let session = SessionConfig { max_sketch_pass: 0, ..SessionConfig::default() };
+    let config =
+        GossipConfig { peer_work_per_second: NonZeroU64::new(100).unwrap(), session, ..GossipConfig::default() };
+    let mut engine = engine(2, config);
+    engine.write(item(1), now()).unwrap();
+    let frame = first_write(1, &engine);
+    let mut handled = |from: usize, frames: u64, now: Now| {
+        let before = engine.stats();
+        (0..frames).for_each(|_| engine.handle_frame(&peer(from), &frame, now));
+        let after = engine.stats();
+        let pushes = |stats: &EngineStats| stats.pushes_taken + stats.pushes_seen;
+        (pushes(&after) - pushes(&before), after.frames_put_off - before.frames_put_off)
+    };
+    // Each frame with one push counts 32: four seconds' worth, and one that was begun before that was used up.
+    assert_eq!(handled(0, 100, now()), (13, 87));
+    assert_eq!(handled(1, 3, now()), (3, 0), "another peer has its own");
+    let later = now().after(Duration::from_secs(10));
+    assert_eq!(handled(0, 100, later), (13, 87), "no more is saved up");
 }

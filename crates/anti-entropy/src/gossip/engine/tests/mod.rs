@@ -1,6 +1,7 @@
 //! Whole clusters of engines on virtual time, over links that delay, lose and repeat frames, and can be cut.
 
 mod announcement;
+mod budgets;
 mod causal_buffer;
 mod fairness;
 mod group;
@@ -25,7 +26,6 @@ use crate::PeerId;
 use crate::clock::{Now, Seed};
 use crate::gossip::*;
 use crate::replica::{Keyed, LastWriterWins, MemoryStore, Replica, Replicated, Resolver, Semilattice, SemilatticeJoin};
-use crate::sync::SessionConfig;
 
 pub(in crate::gossip) type Item = Keyed<u32, String>;
 
@@ -85,7 +85,8 @@ impl<V: Replicated> Cluster<V> {
     }
 
     /// Changes settings of one node's sessions while it runs.
-    pub(in crate::gossip) fn set_session_config(&mut self, index: usize, session: SessionConfig) {
+    #[cfg(feature = "tracing")]
+    pub(in crate::gossip) fn set_session_config(&mut self, index: usize, session: crate::sync::SessionConfig) {
         self.engine(index).config.session = session;
     }
 

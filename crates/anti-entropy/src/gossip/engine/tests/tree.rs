@@ -248,3 +248,29 @@ fn a_peer_that_is_heard_while_a_session_with_it_times_out_stays_in_the_tree() {
         assert_eq!((failures > 0, peer.is_silent()), (true, silent));
     }
 }
+
+#[test]
+fn who_has_much_relayed_leaves_room_for_what_others_push() {
+    let config = GossipConfig { max_queued_pushes: 60, ..config(24) };
+    let ranked = by_rank(NODES);
+    let mut cluster = Cluster::new(NODES, &LastWriterWins, &config, 1);
+    let (now, hub) = (cluster.now, ranked[0]);
+    let pushed = |cluster: &mut Cluster<Item>, by: usize, keys: core::ops::Range<u32>| {
+        keys.for_each(|key| cluster.write(by, key, "value"));
+        frames(cluster.engine(by), now).remove(0).1
+    };
+    // Ten from one, each to 23 others, and one from another: the queue of the hub is full after the third.
+    let (many, one) = (pushed(&mut cluster, ranked[1], 0..10), pushed(&mut cluster, ranked[2], 10..11));
+    cluster.engine(hub).handle_frame(&name(ranked[1]), &many, now);
+    assert_eq!((cluster.engine(hub).queued_len(), cluster.engine(hub).stats().pushes_dropped), (60, 230 - 60));
+    cluster.engine(hub).handle_frame(&name(ranked[2]), &one, now);
+    cluster.write(hub, 11, "value");
+    assert_eq!(
+        (cluster.engine(hub).queued_len(), cluster.engine(hub).stats().pushes_dropped),
+        (60, 230 + 23 + 24 - 60)
+    );
+    frames(cluster.engine(hub), now);
+    let stats = cluster.engine(hub).stats();
+    // Even shares at least; who is left with less than that loses none.
+    assert_eq!((stats.pushes_sent, stats.pushes_sent - stats.pushes_relayed), (60, 20));
+}

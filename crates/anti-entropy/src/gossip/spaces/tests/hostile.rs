@@ -18,7 +18,7 @@ fn frames(node: &mut SharedSpaces) -> Vec<Vec<u8>> {
 }
 
 fn question() -> Vec<u8> {
-    frame::encode(1, &Body::Ask(Ask { prefixes: alloc::vec![Prefix::ALL], width: Width::Full }))
+    frame::encode(1, &Body::Ask(Ask::new([Prefix::ALL], Width::Full)))
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn strangers_and_frames_that_do_not_parse_are_refused() {
         .pairs
         .get_mut(&alice())
         .unwrap()
-        .answer(&Ask { prefixes: alloc::vec![Prefix::ALL], width: Width::Full }, 1_000);
+        .answer(&Ask::new([Prefix::ALL], Width::Full), 1_000);
     at_bob.handle_frame(&alice(), &frame::encode(7, &Body::Answer(unasked)), START);
     assert_eq!((at_bob.refused_frames(), frames(&mut at_bob).len()), (refused + 1, 0));
     at_bob.handle_digest(&PeerId::from("mallory"), forged(1), START);
@@ -191,7 +191,7 @@ fn a_question_has_no_more_prefixes_than_allowed() {
         let mut most = 0;
         while let [question] = &frames(&mut at_bob)[..] {
             let Some((_, Body::Ask(ask))) = frame::decode(question) else { panic!("a question") };
-            most = most.max(ask.prefixes.len());
+            most = most.max(ask.len());
             at_alice.handle_frame(&bob(), question, START);
             for answer in frames(&mut at_alice) {
                 at_bob.handle_frame(&alice(), &answer, START);

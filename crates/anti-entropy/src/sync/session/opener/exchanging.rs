@@ -19,7 +19,7 @@ use crate::summary::{Difference, Width};
 use crate::sync::discovery::{Progress, Search, Sketching, end_of_whole_batch, holds_little};
 use crate::sync::transfer::{Applied, Baseline, BatchLimits, BatchPlan, Unreadable, is_held_by_both};
 use crate::sync::wire::message::{BatchReply, BatchRequest, First, Reply, Request, State, Takes, Verdict};
-use crate::sync::wire::{Batch, BatchBase, Inventory, SentBatch, len_on_wire};
+use crate::sync::wire::{Batch, BatchBase, Held, Inventory, Lazy, SentBatch, len_on_wire};
 use crate::{KeyHash, KeyRange};
 
 /// The state of an exchange, from the reply that the two sides differ.
@@ -319,14 +319,15 @@ impl Exchange<'_> {
 
     fn handle_inventory<V: Replicated>(
         &mut self,
-        mut inventory: Inventory,
+        inventory: Lazy<(KeyHash, Held)>,
         turn: &mut Turn<'_, V>,
     ) -> Result<Next, Error> {
         let Waiting::Inventory { range, keys } = core::mem::replace(&mut self.at.waiting, Waiting::Discovery) else {
             return Ok(malformed(UNASKED_INVENTORY).into());
         };
         // No key is asked for twice, whatever the answer says.
-        self.at.inventory.extend(keys.into_iter().map(|key| (key, inventory.remove(&key).unwrap_or_default())));
+        self.at.inventory.extend(keys.iter().map(|key| (*key, Held::default())));
+        self.at.inventory.extend(inventory.into_iter().filter(|(key, _)| keys.binary_search(key).is_ok()));
         self.send_known(range, turn)
     }
 

@@ -56,6 +56,18 @@ fn a_reply_has_this_number() {
     assert_eq!(reply_number(&decode(&no_tag)), None);
 }
 
+/// The bytes of an opening and of the answer that names it, worked out from docs/protocol.md by a separate program.
+#[test]
+fn an_opening_and_its_answer_are_these_frames() {
+    let bytes = crate::sync::wire::tests::messages::bytes;
+    let opening = bytes(
+        "0280010203040506070800000100ac02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+         0102030405060708000000ac02000000000000012c00000000000000008080010000000000000009b2aa3bbea47eba70",
+    );
+    let busy = bytes("0281ce7b681e19420d95000001028a2feaf9183ce045");
+    assert_eq!(encode_busy(&decode(&opening), true), Some(busy));
+}
+
 /// How a session ends whose number was that of an earlier one, which found another state equal to the peer's.
 fn hears_an_earlier_equal() -> Option<Outcome> {
     let (mut a, mut b) = (replica(1), replica(2));

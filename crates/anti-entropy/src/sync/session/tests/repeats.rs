@@ -104,3 +104,31 @@ fn a_session_that_has_had_its_share_repeats_a_reply_that_was_lost_and_ends_with_
     assert_eq!(message::read(&word), Some(Reply::Refused(RefusalCode::Budget)));
     assert_eq!(session.finished().unwrap().outcome, Outcome::Partial(PartialReason::Budget));
 }
+
+#[test]
+fn what_is_asked_while_the_reply_before_is_leaving_is_not_worked_on() {
+    let config = SessionConfig { max_frame_bytes: 512, ..SessionConfig::default() };
+    let (mut session, mut b, frame) = opened(config);
+    hand_over(&mut session, &frame, &mut b);
+    let differs = session.poll_frame().unwrap();
+    assert!(session.has_frames(), "the reply has several frames, of which one has left");
+    // A peer need not have read the reply to know the number in it.
+    let nonce = 2;
+    let ask = |exchange| {
+        let request = Request::Ask(crate::summary::compare::Ask::new([], crate::summary::Width::Short));
+        let header = Header { kind: FrameKind::Request, session: nonce, exchange };
+        header.encode(0, 1, &postcard::to_allocvec(&request).unwrap(), true)
+    };
+    for _ in 0..100 {
+        for exchange in 1..10 {
+            hand_over(&mut session, &ask(exchange), &mut b);
+        }
+    }
+    assert_eq!(session.stats().round_trips, 1, "the opening");
+    assert!(!differs.is_empty() && !frames_of(&mut session).is_empty());
+    for exchange in 1..10 {
+        hand_over(&mut session, &ask(exchange), &mut b);
+        assert_eq!(session.stats().round_trips, 1 + exchange);
+        assert!(!frames_of(&mut session).is_empty());
+    }
+}

@@ -108,7 +108,7 @@ fn write(replica: &mut Replica<Blob>, mark: u8) {
 /// What `sender` has to say to `receiver`, of which it knows everything: values that are held there are named.
 fn batch(sender: &mut Replica<Blob>, receiver: &mut Replica<Blob>, base: BatchBase) -> Batch {
     let (mine, theirs) = (sender.summary(), receiver.summary());
-    let inventory = receiver.inventory((0..KEYS).map(|key| KeyHash::of(&key))).unwrap();
+    let (inventory, _) = receiver.inventory((0..KEYS).map(|key| KeyHash::of(&key))).unwrap();
     let seen = receiver.context().pieces(&KeyRange::ALL);
     let plan = plan(KeyRange::ALL, &inventory, BatchLimits::NONE);
     let differences = mine.diff(&theirs).collect();

@@ -453,7 +453,7 @@ fn a_batch_for_which_there_is_room_is_joined_to_its_end_in_any_number_of_commits
         }
         // What the sender has seen makes one piece of those below the middle, and leaves those above it.
         (0..8).for_each(|piece| {
-            seen(&mut receiver, 5 * piece, Some(5 * piece + 5), 7, 1 + u64::try_from(piece % 2).unwrap())
+            seen(&mut receiver, 5 * piece, Some(5 * piece + 5), 7, 1 + u64::try_from(piece % 2).unwrap());
         });
         [80, 85, 90].into_iter().zip(1..).for_each(|(from, counter)| seen(&mut receiver, from, None, 8, counter));
         let config = ReplicaConfig::default().with(|config| {

@@ -164,7 +164,7 @@ fn requests() -> Vectors<Request> {
          0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01020304050607080001010180000000\
          000000000000000000000000ac02000000000000012c00000000000000008080010000000000000009",
         ),
-        (Request::Ask(Ask { prefixes, width: Width::Full }), "0102018002ab0801"),
+        (Request::Ask(Ask::new(prefixes, Width::Full)), "0102018002ab0801"),
         (
             Request::Batch(lower),
             "\
@@ -238,9 +238,7 @@ fn replies() -> Vectors<Reply> {
          80200000",
         ),
         (
-            Reply::Inventory(
-                [(MIDDLE, (vec![dot(2, 7)], vec![PartHash::from_bytes([0x99; 32])]))].into_iter().collect(),
-            ),
+            Reply::Inventory(vec![(MIDDLE, (vec![dot(2, 7)], vec![PartHash::from_bytes([0x99; 32])]))].into()),
             "\
          070180000000000000000000000000000000010000000000000000000000000000000207019999999999999999999999999999\
          999999999999999999999999999999999999",
@@ -504,4 +502,15 @@ fn damaged_messages_without_a_checksum_do_no_harm() {
         }
     }
     assert!(replica.audit().unwrap().discrepancies.is_empty());
+}
+
+#[test]
+fn an_inventory_of_short_elements_takes_no_more_than_twice_its_bytes() {
+    let keys = (0..100_000).map(|key| (KeyHash::from_u128(key << 64), (Vec::new(), Vec::new())));
+    let message = postcard::to_allocvec(&Reply::Inventory(keys.collect::<Vec<_>>().into())).unwrap();
+    let Some(Reply::Inventory(Lazy::Arrived { bytes, len })) = postcard::from_bytes(&message).ok() else {
+        panic!("read at once")
+    };
+    assert_eq!(len, 100_000);
+    assert!(bytes.capacity() <= 2 * message.len(), "{} of {}", bytes.capacity(), message.len());
 }
