@@ -34,6 +34,11 @@ impl Confirmed {
         self.by.values().copied().chain(its_own).min().unwrap_or(self.at_opening)
     }
 
+    /// Up to where a peer has confirmed names: they were used before this replica was put back, and not since.
+    pub(super) fn by_any(&self) -> u64 {
+        self.by.values().copied().max().unwrap_or(self.at_opening)
+    }
+
     /// A peer that is gone has no say any more.
     pub(super) fn forget(&mut self, peer: &PeerId) {
         self.by.remove(&Some(peer.clone()));
@@ -55,6 +60,7 @@ mod tests {
         assert_eq!(confirmed.by_all_with(Some(&other)), 3, "who was not met may know anything");
         confirmed.note(Some(&other), 5);
         assert_eq!((confirmed.by_all_with(None), confirmed.by_all_with(Some(&one))), (5, 5));
+        assert_eq!((confirmed.by_any(), Confirmed::new(3).by_any()), (9, 3));
         confirmed.forget(&other);
         assert_eq!(confirmed.by_all_with(Some(&one)), 9);
     }

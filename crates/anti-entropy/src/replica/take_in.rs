@@ -99,7 +99,7 @@ impl<V: Replicated> Replica<V> {
     pub fn put_back(&mut self, seed: Seed) -> Result<(), Error> {
         self.seed = seed;
         (self.ids_made, self.life.opening) = (0, 0);
-        let renamed = self.rename(u64::MAX).inspect_err(|error| self.stop_since(error.to_string()));
+        let renamed = self.rename(self.confirmed.by_any()).inspect_err(|error| self.stop_since(error.to_string()));
         let Renaming { from, to, made, reissued } = renamed?;
         self.notices.push(Notice::PutBack { from, to, made, reissued });
         Ok(())
@@ -108,21 +108,20 @@ impl<V: Replicated> Replica<V> {
     /// Goes on under another id, since a peer has shown that somebody else makes or has made writes under the present one.
     /// Of the present names, none above `most` is kept.
     pub(crate) fn take_new_id(&mut self, most: u64) -> Result<(), Error> {
-        let Renaming { from, to, made, reissued } = self.rename(most)?;
+        let safe = self.confirmed.by_all_with(self.speaker.as_ref().map(|speaker| &speaker.name));
+        let Renaming { from, to, made, reissued } = self.rename(safe.min(most))?;
         self.notices.push(Notice::Renamed { from, to, made, reissued });
         Ok(())
     }
 
     /// Takes another id.
     ///
-    /// Versions that were written under it get names of the new id unless all peers that were met are known to have seen
-    /// them, and in any case above `most`: others may know
-    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What all peers
-    /// have seen keeps its name; if a peer holds it no longer, it has been replaced or deleted.
+    /// Versions that were written under it get names of the new id if they are above `most`: others may know
+    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What is not
+    /// above it keeps its name; if a peer holds it no longer, it has been replaced or deleted.
     fn rename(&mut self, most: u64) -> Result<Renaming<V::Key>, Error> {
         let (from, made) = (self.id(), self.context.own_counter());
-        let safe = self.confirmed.by_all_with(self.speaker.as_ref().map(|speaker| &speaker.name));
-        let kept = safe.min(made).min(most);
+        let kept = most.min(made);
         plant!(let kept = kept_names(kept, made));
         let mut context = self.context.clone();
         let to = self.fresh_id(&mut context, kept);
