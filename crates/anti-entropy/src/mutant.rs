@@ -475,7 +475,8 @@ pub(crate) fn is_overdue(opened_here: bool) -> Option<bool> {
 
 /// A session that never times out keeps its room, too.
 pub(crate) fn lease_ends() -> Option<Duration> {
-    active(Mutant::SessionsNeverTimeOut).then_some(Duration::MAX)
+    let patient = active(Mutant::SessionsNeverTimeOut) || active(Mutant::RoundWaitsForEverySession);
+    patient.then_some(Duration::MAX)
 }
 
 pub(crate) fn most_repeats(limit: u32) -> u32 {
