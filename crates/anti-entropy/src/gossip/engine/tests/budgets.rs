@@ -3,8 +3,8 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
-use core::time::Duration;
 
+use super::member::{HOUR, MEMBER, MINUTE, SECOND, by_rounds_alone, honest, replicas, told};
 use super::{Cluster, Item, name};
 use crate::KeyHash;
 use crate::clock::{Dot, Now, ReplicaId, Tally};
@@ -12,30 +12,9 @@ use crate::gossip::*;
 use crate::replica::{Error, Keyed, LastWriterWins, ReplicaConfig};
 use crate::summary::{Root, Width};
 use crate::sync::session::{encode_push, encode_push_frame};
-use crate::sync::wire::message::{Differs, Filled, Open, Reply, Request, Seen, State};
+use crate::sync::wire::message::{Filled, Open, Request, Seen, State};
 use crate::sync::wire::{Header, Push};
 use crate::sync::{Frame, FrameKind, SessionConfig};
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The member without an engine: tests say what it does.
-const MEMBER: usize = 2;
-
-fn by_rounds_alone() -> GossipConfig {
-    GossipConfig { push: false, ..GossipConfig::default() }
-}
-
-fn honest(nodes: usize, config: &GossipConfig) -> Cluster<Item> {
-    let mut cluster = Cluster::new(3.max(nodes), &LastWriterWins, config, 1);
-    cluster.engines.remove(&name(MEMBER));
-    cluster
-}
-
-fn replicas(cluster: &mut Cluster<Item>, node: usize) -> usize {
-    cluster.engine(node).replica.context().replicas_len()
-}
 
 /// A frame with the first write of a replica that does not exist: a delete of what another one wrote.
 fn invented(of: u128, seen: Dot) -> Vec<u8> {
@@ -60,19 +39,6 @@ fn take_in(cluster: &mut Cluster<Item>, node: usize, of: u128, seen: Dot, now: N
     let frame = Frame::decode(&frame, &SessionConfig::default()).unwrap();
     let push = postcard::from_bytes::<Push>(frame.payload).unwrap();
     cluster.engine(node).replica.receive_push(push, now).unwrap();
-}
-
-/// What the victim answers to an opening, if it does.
-fn told(cluster: &mut Cluster<Item>, victim: usize) -> Option<Differs> {
-    let heard = cluster.take_heard(&name(MEMBER), &name(victim));
-    let told = heard.iter().filter_map(|frame| {
-        let frame = Frame::decode(frame, &SessionConfig::default()).ok()?;
-        match postcard::from_bytes::<Reply>(frame.payload) {
-            Ok(Reply::Differs(differs)) => Some(differs),
-            _ => None,
-        }
-    });
-    told.fold(None, |_, told| Some(told))
 }
 
 #[test]

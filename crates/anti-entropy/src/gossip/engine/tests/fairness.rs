@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use super::member::{HOUR, MEMBER, by_rounds_alone, honest};
 use super::{Cluster, Item, name};
 use crate::clock::Tally;
 use crate::gossip::*;
@@ -14,21 +15,11 @@ use crate::sync::wire::Header;
 use crate::sync::wire::message::{Open, Reply, Request, Seen, State};
 use crate::sync::{Frame, FrameKind, Outcome, PartialReason, SessionConfig};
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The last of the nodes, which has no engine: tests say what it does.
-const MEMBER: usize = 2;
-
 /// Two honest nodes, of which the first holds something, and a third one that is the test's.
 fn cluster(config: &GossipConfig) -> Cluster<Item> {
-    let mut cluster = Cluster::new(3, &LastWriterWins, config, 1);
-    cluster.engines.remove(&name(MEMBER));
+    let mut cluster = honest(2, config);
     (0..100).for_each(|key| cluster.write(0, key, "value"));
     cluster
-}
-
-fn by_rounds_alone() -> GossipConfig {
-    GossipConfig { push: false, ..GossipConfig::default() }
 }
 
 /// How long the honest nodes take to become equal while `member` does its worst each `pause`.

@@ -1,42 +1,20 @@
 //! What a member can do to another one's id: it opens sessions, claims writes and writes batches under it.
 
 use alloc::string::ToString;
-use core::time::Duration;
 
+use super::member::{HOUR, MEMBER, MINUTE, SECOND, by_rounds_alone, honest, replicas, told};
 use super::{Cluster, Item, name};
 use crate::clock::{Dot, Now, ReplicaId, Seed, Tally};
-use crate::{KeyHash, KeyRange, PeerId};
-
 use crate::gossip::*;
 use crate::refusal::Refusal;
 use crate::replica::{Claim, Keyed, LastWriterWins, Life, MemoryStore, Replica};
 use crate::summary::{Root, Width};
 use crate::sync::session::{encode_push, encode_push_frame};
 use crate::sync::transfer::{BatchLimits, BatchPlan, Unreadable};
-use crate::sync::wire::message::{BatchRequest, Differs, Open, Reply, Request, Seen, State, Takes};
+use crate::sync::wire::message::{BatchRequest, Open, Request, Seen, State, Takes};
 use crate::sync::wire::{Batch, BatchBase, Header, Inventory, Push};
-use crate::sync::{Frame, FrameKind, SessionConfig};
-
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// The member without an engine: tests say what it does.
-const MEMBER: usize = 2;
-
-fn by_rounds_alone() -> GossipConfig {
-    GossipConfig { push: false, ..GossipConfig::default() }
-}
-
-fn honest(nodes: usize, config: &GossipConfig) -> Cluster<Item> {
-    let mut cluster = Cluster::new(3.max(nodes), &LastWriterWins, config, 1);
-    cluster.engines.remove(&name(MEMBER));
-    cluster
-}
-
-fn replicas(cluster: &mut Cluster<Item>, node: usize) -> usize {
-    cluster.engine(node).replica.context().replicas_len()
-}
+use crate::sync::{FrameKind, SessionConfig};
+use crate::{KeyHash, KeyRange, PeerId};
 
 /// Opens a session in the member's name, under an id.
 fn open_as(cluster: &mut Cluster<Item>, victim: usize, number: u64, own: u64) {
@@ -50,19 +28,6 @@ fn say(cluster: &mut Cluster<Item>, victim: usize, session: u64, exchange: u32, 
     let header = Header { kind: FrameKind::Request, session, exchange };
     let frame = header.encode(0, 1, &postcard::to_allocvec(request).unwrap(), true);
     cluster.fly(&name(MEMBER), &name(victim), &frame);
-}
-
-/// What the victim answers to an opening, if it does.
-fn told(cluster: &mut Cluster<Item>, victim: usize) -> Option<Differs> {
-    let heard = cluster.take_heard(&name(MEMBER), &name(victim));
-    let mut told = heard.iter().filter_map(|frame| {
-        let frame = Frame::decode(frame, &SessionConfig::default()).ok()?;
-        match postcard::from_bytes::<Reply>(frame.payload) {
-            Ok(Reply::Differs(differs)) => Some(differs),
-            _ => None,
-        }
-    });
-    told.next_back()
 }
 
 #[test]

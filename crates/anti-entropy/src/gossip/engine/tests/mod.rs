@@ -9,6 +9,7 @@ mod holes;
 mod identity;
 mod life;
 mod limit;
+mod member;
 mod members;
 mod planted;
 mod push;
