@@ -54,7 +54,7 @@ impl<S: Subject> World<S> {
         if self.detail != Detail::Roots {
             if wrote {
                 let own = self.nodes[at as usize].seen.context.own_id();
-                self.record_compactions(at, own);
+                self.record_compactions(at, own, Acknowledged::Yes);
                 self.nodes[at as usize].accounted = self.nodes[at as usize].seen.context.own_counter();
             }
             self.record_state(at, from, same_entries, grown);
@@ -153,7 +153,7 @@ impl<S: Subject> World<S> {
         }
         // The last commit of the life before may have been the resolver's, and may have been kept although it failed.
         if opened == Opened::Restarted && node.unknown.is_empty() && self.scenario.compacts {
-            self.record_compactions(at, own_before);
+            self.record_compactions(at, own_before, Acknowledged::Yes);
         }
         let node = &mut self.nodes[at as usize];
         node.accounted = node.seen.context.own_counter();
@@ -224,9 +224,19 @@ impl<S: Subject> World<S> {
         states
     }
 
+    /// A replica that has stopped, since nobody knows what its last commit left, still answers reads. Records what its
+    /// resolver wrote in that commit, as far as it can be read: it is unknown until the store is opened again.
+    pub(super) fn record_unknown_compactions(&mut self, at: NodeIndex) {
+        let node = &self.nodes[at as usize];
+        let has_stopped = node.engine.as_ref().is_some_and(|engine| engine.replica().is_stopped());
+        if has_stopped && node.unknown.is_empty() && self.scenario.compacts && self.detail != Detail::Roots {
+            self.record_compactions(at, node.seen.context.own_id(), Acknowledged::Unknown);
+        }
+    }
+
     /// Records the writes of the node itself, under this id: the decisions of its resolver, and what it writes anew under
     /// a new id.
-    fn record_compactions(&mut self, at: NodeIndex, own: ReplicaId) {
+    fn record_compactions(&mut self, at: NodeIndex, own: ReplicaId, ok: Acknowledged) {
         for key in 0..self.keys.len() {
             let node = &self.nodes[at as usize];
             let (before, now) = (&node.seen.held[key], self.held(at, key));
@@ -234,14 +244,18 @@ impl<S: Subject> World<S> {
             let new: Vec<Held> = now.iter().filter(is_new).copied().collect();
             let seen: Vec<WriteName> = before.iter().filter(|held| !now.contains(held)).map(|held| held.dot).collect();
             for new in new {
-                self.record_own_write(at, own, key, new, seen.clone());
+                self.record_own_write(at, key, new, seen.clone(), ok);
             }
         }
     }
 
-    fn record_own_write(&mut self, at: NodeIndex, own: ReplicaId, key: usize, new: Held, seen: Vec<WriteName>) {
-        let dot = Dot { replica: own, counter: new.dot.counter };
-        self.add_event(key, dot);
+    fn record_own_write(&mut self, at: NodeIndex, key: usize, new: Held, seen: Vec<WriteName>, ok: Acknowledged) {
+        let dot = Dot { replica: ReplicaId::from_u128(new.dot.replica), counter: new.dot.counter };
+        let index = self.add_event(key, dot);
+        if ok == Acknowledged::Unknown {
+            self.nodes[at as usize].unknown.push(index);
+        }
+        let is_looked_at = ok == Acknowledged::Yes;
         let op_id = self.operations_done;
         self.operations_done += 1;
         self.records.push(Record::Op(Op {
@@ -252,11 +266,11 @@ impl<S: Subject> World<S> {
             key: number(key),
             start: self.now,
             end: self.now,
-            ok: Acknowledged::Yes,
+            ok,
             value: Some(new.value),
             dot: Some(new.dot),
             seen,
-            timestamp: self.timestamp_of(at, key, dot),
+            timestamp: is_looked_at.then(|| self.timestamp_of(at, key, dot)).flatten(),
         }));
     }
 

@@ -42,6 +42,7 @@ impl<S: Subject> World<S> {
     }
 
     fn read(&mut self, operation: &Operation) {
+        self.record_unknown_compactions(operation.node);
         for key in operation.keys.clone() {
             let engine = self.nodes[operation.node as usize].engine.as_ref();
             let Some(read) = engine.and_then(|engine| engine.replica().read(&self.keys[key as usize].0).ok()) else {
