@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Brings, Replica, Replicated};
 use crate::PeerId;
-use crate::clock::{Now, ReplicaId};
+use crate::clock::Now;
 
 /// One opening of a store, as its replica tells it to peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -130,9 +130,9 @@ impl<V: Replicated> Replica<V> {
         }
     }
 
-    /// Whether it is another peer than the one that speaks which writes under this id.
-    pub(crate) fn is_of_another(&self, id: ReplicaId) -> bool {
-        let writer = self.lives.writer(id.first_eight());
+    /// Whether it is another peer than the one that speaks which writes under the id with these first eight bytes.
+    pub(crate) fn is_of_another(&self, id: u64) -> bool {
+        let writer = self.lives.writer(id);
         writer.zip(self.speaker.as_ref()).is_some_and(|(writer, speaker)| *writer != speaker.name)
     }
 

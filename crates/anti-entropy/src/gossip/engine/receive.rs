@@ -76,7 +76,9 @@ impl<V: Replicated> Engine<V> {
             let push = decoded.take().unwrap_or_else(|| arrived.push());
             let received = self.within_growth(&arrived.from, now, |engine| {
                 // Nobody but its writer pushes a write directly: whoever does makes it up, or is a copy of the writer.
-                if engine.config.push_route == PushRoute::Direct && engine.replica.is_of_another(arrived.dot.replica) {
+                if engine.config.push_route == PushRoute::Direct
+                    && engine.replica.is_of_another(arrived.dot.replica.first_eight())
+                {
                     return None;
                 }
                 Some(engine.replica.receive_push(push, now))

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::clocks::{tell, tell_if_short};
 use super::limits::{
-    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, joint_cuts, joint_limit, limits, outcome_of,
-    state_of, takes_of,
+    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, compare_states, copy_of, joint_cuts, joint_limit, limits,
+    outcome_of, state_of, takes_of,
 };
 use super::{HASHED_BYTES, LOAD_WORK, Outcome, PartialReason, SessionConfig, SessionStats, Step, Turn};
 use crate::clock::RangeClocks;
@@ -196,7 +196,7 @@ impl Answerer {
         }
         if turn.replica.is_copy(answering.their_id, life) {
             let reply = Reply::Batch(BatchReply { verdict: Verdict::IdInUse, batch: None, state: None });
-            return Ok(Step::send_and_end(reply, Outcome::Refused(Refusal::CopyOfAnother)));
+            return Ok(Step::send_and_end(reply, copy_of(answering.their_id, turn.replica)));
         }
         turn.replica.note_peer_limit(answering.their_id, takes.max_message_bytes);
         answering.note_takes(takes);

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
-use super::{Outcome, SessionConfig, Turn};
+use super::{Outcome, PartialReason, SessionConfig, Turn};
 use crate::KeyHash;
 use crate::clock::ContextHash;
+use crate::refusal::Refusal;
 use crate::replica::{Replica, Replicated};
 use crate::summary::Root;
 use crate::sync::transfer::BatchLimits;
@@ -81,5 +82,15 @@ pub(super) fn outcome_of(Equality { root, keys }: Equality) -> (Outcome, Option<
     match NonZeroU64::new(keys) {
         None => (Outcome::Converged, Some(root)),
         Some(keys) => (Outcome::ConvergedExcept { keys }, Some(root)),
+    }
+}
+
+/// The end of a session with a copy of the peer with this id. Under its own name, that may be no copy: what its former life
+/// sent may have been late.
+pub(super) fn copy_of<V: Replicated>(id: u64, replica: &Replica<V>) -> Outcome {
+    if replica.is_of_another(id) {
+        Outcome::Refused(Refusal::CopyOfAnother)
+    } else {
+        Outcome::Partial(PartialReason::AbortedByPeer)
     }
 }

@@ -5,7 +5,9 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::super::clocks::Known;
-use super::super::limits::{BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, joint_limit, limits, state_of, takes_of};
+use super::super::limits::{
+    BULK_DIFFERENCES, MAX_KEYS_ASKED, MAX_UNREADABLE, copy_of, joint_limit, limits, state_of, takes_of,
+};
 use super::super::{Outcome, PartialReason, Step, Turn};
 use super::{
     Aim, MISFIT, Opened, UNASKED_BATCH, UNASKED_CELLS, UNASKED_INVENTORY, give_up, malformed, refused, refused_claim,
@@ -362,7 +364,7 @@ impl Exchange<'_> {
         let Waiting::Batch(Sent { range, .. }) = self.at.waiting else { return Ok(malformed(UNASKED_BATCH).into()) };
         if reply.verdict == Verdict::Joined && turn.replica.is_copy(self.at.their_id, self.at.their_life) {
             // It was told so with the batch, and should have taken another id.
-            return Ok(Step::send_and_end(Request::Abort, Outcome::Refused(Refusal::CopyOfAnother)).into());
+            return Ok(Step::send_and_end(Request::Abort, copy_of(self.at.their_id, turn.replica)).into());
         }
         if reply.verdict == Verdict::Joined {
             turn.replica.confirm(self.at.knows);
