@@ -320,25 +320,26 @@ mod tests {
     }
 
     #[test]
-    fn readings_of_this_machine_show_no_jump_and_a_file_that_is_rewritten_does() {
-        let directory = tempfile::tempdir().unwrap();
+    fn readings_of_this_machine_show_no_jump_and_a_file_that_is_rewritten_does() -> std::io::Result<()> {
+        let directory = tempfile::tempdir()?;
         let file = directory.path().join("generation");
-        std::fs::write(&file, "1").unwrap();
+        std::fs::write(&file, "1")?;
         let config = SnapshotConfig::default().with(|config| config.generation_files = vec![file.clone()]);
         let mut detector = SnapshotDetector::new(config.clone(), SnapshotReading::now(&config)).unwrap();
         assert_eq!(detector.observe(SnapshotReading::now(&config)), None);
-        std::fs::write(&file, "2".repeat(1 << 20)).unwrap();
+        std::fs::write(&file, "2".repeat(1 << 20))?;
         let reading = SnapshotReading::now(&config);
         assert_eq!(reading.generations[0].as_ref().map(Vec::len), Some(256), "no more than that is read");
         assert_eq!(detector.observe(reading), Some(PutBack::Generation { file }));
+        Ok(())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_always_dropped_before_its_time_looks_all_the_same() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+    async fn who_is_always_dropped_before_its_time_looks_all_the_same() -> std::io::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
         let config = SnapshotConfig::default().with(|config| config.generation_files = vec![file.path().to_path_buf()]);
         let mut detector = SnapshotDetector::new(config.clone(), SnapshotReading::now(&config)).unwrap();
-        std::fs::write(file.path(), "2").unwrap();
+        std::fs::write(file.path(), "2")?;
         let mut calls = 0;
         let look = async {
             loop {
@@ -350,6 +351,7 @@ mod tests {
         };
         let how = tokio::time::timeout(config.check_interval * 10, look).await.unwrap();
         assert_eq!((how, calls), (PutBack::Generation { file: file.path().to_path_buf() }, 4));
+        Ok(())
     }
 
     #[test]

@@ -18,13 +18,13 @@ use crate::tls::TlsConfig;
 /// ```
 /// use anti_entropy_net::TcpConfig;
 ///
-/// let listen = "127.0.0.1:7001".parse()?;
+/// let (listen, other) = ("127.0.0.1:7001".parse()?, "127.0.0.1:7002".parse()?);
 /// let config = TcpConfig::new("production".parse()?, "node-1".into(), listen).with(|config| {
-///     config.peers = [("node-2".into(), "127.0.0.1:7002".parse().unwrap())].into();
+///     config.peers = [("node-2".into(), other)].into();
 ///     config.limits.max_frame_bytes = 256 << 10;
 /// });
 /// assert!(config.validate().is_ok());
-/// let same: TcpConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+/// let same: TcpConfig = serde_json::from_str(&serde_json::to_string(&config)?)?;
 /// assert_eq!(same, config);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -183,16 +183,18 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::ClusterName;
     use crate::handshake::{Status, answer, read_hello};
     use crate::send_queue::SendQueue;
 
     #[tokio::test]
-    async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {
-        let mut config = TcpConfig::new("test".parse().unwrap(), "a".into(), ([127, 0, 0, 1], 0).into());
+    async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() -> std::io::Result<()> {
+        let cluster: ClusterName = "test".parse().unwrap();
+        let mut config = TcpConfig::new(cluster.clone(), "a".into(), ([127, 0, 0, 1], 0).into());
         config.limits.handshake_timeout = std::time::Duration::from_secs(2);
         let [silent, good] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let (silent, good) = (silent.await.unwrap(), good.await.unwrap());
-        let addresses = vec![silent.local_addr().unwrap(), good.local_addr().unwrap()];
+        let (silent, good) = (silent.await?, good.await?);
+        let addresses = vec![silent.local_addr()?, good.local_addr()?];
         let queue = Arc::new(SendQueue::new(&config.limits));
         let link = Link {
             to: Destination { peer: "b".into(), address: addresses[1].into(), queue, seed: 0 },
@@ -203,11 +205,12 @@ mod tests {
         let answering = async {
             let (mut stream, _) = good.accept().await.unwrap();
             assert!(read_hello(&mut stream).await.is_ok());
-            answer(&mut stream, Status::Accepted, &"test".parse().unwrap()).await.unwrap();
+            answer(&mut stream, Status::Accepted, &cluster).await.unwrap();
             stream
         };
         let dialling = timeout(link.config.limits.handshake_timeout, link.try_all(addresses, Instant::now()));
         let (channel, _stream) = tokio::join!(dialling, answering);
         assert!(channel.unwrap().is_ok());
+        Ok(())
     }
 }

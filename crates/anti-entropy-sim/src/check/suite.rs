@@ -71,6 +71,11 @@ mod tests {
     use super::*;
     use crate::history::*;
 
+    /// The number of a node or key.
+    fn number(index: usize) -> u32 {
+        u32::try_from(index).unwrap()
+    }
+
     /// A cluster without a network: nodes take over each other's whole state of a key.
     #[derive(Clone, Default)]
     struct Replica {
@@ -81,7 +86,7 @@ mod tests {
     impl Replica {
         fn state(&self, key: usize, covered: Vec<WriteName>) -> KeyState {
             let held: Vec<_> = self.held[key].iter().copied().collect();
-            KeyState { key: u32::try_from(key).unwrap(), held: testing::held(&held), covered, forgotten: vec![] }
+            KeyState { key: number(key), held: testing::held(&held), covered, forgotten: vec![] }
         }
 
         fn all(&self) -> Vec<KeyState> {
@@ -115,7 +120,7 @@ mod tests {
         let mut counters = vec![0; nodes as usize];
         for _ in 0..ops {
             let (at, key) = (random.usize(..nodes as usize), random.usize(..8));
-            let node = u32::try_from(at).unwrap();
+            let node = number(at);
             let seen: Vec<_> = replicas[at].held[key].iter().copied().collect();
             let kind = [OpKind::Write, OpKind::Write, OpKind::Read, OpKind::Delete][random.usize(..4)];
             if kind == OpKind::Delete && seen.is_empty() {
@@ -126,7 +131,7 @@ mod tests {
                 dot(u128::from(node), counters[at])
             });
             let value = name.filter(|_| kind == OpKind::Write).map(value);
-            history.op(Op { key: u32::try_from(key).unwrap(), value, ..op(node, kind, name, &seen) });
+            history.op(Op { key: number(key), value, ..op(node, kind, name, &seen) });
             if let Some(name) = name {
                 replicas[at].covered[key].insert(name);
                 replicas[at].held[key] = (kind == OpKind::Write).then_some(name).into_iter().collect();
@@ -144,18 +149,18 @@ mod tests {
         let to = random.usize(..replicas.len());
         let keys: Vec<_> = (0..8).filter_map(|key| replicas[to].join(&from, key)).collect();
         if !keys.is_empty() {
-            history.state_of(u32::try_from(to).unwrap(), keys, true);
+            history.state_of(number(to), keys, true);
         }
     }
 
     fn heal(mut replicas: Vec<Replica>, mut history: testing::History) -> testing::History {
-        let core: Vec<_> = (0..u32::try_from(replicas.len()).unwrap()).collect();
+        let core: Vec<_> = (0..number(replicas.len())).collect();
         history.healed(&core);
         for round in 0..2 * replicas.len() - 1 {
             let (from, to) = (round % replicas.len(), (round + 1) % replicas.len());
             let from = replicas[from].clone();
             let keys: Vec<_> = (0..8).filter_map(|key| replicas[to].join(&from, key)).collect();
-            history.state_of(u32::try_from(to).unwrap(), keys, true);
+            history.state_of(number(to), keys, true);
         }
         history.converged(ROUND);
         for (node, replica) in (0..).zip(&replicas) {
