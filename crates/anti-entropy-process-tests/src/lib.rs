@@ -11,6 +11,7 @@ pub mod nemesis;
 pub mod network;
 pub mod node;
 pub mod operated;
+pub mod process;
 pub mod run;
 pub mod time;
 pub mod wire;

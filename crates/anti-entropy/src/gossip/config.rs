@@ -60,10 +60,11 @@ pub struct GossipConfig {
     /// bandwidth. A few milliseconds save most headers, and most calls of the transport, where small writes come in
     /// bursts.
     pub push_delay: Duration,
-    /// How many pushes may wait to be sent, counted once for each peer. If there are more, whoever most of them come from, a
-    /// peer or this replica itself, loses its newest, which is left to the rounds, and nobody else does. 1,024 by default, for bursts of small writes; raise it if each write goes to many peers, or if `push_delay` is long. A
-    /// push takes at most a frame in memory, so that by default they take at most 64 MiB together, those included that
-    /// are relayed.
+    /// How many pushes may wait to be sent, counted once for each peer. If there are more, whoever most of them come from,
+    /// a peer or this replica itself, loses its newest, which is left to the rounds, and nobody else does. 1,024 by
+    /// default, for bursts of small writes; raise it if each write goes to many peers, or if `push_delay` is long. A push
+    /// takes at most a frame in memory, so that by default they take at most 64 MiB together, those included that are
+    /// relayed.
     pub max_queued_pushes: usize,
     /// How many received pushes may wait in the causal delivery buffer for writes that they depend on, as where a
     /// network does not keep the order. They wait for at most [`SessionConfig::resend_after`]. After that they are

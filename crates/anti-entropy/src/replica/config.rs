@@ -124,11 +124,14 @@ impl ReplicaConfig {
 
     /// How many replicas one of so many peers may bring before it has to go on slowly. If all but one of them are honest,
     /// what that one invents at each of them has room in one clock. But it is one for each peer at least, so that a cluster
-    /// that begins is not kept waiting, and 16, so that a peer that crashes some times in a row is not.
+    /// that begins is not kept waiting, and [`LEAST_SHARE`](Self::LEAST_SHARE).
     pub(crate) fn share_of_peer(&self, peers: usize) -> usize {
         let places = self.max_clock_replicas;
-        if peers < 2 { places } else { (places / (peers + 1)).max(peers + 1).max(16).min(places) }
+        if peers < 2 { places } else { (places / (peers + 1)).max(peers + 1).max(Self::LEAST_SHARE).min(places) }
     }
+
+    /// What a peer may bring however many peers there are: one that crashes some times in a row takes so many ids.
+    const LEAST_SHARE: usize = 16;
 
     /// How many replicas a peer may bring to a replica that has seen nobody's writes, if no other peer has come: the own id
     /// and one of each peer have room besides.

@@ -116,9 +116,9 @@ impl<V: Replicated> Replica<V> {
 
     /// Takes another id.
     ///
-    /// Versions that were written under it get names of the new id if they are above `most`: others may know
-    /// their names for other writes. Those names count as never seen here, so that the other writes come in. What is not
-    /// above it keeps its name; if a peer holds it no longer, it has been replaced or deleted.
+    /// Versions that were written under it get names of the new id if they are above `most`: others may know their names
+    /// for other writes. Those names count as never seen here, so that the other writes come in. What is not above it
+    /// keeps its name; if a peer holds it no longer, it has been replaced or deleted.
     fn rename(&mut self, most: u64) -> Result<Renaming<V::Key>, Error> {
         let (from, made) = (self.id(), self.context.own_counter());
         let kept = most.min(made);
