@@ -1,4 +1,4 @@
-//! Scenarios in which the simulator once found a bug of the core, each with its seed in the first line.
+//! Scenarios in which the simulator once found a bug of the core or of its own, each with its seed in the first line.
 
 use std::fs;
 use std::path::Path;

@@ -83,15 +83,16 @@ impl<S: Subject> World<S> {
         };
         // What the write sets off is seen afterwards: the history has the operation first.
         let minted = changes.iter().filter(|change| change.mints).count() as u64;
-        self.nodes[at as usize].accounted = counter + minted;
+        let accounted = core::mem::replace(&mut self.nodes[at as usize].accounted, counter + minted);
         let lying = self.is_forging(at);
         let mut done = Vec::new();
         self.commit(at, transaction, &mut result);
         match &result {
             Ok(written) => done.extend(written.iter().map(|written| (written.key, written.dot))),
             Err(error) => {
-                // Nothing was minted: the node's next write, which may be its resolver's, gets the first of these names.
-                self.nodes[at as usize].accounted = counter;
+                // Nothing was minted: the node's next write, which may be its resolver's, gets the first of these names. What
+                // the resolver of a replica that has stopped wrote before is seen at the next opening.
+                self.nodes[at as usize].accounted = accounted;
                 self.note_failure(at, error);
             }
         }
